@@ -1,0 +1,53 @@
+"""What a training step is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl.text.example import Example
+
+MISSING = -1
+"""Target id of a row that has no label for the task."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentences of one corpus as tensors, padded on the right.
+
+    Args:
+        features: What the embeddings read, by feature name. A feature of word types (characters,
+            affixes) holds one row a distinct word, and `types [B, T]` says which row a token has.
+        mask: `[B, T]` bool, True on real tokens.
+        targets: Task to label ids: `[B, T]` for taggers, `[B]` for classifiers; `MISSING`
+            on padding and on every token of a sentence that has no labels for the task.
+            The tasks named here decide which heads run.
+        examples: The sentences, for metrics and messages; empty where nobody needs them.
+        continues: The rows go on where the previous batch ended (language-model streams).
+    """
+
+    features: Mapping[str, Tensor]
+    mask: Tensor
+    targets: Mapping[str, Tensor]
+    examples: Sequence[Example] = ()
+    continues: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """The number of real tokens."""
+        return int(self.mask.sum())
+
+    def to(self, device: torch.device | str, **options: Any) -> Batch:
+        """Return the batch with its tensors on `device`."""
+
+        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device, **options) for name, tensor in tensors.items()}
+
+        mask = self.mask.to(device, **options)
+        return replace(self, features=move(self.features), mask=mask, targets=move(self.targets))

@@ -1,0 +1,44 @@
+"""The contract of heads. Letters: B sentences, T tokens, H width of the hidden states, K labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+
+class Head(nn.Module, ABC):
+    """Turns hidden states into labels. Every result is independent of padding and of neighbours.
+
+    Args:
+        in_features: Width H of the hidden states.
+        labels: The K label names; ids count along them.
+    """
+
+    level: ClassVar[Literal["token", "sentence"]]
+    """Whether there is one label a token or one a sentence."""
+
+    def __init__(self, in_features: int, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.labels = tuple(labels)
+
+    @abstractmethod
+    def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each sentence in nats, `[B]`.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`.
+        """
+
+    @abstractmethod
+    def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the most likely label ids: `[B, T]` (taggers; 0 on padding) or `[B]`."""
+
+    @abstractmethod
+    def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""

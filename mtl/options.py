@@ -1,0 +1,70 @@
+"""Types for the options of parts: a plain annotation that also says what range is allowed.
+
+The keyword-only arguments of a part's constructor are its options in YAML. `Annotated[float,
+Bounds(ge=0, lt=1)]` is the one place where a range is written: the configuration layer derives
+validation, JSON Schema and help from it. This module imports nothing but the standard library,
+so that a head or a layer can be imported with torch alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The allowed range of a number; None means unbounded."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+
+Probability = Annotated[float, Bounds(ge=0, lt=1)]
+"""A probability of dropping something, in [0, 1)."""
+Fraction = Annotated[float, Bounds(ge=0, le=1)]
+PositiveInt = Annotated[int, Bounds(ge=1)]
+NonNegativeInt = Annotated[int, Bounds(ge=0)]
+PositiveFloat = Annotated[float, Bounds(gt=0)]
+NonNegativeFloat = Annotated[float, Bounds(ge=0)]
+
+REQUIRED = inspect.Parameter.empty
+"""Default of an option that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a part, as read off its constructor."""
+
+    name: str
+    annotation: Any
+    default: Any
+    help: str
+
+
+def options_of(part: type | Any) -> list[Option]:
+    """Return the keyword-only arguments of a part's constructor (or of a function), in order.
+
+    The help text of each comes from the `Args:` section of the docstring.
+    """
+    function = part.__init__ if isinstance(part, type) else part
+    hints = get_type_hints(function, include_extras=True)
+    helps = argument_help(inspect.getdoc(part) or "")
+    return [
+        Option(name, hints.get(name, Any), parameter.default, helps.get(name, ""))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+
+def argument_help(docstring: str) -> dict[str, str]:
+    """Return the entries of a Google-style `Args:` section, each on one line."""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", docstring, re.MULTILINE)
+    if not section:
+        return {}
+    entries = re.findall(r"^ {4}(\w+)(?: \([^)]*\))?: (.*(?:\n {5,}.*)*)", section[1], re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -1,0 +1,54 @@
+"""The contract of sharing: how the tasks share trunks. Letters: B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a trunk made of a batch, for one task.
+
+    Args:
+        layers: Outputs by layer, each `[B, T, H_i]`; layers[0] are the token vectors.
+        state: What the trunk carries to the next piece of the text.
+        penalties: Further terms of the loss by name, each a scalar.
+    """
+
+    layers: list[Tensor]
+    state: Any = None
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Sharing(nn.Module, ABC):
+    """Runs the trunk or trunks for the tasks of a batch.
+
+    Args:
+        tasks: The names of all tasks.
+        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+    """
+
+    sizes: list[int]
+    """Widths of `Encoded.layers`."""
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: Any = None
+    ) -> dict[str, Encoded]:
+        """Encode token vectors for some tasks.
+
+        Args:
+            x: `[B, T, D]` token vectors, zero on padding.
+            mask: `[B, T]` bool, True on real tokens.
+            tasks: The tasks whose heads will read.
+            state: What `Encoded.state` was for the piece of text before, or None.
+        """
+
+    @abstractmethod
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that several tasks train."""

@@ -1,0 +1,55 @@
+"""The contract of trunks. Letters: B sentences, T tokens, D input width, H layer width, L layers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+State = list[Any]
+"""What a trunk carries from one piece of a text to the next: one entry a layer, None at the start."""
+
+
+class Trunk(nn.Module, ABC):
+    """A stack of layers over the token vectors.
+
+    Residual, dense and highway links live in `step`; `forward` only loops it, and a sharing unit
+    that mixes several trunks between layers calls `step` itself.
+
+    Args:
+        in_features: Width D of the token vectors.
+    """
+
+    sizes: list[int]
+    """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
+
+    @property
+    def num_layers(self) -> int:
+        """The number of layers L, the input not counted."""
+        return len(self.sizes) - 1
+
+    @abstractmethod
+    def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Run layer i (from 1).
+
+        Args:
+            i: The layer.
+            hidden: Outputs so far: hidden[0] the token vectors `[B, T, D]`, hidden[j] those of layer j.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            state: What this layer returned for the piece of text before, or None.
+
+        Returns:
+            The layer's output `[B, T, H]`, zero on padding, and its new state.
+        """
+
+    def forward(
+        self, x: Tensor, mask: Tensor, state: State | None = None
+    ) -> tuple[list[Tensor], State]:
+        """Return the outputs of all layers, the input first, and the state to carry."""
+        hidden, after = [x], []
+        for i in range(1, self.num_layers + 1):
+            output, new = self.step(i, hidden, mask, state[i - 1] if state else None)
+            hidden.append(output)
+            after.append(new)
+        return hidden, after

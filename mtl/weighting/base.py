@@ -1,0 +1,48 @@
+"""The contract of loss weighting: several losses in, one backward pass out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+
+class Weighting(nn.Module, ABC):
+    """Balances the losses of the tasks.
+
+    Args:
+        tasks: The names of all tasks.
+    """
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+
+    @abstractmethod
+    def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted loss (a scalar) of each task given."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, float]:
+        """Return the weight that each task's loss has now, for the log."""
+
+    def backward(
+        self,
+        losses: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        penalty: Tensor | None = None,
+    ) -> dict[str, float]:
+        """Accumulate gradients of the weighted sum; return the weights used.
+
+        Args:
+            losses: Task to its mean loss, a scalar; only the tasks of this step.
+            shared: The parameters that several tasks train (for methods that alter gradients).
+            penalty: Further terms of the loss, unweighted.
+        """
+        total = sum(self.combine(losses).values(), start=losses[next(iter(losses))].new_zeros(()))
+        if penalty is not None:
+            total = total + penalty
+        total.backward()
+        used = self.weights()
+        return {task: used[task] for task in losses}
