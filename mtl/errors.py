@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something was written: a file, a line (from 1) and a column (from 1); 0 means unknown."""
+    """Where something was written: a file, a line and a column, from 1; 0 means unknown."""
 
     path: str
     line: int = 0
@@ -24,7 +24,7 @@ class Place:
 
 
 class MtlError(Exception):
-    """A mistake in what the user gave. The command line prints it without traceback and exits with 2."""
+    """A mistake in what the user gave. The command prints it, no traceback, and exits with 2."""
 
 
 class ConfigError(MtlError):

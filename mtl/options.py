@@ -24,6 +24,12 @@ class Bounds:
     lt: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """Marks an option that names a file: relative to the YAML it stands in, or to $MTL_DATA."""
+
+
+FilePath = Annotated[str, File()]
 Probability = Annotated[float, Bounds(ge=0, lt=1)]
 """A probability of dropping something, in [0, 1)."""
 Fraction = Annotated[float, Bounds(ge=0, le=1)]

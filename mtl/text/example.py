@@ -1,4 +1,4 @@
-"""One sentence with what is known about it: the currency between files, corpora, models and users."""
+"""One sentence and its labels: what files, corpora, models and users exchange."""
 
 from __future__ import annotations
 

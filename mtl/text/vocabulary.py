@@ -6,14 +6,12 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
-
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.trainers import BpeTrainer
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mtl.options import NonNegativeInt, PositiveInt
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PAD, UNKNOWN = 0, 1
 _SPECIAL = ("<pad>", "<unk>")
@@ -97,20 +95,20 @@ class WordVocabulary(Vocabulary):
     def build(
         cls,
         counts: Mapping[str, int],
+        further: Iterable[str] = (),
         *,
         min_count: PositiveInt = 1,
         lowercase: bool = True,
         digits: bool = False,
-        vectors: Iterable[str] = (),
     ) -> Self:
         """Make the vocabulary of a corpus.
 
         Args:
             counts: Word to how often it occurs in the training text.
+            further: Words to know besides, such as those of a file of pretrained vectors.
             min_count: Words less frequent than this are unknown words.
             lowercase: Whether case is dropped.
             digits: Whether every digit becomes 0.
-            vectors: Further words, those that a file of pretrained vectors knows.
         """
         empty = cls((), lowercase, digits)
         merged: Counter[str] = Counter()
@@ -118,7 +116,7 @@ class WordVocabulary(Vocabulary):
             merged[empty.normalise(word)] += count
         frequent = _frequent(merged, min_count)
         known = set(frequent)
-        added = [w for w in dict.fromkeys(map(empty.normalise, vectors)) if w not in known]
+        added = [w for w in dict.fromkeys(map(empty.normalise, further)) if w not in known]
         return cls([*frequent, *added], lowercase, digits)
 
     def normalise(self, word: str) -> str:
@@ -304,6 +302,11 @@ class SubwordVocabulary(Vocabulary):
             pieces: The number of pieces; the 256 bytes and two special ones are among them.
             min_piece_count: Pairs less frequent than this are not merged.
         """
+        from tokenizers import Tokenizer
+        from tokenizers.models import BPE
+        from tokenizers.pre_tokenizers import ByteLevel
+        from tokenizers.trainers import BpeTrainer
+
         tokenizer = Tokenizer(BPE())
         tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
         trainer = BpeTrainer(
@@ -332,4 +335,6 @@ class SubwordVocabulary(Vocabulary):
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the vocabulary from what `to_json` gave."""
+        from tokenizers import Tokenizer
+
         return cls(Tokenizer.from_str(json.dumps(data)))

@@ -1,4 +1,4 @@
-"""The contract of trunks. Letters: B sentences, T tokens, D input width, H layer width, L layers."""
+"""The contract of trunks. Letters: B sentences, T tokens, D input and H layer width, L layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 State = list[Any]
-"""What a trunk carries from one piece of a text to the next: one entry a layer, None at the start."""
+"""What a trunk carries from one piece of a text to the next, one entry a layer."""
 
 
 class Trunk(nn.Module, ABC):
@@ -35,7 +35,7 @@ class Trunk(nn.Module, ABC):
 
         Args:
             i: The layer.
-            hidden: Outputs so far: hidden[0] the token vectors `[B, T, D]`, hidden[j] those of layer j.
+            hidden: Outputs so far: hidden[0] the token vectors `[B, T, D]`, hidden[j] layer j.
             mask: `[B, T]` bool, True on real tokens, which come first.
             state: What this layer returned for the piece of text before, or None.
 

@@ -20,7 +20,7 @@ class Mixing(ABC):
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of steps that a run calls one epoch: by default, as many as there are batches."""
+        """The steps that a run calls one epoch: by default, as many as there are batches."""
         return sum(self.sizes.values())
 
     @abstractmethod
