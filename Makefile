@@ -1,0 +1,56 @@
+# Every target works on a machine that has only make, Python 3.11 and pip: what is missing is
+# installed into .venv first. Another Python: make setup PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+QUICKSTART := runs/quickstart
+TRAINED := runs/.quickstart
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup quickstart test test-slow lint types check bench
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(INSTALLED)  ## Install mtl and what it needs into .venv
+
+quickstart: $(TRAINED)  ## Fetch real text, train five minutes at most, evaluate, tag sentences
+	$(BIN)/mtl evaluate $(QUICKSTART)
+	printf '%s\n' \
+	    'I love this phone, the screen is gorgeous!' \
+	    '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
+	    | $(BIN)/mtl predict $(QUICKSTART)
+
+test: $(INSTALLED)  ## Run the tests, without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)  ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)  ## Check format, style and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(INSTALLED)  ## Check the types
+	$(BIN)/mypy
+
+check: lint types test  ## Everything a change must pass
+
+bench: $(INSTALLED)  ## Run the benchmarks
+	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The data script does nothing where the files are there. A changed configuration trains anew.
+$(TRAINED): $(INSTALLED) scripts/quickstart_data.py configs/quickstart.yaml configs/base/lstm.yaml
+	$(BIN)/python scripts/quickstart_data.py
+	rm -rf $(QUICKSTART)
+	$(BIN)/mtl train configs/quickstart.yaml --output $(QUICKSTART)
+	touch $@
