@@ -1,0 +1,110 @@
+"""Reading text that users give, and writing files that are whole or not there."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import secrets
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from mtl.errors import DataError, MtlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PEEK = 1 << 16
+"""Bytes at the start of a file that are searched for signs of binary content."""
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+    """Give a file to write; it takes the place of `path` once the block ends without an error.
+
+    Until then it lies under a temporary name in the same folder, and after an error it is removed,
+    so that a reader finds the old file or the new one, never a part. Text is UTF-8.
+
+    Args:
+        path: The file to write. Its folder must exist.
+        mode: "w" for text, "wb" for bytes.
+
+    Raises:
+        MtlError: The file cannot be written: disk full, no permission, no such folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
+    try:
+        with open(temporary, mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MtlError(f"cannot write {path}: {_reason(error, path)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _reason(error: OSError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    return error.strerror or str(error)
+
+
+@contextmanager
+def open_text(path: str | Path) -> Iterator[IO[str]]:
+    """Give the UTF-8 text of a plain or `.gz` file, without byte order mark and carriage returns.
+
+    Raises:
+        DataError: While opening or inside the block: no such file, a folder, binary content,
+            another encoding, or a gzip file that is cut or damaged. Names the line.
+    """
+    path = Path(path)
+    try:
+        with _open_bytes(path) as file:
+            _refuse_binary(file.peek(_PEEK)[:_PEEK], path)
+            with io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+                yield text
+    except FileNotFoundError as error:
+        raise DataError("there is no such file", error.filename or path) from error
+    except IsADirectoryError as error:
+        raise DataError("this is a folder; expected a file", path) from error
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _locate(path, error) from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", path) from error
+
+
+def _open_bytes(path: Path) -> Any:
+    """Open a file for `peek` and `read`; both gzip and plain files offer them."""
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+
+
+def _refuse_binary(start: bytes, path: Path) -> None:
+    if b"\0" in start:
+        line = start[: start.index(b"\0")].count(b"\n") + 1
+        message = "binary content (or UTF-16); expected text in UTF-8"
+        raise DataError(f"{message}; name a text file, or convert it to UTF-8", path, line)
+
+
+def _locate(path: Path, error: Exception) -> DataError:
+    """Read a file again, line by line, to say where it cannot be read."""
+    line = 0
+    try:
+        with _open_bytes(path) as file:
+            for raw in file:
+                line += 1
+                raw.decode("utf-8")
+    except UnicodeDecodeError as bad:
+        byte = f"byte 0x{bad.object[bad.start]:02x} at position {bad.start} of the line"
+        hint = f"convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
+        return DataError(f"{byte} is not UTF-8; {hint}", path, line)
+    except (EOFError, OSError, zlib.error) as bad:
+        if line == 0 and isinstance(bad, gzip.BadGzipFile):
+            return DataError("this is no gzip file, though its name ends in .gz", path)
+        return DataError("the gzip data are cut or damaged; fetch the file again", path, line + 1)
+    return DataError(f"cannot be read: {error}", path)
