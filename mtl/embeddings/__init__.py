@@ -1,0 +1,32 @@
+"""Embeddings: what a token is to the trunk."""
+
+from mtl.embeddings.affixes import AffixEmbedding
+from mtl.embeddings.base import Embedding
+from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
+from mtl.embeddings.concatenation import Concatenation
+from mtl.embeddings.subwords import SubwordEmbedding
+from mtl.embeddings.words import WordEmbedding
+from mtl.registry import Registry
+
+EMBEDDINGS: Registry[Embedding] = Registry(
+    "embedding",
+    Embedding,
+    {
+        "words": WordEmbedding,
+        "cnn": CharacterCNN,
+        "lstm": CharacterLSTM,
+        "affixes": AffixEmbedding,
+        "subwords": SubwordEmbedding,
+    },
+)
+
+__all__ = [
+    "EMBEDDINGS",
+    "AffixEmbedding",
+    "CharacterCNN",
+    "CharacterLSTM",
+    "Concatenation",
+    "Embedding",
+    "SubwordEmbedding",
+    "WordEmbedding",
+]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mtl.text.vocabulary import Vocabulary
 
@@ -33,3 +34,16 @@ class Embedding(nn.Module, ABC):
             features: As `mtl.data.batch.Batch.features`.
             mask: `[B, T]` bool, True on real tokens.
         """
+
+
+def spread(vectors: Tensor, types: Tensor) -> Tensor:
+    """Give every token the vector of its word.
+
+    Args:
+        vectors: `[U, D]`, one row a distinct word.
+        types: `[B, T]` int64: the row of each token's word plus one; 0 on padding.
+
+    Returns:
+        `[B, T, D]`, zero on padding.
+    """
+    return functional.embedding(types, functional.pad(vectors, (0, 0, 1, 0)), padding_idx=0)

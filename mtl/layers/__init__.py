@@ -1,0 +1,7 @@
+"""Layers to use anywhere: modules that need torch alone."""
+
+from mtl.layers.crf import CRF
+from mtl.layers.dropout import VariationalDropout
+from mtl.layers.scalar_mix import ScalarMix
+
+__all__ = ["CRF", "ScalarMix", "VariationalDropout"]

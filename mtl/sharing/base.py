@@ -46,8 +46,13 @@ class Sharing(nn.Module, ABC):
             x: `[B, T, D]` token vectors, zero on padding.
             mask: `[B, T]` bool, True on real tokens.
             tasks: The tasks whose heads will read.
-            state: What `Encoded.state` was for the piece of text before, or None.
+            state: What `Encoded.state` was for the piece of text before, or None
+                when nothing is carried.
         """
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> Any:
+        """Return the state before the first token, for texts that come in pieces."""
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:

@@ -37,19 +37,25 @@ class Trunk(nn.Module, ABC):
             i: The layer.
             hidden: Outputs so far: hidden[0] the token vectors `[B, T, D]`, hidden[j] layer j.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            state: What this layer returned for the piece of text before, or None.
+            state: What this layer returned for the piece of text before; at the start of a text,
+                its part of `initial_state`; None when nothing is carried.
 
         Returns:
-            The layer's output `[B, T, H]`, zero on padding, and its new state.
+            The layer's output `[B, T, H]`, zero on padding, and its new state, the one after the
+            last real token; None when nothing is carried.
         """
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state before the first token, for texts that come in pieces."""
 
     def forward(
         self, x: Tensor, mask: Tensor, state: State | None = None
-    ) -> tuple[list[Tensor], State]:
-        """Return the outputs of all layers, the input first, and the state to carry."""
+    ) -> tuple[list[Tensor], State | None]:
+        """Return the outputs of all layers, the input first, and the state to carry, if any."""
         hidden, after = [x], []
         for i in range(1, self.num_layers + 1):
             output, new = self.step(i, hidden, mask, state[i - 1] if state else None)
             hidden.append(output)
             after.append(new)
-        return hidden, after
+        return hidden, after if state else None

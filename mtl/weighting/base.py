@@ -12,12 +12,12 @@ class Weighting(nn.Module, ABC):
     """Balances the losses of the tasks.
 
     Args:
-        tasks: The names of all tasks.
+        tasks: All tasks, and the weight that the run file gives each.
     """
 
-    def __init__(self, tasks: Sequence[str]) -> None:
+    def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__()
-        self.tasks = tuple(tasks)
+        self.tasks = dict(tasks)
 
     @abstractmethod
     def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:

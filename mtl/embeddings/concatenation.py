@@ -1,0 +1,27 @@
+"""Several embeddings side by side. Letters: B sentences, T tokens, D width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtl.embeddings.base import Embedding
+
+
+class Concatenation(nn.Module):
+    """Concatenates the vectors of several embeddings.
+
+    Args:
+        parts: Slot name to embedding, in order.
+    """
+
+    def __init__(self, parts: Mapping[str, Embedding]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.size = sum(part.size for part in parts.values())
+
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+        """Return `[B, T, D]`, zero on padding; arguments as `Embedding.forward`."""
+        return torch.cat([part(features, mask) for part in self.parts.values()], dim=-1)

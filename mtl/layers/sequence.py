@@ -1,0 +1,28 @@
+"""Padded sequences. Letters: B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
+    """Return `x [B, T, H]` with the real tokens of each sentence in reverse order.
+
+    Padding stays on the right, so that a recurrence over the result never reads it before a real
+    token. Applying it twice gives `x` back.
+
+    Args:
+        x: `[B, T, H]`.
+        mask: `[B, T]` bool, True on real tokens, which come first.
+    """
+    positions = torch.arange(x.shape[1], device=x.device)
+    lengths = mask.sum(1, keepdim=True)
+    source = torch.where(mask, lengths - 1 - positions, positions)  # [B, T]
+    return x.gather(1, source.unsqueeze(-1).expand_as(x))
+
+
+def last_real(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the vector of the last real token of each sentence, `[B, H]`."""
+    last = (mask.sum(1) - 1).clamp(min=0)
+    return x[torch.arange(x.shape[0], device=x.device), last]

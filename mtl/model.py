@@ -1,0 +1,126 @@
+"""The whole model: embedding, sharing, heads. Letters: B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mtl.data.batch import MISSING, Batch
+from mtl.heads.base import Head
+from mtl.layers.scalar_mix import ScalarMix
+from mtl.sharing.base import Encoded, Sharing
+
+Layer = int | Literal["mix"]
+"""Which layer a head reads: 0 the embedding, 1 the first layer, -1 the last, or a learned mix."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one forward pass gives.
+
+    Args:
+        losses: Task to the negative log-likelihood of each sentence in nats, `[B]`; zero for
+            sentences without labels for the task.
+        penalties: Further terms of the loss by name, each a scalar.
+        state: What the trunks carry to the next piece of the text.
+    """
+
+    losses: Mapping[str, Tensor]
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)
+    state: Any = None
+
+
+class MultiTaskModel(nn.Module):
+    """One embedding, shared trunks, and a head a task.
+
+    Args:
+        embedding: Gives `[B, T, D]` from features and mask.
+        sharing: Encodes token vectors for the tasks.
+        heads: Head name to head; a head may serve several tasks.
+        head_of: Task to the name of its head.
+        layers: Task to the layer that its head reads.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Module,
+        sharing: Sharing,
+        heads: Mapping[str, Head],
+        *,
+        head_of: Mapping[str, str],
+        layers: Mapping[str, Layer],
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.sharing = sharing
+        self.heads = nn.ModuleDict(heads)
+        self.head_of = dict(head_of)
+        self.layers = dict(layers)
+        depth = len(sharing.sizes) - 1
+        self.mixes = nn.ModuleDict(
+            {task: ScalarMix(depth) for task, layer in layers.items() if layer == "mix"}
+        )
+
+    def head(self, task: str) -> Head:
+        """Return the head of a task."""
+        head = self.heads[self.head_of[task]]
+        assert isinstance(head, Head)
+        return head
+
+    def encode(
+        self, batch: Batch, tasks: Iterable[str], state: Any = None
+    ) -> tuple[dict[str, Tensor], Encoded]:
+        """Return what the head of each task reads, `[B, T, H]`, and one of the encodings."""
+        x = self.embedding(batch.features, batch.mask)
+        encoded = self.sharing(x, batch.mask, list(tasks), state)
+        read = {task: self._read(task, found.layers) for task, found in encoded.items()}
+        return read, next(iter(encoded.values()))
+
+    def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
+        layer = self.layers[task]
+        if layer == "mix":
+            mixed: Tensor = self.mixes[task](layers[1:])
+            return mixed
+        return layers[layer]
+
+    def forward(self, batch: Batch, state: Any = None) -> Output:
+        """Return the losses of the tasks that `batch.targets` names."""
+        hidden, encoded = self.encode(batch, batch.targets, state)
+        losses = {
+            task: self._loss(task, hidden[task], batch.mask, target)
+            for task, target in batch.targets.items()
+        }
+        return Output(losses, encoded.penalties, encoded.state)
+
+    def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        head = self.head(task)
+        labelled = (target if target.ndim == 1 else target[:, 0]) != MISSING
+        if labelled.all():
+            return head.loss(hidden, mask, target)
+        losses = hidden.new_zeros(len(mask))
+        if labelled.any():
+            losses[labelled] = head.loss(hidden[labelled], mask[labelled], target[labelled])
+        return losses
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, tasks: Iterable[str]) -> dict[str, list[Any]]:
+        """Return label names: a tuple of T strings a sentence (taggers) or one string."""
+        hidden, _ = self.encode(batch, tasks)
+        lengths = batch.mask.sum(1).tolist()
+        predicted: dict[str, list[Any]] = {}
+        for task, states in hidden.items():
+            head = self.head(task)
+            ids = head.decode(states, batch.mask).tolist()
+            predicted[task] = (
+                [head.labels[i] for i in ids]
+                if head.level == "sentence"
+                else [
+                    tuple(head.labels[i] for i in row[:length])
+                    for row, length in zip(ids, lengths, strict=True)
+                ]
+            )
+        return predicted

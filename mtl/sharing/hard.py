@@ -1,0 +1,43 @@
+"""One trunk for all tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from mtl.sharing.base import Encoded, Sharing
+from mtl.trunks.base import State, Trunk
+
+
+class Hard(Sharing):
+    """All tasks train one trunk (Caruana 1993).
+
+    The default, the fastest, and hard to beat while the tasks are related. With heads on
+    different layers (`layer: 1`) it is the low supervision of Søgaard & Goldberg (2016).
+
+    Args:
+        tasks: The names of all tasks.
+        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+    """
+
+    def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
+        super().__init__()
+        self.trunk = make_trunk()
+        self.sizes = self.trunk.sizes
+
+    def forward(
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: State | None = None
+    ) -> dict[str, Encoded]:
+        """Encode once and give every task the same; see `Sharing.forward`."""
+        layers, after = self.trunk(x, mask, state)
+        encoded = Encoded(layers, after)
+        return dict.fromkeys(tasks, encoded)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the trunk's state before the first token."""
+        return self.trunk.initial_state(batch_size)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the trunk."""
+        return list(self.trunk.parameters())

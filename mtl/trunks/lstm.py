@@ -1,0 +1,135 @@
+"""LSTM trunk. Letters: B sentences, T tokens, D input width, H layer width."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mtl.layers.dropout import VariationalDropout
+from mtl.layers.sequence import reverse_padded
+from mtl.options import PositiveInt, Probability
+from mtl.trunks.base import State, Trunk
+
+Cell = tuple[Tensor, Tensor]
+"""Hidden and cell state of one layer, each `[B, H]`."""
+
+
+class _Direction(nn.Module):
+    """One LSTM layer that reads in one direction.
+
+    Runs on padded tensors, which is twice as fast as packed ones on a CPU: padding stands on the
+    right, so no real token ever reads it. Only the state after the last token needs packing.
+    """
+
+    def __init__(self, in_features: int, hidden_size: int, reverse: bool, learned: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(in_features, hidden_size, batch_first=True)
+        self.reverse = reverse
+        self.start = nn.Parameter(torch.zeros(2, hidden_size)) if learned else None
+        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
+        nn.init.orthogonal_(self.lstm.weight_hh_l0)
+        nn.init.zeros_(self.lstm.bias_ih_l0)
+        nn.init.zeros_(self.lstm.bias_hh_l0)
+        with torch.no_grad():  # torch orders the gates i, f, g, o
+            self.lstm.bias_ih_l0[hidden_size : 2 * hidden_size] = 1
+
+    def initial(self, batch_size: int) -> Cell:
+        """Return the state before the first token."""
+        width = self.lstm.hidden_size
+        zeros = self.lstm.weight_hh_l0.new_zeros(2, width)
+        h, c = zeros if self.start is None else self.start
+        return h.expand(batch_size, width), c.expand(batch_size, width)
+
+    def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
+        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+        if self.reverse:
+            x = reverse_padded(x, mask)
+        h, c = state or self.initial(len(x))
+        start = (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous())
+        if state is None or mask.all():
+            output, end = self.lstm(x, start)
+        else:
+            output, end = self._packed(x, mask, start)
+        if self.reverse:
+            output = reverse_padded(output, mask)
+        return output, None if state is None else (end[0][0], end[1][0])
+
+    def _packed(self, x: Tensor, mask: Tensor, start: Cell) -> tuple[Tensor, Cell]:
+        lengths = mask.sum(1)
+        some = lengths > 0
+        packed = pack_padded_sequence(
+            x[some], lengths[some].cpu(), batch_first=True, enforce_sorted=False
+        )
+        result, end = self.lstm(packed, (start[0][:, some], start[1][:, some]))
+        padded, _ = pad_packed_sequence(result, batch_first=True, total_length=x.shape[1])
+        output = padded.new_zeros(*x.shape[:2], padded.shape[2])
+        output[some] = padded
+        ends = [whole.clone() for whole in start]
+        for whole, part in zip(ends, end, strict=True):
+            whole[:, some] = part
+        return output, (ends[0], ends[1])
+
+
+class LSTMTrunk(Trunk):
+    """Stacked LSTM layers (Hochreiter & Schmidhuber 1997), by default in both directions.
+
+    The forget gate starts with bias 1 (Jozefowicz et al. 2015), the recurrent matrices orthogonal.
+
+    Args:
+        in_features: Width D of the token vectors.
+        num_layers: The number of layers.
+        hidden_size: Width of each direction of a layer.
+        bidirectional: true gives two independent stacks, one a direction, concatenated at every
+            layer: each may be pretrained as a language model. "interleaved" lets every layer see
+            both directions of the one below, usually a little better when trained from scratch.
+        dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
+            sentence (Gal & Ghahramani 2016).
+        learned_start: Whether the states before the first token are learned; else they are zero.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        num_layers: PositiveInt = 2,
+        hidden_size: PositiveInt = 256,
+        bidirectional: bool | Literal["interleaved"] = True,
+        dropout: Probability = 0.3,
+        learned_start: bool = False,
+    ) -> None:
+        super().__init__()
+        self.interleaved = bidirectional == "interleaved"
+        directions = 2 if bidirectional else 1
+        self.sizes = [in_features] + [directions * hidden_size] * num_layers
+        self.dropout = VariationalDropout(dropout)
+        self.layers = nn.ModuleList()
+        for i in range(num_layers):
+            width = hidden_size if i and not self.interleaved else self.sizes[i]
+            self.layers.append(
+                nn.ModuleList(
+                    _Direction(width, hidden_size, reverse, learned_start)
+                    for reverse in (False, True)[:directions]
+                )
+            )
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state before the first token; only the forward direction carries one."""
+        return [layer[0].initial(batch_size) for layer in self.layers]
+
+    def step(
+        self, i: int, hidden: list[Tensor], mask: Tensor, state: Cell | None
+    ) -> tuple[Tensor, Cell | None]:
+        """Run layer i (from 1); see `Trunk.step`."""
+        directions = self.layers[i - 1]
+        x = self.dropout(hidden[i - 1])
+        own_half = i > 1 and not self.interleaved
+        inputs = x.chunk(len(directions), dim=2) if own_half else [x] * len(directions)
+        outputs = []
+        for direction, own in zip(directions, inputs, strict=True):
+            output, end = direction(own, mask, None if direction.reverse else state)
+            outputs.append(output)
+            state = state if direction.reverse else end
+        return torch.cat(outputs, dim=2) * mask.unsqueeze(-1), state
