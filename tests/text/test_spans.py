@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+from itertools import pairwise, product
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics.sequence_labeling import get_entities
+
+from mtl.errors import MtlError
+from mtl.text.spans import (
+    SCHEMES,
+    Span,
+    convert,
+    guess_scheme,
+    malformed,
+    read_spans,
+    transitions,
+    write_tags,
+)
+from tests.oracles import conlleval_chunks
+
+TAGS = ["O", *(f"{p}-{t}" for t in ("X", "Y") for p in "BIES")]
+any_tags = st.lists(st.sampled_from(TAGS), max_size=8)
+quick = settings(max_examples=100, deadline=None)
+
+
+@quick
+@given(any_tags)
+def test_reading_equals_conlleval_also_on_broken_sequences(tags):
+    assert set(read_spans(tags)) == conlleval_chunks(tags)
+
+
+@quick
+@given(any_tags)
+def test_reading_equals_seqeval(tags):
+    assert [(s.type, s.start, s.end - 1) for s in read_spans(tags)] == get_entities(tags)
+
+
+@quick
+@given(any_tags, st.permutations(SCHEMES))
+def test_converting_through_all_schemes_loses_nothing(tags, schemes):
+    spans, passed = read_spans(tags), tags
+    for scheme in schemes:
+        passed = convert(passed, scheme)
+        assert malformed(passed, scheme) == 0
+        assert read_spans(passed) == spans
+
+
+def test_each_scheme_writes_what_its_definition_says():
+    spans = [Span("X", 0, 1), Span("X", 1, 3), Span("Y", 3, 4), Span("X", 5, 7)]
+    written = {scheme: " ".join(write_tags(spans, 7, scheme)) for scheme in SCHEMES}
+    assert written == {
+        "bio": "B-X B-X I-X B-Y O B-X I-X",
+        "iob1": "I-X B-X I-X I-Y O I-X I-X",
+        "iobes": "S-X B-X E-X S-Y O B-X E-X",
+    }
+
+
+def test_tags_without_a_type_are_spans_too():
+    assert read_spans(["B", "I", "O"]) == [Span("", 0, 2)]
+    assert convert(["B", "I", "I", "O", "B"], "iobes") == ["B", "I", "E", "O", "S"]
+
+
+def test_a_type_may_hold_a_hyphen():
+    assert convert(["B-geo-loc", "I-geo-loc"], "iobes") == ["B-geo-loc", "E-geo-loc"]
+
+
+@pytest.mark.parametrize("tag", ["PER", "", "B-", "o", "X-PER", "-LRB-", "BI-PER"])
+def test_what_is_no_tag_is_an_error_that_names_it(tag):
+    with pytest.raises(MtlError, match=f"'{tag}' is no span tag: expected O, or B"):
+        read_spans(["O", tag])
+
+
+@pytest.mark.parametrize("spans", [[("X", 0, 2), ("X", 1, 3)], [("X", 2, 5)], [("X", 1, 1)]])
+def test_spans_that_overlap_or_do_not_fit_cannot_be_written(spans):
+    with pytest.raises(ValueError, match="expected spans in order within 4 tokens"):
+        write_tags([Span(*span) for span in spans], 4, "bio")
+
+
+def test_an_unknown_scheme_is_an_error():
+    for call in (lambda: write_tags([], 0, "bilou"), lambda: transitions([], "bilou")):
+        with pytest.raises(ValueError, match=r"schemes bio, iob1, iobes, got 'bilou'"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("tags", "bio", "iob1", "iobes"),
+    [
+        ("O O", 0, 0, 0),
+        ("B-X I-X I-X", 0, 1, 1),
+        ("O I-X I-X", 1, 0, 2),
+        ("B-X I-Y E-Y", 2, 2, 2),
+    ],
+)
+def test_malformed_tags_are_counted(tags, bio, iob1, iobes):
+    assert [malformed(tags.split(), scheme) for scheme in SCHEMES] == [bio, iob1, iobes]
+
+
+@quick
+@given(st.lists(any_tags, min_size=1, max_size=3), st.sampled_from(SCHEMES))
+def test_the_scheme_of_well_formed_text_is_guessed(sequences, scheme):
+    written = [convert(tags, scheme) for tags in sequences]
+    others = [s for s in SCHEMES if s != scheme]
+    unique = all(any(malformed(tags, s) for tags in written) for s in others)
+    assert not unique or guess_scheme(written) == scheme
+
+
+def test_nothing_is_guessed_without_spans():
+    assert guess_scheme([["NOUN", "VERB"]]) is None
+    assert guess_scheme([["O", "O"], []]) is None
+
+
+def test_a_few_broken_tags_do_not_change_the_guess():
+    assert guess_scheme([["B-X", "I-X"], ["B-X", "O", "B-Y"], ["I-X"]]) == "bio"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_transitions_allow_exactly_the_well_formed_sequences(scheme):
+    labels = [tag for tag in TAGS if tag[0] in "OBI" or scheme == "iobes"]
+    allowed, start, end = transitions(labels, scheme)
+    for path in product(range(len(labels)), repeat=3):
+        steps = all(allowed[a][b] for a, b in pairwise(path))
+        fine = start[path[0]] and steps and end[path[-1]]
+        assert fine == (malformed([labels[i] for i in path], scheme) == 0)
+
+
+def test_transitions_refuse_labels_of_another_scheme():
+    with pytest.raises(MtlError, match="'S-X' is no tag of the scheme bio"):
+        transitions(["O", "S-X"], "bio")
+
+
+@pytest.mark.data
+def test_the_labels_of_conll_2000_are_bio_without_a_fault():
+    root = os.environ.get("MTL_DATA") or pytest.skip("MTL_DATA is not set")
+    text = Path(root, "conll2000", "test.txt").read_text()
+    sentences = [[line.split()[-1] for line in s.splitlines()] for s in text.split("\n\n")]
+    assert guess_scheme(sentences) == "bio"
+    assert sum(len(read_spans(tags)) for tags in sentences) == 23852
