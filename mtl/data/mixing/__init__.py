@@ -1,0 +1,37 @@
+"""Task mixing: which corpus each batch comes from."""
+
+from mtl.data.mixing.annealed import Annealed
+from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.joint import Joint
+from mtl.data.mixing.proportional import Proportional
+from mtl.data.mixing.round_robin import RoundRobin
+from mtl.data.mixing.schedule import Draw, Schedule
+from mtl.data.mixing.temperature import Temperature
+from mtl.data.mixing.uniform import Uniform
+from mtl.registry import Registry
+
+MIXING: Registry[Mixing] = Registry(
+    "mixing",
+    Mixing,
+    {
+        "proportional": Proportional,
+        "uniform": Uniform,
+        "temperature": Temperature,
+        "annealed": Annealed,
+        "round_robin": RoundRobin,
+        "joint": Joint,
+    },
+)
+
+__all__ = [
+    "MIXING",
+    "Annealed",
+    "Draw",
+    "Joint",
+    "Mixing",
+    "Proportional",
+    "RoundRobin",
+    "Schedule",
+    "Temperature",
+    "Uniform",
+]

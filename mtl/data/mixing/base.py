@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
 
 
 class Mixing(ABC):
@@ -13,10 +16,15 @@ class Mixing(ABC):
 
     Args:
         sizes: Corpus to the number of batches in one pass over it.
+        epochs: The number of epochs of the run.
     """
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    joint: ClassVar[bool] = False
+    """Whether each step takes one batch of every corpus, instead of one batch of one of them."""
+
+    def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)
+        self.epochs = epochs
 
     @property
     def steps_per_epoch(self) -> int:
@@ -25,4 +33,21 @@ class Mixing(ABC):
 
     @abstractmethod
     def probabilities(self, step: int) -> dict[str, float]:
-        """Return how likely each corpus is to be drawn at a step; they sum to one."""
+        """Return how likely each corpus is to be drawn at a step, from 0; they sum to one."""
+
+    def order(self, counts: Mapping[str, int], random: np.random.Generator) -> list[str]:
+        """Return the corpora of the steps of an epoch, in order: by default, shuffled.
+
+        Args:
+            counts: Corpus to how often it is drawn in the epoch.
+            random: Random numbers of that epoch.
+        """
+        drawn = np.repeat(np.arange(len(counts)), list(counts.values()))
+        names = list(counts)
+        return [names[i] for i in random.permutation(drawn)]
+
+
+def normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights divided by their sum."""
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}

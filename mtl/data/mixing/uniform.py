@@ -1,0 +1,16 @@
+"""Mixing that ignores size."""
+
+from __future__ import annotations
+
+from mtl.data.mixing.base import Mixing
+
+
+class Uniform(Mixing):
+    """Each corpus equally often, in random order; p = 1/N (Søgaard and Goldberg 2016).
+
+    Small corpora are gone through more often than large ones.
+    """
+
+    def probabilities(self, step: int) -> dict[str, float]:
+        """Return 1/N, at every step."""
+        return dict.fromkeys(self.sizes, 1 / len(self.sizes))
