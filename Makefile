@@ -5,23 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 QUICKSTART := runs/quickstart
-TRAINED := runs/.quickstart
+TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quickstart test test-slow lint types check bench
+.PHONY: help setup quickstart quickstart-data test test-slow lint types check bench
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(INSTALLED)  ## Install mtl and what it needs into .venv
 
-quickstart: $(TRAINED)  ## Fetch real text, train five minutes at most, evaluate, tag sentences
+quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, evaluate, tag sentences
 	$(BIN)/mtl evaluate $(QUICKSTART)
-	printf '%s\n' \
-	    'I love this phone, the screen is gorgeous!' \
-	    '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
-	    | $(BIN)/mtl predict $(QUICKSTART)
+	printf '%s\n' 'I love this phone, the screen is gorgeous!' \
+	    '1600 Pennsylvania Avenue NW, Washington, DC 20500' | $(BIN)/mtl predict $(QUICKSTART)
 
 test: $(INSTALLED)  ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
@@ -32,7 +30,7 @@ test-slow: $(INSTALLED)  ## Run the tests that take minutes
 lint: $(INSTALLED)  ## Check format, style and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 types: $(INSTALLED)  ## Check the types
 	$(BIN)/mypy
@@ -48,9 +46,11 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# The data script does nothing where the files are there. A changed configuration trains anew.
-$(TRAINED): $(INSTALLED) scripts/quickstart_data.py configs/quickstart.yaml configs/base/lstm.yaml
+quickstart-data: $(INSTALLED)
 	$(BIN)/python scripts/quickstart_data.py
+
+# A finished run is used again; a changed configuration trains anew.
+$(TRAINED): configs/quickstart.yaml configs/base/lstm.yaml | quickstart-data
 	rm -rf $(QUICKSTART)
 	$(BIN)/mtl train configs/quickstart.yaml --output $(QUICKSTART)
 	touch $@
