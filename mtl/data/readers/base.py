@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+from mtl.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +17,8 @@ class Record:
     """One sentence as its file has it.
 
     Args:
-        tokens: The words, in order; never empty.
+        tokens: The words, in order. Empty where the file has a row without text: predictions keep
+            such a row in its place, corpora leave it out and say how many there were.
         columns: Column name to one label a token (a list as long as `tokens`) or one for the whole
             sentence (a string). A column without a value for this sentence is absent.
         metadata: What comment lines say of the sentence (`# sent_id = …`), or further fields.
@@ -27,7 +32,13 @@ class Record:
 
 
 class Reader(ABC):
-    """Reads one file format. Options are keyword-only arguments of the constructor."""
+    """Reads one file format. Options are keyword-only arguments of the constructor.
+
+    They are kept as attributes, since a corpus in the cache is known by its files and by these.
+    """
+
+    reads_files: ClassVar[bool] = True
+    """Whether `files:` names files; if not, what stands there is left as it is."""
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[Record]:
@@ -36,3 +47,17 @@ class Reader(ABC):
         Raises:
             DataError: With file and line, what was expected and what to do.
         """
+
+    def digest(self, path: Path) -> str:
+        """Return what changes when the content of `path` does: by default, a hash of its bytes.
+
+        Raises:
+            DataError: There is no such file, or it cannot be read.
+        """
+        try:
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "blake2b").hexdigest()
+        except FileNotFoundError as error:
+            raise DataError("there is no such file", path) from error
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror or error}", path) from error

@@ -1,0 +1,99 @@
+"""Data sets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mtl.data.readers.base import Reader, Record
+from mtl.data.readers.jsonl import Jsonl
+from mtl.errors import DataError
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Hub(Reader):
+    """Any data set that `datasets.load_dataset` knows; `files:` names its splits.
+
+    Class numbers become class names. Otherwise its fields are read as those of `jsonl`.
+
+    Args:
+        name: The data set, such as `conll2003`, or a local folder of data files.
+        config: Its configuration, where it has several.
+        revision: A commit or tag of its repository, by default the newest.
+        data_files: Split name to the file in the folder, or the pattern of files, that it is.
+        tokens: The field that holds the words.
+        text: The field that holds the text, where there is none with words.
+        tokenize: Whether text is cut into words by rule; if not, at blanks.
+        columns: The fields to take, by default all.
+    """
+
+    reads_files: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        config: str | None = None,
+        revision: str | None = None,
+        data_files: dict[str, str] | None = None,
+        tokens: str = "tokens",
+        text: str = "text",
+        tokenize: bool = True,
+        columns: list[str] | None = None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.revision = revision
+        self.data_files = data_files
+        self.fields = Jsonl(tokens=tokens, text=text, tokenize=tokenize, columns=columns)
+
+    def read(self, path: Path) -> Iterator[Record]:
+        """Yield the sentences of the split called `path`; `Record.line` is the row, from 1.
+
+        Raises:
+            DataError: The data set cannot be had, or has no such split.
+        """
+        dataset = self._load(path)
+        names = {name: _class_names(feature) for name, feature in dataset.features.items()}
+        for number, row in enumerate(dataset, 1):
+            fields = {k: _named(value, names[k]) for k, value in row.items()}
+            yield self.fields.record(fields, Path(self.name) / path, number)
+
+    def digest(self, path: Path) -> str:
+        """Return the fingerprint that the split has in `datasets`."""
+        return str(self._load(path)._fingerprint)
+
+    def _load(self, path: Path) -> datasets.Dataset:
+        import datasets
+
+        try:
+            return datasets.load_dataset(
+                self.name,
+                self.config,
+                split=str(path),
+                revision=self.revision,
+                data_files=self.data_files,
+            )
+        # load_dataset lets through whatever network, parsers and builders raise.
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            hint = "check the name, the split and the network"
+            message = f"cannot load split {str(path)!r}: {reason}; {hint}"
+            raise DataError(message, f"hub:{self.name}") from error
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """Return the names of a ClassLabel, or of a list of them."""
+    return getattr(getattr(feature, "feature", feature), "names", None)
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """Return class numbers as names; -1 is how `datasets` writes a missing label."""
+    if names is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [names[number] if number >= 0 else "_" for number in value]
+    return names[value] if value >= 0 else None

@@ -1,0 +1,121 @@
+"""One JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mtl.data.readers.base import Reader, Record
+from mtl.errors import DataError, did_you_mean
+from mtl.files import open_text
+from mtl.text.tokenizer import words_of
+
+_LABEL_TYPES = (str, bool, int, float)
+
+
+class Jsonl(Reader):
+    """JSON lines: an object a sentence, with its words or its text, and any labels.
+
+    A list with one value a word, a string, a number, true or false are columns. Null means no
+    label, and values of another form are passed over, unless `columns` asks for them.
+
+    Args:
+        tokens: The field that holds the words.
+        text: The field that holds the text, where there is none with words.
+        tokenize: Whether text is cut into words by rule; if not, at blanks.
+        columns: The fields to take, by default all.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: str = "tokens",
+        text: str = "text",
+        tokenize: bool = True,
+        columns: list[str] | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.text = text
+        self.tokenize = tokenize
+        self.columns = columns
+
+    def read(self, path: Path) -> Iterator[Record]:
+        """Yield the sentences."""
+        with open_text(path) as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    yield self.record(_parse(text, path, line), path, line)
+
+    def record(self, fields: Mapping[str, Any], path: Path, line: int) -> Record:
+        """Return the sentence that a row of named values holds.
+
+        Args:
+            fields: Field name to value.
+            path: Where the row comes from, for messages.
+            line: Its number there, from 1.
+
+        Raises:
+            DataError: Neither words nor text, or a column that does not fit the words.
+        """
+        tokens = self._words(fields, path, line)
+        names = fields if self.columns is None else self.columns
+        columns: dict[str, list[str] | str] = {}
+        for name in names:
+            if name in (self.tokens, self.text) or fields.get(name) is None:
+                continue
+            value = _labels(fields[name])
+            if value is None and self.columns is not None:
+                found = f"field {name!r} holds {_brief(fields[name])}"
+                expected = "expected one value, or a list with one a word"
+                raise DataError(f"{found}; {expected}", path, line)
+            if isinstance(value, list) and len(value) != len(tokens):
+                found = f"field {name!r} has {len(value)} values for {len(tokens)} words"
+                raise DataError(f"{found}; mend it, or leave it out of `columns:`", path, line)
+            if value is not None:
+                columns[name] = value
+        return Record(tokens, columns, {}, line)
+
+    def _words(self, fields: Mapping[str, Any], path: Path, line: int) -> list[str]:
+        tokens, text = fields.get(self.tokens), fields.get(self.text)
+        if isinstance(tokens, list) and all(isinstance(t, str) and t for t in tokens):
+            return tokens
+        if tokens is not None:
+            found = f"field {self.tokens!r} holds {_brief(tokens)}"
+            raise DataError(f"{found}; expected a list of words", path, line)
+        if isinstance(text, str):
+            return words_of(text, self.tokenize)
+        if text is not None:
+            found = f"field {self.text!r} holds {_brief(text)}"
+            raise DataError(f"{found}; expected a string", path, line)
+        found = f"expected a field {self.tokens!r} (words) or {self.text!r} (text)"
+        raise DataError(f"{found}{did_you_mean(self.tokens, fields)}", path, line)
+
+
+def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"expected a JSON object on each line: {error}", path, line) from error
+    if not isinstance(fields, dict):
+        raise DataError(f"expected a JSON object, found {_brief(fields)}", path, line)
+    return fields
+
+
+def _labels(value: Any) -> list[str] | str | None:
+    """Return labels as strings, or None if the value is neither a label nor a list of labels."""
+    if isinstance(value, list):
+        fits = all(isinstance(item, _LABEL_TYPES) for item in value)
+        return [_label(item) for item in value] if fits else None
+    return _label(value) if isinstance(value, _LABEL_TYPES) else None
+
+
+def _label(value: str | float) -> str:
+    """Return a label, spelt as in JSON where it is no string: 3, 0.5, true."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 50 else f"{text[:47]}…"
