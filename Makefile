@@ -8,7 +8,6 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
 .PHONY: help setup quickstart quickstart-data test test-slow lint types check bench
 
 help:  ## Show this list
@@ -43,7 +42,7 @@ bench: $(INSTALLED)  ## Run the benchmarks
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 quickstart-data: $(INSTALLED)
