@@ -26,6 +26,7 @@ from typing import IO
 
 from mtl.errors import MtlError
 from mtl.files import atomic_write
+from mtl.text.tokenizer import words_of
 
 SPLITS = ("train", "dev", "test")
 DOMAINS = {
@@ -37,8 +38,6 @@ DOMAINS = {
 """Files of rated texts, and what each file is about."""
 STRONG = 0.5
 """Mean ratings run from -4 to 4; those nearer to zero than this are neutral."""
-PIECE = re.compile(r"[^\W_]+(?:[-/'.&][^\W_]+)*\.?|\S")
-"""A word with its inner signs and its full stop, or a single sign."""
 
 
 @dataclass(frozen=True)
@@ -179,15 +178,14 @@ def addresses(archive: tarfile.TarFile) -> Iterator[Item]:
 
 
 def spans(address: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    """Yield tokens and BIO tags: neighbours with one label are one span, signs are outside."""
-    pieces = [
-        (piece, element.tag if any(map(str.isalnum, piece)) else "O")
-        for element in address
-        for piece in [*PIECE.findall(element.text or ""), *PIECE.findall(element.tail or "")]
-    ]
-    for label, span in groupby(pieces, key=lambda pair: pair[1]):
-        for position, (piece, _) in enumerate(span):
-            yield piece, label if label == "O" else f"{'I' if position else 'B'}-{label}"
+    """Yield tokens and BIO tags: neighbours with one label are a span, signs around it are not."""
+    for label, elements in groupby(address, key=lambda element: element.tag):
+        text = " ".join(f"{element.text or ''}{element.tail or ''}" for element in elements)
+        words = words_of(text, by_rule=True)
+        named = [n for n, word in enumerate(words) if any(map(str.isalnum, word))]
+        first, last = (named[0], named[-1]) if named else (0, len(words) - 1)
+        for n, word in enumerate(words):
+            yield word, f"{'B' if n == first else 'I'}-{label}" if first <= n <= last else "O"
 
 
 SOURCES = (
