@@ -96,6 +96,8 @@ class Jsonl(Reader):
 def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
     try:
         fields = json.loads(text)
+        if "\\ud" in text.lower():  # half a character, as \ud83d alone, is no text
+            json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(f"expected a JSON object on each line: {error}", path, line) from error
     if not isinstance(fields, dict):

@@ -1,0 +1,206 @@
+"""Corpora: sentences with the labels of all their tasks, split for training and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from mtl.data.sources import Source
+from mtl.data.splits import cut, fold
+from mtl.data.store import Level, Summary, default_cache, label_column, stored
+from mtl.errors import DataError
+from mtl.text.example import Example, Labels
+
+if TYPE_CHECKING:
+    import datasets
+
+    from mtl.config.corpus import Corpus as CorpusConfig
+    from mtl.data.readers.base import Reader
+
+_BATCH = 1000
+"""Examples fetched at a time when all are gone through."""
+
+
+class Split(Sequence[Example]):
+    """Examples on disk, mapped into memory: only those asked for become Python objects.
+
+    Args:
+        dataset: The sentences of some files.
+        levels: Task to whether its labels belong to tokens or to the sentence.
+        rows: Which sentences of the data set these are; by default all.
+    """
+
+    def __init__(
+        self,
+        dataset: datasets.Dataset,
+        levels: Mapping[str, Level],
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.levels = dict(levels)
+        self.rows = np.arange(len(dataset)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return self.examples(range(len(self))[index])
+        return self.examples([range(len(self))[index]])[0]
+
+    def __iter__(self) -> Iterator[Example]:
+        for start in range(0, len(self), _BATCH):
+            yield from self[start : start + _BATCH]
+
+    def examples(self, indices: Sequence[int]) -> list[Example]:
+        """Return several examples at once, which costs little more than one."""
+        columns = self._fetch(self.dataset, indices)
+        labels = {task: columns[label_column(task)] for task in self.levels}
+        return [
+            Example(
+                tuple(tokens),
+                {
+                    task: self._labels(task, column[i])
+                    for task, column in labels.items()
+                    if column[i] is not None
+                },
+                line,
+            )
+            for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
+        ]
+
+    def labels(self, task: str) -> Iterator[Labels | None]:
+        """Yield the labels of a task, None for a sentence without."""
+        name = label_column(task)
+        dataset = self.dataset.select_columns([name])
+        for start in range(0, len(self), _BATCH):
+            for labels in self._fetch(dataset, range(len(self))[start : start + _BATCH])[name]:
+                yield None if labels is None else self._labels(task, labels)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each sentence, `[sentences]` int32."""
+        import pyarrow.compute as pc
+
+        lengths = pc.list_value_length(self.dataset.data.column("tokens"))
+        return np.asarray(lengths, dtype=np.int32)[self.rows]
+
+    def _fetch(self, dataset: datasets.Dataset, indices: Sequence[int]) -> dict[str, Any]:
+        columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
+        return columns
+
+    def _labels(self, task: str, labels: list[str]) -> Labels:
+        return labels[0] if self.levels[task] == "sentence" else tuple(labels)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits of a corpus.
+
+    Args:
+        name: What messages and tables call it.
+        splits: "train", and "dev" and "test" where there are any.
+        notes: What the user should know of how the splits came about.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    notes: Sequence[str] = field(default_factory=list)
+
+
+def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = None) -> Corpus:
+    """Read a corpus, or find it in the cache if nothing has changed.
+
+    Sentences whose columns or comments lack what a task asks for have no labels for that task.
+
+    Args:
+        config: Says which files, splits, tasks and label sources there are.
+        reader: Reads the files.
+        cache: The folder that keeps what was read, by default `$MTL_CACHE` or `~/.cache/mtl`.
+
+    Raises:
+        DataError: The files cannot be read, a task finds no labels anywhere, or there are not as
+            many sentences as `expect` says.
+    """
+    import datasets
+
+    datasets.disable_progress_bars()
+    cache = cache or default_cache()
+    sources = {
+        task: Source(part.labels.kind, part.labels.key, part.labels.pattern)
+        for task, part in config.tasks.items()
+    }
+    files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
+    found = {split: stored(reader, paths, sources, cache) for split, paths in files.items()}
+    summaries = {split: summary for split, (_, summary) in found.items()}
+    levels = _check_labels(reader, files, sources, summaries)
+    splits = {split: Split(dataset, levels) for split, (dataset, _) in found.items()}
+    for split, rows in _cut(config, splits["train"]).items():
+        splits[split] = Split(found["train"][0], levels, rows)
+    sizes = {split: len(rows) for split, rows in splits.items()}
+    sizes |= {split: summary.sentences for split, summary in summaries.items()}
+    for split, expected in config.expect.items():
+        if sizes[split] != expected:
+            message = f"{split}: expected {expected} sentences, found {sizes[split]}"
+            hint = "is the file whole? else correct `expect:`"
+            raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
+    return Corpus(config.name, splits, _notes(splits, summaries))
+
+
+def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
+    """Return what is not as the files have it."""
+    empty = [
+        f"{split}: {summary.empty} rows without words left out"
+        for split, summary in summaries.items()
+        if summary.empty
+    ]
+    total = summaries["train"].sentences
+    cut = [
+        f"{split}: {len(rows)} of {total} sentences cut from train"
+        for split, rows in splits.items()
+        if split not in summaries
+    ]
+    return empty + cut
+
+
+def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
+    """Return the rows of every split that is cut from the training sentences, "train" last."""
+    hashes = np.asarray(train.dataset.data.column("hash"))
+    if config.folds is not None:
+        rest, test = fold(hashes, config.folds.count, config.folds.fold)
+        parts = cut(hashes[rest], {"dev": config.folds.dev})
+        return {"test": test, **{split: rest[rows] for split, rows in parts.items()}}
+    return cut(hashes, config.splits) if config.splits else {}
+
+
+def _check_labels(
+    reader: Reader,
+    files: Mapping[str, list[Path]],
+    sources: Mapping[str, Source],
+    summaries: Mapping[str, Summary],
+) -> dict[str, Level]:
+    """Return the level of each task.
+
+    Raises:
+        DataError: A task has no labels anywhere, or labels of two levels.
+    """
+    levels: dict[str, Level] = {}
+    for task, source in sources.items():
+        if not any(summary.labelled[task] for summary in summaries.values()):
+            path = files["train"][0]
+            raise DataError(f"task {task!r}: {source.complaint(reader.read(path))}", path)
+        for split, summary in summaries.items():
+            level = summary.levels.get(task)
+            if level and levels.setdefault(task, level) != level:
+                found = f"task {task!r}: one label a {level}, in other splits one a {levels[task]}"
+                raise DataError(f"{found}; make them alike", files[split][0])
+    return levels

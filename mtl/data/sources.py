@@ -1,0 +1,93 @@
+"""Where the labels of a task come from in a record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from mtl.data.readers.base import Record
+from mtl.errors import did_you_mean
+
+ABSENT = "_"
+"""What CoNLL-U writes for no value: the label of a token without the feature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A column, a comment, or one key of the features or of MISC.
+
+    Args:
+        kind: "column", "metadata", "feature" or "misc".
+        key: The name of the column or comment, or the key.
+        pattern: A regular expression whose group is the label; by default the value is.
+    """
+
+    kind: str
+    key: str
+    pattern: str | None = None
+
+    def labels(self, record: Record) -> list[str] | str | None:
+        """Return one label a token, one for the sentence, or None where there is none."""
+        value = self._value(record)
+        if value is None or self.pattern is None:
+            return value
+        if isinstance(value, str):
+            return self._found(value)
+        return [self._found(label) or ABSENT for label in value]
+
+    def _value(self, record: Record) -> list[str] | str | None:
+        if self.kind == "column":
+            return record.columns.get(self.key)
+        if self.kind == "metadata":
+            column = record.columns.get(self.key)
+            return record.metadata.get(self.key, column if isinstance(column, str) else None)
+        values = record.columns.get(_PAIRS[self.kind])
+        if isinstance(values, list):
+            return [_pairs(value).get(self.key, ABSENT) for value in values]
+        return None
+
+    def _found(self, value: str) -> str | None:
+        match = re.search(self.pattern or "(.*)", value)
+        return match and match[1]
+
+    def complaint(self, records: Iterable[Record]) -> str:
+        """Return what to tell the user when the source gave no label: what there is instead.
+
+        Args:
+            records: Sentences of the corpus; the first thousand are looked at.
+        """
+        records = list(islice(records, 1000))
+        if self.pattern is not None and (value := self._any_value(records)):
+            return f"the pattern {self.pattern!r} finds nothing in {value!r}; correct it"
+        names = {name for record in records for name in self._names(record)}
+        there = ", ".join(sorted(names)) or "none"
+        found = f"no sentence has a value for the {self.kind} {self.key!r}"
+        return f"{found}{did_you_mean(self.key, names)} (there are: {there})"
+
+    def _any_value(self, records: Iterable[Record]) -> str | None:
+        values = (self._value(record) or [] for record in records)
+        each = (
+            label for value in values for label in ([value] if isinstance(value, str) else value)
+        )
+        return next((label for label in each if label != ABSENT), None)
+
+    def _names(self, record: Record) -> Iterable[str]:
+        """Return the names that this kind of source could have in a record."""
+        if self.kind == "column":
+            return record.columns
+        if self.kind == "metadata":
+            return record.metadata
+        values = record.columns.get(_PAIRS[self.kind], [])
+        return {key for value in values for key in _pairs(value)}
+
+
+_PAIRS = {"feature": "feats", "misc": "misc"}
+"""The column of CoNLL-U in which each kind of key stands."""
+
+
+def _pairs(value: str) -> dict[str, str]:
+    """Return the values of `Number=Sing|Person=3` by key."""
+    pairs = (pair.partition("=") for pair in value.split("|"))
+    return {key: found for key, equals, found in pairs if equals}

@@ -1,0 +1,213 @@
+"""Sentences on disk, in Arrow files that are mapped into memory, found again by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mtl.data.readers.base import Reader, Record
+from mtl.data.sources import ABSENT, Source
+from mtl.data.splits import sentence_hash
+from mtl.errors import DataError, MtlError
+from mtl.files import atomic_write
+
+if TYPE_CHECKING:
+    import datasets
+
+_FORMAT = 1
+"""Raised when entries written before can no longer be used."""
+
+_BATCH = 1000
+"""Sentences written at a time."""
+
+Level = Literal["token", "sentence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of stored sentences without looking at them.
+
+    Args:
+        sentences: How many there are.
+        empty: How many rows without words were left out.
+        labelled: Task to the number of sentences that have labels other than "_".
+        levels: Task to whether its labels belong to tokens or to the sentence.
+    """
+
+    sentences: int
+    empty: int
+    labelled: dict[str, int]
+    levels: dict[str, Level]
+
+
+def label_column(task: str) -> str:
+    """Return the name of the Arrow column with the labels of a task."""
+    return f"labels:{task}"
+
+
+def default_cache() -> Path:
+    """Return the folder `$MTL_CACHE`, or `~/.cache/mtl`."""
+    return Path(os.environ.get("MTL_CACHE") or Path.home() / ".cache" / "mtl")
+
+
+def stored(
+    reader: Reader, paths: list[Path], sources: Mapping[str, Source], cache: Path
+) -> tuple[datasets.Dataset, Summary]:
+    """Return the sentences of some files, read and written only the first time.
+
+    Args:
+        reader: Reads the files.
+        paths: The files, one after the other.
+        sources: Task to where its labels stand.
+        cache: The folder that keeps what was read.
+
+    Raises:
+        DataError: The files cannot be read or hold no sentence.
+        MtlError: The cache cannot be written.
+    """
+    folder = cache / "corpora" / _key(reader, paths, sources)
+    found = _open(folder)
+    if found is None:
+        _build(folder, reader, paths, sources)
+        found = _open(folder)
+    if found is None:
+        raise MtlError(f"{folder}: what was just written cannot be read back; is the disk sound?")
+    return found
+
+
+def _key(reader: Reader, paths: list[Path], sources: Mapping[str, Source]) -> str:
+    """Return a name that changes with anything that the stored sentences depend on."""
+    kind = type(reader)
+    try:
+        code = inspect.getsource(kind)
+    except (OSError, TypeError):  # typed in at a prompt
+        code = ""
+    parts = [
+        _FORMAT,
+        f"{kind.__module__}:{kind.__qualname__}",
+        code,
+        vars(reader),
+        {task: asdict(source) for task, source in sources.items()},
+        [reader.digest(path) for path in paths],
+    ]
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return vars(value) if hasattr(value, "__dict__") else repr(value)
+
+
+def _open(folder: Path) -> tuple[datasets.Dataset, Summary] | None:
+    """Return what a cache entry holds, or None if there is none or it is damaged."""
+    import datasets
+
+    try:
+        summary = json.loads((folder / "summary.json").read_text("utf-8"))
+        if summary.pop("digest") != _digest(folder / "data.arrow"):
+            return None
+        dataset = datasets.Dataset.from_file(str(folder / "data.arrow"))
+        return dataset, Summary(**summary)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _build(folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str, Source]) -> None:
+    """Write an entry under a temporary name, then rename it.
+
+    Several processes may do so at once: the first to finish wins, the others throw theirs away.
+    """
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        writer = _Writer(reader, sources)
+        writer.write(paths, temporary / "data.arrow")
+        summary = {**asdict(writer.summary()), "digest": _digest(temporary / "data.arrow")}
+        with atomic_write(temporary / "summary.json") as file:
+            json.dump(summary, file)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        if not folder.exists():
+            reason = error.strerror or error
+            hint = "set MTL_CACHE to a folder with room"
+            raise MtlError(f"cannot write the cache {folder.parent}: {reason}; {hint}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _Writer:
+    """Turns records into an Arrow file, and counts."""
+
+    def __init__(self, reader: Reader, sources: Mapping[str, Source]) -> None:
+        self.reader = reader
+        self.sources = sources
+        self.sentences = 0
+        self.empty = 0
+        self.labelled = dict.fromkeys(sources, 0)
+        self.levels: dict[str, Level] = {}
+
+    def write(self, paths: list[Path], target: Path) -> None:
+        """Write the sentences of some files, a batch at a time."""
+        import pyarrow as pa
+
+        strings = pa.list_(pa.string())
+        fields = {"tokens": strings, "line": pa.int64(), "hash": pa.int64()}
+        schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
+        rows = (row for path in paths for row in self._rows(path))
+        with pa.OSFile(str(target), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+            while batch := list(islice(rows, _BATCH)):
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+
+    def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
+        before = self.sentences
+        for record in self.reader.read(path):
+            if not record.tokens:
+                self.empty += 1
+                continue
+            self.sentences += 1
+            row = {
+                "tokens": record.tokens,
+                "line": record.line,
+                "hash": sentence_hash(record.tokens),
+            }
+            for task, source in self.sources.items():
+                row[label_column(task)] = self._labels(task, source.labels(record), record, path)
+            yield row
+        if self.sentences == before:
+            raise DataError("there is no sentence in it", path)
+
+    def _labels(
+        self, task: str, labels: list[str] | str | None, record: Record, path: Path
+    ) -> list[str] | None:
+        """Return the labels of a task as a list, checked against the sentence."""
+        if labels is None:
+            return None
+        level: Level = "sentence" if isinstance(labels, str) else "token"
+        listed = [labels] if isinstance(labels, str) else labels
+        if self.levels.setdefault(task, level) != level:
+            found = f"task {task!r}: one label a {level} here, one a {self.levels[task]} before"
+            raise DataError(f"{found}; make them alike", path, record.line)
+        if level == "token" and len(listed) != len(record.tokens):
+            found = f"task {task!r}: {len(listed)} labels for {len(record.tokens)} words"
+            raise DataError(f"{found}; expected one a word", path, record.line)
+        self.labelled[task] += any(label != ABSENT for label in listed)
+        return listed
+
+    def summary(self) -> Summary:
+        """Return what was written."""
+        return Summary(self.sentences, self.empty, self.labelled, self.levels)
