@@ -61,6 +61,7 @@ def test_each_scheme_writes_what_its_definition_says():
 
 def test_tags_without_a_type_are_spans_too():
     assert read_spans(["B", "I", "O"]) == [Span("", 0, 2)]
+    assert convert(["B", "B", "I"], "iob1") == ["I", "B", "I"]
     assert convert(["B", "I", "I", "O", "B"], "iobes") == ["B", "I", "E", "O", "S"]
 
 
