@@ -23,6 +23,11 @@ class Bounds:
     le: float | None = None
     lt: float | None = None
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Tell pydantic, if someone validates with it; it asks for a method of this name."""
+        limits = {"ge": self.ge, "gt": self.gt, "le": self.le, "lt": self.lt}
+        return {**handler(source), **{k: limit for k, limit in limits.items() if limit is not None}}
+
 
 @dataclass(frozen=True, slots=True)
 class File:

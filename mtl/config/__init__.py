@@ -1,0 +1,23 @@
+"""Run and corpus files: read, merged, checked, complete."""
+
+from mtl.config.build import Kinds, part_options
+from mtl.config.corpus import Corpus, CorpusTask, Folds, Source
+from mtl.config.load import load_run, run_to_yaml
+from mtl.config.parts import Part
+from mtl.config.run import Batch, Run, Task, Training
+
+__all__ = [
+    "Batch",
+    "Corpus",
+    "CorpusTask",
+    "Folds",
+    "Kinds",
+    "Part",
+    "Run",
+    "Source",
+    "Task",
+    "Training",
+    "load_run",
+    "part_options",
+    "run_to_yaml",
+]

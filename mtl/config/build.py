@@ -1,0 +1,284 @@
+"""From the tree of a document to checked values, gathering every mistake on the way."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from mtl.config.document import Node
+from mtl.config.explain import Problems, unknown_key, wrong_value
+from mtl.config.parts import Kind, Part, Settings
+from mtl.config.paths import find_file
+from mtl.errors import ConfigError
+from mtl.options import REQUIRED, File, Option, options_of
+from mtl.registry import Registry
+
+Kinds = Mapping[str, Registry[Any]]
+"""The registries by the kind of part: embedding, trunk, sharing, head, weighting, …"""
+Model = TypeVar("Model", bound=Settings)
+
+
+def part_options(cls: type) -> dict[str, Option]:
+    """Return the options of a part by name, with those of the vocabulary that it needs."""
+    options = options_of(cls)
+    if vocabulary := getattr(cls, "vocabulary", None):
+        options += options_of(vocabulary.build)
+    return {option.name: option for option in options}
+
+
+def alternatives_of(annotation: Any) -> tuple[list[Any], list[Any]]:
+    """Return the alternatives of a type, null left out, and the marks on them."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        alternatives, marks = alternatives_of(arguments[0])
+        return alternatives, [*arguments[1:], *marks]
+    if origin in (Union, types.UnionType):
+        pairs = [alternatives_of(argument) for argument in arguments]
+        return [a for pair in pairs for a in pair[0]], [m for pair in pairs for m in pair[1]]
+    return [] if annotation is type(None) else [annotation], []
+
+
+def kind_of(annotation: Any) -> Kind | None:
+    """Return the mark that says that a type is a part."""
+    return next((m for m in alternatives_of(annotation)[1] if isinstance(m, Kind)), None)
+
+
+def _names_files(annotation: Any) -> bool:
+    return isinstance(annotation, File) or any(map(_names_files, get_args(annotation)))
+
+
+class Builder:
+    """Makes settings, parts and plain values of nodes.
+
+    What a method returns is only good when `problems` has not grown meanwhile.
+
+    Args:
+        kinds: The registries.
+        must_exist: Whether files that are named must exist.
+    """
+
+    def __init__(self, kinds: Kinds, *, must_exist: bool) -> None:
+        self.kinds = kinds
+        self.must_exist = must_exist
+        self.problems = Problems()
+
+    def settings(self, cls: type[Model], node: Node, path: str) -> Model | None:
+        """Make a model.
+
+        Args:
+            cls: The model.
+            node: What was written.
+            path: Its dotted path, for messages; empty for a whole file.
+        """
+        before = self.problems.count
+        values = self.fields(cls, node, path)
+        return self.finish(cls, values, node, path) if self.problems.count == before else None
+
+    def fields(
+        self, cls: type[Settings], node: Node, path: str, *, but: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Make the fields of a model that were written or are parts by default.
+
+        Args:
+            cls: The model.
+            node: What was written.
+            path: Its dotted path, for messages; empty for a whole file.
+            but: Fields to leave out, since others make them.
+        """
+        children = self._written(cls, node, path)
+        hints = get_type_hints(cls, include_extras=True)
+        names = [name for name, field in cls.model_fields.items() if not field.exclude]
+        self.refuse_unknown(children, names, path)
+        values = {}
+        for name in names:
+            child, inside = children.get(name), join(path, name)
+            kind = kind_of(hints[name])
+            if name in but:
+                continue
+            if child is not None and (child.value is not None or _optional(hints[name])):
+                values[name] = self.value(hints[name], child, inside)
+            elif kind and kind.default:
+                values[name] = self.part(kind, Node({}, node.place), inside)
+            elif cls.model_fields[name].is_required():
+                self.missing(node, inside)
+        return values
+
+    def missing(self, node: Node, path: str) -> None:
+        """Note that a mapping lacks a key."""
+        self.problems.add(node.place, path, f"missing key {path!r}")
+
+    def _written(self, cls: type[Settings], node: Node, path: str) -> dict[str, Node]:
+        """Return what was written, less the alternatives that a later file has replaced."""
+        if cls.shorthand and isinstance(node.value, str):
+            return {cls.shorthand: node}
+        children = self.mapping(node, path)
+        if cls.shorthand and "type" in children and children["type"].layer < node.layer:
+            # The short form, kept as `type` when a mapping was merged over it.
+            children = {cls.shorthand: children.pop("type"), **children}
+        given = [name for name in cls.alternatives if name in children]
+        newest = max((children[name].layer for name in given), default=0)
+        outdated = [name for name in given if children[name].layer < newest]
+        return {name: child for name, child in children.items() if name not in outdated}
+
+    def finish(
+        self, cls: type[Model], values: dict[str, Any], node: Node, path: str
+    ) -> Model | None:
+        """Make a model of its fields, and check how they go together."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            for item in error.errors():
+                message = item["msg"].removeprefix("Value error, ")
+                self.problems.add(node.place, path, f"{path}: {message}" if path else message)
+            return None
+
+    def mapping(self, node: Node, path: str) -> dict[str, Node]:
+        """Return the values of a mapping, or nothing when it is none."""
+        if isinstance(node.value, dict):
+            return dict(node.value)
+        self.problems.add(node.place, path, wrong_value(path, dict, node))
+        return {}
+
+    def refuse_unknown(self, children: Mapping[str, Node], known: Iterable[str], path: str) -> None:
+        """Note the keys that are not known."""
+        for name, child in children.items():
+            if name not in known:
+                inside = join(path, name)
+                self.problems.add(child.key or child.place, inside, unknown_key(inside, known))
+
+    def value(self, annotation: Any, node: Node, path: str) -> Any:
+        """Make the value of a field."""
+        if kind := kind_of(annotation):
+            return self.part(kind, node, path)
+        if node.value is None:
+            return None
+        first = alternatives_of(annotation)[0][0]
+        if isinstance(first, type) and issubclass(first, Settings):
+            return self.settings(first, node, path)
+        if get_origin(first) is not dict:
+            return self.leaf(annotation, node, path)
+        key_type, value_type = get_args(first)
+        children = self.mapping(node, path)
+        if choices := get_args(key_type):
+            self.refuse_unknown(children, choices, path)
+        return {
+            name: self.value(value_type, child, join(path, name))
+            for name, child in children.items()
+            if child.value is not None
+        }
+
+    def leaf(self, annotation: Any, node: Node, path: str) -> Any:
+        """Make a value of plain type: a number, a string, a list of such, and so on."""
+        try:
+            value = _read(annotation, node.plain())
+        except ValidationError as error:
+            for item in error.errors():
+                self._explain(annotation, node, path, item["loc"])
+            return None
+        return self._find_files(node, path) if _names_files(annotation) else value
+
+    def _explain(
+        self, annotation: Any, node: Node, path: str, steps: tuple[int | str, ...]
+    ) -> None:
+        """Note a wrong value: the item of a list or mapping that is wrong, or the whole."""
+        alternatives, _ = alternatives_of(annotation)
+        arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
+        if steps and arguments and node.children:
+            index = steps[0]
+            inner = node.value.get(index) if node.is_mapping else node.value[index]
+            if inner:
+                inside = join(path, str(index))
+                return self._explain(arguments[node.is_mapping], inner, inside, steps[1:])
+        self.problems.add(node.place, path, wrong_value(path, annotation, node))
+        return None
+
+    def _find_files(self, node: Node, path: str) -> Any:
+        """Return a value whose strings are paths, made absolute."""
+        if isinstance(node.value, dict):
+            return {key: self._find_files(child, path) for key, child in node.value.items()}
+        if isinstance(node.value, list):
+            return [self._find_files(child, path) for child in node.value]
+        if not isinstance(node.value, str):
+            return node.value
+        try:
+            return find_file(node, self.must_exist)
+        except ConfigError as error:
+            self.problems.add(node.place, path, f"{path}: {error}")
+            return None
+
+    def part(self, kind: Kind, node: Node, path: str) -> Part | None:
+        """Make a part, with all its options."""
+        if isinstance(node.value, str):
+            node = replace(node, value={"type": node})
+        before = self.problems.count
+        children = self.mapping(node, path)
+        written = children.pop("type", Node(kind.default, node.place))
+        cls = self._class(kind, written, node, path)
+        if cls is None or self.problems.count > before:
+            return None
+        options = part_options(cls)
+        known = {key: child for key, child in children.items() if key in options}
+        rest = {k: c for k, c in children.items() if k not in options}
+        inherited = {key for key, child in rest.items() if child.layer < written.layer}
+        if inherited:
+            inherited &= self._options_of_others(kind, written)
+        self.refuse_unknown({k: rest[k] for k in rest.keys() - inherited}, options, path)
+        values = {}
+        for name, option in options.items():
+            inside = join(path, name)
+            if name in known:
+                values[name] = self.leaf(option.annotation, known[name], inside)
+            elif option.default is REQUIRED:
+                self.missing(node, inside)
+            else:
+                values[name] = _read(option.annotation, option.default)
+        return Part(type=written.value, options=values) if self.problems.count == before else None
+
+    def _class(self, kind: Kind, written: Node, node: Node, path: str) -> type | None:
+        registry = self.kinds[kind.name]
+        if written.value is None:
+            names = ", ".join(sorted(registry))
+            message = f"missing key '{path}.type'; expected one of: {names}"
+            self.problems.add(node.place, f"{path}.type", message)
+        elif not isinstance(written.value, str):
+            message = wrong_value(f"{path}.type", str, written)
+            self.problems.add(written.place, f"{path}.type", message)
+        else:
+            try:
+                return registry.find(written.value)
+            except ConfigError as error:
+                self.problems.add(written.place, f"{path}.type", f"{path}: {error}")
+        return None
+
+    def _options_of_others(self, kind: Kind, written: Node) -> set[str]:
+        """Return all options that the parts of a kind have.
+
+        An option that an extended file gave to a part of another type is dropped when the part
+        chosen instead does not have it; one that no part has is a mistake all the same.
+        """
+        classes = [cls for _, cls in self.kinds[kind.name].items()]
+        while written.before:
+            written = written.before
+            with suppress(ConfigError):
+                classes.append(self.kinds[kind.name].find(str(written.value)))
+        return {name for cls in classes for name in part_options(cls)}
+
+
+def join(path: str, name: str) -> str:
+    """Return the dotted path of a key."""
+    return f"{path}.{name}" if path else name
+
+
+def _read(annotation: Any, value: Any) -> Any:
+    """Return a value as a type has it, from its JSON form, where a list may become a tuple."""
+    return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+
+
+def _optional(annotation: Any) -> bool:
+    return type(None) in get_args(annotation)

@@ -1,0 +1,124 @@
+"""The corpora of a run: found, merged with what the run itself says of them, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mtl.config.build import Builder, join
+from mtl.config.corpus import Corpus
+from mtl.config.document import DocumentError, Node, load, merge
+from mtl.config.paths import corpus_folders, find_file
+from mtl.config.run import Run
+from mtl.errors import ConfigError, did_you_mean
+
+_ONLY_IN_RUNS = set(Run.model_fields) - set(Corpus.model_fields)
+
+
+class Corpora:
+    """Finds corpora by name, each once.
+
+    Args:
+        builder: Makes the values and gathers the mistakes.
+        inline: What the run file says of corpora: whole ones, which have a reader, and changes to
+            those of corpus files.
+        folder: The folder of the run file.
+    """
+
+    def __init__(self, builder: Builder, inline: Mapping[str, Node], folder: Path) -> None:
+        self.builder = builder
+        self.problems = builder.problems
+        self.inline = inline
+        self.folder = folder
+        self._found: dict[str, tuple[Node | None, Corpus | None]] = {}
+
+    def get(self, name: str, user: Node) -> tuple[Node | None, Corpus | None]:
+        """Return what was written of a corpus, and the corpus; None for what cannot be had.
+
+        Args:
+            name: The corpus.
+            user: What uses it; corpus files are looked for around its file first.
+        """
+        if name not in self._found:
+            try:
+                self._found[name] = self._build(name, user)
+            except DocumentError as error:
+                self.problems.add_error(error)
+                self._found[name] = (None, None)
+        return self._found[name]
+
+    def _build(self, name: str, user: Node) -> tuple[Node, Corpus | None]:
+        inline = self.inline.get(name)
+        path = f"corpora.{name}" if inline else ""
+        if inline and (not inline.is_mapping or "reader" in inline.value):
+            node = inline
+        else:
+            node = self._find(name, user)
+            node = merge(node, inline) if inline else node
+        before = self.problems.count
+        values = self.builder.fields(Corpus, node, path, but=("files",))
+        if files := self.builder.mapping(node, path).get("files"):
+            values["files"] = self._files(files, join(path, "files"), node)
+        else:
+            self.builder.missing(node, join(path, "files"))
+        if self.problems.count > before:
+            return node, None
+        return node, self.builder.finish(Corpus, {**values, "name": name}, node, path)
+
+    def _find(self, name: str, user: Node) -> Node:
+        """Return what the nearest corpus file of a name says."""
+        folders = corpus_folders([user.folder, self.folder])
+        runs = []
+        for file in (folder / f"{name}.yaml" for folder in folders):
+            if file.is_file():
+                node = load(file)
+                if not _is_run(node):
+                    return node
+                runs.append(str(file))
+        if runs:
+            message = f"{name!r} leads back to a run ({runs[0]}); expected a corpus file"
+            raise DocumentError(user.place, message)
+        known = {file.stem for folder in folders[1:] for file in folder.glob("*.yaml")}
+        near = did_you_mean(name, {*known, *self.inline})
+        places = ", ".join(map(str, folders))
+        raise DocumentError(user.place, f"no corpus {name!r} in {places}{near}")
+
+    def _files(self, node: Node, path: str, corpus: Node) -> dict[str, list[str]]:
+        """Return the files of each split, found where the reader needs files."""
+        files = {}
+        for split, child in self.builder.mapping(node, path).items():
+            if child.value is None:
+                continue
+            one = isinstance(child.value, str)
+            names = [child] if one else child.children
+            if not names or child.is_mapping or not all(isinstance(n.value, str) for n in names):
+                message = f"{join(path, split)}: expected a path or a list of paths"
+                self.problems.add(child.place, join(path, split), message)
+                continue
+            files[split] = [self._file(n, join(path, split), corpus) for n in names]
+        return files
+
+    def _file(self, node: Node, path: str, corpus: Node) -> str:
+        if not self._reads_files(corpus):
+            return str(node.value)
+        try:
+            return find_file(node, self.builder.must_exist)
+        except ConfigError as error:
+            self.problems.add(node.place, path, f"{path}: {error}")
+            return ""
+
+    def _reads_files(self, corpus: Node) -> bool:
+        """Return whether the reader of a corpus takes paths, not names."""
+        reader = corpus.value["reader"].plain() if "reader" in corpus.value else None
+        name = reader.get("type") if isinstance(reader, dict) else reader
+        try:
+            return getattr(self.builder.kinds["reader"].find(str(name)), "reads_files", True)
+        except ConfigError:
+            return False  # The reader is the mistake to mend first.
+
+
+def _is_run(node: Node) -> bool:
+    """Return whether a file is a run file, and so no corpus."""
+    tasks = node.value.get("tasks")
+    uses = (task.is_mapping and "use" in task.value for task in (tasks.children if tasks else []))
+    return bool(_ONLY_IN_RUNS & set(node.value)) or any(uses)

@@ -1,0 +1,264 @@
+"""YAML that remembers where every key and value was written, and how files build on each other.
+
+Differences from YAML 1.1 as PyYAML reads it: `1e-3` is a number; `no`, `yes`, `on`, `off` and
+dates are strings; a key written twice is an error; tags are not read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtl.errors import ConfigError, Place
+
+IMPLICIT = {
+    "tag:yaml.org,2002:null": (re.compile(r"(~|null|Null|NULL|)\Z"), "~nN\0"),
+    "tag:yaml.org,2002:bool": (re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
+    "tag:yaml.org,2002:int": (re.compile(r"[-+]?[0-9]+(_[0-9]+)*\Z"), "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        re.compile(r"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF))\Z"),
+        "-+.0123456789",
+    ),
+}
+"""Tag to the plain scalars that have it and their first characters; all others are strings."""
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:null": lambda text: None,
+    "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": lambda text: float(text.lower().replace(".inf", "inf")),
+    "tag:yaml.org,2002:str": str,
+}
+
+
+class DocumentError(ConfigError):
+    """One mistake at one place.
+
+    Args:
+        place: Where it stands.
+        message: What was found, what was expected and what to do.
+    """
+
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(f"{place}: {message}")
+        self.place = place
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and the place where it was written.
+
+    Args:
+        value: None, bool, int, float, str, a list of nodes, or a dict from string to node.
+        place: Where the value starts.
+        key: Where its key stands, for a value of a mapping.
+        layer: Counts up with each document merged over another: of two nodes, the one with the
+            higher layer was written later.
+        before: What a value stands instead of, when it was merged over another.
+    """
+
+    value: Any
+    place: Place
+    key: Place | None = None
+    layer: int = 0
+    before: Node | None = None
+
+    def plain(self) -> Any:
+        """Return the value without places."""
+        if isinstance(self.value, dict):
+            return {key: child.plain() for key, child in self.value.items()}
+        return [child.plain() for child in self.value] if self.is_list else self.value
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the value is a mapping."""
+        return isinstance(self.value, dict)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return isinstance(self.value, list)
+
+    @property
+    def children(self) -> list[Node]:
+        """The nodes inside, of a mapping or a list."""
+        if isinstance(self.value, dict):
+            return list(self.value.values())
+        return self.value if isinstance(self.value, list) else []
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths start from: the file's, or the current one."""
+        return Path(self.place.path).parent if self.place.line else Path()
+
+    @property
+    def height(self) -> int:
+        """The highest layer in the tree."""
+        return max([self.layer, *(child.height for child in self.children)])
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes; its table of implicit types is ours."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
+
+
+for _tag, (_pattern, _first) in IMPLICIT.items():
+    _Loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
+
+
+def load(path: Path) -> Node:
+    """Read a YAML file, merged over the files it `extends`.
+
+    Raises:
+        DocumentError: A file is missing, empty, no text, no YAML, or extends itself.
+    """
+    layers: dict[Path, Node] = {}
+    _collect(path, (), layers)
+    return reduce(merge, layers.values())
+
+
+def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> None:
+    """Add a file to `layers`, after what it extends; each file once."""
+    node = read(path)
+    trail = (*trail, path)
+    extends = node.value.pop("extends", Node([], node.place))
+    for name in extends.value if extends.is_list else [extends]:
+        if not isinstance(name.value, str):
+            raise DocumentError(name.place, "extends: expected a file or a list of files")
+        base = Path(os.path.normpath(path.parent / name.value))
+        if base.resolve() in [above.resolve() for above in trail]:
+            circle = " -> ".join(map(str, (*trail, base)))
+            raise DocumentError(name.place, f"extends: goes round in a circle: {circle}")
+        if not base.is_file():
+            raise DocumentError(name.place, f"extends: no such file: {base}")
+        if base.resolve() not in layers:
+            _collect(base, trail, layers)
+    layers[path.resolve()] = node
+
+
+def read(path: Path) -> Node:
+    """Read one YAML file that holds a mapping, without what it extends."""
+    place = Place(str(path))
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DocumentError(place, "no such file") from None
+    except OSError as error:
+        raise DocumentError(place, f"cannot be read: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = Place(str(path), data.count(b"\n", 0, error.start) + 1)
+        raise DocumentError(place, "not UTF-8 text; save the file as UTF-8") from None
+    if "\0" in text:
+        raise DocumentError(place, "a binary file; expected YAML text")
+    node = parse(text, str(path))
+    if node is None or node.value is None:
+        raise DocumentError(place, "the file is empty; expected keys and values")
+    if not node.is_mapping:
+        raise DocumentError(node.place, "expected keys and values (`key: value`)")
+    return node
+
+
+def parse(text: str, name: str) -> Node | None:
+    """Return the tree of a YAML text, or None when there is nothing in it.
+
+    Args:
+        text: The YAML.
+        name: What places call it: the path of the file.
+    """
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        return None if root is None else _convert(root, name, ())
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"character {chr(error.character)!r} is not allowed in YAML"
+        raise DocumentError(Place(name, line), message) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = ", ".join(part for part in (error.context, error.problem) if part)
+        place = _place(mark, name) if mark else Place(name)
+        raise DocumentError(place, f"not valid YAML: {message}") from None
+    except RecursionError:
+        raise DocumentError(Place(name), "nested too deeply") from None
+
+
+def _place(mark: yaml.Mark, name: str) -> Place:
+    return Place(name, mark.line + 1, mark.column + 1)
+
+
+def _convert(node: yaml.Node, name: str, above: tuple[yaml.Node, ...]) -> Node:
+    """Return PyYAML's node as ours."""
+    place = _place(node.start_mark, name)
+    if node in above:
+        raise DocumentError(place, "a value that contains itself")
+    if isinstance(node, yaml.SequenceNode):
+        return Node([_convert(child, name, (*above, node)) for child in node.value], place)
+    if isinstance(node, yaml.ScalarNode):
+        return Node(_scalar(node, place), place)
+    children: dict[str, Node] = {}
+    for key_node, value_node in node.value:
+        at = _place(key_node.start_mark, name)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise DocumentError(at, "expected a plain word as key")
+        key = key_node.value
+        if key in children:
+            first = children[key].key
+            raise DocumentError(at, f"duplicate key {key!r}; it stands at {first} already")
+        children[key] = replace(_convert(value_node, name, (*above, node)), key=at)
+    return Node(children, place)
+
+
+def _scalar(node: yaml.ScalarNode, place: Place) -> Any:
+    if node.tag not in _READ:
+        raise DocumentError(place, f"tags such as {node.tag!r} are not read; write a plain value")
+    try:
+        node.value.encode()
+        return _READ[node.tag](node.value)
+    except ValueError:
+        shown = ascii(node.value[:20])
+        raise DocumentError(
+            place, f"expected a {node.tag.rpartition(':')[2]}, got {shown}"
+        ) from None
+
+
+def merge(base: Node, over: Node) -> Node:
+    """Return `base` with what `over` says instead: mappings merge key by key, all else replaces.
+
+    A mapping over a string keeps the string as its `type`, since `sharing: hard` is short for
+    `sharing: {type: hard}`. All of `over` counts as written later than all of `base`.
+    """
+    return _overlay(base, _lift(over, base.height + 1))
+
+
+def _lift(node: Node, by: int) -> Node:
+    value = node.value
+    if isinstance(value, dict):
+        value = {key: _lift(child, by) for key, child in value.items()}
+    elif isinstance(value, list):
+        value = [_lift(child, by) for child in value]
+    return replace(node, value=value, layer=node.layer + by)
+
+
+def _overlay(base: Node, over: Node) -> Node:
+    if not over.is_mapping:
+        return replace(over, before=base)
+    if isinstance(base.value, str) and "type" not in over.value:
+        return replace(over, value={"type": base, **over.value})
+    if not base.is_mapping:
+        return over
+    children = dict(base.value)
+    for key, child in over.value.items():
+        children[key] = _overlay(children[key], child) if key in children else child
+    # An override names a single value: the mapping around it still stands in its file.
+    at = over if over.place.line else base
+    return Node(children, at.place, at.key, over.layer)

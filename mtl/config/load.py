@@ -1,0 +1,211 @@
+"""From a run file to a complete run: find its corpora, merge, check."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mtl.config.build import Builder, Kinds
+from mtl.config.corpora import Corpora
+from mtl.config.corpus import Corpus
+from mtl.config.document import IMPLICIT, Node, load, merge
+from mtl.config.overrides import Overrides, override_nodes
+from mtl.config.parts import Kind, Part
+from mtl.config.run import SLOTS, Batch, Run, Task
+from mtl.errors import Place, did_you_mean
+
+
+def load_run(
+    path: str | os.PathLike[str],
+    overrides: Overrides = (),
+    *,
+    kinds: Kinds,
+    must_exist: bool = True,
+) -> Run:
+    """Read a run file and all that it needs.
+
+    Args:
+        path: The run file.
+        overrides: `["training.epochs=3"]` or `{"training.epochs": 3}`.
+        kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
+            reader, optimizer and schedule.
+        must_exist: Whether the files of the corpora must be there; predicting needs none.
+
+    Raises:
+        ConfigError: All mistakes, one a line, sorted by place.
+    """
+    root = reduce(merge, override_nodes(overrides), load(Path(path)))
+    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run()
+
+
+def run_to_yaml(run: Run) -> str:
+    """Return the complete run as YAML; `load_run` reads it back to an equal one."""
+    text = yaml.dump(
+        run.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return str(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what our reader would not take for a string."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _tag, (_pattern, _first) in IMPLICIT.items():
+    _Dumper.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
+
+
+class _RunLoader:
+    """Puts one run together.
+
+    Args:
+        path: The run file.
+        root: What it says, extended files and overrides merged.
+        builder: Makes the values and gathers the mistakes.
+    """
+
+    def __init__(self, path: Path, root: Node, builder: Builder) -> None:
+        self.path = path
+        self.root = root
+        self.builder = builder
+        self.problems = builder.problems
+        self.corpora = Corpora(builder, self._section("corpora"), path.parent)
+
+    def run(self) -> Run:
+        """Return the run, or raise all that is wrong with it."""
+        section = self._section("tasks").items()
+        tasks: dict[str, Any] = {name: self._task(name, node) for name, node in section}
+        for name, node in self._section("corpora").items():
+            self.corpora.get(name, node)
+        made: dict[str, Any] = {"embedding": self._embedding(), "tasks": tasks}
+        self._check_tasks(tasks)
+        self._check_metric(tasks)
+        root = merge(Node({"training": Node({}, self.root.place)}, self.root.place), self.root)
+        made |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
+        self.problems.check()
+        made["corpora"] = {t.corpus: self.corpora.get(t.corpus, root)[1] for t in tasks.values()}
+        return Run(**made)
+
+    def _section(self, name: str) -> dict[str, Node]:
+        """Return the entries of a mapping of the run, those set to null left out."""
+        node = self.root.value.get(name)
+        children = {} if node is None or node.value is None else self.builder.mapping(node, name)
+        if not children and name != "corpora":
+            self.builder.missing(self.root, name)
+        return {key: child for key, child in children.items() if child.value is not None}
+
+    def _embedding(self) -> dict[str, Part | None]:
+        slots = self._section("embedding")
+        self.builder.refuse_unknown(slots, SLOTS, "embedding")
+        return {slot: self._slot(slot, node) for slot, node in slots.items() if slot in SLOTS}
+
+    def _slot(self, slot: str, node: Node) -> Part | None:
+        path = f"embedding.{slot}"
+        part = self.builder.part(Kind("embedding", SLOTS[slot]), node, path)
+        if part:
+            reads = self.builder.kinds["embedding"].find(part.type).vocabulary.feature
+            if reads != slot:
+                message = f"{path}: {part.type!r} reads {reads}, not {slot}"
+                self.problems.add(node.place, path, message)
+        return part
+
+    # ---- tasks
+
+    def _task(self, name: str, node: Node) -> Task | None:
+        """Return a task: what its corpus says of it, and the run over that."""
+        before, path = self.problems.count, f"tasks.{name}"
+        if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name):
+            message = f"task name {name!r}: expected letters, digits, - and _, a letter first"
+            self.problems.add(node.key or node.place, path, message)
+        values = self.builder.fields(Task, node, path, but=("head", "metric"))
+        used = self._use(node, path)
+        for part in ("head", "metric"):
+            values[part] = self._task_part(part, node, used and used[0], name)
+        if used is None or used[1] is None or self.problems.count > before:
+            return None
+        corpus, offered = used[1], used[1].tasks[values["use"].rpartition("/")[2]]
+        values |= {"corpus": corpus.name, "source": offered.labels, "scheme": offered.scheme}
+        return self.builder.finish(Task, values, node, path)
+
+    def _use(self, node: Node, path: str) -> tuple[Node, Corpus | None] | None:
+        """Return what the corpus file says of the task that is used, and the corpus if sound."""
+        use = node.value.get("use") if node.is_mapping else None
+        if use is None or not isinstance(use.value, str):
+            return None
+        name, _, label = use.value.rpartition("/")
+        if not name:
+            message = f"{path}.use: expected CORPUS/TASK, got {use.value!r}"
+            self.problems.add(use.place, f"{path}.use", message)
+            return None
+        written, corpus = self.corpora.get(name, use)
+        tasks = written.value.get("tasks") if written else None
+        if tasks is None or not tasks.is_mapping:
+            return None
+        if label not in tasks.value:
+            message = f"corpus {name!r} has no task {label!r}{did_you_mean(label, tasks.value)}"
+            self.problems.add(use.place, f"{path}.use", message)
+            return None
+        return tasks.value[label], corpus
+
+    def _task_part(self, part: str, node: Node, offered: Node | None, task: str) -> Any:
+        """Return the head or metric of a task: the run's over the corpus' default."""
+        written, default = (
+            n.value.get(part, _NOTHING) if n and n.is_mapping else _NOTHING for n in (node, offered)
+        )
+        if written.value is None:
+            written = default
+        elif default.value is not None:
+            written = merge(default, written)
+        others = self._section("tasks").keys() - {task}
+        if part == "head" and isinstance(written.value, str) and written.value in others:
+            return written.value
+        if written.value is None or (offered is None and not _has_type(written)):
+            return None  # The corpus is the mistake to mend first.
+        return self.builder.part(Kind(part), written, f"tasks.{task}.{part}")
+
+    # ---- what must fit together
+
+    def _check_tasks(self, tasks: dict[str, Task | None]) -> None:
+        batches: dict[str, tuple[str, Batch]] = {}
+        for name, task in tasks.items():
+            if task is None:
+                continue
+            node = self.root.value["tasks"].value[name].value
+            if task.batch:
+                other, batch = batches.setdefault(task.corpus, (name, task.batch))
+                if batch != task.batch:
+                    message = f"tasks {other!r} and {name!r} share the batches of {task.corpus!r}"
+                    message = f"{message}; give them the same size"
+                    self.problems.add(node["batch"].place, f"tasks.{name}.batch", message)
+            shared = tasks.get(task.head) if isinstance(task.head, str) else None
+            if shared and isinstance(shared.head, str):
+                message = f"tasks.{name}.head: {task.head!r} has no head of its own"
+                message = f"{message}; it shares that of {shared.head!r}"
+                self.problems.add(node["head"].place, f"tasks.{name}.head", message)
+
+    def _check_metric(self, tasks: dict[str, Task | None]) -> None:
+        training = self.root.value.get("training")
+        metric = training.value.get("metric") if training and training.is_mapping else None
+        if metric is None or not isinstance(metric.value, str) or metric.value == "mean":
+            return
+        task, _, score = metric.value.partition(".")
+        if task not in tasks or not score:
+            near = did_you_mean(task, [*tasks, "mean"])
+            message = f"training.metric: expected mean or TASK.SCORE, got {metric.value!r}{near}"
+            self.problems.add(metric.place, "training.metric", message)
+
+
+_NOTHING = Node(None, Place(""))
+
+
+def _has_type(node: Node) -> bool:
+    return isinstance(node.value, str) or (node.is_mapping and "type" in node.value)

@@ -1,0 +1,46 @@
+"""Where files are looked for: beside the YAML that names them, then in $MTL_DATA."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mtl.config.document import Node
+from mtl.errors import ConfigError
+
+SHIPPED = Path(__file__).parent.parent / "tasks"
+"""Corpus files that come with the package."""
+
+
+def find_file(node: Node, must_exist: bool) -> str:
+    """Return the absolute path of the file that a value names.
+
+    Args:
+        node: The value; a relative path starts from the folder of its file.
+        must_exist: Whether a missing file is an error, or taken to lie in the first place tried.
+
+    Raises:
+        ConfigError: There is no such file; the message says where it was looked for.
+    """
+    name = os.path.expanduser(node.value)
+    data = os.environ.get("MTL_DATA")
+    folders = [node.folder, *([Path(data)] if data else [])]
+    tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
+    if found := [path for path in tried if name and path.exists()]:
+        return str(found[0])
+    if not must_exist:
+        return str(tried[0])
+    places = " or ".join(str(path) for path in dict.fromkeys(tried))
+    advice = "" if data or os.path.isabs(name) else "; set MTL_DATA to the folder of your corpora"
+    raise ConfigError(f"no such file: {places}{advice}")
+
+
+def corpus_folders(starts: Iterable[Path]) -> list[Path]:
+    """Return where corpus files are looked for, in order.
+
+    Args:
+        starts: The folders of the files that use the corpus.
+    """
+    around = [start / step for start in starts for step in ("", "tasks", "../tasks")]
+    return list(dict.fromkeys(Path(os.path.normpath(p)) for p in [*around, SHIPPED]))

@@ -1,0 +1,156 @@
+"""What a run file says: which tasks are learnt, on which trunk, with which sharing, trained how."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_serializer, model_validator
+
+from mtl.config.corpus import Corpus, Source
+from mtl.config.parts import Expected, Kind, Part, Settings
+from mtl.options import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+)
+
+SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
+"""What can be embedded, and the type of embedding it has by default."""
+
+
+def _check_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device):
+        raise ValueError("unknown device")
+    return device
+
+
+Device = Annotated[
+    str, AfterValidator(_check_device), Expected("auto, cpu, cuda, cuda:0 (or higher) or mps")
+]
+
+
+class Batch(Settings):
+    """How large a batch is: exactly one of the two."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences")
+
+    max_tokens: PositiveInt | None = Field(
+        default=None, description="The number of tokens, padding included, that a batch may have."
+    )
+    sentences: PositiveInt | None = Field(
+        default=None, description="The number of sentences in a batch."
+    )
+
+    @model_serializer
+    def _given(self) -> dict[str, int | None]:
+        name = "sentences" if self.max_tokens is None else "max_tokens"
+        return {name: getattr(self, name)}
+
+
+class Training(Settings):
+    """How a run is trained."""
+
+    epochs: PositiveInt = Field(
+        default=20, description="The number of passes over the data, at most."
+    )
+    batch: Batch = Field(
+        default=Batch(sentences=32),
+        description="The size of a batch, where a task has none of its own.",
+    )
+    mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
+        description="Which corpus the next batch comes from."
+    )
+    optimizer: Annotated[Part, Kind("optimizer", "adam")] = Field(
+        description="What changes the weights."
+    )
+    schedule: Annotated[Part, Kind("schedule", "constant")] = Field(
+        description="How the learning rate changes."
+    )
+    clip_norm: PositiveFloat | None = Field(
+        default=5.0, description="The global norm of the gradients is cut to this; null: never."
+    )
+    metric: str = Field(
+        default="mean",
+        description="What the best epoch is chosen by: the mean over the tasks, or TASK.SCORE.",
+    )
+    patience: PositiveInt | None = Field(
+        default=None, description="Training stops after this many epochs without a better one."
+    )
+    average: Probability | None = Field(
+        default=None,
+        description="Decay of an exponential moving average of the weights; null: none.",
+    )
+    max_length: PositiveInt = Field(
+        default=512, description="Longer sentences are read in windows of this many tokens."
+    )
+    overlap: NonNegativeInt = Field(default=64, description="The tokens that two windows share.")
+    device: Device = Field(
+        default="auto", description="Where to compute: auto takes a GPU if there is one."
+    )
+    threads: PositiveInt | None = Field(
+        default=None, description="The number of CPU threads; null: as many as torch takes."
+    )
+
+    @model_validator(mode="after")
+    def _windows_advance(self) -> Training:
+        if self.overlap >= self.max_length:
+            raise ValueError(
+                f"overlap must be below max_length ({self.max_length}), got {self.overlap}"
+            )
+        return self
+
+
+class Task(Settings):
+    """A task of a run: what a corpus offers, with the changes that the run makes to it."""
+
+    use: str = Field(description="CORPUS/TASK: the task of a corpus file.")
+    head: Annotated[Part | str, Kind("head")] = Field(
+        description="Options over the corpus' default head, another head, or the name of another "
+        "task of the run whose head is shared."
+    )
+    layer: int | Literal["mix"] = Field(
+        default=-1,
+        description="The layer that the head reads; mix: a learned mean over all of them.",
+    )
+    weight: NonNegativeFloat = Field(default=1.0, description="The loss is multiplied by this.")
+    lr: PositiveFloat | None = Field(
+        default=None, description="The learning rate of the head; null: the optimizer's."
+    )
+    metric: Annotated[Part, Kind("metric")] = Field(description="What measures the task.")
+    patience: PositiveInt | None = Field(
+        default=None, description="The task rests after this many epochs without a better score."
+    )
+    batch: Batch | None = Field(default=None, description="The size of its corpus' batches.")
+    sampling: PositiveFloat = Field(
+        default=1.0, description="How often its corpus is drawn is multiplied by this."
+    )
+
+    corpus: str = Field(exclude=True, description="The name of its corpus.")
+    source: Source = Field(exclude=True, description="Where the labels are.")
+    scheme: Literal["bio", "iob1", "iobes"] | None = Field(
+        exclude=True, description="How the files write spans."
+    )
+
+
+class Run(Settings):
+    """A run, complete: nothing in it depends on other files of the configuration."""
+
+    seed: NonNegativeInt = Field(default=1, description="Everything random follows from it.")
+    embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
+        description=f"What turns tokens into vectors: any of {', '.join(SLOTS)}."
+    )
+    trunk: Annotated[Part, Kind("trunk")] = Field(description="The layers that the tasks share.")
+    sharing: Annotated[Part, Kind("sharing", "hard")] = Field(
+        description="How the tasks share trunks."
+    )
+    weighting: Annotated[Part, Kind("weighting", "static")] = Field(
+        description="How the losses of the tasks are balanced."
+    )
+    tasks: dict[str, Task] = Field(description="What is learnt, by name.")
+    corpora: dict[str, Corpus] = Field(
+        default={}, description="Corpora of this run alone, or changes to those of corpus files."
+    )
+    training: Training = Field(description="How the run is trained.")
