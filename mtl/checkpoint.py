@@ -1,0 +1,169 @@
+"""Files of a run folder: weights, vocabularies and the state of training. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from mtl.errors import CheckpointError
+from mtl.files import atomic_write
+from mtl.text.labels import LabelVocabulary
+from mtl.text.vocabulary import Vocabulary
+from mtl.version import __version__
+
+MODEL = "model.safetensors"
+TRAINING = "checkpoint"
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with atomic_write(path) as file:
+        json.dump(data, file, ensure_ascii=False, indent=1)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run folder.
+
+    Raises:
+        CheckpointError: It is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; is its folder a run folder?") from None
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}; train again") from error
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a safetensors file, whole or not at all."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = save(plain, metadata={"format": "pt", "mtl": __version__})
+    with atomic_write(path, "wb") as file:
+        file.write(data)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file onto the CPU.
+
+    Raises:
+        CheckpointError: It is missing, truncated or no safetensors file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; is its folder a finished run?")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: no complete safetensors file ({error}); copy it again, or train again"
+        ) from error
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Load a model's weights from a file.
+
+    Raises:
+        CheckpointError: The file is damaged, or its tensors are those of another model; the
+            message names the tensor and both shapes.
+    """
+    tensors = load_tensors(path)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise CheckpointError(f"{path}: has no tensor {name!r}; it is another model's file")
+        if tuple(tensors[name].shape) != shape:
+            found = tuple(tensors[name].shape)
+            raise CheckpointError(
+                f"{path}: tensor {name!r} has shape {found}, expected {shape}; "
+                "it is another model's file"
+            )
+    if foreign := sorted(set(tensors) - set(expected)):
+        raise CheckpointError(
+            f"{path}: tensor {foreign[0]!r} is not part of the model; it is another model's file"
+        )
+    model.load_state_dict(tensors)
+
+
+def save_vocabularies(
+    folder: Path, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
+) -> None:
+    """Write `vocabulary/`: one file a feature, and the labels of each head."""
+    target = folder / "vocabulary"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, vocabulary in vocabularies.items():
+        write_json(target / f"{name}.json", vocabulary.to_json())
+    write_json(target / "labels.json", {head: own.to_json() for head, own in labels.items()})
+
+
+def load_vocabularies(
+    folder: Path, classes: Mapping[str, type[Vocabulary]]
+) -> tuple[dict[str, Vocabulary], dict[str, LabelVocabulary]]:
+    """Read what `save_vocabularies` wrote.
+
+    Args:
+        folder: The run folder.
+        classes: Feature to the class of its vocabulary.
+    """
+    source = folder / "vocabulary"
+    try:
+        vocabularies = {
+            name: cls.from_json(read_json(source / f"{name}.json")) for name, cls in classes.items()
+        }
+        labels = {
+            head: LabelVocabulary.from_json(data)
+            for head, data in read_json(source / "labels.json").items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{source}: not a vocabulary of this version: {error!r}") from error
+    return vocabularies, labels
+
+
+def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+    """Write the state of training to `checkpoint/`.
+
+    The numbers go into the name of neither file: the tensors carry the epoch, and a JSON file
+    beside them is renamed into place last, so a stop in between leaves the older pair usable.
+    """
+    target = folder / TRAINING
+    target.mkdir(parents=True, exist_ok=True)
+    name = f"epoch-{rest['epoch']}.safetensors"
+    save_tensors(target / name, tensors)
+    write_json(target / "state.json", {**rest, "tensors": name})
+    for old in target.glob("epoch-*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_training` wrote.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    state = folder / TRAINING / "state.json"
+    if not state.is_file():
+        raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
+    rest = read_json(state)
+    return load_tensors(state.parent / rest["tensors"]), rest
+
+
+def to_device(name: str) -> torch.device:
+    """Return the device called `name`; "auto" is a GPU if there is one, else the CPU.
+
+    Raises:
+        CheckpointError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"no device {name!r} here: {str(error).splitlines()[0]}") from error
+    return torch.device(name)

@@ -1,0 +1,18 @@
+"""From a run file to a model and its trainer: the only folder that knows all parts."""
+
+from mtl.experiment.corpora import count_malformed, load_corpora
+from mtl.experiment.experiment import Experiment, prepare, restore
+from mtl.experiment.kinds import KINDS, build, load_config
+from mtl.experiment.training import make_trainer
+
+__all__ = [
+    "KINDS",
+    "Experiment",
+    "build",
+    "count_malformed",
+    "load_config",
+    "load_corpora",
+    "make_trainer",
+    "prepare",
+    "restore",
+]

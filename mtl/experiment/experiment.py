@@ -1,0 +1,122 @@
+"""A run with its model, ready to train, evaluate and predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from mtl.checkpoint import load_vocabularies, to_device
+from mtl.config.run import Run
+from mtl.data.corpus import Corpus
+from mtl.data.encoding import Encoder
+from mtl.embeddings import EMBEDDINGS
+from mtl.experiment.assembly import (
+    head_owners,
+    load_vectors,
+    make_model,
+    number_labels,
+    number_words,
+)
+from mtl.experiment.corpora import tasks_of
+from mtl.experiment.kinds import build
+from mtl.metrics import Metric
+from mtl.model import MultiTaskModel
+from mtl.predictor import Predictor
+from mtl.text.labels import LabelVocabulary
+from mtl.text.vocabulary import Vocabulary, WordVocabulary
+from mtl.training.evaluation import Evaluation, evaluate
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run with its numberings and its model; the data is read when asked for.
+
+    Args:
+        run: The run file, complete.
+        vocabularies: Feature to vocabulary.
+        labels: Head to the numbering of its labels.
+        model: The model.
+        device: Where it computes.
+    """
+
+    run: Run
+    vocabularies: Mapping[str, Vocabulary]
+    labels: Mapping[str, LabelVocabulary]
+    model: MultiTaskModel
+    device: torch.device
+
+    @property
+    def encoder(self) -> Encoder:
+        """What numbers words and labels."""
+        owner = head_owners(self.run)
+        labels = {task: self.labels[owner[task]] for task in self.run.tasks}
+        return Encoder(self.vocabularies, labels)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model at work."""
+        return Predictor(
+            self.model,
+            self.encoder,
+            schemes={name: task.scheme for name, task in self.run.tasks.items()},
+            max_length=self.run.training.max_length,
+            overlap=self.run.training.overlap,
+        )
+
+    def metrics(self, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
+        """Return what makes the metric of each task."""
+        return {
+            task: partial(build, "metric", self.run.tasks[task].metric)
+            for task in self.run.tasks
+            if task in set(tasks)
+        }
+
+    def evaluate(self, corpora: Iterable[Corpus], split: str) -> Evaluation | None:
+        """Return the scores on a split of the corpora, or None when none of them has it."""
+        predictor, found = self.predictor, []
+        for corpus in corpora:
+            if split in corpus.splits:
+                metrics = self.metrics(tasks_of(self.run, corpus.name))
+                found.append(evaluate(predictor, corpus.splits[split], metrics))
+        return Evaluation.joined(found) if found else None
+
+
+def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
+    """Number words and labels of the training data and make an untrained model."""
+    use_threads(run)
+    torch.manual_seed(run.seed)
+    vectors = load_vectors(run)
+    vocabularies = number_words(run, corpora, vectors)
+    labels = number_labels(run, corpora)
+    model = make_model(run, vocabularies, labels)
+    for slot, (words, matrix) in vectors.items():
+        vocabulary, embedding = vocabularies["words"], model.embedding.parts[slot]
+        assert isinstance(vocabulary, WordVocabulary)
+        numbers = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
+        rows = torch.from_numpy(matrix[list(numbers.values())])
+        embedding.load_vectors(torch.tensor(list(numbers)), rows)
+    device = to_device(run.training.device)
+    return Experiment(run, vocabularies, labels, model.to(device), device)
+
+
+def restore(run: Run, folder: Path) -> Experiment:
+    """Make the model of a run folder, as yet without its weights."""
+    use_threads(run)
+    classes = {
+        cls.vocabulary.feature: cls.vocabulary
+        for cls in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
+    }
+    vocabularies, labels = load_vocabularies(folder, classes)
+    device = to_device(run.training.device)
+    model = make_model(run, vocabularies, labels).to(device)
+    return Experiment(run, vocabularies, labels, model, device)
+
+
+def use_threads(run: Run) -> None:
+    """Let torch use as many CPU threads as the run says."""
+    if run.training.threads is not None:
+        torch.set_num_threads(run.training.threads)

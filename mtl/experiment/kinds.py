@@ -1,0 +1,48 @@
+"""All kinds of parts, and run files that choose among them."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from mtl.config.load import load_run
+from mtl.config.overrides import Overrides
+from mtl.config.parts import Part
+from mtl.config.run import Run
+from mtl.data.mixing import MIXING
+from mtl.data.readers import READERS
+from mtl.embeddings import EMBEDDINGS
+from mtl.heads import HEADS
+from mtl.metrics import METRICS
+from mtl.registry import Registry
+from mtl.sharing import SHARING
+from mtl.training.optimizers import OPTIMIZERS
+from mtl.training.schedules import SCHEDULES
+from mtl.trunks import TRUNKS
+from mtl.weighting import WEIGHTING
+
+KINDS: dict[str, Registry[Any]] = {
+    "embedding": EMBEDDINGS,
+    "trunk": TRUNKS,
+    "sharing": SHARING,
+    "head": HEADS,
+    "weighting": WEIGHTING,
+    "mixing": MIXING,
+    "metric": METRICS,
+    "reader": READERS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
+"""The registries of all kinds of parts, by the name of the kind."""
+
+
+def load_config(
+    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
+) -> Run:
+    """Read a run file; arguments and errors as `mtl.config.load.load_run`."""
+    return load_run(path, overrides, kinds=KINDS, must_exist=must_exist)
+
+
+def build(kind: str, part: Part, *given: Any) -> Any:
+    """Return the part that a run file asks for, given what the library supplies."""
+    return KINDS[kind].find(part.type)(*given, **part.options)

@@ -1,0 +1,91 @@
+"""The trainer of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from mtl.config.run import Batch, Run
+from mtl.data.corpus import Corpus
+from mtl.data.loader import Loader
+from mtl.data.mixing import Schedule
+from mtl.experiment.corpora import tasks_of
+from mtl.experiment.experiment import Experiment
+from mtl.experiment.kinds import build
+from mtl.metrics import METRICS
+from mtl.model import MultiTaskModel
+from mtl.training.averaging import ExponentialAverage
+from mtl.training.selection import Selection
+from mtl.training.trainer import Trainer
+
+
+def batch_limits(run: Run, corpus: str) -> Batch:
+    """Return the size of a corpus's batches."""
+    own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
+    return next((batch for batch in own if batch), run.training.batch)
+
+
+def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
+    """Return the trainer of a run, at its start."""
+    run, model = experiment.run, experiment.model
+    training = run.training
+    loaders = {
+        name: Loader(
+            name,
+            corpus.splits["train"],
+            run.seed,
+            max_tokens=batch_limits(run, name).max_tokens,
+            sentences=batch_limits(run, name).sentences,
+            max_length=training.max_length,
+            overlap=training.overlap,
+        )
+        for name, corpus in corpora.items()
+    }
+    sizes = {name: loader.size for name, loader in loaders.items()}
+    schedule = Schedule(
+        build("mixing", training.mixing, sizes, training.epochs),
+        run.seed,
+        {run.tasks[task].corpus: run.tasks[task].sampling for task in run.tasks},
+    )
+    weights = {name: task.weight for name, task in run.tasks.items()}
+    weighting = build("weighting", run.weighting, weights).to(experiment.device)
+    scored = [task for task in run.tasks if "dev" in corpora[run.tasks[task].corpus].splits]
+    selection = Selection(
+        training.metric,
+        {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
+        patience=training.patience,
+        task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
+    )
+    return Trainer(
+        model,
+        weighting,
+        encoder=experiment.encoder,
+        loaders=loaders,
+        tasks={name: tasks_of(run, name) for name in corpora},
+        schedule=schedule,
+        optimizer=build("optimizer", training.optimizer, _groups(run, model, weighting)),
+        learning_rate=build(
+            "schedule", training.schedule, training.epochs * schedule.steps_per_epoch
+        ),
+        selection=selection,
+        evaluate=partial(experiment.evaluate, list(corpora.values()), "dev"),
+        epochs=training.epochs,
+        clip_norm=training.clip_norm,
+        average=ExponentialAverage(model, training.average) if training.average else None,
+        device=experiment.device,
+    )
+
+
+def _groups(run: Run, model: MultiTaskModel, weighting: nn.Module) -> list[dict[str, Any]]:
+    """Return the parameters, those of heads with a learning rate of their own in groups."""
+    groups = []
+    apart: set[nn.Parameter] = set()
+    for name, head in model.heads.items():
+        if (lr := run.tasks[name].lr) is not None:
+            groups.append({"params": list(head.parameters()), "lr": lr})
+            apart.update(head.parameters())
+    rest = [p for p in (*model.parameters(), *weighting.parameters()) if p not in apart]
+    return [{"params": [p for p in rest if p.requires_grad]}, *groups]

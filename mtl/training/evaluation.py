@@ -1,0 +1,71 @@
+"""Scores of a model on labelled sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mtl.data.corpus import Split
+from mtl.metrics.base import Metric
+from mtl.predictor import Predictor
+
+Chunk = 4096
+"""Sentences predicted at a time, so that a large test set does not fill the memory."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of some tasks on a split.
+
+    Args:
+        metrics: Task to its metric, with all counts in.
+        unseen: Task to the gold labels that training never saw, with how often they occur. They
+            count as errors.
+    """
+
+    metrics: Mapping[str, Metric]
+    unseen: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Return the scores of each task by name; the first one is the task's own."""
+        return {task: metric.compute() for task, metric in self.metrics.items()}
+
+    @classmethod
+    def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
+        """Return one evaluation of several that score different tasks."""
+        metrics: dict[str, Metric] = {}
+        unseen: dict[str, Counter[str]] = {}
+        for part in parts:
+            metrics |= part.metrics
+            unseen |= part.unseen
+        return cls(metrics, unseen)
+
+
+def evaluate(
+    predictor: Predictor, split: Split, metrics: Mapping[str, Callable[[], Metric]]
+) -> Evaluation:
+    """Predict the labels of a split and compare them with the gold ones.
+
+    A sentence that has no labels for a task does not count for it.
+
+    Args:
+        predictor: The model at work.
+        split: The sentences.
+        metrics: Task to what makes its (empty) metric.
+    """
+    counted = {task: make() for task, make in metrics.items()}
+    unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
+    for start in range(0, len(split), Chunk):
+        examples = split.examples(range(start, min(start + Chunk, len(split))))
+        predictions = predictor.predict(examples, list(metrics))
+        for task, metric in counted.items():
+            pairs = [
+                (example.labels[task], prediction[task])
+                for example, prediction in zip(examples, predictions, strict=True)
+                if task in example.labels
+            ]
+            gold: Sequence = [pair[0] for pair in pairs]
+            metric.update(gold, [pair[1] for pair in pairs])
+            unseen[task] += predictor.encoder.labels[task].unseen(gold)
+    return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})

@@ -1,0 +1,60 @@
+"""What a training run reports as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mtl.training.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update of the weights.
+
+    Args:
+        epoch: The epoch, from 0.
+        step: The step of the run, from 0.
+        losses: Task to its mean loss in nats, per token (taggers) or per sentence (classifiers).
+        weights: Task to the weight that its loss had.
+        lr: The learning rate.
+        grad_norm: The global norm of the gradients before it was clipped.
+        tokens: Task to the number of tokens trained on.
+        seconds: How long the step took.
+    """
+
+    epoch: int
+    step: int
+    losses: Mapping[str, float]
+    weights: Mapping[str, float]
+    lr: float
+    grad_norm: float
+    tokens: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The end of an epoch.
+
+    Args:
+        epoch: The epoch, from 0.
+        step: The number of steps so far.
+        losses: Task to the mean of its losses over the epoch.
+        dev: Scores on the development sets; None when no task has one.
+        score: The score of the run, higher is better; None when nothing was evaluated.
+        improved: Whether the model is the best so far.
+        resting: The tasks that train no more.
+        tokens_per_second: Task to its tokens by the seconds of the steps it took part in.
+        seconds: How long training took, evaluation not counted.
+    """
+
+    epoch: int
+    step: int
+    losses: Mapping[str, float]
+    dev: Evaluation | None
+    score: float | None
+    improved: bool
+    resting: frozenset[str]
+    tokens_per_second: Mapping[str, float]
+    seconds: float

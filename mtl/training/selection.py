@@ -1,0 +1,112 @@
+"""Which epoch is the best, and when a task or the run has had enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mtl.errors import ConfigError, did_you_mean
+
+Scores = Mapping[str, Mapping[str, float]]
+"""Task to its scores by name, the first one its own."""
+
+
+class Selection:
+    """Follows the scores of a run, epoch by epoch.
+
+    The score of the run is either the mean of the tasks' own scores or one score of one task. A
+    metric that is better when lower counts with its sign turned, so higher is always better here.
+    Patience is kept twice: for the run, on the score of the run, and for each task that asks for
+    it, on the task's own score. A task whose patience is out rests: it trains no more.
+
+    Args:
+        metric: "mean" or "TASK.SCORE".
+        higher_is_better: Task to the direction of its metric; every task that is scored.
+        patience: Epochs without a better score after which the run stops; None: never.
+        task_patience: The same for single tasks.
+
+    Raises:
+        ConfigError: No such task, or a mean over metrics of both directions.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        higher_is_better: Mapping[str, bool],
+        *,
+        patience: int | None = None,
+        task_patience: Mapping[str, int] | None = None,
+    ) -> None:
+        self.metric = metric
+        self.higher_is_better = dict(higher_is_better)
+        self.patience = patience
+        self.task_patience = dict(task_patience or {})
+        self.scores: list[float] = []
+        self.task_scores: dict[str, list[float]] = {task: [] for task in higher_is_better}
+        task = metric.partition(".")[0]
+        if metric != "mean" and task not in self.higher_is_better:
+            near = did_you_mean(task, self.higher_is_better)
+            raise ConfigError(f"training.metric: no task {task!r} with a dev split{near}")
+        if metric == "mean" and len(set(self.higher_is_better.values())) > 1:
+            raise ConfigError(
+                "training.metric: a mean over metrics of which some are better when higher and "
+                "some when lower says nothing; name one, as TASK.SCORE"
+            )
+
+    def update(self, scores: Scores) -> bool:
+        """Take in the scores of one more epoch; return whether it is the best so far."""
+        for task, by_name in scores.items():
+            self.task_scores[task].append(self._sign(task) * next(iter(by_name.values())))
+        self.scores.append(self._score(scores))
+        return waited(self.scores) == 0
+
+    def _score(self, scores: Scores) -> float:
+        if self.metric == "mean":
+            return sum(own[-1] for own in self.task_scores.values()) / len(self.task_scores)
+        task, _, name = self.metric.partition(".")
+        if name and name not in scores[task]:
+            near = did_you_mean(name, scores[task])
+            raise ConfigError(f"training.metric: task {task!r} has no score {name!r}{near}")
+        return self._sign(task) * scores[task][name or next(iter(scores[task]))]
+
+    def _sign(self, task: str) -> int:
+        return 1 if self.higher_is_better[task] else -1
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run should stop."""
+        if self.patience is not None and waited(self.scores) >= self.patience:
+            return True
+        return bool(self.task_scores) and self.resting == set(self.task_scores)
+
+    @property
+    def resting(self) -> set[str]:
+        """The tasks whose patience is out."""
+        return {
+            task
+            for task, patience in self.task_patience.items()
+            if any(
+                waited(self.task_scores[task][:n]) >= patience
+                for n in range(1, len(self.task_scores[task]) + 1)
+            )
+        }
+
+    def to_json(self) -> Any:
+        """Return the scores so far, made of JSON types."""
+        return {"scores": self.scores, "task_scores": self.task_scores}
+
+    def restore(self, data: Any) -> None:
+        """Go on from what `to_json` gave."""
+        self.scores = list(data["scores"])
+        self.task_scores = {task: list(own) for task, own in data["task_scores"].items()}
+
+
+def waited(scores: list[float]) -> int:
+    """Return how many epochs ago the best score was; the first of equal ones counts.
+
+    >>> waited([0.1, 0.3, 0.3, 0.2])
+    2
+    """
+    numbers = [-math.inf if math.isnan(score) else score for score in scores]
+    return len(numbers) - 1 - numbers.index(max(numbers)) if numbers else 0

@@ -1,0 +1,65 @@
+"""What a run needs to go on exactly where it was, as tensors and plain numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl.training.trainer import Trainer
+
+
+def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors by name, and what else there is, made of JSON types."""
+    tensors = {f"model.{name}": value for name, value in trainer.model.state_dict().items()}
+    tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
+    numbers: dict[str, Any] = {}
+    for index, values in trainer.optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            target = tensors if isinstance(value, Tensor) else numbers
+            target[f"optimizer.{index}.{name}"] = value
+    if trainer.average:
+        tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
+        numbers["average.updates"] = trainer.average.updates
+    tensors["random.cpu"] = torch.get_rng_state()
+    if trainer.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    rest = {
+        "epoch": trainer.epoch,
+        "step": trainer.step,
+        "selection": trainer.selection.to_json(),
+        "numbers": numbers,
+    }
+    return tensors, rest
+
+
+def restore_training_state(
+    trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]
+) -> None:
+    """Put a trainer, made from the same run file, where `training_state` was taken."""
+    trainer.model.load_state_dict(_part(tensors, "model"))
+    trainer.weighting.load_state_dict(_part(tensors, "weighting"))
+    state: dict[int, dict[str, Any]] = {}
+    numbers = rest["numbers"]
+    for key, value in {**_part(tensors, "optimizer"), **_part(numbers, "optimizer")}.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    groups = trainer.optimizer.state_dict()["param_groups"]
+    trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    if trainer.average:
+        trainer.average.updates = numbers["average.updates"]
+        for name, value in _part(tensors, "average").items():
+            trainer.average.average[name].copy_(value)
+    torch.set_rng_state(tensors["random.cpu"].cpu())
+    if trainer.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), trainer.device)
+    trainer.epoch = rest["epoch"]
+    trainer.step = rest["step"]
+    trainer.selection.restore(rest["selection"])
+
+
+def _part(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the entries under a prefix, without it."""
+    start = len(prefix) + 1
+    return {key[start:]: value for key, value in values.items() if key.startswith(f"{prefix}.")}

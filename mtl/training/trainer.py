@@ -1,0 +1,193 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from mtl.data.batch import MISSING, Batch
+from mtl.data.encoding import Encoder
+from mtl.data.loader import Loader
+from mtl.data.mixing import Draw, Schedule
+from mtl.errors import MtlError
+from mtl.model import MultiTaskModel
+from mtl.training.averaging import ExponentialAverage
+from mtl.training.evaluation import Evaluation
+from mtl.training.events import Epoch, Step
+from mtl.training.schedules import Schedule as LearningRate
+from mtl.training.selection import Selection
+from mtl.weighting.base import Weighting
+
+
+class TrainingError(MtlError):
+    """Training cannot go on."""
+
+
+class Trainer:
+    """Draws batches, runs the model, weighs the losses, steps, and evaluates once an epoch.
+
+    Args:
+        model: What is trained.
+        weighting: Balances the losses.
+        encoder: Makes batches of examples.
+        loaders: Corpus to its training batches.
+        tasks: Corpus to the tasks that its sentences are labelled for.
+        schedule: Which batch of which corpus each step takes.
+        optimizer: Changes the weights.
+        learning_rate: Factor of the learning rates, by step.
+        selection: Follows the scores.
+        evaluate: Scores the model on the development sets, or gives None when there are none.
+        epochs: The number of epochs, at most.
+        clip_norm: The global norm of the gradients is cut to this; None: never.
+        average: Average of the weights, which is what is evaluated; None: no average.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        weighting: Weighting,
+        *,
+        encoder: Encoder,
+        loaders: Mapping[str, Loader],
+        tasks: Mapping[str, Sequence[str]],
+        schedule: Schedule,
+        optimizer: torch.optim.Optimizer,
+        learning_rate: LearningRate,
+        selection: Selection,
+        evaluate: Callable[[], Evaluation | None],
+        epochs: int,
+        clip_norm: float | None,
+        average: ExponentialAverage | None,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.weighting = weighting
+        self.encoder = encoder
+        self.loaders = loaders
+        self.tasks = tasks
+        self.schedule = schedule
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.selection = selection
+        self.evaluate = evaluate
+        self.epochs = epochs
+        self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.average = average
+        self.device = device
+        self.epoch = 0
+        self.step = 0
+        self._base_lr = [group["lr"] for group in optimizer.param_groups]
+
+    def run(self) -> Iterator[Step | Epoch]:
+        """Train; yield what happens as it happens. After an `Epoch` the state may be saved."""
+        while self.epoch < self.epochs and not self.selection.finished:
+            steps: list[Step] = []
+            resting = self.selection.resting
+            self.model.train()
+            for draws in self.schedule.epoch(self.epoch):
+                began = time.perf_counter()
+                if batches := list(self._batches(draws, resting)):
+                    steps.append(self._step(batches, began))
+                    yield steps[-1]
+            yield self._end_epoch(steps)
+
+    def _batches(self, draws: Sequence[Draw], resting: set[str]) -> Iterator[Batch]:
+        for draw in draws:
+            tasks = [task for task in self.tasks[draw.corpus] if task not in resting]
+            if tasks:
+                examples = self.loaders[draw.corpus].examples(draw.epoch, draw.index)
+                batch = self.encoder.batch(examples, tasks)
+                if batch.targets:
+                    yield batch.to(self.device)
+
+    def _step(self, batches: Sequence[Batch], began: float) -> Step:
+        factor = self.learning_rate.factor(self.step, self.selection.scores)
+        for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
+            group["lr"] = base * factor
+        losses: dict[str, Tensor] = {}
+        penalties: list[Tensor] = []
+        for batch in batches:
+            output = self.model(batch)
+            penalties.extend(output.penalties.values())
+            losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
+        self.optimizer.zero_grad(set_to_none=True)
+        penalty = torch.stack(penalties).sum() if penalties else None
+        weights = self.weighting.backward(losses, self.model.sharing.shared_parameters(), penalty)
+        norm = self._update()
+        step = Step(
+            epoch=self.epoch,
+            step=self.step,
+            losses={task: loss.item() for task, loss in losses.items()},
+            weights=weights,
+            lr=self._base_lr[0] * factor,
+            grad_norm=norm,
+            tokens={task: batch.tokens for batch in batches for task in batch.targets},
+            seconds=time.perf_counter() - began,
+        )
+        self.step += 1
+        return step
+
+    def _update(self) -> float:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = clip_grad_norm_(parameters, self.clip_norm).item()
+        if not math.isfinite(norm):
+            lr = self.optimizer.param_groups[0]["lr"]
+            raise TrainingError(
+                f"the gradients are no longer finite (norm {norm}) at step {self.step}, learning "
+                f"rate {lr:g}; the best model so far is kept. Try a lower training.optimizer.lr"
+            )
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        return norm
+
+    def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
+        if self.average:
+            with self.average.applied():
+                dev = self.evaluate()
+        else:
+            dev = self.evaluate()
+        improved = self.selection.update(dev.scores()) if dev else True
+        self.epoch += 1
+        return Epoch(
+            epoch=self.epoch - 1,
+            step=self.step,
+            losses=_means(steps),
+            dev=dev,
+            score=self.selection.scores[-1] if dev else None,
+            improved=improved,
+            resting=frozenset(self.selection.resting),
+            tokens_per_second=_speeds(steps),
+            seconds=sum(step.seconds for step in steps),
+        )
+
+
+def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
+    """Return the loss per labelled token (taggers) or sentence (classifiers)."""
+    labelled = (batch.targets[task] != MISSING).sum().clamp(min=1)
+    return losses.sum() / labelled
+
+
+def _means(steps: Sequence[Step]) -> dict[str, float]:
+    losses = defaultdict(list)
+    for step in steps:
+        for task, loss in step.losses.items():
+            losses[task].append(loss)
+    return {task: sum(own) / len(own) for task, own in losses.items()}
+
+
+def _speeds(steps: Sequence[Step]) -> dict[str, float]:
+    tokens: dict[str, int] = defaultdict(int)
+    seconds: dict[str, float] = defaultdict(float)
+    for step in steps:
+        for task, count in step.tokens.items():
+            tokens[task] += count
+            seconds[task] += step.seconds
+    return {task: tokens[task] / max(seconds[task], 1e-9) for task in tokens}
