@@ -1,0 +1,79 @@
+"""Every run and every corpus that comes with the project can be used."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mtl.data.corpus import load_corpus
+from mtl.data.readers import READERS
+from mtl.errors import ConfigError
+from mtl.experiment import KINDS, load_config
+
+ROOT = Path(__file__).parents[2]
+RUNS = sorted((ROOT / "configs").glob("*.yaml"))
+CORPORA = {
+    path.stem: list(yaml.safe_load(path.read_text(encoding="utf-8"))["tasks"])
+    for path in sorted((ROOT / "tasks").glob("*.yaml"))
+}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def readme_run(tmp_path: Path) -> Path:
+    """Return the run that the README shows, as a file beside configs/base."""
+    shutil.copytree(ROOT / "configs" / "base", tmp_path / "base")
+    path = tmp_path / "my_run.yaml"
+    block = re.search(r"```yaml\n(# configs/my_run.yaml\n.*?)```", README, re.DOTALL)
+    assert block
+    path.write_text(block[1], encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_every_run_can_be_read(path: Path) -> None:
+    assert load_config(path, must_exist=False).tasks
+
+
+@pytest.mark.parametrize("corpus", [name for name in CORPORA if CORPORA[name]])
+def test_every_task_of_a_corpus_can_be_used(corpus: str, tmp_path: Path) -> None:
+    tasks = {task: {"use": f"{corpus}/{task}"} for task in CORPORA[corpus]}
+    run = {"extends": str(ROOT / "configs/base/lstm.yaml"), "tasks": tasks}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
+    assert list(load_config(tmp_path / "run.yaml", must_exist=False).tasks) == list(tasks)
+
+
+def test_the_run_in_the_readme_has_three_tasks(readme_run: Path) -> None:
+    assert list(load_config(readme_run, must_exist=False).tasks) == ["pos", "ner", "question"]
+
+
+def test_the_mistake_in_the_readme_is_told_as_it_says(readme_run: Path) -> None:
+    text = readme_run.read_text(encoding="utf-8")
+    readme_run.write_text(text.replace("{type: crf,", "{type: crf, dropuot: 0.5,"))
+    with pytest.raises(ConfigError) as error:
+        load_config(readme_run, must_exist=False)
+    told = re.search(r"`configs/(my_run\.yaml:.*)`", README)
+    assert told
+    assert str(error.value) == str(readme_run.with_name(told[1]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_names_every_part(kind: str) -> None:
+    assert not [name for name in KINDS[kind] if f"`{name}`" not in README]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_corpora_are_as_their_files_say(path: Path, tmp_path: Path) -> None:
+    if "MTL_DATA" not in os.environ:
+        pytest.skip("MTL_DATA names no folder of corpora")
+    for corpus in load_config(path).corpora.values():
+        reader = READERS.find(corpus.reader.type)(**corpus.reader.options)
+        splits = load_corpus(corpus, reader, cache=tmp_path).splits
+        assert set(splits) == {"train", "dev", "test"}

@@ -1,0 +1,64 @@
+"""What the documents say holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mtl.version import __version__
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_latest_version_in_the_changelog_is_this_one() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)[0] == __version__
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z][a-z-]*)", README))))
+def test_every_target_the_readme_names_exists(target: str) -> None:
+    assert make("--dry-run", target).returncode == 0
+
+
+def test_make_alone_lists_every_target() -> None:
+    targets = re.findall(r"^([a-z-]+):.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    listed = [line.split()[0] for line in make().stdout.splitlines()]
+    assert listed == targets
+    assert {"quickstart", "test", "test-slow", "lint", "check", "bench"} <= set(listed)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_local_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8"))
+    assert not [link for link in links if not (path.parent / link).exists()]
+
+
+def test_one_place_says_which_torch_is_installed() -> None:
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in pinned if not line.startswith("#")] == ["torch==2.13.0"]
+
+
+def test_building_needs_no_torch() -> None:
+    assert 'requires = ["setuptools>=70"]' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasks").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_corpus_names_its_licence(path: Path) -> None:
+    corpus = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert corpus["title"]
+    assert corpus["licence"]
