@@ -62,9 +62,8 @@ class Source:
         if self.pattern is not None and (value := self._any_value(records)):
             return f"the pattern {self.pattern!r} finds nothing in {value!r}; correct it"
         names = {name for record in records for name in self._names(record)}
-        there = ", ".join(sorted(names)) or "none"
-        found = f"no sentence has a value for the {self.kind} {self.key!r}"
-        return f"{found}{did_you_mean(self.key, names)} (there are: {there})"
+        hint = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
+        return f"no sentence has a value for the {self.kind} {self.key!r}{hint}"
 
     def _any_value(self, records: Iterable[Record]) -> str | None:
         values = (self._value(record) or [] for record in records)

@@ -1,9 +1,63 @@
-"""Raw text into sentences and words, by rules, with exact offsets."""
+"""Raw text into sentences and words, by rules, with exact offsets.
+
+The words are those of the Penn Treebank and of UD English: clitics apart (do n't, it 's), hyphens
+apart unless they follow a prefix (e-mail, 15 - year), abbreviations with their period.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+_TITLES = "Mr|Mrs|Ms|Dr|Prof|Rev|Hon|Gen|Col|Lt|Capt|Sgt|Maj|Sens?|Reps?|Gov|Pres|St|Messrs|Mt|Ft"
+_ABBREVIATIONS = (
+    "Inc|Corp|Co|Ltd|Bros|Jr|Sr|Depts?|Univ|Ave|Blvd|Rd|vs|etc|Figs?|approx|est|ext|cf|eg|ie|Vol"
+    "|Sec|Attn|Arrv|Ph|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Mon|Tues?|Wed|Thurs?|Fri|Sat"
+)
+_PREFIXES = "e|non|pre|anti|mid|re|post|co|over|multi|pro|ex|sub|semi|neo|counter|intra|un"
+_UNITS = "am|pm|mg|kg|km|cm|mm|ml|lbs?|mph|hrs?|yrs?|mins?|k|m|ft|x"
+_CLITICS = "s|re|ve|ll|d|m"
+_URL_REST = r"""[^\s<>"]*[^\s<>"'’”.,;:!?)\]}]"""
+_DOMAIN = r"\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_KANA = r"\u3040-\u30ff"
+_LETTER = rf"[^\W\d_{_HAN}{_KANA}]"
+_WORD = rf"{_LETTER}(?:[^\W{_HAN}{_KANA}]|[\u0300-\u036f\u00ad])*"
+_EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]?"
+
+_TOKEN = re.compile(
+    rf"""
+      (?:(?:https?|ftp)://|www\.){_URL_REST}                    # web and mail
+    | \w[\w.+-]{{0,63}}@{_DOMAIN}\.[a-zA-Z]{{2,}}\b
+    | {_DOMAIN}\.(?:com|org|net|edu|gov|co\.uk)\b(?:/{_URL_REST})?
+    | [\w-]{{1,64}}\.(?i:docx?|xlsx?|pdf|txt|html?|jpe?g|png|zip|exe|ppt)\b
+    | (?<!\w)[@#]{_LETTER}\w*                                   # @mentions, #hashtags
+    | (?<!\w)[<>]?[:;=8xX][-o^']?[()\[\]DPp|*3]+(?!\w)          # emoticons
+    | <3+ | \^_+\^ | {_EMOJI}(?:\u200d{_EMOJI})* | [\U0001f1e6-\U0001f1ff]{{2}}
+    | (?:{_LETTER}\.){{2,}}                                     # U.S., e.g.
+    | (?<!\w)(?:(?i:{_TITLES}|{_ABBREVIATIONS})\.(?=\s+\S|[,;:)])|No\.(?=\s*\d))
+    | (?<!\w)[A-Z]\.(?=\s+[A-Z])                                # an initial
+    | \d{{3}}-\d{{3}}-\d{{4}}(?!\w) | \d{{3}}-\d{{4}}(?!\w)     # telephone numbers
+    | \d++(?:[.,:/]\d++)*+(?:(?=(?i:{_UNITS})\b)|\w*)           # 1,000.50  10:30  3/4  5th
+    | (?<=[\w.)])['’](?i:{_CLITICS})\b
+    | (?<!\w)(?i:{_PREFIXES})-{_WORD}
+    | (?<!\w)[A-Z]{{1,3}}&[A-Z]{{1,3}}\b                         # A&E
+    | {_WORD}(?:['’]{_WORD})*
+    | \.{{2,}} | …+ | -{{2,}} | —+ | _{{2,}} | \*{{2,}} | ={{2,}} | \+{{2,}} | [!?]+
+    | `` | '' | ’’ | ‘[‘’] | << | >>
+    | [{_KANA}]+ | \w | \S
+    """,
+    re.VERBOSE,
+)
+
+_PIECES = re.compile(
+    rf"""(?ix)
+      (can)(not) | (gon|wan)(na) | (got)(ta) | (y['’])(all)
+    | (ca|wo|do|does|did|is|was|are|were|has|have|would|could|should)(nt)
+    | ([ldjcmnst]['’]|qu['’])([aeiouyhàâéèêëîïôûœ]\w+)
+    | (.+?)(n['’]t | ['’](?:{_CLITICS}))
+    """
+)
 
 
 class Token(NamedTuple):
@@ -15,10 +69,75 @@ class Token(NamedTuple):
 
 
 def tokenize(text: str) -> list[Token]:
-    """Return the words of a text."""
-    return [Token(m[0], m.start(), m.end()) for m in re.finditer(r"\w+|[^\w\s]", text)]
+    """Return the words of a text, in order; together they hold every character but blanks.
+
+    >>> [token.text for token in tokenize("Mr. Li can't pay $1,000.50 (3/4).")]
+    ['Mr.', 'Li', 'ca', "n't", 'pay', '$', '1,000.50', '(', '3/4', ')', '.']
+    """
+    tokens = []
+    for match in _TOKEN.finditer(text):
+        start = match.start()
+        pieces = _PIECES.fullmatch(match[0])
+        for piece in filter(None, pieces.groups()) if pieces else (match[0],):
+            tokens.append(Token(piece, start, start + len(piece)))
+            start += len(piece)
+    return tokens
 
 
 def words_of(text: str, by_rule: bool) -> list[str]:
     """Return the words of a text, cut by rule or else at blanks."""
     return [token.text for token in tokenize(text)] if by_rule else text.split()
+
+
+_CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}
+_OPENING = frozenset("\"'‘“«([{¿¡-–—•*") | {"``", "‘‘"}
+_NO_END = re.compile(rf"(?:{_TITLES}|No|[A-Z])\.")
+_STARTER = re.compile(
+    "The|An?|It|He|She|They|We|I|You|Th(?:is|at|ese|ose|ere)|[IO]n|At|But|And|So|If|Wh(?:en|ile)"
+    "|As|For|After|Before|However|My|His|Her|Our|Their|Its|What|Why|How|Who|Where"
+)
+
+
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Return where each sentence of a text starts and ends, in order, without blanks around it.
+
+    A sentence ends at a blank line, and at a full stop, question or exclamation mark before a blank
+    and what can begin another one. A period after an abbreviation ends it only where a word
+    follows that mostly begins sentences.
+
+    >>> text = "Dr. No lives in the U.S. now. He works."
+    >>> [text[start:end] for start, end in split_sentences(text)]
+    ['Dr. No lives in the U.S. now.', 'He works.']
+    """
+    tokens = tokenize(text)
+    spans = []
+    first = 0
+    for number in range(1, len(tokens) + 1):
+        if number == len(tokens) or _starts(text, tokens, number):
+            spans.append((tokens[first].start, tokens[number - 1].end))
+            first = number
+    return spans
+
+
+def _starts(text: str, tokens: list[Token], number: int) -> bool:
+    """Return whether a sentence ends before the token of this number, which is not the first."""
+    token = tokens[number]
+    last = number - 1
+    gap = text[tokens[last].end : token.start]
+    # A quote or bracket or two may stand between the stop and the blank.
+    while (
+        0 < last > number - 4
+        and tokens[last].text in _CLOSING
+        and tokens[last].start == tokens[last - 1].end
+    ):
+        last -= 1
+    before = tokens[last].text
+    if gap.count("\n") > 1:
+        return True
+    if before[-1] in "。！？":
+        return token.text not in "」』）。！？"
+    if not gap or before[-1] not in ".!?…":
+        return False
+    if before[0].isalnum():
+        return bool(_STARTER.fullmatch(token.text)) and not _NO_END.fullmatch(before)
+    return token.text in _OPENING or (token.text[0].isalnum() and not token.text[0].islower())

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from time import process_time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtl.data.readers import Conllu
+from mtl.text.tokenizer import split_sentences, tokenize, words_of
+
+TEXTS = st.text(max_size=40) | st.text("aB1.,'’-@#:/!?…\")( \n\te\u0301日。", max_size=40)
+
+
+@given(TEXTS)
+@settings(max_examples=100)
+def test_tokens_are_exact_pieces_in_order(text):
+    tokens = tokenize(text)
+    assert all(text[t.start : t.end] == t.text != "" for t in tokens)
+    assert all(a.end <= b.start for a, b in pairwise(tokens))
+
+
+@given(TEXTS)
+@settings(max_examples=100)
+def test_tokens_hold_all_but_the_blanks(text):
+    assert "".join(token.text for token in tokenize(text)) == "".join(text.split())
+
+
+@given(TEXTS)
+@settings(max_examples=100)
+def test_sentences_hold_all_but_the_blanks_and_cut_no_word(text):
+    spans = split_sentences(text)
+    inside = [t for a, b in spans for t in tokenize(text) if a <= t.start and t.end <= b]
+    assert inside == tokenize(text)
+    assert all(text[a:b].strip() == text[a:b] != "" for a, b in spans)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("I don't, it's; we’re", "I do n't , it 's ; we ’re"),
+        ("You cannot, can't, won't", "You can not , ca n't , wo n't"),
+        ("Mr. Li lives in the U.S., e.g. here.", "Mr. Li lives in the U.S. , e.g. here ."),
+        ("J. R. Smith Jr. left.", "J. R. Smith Jr. left ."),
+        ("$1,000.50, 3/4 at 10:30", "$ 1,000.50 , 3/4 at 10:30"),
+        ("7:30pm on the 5th, 50%", "7:30 pm on the 5th , 50 %"),
+        ("(see https://a.org/b?c=1).", "( see https://a.org/b?c=1 ) ."),
+        ("bob.x@mail.co.uk, now!", "bob.x@mail.co.uk , now !"),
+        ("@ann loves #nlp :-) <3", "@ann loves #nlp :-) <3"),
+        ("a 15-year-old e-mail", "a 15 - year - old e-mail"),
+        ("“No,” she said... ok?!", "“ No , ” she said ... ok ?!"),
+        ("O'Reilly's dogs' tails", "O'Reilly 's dogs ' tails"),
+        ("L'homme d'État", "L' homme d' État"),
+        ("東京に行く。", "東 京 に 行 く 。"),
+        ("cafe\u0301 👍🏽", "cafe\u0301 👍🏽"),
+    ],
+)
+def test_words_are_those_of_the_treebanks(text, words):
+    assert words_of(text, by_rule=True) == words.split(" ")
+
+
+def test_words_without_rules_are_what_stands_between_blanks():
+    assert words_of(" don't  stop. \n", by_rule=False) == ["don't", "stop."]
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["He came.", "She left!", "Why?", "42 did."],
+        ["Dr. No met Mr. J. Smith at 5 p.m. sharp.", "So what?"],
+        ["He works at Acme Inc.", "It pays."],
+        ['"Go away."', '"Never!" he said.'],
+        ["See fig. 3 ... and go on.", "(It is there.)"],
+    ],
+)
+def test_sentences_end_where_readers_say(sentences):
+    text = " ".join(sentences)
+    assert [text[a:b] for a, b in split_sentences(text)] == sentences
+
+
+def test_a_blank_line_ends_a_sentence_and_a_line_end_does_not():
+    text = "A title\n \nand\nits text"
+    assert [text[a:b] for a, b in split_sentences(text)] == ["A title", "and\nits text"]
+
+
+@pytest.mark.parametrize("unit", ["a-", "a@", "1:", "a'", ")", "www.", "A&", "n't", "."])
+def test_long_runs_without_a_blank_take_linear_time(unit):
+    start = process_time()
+    split_sentences(unit * 50_000)
+    assert process_time() - start < 5  # seconds; in quadratic time it would be minutes
+
+
+@pytest.mark.data
+def test_words_agree_with_those_of_english_ewt():
+    root = os.environ.get("MTL_DATA")
+    if not root:
+        pytest.skip("MTL_DATA is not set")
+    records = list(Conllu().read(Path(root) / "ud_english_ewt/en_ewt-ud-dev.conllu"))
+    agree = [words_of(r.metadata["text"], by_rule=True) == r.tokens for r in records]
+    assert sum(agree) > 0.93 * len(agree)
