@@ -71,6 +71,7 @@ class WordEmbedding(Embedding):
         words = features["words"]
         vectors = self.table(words)
         if self.training and self.dropout:
-            keep = vectors.new_full((self.table.num_embeddings, 1), 1 - self.dropout)
-            vectors = vectors * functional.embedding(words, keep.bernoulli_() / (1 - self.dropout))
+            keep = 1 - self.dropout
+            kept = vectors.new_empty(self.table.num_embeddings, 1).bernoulli_(keep)
+            vectors = vectors * functional.embedding(words, kept / keep)
         return vectors
