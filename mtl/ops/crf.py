@@ -56,11 +56,12 @@ def crf_marginals(
 
     Arguments as `crf_score`. The gradient of the log-partition by the emissions is just that.
     """
-    with torch.enable_grad():
-        leaf = emissions.detach().requires_grad_()
-        constants = (x.detach() for x in (transitions, start, end))
-        total = crf_log_partition(leaf, *constants, mask).sum()
-    return torch.autograd.grad(total, leaf)[0]
+    # Prediction runs in inference mode, whose tensors autograd takes only as copies.
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = emissions.clone().detach().requires_grad_()
+        constants = (x.clone().detach() for x in (transitions, start, end))
+        total = crf_log_partition(leaf, *constants, mask.clone()).sum()
+        return torch.autograd.grad(total, leaf)[0]
 
 
 def crf_viterbi(
