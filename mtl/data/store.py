@@ -18,7 +18,6 @@ from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT, Source
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
-from mtl.files import atomic_write
 
 if TYPE_CHECKING:
     import datasets
@@ -77,6 +76,7 @@ def stored(
     folder = cache / "corpora" / _key(reader, paths, sources)
     found = _open(folder)
     if found is None:
+        shutil.rmtree(folder, ignore_errors=True)  # if there is one, it is damaged
         _build(folder, reader, paths, sources)
         found = _open(folder)
     if found is None:
@@ -137,9 +137,7 @@ def _build(folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str
         writer = _Writer(reader, sources)
         writer.write(paths, temporary / "data.arrow")
         summary = {**asdict(writer.summary()), "digest": _digest(temporary / "data.arrow")}
-        with atomic_write(temporary / "summary.json") as file:
-            json.dump(summary, file)
-        shutil.rmtree(folder, ignore_errors=True)
+        (temporary / "summary.json").write_text(json.dumps(summary), "utf-8")
         temporary.rename(folder)
     except OSError as error:
         if not folder.exists():
