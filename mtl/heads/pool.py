@@ -42,4 +42,4 @@ class PoolClassifier(Classifier):
         if self.pooling == "max":
             empty = ~mask.any(1, keepdim=True)
             return hidden.masked_fill(~real, -torch.inf).amax(1).masked_fill(empty, 0)
-        return last_real(hidden, mask)
+        return last_real(hidden * real, mask)

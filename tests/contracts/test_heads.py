@@ -1,0 +1,217 @@
+"""What every head promises, however it works."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mtl.heads import HEADS, Head
+from tests.contracts.variants import (
+    Variant,
+    over,
+    prefix_mask,
+    shaken,
+    variants,
+    widened,
+    with_garbage,
+)
+
+OPTIONS = {
+    "softmax": [{}, {"hidden_size": 4}],
+    "crf": [{}, {"hidden_size": 4, "scheme": "iobes"}],
+    "cnn": [{}, {"widths": (1, 2), "maps": 6}],
+    "pool": [{"pooling": "mean"}, {"pooling": "max"}, {"pooling": "last"}],
+}
+LABELS = ["O", "B-X", "I-X"]
+WIDTH = 5
+LENGTHS = [4, 1, 3, 0]
+heads = over(variants(HEADS, OPTIONS))
+taggers = over([v for v in variants(HEADS, OPTIONS) if v.cls.level == "token"])
+
+
+def made(variant: Variant) -> Head:
+    return shaken(variant.make(WIDTH, LABELS))
+
+
+def text() -> tuple[Tensor, Tensor]:
+    """Hidden states and mask of a batch with sentences of several lengths, one empty."""
+    return torch.randn(len(LENGTHS), max(LENGTHS), WIDTH).double(), prefix_mask(LENGTHS)
+
+
+def some_target(head: Head, mask: Tensor) -> Tensor:
+    shape = mask.shape if head.level == "token" else mask.shape[:1]
+    return torch.randint(len(LABELS), shape)
+
+
+def every_target(head: Head, length: int) -> Tensor:
+    """All labellings of a sentence, one a row: `[N, T]` for taggers, `[N]` for classifiers."""
+    repeat = length if head.level == "token" else 1
+    found = torch.tensor(list(product(range(len(LABELS)), repeat=repeat)), dtype=torch.long)
+    return found if head.level == "token" else found.squeeze(1)
+
+
+def every_loss(head: Head, hidden: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """All labellings of the first sentence, cut to a length, with the loss of each."""
+    targets = every_target(head, length)
+    copies = hidden[:1, :length].expand(len(targets), -1, -1)
+    return targets, head.loss(copies, prefix_mask([length] * len(targets)), targets)
+
+
+@heads
+def test_every_sentence_has_a_finite_loss_from_zero(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    loss = head.loss(hidden, mask, some_target(head, mask))
+    assert loss.shape == (len(LENGTHS),)
+    assert loss.isfinite().all()
+    assert (loss >= 0).all()
+
+
+@heads
+def test_padding_changes_nothing(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    target = some_target(head, mask)
+    other, longer = with_garbage(hidden, mask, more=2), widened(mask, 2)
+    padded = widened(target, 2) if head.level == "token" else target
+    torch.testing.assert_close(head.loss(other, longer, padded), head.loss(hidden, mask, target))
+    for call in (head.decode, head.log_probs):
+        changed = call(other, longer)
+        same = changed[:, : mask.shape[1]] if head.level == "token" else changed
+        torch.testing.assert_close(same, call(hidden, mask))
+
+
+@taggers
+def test_targets_on_padding_are_ignored(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    target = some_target(head, mask)
+    other = target.masked_fill(~mask, -1)
+    assert torch.equal(head.loss(hidden, mask, other), head.loss(hidden, mask, target))
+
+
+@heads
+def test_neighbours_change_nothing(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    target = some_target(head, mask)
+    for row, length in enumerate(LENGTHS):
+        alone = slice(row, row + 1), slice(0, max(length, 1))
+        own = target[alone] if head.level == "token" else target[alone[0]]
+        loss = head.loss(hidden[alone], mask[alone], own)
+        torch.testing.assert_close(loss, head.loss(hidden, mask, target)[alone[0]])
+
+
+@heads
+def test_the_order_of_sentences_changes_nothing(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    order = torch.tensor([2, 0, 3, 1])
+    for call in (head.decode, head.log_probs):
+        torch.testing.assert_close(call(hidden[order], mask[order]), call(hidden, mask)[order])
+
+
+@taggers
+def test_padding_has_label_and_log_probability_zero(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    assert not head.decode(hidden, mask)[~mask].any()
+    assert not head.log_probs(hidden, mask)[~mask].any()
+
+
+@heads
+def test_probabilities_of_labels_sum_to_one(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    sums = head.log_probs(hidden, mask).exp().sum(-1)
+    real = sums[mask] if head.level == "token" else sums
+    torch.testing.assert_close(real, torch.ones_like(real))
+
+
+@heads
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_likelihoods_of_all_labellings_sum_to_one(variant: Variant, length: int) -> None:
+    head, (hidden, _) = made(variant), text()
+    _, losses = every_loss(head, hidden, length)
+    assert losses.neg().exp().sum().item() == pytest.approx(1)
+
+
+@heads
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_the_labels_given_have_the_least_loss(variant: Variant, length: int) -> None:
+    head, (hidden, mask) = made(variant), text()
+    for _ in range(5):
+        hidden = torch.randn_like(hidden)
+        targets, losses = every_loss(head, hidden, length)
+        decoded = head.decode(hidden[:1, :length], mask[:1, :length])
+        assert torch.equal(decoded[0], targets[losses.argmin()])
+
+
+@heads
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_log_probabilities_are_sums_over_labellings(variant: Variant, length: int) -> None:
+    head, (hidden, mask) = made(variant), text()
+    targets, losses = every_loss(head, hidden, length)
+    found = head.log_probs(hidden[:1, :length], mask[:1, :length])[0]
+    has_label = targets.unsqueeze(-1) == torch.arange(len(LABELS))  # [N, T, K] or [N, K]
+    shape = (-1,) + (1,) * (has_label.ndim - 1)
+    expected = (has_label * losses.neg().exp().reshape(shape)).sum(0).log()
+    torch.testing.assert_close(found, expected)
+
+
+@heads
+def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant).train(), text()
+    hidden.requires_grad_()
+    head.loss(hidden, mask, some_target(head, mask)).sum().backward()
+    assert hidden.grad.isfinite().all()
+    assert hidden.grad[:3].flatten(1).any(1).all()
+    assert not hidden.grad[~mask].any()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@heads
+def test_huge_hidden_states_give_finite_results(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    large = (1e4 * hidden).requires_grad_()
+    loss = head.loss(large, mask, some_target(head, mask))
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert large.grad.isfinite().all()
+    assert head.log_probs(large, mask).isfinite().all()
+
+
+@heads
+def test_weights_can_be_saved_and_loaded(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    again = made(variant)
+    again.load_state_dict(load(save(head.state_dict())))
+    torch.testing.assert_close(again.log_probs(hidden, mask), head.log_probs(hidden, mask))
+
+
+@heads
+def test_calls_leave_inputs_as_they_are_and_give_the_same_again(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    target = some_target(head, mask)
+    before = [x.clone() for x in (hidden, mask, target)]
+    calls = [head.loss, lambda h, m, _: head.decode(h, m), lambda h, m, _: head.log_probs(h, m)]
+    for call in calls:
+        assert torch.equal(call(hidden, mask, target), call(hidden, mask, target))
+    assert all(torch.equal(x, old) for x, old in zip((hidden, mask, target), before, strict=True))
+
+
+@heads
+def test_inference_mode_gives_the_same(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    labels, log_probs = head.decode(hidden, mask), head.log_probs(hidden, mask)
+    with torch.inference_mode():
+        hidden, mask = hidden.clone(), mask.clone()
+        assert torch.equal(head.decode(hidden, mask), labels)
+        torch.testing.assert_close(head.log_probs(hidden, mask), log_probs.detach())
+
+
+@heads
+def test_a_single_label_is_certain(variant: Variant) -> None:
+    head, (hidden, mask) = shaken(variant.make(WIDTH, ["only"])), text()
+    loss = head.loss(hidden, mask, some_target(head, mask) * 0)
+    torch.testing.assert_close(loss, torch.zeros_like(loss))
+    assert not head.decode(hidden, mask).any()

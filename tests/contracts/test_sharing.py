@@ -1,0 +1,116 @@
+"""What every sharing promises, however it works."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mtl.sharing import SHARING, Encoded, Sharing
+from mtl.trunks import LSTMTrunk
+from tests.contracts.variants import (
+    Variant,
+    over,
+    prefix_mask,
+    shaken,
+    variants,
+    widened,
+    with_garbage,
+)
+
+OPTIONS: dict[str, list[dict[str, object]]] = {}
+TASKS = ["a", "b", "c"]
+WIDTH = 4
+LENGTHS = [5, 2, 4]
+sharings = over(variants(SHARING, OPTIONS))
+
+
+def trunk() -> LSTMTrunk:
+    return LSTMTrunk(WIDTH, num_layers=2, hidden_size=3, bidirectional=False)
+
+
+def made(variant: Variant) -> Sharing:
+    return shaken(variant.make(TASKS, trunk))
+
+
+def text() -> tuple[Tensor, Tensor]:
+    mask = prefix_mask(LENGTHS)
+    return torch.randn(*mask.shape, WIDTH).double() * mask.unsqueeze(-1), mask
+
+
+def tops(found: dict[str, Encoded]) -> dict[str, Tensor]:
+    return {task: encoded.layers[-1] for task, encoded in found.items()}
+
+
+def trained_by(sharing: Sharing, task: str) -> set[nn.Parameter]:
+    """The parameters that the layers a task reads depend on."""
+    x, mask = text()
+    sharing.zero_grad(set_to_none=True)
+    layers = sharing(x, mask, [task])[task].layers[1:]
+    torch.cat(layers, dim=2).pow(2).sum().backward()
+    return {p for p in sharing.parameters() if p.grad is not None and p.grad.any()}
+
+
+@sharings
+def test_exactly_the_tasks_asked_for_are_encoded(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    assert set(sharing(x, mask, ["b"])) == {"b"}
+    assert set(sharing(x, mask, ["c", "a"])) == {"a", "c"}
+
+
+@sharings
+def test_layers_have_the_promised_sizes(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    for encoded in sharing(x, mask, TASKS).values():
+        shapes = [layer.shape for layer in encoded.layers]
+        assert shapes == [(*mask.shape, size) for size in sharing.sizes]
+        assert encoded.layers[0] is x
+
+
+@sharings
+def test_penalties_are_finite_scalars(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    for encoded in sharing(x, mask, TASKS).values():
+        assert all(p.ndim == 0 and p.isfinite() for p in encoded.penalties.values())
+
+
+@sharings
+def test_padding_changes_nothing(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    dirty = tops(sharing(with_garbage(x, mask, more=2), widened(mask, 2), TASKS))
+    for task, clean in tops(sharing(x, mask, TASKS)).items():
+        assert not clean[~mask].any()
+        torch.testing.assert_close(dirty[task][:, : mask.shape[1]], clean)
+
+
+@sharings
+def test_what_a_task_gets_does_not_depend_on_the_others_asked_for(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    together = tops(sharing(x, mask, TASKS))
+    for task in TASKS:
+        torch.testing.assert_close(tops(sharing(x, mask, [task]))[task], together[task])
+
+
+@sharings
+def test_a_text_in_pieces_equals_the_whole(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    first = sharing(x[:, :2], mask[:, :2], TASKS, sharing.initial_state(len(x)))
+    carried = first[TASKS[0]].state
+    rest = sharing(x[:, 2:], mask[:, 2:], TASKS, carried)
+    for task, whole in tops(sharing(x, mask, TASKS)).items():
+        pieces = torch.cat([tops(first)[task], tops(rest)[task]], dim=1)
+        torch.testing.assert_close(pieces, whole)
+
+
+@sharings
+def test_no_state_is_carried_unless_one_is_given(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant), text()
+    assert all(encoded.state is None for encoded in sharing(x, mask, TASKS).values())
+
+
+@sharings
+def test_shared_parameters_are_those_that_several_tasks_train(variant: Variant) -> None:
+    sharing = made(variant)
+    trained = [trained_by(sharing, task) for task in TASKS]
+    several = {p for p in sharing.parameters() if sum(p in own for own in trained) > 1}
+    assert set(sharing.shared_parameters()) == several
+    assert set.union(*trained) == set(sharing.parameters())

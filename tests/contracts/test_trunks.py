@@ -1,0 +1,187 @@
+"""What every trunk promises, however it works."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from mtl.trunks import TRUNKS, Trunk
+from tests.contracts.variants import (
+    Variant,
+    over,
+    prefix_mask,
+    shaken,
+    variants,
+    widened,
+    with_garbage,
+)
+
+OPTIONS = {
+    "lstm": [
+        {"hidden_size": 3, "bidirectional": bidirectional, "learned_start": learned}
+        for bidirectional, learned in product([True, False, "interleaved"], [True, False])
+    ],
+}
+WIDTH = 4
+LENGTHS = [5, 2, 4, 0]
+ALL = variants(TRUNKS, OPTIONS)
+trunks = over(ALL)
+one_way = over([v for v in ALL if v.option("bidirectional") is False])
+two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
+interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])
+with_dropout = over([v for v in ALL if v.option("dropout") is not None])
+
+
+def made(variant: Variant) -> Trunk:
+    return shaken(variant.make(WIDTH))
+
+
+def text() -> tuple[Tensor, Tensor]:
+    mask = prefix_mask(LENGTHS)
+    return torch.randn(*mask.shape, WIDTH).double() * mask.unsqueeze(-1), mask
+
+
+def changed_tokens(trunk: Trunk, at: int, layer: int) -> Tensor:
+    """Where a layer changes when one token of a sentence does, `[T, H]` bool."""
+    x, mask = torch.randn(1, 5, WIDTH).double(), prefix_mask([5])
+    other = x.clone()
+    other[0, at] += 1
+    before, after = trunk(x, mask)[0][layer], trunk(other, mask)[0][layer]
+    return ((before - after).abs() > 1e-12)[0]
+
+
+@trunks
+def test_layers_have_the_promised_sizes(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    layers, state = trunk(x, mask)
+    assert [layer.shape for layer in layers] == [(*mask.shape, size) for size in trunk.sizes]
+    assert trunk.sizes[0] == WIDTH
+    assert len(trunk.sizes) == trunk.num_layers + 1
+    assert layers[0] is x
+    assert state is None
+
+
+@trunks
+def test_padding_is_zero_and_changes_nothing(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    dirty = trunk(with_garbage(x, mask, more=2), widened(mask, 2))[0]
+    for clean, other in zip(trunk(x, mask)[0][1:], dirty[1:], strict=True):
+        assert not clean[~mask].any()
+        assert not other[:, mask.shape[1] :].any()
+        torch.testing.assert_close(other[:, : mask.shape[1]], clean)
+
+
+@trunks
+def test_neighbours_change_nothing(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    together = trunk(x, mask)[0][-1]
+    for row, length in enumerate(LENGTHS):
+        alone = slice(row, row + 1), slice(0, max(length, 1))
+        torch.testing.assert_close(trunk(x[alone], mask[alone])[0][-1], together[alone])
+
+
+@trunks
+def test_the_order_of_sentences_changes_nothing(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    order = torch.tensor([3, 1, 0, 2])
+    torch.testing.assert_close(trunk(x[order], mask[order])[0][-1], trunk(x, mask)[0][-1][order])
+
+
+@trunks
+def test_forward_loops_step(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    hidden = [x]
+    for i in range(1, trunk.num_layers + 1):
+        hidden.append(trunk.step(i, hidden, mask, None)[0])
+    assert all(torch.equal(a, b) for a, b in zip(hidden, trunk(x, mask)[0], strict=True))
+
+
+@one_way
+def test_a_text_in_pieces_equals_the_whole(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    whole, end = trunk(x, mask, trunk.initial_state(len(x)))
+    first, middle = trunk(x[:, :2], mask[:, :2], trunk.initial_state(len(x)))
+    rest, after = trunk(x[:, 2:], mask[:, 2:], middle)
+    for i, layer in enumerate(whole):
+        torch.testing.assert_close(torch.cat([first[i], rest[i]], dim=1), layer)
+    torch.testing.assert_close(after, end)
+
+
+@trunks
+def test_a_state_from_the_start_changes_nothing(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    carried = trunk(x, mask, trunk.initial_state(len(x)))[0][-1]
+    torch.testing.assert_close(carried, trunk(x, mask)[0][-1])
+
+
+@one_way
+def test_one_direction_never_sees_the_future(variant: Variant) -> None:
+    changed = changed_tokens(made(variant), at=2, layer=-1)
+    assert not changed[:2].any()
+    assert changed[2:].any(1).all()
+
+
+@two_stacks
+@pytest.mark.parametrize("layer", [1, -1])
+def test_each_of_two_stacks_sees_one_side_alone(variant: Variant, layer: int) -> None:
+    ahead, back = changed_tokens(made(variant), at=2, layer=layer).chunk(2, dim=1)
+    assert not ahead[:2].any()
+    assert not back[3:].any()
+    assert ahead[2:].any(1).all()
+    assert back[:3].any(1).all()
+
+
+@two_stacks
+def test_the_forward_stack_carries_its_state(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant), text()
+    whole = trunk(x, mask)[0][-1]
+    _, middle = trunk(x[:, :2], mask[:, :2], trunk.initial_state(len(x)))
+    rest = trunk(x[:, 2:], mask[:, 2:], middle)[0][-1]
+    torch.testing.assert_close(rest.chunk(2, dim=2)[0], whole[:, 2:].chunk(2, dim=2)[0])
+
+
+@interleaved
+@pytest.mark.parametrize("at", [0, 4])
+def test_interleaved_layers_see_the_whole_sentence(variant: Variant, at: int) -> None:
+    halves = changed_tokens(made(variant), at=at, layer=-1).chunk(2, dim=1)
+    assert all(half.any(1).all() for half in halves)
+
+
+@trunks
+def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant).train(), text()
+    x.requires_grad_()
+    torch.cat(trunk(x, mask)[0][1:], dim=2).pow(2).sum().backward()
+    assert x.grad[mask].isfinite().all()
+    assert x.grad[mask].any(1).all()
+    for name, parameter in trunk.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@with_dropout
+def test_dropout_is_random_in_training_alone(variant: Variant) -> None:
+    trunk, (x, mask) = shaken(variant.make(WIDTH, dropout=0.5)), text()
+    still = trunk(x, mask)[0][-1]
+    assert torch.equal(trunk(x, mask)[0][-1], still)
+    trunk.train()
+    assert not torch.equal(trunk(x, mask)[0][-1], trunk(x, mask)[0][-1])
+
+
+@with_dropout
+def test_without_dropout_training_computes_what_evaluation_does(variant: Variant) -> None:
+    trunk, (x, mask) = shaken(variant.make(WIDTH, dropout=0.0)), text()
+    still = trunk(x, mask)[0][-1]
+    torch.testing.assert_close(trunk.train()(x, mask)[0][-1], still)
+
+
+@trunks
+def test_the_input_stays_as_it_is(variant: Variant) -> None:
+    trunk, (x, mask) = made(variant).train(), text()
+    before = x.clone(), mask.clone()
+    trunk(x, mask, trunk.initial_state(len(x)))
+    assert torch.equal(x, before[0])
+    assert torch.equal(mask, before[1])

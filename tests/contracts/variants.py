@@ -1,0 +1,82 @@
+"""The parts that a suite runs on: everything in a registry, with default and with chosen options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mtl.options import REQUIRED, options_of
+from mtl.registry import Registry
+
+Table = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A part with some of its options chosen."""
+
+    name: str
+    cls: type
+    options: Mapping[str, Any]
+
+    def make(self, *given: Any, **more: Any) -> Any:
+        """Return the part; fail and say what to do if options without default have no value."""
+        options = {**self.options, **more}
+        required = [o.name for o in options_of(self.cls) if o.default is REQUIRED]
+        if missing := [name for name in required if name not in options]:
+            pytest.fail(f"{self.name}: add a row to OPTIONS of this suite with {missing}")
+        return self.cls(*given, **options)
+
+    def option(self, name: str) -> Any:
+        """Return the value that an option has, None if there is no such option."""
+        defaults = {option.name: option.default for option in options_of(self.cls)}
+        return {**defaults, **self.options}.get(name)
+
+
+def variants(registry: Registry[Any], table: Table | None = None) -> list[Variant]:
+    """Return every part of a registry with the options of each of its rows, by default none."""
+    rows = table or {}
+    return [
+        Variant(name, cls, options)
+        for name, cls in registry.items()
+        for options in rows.get(name, [{}])
+    ]
+
+
+def over(chosen: Sequence[Variant]) -> pytest.MarkDecorator:
+    """Run a test once a variant."""
+
+    def called(variant: Variant) -> str:
+        return "-".join([variant.name, *(f"{k}={v}" for k, v in variant.options.items())])
+
+    return pytest.mark.parametrize("variant", chosen, ids=called)
+
+
+def prefix_mask(lengths: Sequence[int], width: int | None = None) -> Tensor:
+    """Return the mask `[B, T]` of sentences with these lengths."""
+    return torch.arange(width or max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+
+
+def with_garbage(x: Tensor, mask: Tensor, more: int = 0) -> Tensor:
+    """Return `x [B, T, H]` with large numbers on its padding and on `more` further tokens."""
+    dirty = torch.where(mask.unsqueeze(-1), x, 100 * torch.randn_like(x))
+    return torch.cat([dirty, 100 * x.new_ones(len(x), more, x.shape[2])], dim=1)
+
+
+def widened(mask: Tensor, more: int) -> Tensor:
+    """Return the mask with `more` further tokens of padding."""
+    return nn.functional.pad(mask, (0, more))
+
+
+def shaken(module: nn.Module) -> Any:
+    """Return the module in double precision, for evaluation, all parameters off their start."""
+    module.double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
