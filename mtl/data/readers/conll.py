@@ -61,7 +61,9 @@ class Conll(Reader):
         self, path: Path, lines: Iterator[tuple[int, str]], width: int
     ) -> Iterator[Record]:
         numbers = self.columns.values()
-        needed = width if min(numbers) < 0 else max(numbers) + 1
+        needed = max(max(numbers) + 1, -min(numbers))
+        if min(numbers) < 0:  # from the right, a short row would give the wrong column
+            needed = max(needed, width)
         for block in blocks(
             lines, self._split, lambda text, row: self._is_comment(text, row, width)
         ):
