@@ -29,7 +29,7 @@ MISTAKES = [
         "1: there is no column -4 for 'ner': this line has 3 columns",
     ),
     (Conll(), "a\nb\n", "1: 'tokens' and 'labels' are the same column: this line has 1 column"),
-    (Conll(columns={"tokens": 0, "ner": -3}), "#a O\n", "1: expected at least 3 columns, found 2"),
+    (Conll(columns={"tokens": 0, "ner": -3}), "#a\n", "1: expected at least 3 columns, found 1"),
     (Conll(), "a\tO\n\tO\n", "2: column 'tokens' is empty"),
     (Conll(), "a O\n#hashtag\n", "2: expected at least 2 columns, found 1"),
     (Conllu(), ROW + "2 We we\n", "2: expected 10 tab-separated columns, found 1: '2 We we'"),
