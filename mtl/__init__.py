@@ -1,0 +1,27 @@
+"""mtl: one small, fast model trained on many NLP tasks.
+
+    import mtl
+    run = mtl.train("configs/quickstart.yaml", {"training.epochs": 3})
+    model = mtl.load("runs/quickstart")
+    model.predict(["Angela Merkel flew to Paris ."])
+
+The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mtl.version import __version__
+
+if TYPE_CHECKING:
+    from mtl.api import TrainedModel, load, train
+
+__all__ = ["TrainedModel", "__version__", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for, so that `import mtl.heads` needs torch alone.
+    if name in ("TrainedModel", "load", "train"):
+        from mtl import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'mtl' has no attribute {name!r}")

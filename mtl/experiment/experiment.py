@@ -75,14 +75,23 @@ class Experiment:
             if task in set(tasks)
         }
 
-    def evaluate(self, corpora: Iterable[Corpus], split: str) -> Evaluation | None:
-        """Return the scores on a split of the corpora, or None when none of them has it."""
+    def evaluate(
+        self, corpora: Iterable[Corpus], split: str, tasks: Iterable[str] | None = None
+    ) -> Evaluation:
+        """Return the scores on a split of the corpora that have it.
+
+        Args:
+            corpora: Corpora of the run.
+            split: "train", "dev" or "test".
+            tasks: The tasks to score; None: all.
+        """
         predictor, found = self.predictor, []
+        wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
-            if split in corpus.splits:
-                metrics = self.metrics(tasks_of(self.run, corpus.name))
-                found.append(evaluate(predictor, corpus.splits[split], metrics))
-        return Evaluation.joined(found) if found else None
+            own = wanted.intersection(tasks_of(self.run, corpus.name))
+            if split in corpus.splits and own:
+                found.append(evaluate(predictor, corpus.splits[split], self.metrics(own)))
+        return Evaluation.joined(found)
 
 
 def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:

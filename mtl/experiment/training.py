@@ -71,7 +71,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
             "schedule", training.schedule, training.epochs * schedule.steps_per_epoch
         ),
         selection=selection,
-        evaluate=partial(experiment.evaluate, list(corpora.values()), "dev"),
+        evaluate=partial(experiment.evaluate, list(corpora.values()), "dev") if scored else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
         average=ExponentialAverage(model, training.average) if training.average else None,

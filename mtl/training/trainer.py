@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class Trainer:
         optimizer: Changes the weights.
         learning_rate: Factor of the learning rates, by step.
         selection: Follows the scores.
-        evaluate: Scores the model on the development sets, or gives None when there are none.
+        evaluate: Scores the model on the development sets; None: there are none.
         epochs: The number of epochs, at most.
         clip_norm: The global norm of the gradients is cut to this; None: never.
         average: Average of the weights, which is what is evaluated; None: no average.
@@ -61,7 +62,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         learning_rate: LearningRate,
         selection: Selection,
-        evaluate: Callable[[], Evaluation | None],
+        evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
         average: ExponentialAverage | None,
@@ -97,6 +98,10 @@ class Trainer:
                     steps.append(self._step(batches, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Give the model the weights that are evaluated and saved, while the context lasts."""
+        return self.average.applied() if self.average else nullcontext()
 
     def _batches(self, draws: Sequence[Draw], resting: set[str]) -> Iterator[Batch]:
         for draw in draws:
@@ -149,11 +154,8 @@ class Trainer:
         return norm
 
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
-        if self.average:
-            with self.average.applied():
-                dev = self.evaluate()
-        else:
-            dev = self.evaluate()
+        with self.averaged():
+            dev = self.evaluate() if self.evaluate else None
         improved = self.selection.update(dev.scores()) if dev else True
         self.epoch += 1
         return Epoch(

@@ -1,0 +1,265 @@
+"""Training, loading and using models from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mtl.checkpoint import (
+    MODEL,
+    TRAINING,
+    load_training,
+    load_weights,
+    save_tensors,
+    save_training,
+    save_vocabularies,
+)
+from mtl.config.load import run_to_yaml
+from mtl.config.overrides import Overrides
+from mtl.config.run import Run
+from mtl.errors import CheckpointError, MtlError, did_you_mean
+from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare, restore
+from mtl.files import atomic_write
+from mtl.plan import describe, make_plan
+from mtl.text.example import Example
+from mtl.text.tokenizer import tokenize
+from mtl.training.display import Display
+from mtl.training.evaluation import Evaluation
+from mtl.training.events import Epoch
+from mtl.training.log import RunLog
+from mtl.training.state import restore_training_state, training_state
+from mtl.training.trainer import Trainer
+
+RUN = "run.yaml"
+
+
+class TrainedModel:
+    """A model with all that using it takes.
+
+    Args:
+        folder: Its run folder.
+        experiment: Its parts.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment) -> None:
+        self.folder = folder
+        self.run = experiment.run
+        self.experiment = experiment
+        self.predictor = experiment.predictor
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of its tasks."""
+        return list(self.run.tasks)
+
+    def predict(
+        self, sentences: Sequence[str | Sequence[str]], tasks: Sequence[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """Return the labels of sentences: task to one item a sentence.
+
+        Args:
+            sentences: Raw text, which is cut into tokens, or lists of tokens.
+            tasks: The tasks wanted; None: all.
+
+        Returns:
+            A list of labels, one a token (taggers), or one label (classifiers), a sentence.
+        """
+        wanted = self.check_tasks(tasks)
+        examples = [Example(tuple(_tokens(sentence))) for sentence in sentences]
+        found = self.predictor.predict(examples, wanted)
+        return {
+            task: [own if isinstance(own := p[task], str) else list(own) for p in found]
+            for task in wanted
+        }
+
+    def evaluate(
+        self,
+        split: str = "test",
+        tasks: Sequence[str] | None = None,
+        *,
+        data: Mapping[str, str | PathLike[str]] | None = None,
+    ) -> Evaluation:
+        """Return the scores on a split of the run's corpora.
+
+        Args:
+            split: "train", "dev" or "test".
+            tasks: The tasks to score; None: all.
+            data: Corpus to a file that is scored in place of the split.
+
+        Raises:
+            MtlError: None of the corpora has such a split.
+        """
+        wanted = self.check_tasks(tasks)
+        run = _with_files(self.run, split, data or {}, wanted)
+        found = self.experiment.evaluate(load_corpora(run).values(), split, wanted)
+        if not found.metrics:
+            raise MtlError(f"no corpus of the run has a split {split!r}; try --split dev")
+        return found
+
+    def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
+        """Return the tasks wanted, in the order of the run.
+
+        Raises:
+            MtlError: The model has no such task.
+        """
+        for task in tasks or ():
+            if task not in self.run.tasks:
+                raise MtlError(f"the model has no task {task!r}{did_you_mean(task, self.tasks)}")
+        return [task for task in self.tasks if not tasks or task in tasks]
+
+
+def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:
+    return [token.text for token in tokenize(sentence)] if isinstance(sentence, str) else sentence
+
+
+def _with_files(
+    run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
+) -> Run:
+    """Return the run with the corpora of some tasks alone, and with other files for a split."""
+    needed = {run.tasks[task].corpus for task in tasks}
+    for name in data:
+        if name not in needed:
+            raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
+    corpora = {}
+    for name in needed:
+        corpus = run.corpora[name]
+        if name in data:
+            files = {**corpus.files, split: [str(Path(data[name]).absolute())]}
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
+            corpus = corpus.model_copy(update=changes)
+        corpora[name] = corpus
+    kept = {task: part for task, part in run.tasks.items() if part.corpus in needed}
+    return run.model_copy(update={"corpora": corpora, "tasks": kept})
+
+
+def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedModel:
+    """Load the model of a run folder.
+
+    Args:
+        folder: The run folder.
+        device: "cpu", "cuda", …; None: what the run says, "auto" where that is not there.
+
+    Raises:
+        CheckpointError: It is no run folder, not finished, or damaged.
+    """
+    folder = Path(folder)
+    if not (folder / RUN).is_file():
+        raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+    overrides = {"training.device": device or "auto"}
+    experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
+    load_weights(folder / MODEL, experiment.model)
+    experiment.model.eval()
+    return TrainedModel(folder, experiment)
+
+
+def train(
+    config: str | PathLike[str],
+    overrides: Overrides = (),
+    *,
+    output: str | PathLike[str] | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> TrainedModel:
+    """Train what a run file says and write its run folder.
+
+    Ctrl-C ends training; what was best until then is kept and returned.
+
+    Args:
+        config: The run file.
+        overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        output: The run folder; None: `runs/` and the name of the run file.
+        resume: Whether to go on with a run that was stopped.
+        console: Where to show the progress; None: standard error.
+
+    Raises:
+        MtlError: A mistake in the configuration or the data, or the folder exists.
+    """
+    run = load_config(config, overrides)
+    folder = Path(output) if output else Path("runs") / Path(config).stem
+    _check_folder(folder, run, resume)
+    console = console or Console(stderr=True)
+    corpora = load_corpora(run)
+    experiment = prepare(run, corpora)
+    trainer = make_trainer(experiment, corpora)
+    if resume:
+        restore_training_state(trainer, *load_training(folder))
+    else:
+        _start(folder, experiment)
+    with ExitStack() as stack:
+        log = stack.enter_context(RunLog(folder, trainer.epoch))
+        for line in describe(make_plan(experiment, corpora, trainer)):
+            log.note(line)
+            console.print(line, highlight=False, markup=False)
+        epochs, steps = run.training.epochs, trainer.schedule.steps_per_epoch
+        display = stack.enter_context(Display(console, steps, epochs))
+        _run(trainer, folder, log, display)
+    if not (folder / MODEL).is_file():
+        raise MtlError(f"{folder}: stopped before the end of the first epoch; no model was saved")
+    load_weights(folder / MODEL, experiment.model)
+    experiment.model.eval()
+    return TrainedModel(folder, experiment)
+
+
+def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
+    try:
+        for event in trainer.run():
+            if isinstance(event, Epoch):
+                if event.improved:
+                    with trainer.averaged():
+                        save_tensors(folder / MODEL, trainer.model.state_dict())
+                save_training(folder, *training_state(trainer))
+            log.write(event)
+            display.show(event)
+    except KeyboardInterrupt:
+        text = f"stopped after {trainer.step} steps; --resume goes on from the last whole epoch"
+        log.note(text)
+        display.console.print(text)
+
+
+def _check_folder(folder: Path, run: Run, resume: bool) -> None:
+    if folder.is_file():
+        raise MtlError(f"{folder}: is a file; choose another folder with --output")
+    if not resume:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise MtlError(
+                f"{folder}: exists already; go on with it by --resume, choose another folder with "
+                "--output, or remove it"
+            )
+        return
+    if not (folder / TRAINING / "state.json").is_file():
+        raise MtlError(f"{folder}: nothing to resume; train without --resume")
+    before = load_config(folder / RUN, must_exist=False)
+    for here, there, path in _differences(run, before):
+        raise MtlError(
+            f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
+            "run file and overrides, or train into another --output"
+        )
+
+
+def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
+    """Yield what differs between two runs, what may change on resuming apart."""
+    free = {"training.epochs", "training.device", "training.threads", "training.patience"}
+
+    def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+        if isinstance(one, dict) and isinstance(other, dict):
+            for key in {**one, **other}:
+                yield from walk(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+        elif one != other and path not in free:
+            yield one, other, path
+
+    yield from walk(run.model_dump(mode="json"), before.model_dump(mode="json"), "")
+
+
+def _start(folder: Path, experiment: Experiment) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
+    with atomic_write(folder / RUN) as file:
+        file.write(run_to_yaml(experiment.run))
+    save_vocabularies(folder, experiment.vocabularies, experiment.labels)

@@ -1,0 +1,27 @@
+"""`mtl check`."""
+
+from __future__ import annotations
+
+import typer
+
+from mtl.cli.train import Overrides, RunFile
+
+
+def check(run: RunFile, overrides: Overrides = None) -> None:
+    """Check a run file and its data, and print the plan and the first rows. Trains nothing."""
+    from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+    from mtl.plan import describe, make_plan
+
+    config = load_config(run, overrides or [])
+    corpora = load_corpora(config)
+    experiment = prepare(config, corpora)
+    for line in describe(make_plan(experiment, corpora, make_trainer(experiment, corpora))):
+        typer.echo(line)
+    for name, corpus in corpora.items():
+        example = corpus.splits["train"][0]
+        typer.echo(f"\nfirst sentence of {name}:")
+        typer.echo(f"  tokens: {' '.join(example.tokens[:20])}")
+        for task, labels in example.labels.items():
+            shown = labels if isinstance(labels, str) else " ".join(labels[:20])
+            typer.echo(f"  {task}: {shown}")
+    typer.echo(f"\n{run}: all is well")

@@ -1,0 +1,79 @@
+"""`mtl evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mtl.api import TrainedModel
+    from mtl.training.evaluation import Evaluation
+
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The run folder.")]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="One task; may be given again. Default: all.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")]
+
+
+def evaluate(
+    folder: RunFolder,
+    task: Tasks = None,
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Score this file, in the format of the corpus, in place of the split."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Device = None,
+) -> None:
+    """Score a trained model: every task, with a table by label."""
+    from mtl import api
+
+    model = api.load(folder, device=device)
+    files = {} if data is None else {_corpus(model, task): data}
+    found = model.evaluate(split, task, data=files)
+    if as_json:
+        typer.echo(json.dumps(found.scores(), indent=1))
+        return
+    console = Console()
+    _print(console, split if data is None else str(data), found)
+
+
+def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
+    """Return the one corpus whose file is meant."""
+    names = {model.run.tasks[task].corpus for task in model.check_tasks(tasks)}
+    if len(names) > 1:
+        raise typer.BadParameter("the model has several corpora; say which by --task")
+    return names.pop()
+
+
+def _print(console: Console, title: str, found: Evaluation) -> None:
+    from mtl.training.display import score_cells, score_table
+
+    table = score_table(title, found)
+    for name, scores in found.scores().items():
+        table.add_row(name, *score_cells(found, scores))
+    console.print(table)
+    for name, metric in found.metrics.items():
+        if by_label := metric.per_label():
+            console.print(_label_table(name, by_label))
+    for name, labels in found.unseen.items():
+        shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
+        console.print(f"{name}: labels that training never saw, counted as errors: {shown}")
+
+
+def _label_table(task: str, by_label: dict[str, dict[str, float]]) -> Table:
+    table = Table(title=f"{task} by label", title_justify="left")
+    table.add_column("label")
+    for column in ("precision", "recall", "f1", "support"):
+        table.add_column(column, justify="right")
+    for label, scores in by_label.items():
+        cells = [f"{100 * scores[name]:.2f}" for name in ("precision", "recall", "f1")]
+        table.add_row(label, *cells, f"{scores['support']:,.0f}")
+    return table

@@ -1,0 +1,160 @@
+"""Formats of what `mtl predict` reads and writes: raw text, CoNLL, JSONL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtl.data.readers.blocks import blocks
+from mtl.errors import DataError
+from mtl.text.example import Labels
+from mtl.text.spans import read_spans
+from mtl.text.tokenizer import split_sentences, tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence to label.
+
+    Args:
+        tokens: Its words.
+        text: Its text, where the input is raw.
+        offsets: Start and end of each word, in characters of the whole input; empty where the
+            input has words, not text.
+        fields: What else the input says of it, to be given back.
+    """
+
+    tokens: tuple[str, ...]
+    text: str | None = None
+    offsets: Sequence[tuple[int, int]] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_text(lines: Iterable[str], name: str) -> Iterator[Sentence]:
+    """Yield the sentences of raw text; a sentence ends with its line at the latest."""
+    position = 0
+    for line in lines:
+        yield from _sentences(line, position, {})
+        position += len(line)
+
+
+def _sentences(text: str, position: int, fields: Mapping[str, Any]) -> Iterator[Sentence]:
+    for start, end in split_sentences(text):
+        part = text[start:end]
+        tokens = tokenize(part)
+        base = position + start
+        offsets = [(base + token.start, base + token.end) for token in tokens]
+        yield Sentence(tuple(token.text for token in tokens), part, offsets, fields)
+
+
+def read_conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
+    """Yield the sentences of a file with a word a line.
+
+    The word is the first column, or the second of the ten of CoNLL-U, whose multiword ranges and
+    empty nodes are left out.
+    """
+
+    def split(line: str) -> list[str]:
+        return line.split("\t") if "\t" in line else line.split()
+
+    def is_comment(text: str, row: list[str]) -> bool:
+        return text.startswith("#") and (len(text) == 1 or text[1] == " " or "=" in text)
+
+    for block in blocks(enumerate(lines, 1), split, is_comment):
+        rows = [row for _, row in block.rows]
+        if all(len(row) == 10 for row in rows):
+            words = [row[1] for row in rows if row[0].isdigit()]
+        else:
+            words = [row[0] for row in rows]
+        yield Sentence(tuple(words), fields=block.metadata)
+
+
+def read_jsonl(lines: Iterable[str], name: str) -> Iterator[Sentence]:
+    """Yield the sentences of JSON objects that have "tokens" or "text", one object a line."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"expected a JSON object on each line: {error}", name, number) from None
+        fields = data if isinstance(data, dict) else {}
+        tokens, text = fields.get("tokens"), fields.get("text")
+        if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+            yield Sentence(tuple(tokens), fields=_without(fields, "tokens"))
+        elif isinstance(text, str):
+            yield from _sentences(text, 0, _without(fields, "text"))
+        else:
+            expected = 'expected an object with "tokens" (a list of words) or "text" (a string)'
+            raise DataError(expected, name, number)
+
+
+def _without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key != name}
+
+
+READ: dict[str, Callable[[Iterable[str], str], Iterator[Sentence]]] = {
+    "text": read_text,
+    "conll": read_conll,
+    "jsonl": read_jsonl,
+}
+"""Format to its reader: lines and the name of the input in, sentences out."""
+
+
+def write_conll(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str]) -> str:
+    """Return a sentence with a word a line, a column a tagger, and a comment a classifier."""
+    lines = [f"# {key} = {_one_line(value)}" for key, value in sentence.fields.items()]
+    if sentence.text is not None:
+        lines.append(f"# text = {_one_line(sentence.text)}")
+    if sentence.offsets:
+        lines.append(f"# start = {sentence.offsets[0][0]}")
+    lines += [f"# {task} = {own}" for task, own in labels.items() if isinstance(own, str)]
+    columns = {task: own for task, own in labels.items() if not isinstance(own, str)}
+    lines.append("# columns = " + " ".join(["token", *columns]))
+    rows = zip(sentence.tokens, *columns.values(), strict=True)
+    return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
+
+
+def write_jsonl(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str]) -> str:
+    """Return a sentence as one JSON object, with the spans of those tasks that have them."""
+    record: dict[str, Any] = dict(sentence.fields)
+    if sentence.text is not None:
+        record["text"] = sentence.text
+    record["tokens"] = list(sentence.tokens)
+    if sentence.offsets:
+        record["offsets"] = [list(pair) for pair in sentence.offsets]
+    for task, own in labels.items():
+        record[task] = own if isinstance(own, str) else list(own)
+    found = {
+        task: [_span(sentence, *span) for span in read_spans(own)]
+        for task, own in labels.items()
+        if task in spans
+    }
+    if found:
+        record["spans"] = found
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _span(sentence: Sentence, kind: str, start: int, end: int) -> dict[str, Any]:
+    """Return a span by its words and, where the input is text, by its characters."""
+    span: dict[str, Any] = {"type": kind, "tokens": [start, end]}
+    if sentence.offsets and sentence.text is not None:
+        first, last = sentence.offsets[start][0], sentence.offsets[end - 1][1]
+        begin = first - sentence.offsets[0][0] + sentence.text.find(sentence.tokens[0])
+        span |= {"start": first, "end": last, "text": sentence.text[begin : begin + last - first]}
+    else:
+        span["text"] = " ".join(sentence.tokens[start:end])
+    return span
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(str(value).split())
+
+
+WRITE: dict[str, Callable[[Sentence, Mapping[str, Labels], set[str]], str]] = {
+    "conll": write_conll,
+    "jsonl": write_jsonl,
+}
+"""Format to its writer: a sentence, its labels and the tasks that have spans in, text out."""

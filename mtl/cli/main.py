@@ -1,0 +1,75 @@
+"""The `mtl` command: its verbs, and how mistakes are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from mtl.cli.check import check
+from mtl.cli.evaluate import evaluate
+from mtl.cli.listing import list_parts
+from mtl.cli.predict import predict
+from mtl.cli.schema import schema
+from mtl.cli.train import train
+from mtl.errors import MtlError
+from mtl.version import __version__
+
+app = typer.Typer(
+    name="mtl",
+    help="Train one small, fast model on many NLP tasks, and use it.",
+    epilog="Example: mtl train configs/quickstart.yaml, then mtl predict runs/quickstart FILE",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(epilog="Example: mtl train configs/trec.yaml training.epochs=3 seed=2")(train)
+app.command(epilog="Example: mtl check configs/ewt_pos_ner.yaml")(check)
+app.command(epilog="Example: mtl evaluate runs/ewt_pos_ner --split test --task ner")(evaluate)
+app.command(epilog='Example: echo "Angela Merkel flew to Paris." | mtl predict runs/ewt_pos_ner')(
+    predict
+)
+app.command("list", epilog="Example: mtl list heads")(list_parts)
+app.command(epilog="Example: mtl schema > run.schema.json")(schema)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mtl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train one small, fast model on many NLP tasks, and use it."""
+
+
+def main() -> None:
+    """Run the command; a user's mistake is one message on standard error and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except MtlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        print("stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does; there is no one to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

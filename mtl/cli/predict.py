@@ -1,0 +1,85 @@
+"""`mtl predict`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mtl.cli.evaluate import Device, RunFolder, Tasks
+from mtl.errors import DataError
+
+SUFFIXES = {".jsonl": "jsonl", ".conll": "conll", ".conllu": "conll", ".iob2": "conll"}
+"""End of a file's name to its format; any other is raw text."""
+
+AHEAD = 2048
+"""Sentences that are read before they are labelled, short and long ones together."""
+
+
+def predict(
+    folder: RunFolder,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE|-]", help="What to label; - or none: stdin.")
+    ] = None,
+    task: Tasks = None,
+    output_format: Annotated[
+        Literal["conll", "jsonl"], typer.Option("--format", help="The format of the output.")
+    ] = "conll",
+    input_format: Annotated[
+        Literal["auto", "text", "conll", "jsonl"],
+        typer.Option("--input", help="The format of the input; auto goes by the file's name."),
+    ] = "auto",
+    device: Device = None,
+) -> None:
+    """Label raw text, CoNLL or JSONL of any length; write CoNLL or JSONL to standard output.
+
+    Raw text is cut into sentences and tokens; the output says where each stands in the text.
+    """
+    from mtl import api
+    from mtl.cli.formats import READ, WRITE
+    from mtl.text.example import Example
+
+    model = api.load(folder, device=device)
+    tasks = model.check_tasks(task)
+    spans = {name for name in tasks if model.run.tasks[name].scheme}
+    source = None if file is None or str(file) == "-" else file
+    read = READ[_format(source) if input_format == "auto" else input_format]
+    # At a terminal each line is answered at once.
+    ahead = 1 if source is None and sys.stdin.isatty() else AHEAD
+    with _lines(source) as lines:
+        sentences = read(lines, str(source or "<stdin>"))
+        while chunk := list(islice(sentences, ahead)):
+            found = model.predictor.predict([Example(s.tokens) for s in chunk], tasks)
+            for sentence, labels in zip(chunk, found, strict=True):
+                sys.stdout.write(WRITE[output_format](sentence, labels, spans))
+            sys.stdout.flush()
+
+
+def _format(file: Path | None) -> str:
+    if file is None:
+        return "text"
+    return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
+
+
+@contextmanager
+def _lines(file: Path | None) -> Iterator[Iterable[str]]:
+    from mtl.files import open_text
+
+    if file is None:
+        yield _decoded(sys.stdin.buffer)
+    else:
+        with open_text(file) as text:
+            yield text
+
+
+def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(stream, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            raise DataError("not UTF-8 text; convert it, as by iconv", "<stdin>", number) from None

@@ -1,0 +1,115 @@
+"""What a run is going to do, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mtl.data.corpus import Corpus
+from mtl.experiment import Experiment, count_malformed
+from mtl.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of a run.
+
+    Args:
+        sentences: Corpus to split to the number of sentences.
+        tasks: Task to its corpus, head, layer and number of labels, in words.
+        shapes: Name to shape: what flows through the model.
+        parameters: Part of the model to its number of parameters.
+        batches: Corpus to the number of batches in one pass over its training data.
+        draws: Corpus to the number of its batches in the first epoch of the run.
+        steps: Steps of an epoch.
+        memory: Bytes that training takes, roughly.
+        notes: What the user should know of the data.
+    """
+
+    sentences: Mapping[str, Mapping[str, int]]
+    tasks: Mapping[str, str]
+    shapes: Mapping[str, str]
+    parameters: Mapping[str, int]
+    batches: Mapping[str, int]
+    draws: Mapping[str, int]
+    steps: int
+    memory: int
+    notes: list[str]
+
+
+def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Trainer) -> Plan:
+    """Return the plan of a run that is ready to train."""
+    run, model = experiment.run, experiment.model
+    parts = {"embedding": model.embedding, "trunk": model.sharing}
+    parts |= {f"head {name}": head for name, head in model.heads.items()}
+    parameters = {
+        name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
+    }
+    widths = " -> ".join(map(str, model.sharing.sizes))
+    notes = [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
+    notes += [
+        f"{task}: {count} tags that break the scheme were read as conlleval does"
+        for task, count in count_malformed(run, corpora).items()
+    ]
+    notes += [
+        f"{name}: {loader.windowed} more windows, from sentences of more than "
+        f"{run.training.max_length} tokens"
+        for name, loader in trainer.loaders.items()
+        if loader.windowed
+    ]
+    return Plan(
+        sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
+        tasks={
+            name: f"{task.corpus}, head {model.head_of[name]}, layer {task.layer}, "
+            f"{len(model.head(name).labels)} labels"
+            for name, task in run.tasks.items()
+        },
+        shapes={"tokens": f"[B, T, {model.sharing.sizes[0]}]", "layers": widths},
+        parameters=parameters,
+        batches={name: loader.size for name, loader in trainer.loaders.items()},
+        draws=trainer.schedule.counts(0),
+        steps=trainer.schedule.steps_per_epoch,
+        memory=_memory(experiment, corpora, sum(parameters.values())),
+        notes=notes,
+    )
+
+
+def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int) -> int:
+    """Return the bytes of training, roughly.
+
+    Weights, gradients, two moments of Adam and the average, four bytes each; and for every token
+    of the largest batch what the layers keep for the backward pass, some ten times their width.
+    """
+    from mtl.experiment.training import batch_limits
+
+    training = experiment.run.training
+    copies = 5 if training.average else 4
+    tokens = 0
+    for name, corpus in corpora.items():
+        limits = batch_limits(experiment.run, name)
+        longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
+        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1))
+    return 4 * (copies * parameters + 10 * tokens * sum(experiment.model.sharing.sizes))
+
+
+def describe(plan: Plan) -> Iterator[str]:
+    """Yield the plan as lines of text."""
+    for corpus, splits in plan.sentences.items():
+        sizes = ", ".join(f"{split} {size:,}" for split, size in splits.items())
+        yield f"corpus {corpus}: {sizes} sentences"
+    for task, words in plan.tasks.items():
+        yield f"task {task}: {words}"
+    for name, shape in plan.shapes.items():
+        yield f"{name}: {shape}"
+    total = sum(plan.parameters.values())
+    parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
+    yield f"parameters: {total:,} ({parts})"
+    for corpus, batches in plan.batches.items():
+        yield f"batches of {corpus}: {batches:,} a pass, {plan.draws[corpus]:,} in the first epoch"
+    yield (
+        f"an epoch: {plan.steps:,} steps; a corpus goes on where it stopped, so no sentence is "
+        "dropped"
+    )
+    yield f"memory: about {plan.memory / 2**20:,.0f} MiB for weights, optimiser and activations"
+    for note in plan.notes:
+        yield f"note: {note}"

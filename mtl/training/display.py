@@ -1,0 +1,129 @@
+"""What a run shows while it trains."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mtl.training.evaluation import Evaluation
+from mtl.training.events import Epoch, Step
+
+_SMOOTHING = 0.05
+"""How much the newest step counts in the losses and speeds shown."""
+
+
+class Display:
+    """A progress bar with ETA, loss and tokens/s a task, and a table of dev scores an epoch.
+
+    Where the output is no terminal, the tables alone.
+
+    Args:
+        console: Where to show it.
+        steps_per_epoch: Steps of an epoch.
+        epochs: Epochs of the run, at most.
+    """
+
+    def __init__(self, console: Console, steps_per_epoch: int, epochs: int) -> None:
+        self.console = console
+        self.steps_per_epoch = steps_per_epoch
+        self.epochs = epochs
+        self._losses: dict[str, float] = {}
+        self._speeds: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
+        self._best = -1
+        self._shown = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Step | Epoch) -> None:
+        """Show an event."""
+        if isinstance(event, Epoch):
+            self._epoch(event)
+        else:
+            self._step(event)
+
+    def _step(self, step: Step) -> None:
+        for task, loss in step.losses.items():
+            speed = step.tokens[task] / max(step.seconds, 1e-9)
+            self._losses[task] = _blend(self._losses.get(task), loss)
+            self._speeds[task] = _blend(self._speeds.get(task), speed)
+        if (now := time.monotonic()) - self._shown < 0.1:
+            return
+        self._shown = now
+        status = "  ".join(
+            f"{task} {loss:.3f} ({self._speeds[task]:,.0f} tokens/s)"
+            for task, loss in self._losses.items()
+        )
+        self._progress.update(
+            self._bar,
+            completed=step.step + 1,
+            description=f"epoch {step.epoch + 1}/{self.epochs}",
+            status=status,
+        )
+
+    def _epoch(self, epoch: Epoch) -> None:
+        if epoch.improved:
+            self._best = epoch.epoch
+        best = "best so far" if epoch.improved else f"best: epoch {self._best + 1}"
+        title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.0f} s, {best}"
+        table = score_table(title, epoch.dev)
+        table.add_column("loss", justify="right")
+        table.add_column("tokens/s", justify="right")
+        rows = list(epoch.dev.metrics) if epoch.dev else []
+        for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
+            scores = epoch.dev.scores().get(task, {}) if epoch.dev else {}
+            name = f"{task} (resting)" if task in epoch.resting else task
+            loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
+            speed = epoch.tokens_per_second.get(task)
+            shown = f"{speed:,.0f}" if speed else "–"
+            table.add_row(name, *score_cells(epoch.dev, scores), loss, shown)
+        self.console.print(table)
+
+
+def score_names(evaluation: Evaluation | None) -> list[str]:
+    """Return the names of all scores, each once."""
+    scores = evaluation.scores().values() if evaluation else []
+    return list(dict.fromkeys(name for by_name in scores for name in by_name))
+
+
+def score_table(title: str, evaluation: Evaluation | None) -> Table:
+    """Return an empty table with a column for the task and for each score."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("task")
+    for name in score_names(evaluation):
+        table.add_column(name, justify="right")
+    return table
+
+
+def score_cells(evaluation: Evaluation | None, scores: dict[str, float]) -> list[str]:
+    """Return the cells of one task: per cent, a dash where it has no such score."""
+    names = score_names(evaluation)
+    return [f"{100 * scores[name]:.2f}" if name in scores else "–" for name in names]
+
+
+def _blend(old: float | None, new: float) -> float:
+    return new if old is None else old + _SMOOTHING * (new - old)

@@ -1,0 +1,94 @@
+"""What a run writes down: metrics.jsonl, log.txt and TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from mtl.files import atomic_write
+from mtl.training.events import Epoch, Step
+
+EVERY = 20
+"""One step in so many is written down."""
+
+
+class RunLog:
+    """Writes events into a run folder; a line is complete as soon as it is written.
+
+    Args:
+        folder: The run folder.
+        resumed: The epochs done before, when the run goes on: what was written after them is
+            removed.
+    """
+
+    def __init__(self, folder: Path, resumed: int = 0) -> None:
+        self.metrics = folder / "metrics.jsonl"
+        if resumed:
+            self._forget(resumed)
+        self._metrics = self.metrics.open("a", encoding="utf-8")
+        self._text = (folder / "log.txt").open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._metrics.close()
+        self._text.close()
+        self._board.close()
+
+    def _forget(self, epochs: int) -> None:
+        kept = [
+            line
+            for line in self.metrics.read_text(encoding="utf-8").splitlines()
+            if line.endswith("}") and json.loads(line)["epoch"] < epochs
+        ]
+        with atomic_write(self.metrics) as file:
+            file.writelines(f"{line}\n" for line in kept)
+
+    def note(self, text: str) -> None:
+        """Write a line of text to log.txt."""
+        self._text.write(f"{text}\n")
+        self._text.flush()
+
+    def write(self, event: Step | Epoch) -> None:
+        """Write an event down."""
+        if isinstance(event, Epoch):
+            self._epoch(event)
+        elif event.step % EVERY == 0:
+            self._step(event)
+
+    def _step(self, step: Step) -> None:
+        record = {"type": "step", "epoch": step.epoch, "step": step.step, "losses": step.losses}
+        record |= {"weights": step.weights, "lr": step.lr, "grad_norm": step.grad_norm}
+        self._line({**record, "seconds": step.seconds})
+        for task, loss in step.losses.items():
+            self._board.add_scalar(f"train/{task}.loss", loss, step.step)
+        self._board.add_scalar("train/lr", step.lr, step.step)
+        self._board.add_scalar("train/grad_norm", step.grad_norm, step.step)
+
+    def _epoch(self, epoch: Epoch) -> None:
+        dev = epoch.dev.scores() if epoch.dev else {}
+        record = {"type": "epoch", "epoch": epoch.epoch, "step": epoch.step}
+        record |= {"losses": epoch.losses, "dev": dev, "score": epoch.score}
+        record |= {"improved": epoch.improved, "resting": sorted(epoch.resting)}
+        record |= {"seconds": epoch.seconds, "tokens_per_second": epoch.tokens_per_second}
+        self._line(record)
+        parts = [f"{t}.{n} {v:.4f}" for t, scores in dev.items() for n, v in scores.items()]
+        self.note(f"epoch {epoch.epoch + 1}, step {epoch.step}: {', '.join(parts)}")
+        for task, scores in dev.items():
+            for name, value in scores.items():
+                self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
+
+    def _line(self, record: dict[str, Any]) -> None:
+        self._metrics.write(json.dumps(record) + "\n")
+        self._metrics.flush()
