@@ -60,7 +60,8 @@ class _Numbering:
 
     def __init__(self, strings: Iterable[str]) -> None:
         self.strings = [*_SPECIAL, *strings]
-        self.index = {string: number for number, string in enumerate(self.strings)}
+        # A word of the text that is spelt like a special string is no such thing.
+        self.index = {string: n for n, string in enumerate(self.strings) if n >= len(_SPECIAL)}
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -310,9 +311,8 @@ class SubwordVocabulary(Vocabulary):
         tokenizer = Tokenizer(BPE())
         tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
         trainer = BpeTrainer(
-            vocab_size=pieces,
+            vocab_size=max(0, pieces - len(_SPECIAL)),
             min_frequency=min_piece_count,
-            special_tokens=list(_SPECIAL),
             initial_alphabet=ByteLevel.alphabet(),
             show_progress=False,
         )
@@ -321,12 +321,12 @@ class SubwordVocabulary(Vocabulary):
         return cls(tokenizer)
 
     def encode(self, word: str) -> list[int]:
-        """Return the numbers of the pieces."""
-        return list(self._tokenizer.encode(word).ids)
+        """Return the numbers of the pieces, after the special ones, which no text has."""
+        return [len(_SPECIAL) + number for number in self._tokenizer.encode(word).ids]
 
     def sizes(self) -> list[int]:
-        """Return the number of pieces."""
-        return [self._tokenizer.get_vocab_size()]
+        """Return the number of pieces, special ones counted."""
+        return [len(_SPECIAL) + self._tokenizer.get_vocab_size()]
 
     def to_json(self) -> Any:
         """Return the tokenizer in the format of `tokenizers`."""
