@@ -1,4 +1,4 @@
-"""The parts that a suite runs on: everything in a registry, with default and with chosen options."""
+"""The parts that a suite runs on: everything in a registry, with default and chosen options."""
 
 from __future__ import annotations
 

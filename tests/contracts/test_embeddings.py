@@ -1,0 +1,145 @@
+"""What every embedding promises, however it works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.data.batch import Batch
+from mtl.data.encoding import Encoder
+from mtl.embeddings import EMBEDDINGS, Concatenation, Embedding
+from mtl.text.example import Example
+from mtl.text.vocabulary import Vocabulary
+from tests.contracts.variants import Variant, over, shaken, variants
+
+OPTIONS = {
+    "words": [{"dim": 6}, {"dim": 6, "dropout": 0.5}],
+    "cnn": [{"width": 1}, {"width": 3, "dropout": 0.5}, {"width": 4}],
+    "lstm": [{}, {"dropout": 0.5}],
+}
+COUNTS = {"the": 9, "cat": 5, "sat": 5, "Cats": 4, "walking": 3, "on": 3, "1984": 3, "naïve": 3}
+SENTENCES = ["the cat sat on the Cats", "walking", "", "1984 naïve Cats"]
+ALL = variants(EMBEDDINGS, OPTIONS)
+embeddings = over(ALL)
+with_dropout = over([v for v in ALL if v.option("dropout")])
+
+
+def built(variant: Variant) -> tuple[Embedding, Encoder]:
+    """An embedding whose vocabulary is made of COUNTS, and what numbers words for it."""
+    cls: type[Vocabulary] = variant.cls.vocabulary
+    vocabularies = {cls.feature: cls.build(COUNTS)}
+    embedding = variant.make(vocabularies).double().eval()
+    return embedding, Encoder(vocabularies, {})
+
+
+def batch(encoder: Encoder, sentences: list[str]) -> Batch:
+    return encoder.batch([Example(tuple(sentence.split())) for sentence in sentences])
+
+
+def vectors(built: tuple[Embedding, Encoder], sentences: list[str]) -> Any:
+    embedding, encoder = built
+    found = batch(encoder, sentences)
+    return embedding(found.features, found.mask)
+
+
+@embeddings
+def test_every_token_has_a_vector_and_padding_is_zero(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    found = batch(encoder, SENTENCES)
+    x = embedding(found.features, found.mask)
+    assert x.shape == (4, 6, embedding.size)
+    assert x.isfinite().all()
+    assert x[found.mask].any(1).all()
+    assert not x[~found.mask].any()
+
+
+@embeddings
+def test_padding_stays_zero_when_the_weights_have_changed(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    found = batch(encoder, SENTENCES)
+    optimizer = torch.optim.Adam(embedding.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        embedding(found.features, found.mask).pow(2).sum().backward()
+        optimizer.step()
+    assert not embedding(found.features, found.mask)[~found.mask].any()
+
+
+@embeddings
+def test_padding_and_neighbours_change_nothing(variant: Variant) -> None:
+    parts = built(variant)
+    together = vectors(parts, SENTENCES)
+    for row, sentence in enumerate(SENTENCES):
+        alone = vectors(parts, [sentence])
+        torch.testing.assert_close(together[row : row + 1, : alone.shape[1]], alone)
+
+
+@embeddings
+def test_the_order_of_sentences_changes_nothing(variant: Variant) -> None:
+    parts = built(variant)
+    torch.testing.assert_close(vectors(parts, SENTENCES[::-1]), vectors(parts, SENTENCES).flip(0))
+
+
+@embeddings
+def test_known_words_have_vectors_of_their_own(variant: Variant) -> None:
+    x = vectors(built(variant), ["the cat the sat"])[0]
+    assert torch.equal(x[0], x[2])
+    assert not torch.allclose(x[0], x[1])
+    assert not torch.allclose(x[1], x[3])
+
+
+@embeddings
+@pytest.mark.parametrize("word", ["dog", "日本語", "🎉", "x" * 10_000, "\u0301", "<pad>"])
+def test_new_words_have_vectors_too(variant: Variant, word: str) -> None:
+    x = vectors(built(variant), [f"the {word} sat"])
+    assert x.isfinite().all()
+    assert x[0].any(1).all()
+
+
+@embeddings
+def test_sentences_without_words_give_nothing_but_padding(variant: Variant) -> None:
+    x = vectors(built(variant), ["", ""])
+    assert x.shape[:2] == (2, 1)
+    assert not x.any()
+
+
+@embeddings
+def test_gradients_reach_every_parameter(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    found = batch(encoder, SENTENCES)
+    shaken(embedding)(found.features, found.mask).pow(2).sum().backward()
+    for name, parameter in embedding.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@embeddings
+def test_a_vocabulary_read_back_gives_the_same_vectors(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    cls = variant.cls.vocabulary
+    again = cls.from_json(encoder.vocabularies[cls.feature].to_json())
+    other = embedding, Encoder({cls.feature: again}, {})
+    assert torch.equal(vectors(other, SENTENCES), vectors((embedding, encoder), SENTENCES))
+
+
+@with_dropout
+def test_dropout_is_random_in_training_alone_and_keeps_padding_zero(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    found = batch(encoder, SENTENCES)
+    still = embedding(found.features, found.mask)
+    assert torch.equal(embedding(found.features, found.mask), still)
+    noisy = [embedding.train()(found.features, found.mask) for _ in range(4)]
+    assert any(not torch.equal(noisy[0], other) for other in noisy[1:])
+    assert not any(x[~found.mask].any() for x in noisy)
+
+
+@embeddings
+def test_concatenation_puts_parts_side_by_side(variant: Variant) -> None:
+    embedding, encoder = built(variant)
+    found = batch(encoder, SENTENCES)
+    both = Concatenation({"left": embedding, "right": embedding})
+    x = both(found.features, found.mask)
+    assert both.size == x.shape[2] == 2 * embedding.size
+    assert torch.equal(x, embedding(found.features, found.mask).repeat(1, 1, 2))

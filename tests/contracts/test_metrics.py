@@ -1,0 +1,68 @@
+"""What every metric promises, however it works; the scores themselves: tests/metrics."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl.metrics import METRICS, Metric
+from tests.contracts.variants import Variant, over, variants
+
+OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}]}
+metrics = over(variants(METRICS, OPTIONS))
+GOLD = [("B-X", "I-X", "O"), ("O", "B-Y"), ("O",), ("B-Y", "B-X", "I-X", "O")]
+WRONG = [tuple("O" if tag != "O" else "B-Z" for tag in tags) for tags in GOLD]
+GUESS = [("B-X", "O", "O"), ("O", "B-Y"), ("B-Y",), ("B-Y", "B-Z", "I-Z", "O")]
+
+
+def counted(variant: Variant, gold: list[tuple[str, ...]], guess: list[tuple[str, ...]]) -> Metric:
+    metric = variant.make()
+    metric.update(gold, guess)
+    return metric
+
+
+def score(metric: Metric) -> float:
+    """The score of the task, higher better."""
+    sign = 1 if metric.higher_is_better else -1
+    return sign * next(iter(metric.compute().values()))
+
+
+@metrics
+def test_perfect_beats_middling_beats_wrong(variant: Variant) -> None:
+    perfect, middling, wrong = (score(counted(variant, GOLD, g)) for g in (GOLD, GUESS, WRONG))
+    assert perfect > middling > wrong
+
+
+@metrics
+@given(cut=st.integers(0, 4), order=st.permutations(range(4)))
+def test_parts_in_any_order_merge_to_the_whole(
+    variant: Variant, cut: int, order: list[int]
+) -> None:
+    gold, guess = ([sentences[i] for i in order] for sentences in (GOLD, GUESS))
+    merged = counted(variant, gold[:cut], guess[:cut])
+    merged.merge(counted(variant, gold[cut:], guess[cut:]))
+    whole = counted(variant, GOLD, GUESS)
+    assert merged.compute() == whole.compute()
+    assert merged.per_label() == whole.per_label()
+
+
+@metrics
+def test_merging_leaves_the_other_as_it_was(variant: Variant) -> None:
+    one, other = counted(variant, GOLD, GUESS), counted(variant, GOLD, WRONG)
+    one.merge(other)
+    assert other.compute() == counted(variant, GOLD, WRONG).compute()
+
+
+@metrics
+def test_computing_changes_nothing(variant: Variant) -> None:
+    metric = counted(variant, GOLD, GUESS)
+    assert metric.compute() == metric.compute()
+    metric.update(GOLD, GUESS)
+    assert metric.compute() == counted(variant, GOLD * 2, GUESS * 2).compute()
+
+
+@metrics
+def test_rows_of_labels_have_precision_recall_f1_and_support(variant: Variant) -> None:
+    rows = counted(variant, GOLD, GUESS).per_label()
+    assert all(list(row) == ["precision", "recall", "f1", "support"] for row in rows.values())
+    assert list(rows) == sorted(rows)

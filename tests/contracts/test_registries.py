@@ -1,0 +1,98 @@
+"""What every part owes to the table it stands in; help and papers: tests/repository/test_parts."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+
+import pytest
+from pydantic import TypeAdapter
+
+import mtl
+from mtl.experiment import KINDS
+from mtl.options import REQUIRED, options_of
+from mtl.registry import Registry
+
+SUPPLIED = {
+    "embedding": {"vocabularies": REQUIRED},
+    "trunk": {"in_features": REQUIRED},
+    "sharing": {"tasks": REQUIRED, "make_trunk": REQUIRED},
+    "head": {"in_features": REQUIRED, "labels": REQUIRED},
+    "weighting": {"tasks": REQUIRED},
+    "mixing": {"sizes": REQUIRED, "epochs": 1},
+    "metric": {},
+    "reader": {},
+    "optimizer": {"parameters": REQUIRED},
+    "schedule": {"total_steps": REQUIRED},
+}
+"""What the library gives to a part of each kind, by position."""
+
+parts = pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        pytest.param(kind, part, id=f"{kind}-{name}")
+        for kind, registry in KINDS.items()
+        for name, part in registry.items()
+    ],
+)
+
+
+@parts
+def test_a_part_derives_from_the_base_of_its_kind(kind: str, part: type) -> None:
+    assert issubclass(part, KINDS[kind].base)
+    assert not inspect.isabstract(part)
+
+
+@parts
+def test_what_the_library_supplies_comes_by_position(kind: str, part: type) -> None:
+    parameters = list(inspect.signature(part).parameters.values())
+    supplied = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    assert supplied == SUPPLIED[kind]
+
+
+@parts
+def test_everything_else_is_an_option(kind: str, part: type) -> None:
+    parameters = list(inspect.signature(part).parameters.values())
+    names = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD]
+    assert names == [option.name for option in options_of(part)]
+
+
+@parts
+def test_defaults_are_values_that_a_user_may_write(kind: str, part: type) -> None:
+    for option in options_of(part):
+        if option.default is not REQUIRED:
+            value = TypeAdapter(option.annotation).validate_python(option.default, strict=True)
+            assert value == option.default, option.name
+
+
+@parts
+def test_no_option_is_documented_that_does_not_exist(kind: str, part: type) -> None:
+    documented = re.findall(r"^ {4}(\w+): ", inspect.getdoc(part) or "", re.MULTILINE)
+    assert set(documented) <= set(inspect.signature(part).parameters)
+
+
+@parts
+def test_what_is_learnt_or_counted_comes_from_a_paper_or_says_it_does_not(
+    kind: str, part: type
+) -> None:
+    if kind != "reader":
+        assert re.search(r"\b(19|20)\d\d[;)]|\(–\)", inspect.getdoc(part) or "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_those_that_yaml_uses(kind: str) -> None:
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in KINDS[kind])
+    assert KINDS[kind].kind == kind
+
+
+def test_no_registry_is_left_out() -> None:
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(mtl.__path__, "mtl.")
+        if not module.name.startswith("mtl.cli") and "__main__" not in module.name
+    ]
+    values = [value for module in modules for value in vars(module).values()]
+    found = {id(value): value.kind for value in values if isinstance(value, Registry)}
+    assert sorted(found.values()) == sorted(KINDS)

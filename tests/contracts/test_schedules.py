@@ -1,0 +1,49 @@
+"""What every schedule of the learning rate promises, however it works."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl.training.schedules import SCHEDULES
+from tests.contracts.variants import Variant, over, variants
+
+OPTIONS = {"plateau": [{}, {"patience": 1, "decay": 0.1}]}
+schedules = over(variants(SCHEDULES, OPTIONS))
+scores = st.lists(st.floats(0, 1), max_size=12)
+
+
+@schedules
+@given(total=st.integers(1, 500), warmup=st.integers(0, 600), step=st.integers(0, 700), s=scores)
+def test_the_factor_is_a_fraction(
+    variant: Variant, total: int, warmup: int, step: int, s: list[float]
+) -> None:
+    assert 0 <= variant.make(total, warmup=warmup).factor(step, s) <= 1
+
+
+@schedules
+def test_the_factor_depends_on_its_arguments_alone(variant: Variant) -> None:
+    calls = [(step, [0.5] * (step // 10)) for step in range(50)]
+    walked = variant.make(50)
+    forth = [walked.factor(*call) for call in calls]
+    assert [walked.factor(*call) for call in reversed(calls)] == forth[::-1]
+    assert [variant.make(50).factor(*call) for call in calls] == forth
+
+
+@schedules
+def test_the_factor_rises_in_a_line_and_never_from_zero(variant: Variant) -> None:
+    schedule = variant.make(100, warmup=4)
+    rising = [schedule.factor(step, []) for step in range(5)]
+    assert rising == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+@schedules
+def test_without_warm_up_the_first_step_is_a_whole_one(variant: Variant) -> None:
+    assert variant.make(100, warmup=0).factor(0, []) == 1
+
+
+@schedules
+def test_every_step_of_the_run_learns_something(variant: Variant) -> None:
+    schedule = variant.make(100, warmup=10)
+    assert all(schedule.factor(step, []) > 0 for step in range(100))
