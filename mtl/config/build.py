@@ -91,6 +91,9 @@ class Builder:
             path: Its dotted path, for messages; empty for a whole file.
             but: Fields to leave out, since others make them.
         """
+        if not node.is_mapping and not (cls.shorthand and isinstance(node.value, str)):
+            self.mapping(node, path)
+            return {}
         children = self._written(cls, node, path)
         hints = get_type_hints(cls, include_extras=True)
         names = [name for name, field in cls.model_fields.items() if not field.exclude]
@@ -121,7 +124,7 @@ class Builder:
         if cls.shorthand and "type" in children and children["type"].layer < node.layer:
             # The short form, kept as `type` when a mapping was merged over it.
             children = {cls.shorthand: children.pop("type"), **children}
-        given = [name for name in cls.alternatives if name in children]
+        given = [n for n in cls.alternatives if n in children and children[n].value is not None]
         newest = max((children[name].layer for name in given), default=0)
         outdated = [name for name in given if children[name].layer < newest]
         return {name: child for name, child in children.items() if name not in outdated}
@@ -134,8 +137,10 @@ class Builder:
             return cls(**values)
         except ValidationError as error:
             for item in error.errors():
-                message = item["msg"].removeprefix("Value error, ")
-                self.problems.add(node.place, path, f"{path}: {message}" if path else message)
+                misfit = item["ctx"]["error"]
+                at = node.value.get(misfit.field, node)
+                inside = join(path, misfit.field)
+                self.problems.add(at.place, inside, f"{inside}: {misfit}")
             return None
 
     def mapping(self, node: Node, path: str) -> dict[str, Node]:
@@ -218,9 +223,11 @@ class Builder:
             node = replace(node, value={"type": node})
         before = self.problems.count
         children = self.mapping(node, path)
+        if self.problems.count > before:
+            return None
         written = children.pop("type", Node(kind.default, node.place))
         cls = self._class(kind, written, node, path)
-        if cls is None or self.problems.count > before:
+        if cls is None:
             return None
         options = part_options(cls)
         known = {key: child for key, child in children.items() if key in options}

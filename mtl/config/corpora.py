@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from mtl.config.build import Builder, join
 from mtl.config.corpus import Corpus
@@ -13,6 +14,7 @@ from mtl.config.run import Run
 from mtl.errors import ConfigError, did_you_mean
 
 _ONLY_IN_RUNS = set(Run.model_fields) - set(Corpus.model_fields)
+_WHOLE = {name for name, field in Corpus.model_fields.items() if field.is_required()} - {"name"}
 
 
 class Corpora:
@@ -20,8 +22,8 @@ class Corpora:
 
     Args:
         builder: Makes the values and gathers the mistakes.
-        inline: What the run file says of corpora: whole ones, which have a reader, and changes to
-            those of corpus files.
+        inline: What the run file says of corpora: whole ones, with reader, files and tasks, and
+            changes to those of corpus files.
         folder: The folder of the run file.
     """
 
@@ -47,17 +49,22 @@ class Corpora:
                 self._found[name] = (None, None)
         return self._found[name]
 
-    def _build(self, name: str, user: Node) -> tuple[Node, Corpus | None]:
+    def _build(self, name: str, user: Node) -> tuple[Node | None, Corpus | None]:
         inline = self.inline.get(name)
         path = f"corpora.{name}" if inline else ""
-        if inline and (not inline.is_mapping or "reader" in inline.value):
+        if inline and (not inline.is_mapping or set(inline.value) >= _WHOLE):
             node = inline
+        elif inline:
+            file = self._find(name, user)
+            node = merge(file, inline) if file else inline
         else:
-            node = self._find(name, user)
-            node = merge(node, inline) if inline else node
+            node = self._find(name, user) or self._missing(name, user)
         before = self.problems.count
+        if not node.is_mapping:
+            self.builder.mapping(node, path)
+            return None, None
         values = self.builder.fields(Corpus, node, path, but=("files",))
-        if files := self.builder.mapping(node, path).get("files"):
+        if files := node.value.get("files"):
             values["files"] = self._files(files, join(path, "files"), node)
         else:
             self.builder.missing(node, join(path, "files"))
@@ -65,8 +72,8 @@ class Corpora:
             return node, None
         return node, self.builder.finish(Corpus, {**values, "name": name}, node, path)
 
-    def _find(self, name: str, user: Node) -> Node:
-        """Return what the nearest corpus file of a name says."""
+    def _find(self, name: str, user: Node) -> Node | None:
+        """Return what the nearest corpus file of a name says, if there is one."""
         folders = corpus_folders([user.folder, self.folder])
         runs = []
         for file in (folder / f"{name}.yaml" for folder in folders):
@@ -78,6 +85,10 @@ class Corpora:
         if runs:
             message = f"{name!r} leads back to a run ({runs[0]}); expected a corpus file"
             raise DocumentError(user.place, message)
+        return None
+
+    def _missing(self, name: str, user: Node) -> NoReturn:
+        folders = corpus_folders([user.folder, self.folder])
         known = {file.stem for folder in folders[1:] for file in folder.glob("*.yaml")}
         near = did_you_mean(name, {*known, *self.inline})
         places = ", ".join(map(str, folders))
@@ -119,6 +130,8 @@ class Corpora:
 
 def _is_run(node: Node) -> bool:
     """Return whether a file is a run file, and so no corpus."""
+    if "reader" in node.value:
+        return False
     tasks = node.value.get("tasks")
     uses = (task.is_mapping and "use" in task.value for task in (tasks.children if tasks else []))
     return bool(_ONLY_IN_RUNS & set(node.value)) or any(uses)

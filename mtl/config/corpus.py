@@ -7,12 +7,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
-from mtl.config.parts import Expected, Kind, Part, Settings
+from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import Bounds, NonNegativeInt, PositiveInt
 
 
 def _check_pattern(pattern: str) -> str:
-    if re.compile(pattern).groups != 1:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error:
+        groups = 0
+    if groups != 1:
         raise ValueError("expected one group")
     return pattern
 
@@ -76,7 +80,7 @@ class Folds(Settings):
     @model_validator(mode="after")
     def _fold_exists(self) -> Folds:
         if self.fold >= self.count:
-            raise ValueError(f"fold must be below count ({self.count}), got {self.fold}")
+            raise Misfit("fold", f"expected less than count ({self.count}), got {self.fold}")
         return self
 
 
@@ -115,12 +119,13 @@ class Corpus(Settings):
     @model_validator(mode="after")
     def _splits_fit(self) -> Corpus:
         if "train" not in self.files:
-            raise ValueError("files must name a train split")
+            raise Misfit("files", "missing key 'train'")
         cut = {"dev", "test"} if self.folds else set(self.splits)
         if self.folds and self.splits:
-            raise ValueError("give either splits or folds, not both")
+            raise Misfit("folds", "expected either splits or folds, not both")
         if twice := sorted(cut & set(self.files)):
-            raise ValueError(f"{twice[0]} is given in files and cut from train besides")
+            given = "folds" if self.folds else "splits"
+            raise Misfit(given, f"{twice[0]!r} cannot be cut from train; it is among the files")
         if unknown := sorted(set(self.expect) - set(self.files) - cut):
-            raise ValueError(f"expect names {unknown[0]!r}, which is no split of this corpus")
+            raise Misfit("expect", f"{unknown[0]!r} is no split of this corpus")
         return self

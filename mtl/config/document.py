@@ -225,10 +225,8 @@ def _scalar(node: yaml.ScalarNode, place: Place) -> Any:
         node.value.encode()
         return _READ[node.tag](node.value)
     except ValueError:
-        shown = ascii(node.value[:20])
-        raise DocumentError(
-            place, f"expected a {node.tag.rpartition(':')[2]}, got {shown}"
-        ) from None
+        kind, shown = node.tag.rpartition(":")[2], ascii(node.value[:20])
+        raise DocumentError(place, f"cannot be read as {kind}: {shown}") from None
 
 
 def merge(base: Node, over: Node) -> Node:

@@ -16,6 +16,7 @@ _SIMPLE = {
     int: "a whole number",
     float: "a number",
     str: "a string",
+    dict: "a mapping",
     type(None): "null",
     Any: "a value",
 }
@@ -89,10 +90,8 @@ def describe(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _describe_annotated(arguments[0], arguments[1:])
-    if origin is Literal:
-        return _or(repr(choice) for choice in arguments)
-    if origin in (Union, types.UnionType):
-        return _or(describe(argument) for argument in arguments)
+    if origin in (Literal, Union, types.UnionType):
+        return _or(_words(annotation))
     if origin is None:
         return _SIMPLE.get(annotation, getattr(annotation, "__name__", str(annotation)))
     if issubclass(origin, Mapping):
@@ -100,6 +99,16 @@ def describe(annotation: Any) -> str:
     if issubclass(origin, Sequence | set):
         return f"a list (each: {describe(arguments[0])})"
     return str(annotation)
+
+
+def _words(annotation: Any) -> list[str]:
+    """Return the descriptions of the alternatives of a type."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return [repr(choice) for choice in arguments]
+    if origin in (Union, types.UnionType):
+        return [words for argument in arguments for words in _words(argument)]
+    return [describe(annotation)]
 
 
 def _describe_annotated(base: Any, metadata: Sequence[Any]) -> str:
@@ -123,7 +132,7 @@ def _range(bounds: Bounds) -> str:
     return f"in {'(' if bounds.ge is None else '['}{low}, {high}{')' if bounds.le is None else ']'}"
 
 
-def _or(words: Iterable[str]) -> str:
+def _or(words: Sequence[str]) -> str:
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 

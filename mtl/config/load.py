@@ -99,9 +99,10 @@ class _RunLoader:
         """Return the entries of a mapping of the run, those set to null left out."""
         node = self.root.value.get(name)
         children = {} if node is None or node.value is None else self.builder.mapping(node, name)
-        if not children and name != "corpora":
+        given = {key: child for key, child in children.items() if child.value is not None}
+        if not given and name != "corpora":
             self.builder.missing(self.root, name)
-        return {key: child for key, child in children.items() if child.value is not None}
+        return given
 
     def _embedding(self) -> dict[str, Part | None]:
         slots = self._section("embedding")
@@ -150,11 +151,12 @@ class _RunLoader:
         tasks = written.value.get("tasks") if written else None
         if tasks is None or not tasks.is_mapping:
             return None
-        if label not in tasks.value:
-            message = f"corpus {name!r} has no task {label!r}{did_you_mean(label, tasks.value)}"
+        known = {key: child for key, child in tasks.value.items() if child.value is not None}
+        if label not in known:
+            message = f"corpus {name!r} has no task {label!r}{did_you_mean(label, known)}"
             self.problems.add(use.place, f"{path}.use", message)
             return None
-        return tasks.value[label], corpus
+        return known[label], corpus
 
     def _task_part(self, part: str, node: Node, offered: Node | None, task: str) -> Any:
         """Return the head or metric of a task: the run's over the corpus' default."""
@@ -199,7 +201,7 @@ class _RunLoader:
             return
         task, _, score = metric.value.partition(".")
         if task not in tasks or not score:
-            near = did_you_mean(task, [*tasks, "mean"])
+            near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])
             message = f"training.metric: expected mean or TASK.SCORE, got {metric.value!r}{near}"
             self.problems.add(metric.place, "training.metric", message)
 

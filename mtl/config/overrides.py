@@ -52,7 +52,7 @@ def _at(value: Any, place: Place) -> Node:
     if value is None or isinstance(value, bool | int | float | str):
         return Node(value, place, place)
     kind = type(value).__name__
-    raise DocumentError(place, f"expected a number, a string, a list or a dict, got a {kind}")
+    raise DocumentError(place, f"expected a number, a string, a list or a dict, got {kind}")
 
 
 def _nest(key: str, node: Node, place: Place) -> Node:

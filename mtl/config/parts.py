@@ -8,6 +8,19 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 
+class Misfit(ValueError):
+    """A field that does not go with the others.
+
+    Args:
+        field: Its name.
+        message: What was expected and found.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Settings(BaseModel):
     """A mapping of YAML, checked. Fields with `exclude` are worked out, not written by users."""
 
@@ -22,7 +35,8 @@ class Settings(BaseModel):
     def _one_alternative(self) -> Self:
         given = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.alternatives and len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(self.alternatives)}")
+            field = given[-1] if given else self.alternatives[0]
+            raise Misfit(field, f"give exactly one of {', '.join(self.alternatives)}")
         return self
 
 

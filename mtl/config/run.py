@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from mtl.config.corpus import Corpus, Source
-from mtl.config.parts import Expected, Kind, Part, Settings
+from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -97,9 +97,8 @@ class Training(Settings):
     @model_validator(mode="after")
     def _windows_advance(self) -> Training:
         if self.overlap >= self.max_length:
-            raise ValueError(
-                f"overlap must be below max_length ({self.max_length}), got {self.overlap}"
-            )
+            message = f"expected less than max_length ({self.max_length}), got {self.overlap}"
+            raise Misfit("overlap", message)
         return self
 
 
