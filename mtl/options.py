@@ -62,7 +62,7 @@ def options_of(part: type | Any) -> list[Option]:
 
     The help text of each comes from the `Args:` section of the docstring.
     """
-    function = part.__init__ if isinstance(part, type) else part
+    function = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]
     hints = get_type_hints(function, include_extras=True)
     helps = argument_help(inspect.getdoc(part) or "")
     return [
