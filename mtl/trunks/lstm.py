@@ -60,6 +60,8 @@ class _Direction(nn.Module):
     def _packed(self, x: Tensor, mask: Tensor, start: Cell) -> tuple[Tensor, Cell]:
         lengths = mask.sum(1)
         some = lengths > 0
+        if not some.any():
+            return x.new_zeros(*x.shape[:2], self.lstm.hidden_size), start
         packed = pack_padded_sequence(
             x[some], lengths[some].cpu(), batch_first=True, enforce_sorted=False
         )
