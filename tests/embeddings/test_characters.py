@@ -1,0 +1,58 @@
+"""A convolution and an LSTM over the characters of one word are the oracles."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtl.data.encoding import Encoder
+from mtl.embeddings import CharacterCNN, CharacterLSTM, Embedding, SubwordEmbedding
+from mtl.text.example import Example
+from mtl.text.vocabulary import CharacterVocabulary, SubwordVocabulary
+
+COUNTS = {"the": 3, "cats": 3, "a": 3, "walking": 3}
+WORDS = ("walking", "a", "cats", "a")
+VOCABULARY = CharacterVocabulary.build(COUNTS)
+
+
+def vectors(embedding: Embedding) -> Tensor:
+    batch = Encoder({"characters": VOCABULARY}, {}).batch([Example(WORDS)])
+    return embedding.eval()(batch.features, batch.mask)[0]
+
+
+def characters(embedding: CharacterCNN | CharacterLSTM, word: str) -> Tensor:
+    """The vectors of the characters of a word, `[1, C, dim]`."""
+    return embedding.table(torch.tensor([VOCABULARY.encode(word)]))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_filters_are_a_plain_convolution_over_one_word(width: int) -> None:
+    embedding = CharacterCNN({"characters": VOCABULARY}, dim=6, filters=7, width=width)
+    weight = embedding.filters.weight.unflatten(1, (6, width))  # windows hold dim × width
+    left = (width - 1) // 2
+    for word, found in zip(WORDS, vectors(embedding), strict=True):
+        x = functional.pad(characters(embedding, word).transpose(1, 2), (left, width - 1 - left))
+        maps = functional.conv1d(x, weight, embedding.filters.bias)
+        torch.testing.assert_close(found, maps.amax(2)[0].relu())
+
+
+def test_states_are_the_last_ones_of_two_lstms_over_one_word() -> None:
+    embedding = CharacterLSTM({"characters": VOCABULARY}, dim=6, hidden_size=5)
+    oracle = nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+    weights = embedding.forwards.state_dict()
+    back = embedding.backwards.state_dict().items()
+    oracle.load_state_dict({**weights, **{f"{name}_reverse": value for name, value in back}})
+    for word, found in zip(WORDS, vectors(embedding), strict=True):
+        _, (ends, _) = oracle(characters(embedding, word))
+        torch.testing.assert_close(found, ends.flatten())
+
+
+def test_a_subword_vector_is_the_mean_of_the_pieces() -> None:
+    vocabulary = SubwordVocabulary.build(COUNTS, pieces=262)
+    embedding = SubwordEmbedding({"subwords": vocabulary}, dim=6)
+    batch = Encoder({"subwords": vocabulary}, {}).batch([Example(WORDS)])
+    for word, found in zip(WORDS, embedding(batch.features, batch.mask)[0], strict=True):
+        pieces = embedding.table.weight[vocabulary.encode(word)]
+        torch.testing.assert_close(found, pieces.mean(0))

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mtl.heads import CNNClassifier
+
+
+def bigram_detector() -> CNNClassifier:
+    """One filter over two tokens: h_t − h_t+1 + 1; the score of label b is its maximum."""
+    head = CNNClassifier(1, ["a", "b"], widths=(2,), maps=1).eval()
+    weights = {
+        "filters.0.weight": torch.tensor([[[1.0, -1.0]]]),
+        "filters.0.bias": torch.tensor([1.0]),
+        "output.weight": torch.tensor([[0.0], [1.0]]),
+        "output.bias": torch.tensor([0.0, 0.0]),
+    }
+    head.load_state_dict(weights)
+    return head
+
+
+@pytest.mark.parametrize(
+    ("tokens", "score"),
+    [
+        ([1.0, 5.0, 2.0], 4.0),  # max(1-5+1, 5-2+1)
+        ([1.0, 5.0], 0.0),  # 1-5+1 = -3, cut to zero
+        ([3.0], 4.0),  # a zero behind: 3-0+1
+        ([], 1.0),  # zeros alone
+    ],
+)
+def test_a_worked_example(tokens: list[float], score: float) -> None:
+    hidden = torch.tensor([[*tokens, 9.0, -9.0]]).unsqueeze(-1)
+    mask = torch.tensor([[True] * len(tokens) + [False] * 2])
+    scores = bigram_detector().scores(hidden, mask)
+    assert scores.tolist() == [[0.0, score]]
+
+
+def test_a_filter_never_looks_past_the_end_of_a_sentence() -> None:
+    head, mask = bigram_detector(), torch.tensor([[True, True, True, False]])
+    hidden = torch.tensor([[0.0, 0.0, 7.0, 0.0]]).unsqueeze(-1)
+    assert head.sentence(hidden, mask).item() == 1  # 7 − 0 + 1 would need the padding
+
+
+def test_filters_may_have_one_width_or_many() -> None:
+    assert CNNClassifier(3, ["a"], widths=(1,), maps=2).output.in_features == 2
+    assert CNNClassifier(3, ["a"], widths=(1, 2, 7), maps=2).output.in_features == 6
+
+
+def test_no_widths_at_all_are_an_error() -> None:
+    with pytest.raises(ValueError, match="widths: expected at least one"):
+        CNNClassifier(3, ["a"], widths=())
