@@ -1,0 +1,18 @@
+"""Vocabularies: words, characters, affixes and subwords by number."""
+
+from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
+from mtl.text.vocabulary.base import PAD, UNKNOWN, Vocabulary
+from mtl.text.vocabulary.characters import CharacterVocabulary
+from mtl.text.vocabulary.subwords import SubwordVocabulary
+from mtl.text.vocabulary.words import WordVocabulary
+
+__all__ = [
+    "PAD",
+    "UNKNOWN",
+    "AffixVocabulary",
+    "CharacterVocabulary",
+    "SubwordVocabulary",
+    "Vocabulary",
+    "WordVocabulary",
+    "word_shape",
+]

@@ -1,0 +1,77 @@
+"""Numbering of prefixes, suffixes and shapes of words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from mtl.options import PositiveInt
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+
+
+def word_shape(word: str) -> str:
+    """Return the pattern of cases and digits in a word, runs longer than three cut.
+
+    >>> word_shape("McDonald's"), word_shape("2026"), word_shape("hello")
+    ("XxXxxx'x", 'ddd', 'xxx')
+    """
+    shape: list[str] = []
+    for c in word:
+        kind = "d" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c
+        if shape[-3:] != [kind] * 3:
+            shape.append(kind)
+    return "".join(shape)
+
+
+class AffixVocabulary(Vocabulary):
+    """Prefix, suffixes and shape of a word: the features of classical taggers, as embeddings."""
+
+    feature = "affixes"
+    width = 4
+
+    def __init__(self, tables: Sequence[Iterable[str]]) -> None:
+        self._tables = [Numbering(strings) for strings in tables]
+
+    @staticmethod
+    def features(word: str) -> tuple[str, str, str, str]:
+        """Return the three-letter prefix, the two- and three-letter suffixes, and the shape.
+
+        >>> AffixVocabulary.features("Walking")
+        ('wal', 'ng', 'ing', 'Xxxx')
+        """
+        lower = word.lower()
+        return lower[:3], lower[-2:], lower[-3:], word_shape(word)
+
+    @classmethod
+    def build(cls, counts: Mapping[str, int], *, min_affix_count: PositiveInt = 3) -> Self:
+        """Make the vocabulary of a corpus.
+
+        Args:
+            counts: Word to how often it occurs in the training text.
+            min_affix_count: Affixes and shapes less frequent than this are unknown.
+        """
+        tables: list[Counter[str]] = [Counter() for _ in range(cls.width)]
+        for word, count in counts.items():
+            for table, feature in zip(tables, cls.features(word), strict=True):
+                table[feature] += count
+        return cls([frequent(table, min_affix_count) for table in tables])
+
+    def encode(self, word: str) -> list[int]:
+        """Return one number a feature."""
+        return [
+            table[feature] for table, feature in zip(self._tables, self.features(word), strict=True)
+        ]
+
+    def sizes(self) -> list[int]:
+        """Return the number of values of each feature."""
+        return [len(table) for table in self._tables]
+
+    def to_json(self) -> Any:
+        """Return the values of each feature."""
+        return [table.strings[len(SPECIAL) :] for table in self._tables]
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Make the vocabulary from what `to_json` gave."""
+        return cls(data)

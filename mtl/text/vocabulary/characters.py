@@ -1,0 +1,70 @@
+"""Numbering of the characters of words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from mtl.options import PositiveInt
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+
+
+class CharacterVocabulary(Vocabulary):
+    """The characters of a word, with marks where it begins and ends.
+
+    An unknown word still has its characters. Of a very long word the first and last ones are kept.
+    """
+
+    feature = "characters"
+    width = None
+
+    def __init__(self, characters: Iterable[str], max_characters: int) -> None:
+        self.max_characters = max_characters
+        self._characters = Numbering(["<w>", "</w>", *characters])
+
+    @classmethod
+    def build(
+        cls,
+        counts: Mapping[str, int],
+        *,
+        min_character_count: PositiveInt = 2,
+        max_characters: PositiveInt = 32,
+    ) -> Self:
+        """Make the vocabulary of a corpus.
+
+        Args:
+            counts: Word to how often it occurs in the training text.
+            min_character_count: Characters less frequent than this are unknown.
+            max_characters: Of a longer word, that many are read: half from its start, half from
+                its end.
+        """
+        characters: Counter[str] = Counter()
+        for word, count in counts.items():
+            for character in word:
+                characters[character] += count
+        return cls(frequent(characters, min_character_count), max_characters)
+
+    def encode(self, word: str) -> list[int]:
+        """Return the numbers of the characters."""
+        if len(word) > self.max_characters:
+            half = self.max_characters // 2
+            word = word[: self.max_characters - half] + word[len(word) - half :]
+        index = self._characters
+        return [index["<w>"], *(index[character] for character in word), index["</w>"]]
+
+    def sizes(self) -> list[int]:
+        """Return the number of characters, special ones counted."""
+        return [len(self._characters)]
+
+    def to_json(self) -> Any:
+        """Return characters and options."""
+        return {
+            "characters": self._characters.strings[len(SPECIAL) + 2 :],
+            "max_characters": self.max_characters,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Make the vocabulary from what `to_json` gave."""
+        return cls(data["characters"], data["max_characters"])

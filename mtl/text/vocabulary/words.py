@@ -1,0 +1,86 @@
+"""Numbering of whole words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from mtl.options import PositiveInt
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+
+
+class WordVocabulary(Vocabulary):
+    """Whole words.
+
+    >>> vocabulary = WordVocabulary.build({"The": 2, "cat": 1}, min_count=2)
+    >>> [vocabulary.encode(word) for word in ("the", "THE", "cat")]
+    [(2,), (2,), (1,)]
+    """
+
+    feature = "words"
+    width = 1
+
+    def __init__(self, words: Iterable[str], lowercase: bool, digits: bool) -> None:
+        self.lowercase = lowercase
+        self.digits = digits
+        self._words = Numbering(words)
+
+    @classmethod
+    def build(
+        cls,
+        counts: Mapping[str, int],
+        further: Iterable[str] = (),
+        *,
+        min_count: PositiveInt = 1,
+        lowercase: bool = True,
+        digits: bool = False,
+    ) -> Self:
+        """Make the vocabulary of a corpus.
+
+        Args:
+            counts: Word to how often it occurs in the training text.
+            further: Words to know besides, such as those of a file of pretrained vectors.
+            min_count: Words less frequent than this are unknown words.
+            lowercase: Whether case is dropped.
+            digits: Whether every digit becomes 0.
+        """
+        empty = cls((), lowercase, digits)
+        merged: Counter[str] = Counter()
+        for word, count in counts.items():
+            merged[empty.normalise(word)] += count
+        kept = frequent(merged, min_count)
+        known = set(kept)
+        added = [w for w in dict.fromkeys(map(empty.normalise, further)) if w not in known]
+        return cls([*kept, *added], lowercase, digits)
+
+    def normalise(self, word: str) -> str:
+        """Return the form of a word that is looked up."""
+        word = word.lower() if self.lowercase else word
+        return "".join("0" if c.isdigit() else c for c in word) if self.digits else word
+
+    def encode(self, word: str) -> tuple[int]:
+        """Return the number of a word, as a tuple of one."""
+        return (self._words[self.normalise(word)],)
+
+    @property
+    def words(self) -> list[str]:
+        """The words by number, the special ones first."""
+        return self._words.strings
+
+    def sizes(self) -> list[int]:
+        """Return the number of words, special ones counted."""
+        return [len(self._words)]
+
+    def to_json(self) -> Any:
+        """Return words and options."""
+        return {
+            "words": self.words[len(SPECIAL) :],
+            "lowercase": self.lowercase,
+            "digits": self.digits,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Make the vocabulary from what `to_json` gave."""
+        return cls(data["words"], data["lowercase"], data["digits"])
