@@ -17,8 +17,10 @@ setup: $(INSTALLED)  ## Install mtl and what it needs into .venv
 
 quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, evaluate, tag sentences
 	$(BIN)/mtl evaluate $(QUICKSTART)
-	printf '%s\n' 'I love this phone, the screen is gorgeous!' \
-	    '1600 Pennsylvania Avenue NW, Washington, DC 20500' | $(BIN)/mtl predict $(QUICKSTART)
+	echo 'I love this phone, the screen is gorgeous!' \
+	    | $(BIN)/mtl predict $(QUICKSTART) --task sentiment --task domain
+	echo '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
+	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
 test: $(INSTALLED)  ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
