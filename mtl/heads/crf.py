@@ -34,7 +34,7 @@ class CRFTagger(Tagger):
         in_features: int,
         labels: Sequence[str],
         *,
-        dropout: Probability = 0.3,
+        dropout: Probability = 0.4,
         hidden_size: PositiveInt | None = None,
         scheme: Scheme | None = None,
     ) -> None:

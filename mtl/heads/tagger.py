@@ -35,7 +35,7 @@ class Tagger(Head):
         in_features: int,
         labels: Sequence[str],
         *,
-        dropout: Probability = 0.3,
+        dropout: Probability = 0.4,
         hidden_size: PositiveInt | None = None,
         scheme: Scheme | None = None,
     ) -> None:
