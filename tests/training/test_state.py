@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.checkpoint import load_training, save_training
+from mtl.training.events import Epoch
+from mtl.training.state import restore_training_state, training_state
+from mtl.training.trainer import Trainer
+from tests.training.runs import epochs_of, steps_of, trainer
+
+TASKS = {"pos": {"use": "c/pos", "patience": 2}, "verb": {"use": "c/verb", "layer": "mix"}}
+SETUPS: list[dict[str, Any]] = [
+    {},
+    {"average": 0.9, "schedule": {"type": "cosine", "warmup": 3}},
+    {"optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9}, "schedule": {"type": "plateau"}},
+    {"optimizer": {"type": "nadam", "lr": 0.01}, "mixing": {"type": "annealed"}},
+]
+
+
+def stopped_and_resumed(folder: Path, after: int, setup: dict[str, Any]) -> Trainer:
+    """A trainer that goes on from what another one left on disk after some epochs."""
+    first = trainer(folder, TASKS, **setup)
+    for event in first.run():
+        if isinstance(event, Epoch) and event.epoch == after - 1:
+            break
+    save_training(folder, *training_state(first))
+    torch.manual_seed(99)
+    second = trainer(folder, TASKS, **setup)
+    restore_training_state(second, *load_training(folder))
+    return second
+
+
+@pytest.mark.parametrize("setup", SETUPS, ids=str)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    setup: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = trainer(tmp_path, TASKS, **setup)
+    events = list(whole.run())
+    resumed = stopped_and_resumed(tmp_path, 1, setup)
+    rest = list(resumed.run())
+    expected = [step.losses for step in steps_of(iter(events)) if step.epoch > 0]
+    assert [step.losses for step in steps_of(iter(rest))] == expected
+    assert epochs_of(iter(rest))[-1].dev.scores() == events[-1].dev.scores()
+    state = resumed.model.state_dict()
+    assert all(torch.equal(state[name], v) for name, v in whole.model.state_dict().items())
+    assert resumed.selection.to_json() == whole.selection.to_json()
+
+
+def test_the_average_is_resumed_too(tmp_path: Path) -> None:
+    setup = {"average": 0.9}
+    whole = trainer(tmp_path, TASKS, **setup)
+    list(whole.run())
+    resumed = stopped_and_resumed(tmp_path, 2, setup)
+    list(resumed.run())
+    assert resumed.average.updates == whole.average.updates == 18
+    found = resumed.average.average
+    assert all(torch.equal(found[name], v) for name, v in whole.average.average.items())
+
+
+def test_the_rest_of_the_state_is_json(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, epochs=1)
+    list(made.run())
+    save_training(tmp_path, *training_state(made))
+    tensors, rest = load_training(tmp_path)
+    assert (rest["epoch"], rest["step"]) == (1, 6)
+    assert {name.partition(".")[0] for name in tensors} == {"model", "optimizer", "random"}
+
+
+def test_only_the_newest_state_is_kept(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, epochs=2)
+    for event in made.run():
+        if isinstance(event, Epoch):
+            save_training(tmp_path, *training_state(made))
+    kept = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
+    assert kept == ["epoch-2.safetensors", "state.json"]
