@@ -120,7 +120,7 @@ def load_vocabularies(
             head: LabelVocabulary.from_json(data)
             for head, data in read_json(source / "labels.json").items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{source}: not a vocabulary of this version: {error!r}") from error
     return vocabularies, labels
 
@@ -151,6 +151,8 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not state.is_file():
         raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
     rest = read_json(state)
+    if not (isinstance(rest, dict) and "tensors" in rest):
+        raise CheckpointError(f"{state}: not a state of training; train again without --resume")
     return load_tensors(state.parent / rest["tensors"]), rest
 
 

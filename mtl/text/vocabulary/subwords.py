@@ -71,4 +71,7 @@ class SubwordVocabulary(Vocabulary):
         """Make the vocabulary from what `to_json` gave."""
         from tokenizers import Tokenizer
 
-        return cls(Tokenizer.from_str(json.dumps(data)))
+        try:
+            return cls(Tokenizer.from_str(json.dumps(data)))
+        except Exception as error:  # `tokenizers` raises nothing more special
+            raise ValueError(f"no tokenizer: {error}") from error
