@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mtl.data.encoding import Encoder
+from mtl.data.windows import windows
+from mtl.embeddings import Concatenation, WordEmbedding
+from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
+from mtl.model import MultiTaskModel
+from mtl.predictor import Predictor
+from mtl.sharing import Hard
+from mtl.text.example import Example
+from mtl.text.labels import LabelVocabulary
+from mtl.text.vocabulary import WordVocabulary
+from mtl.trunks import LSTMTrunk
+
+LETTERS = "abcdefgh"
+LABELS = {
+    "pos": LabelVocabulary(["D", "N", "V"], level="token"),
+    "ner": LabelVocabulary(["O", "B-X", "I-X", "E-X", "S-X"], level="token", scheme="iobes"),
+    "kind": LabelVocabulary(["p", "q"], level="sentence"),
+}
+TASKS = list(LABELS)
+
+
+def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
+    """An untrained model at work; with `lookup` its heads read the word vectors alone."""
+    torch.manual_seed(3)
+    words = WordVocabulary.build(dict.fromkeys(LETTERS, 1))
+    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
+    sharing = Hard(TASKS, lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
+    heads = {
+        "pos": SoftmaxTagger(6, LABELS["pos"].labels),
+        "ner": CRFTagger(6, LABELS["ner"].labels),
+        "kind": PoolClassifier(6, LABELS["kind"].labels, pooling="mean"),
+    }
+    own, layers = {task: task for task in TASKS}, dict.fromkeys(TASKS, 0 if lookup else -1)
+    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
+    schemes = {"pos": None, "ner": "bio", "kind": None}
+    defaults = {"schemes": schemes, "max_length": 100, "overlap": 10}
+    return Predictor(model, Encoder({"words": words}, LABELS), **{**defaults, **options})
+
+
+def text(length: int, start: int = 0) -> Example:
+    return Example(tuple(LETTERS[(start + i * i) % 8] for i in range(length)))
+
+
+TEXTS = [text(5), text(0), text(1, 3), text(17), text(5, 2), text(100), text(2)]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 40), max_size=8))
+def test_every_token_has_a_label_however_long_the_text(lengths: list[int]) -> None:
+    found = predictor(max_length=7, overlap=2).predict([text(n) for n in lengths], TASKS)
+    assert [len(p["pos"]) for p in found] == lengths
+    assert [len(p["ner"]) for p in found] == lengths
+    assert all(p["kind"] in ("p", "q") for p in found)
+
+
+def test_neighbours_and_batches_change_nothing() -> None:
+    together = predictor().predict(TEXTS, TASKS)
+    alone = [predictor().predict([example], TASKS)[0] for example in TEXTS]
+    small = predictor(max_tokens=1).predict(TEXTS, TASKS)
+    assert together == alone == small
+
+
+def test_labels_come_in_the_order_of_the_sentences() -> None:
+    found = predictor().predict(TEXTS, TASKS)
+    assert predictor().predict(TEXTS[::-1], TASKS) == found[::-1]
+
+
+def test_a_task_asked_for_alone_has_the_same_labels() -> None:
+    found = predictor().predict(TEXTS, TASKS)
+    assert [p["pos"] for p in predictor().predict(TEXTS, ["pos"])] == [p["pos"] for p in found]
+
+
+def test_windows_do_not_change_labels_that_need_no_context() -> None:
+    whole = predictor(lookup=True).predict([text(50)], ["pos"])
+    cut = predictor(lookup=True, max_length=7, overlap=3).predict([text(50)], ["pos"])
+    assert cut == whole
+
+
+def test_tokens_of_a_window_are_labelled_as_the_window_alone_would_be() -> None:
+    example, found = text(40), predictor(max_length=9, overlap=4)
+    labels = found.predict([example], ["pos"])[0]["pos"]
+    for window in windows(40, 9, 4):
+        piece = Example(example.tokens[window.start : window.end])
+        alone = found.predict([piece], ["pos"])[0]["pos"]
+        kept = slice(window.keep_start - window.start, window.keep_end - window.start)
+        assert labels[window.keep_start : window.keep_end] == alone[kept]
+
+
+def test_a_long_text_has_the_label_of_the_highest_mean_log_probability() -> None:
+    example, found = text(40), predictor(max_length=9, overlap=4)
+    total = torch.zeros(2)
+    for window in windows(40, 9, 4):
+        batch = found.encoder.batch([Example(example.tokens[window.start : window.end])])
+        found.model.eval()
+        hidden = found.model.encode(batch, ["kind"])[0]["kind"]
+        total += found.model.head("kind").log_probs(hidden, batch.mask)[0].detach()
+    expected = LABELS["kind"].labels[int(total.argmax())]
+    assert found.predict([example], ["kind"]) == [{"kind": expected}]
+
+
+@pytest.mark.parametrize(("scheme", "tag"), [(None, "S-X"), ("bio", "B-X"), ("iobes", "S-X")])
+def test_span_tags_come_in_the_scheme_asked_for(scheme: Any, tag: str) -> None:
+    found = predictor(schemes={"ner": scheme})
+    bias = found.model.head("ner").output.bias
+    torch.nn.init.constant_(bias[LABELS["ner"].labels.index("S-X")], 100.0)
+    assert found.predict([text(3)], ["ner"]) == [{"ner": (tag, tag, tag)}]
+
+
+def test_unknown_words_are_labelled_too() -> None:
+    found = predictor().predict([Example(("日本", "x" * 5000, "a"))], TASKS)
+    assert len(found[0]["pos"]) == 3
+
+
+@pytest.mark.parametrize("examples", [[], [text(0)], [text(0), text(0)]])
+def test_texts_without_tokens_have_no_tags(examples: list[Example]) -> None:
+    found = predictor().predict(examples, TASKS)
+    assert [(p["pos"], p["ner"]) for p in found] == [((), ())] * len(examples)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_a_stream_gives_each_sentence_with_its_labels(chunk: int) -> None:
+    streamed = list(predictor().stream(iter(TEXTS), TASKS, chunk=chunk))
+    assert [example for example, _ in streamed] == TEXTS
+    assert [labels for _, labels in streamed] == predictor().predict(TEXTS, TASKS)
+
+
+def test_a_stream_reads_no_further_than_its_chunk() -> None:
+    taken = []
+
+    def endless() -> Iterator[Example]:
+        while True:
+            taken.append(1)
+            yield text(3)
+
+    next(predictor().stream(endless(), ["pos"], chunk=4))
+    assert len(taken) == 4
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_predicting_leaves_the_model_as_it_was(training: bool) -> None:
+    found = predictor()
+    found.model.train(training)
+    first = found.predict(TEXTS, TASKS)
+    assert found.model.training is training
+    assert found.predict(TEXTS, TASKS) == first
