@@ -8,9 +8,14 @@
 The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mtl.version import __version__
+
+# Threads that wait for each other in a busy loop, as OpenMP's do by default, slow the many small
+# steps of a recurrence down tenfold when another program uses a core. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel, load, train

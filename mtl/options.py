@@ -60,11 +60,14 @@ class Option:
 def options_of(part: type | Any) -> list[Option]:
     """Return the keyword-only arguments of a part's constructor (or of a function), in order.
 
-    The help text of each comes from the `Args:` section of the docstring.
+    The help text of each comes from the `Args:` section of the docstring, or from that of the
+    class it is inherited from.
     """
     function = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]
     hints = get_type_hints(function, include_extras=True)
-    helps = argument_help(inspect.getdoc(part) or "")
+    helps: dict[str, str] = {}
+    for documented in reversed(part.__mro__) if isinstance(part, type) else [part]:
+        helps |= argument_help(inspect.cleandoc(documented.__doc__ or ""))
     return [
         Option(name, hints.get(name, Any), parameter.default, helps.get(name, ""))
         for name, parameter in inspect.signature(function).parameters.items()

@@ -12,15 +12,6 @@ class SoftmaxTagger(Tagger):
     """p(y_t | x) = softmax(W h_t + b): each label on its own, given the sentence (–).
 
     The fastest tagger; best where neighbouring labels hardly restrict each other, as in POS.
-
-    Args:
-        in_features: Width H of the hidden states.
-        labels: The K label names.
-        dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
-            a sentence.
-        hidden_size: Width of a hidden layer with tanh before the scores; null for none.
-        scheme: Scheme that span labels are learnt in; null for that of the corpus. IOBES often
-            gains a little over BIO.
     """
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
