@@ -96,9 +96,11 @@ class TrainedModel:
         """
         wanted = self.check_tasks(tasks)
         run = _with_files(self.run, split, data or {}, wanted)
-        found = self.experiment.evaluate(load_corpora(run).values(), split, wanted)
+        corpora = load_corpora(run)
+        found = self.experiment.evaluate(corpora.values(), split, wanted)
         if not found.metrics:
-            raise MtlError(f"no corpus of the run has a split {split!r}; try --split dev")
+            splits = {split for corpus in corpora.values() for split in corpus.splits}
+            raise MtlError(f"no split {split!r} of these tasks{did_you_mean(split, splits)}")
         return found
 
     def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
@@ -129,7 +131,8 @@ def _with_files(
     for name in needed:
         corpus = run.corpora[name]
         if name in data:
-            files = {**corpus.files, split: [str(Path(data[name]).absolute())]}
+            file = [str(Path(data[name]).absolute())]
+            files = {"train": file, split: file}  # only this file need be there
             changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
@@ -194,9 +197,10 @@ def train(
         log = stack.enter_context(RunLog(folder, trainer.epoch))
         for line in describe(make_plan(experiment, corpora, trainer)):
             log.note(line)
-            console.print(line, highlight=False, markup=False)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         epochs, steps = run.training.epochs, trainer.schedule.steps_per_epoch
-        display = stack.enter_context(Display(console, steps, epochs))
+        best = trainer.selection.best
+        display = stack.enter_context(Display(console, steps, epochs, best))
         _run(trainer, folder, log, display)
     if not (folder / MODEL).is_file():
         raise MtlError(f"{folder}: stopped before the end of the first epoch; no model was saved")
@@ -208,31 +212,34 @@ def train(
 def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
     try:
         for event in trainer.run():
+            # First the log: on resuming, what it has beyond the last checkpoint is dropped.
+            log.write(event)
             if isinstance(event, Epoch):
                 if event.improved:
                     with trainer.averaged():
                         save_tensors(folder / MODEL, trainer.model.state_dict())
                 save_training(folder, *training_state(trainer))
-            log.write(event)
             display.show(event)
     except KeyboardInterrupt:
         text = f"stopped after {trainer.step} steps; --resume goes on from the last whole epoch"
         log.note(text)
-        display.console.print(text)
+        display.console.print(text, highlight=False, soft_wrap=True)
 
 
 def _check_folder(folder: Path, run: Run, resume: bool) -> None:
     if folder.is_file():
         raise MtlError(f"{folder}: is a file; choose another folder with --output")
+    resumable = (folder / TRAINING / "state.json").is_file()
     if not resume:
         if folder.is_dir() and any(folder.iterdir()):
+            go_on = "go on with it by --resume, " if resumable else ""
             raise MtlError(
-                f"{folder}: exists already; go on with it by --resume, choose another folder with "
-                "--output, or remove it"
+                f"{folder}: exists already; {go_on}choose another folder with --output, or "
+                "remove it"
             )
         return
-    if not (folder / TRAINING / "state.json").is_file():
-        raise MtlError(f"{folder}: nothing to resume; train without --resume")
+    if not resumable:
+        raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
     before = load_config(folder / RUN, must_exist=False)
     for here, there, path in _differences(run, before):
         raise MtlError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
 from mtl.training.trainer import Trainer
@@ -17,7 +18,7 @@ class Plan:
     Args:
         sentences: Corpus to split to the number of sentences.
         tasks: Task to its corpus, head, layer and number of labels, in words.
-        shapes: Name to shape: what flows through the model.
+        shapes: Layer to the shape of what comes out of it.
         parameters: Part of the model to its number of parameters.
         batches: Corpus to the number of batches in one pass over its training data.
         draws: Corpus to the number of its batches in the first epoch of the run.
@@ -45,7 +46,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     parameters = {
         name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
     }
-    widths = " -> ".join(map(str, model.sharing.sizes))
+    layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
     notes += [
         f"{task}: {count} tags that break the scheme were read as conlleval does"
@@ -57,14 +58,19 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         for name, loader in trainer.loaders.items()
         if loader.windowed
     ]
+    if not trainer.evaluate:
+        notes.append("no corpus has a dev split: the last epoch is kept, patience has no effect")
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={
-            name: f"{task.corpus}, head {model.head_of[name]}, layer {task.layer}, "
+            name: f"{task.use}, {_head(run, name)}, layer {task.layer}, "
             f"{len(model.head(name).labels)} labels"
             for name, task in run.tasks.items()
         },
-        shapes={"tokens": f"[B, T, {model.sharing.sizes[0]}]", "layers": widths},
+        shapes={
+            layer: f"[B, T, {size}]"
+            for layer, size in zip(layers, model.sharing.sizes, strict=True)
+        },
         parameters=parameters,
         batches={name: loader.size for name, loader in trainer.loaders.items()},
         draws=trainer.schedule.counts(0),
@@ -72,6 +78,11 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         memory=_memory(experiment, corpora, sum(parameters.values())),
         notes=notes,
     )
+
+
+def _head(run: Run, task: str) -> str:
+    head = run.tasks[task].head
+    return f"head of {head}" if isinstance(head, str) else f"head {head.type}"
 
 
 def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int) -> int:
@@ -99,8 +110,8 @@ def describe(plan: Plan) -> Iterator[str]:
         yield f"corpus {corpus}: {sizes} sentences"
     for task, words in plan.tasks.items():
         yield f"task {task}: {words}"
-    for name, shape in plan.shapes.items():
-        yield f"{name}: {shape}"
+    shapes = ", ".join(f"{name} {shape}" for name, shape in plan.shapes.items())
+    yield f"shapes: {shapes} (B sentences, T tokens)"
     total = sum(plan.parameters.values())
     parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
     yield f"parameters: {total:,} ({parts})"
@@ -110,6 +121,7 @@ def describe(plan: Plan) -> Iterator[str]:
         f"an epoch: {plan.steps:,} steps; a corpus goes on where it stopped, so no sentence is "
         "dropped"
     )
-    yield f"memory: about {plan.memory / 2**20:,.0f} MiB for weights, optimiser and activations"
+    mebibytes = max(1, plan.memory / 2**20)
+    yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"
     for note in plan.notes:
         yield f"note: {note}"

@@ -8,7 +8,10 @@ from mtl.cli.train import Overrides, RunFile
 
 
 def check(run: RunFile, overrides: Overrides = None) -> None:
-    """Check a run file and its data, and print the plan and the first rows. Trains nothing."""
+    """Check a run file and its data.
+
+    Prints the plan and the first sentences; trains nothing.
+    """
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.plan import describe, make_plan
 

@@ -38,6 +38,9 @@ def evaluate(
     model = api.load(folder, device=device)
     files = {} if data is None else {_corpus(model, task): data}
     found = model.evaluate(split, task, data=files)
+    for name in model.check_tasks(task):
+        if name not in found.metrics:
+            typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
         typer.echo(json.dumps(found.scores(), indent=1))
         return

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from mtl.errors import ConfigError, did_you_mean
+from mtl.options import REQUIRED
 
 
 def list_parts(
     kind: Annotated[
-        str | None, typer.Argument(help="heads, trunks, sharing, weighting, …; none: all kinds.")
+        str | None,
+        typer.Argument(metavar="KIND", help="heads, trunks, sharing, …; by default all kinds."),
     ] = None,
 ) -> None:
-    """List the parts that a run file can name, with their options and defaults."""
+    """List what a run file can name.
+
+    Shows every part with its options and their defaults.
+    """
     from mtl.experiment import KINDS
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}
@@ -43,4 +49,11 @@ def _first_line(cls: type) -> str:
 def _options(cls: type) -> str:
     from mtl.config.build import part_options
 
-    return "\n".join(f"{o.name}: {o.default!r}" for o in part_options(cls).values())
+    return "\n".join(f"{o.name}: {_yaml(o.default)}" for o in part_options(cls).values())
+
+
+def _yaml(default: Any) -> str:
+    """Return a default as a run file would say it."""
+    if default is REQUIRED:
+        return "(must be given)"
+    return default if isinstance(default, str) else json.dumps(default)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from mtl.cli.check import check
@@ -21,10 +19,11 @@ from mtl.version import __version__
 app = typer.Typer(
     name="mtl",
     help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog="Example: mtl train configs/quickstart.yaml, then mtl predict runs/quickstart FILE",
+    epilog="mtl COMMAND --help tells more; so does the README.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.command(epilog="Example: mtl train configs/trec.yaml training.epochs=3 seed=2")(train)
 app.command(epilog="Example: mtl check configs/ewt_pos_ner.yaml")(check)
@@ -54,21 +53,14 @@ def _options(
 def main() -> None:
     """Run the command; a user's mistake is one message on standard error and exit code 2."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        app()
     except MtlError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except (KeyboardInterrupt, click.Abort):
-        print("stopped", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough, as `head` does; there is no one to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code or 0)
+        sys.exit(2)
+    except OSError as error:  # a full disk, mostly
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

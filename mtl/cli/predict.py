@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +23,8 @@ AHEAD = 2048
 def predict(
     folder: RunFolder,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE|-]", help="What to label; - or none: stdin.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="What to label; by default, or for -, standard input."),
     ] = None,
     task: Tasks = None,
     output_format: Annotated[
@@ -36,9 +36,10 @@ def predict(
     ] = "auto",
     device: Device = None,
 ) -> None:
-    """Label raw text, CoNLL or JSONL of any length; write CoNLL or JSONL to standard output.
+    """Label raw text, CoNLL or JSONL.
 
-    Raw text is cut into sentences and tokens; the output says where each stands in the text.
+    The input may be of any length. Raw text is cut into sentences and tokens; the output says
+    where each stands in the text.
     """
     from mtl import api
     from mtl.cli.formats import READ, WRITE
@@ -51,13 +52,12 @@ def predict(
     read = READ[_format(source) if input_format == "auto" else input_format]
     # At a terminal each line is answered at once.
     ahead = 1 if source is None and sys.stdin.isatty() else AHEAD
-    with _lines(source) as lines:
-        sentences = read(lines, str(source or "<stdin>"))
-        while chunk := list(islice(sentences, ahead)):
-            found = model.predictor.predict([Example(s.tokens) for s in chunk], tasks)
-            for sentence, labels in zip(chunk, found, strict=True):
-                sys.stdout.write(WRITE[output_format](sentence, labels, spans))
-            sys.stdout.flush()
+    sentences = read(_lines(source), str(source or "<stdin>"))
+    while chunk := list(islice(sentences, ahead)):
+        found = model.predictor.predict([Example(s.tokens) for s in chunk], tasks)
+        for sentence, labels in zip(chunk, found, strict=True):
+            sys.stdout.write(WRITE[output_format](sentence, labels, spans))
+        sys.stdout.flush()
 
 
 def _format(file: Path | None) -> str:
@@ -66,15 +66,14 @@ def _format(file: Path | None) -> str:
     return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
 
 
-@contextmanager
-def _lines(file: Path | None) -> Iterator[Iterable[str]]:
+def _lines(file: Path | None) -> Iterator[str]:
     from mtl.files import open_text
 
     if file is None:
-        yield _decoded(sys.stdin.buffer)
+        yield from _decoded(sys.stdin.buffer)
     else:
         with open_text(file) as text:
-            yield text
+            yield from text
 
 
 def _decoded(stream: Iterable[bytes]) -> Iterator[str]:

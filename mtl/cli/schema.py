@@ -13,7 +13,10 @@ def schema(
         bool, typer.Option("--corpus", help="The schema of corpus files, not of run files.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of run files, for editors that complete and check YAML."""
+    """Print the JSON Schema of run files.
+
+    With it, editors complete and check YAML.
+    """
     from mtl.config.schema import corpus_schema, json_schema
     from mtl.experiment import KINDS
 

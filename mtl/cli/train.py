@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-RunFile = Annotated[Path, typer.Argument(metavar="RUN.yaml", help="The run file.")]
+RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="The run file, a YAML file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[key=value …]", help="Changes to it, such as training.epochs=3."),
+    typer.Argument(metavar="KEY=VALUE", help="Changes to it, such as training.epochs=3."),
 ]
 
 
@@ -23,9 +23,10 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
 ) -> None:
-    """Train what a run file says; write weights, metrics and log to a run folder.
+    """Train what a run file says.
 
-    Ctrl-C ends training and keeps the best model so far.
+    Weights, metrics and log go to a run folder. Ctrl-C ends training and keeps the best model so
+    far.
     """
     from mtl import api
 

@@ -26,9 +26,12 @@ class Display:
         console: Where to show it.
         steps_per_epoch: Steps of an epoch.
         epochs: Epochs of the run, at most.
+        best: The best epoch so far, from 0, when the run goes on.
     """
 
-    def __init__(self, console: Console, steps_per_epoch: int, epochs: int) -> None:
+    def __init__(
+        self, console: Console, steps_per_epoch: int, epochs: int, best: int | None = None
+    ) -> None:
         self.console = console
         self.steps_per_epoch = steps_per_epoch
         self.epochs = epochs
@@ -44,7 +47,7 @@ class Display:
             disable=not console.is_terminal,
         )
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
-        self._best = -1
+        self._best = best
         self._shown = 0.0
 
     def __enter__(self) -> Self:
@@ -86,10 +89,7 @@ class Display:
         )
 
     def _epoch(self, epoch: Epoch) -> None:
-        if epoch.improved:
-            self._best = epoch.epoch
-        best = "best so far" if epoch.improved else f"best: epoch {self._best + 1}"
-        title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.0f} s, {best}"
+        title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.1f} s, {self._rank(epoch)}"
         table = score_table(title, epoch.dev)
         table.add_column("loss", justify="right")
         table.add_column("tokens/s", justify="right")
@@ -102,6 +102,14 @@ class Display:
             shown = f"{speed:,.0f}" if speed else "–"
             table.add_row(name, *score_cells(epoch.dev, scores), loss, shown)
         self.console.print(table)
+
+    def _rank(self, epoch: Epoch) -> str:
+        if epoch.dev is None:
+            return "no dev split"
+        if epoch.improved or self._best is None:
+            self._best = epoch.epoch
+            return "best so far"
+        return f"best: epoch {self._best + 1}"
 
 
 def score_names(evaluation: Evaluation | None) -> list[str]:

@@ -7,8 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from torch.utils.tensorboard import SummaryWriter
-
 from mtl.files import atomic_write
 from mtl.training.events import Epoch, Step
 
@@ -27,6 +25,8 @@ class RunLog:
 
     def __init__(self, folder: Path, resumed: int = 0) -> None:
         self.metrics = folder / "metrics.jsonl"
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only for training
+
         if resumed:
             self._forget(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")

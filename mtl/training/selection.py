@@ -74,6 +74,11 @@ class Selection:
         return 1 if self.higher_is_better[task] else -1
 
     @property
+    def best(self) -> int | None:
+        """The best epoch so far, from 0; None before the first."""
+        return len(self.scores) - 1 - waited(self.scores) if self.scores else None
+
+    @property
     def finished(self) -> bool:
         """Whether the run should stop."""
         if self.patience is not None and waited(self.scores) >= self.patience:
