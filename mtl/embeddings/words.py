@@ -69,7 +69,7 @@ class WordEmbedding(Embedding):
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, given `features["words"] [B, T]`."""
         words = features["words"]
-        vectors = self.table(words)
+        vectors: Tensor = self.table(words)
         if self.training and self.dropout:
             keep = 1 - self.dropout
             kept = vectors.new_empty(self.table.num_embeddings, 1).bernoulli_(keep)

@@ -45,7 +45,8 @@ class CRFTagger(Tagger):
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence's labels in nats, `[B]`."""
-        return -self.crf(self.scores(hidden), target, mask)
+        log_likelihood: Tensor = self.crf(self.scores(hidden), target, mask)
+        return -log_likelihood
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""

@@ -26,4 +26,5 @@ class ScalarMix(nn.Module):
         """Return `[B, T, H]`, given L tensors of that shape."""
         weights = self.scores.softmax(0)
         total = sum(weight * layer for weight, layer in zip(weights, layers, strict=True))
-        return self.gamma * total
+        mixed: Tensor = self.gamma * total
+        return mixed

@@ -58,10 +58,9 @@ def crf_marginals(
     """
     # Prediction runs in inference mode, whose tensors autograd takes only as copies.
     with torch.inference_mode(False), torch.enable_grad():
-        leaf = emissions.clone().detach().requires_grad_()
-        constants = (x.clone().detach() for x in (transitions, start, end))
-        total = crf_log_partition(leaf, *constants, mask.clone()).sum()
-        return torch.autograd.grad(total, leaf)[0]
+        copies = [x.clone().detach() for x in (emissions, transitions, start, end, mask)]
+        leaf = copies[0].requires_grad_()
+        return torch.autograd.grad(crf_log_partition(*copies).sum(), leaf)[0]
 
 
 def crf_viterbi(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,17 +30,18 @@ class _Direction(nn.Module):
         self.lstm = nn.LSTM(in_features, hidden_size, batch_first=True)
         self.reverse = reverse
         self.start = nn.Parameter(torch.zeros(2, hidden_size)) if learned else None
-        nn.init.xavier_uniform_(self.lstm.weight_ih_l0)
-        nn.init.orthogonal_(self.lstm.weight_hh_l0)
-        nn.init.zeros_(self.lstm.bias_ih_l0)
-        nn.init.zeros_(self.lstm.bias_hh_l0)
+        weights = dict(self.lstm.named_parameters())
+        nn.init.xavier_uniform_(weights["weight_ih_l0"])
+        nn.init.orthogonal_(weights["weight_hh_l0"])
+        nn.init.zeros_(weights["bias_ih_l0"])
+        nn.init.zeros_(weights["bias_hh_l0"])
         with torch.no_grad():  # torch orders the gates i, f, g, o
-            self.lstm.bias_ih_l0[hidden_size : 2 * hidden_size] = 1
+            weights["bias_ih_l0"][hidden_size : 2 * hidden_size] = 1
 
     def initial(self, batch_size: int) -> Cell:
         """Return the state before the first token."""
         width = self.lstm.hidden_size
-        zeros = self.lstm.weight_hh_l0.new_zeros(2, width)
+        zeros = next(self.lstm.parameters()).new_zeros(2, width)
         h, c = zeros if self.start is None else self.start
         return h.expand(batch_size, width), c.expand(batch_size, width)
 
@@ -119,13 +121,16 @@ class LSTMTrunk(Trunk):
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token; only the forward direction carries one."""
-        return [layer[0].initial(batch_size) for layer in self.layers]
+        return [self._directions(i)[0].initial(batch_size) for i in range(self.num_layers)]
+
+    def _directions(self, index: int) -> Sequence[_Direction]:
+        return cast("Sequence[_Direction]", self.layers[index])
 
     def step(
         self, i: int, hidden: list[Tensor], mask: Tensor, state: Cell | None
     ) -> tuple[Tensor, Cell | None]:
         """Run layer i (from 1); see `Trunk.step`."""
-        directions = self.layers[i - 1]
+        directions = self._directions(i - 1)
         x = self.dropout(hidden[i - 1])
         own_half = i > 1 and not self.interleaved
         inputs = x.chunk(len(directions), dim=2) if own_half else [x] * len(directions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 
@@ -43,6 +44,6 @@ class Weighting(nn.Module, ABC):
         total = sum(self.combine(losses).values(), start=losses[next(iter(losses))].new_zeros(()))
         if penalty is not None:
             total = total + penalty
-        total.backward()
+        torch.autograd.backward(total)
         used = self.weights()
         return {task: used[task] for task in losses}
