@@ -1,0 +1,68 @@
+"""Every trunk with every head learns twenty sentences by heart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mtl.data.encoding import Encoder
+from mtl.embeddings import Concatenation, WordEmbedding
+from mtl.heads import HEADS
+from mtl.model import MultiTaskModel
+from mtl.sharing import Hard
+from mtl.text.example import Example
+from mtl.text.labels import LabelVocabulary
+from mtl.text.vocabulary import WordVocabulary
+from mtl.trunks import TRUNKS
+from tests.contracts.variants import Variant, over, variants
+
+TRUNK_OPTIONS = {
+    "lstm": [{"hidden_size": 16, "bidirectional": b} for b in (True, False, "interleaved")]
+}
+HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
+trunks = over(variants(TRUNKS, TRUNK_OPTIONS))
+heads = pytest.mark.parametrize(
+    "head", variants(HEADS, HEAD_OPTIONS), ids=lambda variant: variant.name
+)
+
+
+def sentences() -> list[Example]:
+    """Twenty sentences; a tag says what came before, so that words alone do not tell it."""
+    examples = []
+    for i in range(20):
+        tokens = tuple("abcde"[(i * i + i * j + j) % 5] for j in range(1 + i % 6))
+        tags = tuple("XYZ"[("_abcde".index(before)) % 3] for before in ("_", *tokens[:-1]))
+        examples.append(Example((f"w{i}", *tokens), {"tags": ("X", *tags), "kind": "pq"[i % 2]}))
+    return examples
+
+
+def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
+    """A model without dropout, for the labels that suit the head."""
+    words = WordVocabulary.build({token: 1 for e in sentences() for token in e.tokens})
+    labels = "XYZ" if head.cls.level == "token" else "pq"
+    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=16)})
+
+    def still(variant: Variant, *given: object) -> torch.nn.Module:
+        off = {} if variant.option("dropout") is None else {"dropout": 0.0}
+        return variant.make(*given, **off)
+
+    sharing = Hard(["task"], lambda: still(trunk, 16))
+    heads = {"task": still(head, sharing.sizes[-1], list(labels))}
+    model = MultiTaskModel(embedding, sharing, heads, head_of={"task": "task"}, layers={"task": -1})
+    vocabulary = LabelVocabulary(labels, level=head.cls.level)
+    return model, Encoder({"words": words}, {"task": vocabulary})
+
+
+@trunks
+@heads
+def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -> None:
+    model, encoder = made(variant, head)
+    field = "tags" if head.cls.level == "token" else "kind"
+    examples = [Example(e.tokens, {"task": e.labels[field]}) for e in sentences()]
+    batch = encoder.batch(examples, ["task"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        model(batch).losses["task"].mean().backward()
+        optimizer.step()
+    assert model.eval().predict(batch, ["task"])["task"] == [e.labels["task"] for e in examples]
