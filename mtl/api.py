@@ -18,6 +18,7 @@ from mtl.checkpoint import (
     save_tensors,
     save_training,
     save_vocabularies,
+    to_device,
 )
 from mtl.config.load import run_to_yaml
 from mtl.config.overrides import Overrides
@@ -186,6 +187,7 @@ def train(
     folder = Path(output) if output else Path("runs") / Path(config).stem
     _check_folder(folder, run, resume)
     console = console or Console(stderr=True)
+    to_device(run.training.device)  # told now, not when all the data has been read
     corpora = load_corpora(run)
     experiment = prepare(run, corpora)
     trainer = make_trainer(experiment, corpora)

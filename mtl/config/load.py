@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -19,6 +20,8 @@ from mtl.config.parts import Kind, Part
 from mtl.config.run import SLOTS, Batch, Run, Task
 from mtl.errors import Place, did_you_mean
 
+Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
+
 
 def load_run(
     path: str | os.PathLike[str],
@@ -26,6 +29,7 @@ def load_run(
     *,
     kinds: Kinds,
     must_exist: bool = True,
+    check: Check = lambda run: (),
 ) -> Run:
     """Read a run file and all that it needs.
 
@@ -35,12 +39,13 @@ def load_run(
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer and schedule.
         must_exist: Whether the files of the corpora must be there; predicting needs none.
+        check: Says what else is wrong with a run: the dotted path of each key, and the mistake.
 
     Raises:
         ConfigError: All mistakes, one a line, sorted by place.
     """
     root = reduce(merge, override_nodes(overrides), load(Path(path)))
-    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run()
+    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(check)
 
 
 def run_to_yaml(run: Run) -> str:
@@ -80,7 +85,7 @@ class _RunLoader:
         self.problems = builder.problems
         self.corpora = Corpora(builder, self._section("corpora"), path.parent)
 
-    def run(self) -> Run:
+    def run(self, check: Check) -> Run:
         """Return the run, or raise all that is wrong with it."""
         section = self._section("tasks").items()
         tasks: dict[str, Any] = {name: self._task(name, node) for name, node in section}
@@ -93,7 +98,20 @@ class _RunLoader:
         made |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
         self.problems.check()
         made["corpora"] = {t.corpus: self.corpora.get(t.corpus, root)[1] for t in tasks.values()}
-        return Run(**made)
+        run = Run(**made)
+        for path, message in check(run):
+            self.problems.add(self._place(path), path, f"{path}: {message}")
+        self.problems.check()
+        return run
+
+    def _place(self, path: str) -> Place:
+        """Return where a key of the run stands, or the one above it if it was not written."""
+        node = self.root
+        for name in path.split("."):
+            if not node.is_mapping or name not in node.value:
+                break
+            node = node.value[name]
+        return node.place
 
     def _section(self, name: str) -> dict[str, Node]:
         """Return the entries of a mapping of the run, those set to null left out."""

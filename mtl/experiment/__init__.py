@@ -1,8 +1,9 @@
 """From a run file to a model and its trainer: the only folder that knows all parts."""
 
+from mtl.experiment.checks import load_config
 from mtl.experiment.corpora import count_malformed, load_corpora
 from mtl.experiment.experiment import Experiment, prepare, restore
-from mtl.experiment.kinds import KINDS, build, load_config
+from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.training import make_trainer
 
 __all__ = [

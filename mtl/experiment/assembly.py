@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from mtl.config.parts import Part
 from mtl.config.run import Run
@@ -15,9 +16,10 @@ from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, WordEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.kinds import build
-from mtl.heads import HEADS
-from mtl.model import MultiTaskModel
+from mtl.heads import HEADS, Head
+from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
+from mtl.sharing import Sharing
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 
@@ -40,17 +42,45 @@ def head_part(run: Run, owner: str) -> Part:
     return part
 
 
-def load_vectors(run: Run) -> dict[str, tuple[list[str], Any]]:
-    """Return the pretrained vectors, words and matrix `[N, D]`, of the slots that have some."""
-    return {
-        slot: read_vectors(part.options["vectors"])
-        for slot, part in run.embedding.items()
-        if part.options.get("vectors") and EMBEDDINGS.find(part.type) is WordEmbedding
-    }
+Vectors = Mapping[str, tuple[list[str], NDArray[np.float32]]]
+"""Slot to pretrained vectors: the words, and a matrix `[N, D]`."""
+
+
+def load_vectors(run: Run) -> Vectors:
+    """Return the pretrained vectors of the slots that have some.
+
+    Raises:
+        ConfigError: They are not as wide as the slot says.
+    """
+    vectors = {}
+    for slot, part in run.embedding.items():
+        if path := part.options.get("vectors"):
+            words, matrix = read_vectors(path)
+            if matrix.shape[1] != part.options["dim"]:
+                found = f"{path} has vectors of width {matrix.shape[1]}"
+                raise ConfigError(f"embedding.{slot}.dim: {found}, got {part.options['dim']}")
+            vectors[slot] = (words, matrix)
+    return vectors
+
+
+def set_vectors(
+    model: MultiTaskModel, vocabularies: Mapping[str, Vocabulary], vectors: Vectors
+) -> None:
+    """Give the words of a fresh model their pretrained vectors."""
+    for slot, (words, matrix) in vectors.items():
+        vocabulary, embedding = (
+            vocabularies["words"],
+            model.embedding.get_submodule(f"parts.{slot}"),
+        )
+        assert isinstance(embedding, WordEmbedding)
+        # Several words of the file may be one to us, as The and the: the first one counts.
+        rows = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
+        chosen = torch.from_numpy(matrix[list(rows.values())])
+        embedding.load_vectors(torch.tensor(list(rows)), chosen)
 
 
 def number_words(
-    run: Run, corpora: Mapping[str, Corpus], vectors: Mapping[str, tuple[list[str], Any]]
+    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors
 ) -> dict[str, Vocabulary]:
     """Return the numbering of each feature, from the training text alone.
 
@@ -81,11 +111,6 @@ def number_labels(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, LabelVoc
     for owner in dict.fromkeys(owners.values()):
         part = head_part(run, owner)
         users = [task for task in run.tasks if owners[task] == owner]
-        if part.options.get("scheme") and not all(run.tasks[user].scheme for user in users):
-            raise ConfigError(
-                f"tasks.{owner}.head.scheme: the labels of this task are no spans; remove it, or "
-                "say in the corpus file which scheme they have"
-            )
         sequences = (
             labels
             for user in users
@@ -111,16 +136,14 @@ def make_model(
         own = {name: value for name, value in part.options.items() if name in names}
         parts[slot] = cls(vocabularies, **own)
     embedding = Concatenation(parts)
-    sharing = build(
-        "sharing", run.sharing, list(run.tasks), lambda: build("trunk", run.trunk, embedding.size)
-    )
-    heads: dict[str, nn.Module] = {}
+    sharing = make_sharing(run, embedding.size)
+    heads: dict[str, Head] = {}
     owners = head_owners(run)
     for owner, own_labels in labels.items():
-        width = _width(run, owner, sharing.sizes)
+        width = layer_width(run.tasks[owner].layer, sharing.sizes)
         heads[owner] = build("head", head_part(run, owner), width, own_labels.labels)
     for task, owner in owners.items():
-        if _width(run, task, sharing.sizes) != heads[owner].in_features:
+        if layer_width(run.tasks[task].layer, sharing.sizes) != heads[owner].in_features:
             raise ConfigError(
                 f"tasks.{task}.layer: shares the head of {owner!r}, which reads a layer of "
                 f"another width; give both the same layer"
@@ -129,13 +152,34 @@ def make_model(
     return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers)
 
 
-def _width(run: Run, task: str, sizes: list[int]) -> int:
-    """Return the width of the layer that a task reads."""
-    layer, top = run.tasks[task].layer, len(sizes) - 1
+def make_sharing(run: Run, in_features: int) -> Sharing:
+    """Return the trunk or trunks of a run.
+
+    Args:
+        run: The run.
+        in_features: Width of the token vectors.
+    """
+    sharing: Sharing = build(
+        "sharing", run.sharing, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
+    )
+    return sharing
+
+
+def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
+    """Return the width of what a head at `layer` reads.
+
+    Args:
+        layer: The layer.
+        sizes: Widths of all layers, the embedding first.
+
+    Raises:
+        ConfigError: There is no such layer, or the layers cannot be mixed.
+    """
+    top = len(sizes) - 1
     if layer == "mix":
         if len(set(sizes[1:])) > 1:
-            raise ConfigError(f"tasks.{task}.layer: layers of widths {sizes[1:]} cannot be mixed")
+            raise ConfigError(f"layers of widths {list(sizes[1:])} cannot be mixed")
         return sizes[-1]
     if not -top - 1 <= layer <= top:
-        raise ConfigError(f"tasks.{task}.layer: the trunk has layers 0 to {top}, got {layer}")
+        raise ConfigError(f"the trunk has layers 0 (the embedding) to {top}, got {layer}")
     return sizes[layer]

@@ -20,14 +20,16 @@ from mtl.experiment.assembly import (
     make_model,
     number_labels,
     number_words,
+    set_vectors,
 )
+from mtl.experiment.checks import check_labels
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
 from mtl.text.labels import LabelVocabulary
-from mtl.text.vocabulary import Vocabulary, WordVocabulary
+from mtl.text.vocabulary import Vocabulary
 from mtl.training.evaluation import Evaluation, evaluate
 
 
@@ -98,16 +100,12 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     """Number words and labels of the training data and make an untrained model."""
     use_threads(run)
     torch.manual_seed(run.seed)
+    check_labels(run, corpora)
     vectors = load_vectors(run)
     vocabularies = number_words(run, corpora, vectors)
     labels = number_labels(run, corpora)
     model = make_model(run, vocabularies, labels)
-    for slot, (words, matrix) in vectors.items():
-        vocabulary, embedding = vocabularies["words"], model.embedding.parts[slot]
-        assert isinstance(vocabulary, WordVocabulary)
-        numbers = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
-        rows = torch.from_numpy(matrix[list(numbers.values())])
-        embedding.load_vectors(torch.tensor(list(numbers)), rows)
+    set_vectors(model, vocabularies, vectors)
     device = to_device(run.training.device)
     return Experiment(run, vocabularies, labels, model.to(device), device)
 

@@ -1,14 +1,10 @@
-"""All kinds of parts, and run files that choose among them."""
+"""All kinds of parts."""
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import Any
 
-from mtl.config.load import load_run
-from mtl.config.overrides import Overrides
 from mtl.config.parts import Part
-from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.data.readers import READERS
 from mtl.embeddings import EMBEDDINGS
@@ -34,13 +30,6 @@ KINDS: dict[str, Registry[Any]] = {
     "schedule": SCHEDULES,
 }
 """The registries of all kinds of parts, by the name of the kind."""
-
-
-def load_config(
-    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
-) -> Run:
-    """Read a run file; arguments and errors as `mtl.config.load.load_run`."""
-    return load_run(path, overrides, kinds=KINDS, must_exist=must_exist)
 
 
 def build(kind: str, part: Part, *given: Any) -> Any:

@@ -41,7 +41,7 @@ def parse_tag(tag: str) -> tuple[str, str]:
     if tag != OUTSIDE and (prefix not in ("B", "I", "E", "S") or (dash and not kind)):
         raise MtlError(
             f"{tag!r} is no span tag: expected O, or B, I, E or S with a type, such as B-PER; "
-            "labels that are no spans need a head without a scheme"
+            "labels that are no spans need a head without a scheme, and a metric such as accuracy"
         )
     return prefix, kind
 

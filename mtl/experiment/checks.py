@@ -1,0 +1,123 @@
+"""Mistakes that the parts of a run know of, found before they cost time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from os import PathLike
+
+import torch
+
+from mtl.config.load import load_run
+from mtl.config.overrides import Overrides
+from mtl.config.run import Run
+from mtl.data.corpus import Corpus
+from mtl.errors import ConfigError, MtlError, did_you_mean
+from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.kinds import KINDS, build
+from mtl.heads import HEADS
+from mtl.metrics import METRICS
+
+
+def load_config(
+    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
+) -> Run:
+    """Read a run file; arguments and errors as `mtl.config.load.load_run`."""
+    return load_run(path, overrides, kinds=KINDS, must_exist=must_exist, check=mistakes)
+
+
+Mistake = tuple[str, str]
+"""The dotted path of a key, and what is wrong with it."""
+
+_TRIED = 1000
+"""Sentences of each split on which a metric is tried."""
+
+_LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
+
+
+def mistakes(run: Run) -> Iterator[Mistake]:
+    """Yield what does not fit together in a run, as far as that can be told without its data."""
+    yield from _heads(run)
+    yield from _layers(run)
+    yield from _metric(run)
+
+
+def _heads(run: Run) -> Iterator[Mistake]:
+    for task, owner in head_owners(run).items():
+        head, path = head_part(run, owner), f"tasks.{task}.head"
+        given = head.options.get("scheme")
+        scheme = given or run.tasks[owner].scheme
+        if HEADS.find(head.type).level == "sentence":
+            if run.tasks[task].scheme:
+                yield path, f"{head.type!r} gives one label a sentence, the labels are span tags"
+        elif scheme and not run.tasks[task].scheme:
+            mend = "set it to null" if task == owner else "give the task a head of its own"
+            yield (
+                f"{path}.scheme" if task == owner else path,
+                f"the head writes {scheme} tags, but the labels of {task!r} are no spans; {mend}, "
+                "or say in the corpus file which `scheme` they have",
+            )
+
+
+def _layers(run: Run) -> Iterator[Mistake]:
+    with torch.device("meta"):  # shapes alone, no numbers
+        sizes = make_sharing(run, 1).sizes
+    for name, task in run.tasks.items():
+        try:
+            layer_width(task.layer, sizes)
+        except ConfigError as error:
+            yield f"tasks.{name}.layer", str(error)
+
+
+def scored_tasks(run: Run) -> list[str]:
+    """Return the tasks whose corpus has a development set."""
+    corpora = run.corpora
+    return [
+        name
+        for name, task in run.tasks.items()
+        if "dev" in {*corpora[task.corpus].files, *corpora[task.corpus].splits}
+        or corpora[task.corpus].folds
+    ]
+
+
+def _metric(run: Run) -> Iterator[Mistake]:
+    task, _, score = run.training.metric.partition(".")
+    scored = scored_tasks(run)
+    directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in scored}
+    if task != "mean":
+        scores = build("metric", run.tasks[task].metric).compute()
+        if task not in scored:
+            yield "training.metric", f"the corpus of {task!r} has no dev split"
+        elif score not in scores:
+            near = did_you_mean(score, scores)
+            yield "training.metric", f"task {task!r} has no score {score!r}{near}"
+    elif len(directions) > 1:
+        yield (
+            "training.metric",
+            "some of the tasks' metrics are better when higher, some when lower, so that their "
+            "mean says nothing; name one, as TASK.SCORE",
+        )
+
+
+def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
+    """Try the heads and metrics of a run on its labels.
+
+    Raises:
+        ConfigError: The labels are of another level than the head, or mean nothing to the metric.
+    """
+    owners = head_owners(run)
+    for name, task in run.tasks.items():
+        splits = corpora[task.corpus].splits
+        head = head_part(run, owners[name])
+        level, wanted = splits["train"].levels[name], HEADS.find(head.type).level
+        if level != wanted:
+            raise ConfigError(
+                f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
+                f"{_LEVELS[level]}; choose another head"
+            )
+        for split in splits.values():
+            labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]
+            try:
+                build("metric", task.metric).update(labels, labels)
+            except MtlError as error:
+                raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
