@@ -1,0 +1,94 @@
+"""Timing of contestants in turn, A B A B, so that what else the machine does hits all alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def alternate(contestants: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Run every contestant once a round, after one round that warms up.
+
+    Args:
+        contestants: Name to a piece of work, which returns how many tokens it did.
+        rounds: The number of rounds that count.
+
+    Returns:
+        Name to tokens a second, by round.
+    """
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        for name, work in contestants.items():
+            began = time.perf_counter()
+            tokens = work()
+            if number:
+                speeds[name].append(tokens / (time.perf_counter() - began))
+    return speeds
+
+
+def speed(speeds: Sequence[float]) -> str:
+    """Return the median, as a cell of a table."""
+    return f"{median(speeds):,.0f}"
+
+
+def ratio(speeds: Sequence[float], others: Sequence[float]) -> str:
+    """Return the median of the rounds' ratios, with the least and the largest, as a cell."""
+    ratios = [one / other for one, other in zip(speeds, others, strict=True)]
+    return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def conditions(packages: Sequence[str]) -> str:
+    """Return what a figure depends on: command, commit, machine, versions, as a Markdown list."""
+    command = " ".join(["python", *sys.argv])
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    lines = [
+        f"Command: `{command}`",
+        f"Commit {_git('rev-parse', '--short', 'HEAD')}{_changes()}, {date.today().isoformat()}",
+        f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+        f"Python {platform.python_version()}, {versions}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def report(name: str, text: str) -> None:
+    """Print a result and keep it as `results/NAME.md`."""
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if _linux() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _linux() -> bool:
+    return platform.system() == "Linux"
+
+
+def _changes() -> str:
+    return " with changes" if _git("status", "--porcelain", "--", "mtl") else ""
+
+
+def _git(*arguments: str) -> str:
+    found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip()
