@@ -29,10 +29,14 @@ class Source:
     pattern: str | None = None
 
     def labels(self, record: Record) -> list[str] | str | None:
-        """Return one label a token, one for the sentence, or None where there is none."""
+        """Return one label a token, one for the sentence, or None where there is none.
+
+        A sentence whose column holds nothing but "_" was not labelled.
+        """
         value = self._value(record)
         if value is None or self.pattern is None:
-            return value
+            empty = self.kind == "column" and isinstance(value, list) and set(value) == {ABSENT}
+            return None if empty else value
         if isinstance(value, str):
             return self._found(value)
         return [self._found(label) or ABSENT for label in value]

@@ -22,7 +22,7 @@ from mtl.errors import DataError, MtlError
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when entries written before can no longer be used."""
 
 _BATCH = 1000

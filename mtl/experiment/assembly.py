@@ -122,6 +122,8 @@ def number_labels(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, LabelVoc
             level=HEADS.find(part.type).level,
             scheme=part.options.get("scheme") or run.tasks[owner].scheme,
         )
+        if not len(labels[owner]):
+            raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
     return labels
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
 
@@ -11,12 +11,13 @@ import torch
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
-from mtl.data.corpus import Corpus
-from mtl.errors import ConfigError, MtlError, did_you_mean
+from mtl.data.corpus import Corpus, Split
+from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.kinds import KINDS, build
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
+from mtl.text.spans import parse_tag
 
 
 def load_config(
@@ -104,6 +105,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
 
     Raises:
         ConfigError: The labels are of another level than the head, or mean nothing to the metric.
+        DataError: A label should be a span tag and is not.
     """
     owners = head_owners(run)
     for name, task in run.tasks.items():
@@ -115,9 +117,24 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
                 f"{_LEVELS[level]}; choose another head"
             )
-        for split in splits.values():
+        files = run.corpora[task.corpus].files
+        for part, split in splits.items():
+            if task.scheme:
+                _check_tags(name, split, files.get(part, files["train"]))
             labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]
             try:
                 build("metric", task.metric).update(labels, labels)
             except MtlError as error:
                 raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
+
+
+def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
+    known: set[str] = set()
+    for row, tags in enumerate(split.labels(task)):
+        for tag in set(tags or ()) - known:
+            try:
+                parse_tag(tag)
+            except MtlError as error:
+                place = " or ".join(files)
+                raise DataError(f"task {task!r}: {error}", place, split[row].line) from error
+            known.add(tag)
