@@ -11,6 +11,7 @@ from tests.contracts.variants import (
     Variant,
     over,
     prefix_mask,
+    ragged_pieces,
     shaken,
     variants,
     widened,
@@ -99,6 +100,19 @@ def test_a_text_in_pieces_equals_the_whole(variant: Variant) -> None:
     for task, whole in tops(sharing(x, mask, TASKS)).items():
         pieces = torch.cat([tops(first)[task], tops(rest)[task]], dim=1)
         torch.testing.assert_close(pieces, whole)
+
+
+@sharings
+def test_texts_may_be_cut_at_different_places(variant: Variant) -> None:
+    sharing, x = made(variant), torch.randn(4, 5, WIDTH).double()
+    ((first, first_mask), (rest, rest_mask)), texts = ragged_pieces(x)
+    before = sharing(first, first_mask, TASKS, sharing.initial_state(4))
+    after = tops(sharing(rest, rest_mask, TASKS, before["a"].state))
+    for row, text in enumerate(texts):
+        whole = tops(sharing(text, prefix_mask([text.shape[1]]), TASKS))
+        for task in TASKS:
+            found = tops(before)[task][row][first_mask[row]], after[task][row][rest_mask[row]]
+            torch.testing.assert_close(torch.cat(found), whole[task][0])
 
 
 @sharings

@@ -13,6 +13,7 @@ from tests.contracts.variants import (
     Variant,
     over,
     prefix_mask,
+    ragged_pieces,
     shaken,
     variants,
     widened,
@@ -108,6 +109,18 @@ def test_a_text_in_pieces_equals_the_whole(variant: Variant) -> None:
     for i, layer in enumerate(whole):
         torch.testing.assert_close(torch.cat([first[i], rest[i]], dim=1), layer)
     torch.testing.assert_close(after, end)
+
+
+@one_way
+def test_texts_may_be_cut_at_different_places(variant: Variant) -> None:
+    trunk, x = made(variant), torch.randn(4, 5, WIDTH).double()
+    ((first, first_mask), (rest, rest_mask)), texts = ragged_pieces(x)
+    before, middle = trunk(first, first_mask, trunk.initial_state(4))
+    after, _ = trunk(rest, rest_mask, middle)
+    for row, text in enumerate(texts):
+        whole = trunk(text, prefix_mask([text.shape[1]]))[0][-1][0]
+        found = before[-1][row][first_mask[row]], after[-1][row][rest_mask[row]]
+        torch.testing.assert_close(torch.cat(found), whole)
 
 
 @trunks

@@ -80,3 +80,23 @@ def shaken(module: nn.Module) -> Any:
         for parameter in module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return module
+
+
+def ragged_pieces(x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+    """Cut four texts of a batch into two pieces at places of their own.
+
+    Args:
+        x: `[4, 5, D]`.
+
+    Returns:
+        The vectors and mask of each piece, padded, and of each text the tokens that are read.
+    """
+    lengths = [3, 1, 2, 0], [2, 3, 0, 4]
+    pieces = [
+        (torch.zeros_like(x[:, :width]), prefix_mask(n))
+        for width, n in zip((3, 4), lengths, strict=True)
+    ]
+    for row, (first, rest) in enumerate(zip(*lengths, strict=True)):
+        pieces[0][0][row, :first] = x[row, :first]
+        pieces[1][0][row, :rest] = x[row, first : first + rest]
+    return pieces, [x[i : i + 1, : a + b] for i, (a, b) in enumerate(zip(*lengths, strict=True))]

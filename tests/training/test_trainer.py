@@ -11,7 +11,7 @@ import torch
 
 from mtl.training.events import Epoch, Step
 from mtl.training.trainer import Trainer, TrainingError
-from tests.training.runs import corpus, epochs_of, sentence, steps_of, trainer
+from tests.training.runs import TAGS, corpus, epochs_of, sentence, steps_of, trainer
 
 POS, NER, VERB = {"use": "c/pos"}, {"use": "c/ner"}, {"use": "c/verb"}
 TWO = {"pos": {"use": "large/pos"}, "verb": {"use": "small/verb"}}
@@ -75,7 +75,8 @@ def test_long_documents_come_in_windows_with_every_token(tmp_path: Path) -> None
     loader = made.loaders["c"]
     pieces = [e for i in range(loader.size) for e in loader.examples(0, i)]
     assert max(map(len, pieces)) == 3
-    assert all(len(e.labels["pos"]) == len(e) for e in pieces)
+    for piece in pieces:
+        assert piece.labels["pos"] == tuple(TAGS.get(token, "X") for token in piece.tokens)
     rows = Counter((token, e.line) for e in pieces for token in e.tokens)
     assert set(rows) == {(t, i + 1) for i in range(22) for t in sentence(i)["tokens"]}
     assert len(steps_of(made.run())) == loader.size
@@ -160,6 +161,15 @@ def test_the_learning_rate_follows_its_schedule(tmp_path: Path) -> None:
     steps = steps_of(trainer(tmp_path, {"pos": POS}, epochs=1).run())
     expected = [0.02 * factor for factor in (1 / 3, 2 / 3, 1, 1, 1, 1)]
     assert [step.lr for step in steps] == pytest.approx(expected)
+
+
+def test_a_step_is_as_long_as_its_learning_rate_says(tmp_path: Path) -> None:
+    made = trainer(tmp_path, {"pos": POS}, optimizer={"type": "sgd", "lr": 0.3}, clip_norm=None)
+    before = [p.detach().clone() for p in made.model.parameters()]
+    first = next(made.run())
+    moved = [(p - old).norm() for p, old in zip(made.model.parameters(), before, strict=True)]
+    assert first.lr == pytest.approx(0.1)
+    assert torch.stack(moved).norm().item() == pytest.approx(0.1 * first.grad_norm, rel=1e-4)
 
 
 def test_a_head_may_have_a_learning_rate_of_its_own(tmp_path: Path) -> None:
