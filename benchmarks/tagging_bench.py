@@ -1,0 +1,195 @@
+"""Tagging speed beside python-crfsuite: lists of words in, labels out, features and all.
+
+Parts of speech, entities, and both: mtl labels them in one pass, crfsuite with two models. It gets
+the usual features (word, lower case, affixes of two and three letters, shape, kinds of characters)
+of the two words on either side, those of a word computed once for all times that it occurs.
+Models that are not there yet are trained: speed does not depend on how long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from side_by_side import ROOT, alternate, conditions, ratio, report, speed, table
+
+import mtl
+from mtl.api import TrainedModel
+from mtl.data.corpus import Corpus
+from mtl.experiment import load_corpora
+from mtl.text.vocabulary import word_shape
+
+try:
+    import pycrfsuite
+except ImportError:
+    raise SystemExit(
+        "python-crfsuite is missing: pip install -r benchmarks/requirements.txt -c constraints.txt"
+    ) from None
+
+CONFIGS = {"ewt_pos": ["pos"], "uner_ner": ["ner"], "ewt_pos_ner": ["pos", "ner"]}
+"""Run file to the tasks that are timed."""
+QUICKSTART = {"quickstart": ["parts"]}
+"""The same where only the data of the quick start is there."""
+
+
+@cache
+def word_features(word: str, offset: int) -> tuple[str, ...]:
+    """Return the features of a word that stands `offset` words off."""
+    lower = word.lower()
+    named = {
+        "word": word,
+        "lower": lower,
+        "prefix2": lower[:2],
+        "prefix3": lower[:3],
+        "suffix2": lower[-2:],
+        "suffix3": lower[-3:],
+        "shape": word_shape(word),
+        "digits": word.isdigit(),
+        "title": word.istitle(),
+        "upper": word.isupper(),
+    }
+    return tuple(f"{offset}:{name}={value}" for name, value in named.items())
+
+
+def sentence_features(tokens: Sequence[str]) -> list[list[str]]:
+    """Return the features of each token of a sentence."""
+    last = len(tokens) - 1
+    rows = []
+    for position in range(len(tokens)):
+        row = ["bias"]
+        for place in range(max(0, position - 2), min(last, position + 2) + 1):
+            row += word_features(tokens[place], place - position)
+        row += ["first"] * (position == 0) + ["last"] * (position == last)
+        rows.append(row)
+    return rows
+
+
+def crfsuite_tagger(corpus: Corpus, task: str, folder: Path) -> pycrfsuite.Tagger:
+    """Return a tagger, trained on the corpus unless its file is there already."""
+    file = folder / f"{corpus.name}_{task}.crfsuite"
+    if not file.is_file():
+        trainer = pycrfsuite.Trainer(verbose=False)
+        trainer.set_params({"c1": 0.1, "c2": 0.1, "max_iterations": 30})
+        for example in corpus.splits["train"]:
+            trainer.append(sentence_features(example.tokens), example.labels[task])
+        trainer.train(str(file))
+    tagger = pycrfsuite.Tagger()
+    tagger.open(str(file))
+    return tagger
+
+
+def mtl_model(name: str, folder: Path) -> TrainedModel:
+    """Return the model of a run file, trained for an epoch unless it is there already."""
+    if (folder / name / "model.safetensors").is_file():
+        return mtl.load(folder / name, device="cpu")
+    changes = {"training.epochs": 1, "training.device": "cpu"}
+    return mtl.train(ROOT / "configs" / f"{name}.yaml", changes, output=folder / name)
+
+
+def contestants(
+    model: TrainedModel,
+    taggers: Sequence[pycrfsuite.Tagger],
+    tasks: Sequence[str],
+    sentences: Sequence[Sequence[str]],
+    threads: Sequence[int],
+) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Yield each contestant with the work of labelling all sentences."""
+    tokens = sum(map(len, sentences))
+
+    def crfsuite() -> int:
+        for tagger in taggers:
+            for sentence in sentences:
+                tagger.tag(sentence_features(sentence))
+        return tokens
+
+    yield "crfsuite", crfsuite
+    for number in threads:
+
+        def work(number: int = number) -> int:
+            torch.set_num_threads(number)
+            model.predict(sentences, tasks)
+            return tokens
+
+        yield f"mtl, {number} thread{'s' * (number > 1)}", work
+
+
+def compare(
+    name: str, tasks: Sequence[str], *, folder: Path, rounds: int, threads: Sequence[int]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the rows of speeds and of scores for one run file."""
+    model = mtl_model(name, folder)
+    corpora = load_corpora(model.run)
+    of = {task: corpora[model.run.tasks[task].corpus] for task in tasks}
+    taggers = {task: crfsuite_tagger(corpus, task, folder) for task, corpus in of.items()}
+    scores = [
+        [
+            f"{name}: {task}",
+            mtl_score(model, of[task], task),
+            crfsuite_score(model, of[task], task, tagger),
+        ]
+        for task, tagger in taggers.items()
+    ]
+    sentences = [list(example.tokens) for example in of[tasks[0]].splits["test"]]
+    found = alternate(
+        dict(contestants(model, list(taggers.values()), tasks, sentences, threads)), rounds
+    )
+    base, *own = found.values()
+    row = [name, *map(speed, found.values()), *(ratio(speeds, base) for speeds in own)]
+    return row, scores
+
+
+def mtl_score(model: TrainedModel, corpus: Corpus, task: str) -> str:
+    """Return the score on the test split."""
+    evaluation = model.experiment.evaluate([corpus], "test", [task])
+    return _first(evaluation.scores()[task])
+
+
+def crfsuite_score(
+    model: TrainedModel, corpus: Corpus, task: str, tagger: pycrfsuite.Tagger
+) -> str:
+    """Return the score on the test split, by the metric of mtl."""
+    metric = model.experiment.metrics([task])[task]()
+    for example in corpus.splits["test"]:
+        found = tagger.tag(sentence_features(example.tokens))
+        metric.update([example.labels[task]], [found])
+    return _first(metric.compute())
+
+
+def _first(scores: dict[str, float]) -> str:
+    name, value = next(iter(scores.items()))
+    return f"{name} {100 * value:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "benchmarks")
+    parser.add_argument("--only", nargs="+", help="run files to take, of those there are")
+    options = parser.parse_args()
+    options.runs.mkdir(parents=True, exist_ok=True)
+    configs = CONFIGS if "MTL_DATA" in os.environ else QUICKSTART
+    rows, scores = [], []
+    for name, tasks in configs.items():
+        if name in (options.only or configs):
+            row, own = compare(
+                name, tasks, folder=options.runs, rounds=options.rounds, threads=options.threads
+            )
+            rows.append(row)
+            scores += own
+    names = [f"mtl, {number} thread{'s' * (number > 1)}" for number in options.threads]
+    speeds = table(["tokens/s", "crfsuite", *names, *(f"ratio, {n[5:]}" for n in names)], rows)
+    quality = table(["test score", "mtl", "crfsuite"], scores)
+    report(
+        "tagging",
+        f"# Tagging beside python-crfsuite\n\n{speeds}\n\n{quality}\n\n"
+        + conditions(["mtl", "torch", "python-crfsuite"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
