@@ -2,6 +2,7 @@
 
 from mtl.layers.crf import CRF
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
 
-__all__ = ["CRF", "ScalarMix", "VariationalDropout"]
+__all__ = ["CRF", "QRNN", "QRNNLayer", "ScalarMix", "VariationalDropout"]

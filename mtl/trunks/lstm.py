@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mtl.layers.dropout import VariationalDropout
 from mtl.layers.sequence import reverse_padded
 from mtl.options import PositiveInt, Probability
-from mtl.trunks.base import State, Trunk
+from mtl.trunks.directional import Bidirectional, Direction, DirectionalTrunk
 
 Cell = tuple[Tensor, Tensor]
 """Hidden and cell state of one layer, each `[B, H]`."""
 
 
-class _Direction(nn.Module):
+class _LSTMDirection(Direction):
     """One LSTM layer that reads in one direction.
 
     Runs on padded tensors, which is twice as fast as packed ones on a CPU: padding stands on the
@@ -77,20 +73,13 @@ class _Direction(nn.Module):
         return output, (ends[0], ends[1])
 
 
-class LSTMTrunk(Trunk):
+class LSTMTrunk(DirectionalTrunk):
     """Stacked LSTM layers (Hochreiter & Schmidhuber 1997), by default in both directions.
 
     The forget gate starts with bias 1 (Jozefowicz et al. 2015), the recurrent matrices orthogonal.
 
     Args:
         in_features: Width D of the token vectors.
-        num_layers: The number of layers.
-        hidden_size: Width of each direction of a layer.
-        bidirectional: true gives two independent stacks, one a direction, concatenated at every
-            layer: each may be pretrained as a language model. "interleaved" lets every layer see
-            both directions of the one below, usually a little better when trained from scratch.
-        dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
-            sentence (Gal & Ghahramani 2016).
         learned_start: Whether the states before the first token are learned; else they are zero.
     """
 
@@ -100,43 +89,11 @@ class LSTMTrunk(Trunk):
         *,
         num_layers: PositiveInt = 2,
         hidden_size: PositiveInt = 256,
-        bidirectional: bool | Literal["interleaved"] = True,
+        bidirectional: Bidirectional = True,
         dropout: Probability = 0.3,
         learned_start: bool = False,
     ) -> None:
-        super().__init__()
-        self.interleaved = bidirectional == "interleaved"
-        directions = 2 if bidirectional else 1
-        self.sizes = [in_features] + [directions * hidden_size] * num_layers
-        self.dropout = VariationalDropout(dropout)
-        self.layers = nn.ModuleList()
-        for i in range(num_layers):
-            width = hidden_size if i and not self.interleaved else self.sizes[i]
-            self.layers.append(
-                nn.ModuleList(
-                    _Direction(width, hidden_size, reverse, learned_start)
-                    for reverse in (False, True)[:directions]
-                )
-            )
+        def make(layer: int, width: int, reverse: bool) -> Direction:
+            return _LSTMDirection(width, hidden_size, reverse, learned_start)
 
-    def initial_state(self, batch_size: int) -> State:
-        """Return the state before the first token; only the forward direction carries one."""
-        return [self._directions(i)[0].initial(batch_size) for i in range(self.num_layers)]
-
-    def _directions(self, index: int) -> Sequence[_Direction]:
-        return cast("Sequence[_Direction]", self.layers[index])
-
-    def step(
-        self, i: int, hidden: list[Tensor], mask: Tensor, state: Cell | None
-    ) -> tuple[Tensor, Cell | None]:
-        """Run layer i (from 1); see `Trunk.step`."""
-        directions = self._directions(i - 1)
-        x = self.dropout(hidden[i - 1])
-        own_half = i > 1 and not self.interleaved
-        inputs = x.chunk(len(directions), dim=2) if own_half else [x] * len(directions)
-        outputs = []
-        for direction, own in zip(directions, inputs, strict=True):
-            output, end = direction(own, mask, None if direction.reverse else state)
-            outputs.append(output)
-            state = state if direction.reverse else end
-        return torch.cat(outputs, dim=2) * mask.unsqueeze(-1), state
+        super().__init__(in_features, make, num_layers, hidden_size, bidirectional, dropout)

@@ -25,6 +25,12 @@ OPTIONS = {
         {"hidden_size": 3, "bidirectional": bidirectional, "learned_start": learned}
         for bidirectional, learned in product([True, False, "interleaved"], [True, False])
     ],
+    "qrnn": [
+        {"hidden_size": 3, "bidirectional": bidirectional, "window": window, "pooling": pooling}
+        for bidirectional, window, pooling in product(
+            [True, False, "interleaved"], [1, 2], ["f", "fo", "ifo"]
+        )
+    ],
 }
 WIDTH = 4
 LENGTHS = [5, 2, 4, 0]

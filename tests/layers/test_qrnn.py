@@ -1,0 +1,78 @@
+"""The QRNN layer: cutting, padding, neighbours, and what the window sees."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+
+from mtl.layers import QRNN, QRNNLayer
+
+VARIANTS = list(product((1, 2), ("f", "fo", "ifo")))
+variants = pytest.mark.parametrize(("window", "pooling"), VARIANTS)
+
+
+@variants
+def test_a_text_cut_in_pieces_gives_what_the_whole_gives(window: int, pooling: str) -> None:
+    qrnn = QRNN(4, 5, 2, window=window, pooling=pooling)
+    x = torch.randn(3, 9, 4)
+    whole, end = qrnn(x)
+    first, state = qrnn(x[:, :4])
+    second, cut_end = qrnn(x[:, 4:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(cut_end, end, rtol=0, atol=1e-6)
+
+
+@variants
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_changes_nothing(window: int, pooling: str, reverse: bool) -> None:
+    layer = QRNNLayer(4, 5, window=window, pooling=pooling, reverse=reverse)
+    x = torch.randn(2, 8, 4)
+    lengths = torch.tensor([8, 3])
+    mask = torch.arange(8) < lengths[:, None]
+    padded, _ = layer(x, mask=mask)
+    alone, _ = layer(x[1:, :3])
+    torch.testing.assert_close(padded[1:, :3], alone, rtol=0, atol=1e-6)
+    assert padded[1, 3:].eq(0).all()
+
+
+@variants
+def test_reverse_is_the_forward_layer_on_the_reversed_text(window: int, pooling: str) -> None:
+    forwards = QRNNLayer(4, 5, window=window, pooling=pooling)
+    backwards = QRNNLayer(4, 5, window=window, pooling=pooling, reverse=True)
+    backwards.load_state_dict(forwards.state_dict())
+    x = torch.randn(2, 7, 4)
+    torch.testing.assert_close(backwards(x)[0], forwards(x.flip(1))[0].flip(1))
+
+
+@pytest.mark.parametrize(("window", "seen"), [(1, {3}), (2, {2, 3})])
+def test_gates_see_as_many_tokens_as_the_window(window: int, seen: set[int]) -> None:
+    layer = QRNNLayer(4, 5, window=window)
+    x = torch.randn(1, 6, 4, requires_grad=True)
+    gates = layer.gates(layer._windows(x, None))
+    gates[0, 3].sum().backward()
+    touched = x.grad.abs().sum(2).squeeze(0).nonzero().flatten().tolist()
+    assert set(touched) == seen
+
+
+def test_zoneout_keeps_units_in_training_and_not_in_evaluation() -> None:
+    layer = QRNNLayer(4, 50, pooling="f", zoneout=0.5)
+    x = torch.randn(1, 20, 4)
+    h, _ = layer(x)
+    kept = (h[:, 1:] == h[:, :-1]).float().mean()
+    assert 0.4 < kept < 0.6
+    layer.eval()
+    h, _ = layer(x)
+    assert not (h[:, 1:] == h[:, :-1]).any()
+
+
+def test_bidirectional_output_is_twice_as_wide() -> None:
+    out, state = QRNN(4, 5, 2, bidirectional=True)(torch.randn(3, 6, 4))
+    assert out.shape == (3, 6, 10)
+    assert len(state) == 2
+
+
+def test_a_window_of_three_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 1 or 2, got 3"):
+        QRNNLayer(4, 5, window=3)
