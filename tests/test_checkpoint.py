@@ -139,7 +139,7 @@ def test_the_state_of_training_comes_back(tmp_path: Path) -> None:
 
 def test_saving_the_same_epoch_again_keeps_its_file(tmp_path: Path) -> None:
     for value in (1.0, 2.0):
-        save_training(tmp_path, {"x": torch.tensor([value])}, {"epoch": 4})
+        save_training(tmp_path, {"x": torch.tensor([value])}, {"epoch": 4, "step": 9})
     assert load_training(tmp_path)[0]["x"].item() == 2
 
 
@@ -150,7 +150,7 @@ def test_without_a_state_there_is_nothing_to_resume(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
 def test_a_damaged_state_is_told(tmp_path: Path, content: str) -> None:
-    save_training(tmp_path, {"x": torch.ones(1)}, {"epoch": 1})
+    save_training(tmp_path, {"x": torch.ones(1)}, {"epoch": 1, "step": 2})
     (tmp_path / "checkpoint" / "state.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"state\.json"):
         load_training(tmp_path)
