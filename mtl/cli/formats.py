@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-from mtl.data.readers.blocks import blocks
+from mtl.data.readers.conll import Conll
+from mtl.data.readers.conllu import Conllu
 from mtl.errors import DataError
 from mtl.text.example import Labels
 from mtl.text.spans import read_spans
@@ -21,8 +24,8 @@ class Sentence:
     Args:
         tokens: Its words.
         text: Its text, where the input is raw.
-        offsets: Start and end of each word, in characters of the whole input; empty where the
-            input has words, not text.
+        offsets: Start and end of each word, in characters of the whole input (of the field "text"
+            in JSONL), a line end counted as one; empty where the input has words, not text.
         fields: What else the input says of it, to be given back.
     """
 
@@ -52,23 +55,18 @@ def _sentences(text: str, position: int, fields: Mapping[str, Any]) -> Iterator[
 def read_conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
     """Yield the sentences of a file with a word a line.
 
-    The word is the first column, or the second of the ten of CoNLL-U, whose multiword ranges and
-    empty nodes are left out.
+    The word is the first column; in CoNLL-U the second, its multiword ranges and empty nodes left
+    out.
     """
-
-    def split(line: str) -> list[str]:
-        return line.split("\t") if "\t" in line else line.split()
-
-    def is_comment(text: str, row: list[str]) -> bool:
-        return text.startswith("#") and (len(text) == 1 or text[1] == " " or "=" in text)
-
-    for block in blocks(enumerate(lines, 1), split, is_comment):
-        rows = [row for _, row in block.rows]
-        if all(len(row) == 10 for row in rows):
-            words = [row[1] for row in rows if row[0].isdigit()]
-        else:
-            words = [row[0] for row in rows]
-        yield Sentence(tuple(words), fields=block.metadata)
+    rest, head = iter(lines), []
+    for line in rest:
+        head.append(line)
+        if line.strip() and not line.startswith(("#", "-DOCSTART-")):
+            break
+    is_conllu = bool(head) and re.fullmatch(r"\d[\d.-]*(\t[^\t]*){9}\n?", head[-1])
+    reader = Conllu() if is_conllu else Conll(columns={"tokens": 0})
+    for record in reader.parse(chain(head, rest), name):
+        yield Sentence(tuple(record.tokens), fields=record.metadata)
 
 
 def read_jsonl(lines: Iterable[str], name: str) -> Iterator[Sentence]:

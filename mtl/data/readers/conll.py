@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -47,18 +47,22 @@ class Conll(Reader):
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences; what comments such as `# sent_id = 7` say is metadata."""
         with open_text(path) as file:
-            lines = enumerate(file, 1)
-            head = []
-            width = 0
-            for number, text in lines:
-                head.append((number, text))
-                if text.strip(" \t\n") and not text.startswith(("#", "-DOCSTART-")):
-                    width = self._width(path, number, self._split(text.rstrip(" \t\n")))
-                    break
-            yield from self._records(path, chain(head, lines), width)
+            yield from self.parse(file, path)
+
+    def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
+        """Yield the sentences of lines that come from `path`, which messages name."""
+        lines = enumerate(text, 1)
+        head = []
+        width = 0
+        for number, line in lines:
+            head.append((number, line))
+            if line.strip(" \t\n") and not line.startswith(("#", "-DOCSTART-")):
+                width = self._width(path, number, self._split(line.rstrip(" \t\n")))
+                break
+        yield from self._records(path, chain(head, lines), width)
 
     def _records(
-        self, path: Path, lines: Iterator[tuple[int, str]], width: int
+        self, path: str | Path, lines: Iterator[tuple[int, str]], width: int
     ) -> Iterator[Record]:
         numbers = self.columns.values()
         needed = max(max(numbers) + 1, -min(numbers))
@@ -91,7 +95,7 @@ class Conll(Reader):
         assignment = _ASSIGNMENT.match(text.split("\t")[0])
         return bool(assignment) or (len(row) != width and (text == "#" or " " in text))
 
-    def _width(self, path: Path, line: int, row: list[str]) -> int:
+    def _width(self, path: str | Path, line: int, row: list[str]) -> int:
         """Return the number of columns of the first row.
 
         Raises:

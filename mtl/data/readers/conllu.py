@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
@@ -24,19 +24,23 @@ class Conllu(Reader):
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
         with open_text(path) as file:
-            lines = enumerate(file, 1)
-            for block in blocks(lines, _split, lambda text, _: text.startswith("#")):
-                rows = [row for number, row in block.rows if _is_word(path, number, row)]
-                columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
-                tokens = [row[1] for row in rows]
-                yield Record(tokens, columns, block.metadata, block.rows[0][0])
+            yield from self.parse(file, path)
+
+    def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
+        """Yield the sentences of lines that come from `path`, which messages name."""
+        lines = enumerate(text, 1)
+        for block in blocks(lines, _split, lambda line, _: line.startswith("#")):
+            rows = [row for number, row in block.rows if _is_word(path, number, row)]
+            columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
+            tokens = [row[1] for row in rows]
+            yield Record(tokens, columns, block.metadata, block.rows[0][0])
 
 
 def _split(text: str) -> list[str]:
     return text.split("\t")
 
 
-def _is_word(path: Path, line: int, row: list[str]) -> bool:
+def _is_word(path: str | Path, line: int, row: list[str]) -> bool:
     if len(row) != 10:
         found = f"expected 10 tab-separated columns, found {len(row)}: {excerpt(row)}"
         raise DataError(f"{found}; for other column files use `type: conll`", path, line)
