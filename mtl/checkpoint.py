@@ -151,6 +151,8 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not state.is_file():
         raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
     rest = read_json(state)
+    if not (isinstance(rest, dict) and {"tensors", "epoch", "step"} <= set(rest)):
+        raise CheckpointError(f"{state}: not a state of training; train again without --resume")
     if not (isinstance(rest, dict) and "tensors" in rest):
         raise CheckpointError(f"{state}: not a state of training; train again without --resume")
     return load_tensors(state.parent / rest["tensors"]), rest

@@ -14,6 +14,7 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
 from mtl.embeddings import EMBEDDINGS
+from mtl.errors import CheckpointError
 from mtl.experiment.assembly import (
     head_owners,
     load_vectors,
@@ -118,6 +119,8 @@ def restore(run: Run, folder: Path) -> Experiment:
         for cls in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
     }
     vocabularies, labels = load_vocabularies(folder, classes)
+    if missing := set(head_owners(run).values()) - set(labels):
+        raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
     device = to_device(run.training.device)
     model = make_model(run, vocabularies, labels).to(device)
     return Experiment(run, vocabularies, labels, model, device)
