@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -52,14 +52,14 @@ class Experiment:
     model: MultiTaskModel
     device: torch.device
 
-    @property
+    @cached_property
     def encoder(self) -> Encoder:
         """What numbers words and labels."""
         owner = head_owners(self.run)
         labels = {task: self.labels[owner[task]] for task in self.run.tasks}
         return Encoder(self.vocabularies, labels)
 
-    @property
+    @cached_property
     def predictor(self) -> Predictor:
         """The model at work."""
         return Predictor(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mtl.data.corpus import Split
 from mtl.metrics.base import Metric
 from mtl.predictor import Predictor
+from mtl.text.example import Labels
 
 Chunk = 4096
 """Sentences predicted at a time, so that a large test set does not fill the memory."""
@@ -65,7 +66,7 @@ def evaluate(
                 for example, prediction in zip(examples, predictions, strict=True)
                 if task in example.labels
             ]
-            gold: Sequence = [pair[0] for pair in pairs]
+            gold: Sequence[Labels] = [pair[0] for pair in pairs]
             metric.update(gold, [pair[1] for pair in pairs])
             unseen[task] += predictor.encoder.labels[task].unseen(gold)
     return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
