@@ -76,7 +76,13 @@ class MultiTaskModel(nn.Module):
     ) -> tuple[dict[str, Tensor], Encoded]:
         """Return what the head of each task reads, `[B, T, H]`, and one of the encodings."""
         x = self.embedding(batch.features, batch.mask)
-        encoded = self.sharing(x, batch.mask, list(tasks), state)
+        return self.encode_vectors(x, batch.mask, tasks, state)
+
+    def encode_vectors(
+        self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None
+    ) -> tuple[dict[str, Tensor], Encoded]:
+        """Return what `encode` does, given token vectors `[B, T, D]` and the mask `[B, T]`."""
+        encoded = self.sharing(x, mask, list(tasks), state)
         read = {task: self._read(task, found.layers) for task, found in encoded.items()}
         return read, next(iter(encoded.values()))
 

@@ -38,16 +38,8 @@ class Encoder:
             examples: At least one.
             tasks: The tasks whose labels become targets.
         """
-        lengths = np.array([len(example) for example in examples])
-        mask = np.arange(max(lengths.max(), 1)) < lengths[:, None]  # [B, T]
         rows: dict[str, int] = {}
-        flat = [
-            rows.setdefault(token, len(rows) + 1)
-            for example in examples
-            for token in example.tokens
-        ]
-        types = np.zeros(mask.shape, dtype=np.int64)
-        types[mask] = flat
+        types, mask = pad([number(example.tokens, rows) for example in examples])
         features = {"types": types}
         for feature, vocabulary in self.vocabularies.items():
             codes = self._codes(vocabulary, rows)
@@ -86,6 +78,20 @@ class Encoder:
             if tags is not None:
                 row[: len(tags)] = vocabulary.encode(tags)
         return torch.from_numpy(target)
+
+
+def number(tokens: Sequence[str], numbers: dict[str, int]) -> NDArray[np.int64]:
+    """Return the number of each word, from 1; words that have none yet are given the next."""
+    return np.array([numbers.setdefault(t, len(numbers) + 1) for t in tokens], dtype=np.int64)
+
+
+def pad(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return rows of any length as one array `[B, T]`, and the mask of what is no padding."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(max(lengths.max(), 1)) < lengths[:, None]
+    padded = np.full(mask.shape, PAD, dtype=np.int64)
+    padded[mask] = np.concatenate(rows)
+    return padded, mask
 
 
 def _pad(codes: Sequence[Sequence[int]], width: int | None) -> np.ndarray:

@@ -15,6 +15,9 @@ from mtl.text.vocabulary import Vocabulary
 class Embedding(nn.Module, ABC):
     """Turns one feature of the tokens into vectors.
 
+    In evaluation the vector of a token depends on its word alone, not on its neighbours, so that
+    a word that occurs again need not be embedded again.
+
     `vocabulary` is the class that defines the feature; the options of its `build` are options of
     the embedding in YAML too.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -171,7 +171,7 @@ class QRNN(nn.Module):
             mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
         """
         after = []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(cast("Sequence[Sequence[QRNNLayer]]", self.layers)):
             x = self.dropout(x) if i else x
             outputs = []
             for direction in layer:

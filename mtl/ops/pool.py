@@ -80,7 +80,7 @@ def _pool(
     start = update.new_zeros(batch, width) if c0 is None else c0.to(update.dtype)
     if steps == 0:
         return update, start, real
-    states: Tensor = _Scan.apply(forget, update, start, reverse)
+    states: Tensor = _Scan.apply(forget, update, start, reverse)  # type: ignore[no-untyped-call]
     return states, states[:, 0 if reverse else -1], real
 
 
