@@ -45,7 +45,8 @@ def read_json(path: Path) -> Any:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a safetensors file, whole or not at all."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(plain, metadata={"format": "pt", "mtl": __version__})
+    # One entry only: safetensors writes several in any order, and equal runs must give equal files.
+    data = save(plain, metadata={"mtl": __version__})
     with atomic_write(path, "wb") as file:
         file.write(data)
 

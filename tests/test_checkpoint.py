@@ -180,4 +180,4 @@ def test_devices_are_found_or_named() -> None:
 def test_files_say_who_wrote_them(weights: Path) -> None:
     size = int.from_bytes(weights.read_bytes()[:8], "little")
     header = json.loads(weights.read_bytes()[8 : 8 + size])
-    assert set(header["__metadata__"]) == {"format", "mtl"}
+    assert set(header["__metadata__"]) == {"mtl"}

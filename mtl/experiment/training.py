@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from math import prod
 from typing import Any
 
 from torch import nn
@@ -48,7 +49,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     schedule = Schedule(
         build("mixing", training.mixing, sizes, training.epochs),
         run.seed,
-        {run.tasks[task].corpus: run.tasks[task].sampling for task in run.tasks},
+        {name: prod(run.tasks[task].sampling for task in tasks_of(run, name)) for name in corpora},
     )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
