@@ -1,0 +1,59 @@
+"""The command, in this process where starting another would take seconds, or in one of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+
+import pytest
+
+from mtl.cli.main import main
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def mtl(*arguments: str, stdin: str | bytes = "") -> Result:
+    """Run the command in this process."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["mtl", *arguments])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def start(*arguments: str, shell: str = "") -> subprocess.Popen[str]:
+    """Start the command as a process of its own.
+
+    Args:
+        arguments: Those of the command.
+        shell: What the shell does first, such as setting a limit.
+    """
+    command = [sys.executable, "-m", "mtl.cli.main", *arguments]
+    if shell:
+        command = ["bash", "-c", f'{shell}; exec "$@"', "bash", *command]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+    )
+
+
+def process(*arguments: str, stdin: str = "", shell: str = "") -> Result:
+    """Run the command as a process of its own."""
+    running = start(*arguments, shell=shell)
+    out, err = running.communicate(stdin, timeout=120)
+    return Result(running.returncode, out, err)

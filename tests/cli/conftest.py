@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli import project as small
+from tests.cli.command import mtl
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is read of corpora in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("MTL_DATA", raising=False)
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a small project, in which the test runs."""
+    small.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run folder that all tests read and none changes; its project lies around it."""
+    folder = tmp_path_factory.mktemp("trained")
+    small.write(folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        result = mtl("train", "run.yaml", "training.epochs=12")
+    finally:
+        os.chdir(before)
+    assert result.code == 0, result.err
+    return folder / "runs" / "run"
