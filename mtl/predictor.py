@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.nn import functional
 
 from mtl.data.batching import batches
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Encoder, number, pad
 from mtl.data.windows import Window, windows
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
@@ -38,7 +41,7 @@ class Predictor:
         schemes: Mapping[str, Scheme | None],
         max_length: int,
         overlap: int,
-        max_tokens: int = 8192,
+        max_tokens: int = 2048,
     ) -> None:
         self.model = model
         self.encoder = encoder
@@ -78,11 +81,15 @@ class Predictor:
         ]
         tags: list[dict[str, list[str]]] = [{} for _ in examples]
         sums: list[dict[str, torch.Tensor]] = [{} for _ in examples]
-        lengths = [window.end - window.start for _, window in pieces]
-        order = self._batches(lengths)
+        words: dict[str, int] = {}
+        numbers = [np.array(number(example.tokens, words)) for example in examples]
+        vectors = self._vectors(list(words))
         found: dict[int, dict[str, list[str] | torch.Tensor]] = {}
-        for indices in order:
-            found.update(self._batch([pieces[i] for i in indices], examples, indices, tasks))
+        for indices in self._batches([window.end - window.start for _, window in pieces]):
+            own = [pieces[i] for i in indices]
+            texts = [numbers[row][window.start : window.end] for row, window in own]
+            kept = [window for _, window in own]
+            found.update(zip(indices, self._batch(texts, kept, vectors, tasks), strict=True))
         for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
             for task, labels in found[i].items():
                 if isinstance(labels, torch.Tensor):
@@ -90,6 +97,21 @@ class Predictor:
                 else:
                     tags[row].setdefault(task, []).extend(labels)
         return [self._finish(t, s, tasks) for t, s in zip(tags, sums, strict=True)]
+
+    def _vectors(self, words: Sequence[str]) -> torch.Tensor:
+        """Return the vector of each word, `[1 + U, D]`, after a row of zeros for padding.
+
+        Made once a word, however often it occurs, and words of like length together.
+        """
+        width = self.model.sharing.sizes[0]
+        vectors = next(self.model.parameters()).new_zeros(1 + len(words), width)
+        order = sorted(range(len(words)), key=lambda i: len(words[i]))
+        for start in range(0, len(words), self.max_tokens):
+            rows = order[start : start + self.max_tokens]
+            batch = self.encoder.batch([Example(tuple(words[i] for i in rows))])
+            batch = batch.to(vectors.device)
+            vectors[1 + torch.tensor(rows)] = self.model.embedding(batch.features, batch.mask)[0]
+        return vectors
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         if not lengths:
@@ -101,29 +123,36 @@ class Predictor:
 
     def _batch(
         self,
-        pieces: Sequence[tuple[int, Window]],
-        examples: Sequence[Example],
-        indices: Sequence[int],
+        texts: Sequence[NDArray[np.int64]],
+        kept: Sequence[Window],
+        vectors: torch.Tensor,
         tasks: Sequence[str],
-    ) -> dict[int, dict[str, list[str] | torch.Tensor]]:
-        """Return what each task says of each piece: tags of the kept part, or log-probabilities."""
-        texts = [Example(examples[row].tokens[w.start : w.end]) for row, w in pieces]
-        device = next(self.model.parameters()).device
-        batch = self.encoder.batch(texts).to(device)
-        hidden, _ = self.model.encode(batch, tasks)
-        found: dict[int, dict[str, list[str] | torch.Tensor]] = {i: {} for i in indices}
+    ) -> list[dict[str, list[str] | torch.Tensor]]:
+        """Return what each task says of each text: tags of the kept part, or log-probabilities.
+
+        Args:
+            texts: The words of each, as rows of `vectors`.
+            kept: The window that each text is.
+            vectors: What `_vectors` returned.
+            tasks: The tasks wanted.
+        """
+        padded, real = pad([len(text) for text in texts], np.concatenate(texts))
+        mask = torch.from_numpy(real).to(vectors.device)
+        x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
+        hidden, _ = self.model.encode_vectors(x, mask, tasks)
+        found: list[dict[str, list[str] | torch.Tensor]] = [{} for _ in texts]
         for task in tasks:
             head = self.model.head(task)
             if head.level == "sentence":
-                scores = head.log_probs(hidden[task], batch.mask).cpu()
-                for i, row_scores in zip(indices, scores, strict=True):
-                    found[i][task] = row_scores
+                for own, scores in zip(
+                    found, head.log_probs(hidden[task], mask).cpu(), strict=True
+                ):
+                    own[task] = scores
                 continue
-            names = head.labels
-            ids = head.decode(hidden[task], batch.mask).tolist()
-            for i, (_, w), row in zip(indices, pieces, ids, strict=True):
-                kept = row[w.keep_start - w.start : w.keep_end - w.start]
-                found[i][task] = [names[label] for label in kept]
+            ids = head.decode(hidden[task], mask).tolist()
+            for own, w, row in zip(found, kept, ids, strict=True):
+                labels = row[w.keep_start - w.start : w.keep_end - w.start]
+                own[task] = [head.labels[label] for label in labels]
         return found
 
     def _finish(

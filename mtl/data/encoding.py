@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtl.data.batch import MISSING, Batch
@@ -39,14 +40,17 @@ class Encoder:
             tasks: The tasks whose labels become targets.
         """
         rows: dict[str, int] = {}
-        types, mask = pad([number(example.tokens, rows) for example in examples])
+        words = [word for example in examples for word in example.tokens]
+        types, mask = pad([len(example) for example in examples], number(words, rows))
         features = {"types": types}
         for feature, vocabulary in self.vocabularies.items():
             codes = self._codes(vocabulary, rows)
             if vocabulary.width == 1:
                 features[feature] = np.array([PAD, *(code[0] for code in codes)])[types]
             else:
-                features[feature] = _pad(codes, vocabulary.width)
+                flat = [n for code in codes for n in code]
+                lengths = [len(code) for code in codes]
+                features[feature] = pad(lengths, flat, least=vocabulary.width or 1)[0]
         targets = {
             task: self._target(task, [example.labels.get(task) for example in examples], mask)
             for task in tasks
@@ -80,25 +84,22 @@ class Encoder:
         return torch.from_numpy(target)
 
 
-def number(tokens: Sequence[str], numbers: dict[str, int]) -> NDArray[np.int64]:
+def number(words: Iterable[str], numbers: dict[str, int]) -> list[int]:
     """Return the number of each word, from 1; words that have none yet are given the next."""
-    return np.array([numbers.setdefault(t, len(numbers) + 1) for t in tokens], dtype=np.int64)
+    return [numbers.setdefault(word, len(numbers) + 1) for word in words]
 
 
-def pad(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return rows of any length as one array `[B, T]`, and the mask of what is no padding."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(max(lengths.max(), 1)) < lengths[:, None]
+def pad(
+    lengths: Sequence[int], numbers: Sequence[int] | NDArray[np.int64], *, least: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return numbers in rows `[B, T]`, padded on the right, and the mask of what is no padding.
+
+    Args:
+        lengths: How many numbers each of the B rows has.
+        numbers: The numbers of all rows, one row after the other.
+        least: T is at least this.
+    """
+    mask = np.arange(max([least, *lengths])) < np.array(lengths)[:, None]
     padded = np.full(mask.shape, PAD, dtype=np.int64)
-    padded[mask] = np.concatenate(rows)
+    padded[mask] = numbers
     return padded, mask
-
-
-def _pad(codes: Sequence[Sequence[int]], width: int | None) -> np.ndarray:
-    """Return the codes of each word as a row `[U, C]`, padded on the right."""
-    if width is not None:
-        return np.array(codes, dtype=np.int64).reshape(len(codes), width)
-    padded = np.full((len(codes), max(map(len, codes), default=1)), PAD, dtype=np.int64)
-    for row, code in zip(padded, codes, strict=True):
-        row[: len(code)] = code
-    return padded
