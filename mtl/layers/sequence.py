@@ -16,10 +16,12 @@ def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
         x: `[B, T, H]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
     """
-    positions = torch.arange(x.shape[1], device=x.device)
+    rows, positions = (torch.arange(n, device=x.device) for n in mask.shape)
     lengths = mask.sum(1, keepdim=True)
     source = torch.where(mask, lengths - 1 - positions, positions)  # [B, T]
-    return x.gather(1, source.unsqueeze(-1).expand_as(x))
+    # Whole vectors are copied so, several times faster than `gather` copies numbers.
+    source = source + len(positions) * rows.unsqueeze(1)
+    return x.flatten(0, 1).index_select(0, source.flatten()).view_as(x)
 
 
 def last_real(x: Tensor, mask: Tensor) -> Tensor:
