@@ -13,7 +13,7 @@ import numpy as np
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import Level, Summary, default_cache, label_column, stored
-from mtl.errors import DataError
+from mtl.errors import DataError, MtlError
 from mtl.text.example import Example, Labels
 
 if TYPE_CHECKING:
@@ -175,11 +175,14 @@ def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> lis
 def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
     """Return the rows of every split that is cut from the training sentences, "train" last."""
     hashes = np.asarray(train.dataset.data.column("hash"))
-    if config.folds is not None:
-        rest, test = fold(hashes, config.folds.count, config.folds.fold)
-        parts = cut(hashes[rest], {"dev": config.folds.dev})
-        return {"test": test, **{split: rest[rows] for split, rows in parts.items()}}
-    return cut(hashes, config.splits) if config.splits else {}
+    try:
+        if config.folds is not None:
+            rest, test = fold(hashes, config.folds.count, config.folds.fold)
+            parts = cut(hashes[rest], {"dev": config.folds.dev})
+            return {"test": test, **{split: rest[rows] for split, rows in parts.items()}}
+        return cut(hashes, config.splits) if config.splits else {}
+    except MtlError as error:
+        raise DataError(str(error), config.files["train"][0]) from error
 
 
 def _check_labels(
