@@ -1,0 +1,140 @@
+"""Data files with mistakes: each told with file and line, and no run folder is left behind."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.cli import project as small
+from tests.cli.command import Result, mtl
+
+GOOD = small.news(3, 4)
+LINES = len(GOOD.splitlines())
+TAGS = "expected O, or B, I, E or S with a type, such as B-PER; labels that are no spans need a "
+
+NEWS = {
+    "empty": (b"", ": there is no sentence in it"),
+    "only blank lines": (b"\n \n\t\n", ": there is no sentence in it"),
+    "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", ": there is no sentence in it"),
+    "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: expected at least 3 "
+        "columns, found 2: 'Ann NNP'; see `separator:` and `columns:`"),
+    "label column out of range": (b"Ann NNP\n", ":1: there is no column 2 for 'ner': this line has "
+        "2 columns (from 0): 'Ann NNP'; see `columns:`"),
+    "binary": (b"Ann NNP O\n\0\1\2", ":2: binary content (or UTF-16); expected text in UTF-8; "
+        "name a text file, or convert it to UTF-8"),
+    "UTF-16": (GOOD.encode("utf-16"), ":1: binary content (or UTF-16); expected text in UTF-8; "
+        "name a text file, or convert it to UTF-8"),
+    "latin-1": ("Ann NNP O\nZoë NNP O\n".encode("latin-1"), ":2: byte 0xeb at position 2 of the "
+        "line is not UTF-8; convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 train.txt"),
+    "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is no "
+        f"span tag: {TAGS}head without a scheme, and a metric such as accuracy"),
+}  # fmt: skip
+
+
+def assert_told(result: Result, message: str) -> None:
+    """Check that this alone is said, and that nothing is left behind."""
+    assert result == Result(2, "", f"error: {message}\n")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("content", "message"), NEWS.values(), ids=NEWS)
+@pytest.mark.parametrize("verb", ["train", "check"])
+def test_a_mistake_in_a_column_file(project: Path, verb: str, content: bytes, message: str) -> None:
+    path = project / "data/train.txt"
+    path.write_bytes(content)
+    assert_told(mtl(verb, "run.yaml"), f"{path}{message}")
+
+
+MOODS = {
+    "empty": (b"", ": there is no sentence in it"),
+    "only a header": (b"text\tmood\n", ": there is no sentence in it"),
+    "no column of text": (b"txt\tmood\ngood\tglad\n", ":1: no column 'text'; did you mean 'txt'?; "
+        "see `text:`, or `columns:` if there is no header"),
+    "another width": (b"text\tmood\ngood\tglad\nbad\n", ":3: expected 2 columns, found 1: 'bad'; "
+        "see `separator:` and `quotes:`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), MOODS.values(), ids=MOODS)
+def test_a_mistake_in_a_table(project: Path, content: bytes, message: str) -> None:
+    path = project / "data/mood.train.tsv"
+    path.write_bytes(content)
+    assert_told(mtl("train", "run.yaml"), f"{path}{message}")
+
+
+def test_a_gzip_file_that_is_cut(project: Path) -> None:
+    path = project / "data/train.txt.gz"
+    path.write_bytes(gzip.compress(small.news(2000, 5).encode())[:5000])
+    result = mtl("train", "run.yaml", f"corpora.news.files.train={path}")
+    assert result.err.startswith(f"error: {path}:")
+    assert result.err.endswith(": the gzip data are cut or damaged; fetch the file again\n")
+    assert result.code == 2
+    assert not Path("runs").exists()
+
+
+def test_a_column_that_no_sentence_has(project: Path) -> None:
+    result = mtl("train", "run.yaml", "corpora.news.tasks.pos.labels=pso")
+    message = "task 'pos': no sentence has a value for the column 'pso'; did you mean 'pos'?"
+    assert_told(result, f"{project / 'data/train.txt'}: {message}")
+
+
+def test_a_task_without_any_label_to_train_on(project: Path) -> None:
+    (project / "data/mood.train.tsv").write_text("text\tmood\ngood\t\n")
+    message = "tasks.mood: no sentence of the training data is labelled for it"
+    assert_told(mtl("train", "run.yaml"), message)
+
+
+def test_another_number_of_sentences_than_expected(project: Path) -> None:
+    result = mtl("train", "run.yaml", "corpora.news.expect={train: 41}")
+    message = "train: expected 41 sentences, found 40; is the file whole? else correct `expect:`"
+    assert_told(result, f"{project / 'data/train.txt'}: {message}")
+
+
+def test_a_sentence_head_on_token_labels(project: Path) -> None:
+    message = "tasks.pos.head: 'cnn' gives one label a sentence, but there is one label a token"
+    result = mtl("train", "run.yaml", "tasks.pos.head={type: cnn}")
+    assert_told(result, f"{message}; choose another head")
+
+
+def test_a_token_head_on_sentence_labels(project: Path) -> None:
+    message = "tasks.mood.head: 'crf' gives one label a token, but there is one label a sentence"
+    result = mtl("train", "run.yaml", "tasks.mood.head={type: crf}")
+    assert_told(result, f"{message}; choose another head")
+
+
+def test_a_span_metric_on_labels_that_are_no_spans(project: Path) -> None:
+    result = mtl("train", "run.yaml", "tasks.pos.metric=span_f1")
+    assert result.code == 2
+    assert result.err.startswith("error: tasks.pos.metric: 'span_f1': 'NNP' is no span tag: ")
+    assert not Path("runs").exists()
+
+
+def test_a_split_that_leaves_nothing_to_train_on(project: Path) -> None:
+    result = mtl("train", "run.yaml", "corpora.mood.splits.test=40")
+    message = "test: 40 of 40 sentences leaves a part without sentences; correct `splits:`"
+    assert_told(result, f"{project / 'data/mood.train.tsv'}: {message}")
+
+
+def test_pretrained_vectors_that_are_none(project: Path) -> None:
+    result = mtl("train", "run.yaml", "embedding.words.vectors=data/train.txt")
+    assert result.code == 2
+    assert f"{project / 'data/train.txt'}:1: expected a finite number, got 'NNP'" in result.err
+    assert not Path("runs").exists()
+
+
+def test_sentences_without_words_are_left_out_and_said(project: Path) -> None:
+    with open("data/mood.train.tsv", "a") as file:
+        file.write(" \tsad\n")
+    result = mtl("train", "run.yaml", "training.epochs=1")
+    assert result.code == 0
+    assert "note: mood: train: 1 rows without words left out" in result.err
+
+
+def test_a_sentence_of_50000_words_is_trained_on_in_windows(project: Path) -> None:
+    with open("data/train.txt", "a") as file:
+        file.write("\n" + "Ann NNP B-PER\nleft VBD O\n" * 25000)
+    result = mtl("train", "run.yaml", "training.epochs=1", "training.batch={max_tokens: 4096}")
+    assert result.code == 0, result.err
+    assert "more windows, from sentences of more than 512 tokens" in result.err
