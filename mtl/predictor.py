@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -49,14 +48,6 @@ class Predictor:
         self.max_length = max_length
         self.overlap = overlap
         self.max_tokens = max_tokens
-
-    def stream(
-        self, examples: Iterable[Example], tasks: Sequence[str], *, chunk: int = 2048
-    ) -> Iterator[tuple[Example, Prediction]]:
-        """Yield each sentence with its labels, in order; reads `chunk` sentences ahead."""
-        rest = iter(examples)
-        while taken := list(islice(rest, chunk)):
-            yield from zip(taken, self.predict(taken, tasks), strict=True)
 
     @torch.inference_mode()
     def predict(self, examples: Sequence[Example], tasks: Sequence[str]) -> list[Prediction]:

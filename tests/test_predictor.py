@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -125,25 +124,6 @@ def test_unknown_words_are_labelled_too() -> None:
 def test_texts_without_tokens_have_no_tags(examples: list[Example]) -> None:
     found = predictor().predict(examples, TASKS)
     assert [(p["pos"], p["ner"]) for p in found] == [((), ())] * len(examples)
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_a_stream_gives_each_sentence_with_its_labels(chunk: int) -> None:
-    streamed = list(predictor().stream(iter(TEXTS), TASKS, chunk=chunk))
-    assert [example for example, _ in streamed] == TEXTS
-    assert [labels for _, labels in streamed] == predictor().predict(TEXTS, TASKS)
-
-
-def test_a_stream_reads_no_further_than_its_chunk() -> None:
-    taken = []
-
-    def endless() -> Iterator[Example]:
-        while True:
-            taken.append(1)
-            yield text(3)
-
-    next(predictor().stream(endless(), ["pos"], chunk=4))
-    assert len(taken) == 4
 
 
 @pytest.mark.parametrize("training", [True, False])
