@@ -32,6 +32,7 @@ from mtl.text.tokenizer import tokenize
 from mtl.training.display import Display
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch
+from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
@@ -171,7 +172,8 @@ def train(
 ) -> TrainedModel:
     """Train what a run file says and write its run folder.
 
-    Ctrl-C ends training; what was best until then is kept and returned.
+    Ctrl-C ends training after the step at hand, a second one at once; what was best until then is
+    kept and returned.
 
     Args:
         config: The run file.
@@ -212,7 +214,7 @@ def train(
 
 
 def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
-    try:
+    with Interrupt() as interrupt:
         for event in trainer.run():
             # First the log: on resuming, what it has beyond the last checkpoint is dropped.
             log.write(event)
@@ -222,10 +224,13 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
                         save_tensors(folder / MODEL, trainer.model.state_dict())
                 save_training(folder, *training_state(trainer))
             display.show(event)
-    except KeyboardInterrupt:
-        text = f"stopped after {trainer.step} steps; --resume goes on from the last whole epoch"
-        log.note(text)
-        display.console.print(text, highlight=False, soft_wrap=True)
+            if interrupt.wanted:
+                text = f"stopped after {trainer.step} steps"
+                if trainer.epoch:
+                    text += f"; --resume goes on from the end of epoch {trainer.epoch}"
+                log.note(text)
+                display.console.print(text, highlight=False, soft_wrap=True)
+                return
 
 
 def _check_folder(folder: Path, run: Run, resume: bool) -> None:

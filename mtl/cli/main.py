@@ -53,7 +53,7 @@ def _options(
 def main() -> None:
     """Run the command; a user's mistake is one message on standard error and exit code 2."""
     try:
-        app()
+        app(prog_name="mtl")
     except MtlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
