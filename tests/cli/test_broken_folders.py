@@ -1,0 +1,124 @@
+"""Run folders that are damaged, foreign, or in the way."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.cli.command import Result, mtl
+
+WEIGHT = "embedding.parts.words.table.weight"
+
+
+def assert_told(result: Result, message: str) -> None:
+    assert result == Result(2, "", f"error: {message}\n")
+
+
+@pytest.fixture
+def model(project: Path, trained: Path) -> Path:
+    """Return a copy of the run folder, to be damaged."""
+    shutil.copytree(trained, project / "runs" / "run")
+    return Path("runs/run")
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_a_folder_that_is_no_run_folder(project: Path, verb: str) -> None:
+    assert_told(mtl(verb, "data"), "data: no run folder (it has no run.yaml)")
+    assert_told(mtl(verb, "nowhere"), "nowhere: no run folder (it has no run.yaml)")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_weights_that_are_cut(model: Path, keep: int) -> None:
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    result = mtl("predict", str(model), stdin="Ann")
+    assert result.err.startswith(f"error: {path}: no complete safetensors file (")
+    assert result.err.endswith("; copy it again, or train again\n")
+    assert (result.code, result.out) == (2, "")
+
+
+def test_weights_of_another_model(model: Path) -> None:
+    path = model / "model.safetensors"
+    tensors = load_file(path)
+    foreign = "it is another model's file"
+    save_file({"x": torch.zeros(1)}, path)
+    result = mtl("evaluate", str(model))
+    assert result.err.startswith(f"error: {path}: has no tensor ")
+    save_file({**tensors, WEIGHT: torch.zeros(3, 4)}, path)
+    expected = tuple(tensors[WEIGHT].shape)
+    message = f"{path}: tensor {WEIGHT!r} has shape (3, 4), expected {expected}; {foreign}"
+    assert_told(mtl("evaluate", str(model)), message)
+    save_file({**tensors, "x": torch.zeros(1)}, path)
+    message = f"{path}: tensor 'x' is not part of the model; {foreign}"
+    assert_told(mtl("evaluate", str(model)), message)
+
+
+FILES = ["run.yaml", "model.safetensors", "vocabulary/words.json", "vocabulary/labels.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_missing(model: Path, name: str) -> None:
+    (model / name).unlink()
+    result = mtl("predict", str(model), stdin="Ann")
+    assert (result.code, result.out) == (2, "")
+    assert name in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", ["", "{}", "[1, 2]", "\0\1"])
+def test_a_file_with_other_content(model: Path, name: str, content: str) -> None:
+    (model / name).write_text(content)
+    result = mtl("predict", str(model), stdin="Ann")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: {model}")
+
+
+def test_a_folder_that_exists_is_left_alone(model: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
+    message = "go on with it by --resume, choose another folder with --output, or remove it"
+    assert_told(mtl("train", "run.yaml"), f"runs/run: exists already; {message}")
+    assert {path: path.stat().st_mtime_ns for path in model.rglob("*")} == before
+
+
+def test_a_folder_with_other_files_is_left_alone(project: Path) -> None:
+    message = "data: exists already; choose another folder with --output, or remove it"
+    assert_told(mtl("train", "run.yaml", "--output", "data"), message)
+
+
+def test_a_file_in_the_place_of_the_folder(project: Path) -> None:
+    message = "run.yaml: is a file; choose another folder with --output"
+    assert_told(mtl("train", "run.yaml", "--output", "run.yaml"), message)
+    result = mtl("train", "run.yaml", "--output", "run.yaml/deeper")
+    assert result.err.startswith("error: run.yaml/deeper: cannot be made: ")
+    assert result.code == 2
+
+
+def test_nothing_to_resume(project: Path) -> None:
+    message = "runs/run: no finished epoch to resume; train without --resume"
+    assert_told(mtl("train", "run.yaml", "--resume"), message)
+
+
+def test_resuming_with_another_run_file(model: Path) -> None:
+    message = "was trained with seed = 1, now it is 3; give the same run file and overrides, or"
+    result = mtl("train", "run.yaml", "seed=3", "--resume")
+    assert_told(result, f"runs/run: {message} train into another --output")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{"])
+def test_resuming_from_a_damaged_state(model: Path, content: str) -> None:
+    (model / "checkpoint/state.json").write_text(content)
+    result = mtl("train", f"{model}/run.yaml", "--resume")
+    assert result.code == 2
+    assert result.err.startswith(f"error: {model}/checkpoint/state.json: ")
+
+
+def test_resuming_without_its_tensors(model: Path) -> None:
+    (model / "checkpoint/epoch-12.safetensors").unlink()
+    result = mtl("train", f"{model}/run.yaml", "--resume")
+    assert result.code == 2
+    assert "epoch-12.safetensors: no such file" in result.err

@@ -1,0 +1,187 @@
+"""The command as a process: the way through, signals, pipes, full disks, and the time to start."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mtl.version import __version__
+from tests.cli.command import Result, mtl, process, start
+from tests.cli.test_train import records
+
+WEIGHTS = "model.safetensors"
+SAME = ["run.yaml", "training.epochs=4", "trunk.dropout=0.3", "training.average=0.9"]
+
+
+def test_train_evaluate_predict(project: Path) -> None:
+    trained = process("train", "run.yaml", "training.epochs=12")
+    assert (trained.code, trained.out.splitlines()[0]) == (0, "model: runs/run")
+    evaluated = process("evaluate", "runs/run", "--json")
+    assert json.loads(evaluated.out)["ner"]["span_f1"] > 0.9
+    predicted = process("predict", "runs/run", stdin="Eva left Oslo.\n")
+    assert "Eva\tB-PER\tNNP\n" in predicted.out
+
+
+def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Path) -> None:
+    running = start("train", *SAME, "training.epochs=4000", "--output", "cut")
+    wait_for("cut/checkpoint/state.json", running)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out.splitlines()[0]) == (0, "model: cut")
+    assert "; --resume goes on from the end of epoch " in err
+    assert mtl("predict", "cut", stdin="Ann left.").code == 0
+    more = json.loads(Path("cut/checkpoint/state.json").read_text())["epoch"] + 2
+    assert mtl("train", *SAME, f"training.epochs={more}", "--output", "cut", "--resume").code == 0
+    assert mtl("train", *SAME, f"training.epochs={more}", "--output", "whole").code == 0
+    assert records(Path("cut")) == records(Path("whole"))
+    assert Path("cut", WEIGHTS).read_bytes() == Path("whole", WEIGHTS).read_bytes()
+
+
+def wait_for(path: str, running: subprocess.Popen[str]) -> None:
+    """Wait until a run has written a file."""
+    while not (Path(path).exists() and Path(path).stat().st_size):
+        assert running.poll() is None
+        time.sleep(0.01)
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(project: Path) -> None:
+    assert mtl("train", *SAME, "--output", "whole").code == 0
+    assert mtl("train", *SAME, "training.epochs=2", "--output", "cut").code == 0
+    result = mtl("train", *SAME, "--output", "cut", "--resume")
+    assert result.code == 0, result.err
+    assert records(Path("cut")) == records(Path("whole"))
+    for name in ("model.safetensors", "checkpoint/epoch-4.safetensors", "checkpoint/state.json"):
+        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes()
+
+
+def test_lines_beyond_the_checkpoint_are_written_anew(project: Path) -> None:
+    assert mtl("train", *SAME, "--output", "whole").code == 0
+    assert mtl("train", *SAME, "training.epochs=2", "--output", "cut").code == 0
+    with open("cut/metrics.jsonl", "a") as file:
+        file.write('{"type": "step", "epoch": 2, "step": 20}\n{"type": "st')
+    assert mtl("train", *SAME, "--output", "cut", "--resume").code == 0
+    assert records(Path("cut")) == records(Path("whole"))
+
+
+def test_a_finished_run_resumes_to_nothing_more(project: Path) -> None:
+    assert mtl("train", *SAME, "--output", "cut").code == 0
+    before = Path("cut/model.safetensors").read_bytes()
+    assert mtl("train", *SAME, "--output", "cut", "--resume").code == 0
+    assert Path("cut/model.safetensors").read_bytes() == before
+
+
+def test_stopped_in_the_first_epoch_there_is_no_model(project: Path) -> None:
+    running = start("train", "run.yaml", "tasks.ner.sampling=1000")
+    wait_for("runs/run/metrics.jsonl", running)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert "stopped after " in err
+    assert "--resume" not in err
+    message = "runs/run: stopped before the end of the first epoch; no model was saved"
+    assert err.endswith(f"error: {message}\n")
+    again = mtl("train", "run.yaml")
+    message = "exists already; choose another folder with --output, or remove it"
+    assert again.err == f"error: runs/run: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("kilobytes", "message"),
+    [(2, "cannot write runs/run/run.yaml: "), (8, "cannot write runs/run/model.safetensors: ")],
+)
+def test_a_full_disk_while_training(project: Path, kilobytes: int, message: str) -> None:
+    assert mtl("check", "run.yaml").code == 0  # fills the cache, which has room
+    result = process("train", "run.yaml", shell=f"ulimit -f {kilobytes}")
+    assert result.code == 2
+    assert result.err.splitlines()[-1] == f"error: {message}File too large"
+    assert "Traceback" not in result.err
+    assert not [path for path in Path("runs").rglob("*") if ".tmp" in path.name]
+
+
+def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTL_CACHE", "cache")
+    result = process("train", "run.yaml", shell="ulimit -f 1")
+    assert result.code == 2
+    assert result.err.startswith("error: cannot write the cache cache/corpora: ")
+    assert result.err.endswith("; set MTL_CACHE to a folder with room\n")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_behind_the_output(trained: Path) -> None:
+    result = process("predict", str(trained), stdin="Ann left.\n", shell="exec >/dev/full")
+    assert result == Result(2, "", "error: No space left on device\n")
+
+
+def test_output_may_go_to_head(trained: Path) -> None:
+    with start("predict", str(trained)) as running:
+        assert running.stdin
+        assert running.stdout
+        assert running.stderr
+        running.stdin.write("Ann left Rome.\n" * 5000)
+        running.stdin.close()
+        assert running.stdout.readline() == "# text = Ann left Rome.\n"
+        running.stdout.close()
+        assert running.stderr.read() == ""
+
+
+HEAVY = {"datasets", "sklearn", "pandas", "tensorboard", "seqeval", "pyarrow", "scipy"}
+
+
+def imported(*arguments: str) -> set[str]:
+    """Return the modules that the command has imported when it ends."""
+    code = "import sys\nfrom mtl.cli.main import main\ntry: main()\n"
+    code += "except SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, *arguments]
+    return set(subprocess.run(command, input="", capture_output=True, text=True).stderr.split())
+
+
+def test_help_imports_next_to_nothing() -> None:
+    assert not imported("--help") & {*HEAVY, "torch", "numpy"}
+    assert not imported("train", "--help") & {*HEAVY, "torch", "numpy"}
+
+
+def test_predicting_does_not_import_what_training_needs(trained: Path) -> None:
+    modules = imported("predict", str(trained))
+    assert "torch" in modules
+    assert not modules & HEAVY
+
+
+def test_help_version_and_unknown_options() -> None:
+    assert process("--version") == Result(0, f"mtl {__version__}\n", "")
+    assert mtl().code == 2
+    usage = mtl("--help")
+    assert usage.code == 0
+    for verb in ("train", "check", "evaluate", "predict", "list", "schema"):
+        assert f"\n  {verb} " in usage.out
+        assert mtl(verb, "--help").out.startswith(f"Usage: mtl {verb} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tarin"], "No such command 'tarin'."),
+        (["train"], "Missing argument 'RUN'."),
+        (["train", "run.yaml", "--ouput", "x"], "No such option: --ouput"),
+        (["predict", "x", "--format", "xml"], "'xml' is not one of 'conll', 'jsonl'."),
+    ],
+)
+def test_mistakes_on_the_command_line(arguments: list[str], message: str) -> None:
+    result = mtl(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_model_moves_with_its_folder(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "elsewhere")
+    text = "Ann Smith left New Rome."
+    moved = mtl("predict", str(tmp_path / "elsewhere"), stdin=text)
+    assert moved == mtl("predict", str(trained), stdin=text)
