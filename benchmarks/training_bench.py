@@ -8,6 +8,9 @@ and on those of mtl (sentences of like length), which tells the code from the ba
 
 from __future__ import annotations
 
+import mtl  # noqa: F401 (before torch, as the command does: says how threads wait)
+
+# isort: split
 import argparse
 import logging
 import os
