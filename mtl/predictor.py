@@ -40,7 +40,7 @@ class Predictor:
         schemes: Mapping[str, Scheme | None],
         max_length: int,
         overlap: int,
-        max_tokens: int = 2048,
+        max_tokens: int = 1024,
     ) -> None:
         self.model = model
         self.encoder = encoder
