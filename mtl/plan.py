@@ -49,12 +49,12 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
     notes += [
-        f"{task}: {count} tags that break the scheme were read as conlleval does"
+        f"{task}: tags that break the scheme, read as conlleval reads them: {count}"
         for task, count in count_malformed(run, corpora).items()
     ]
     notes += [
-        f"{name}: {loader.windowed} more windows, from sentences of more than "
-        f"{run.training.max_length} tokens"
+        f"{name}: windows more than sentences, as some have over {run.training.max_length} "
+        f"tokens: {loader.windowed}"
         for name, loader in trainer.loaders.items()
         if loader.windowed
     ]

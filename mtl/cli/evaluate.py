@@ -44,7 +44,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(found.scores(), indent=1))
         return
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)  # labels are shown as they are
     _print(console, split if data is None else str(data), found)
 
 
@@ -57,23 +57,23 @@ def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
 
 
 def _print(console: Console, title: str, found: Evaluation) -> None:
-    from mtl.training.display import score_cells, score_table
+    from mtl.training.display import print_table, score_cells, score_table
 
-    table = score_table(title, found)
+    table = score_table(found)
     for name, scores in found.scores().items():
         table.add_row(name, *score_cells(found, scores))
-    console.print(table)
+    print_table(console, title, table)
     for name, metric in found.metrics.items():
         if by_label := metric.per_label():
-            console.print(_label_table(name, by_label))
+            print_table(console, f"{name} by label", _label_table(by_label))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
-        console.print(f"{name}: labels that training never saw, counted as errors: {shown}")
+        text = f"{name}: labels that training never saw, counted as errors: {shown}"
+        console.print(text, soft_wrap=True)
 
 
-def _label_table(task: str, by_label: dict[str, dict[str, float]]) -> Table:
-    table = Table(title=f"{task} by label", title_justify="left")
-    table.add_column("label")
+def _label_table(by_label: dict[str, dict[str, float]]) -> Table:
+    table = Table("label")
     for column in ("precision", "recall", "f1", "support"):
         table.add_column(column, justify="right")
     for label, scores in by_label.items():

@@ -25,17 +25,18 @@ def list_parts(
     Shows every part with its options and their defaults.
     """
     from mtl.experiment import KINDS
+    from mtl.training.display import print_table
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}
     known = {**by_plural, **KINDS}
     if kind is not None and kind not in known:
         raise ConfigError(f"no kind of part {kind!r}{did_you_mean(kind, by_plural)}")
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     for name, registry in by_plural.items() if kind is None else [(kind, known[kind])]:
-        table = Table("type", "what it is", "options", title=name, title_justify="left")
+        table = Table("type", "what it is", "options")
         for part, cls in registry.items():
             table.add_row(part, _first_line(cls), _options(cls))
-        console.print(table)
+        print_table(console, name, table)
 
 
 def _plural(kind: str) -> str:

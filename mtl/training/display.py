@@ -90,7 +90,7 @@ class Display:
 
     def _epoch(self, epoch: Epoch) -> None:
         title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.1f} s, {self._rank(epoch)}"
-        table = score_table(title, epoch.dev)
+        table = score_table(epoch.dev)
         table.add_column("loss", justify="right")
         table.add_column("tokens/s", justify="right")
         rows = list(epoch.dev.metrics) if epoch.dev else []
@@ -101,7 +101,7 @@ class Display:
             speed = epoch.tokens_per_second.get(task)
             shown = f"{speed:,.0f}" if speed else "–"
             table.add_row(name, *score_cells(epoch.dev, scores), loss, shown)
-        self.console.print(table)
+        print_table(self.console, title, table)
 
     def _rank(self, epoch: Epoch) -> str:
         if epoch.dev is None:
@@ -118,10 +118,15 @@ def score_names(evaluation: Evaluation | None) -> list[str]:
     return list(dict.fromkeys(name for by_name in scores for name in by_name))
 
 
-def score_table(title: str, evaluation: Evaluation | None) -> Table:
+def print_table(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title, which may be wider."""
+    console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
+    console.print(table)
+
+
+def score_table(evaluation: Evaluation | None) -> Table:
     """Return an empty table with a column for the task and for each score."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("task")
+    table = Table("task")
     for name in score_names(evaluation):
         table.add_column(name, justify="right")
     return table

@@ -61,6 +61,15 @@ def test_the_scores_agree_with_the_predictions(model: str) -> None:
     assert scores["pos"]["accuracy"] == pytest.approx(right / len(gold))
 
 
+def test_labels_are_shown_as_they_are(project: Path) -> None:
+    for name in ("train", "dev", "test"):
+        path = Path(f"data/{name}.txt")
+        path.write_text(path.read_text().replace("VBD", "[b]").replace("NNP", ":cat:"))
+    assert mtl("train", "run.yaml", "training.epochs=1").code == 0
+    rows = mtl("evaluate", "runs/run").out.splitlines()
+    assert [row.split()[1] for row in rows if row.startswith("│")][-2:] == [":cat:", "[b]"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

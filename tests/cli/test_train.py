@@ -174,7 +174,7 @@ def test_a_long_document_is_read_in_windows(project: Path) -> None:
     result = mtl("train", "run.yaml", *small)
     words = len(rows.splitlines())
     more = -(-(words - 20) // 16)
-    note = f"note: news: {more} more windows, from sentences of more than 20 tokens"
+    note = f"note: news: windows more than sentences, as some have over 20 tokens: {more}\n"
     assert note in result.err
     found = mtl("predict", "runs/run", "data/train.txt", "--input", "conll", "--task", "pos")
     tokens = [line.split("\t")[0] for line in found.out.splitlines() if "\t" in line]

@@ -1,0 +1,60 @@
+"""`mtl check`, `mtl list` and `mtl schema`: looking without training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mtl.experiment import KINDS
+from mtl.heads import HEADS
+from tests.cli.command import mtl
+
+
+def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
+    result = mtl("check", "run.yaml")
+    lines = result.out.splitlines()
+    assert result.code == 0
+    assert "corpus news: train 40, dev 10, test 10 sentences" in lines
+    assert "task mood: mood/mood, head pool, layer -1, 2 labels" in lines
+    rows = Path("data/train.txt").read_text().split("\n\n")[0].splitlines()
+    words, tags, names = zip(*(row.split() for row in rows), strict=True)
+    start = lines.index("first sentence of news:")
+    assert lines[start + 1 : start + 4] == [
+        f"  tokens: {' '.join(words)}", f"  ner: {' '.join(names)}", f"  pos: {' '.join(tags)}"
+    ]  # fmt: skip
+    assert lines[-1] == "run.yaml: all is well"
+
+
+def test_check_leaves_nothing_behind(project: Path) -> None:
+    before = set(project.rglob("*"))
+    mtl("check", "run.yaml")
+    assert set(project.rglob("*")) == before
+
+
+def test_list_names_every_part_of_every_kind() -> None:
+    result = mtl("list")
+    assert result.code == 0
+    assert all(f"│ {name} " in result.out for kind in KINDS.values() for name in kind)
+
+
+def test_list_shows_options_as_a_run_file_writes_them() -> None:
+    out = mtl("list", "heads").out
+    assert all(f"│ {name} " in out for name in HEADS)
+    assert "widths: [3, 4, 5]" in out
+    assert "scheme: null" in out
+    assert mtl("list", "head").out.splitlines()[1:] == out.splitlines()[1:]
+
+
+def test_list_knows_no_other_kind() -> None:
+    result = mtl("list", "haeds")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "error: no kind of part 'haeds'; did you mean 'heads'?\n"
+
+
+@pytest.mark.parametrize(("arguments", "key"), [([], "trunk"), (["--corpus"], "reader")])
+def test_schema_is_json_that_knows_the_keys(arguments: list[str], key: str) -> None:
+    schema = json.loads(mtl("schema", *arguments).out)
+    assert key in schema["properties"]
+    assert schema["$schema"].startswith("https://json-schema.org/")

@@ -1,0 +1,76 @@
+"""What a run shows, as text."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from mtl.metrics import Accuracy, SpanF1
+from mtl.training.display import Display
+from mtl.training.evaluation import Evaluation
+from mtl.training.events import Epoch, Step
+
+
+def show(*events: Step | Epoch, terminal: bool = False, best: int | None = None) -> list[str]:
+    """Return the lines shown, blanks squeezed."""
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=terminal, color_system=None)
+    with Display(console, 10, 3, best) as display:
+        for event in events:
+            display.show(event)
+    return [" ".join(line.split()) for line in text.getvalue().splitlines()]
+
+
+def step(number: int) -> Step:
+    return Step(number // 10, number, {"pos": 0.5}, {"pos": 1.0}, 0.01, 2.5, {"pos": 700}, 0.1)
+
+
+def epoch(number: int, improved: bool, *, scored: bool = True) -> Epoch:
+    pos, ner = Accuracy(), SpanF1()
+    pos.update([("A", "B", "B")], [("A", "A", "A")])
+    ner.update([("B-X", "O")], [("B-X", "O")])
+    dev = Evaluation({"pos": pos, "ner": ner}) if scored else None
+    return Epoch(
+        number, 10, {"pos": 0.25}, dev, 0.5, improved, frozenset({"ner"}), {"pos": 7000.0}, 12.34
+    )
+
+
+def test_an_epoch_is_a_table_of_all_scores_in_per_cent() -> None:
+    lines = show(epoch(0, True))
+    assert lines[0] == "epoch 1/3, 12.3 s, best so far"
+    assert [line for line in lines if line.startswith(("┃", "│"))] == [
+        "┃ task ┃ accuracy ┃ span_f1 ┃ precision ┃ recall ┃ loss ┃ tokens/s ┃",
+        "│ pos │ 33.33 │ – │ – │ – │ 0.250 │ 7,000 │",
+        "│ ner (resting) │ – │ 100.00 │ 100.00 │ 100.00 │ – │ – │",
+    ]
+
+
+def titles(lines: list[str]) -> list[str]:
+    return [line.rpartition(", ")[2] for line in lines if line.startswith("epoch")]
+
+
+def test_the_best_epoch_is_named() -> None:
+    lines = show(epoch(0, True), epoch(1, True), epoch(2, False))
+    assert titles(lines) == ["best so far", "best so far", "best: epoch 2"]
+
+
+def test_the_best_epoch_is_known_when_a_run_goes_on() -> None:
+    assert titles(show(epoch(2, False), best=0)) == ["best: epoch 1"]
+
+
+def test_without_development_set_no_epoch_is_the_best() -> None:
+    lines = show(epoch(0, True, scored=False))
+    assert titles(lines) == ["no dev split"]
+    assert "│ pos │ 0.250 │ 7,000 │" in lines
+
+
+def test_a_terminal_has_a_bar_with_losses_and_speeds() -> None:
+    text = " ".join(show(step(0), terminal=True))
+    assert "epoch 1/3" in text
+    assert "1/30" in text
+    assert "pos 0.500 (7,000 tokens/s)" in text
+
+
+def test_where_there_is_no_terminal_the_tables_stand_alone() -> None:
+    assert show(step(0), step(1)) == []

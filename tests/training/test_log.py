@@ -1,0 +1,94 @@
+"""What a run writes down, read back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mtl.metrics import Accuracy
+from mtl.training.evaluation import Evaluation
+from mtl.training.events import Epoch, Step
+from mtl.training.log import EVERY, RunLog
+
+
+def step(number: int) -> Step:
+    return Step(number // 30, number, {"pos": 0.5}, {"pos": 1.0}, 0.01, 2.5, {"pos": 7}, 0.1)
+
+
+def epoch(number: int) -> Epoch:
+    metric = Accuracy()
+    metric.update([("A", "B")], [("A", "A")])
+    dev = Evaluation({"pos": metric}, {"pos": Counter()})
+    rest = {"resting": frozenset({"pos"}), "tokens_per_second": {"pos": 70.0}, "seconds": 3.0}
+    return Epoch(number, 30 * (number + 1), {"pos": 0.4}, dev, 0.5, number == 0, **rest)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_every_twentieth_step_and_every_epoch_is_a_line(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        for event in (*map(step, range(30)), epoch(0)):
+            log.write(event)
+    first, second, last = lines(tmp_path)
+    assert EVERY == 20
+    assert (first["step"], second["step"]) == (0, 20)
+    assert first["losses"] == {"pos": 0.5}
+    assert (first["lr"], first["grad_norm"], first["weights"]) == (0.01, 2.5, {"pos": 1.0})
+    assert (last["type"], last["dev"], last["resting"]) == (
+        "epoch",
+        {"pos": {"accuracy": 0.5}},
+        ["pos"],
+    )
+
+
+def test_lines_are_there_as_soon_as_they_are_written(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.write(epoch(0))
+        log.note("a note")
+        assert len(lines(tmp_path)) == 1
+        assert (tmp_path / "log.txt").read_text() == (
+            "epoch 1, step 30: pos.accuracy 0.5000\na note\n"
+        )
+
+
+def test_resuming_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        for event in (step(0), epoch(0), step(40), epoch(1), step(60)):
+            log.write(event)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"type": "st')
+    with RunLog(tmp_path, 1) as log:
+        assert [line["step"] for line in lines(tmp_path)] == [0, 30]
+        log.write(step(40))
+    assert [line["step"] for line in lines(tmp_path)] == [0, 30, 40]
+
+
+def test_tensorboard_reads_losses_and_scores(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        for event in (step(0), step(20), epoch(0)):
+            log.write(event)
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [scalar.value for scalar in events.Scalars("train/pos.loss")] == [0.5, 0.5]
+    assert [scalar.step for scalar in events.Scalars("dev/pos.accuracy")] == [30]
+    assert events.Scalars("train/grad_norm")[0].value == 2.5
+
+
+def test_an_epoch_without_development_set_is_a_line_too(tmp_path: Path) -> None:
+    bare = Epoch(0, 3, {"pos": 1.0}, None, None, True, frozenset(), {}, 0.0)
+    with RunLog(tmp_path) as log:
+        log.write(bare)
+    assert (lines(tmp_path)[0]["dev"], lines(tmp_path)[0]["score"]) == ({}, None)
+
+
+def test_the_log_is_closed_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), RunLog(tmp_path) as log:
+        raise RuntimeError
+    with pytest.raises(ValueError, match="closed file"):
+        log.note("late")
