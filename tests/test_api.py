@@ -62,6 +62,17 @@ def test_a_model_is_the_same_before_and_after_loading(trained: mtl.TrainedModel)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_a_model_of_a_gpu_says_the_same_on_a_cpu(project: Path, tmp_path: Path) -> None:
+    options = {"training.epochs": 12, "training.device": "cuda"}
+    console = Console(file=io.StringIO())
+    gpu = mtl.train(project / "run.yaml", options, output=tmp_path / "run", console=console)
+    cpu = mtl.load(tmp_path / "run", device="cpu")
+    assert cpu.experiment.device.type == "cpu"
+    assert cpu.predict(SENTENCES) == gpu.predict(SENTENCES)
+
+
 def test_sentences_do_not_change_each_other(trained: mtl.TrainedModel) -> None:
     together = trained.predict(SENTENCES)
     for row, sentence in enumerate(SENTENCES):
