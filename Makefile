@@ -38,7 +38,8 @@ types: $(INSTALLED)  ## Check the types
 
 check: lint types test  ## Everything a change must pass
 
-bench: $(INSTALLED)  ## Run the benchmarks
+bench: $(INSTALLED)  ## Run the benchmarks, beside the libraries that they compare with
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
