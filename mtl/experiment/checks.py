@@ -7,6 +7,7 @@ from itertools import islice
 from os import PathLike
 
 import torch
+from torch import nn
 
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
@@ -38,9 +39,21 @@ _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 
 def mistakes(run: Run) -> Iterator[Mistake]:
     """Yield what does not fit together in a run, as far as that can be told without its data."""
+    yield from _names(run)
     yield from _heads(run)
     yield from _layers(run)
     yield from _metric(run)
+
+
+def _names(run: Run) -> Iterator[Mistake]:
+    table = nn.ModuleDict()  # holds the heads by name, and has names of its own
+    for task in run.tasks:
+        if hasattr(table, task):
+            yield (
+                f"tasks.{task}",
+                f"torch keeps the name {task!r} for itself; call the task something else, such as "
+                f"{task}_label",
+            )
 
 
 def _heads(run: Run) -> Iterator[Mistake]:
@@ -58,6 +71,14 @@ def _heads(run: Run) -> Iterator[Mistake]:
                 f"the head writes {scheme} tags, but the labels of {task!r} are no spans; {mend}, "
                 "or say in the corpus file which `scheme` they have",
             )
+        elif run.tasks[task].scheme and not scheme:
+            yield (
+                path,
+                f"the labels of {task!r} are spans, those of {owner!r} are not; give the task a "
+                "head of its own",
+            )
+        if task != owner and run.tasks[task].lr is not None:
+            yield f"tasks.{task}.lr", f"the head is that of {owner!r}; set its lr there"
 
 
 def _layers(run: Run) -> Iterator[Mistake]:

@@ -8,6 +8,7 @@ from mtl.config.parts import Part
 from mtl.data.mixing import MIXING
 from mtl.data.readers import READERS
 from mtl.embeddings import EMBEDDINGS
+from mtl.errors import ConfigError
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.registry import Registry
@@ -33,5 +34,12 @@ KINDS: dict[str, Registry[Any]] = {
 
 
 def build(kind: str, part: Part, *given: Any) -> Any:
-    """Return the part that a run file asks for, given what the library supplies."""
-    return KINDS[kind].find(part.type)(*given, **part.options)
+    """Return the part that a run file asks for, given what the library supplies.
+
+    Raises:
+        ConfigError: The part refuses its options, which may be good alone but not together.
+    """
+    try:
+        return KINDS[kind].find(part.type)(*given, **part.options)
+    except ValueError as error:
+        raise ConfigError(f"{kind} {part.type!r}: {error}") from error

@@ -1,0 +1,37 @@
+"""What does not fit together in a run is told before anything is trained, where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl.errors import ConfigError
+from tests.training.runs import prepared
+
+NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
+TASKS = {
+    "a name that torch has taken": ({"type": POS}, "tasks.type: torch keeps the name 'type'"),
+    "a head of no spans shared by spans": (
+        {"pos": POS, "ner": {**NER, "head": "pos"}},
+        "tasks.ner.head: the labels of 'ner' are spans, those of 'pos' are not",
+    ),
+    "a learning rate for the head of another": (
+        {"ner": NER, "again": {**NER, "head": "ner", "lr": 0.1}},
+        "tasks.again.lr: the head is that of 'ner'; set its lr there",
+    ),
+    "options that the part refuses": (
+        {"verb": {"use": "c/verb", "head": {"type": "cnn", "widths": []}}},
+        "head 'cnn': widths: expected at least one",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tasks", "message"), TASKS.values(), ids=TASKS)
+def test_tasks_that_do_not_fit_together(
+    tasks: dict[str, dict[str, Any]], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        prepared(tmp_path, tasks)
+    assert message in str(error.value)
