@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl.errors import CheckpointError
 from mtl.training.trainer import Trainer
 
 
@@ -37,7 +38,21 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
 def restore_training_state(
     trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]
 ) -> None:
-    """Put a trainer, made from the same run file, where `training_state` was taken."""
+    """Put a trainer, made from the same run file and data, where `training_state` was taken.
+
+    Raises:
+        CheckpointError: The state is incomplete, or that of another model.
+    """
+    try:
+        _restore(trainer, tensors, rest)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            "the state of training is not that of this model; if the data or the code has changed "
+            "since, train again into another folder"
+        ) from error
+
+
+def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
     trainer.model.load_state_dict(_part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mtl.checkpoint import load_training, save_training
+from mtl.errors import CheckpointError
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
@@ -77,3 +78,18 @@ def test_only_the_newest_state_is_kept(tmp_path: Path) -> None:
             save_training(tmp_path, *training_state(made))
     kept = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
     assert kept == ["epoch-2.safetensors", "state.json"]
+
+
+def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    save_training(tmp_path, *training_state(trainer(tmp_path, TASKS)))
+    other = trainer(tmp_path, {"pos": TASKS["pos"]})
+    with pytest.raises(CheckpointError, match="not that of this model"):
+        restore_training_state(other, *load_training(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["selection", "numbers"])
+def test_an_incomplete_state_is_refused(key: str, tmp_path: Path) -> None:
+    tensors, rest = training_state(trainer(tmp_path, TASKS))
+    del rest[key]
+    with pytest.raises(CheckpointError, match="not that of this model"):
+        restore_training_state(trainer(tmp_path, TASKS), tensors, rest)
