@@ -129,8 +129,8 @@ def load_vocabularies(
 def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
     """Write the state of training to `checkpoint/`.
 
-    The numbers go into the name of neither file: the tensors carry the epoch, and a JSON file
-    beside them is renamed into place last, so a stop in between leaves the older pair usable.
+    The tensors of each epoch have a file of their own, and the JSON file that names it is put in
+    place last, so a stop in between leaves the older pair usable.
     """
     target = folder / TRAINING
     target.mkdir(parents=True, exist_ok=True)
@@ -153,8 +153,6 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
     rest = read_json(state)
     if not (isinstance(rest, dict) and {"tensors", "epoch", "step"} <= set(rest)):
-        raise CheckpointError(f"{state}: not a state of training; train again without --resume")
-    if not (isinstance(rest, dict) and "tensors" in rest):
         raise CheckpointError(f"{state}: not a state of training; train again without --resume")
     return load_tensors(state.parent / rest["tensors"]), rest
 
