@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtl.data.batching import Indices, batches
 from mtl.data.corpus import Split
@@ -14,13 +15,25 @@ from mtl.data.windows import windows
 from mtl.text.example import Example
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a document: all of it, or a window when it is too long."""
+def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int64]:
+    """Return row, start and end of each piece of a split, `[pieces, 3]`, in order.
 
-    row: int
-    start: int
-    end: int
+    A piece is a whole sentence, or a window of one that is too long.
+
+    Args:
+        lengths: Tokens of each sentence.
+        max_length: The most tokens of a piece.
+        overlap: How many tokens neighbouring windows share.
+    """
+    whole = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
+    long = lengths > max_length
+    cut = [
+        (row, window.start, window.end)
+        for row in np.flatnonzero(long).tolist()
+        for window in windows(int(lengths[row]), max_length, overlap)
+    ]
+    found = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
 
 
 def cut(example: Example, start: int, end: int) -> Example:
@@ -62,12 +75,8 @@ class Loader:
     ) -> None:
         self.name = name
         self.split = split
-        self._pieces = [
-            Piece(row, window.start, window.end)
-            for row, length in enumerate(split.lengths.tolist())
-            for window in windows(length, max_length, overlap)
-        ]
-        lengths = np.array([piece.end - piece.start for piece in self._pieces])
+        self._pieces = pieces(split.lengths, max_length, overlap)
+        lengths = self._pieces[:, 2] - self._pieces[:, 1]
         # Two passes can be open at once: one that ends and one that begins.
         self._pass = lru_cache(maxsize=2)(
             lambda epoch: batches(
@@ -89,6 +98,6 @@ class Loader:
     def examples(self, epoch: int, index: int) -> Sequence[Example]:
         """Return the sentences of one batch of one pass, both counted from 0."""
         chosen: Indices = self._pass(epoch)[index]
-        pieces = [self._pieces[i] for i in chosen.tolist()]
-        whole = self.split.examples([piece.row for piece in pieces])
-        return [cut(e, p.start, p.end) for e, p in zip(whole, pieces, strict=True)]
+        rows, starts, ends = self._pieces[chosen].T.tolist()
+        whole = self.split.examples(rows)
+        return [cut(*piece) for piece in zip(whole, starts, ends, strict=True)]

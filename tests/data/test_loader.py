@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl.data.loader import cut, pieces
+from mtl.data.windows import windows
+from mtl.text.example import Example
+
+
+@given(st.lists(st.integers(1, 30), max_size=8), st.integers(1, 10), st.integers(0, 9))
+def test_the_pieces_are_the_windows_of_each_sentence_in_order(lengths, limit, overlap):
+    overlap = min(overlap, limit - 1)
+    expected = [
+        [row, window.start, window.end]
+        for row, length in enumerate(lengths)
+        for window in windows(length, limit, overlap)
+    ]
+    assert pieces(np.array(lengths, dtype=np.int32), limit, overlap).tolist() == expected
+
+
+def test_a_piece_keeps_the_labels_of_its_tokens_and_of_the_sentence():
+    example = Example(("a", "b", "c"), {"pos": ("X", "Y", "Z"), "kind": "k"}, line=7)
+    found = cut(example, 1, 3)
+    assert found == Example(("b", "c"), {"pos": ("Y", "Z"), "kind": "k"}, line=7)
+    assert cut(example, 0, 3) == example
