@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 """Examples fetched at a time when all are gone through."""
+
+_COUNTED = 100_000
+"""Sentences whose words are counted at a time, in a copy of that part of the file."""
 
 
 class Split(Sequence[Example]):
@@ -85,6 +89,20 @@ class Split(Sequence[Example]):
         for start in range(0, len(self), _BATCH):
             for labels in self._fetch(dataset, range(len(self))[start : start + _BATCH])[name]:
                 yield None if labels is None else self._labels(task, labels)
+
+    def word_counts(self) -> Counter[str]:
+        """Return how often each word occurs."""
+        import pyarrow.compute as pc
+
+        column = self.dataset.data.column("tokens")
+        counts: Counter[str] = Counter()
+        for start in range(0, len(self), _COUNTED):
+            found = pc.value_counts(
+                pc.list_flatten(column.take(self.rows[start : start + _COUNTED]))
+            )
+            words, numbers = found.field("values").to_pylist(), found.field("counts").to_pylist()
+            counts.update(dict(zip(words, numbers, strict=True)))
+        return counts
 
     @cached_property
     def lengths(self) -> np.ndarray:

@@ -91,8 +91,7 @@ def number_words(
     """
     counts: Counter[str] = Counter()
     for corpus in corpora.values():
-        for example in corpus.splits["train"]:
-            counts.update(example.tokens)
+        counts.update(corpus.splits["train"].word_counts())
     vocabularies: dict[str, Vocabulary] = {}
     for slot, part in run.embedding.items():
         cls = EMBEDDINGS.find(part.type).vocabulary

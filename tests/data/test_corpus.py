@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtl.data.corpus import Split
 from mtl.data.readers import Conll, Conllu, Jsonl, Lines
 from mtl.data.store import default_cache
 from mtl.text.example import Example
@@ -77,6 +78,11 @@ def test_a_split_is_a_sequence(split):
 def test_examples_come_in_the_order_asked_for(split):
     indices = np.random.default_rng(0).integers(0, 2500, 64)
     assert [e.labels["number"] for e in split.examples(indices)] == [str(i) for i in indices]
+
+
+def test_words_are_counted_in_the_rows_of_the_split_alone(split):
+    part = Split(split.dataset, split.levels, np.arange(5, 900, 3))
+    assert part.word_counts() == Counter(word for example in part for word in example.tokens)
 
 
 def test_lengths_count_tokens(split):
