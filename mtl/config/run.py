@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_serializer, model_validator
 from mtl.config.corpus import Corpus, Source
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import (
+    Bounds,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -90,7 +91,7 @@ class Training(Settings):
     device: Device = Field(
         default="auto", description="Where to compute: auto takes a GPU if there is one."
     )
-    threads: PositiveInt | None = Field(
+    threads: Annotated[int, Bounds(ge=1, le=1024)] | None = Field(
         default=None, description="The number of CPU threads; null: as many as torch takes."
     )
 
@@ -137,7 +138,9 @@ class Task(Settings):
 class Run(Settings):
     """A run, complete: nothing in it depends on other files of the configuration."""
 
-    seed: NonNegativeInt = Field(default=1, description="Everything random follows from it.")
+    seed: Annotated[int, Bounds(ge=0, lt=2**63)] = Field(
+        default=1, description="Everything random follows from it."
+    )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
         description=f"What turns tokens into vectors: any of {', '.join(SLOTS)}."
     )

@@ -94,7 +94,7 @@ IN_RUN = {
     "corpora: {news: 3}": "2:17: corpora.news: expected a mapping, got 3",
     "corpora: {own: {reader: conll}}": "2:16: missing key 'corpora.own.files'\n"
     "run.yaml:2:16: missing key 'corpora.own.tasks'",
-    "seed: 1.5": "2:7: seed: expected a whole number of at least 0, got 1.5",
+    "seed: 1.5": "2:7: seed: expected a whole number in [0, 9223372036854775808), got 1.5",
 }
 
 

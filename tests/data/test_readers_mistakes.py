@@ -75,3 +75,14 @@ def test_a_missing_file_is_told(tmp_path, reader):
         list(reader.read(tmp_path / "none.txt"))
     with pytest.raises(DataError, match=r"none\.txt: there is no such file"):
         reader.digest(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("reader", [Conll, Csv, Lines, Tsv])
+def test_no_separator_at_all_is_refused(reader):
+    with pytest.raises(ValueError, match="separator: expected "):
+        reader(separator="")
+
+
+def test_a_separator_of_a_table_is_one_character():
+    with pytest.raises(ValueError, match="separator: expected one character, got '::'"):
+        Csv(separator="::")

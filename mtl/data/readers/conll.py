@@ -41,6 +41,8 @@ class Conll(Reader):
         if "tokens" not in self.columns:
             found = ", ".join(self.columns)
             raise ConfigError(f"reader conll: one of `columns` must be 'tokens'; found: {found}")
+        if separator == "":
+            raise ValueError("separator: expected a character or several, got none")
         self.separator = separator
         self.comments = comments
 

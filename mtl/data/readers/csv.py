@@ -40,6 +40,8 @@ class Csv(Reader):
     ) -> None:
         if isinstance(columns, list):
             columns = {name: number for number, name in enumerate(columns)}
+        if len(separator) != 1:
+            raise ValueError(f"separator: expected one character, got {separator!r}")
         self.text = text
         self.columns = columns
         self.tokenize = tokenize

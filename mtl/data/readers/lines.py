@@ -31,6 +31,8 @@ class Lines(Reader):
         label: Literal["first", "last"] = "first",
         tokenize: bool = False,
     ) -> None:
+        if not separator:
+            raise ValueError("separator: expected a character or several, got none")
         self.separator = separator
         self.label = label
         self.tokenize = tokenize
