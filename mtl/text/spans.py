@@ -131,28 +131,6 @@ def malformed(tags: Sequence[str], scheme: Scheme) -> int:
     return sum(tag != right for tag, right in zip(tags, convert(tags, scheme), strict=True))
 
 
-def guess_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
-    """Return the scheme that the fewest tags break; None if these are no span tags, or only O.
-
-    >>> guess_scheme([["O", "B-PER", "I-PER"], ["I-LOC"]]), guess_scheme([["NOUN", "VERB"]])
-    ('bio', None)
-    """
-    broken: dict[Scheme, int] = dict.fromkeys(SCHEMES, 0)
-    found = False
-    for tags in sequences:
-        try:
-            spans = read_spans(tags)
-        except MtlError:
-            return None
-        found = found or bool(spans)
-        for scheme in SCHEMES:
-            right = write_tags(spans, len(tags), scheme)
-            broken[scheme] += sum(map(str.__ne__, tags, right))
-    if not found:
-        return None
-    return min(SCHEMES, key=broken.__getitem__)
-
-
 def transitions(
     labels: Sequence[str], scheme: Scheme
 ) -> tuple[list[list[bool]], list[bool], list[bool]]:

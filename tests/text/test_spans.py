@@ -14,7 +14,6 @@ from mtl.text.spans import (
     SCHEMES,
     Span,
     convert,
-    guess_scheme,
     malformed,
     read_spans,
     transitions,
@@ -100,24 +99,6 @@ def test_malformed_tags_are_counted(tags, bio, iob1, iobes):
     assert [malformed(tags.split(), scheme) for scheme in SCHEMES] == [bio, iob1, iobes]
 
 
-@quick
-@given(st.lists(any_tags, min_size=1, max_size=3), st.sampled_from(SCHEMES))
-def test_the_scheme_of_well_formed_text_is_guessed(sequences, scheme):
-    written = [convert(tags, scheme) for tags in sequences]
-    others = [s for s in SCHEMES if s != scheme]
-    unique = all(any(malformed(tags, s) for tags in written) for s in others)
-    assert not unique or guess_scheme(written) == scheme
-
-
-def test_nothing_is_guessed_without_spans():
-    assert guess_scheme([["NOUN", "VERB"]]) is None
-    assert guess_scheme([["O", "O"], []]) is None
-
-
-def test_a_few_broken_tags_do_not_change_the_guess():
-    assert guess_scheme([["B-X", "I-X"], ["B-X", "O", "B-Y"], ["I-X"]]) == "bio"
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_transitions_allow_exactly_the_well_formed_sequences(scheme):
     labels = [tag for tag in TAGS if tag[0] in "OBI" or scheme == "iobes"]
@@ -138,5 +119,4 @@ def test_the_labels_of_conll_2000_are_bio_without_a_fault():
     root = os.environ.get("MTL_DATA") or pytest.skip("MTL_DATA is not set")
     text = Path(root, "conll2000", "test.txt").read_text()
     sentences = [[line.split()[-1] for line in s.splitlines()] for s in text.split("\n\n")]
-    assert guess_scheme(sentences) == "bio"
     assert sum(len(read_spans(tags)) for tags in sentences) == 23852
