@@ -13,7 +13,7 @@ from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_t
 Level: TypeAlias = Literal["token", "sentence"]
 
 UNSEEN = -1
-"""Number of a label that training never saw; losses skip it, as they skip missing labels."""
+"""Number of a label that training never saw. No target of training has it."""
 
 
 class LabelVocabulary:

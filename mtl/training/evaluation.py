@@ -11,7 +11,7 @@ from mtl.metrics.base import Metric
 from mtl.predictor import Predictor
 from mtl.text.example import Labels
 
-Chunk = 4096
+_CHUNK = 4096
 """Sentences predicted at a time, so that a large test set does not fill the memory."""
 
 
@@ -57,8 +57,8 @@ def evaluate(
     """
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
-    for start in range(0, len(split), Chunk):
-        examples = split.examples(range(start, min(start + Chunk, len(split))))
+    for start in range(0, len(split), _CHUNK):
+        examples = split.examples(range(start, min(start + _CHUNK, len(split))))
         predictions = predictor.predict(examples, list(metrics))
         for task, metric in counted.items():
             pairs = [
