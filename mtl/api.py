@@ -24,7 +24,15 @@ from mtl.config.load import run_to_yaml
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.errors import CheckpointError, MtlError, did_you_mean
-from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare, restore
+from mtl.experiment import (
+    Experiment,
+    load_config,
+    load_corpora,
+    make_trainer,
+    prepare,
+    read_numberings,
+    restore,
+)
 from mtl.files import atomic_write
 from mtl.plan import describe, make_plan
 from mtl.text.example import Example
@@ -70,7 +78,12 @@ class TrainedModel:
 
         Returns:
             A list of labels, one a token (taggers), or one label (classifiers), a sentence.
+
+        Raises:
+            MtlError: One string in place of a list, or a task that the model does not have.
         """
+        if isinstance(sentences, str):
+            raise MtlError("expected a list of sentences, got one string; put it into a list")
         wanted = self.check_tasks(tasks)
         examples = [Example(tuple(_tokens(sentence))) for sentence in sentences]
         found = self.predictor.predict(examples, wanted)
@@ -125,7 +138,7 @@ def _with_files(
     run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
 ) -> Run:
     """Return the run with the corpora of some tasks alone, and with other files for a split."""
-    needed = {run.tasks[task].corpus for task in tasks}
+    needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
     for name in data:
         if name not in needed:
             raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
@@ -147,7 +160,7 @@ def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedMo
 
     Args:
         folder: The run folder.
-        device: "cpu", "cuda", …; None: what the run says, "auto" where that is not there.
+        device: "cpu", "cuda", …; None: a GPU if there is one, wherever it was trained.
 
     Raises:
         CheckpointError: It is no run folder, not finished, or damaged.
@@ -194,9 +207,9 @@ def train(
     experiment = prepare(run, corpora)
     trainer = make_trainer(experiment, corpora)
     if resume:
+        _check_data(folder, experiment)
         restore_training_state(trainer, *load_training(folder))
-    else:
-        _start(folder, experiment)
+    _start(folder, experiment)
     with ExitStack() as stack:
         log = stack.enter_context(RunLog(folder, trainer.epoch))
         for line in describe(make_plan(experiment, corpora, trainer)):
@@ -207,7 +220,8 @@ def train(
         display = stack.enter_context(Display(console, steps, epochs, best))
         _run(trainer, folder, log, display)
     if not (folder / MODEL).is_file():
-        raise MtlError(f"{folder}: stopped before the end of the first epoch; no model was saved")
+        why = f"{MODEL} is gone" if trainer.epoch else "stopped before the end of the first epoch"
+        raise MtlError(f"{folder}: there is no model; {why}")
     load_weights(folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment)
@@ -253,6 +267,20 @@ def _check_folder(folder: Path, run: Run, resume: bool) -> None:
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
             "run file and overrides, or train into another --output"
         )
+
+
+def _check_data(folder: Path, experiment: Experiment) -> None:
+    """Refuse to go on with words or labels other than those that the weights were trained for.
+
+    Raises:
+        MtlError: The text has changed since.
+    """
+    vocabularies, labels = read_numberings(experiment.run, folder)
+    for name, vocabulary in experiment.vocabularies.items():
+        if vocabulary.to_json() != vocabularies[name].to_json():
+            raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
+    if experiment.labels != labels:
+        raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
 
 
 def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:

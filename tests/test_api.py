@@ -103,6 +103,8 @@ def test_evaluation_can_be_of_some_tasks_and_of_other_files(
 def test_mistakes_are_errors_of_ours(trained: mtl.TrainedModel, project: Path) -> None:
     with pytest.raises(MtlError, match="the model has no task 'nre'; did you mean 'ner'"):
         trained.predict(["Ann"], ["nre"])
+    with pytest.raises(MtlError, match="expected a list of sentences, got one string"):
+        trained.predict("Ann left Rome.")
     with pytest.raises(MtlError, match="no corpus 'nws' to score; did you mean 'news'"):
         trained.evaluate(data={"nws": "x"})
     with pytest.raises(CheckpointError, match="no run folder"):

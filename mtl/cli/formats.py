@@ -44,6 +44,7 @@ def read_text(lines: Iterable[str], name: str) -> Iterator[Sentence]:
 
 
 def _sentences(text: str, position: int, fields: Mapping[str, Any]) -> Iterator[Sentence]:
+    """Yield the sentences of a text that starts at a position of the input."""
     for start, end in split_sentences(text):
         part = text[start:end]
         tokens = tokenize(part)
@@ -83,7 +84,9 @@ def read_jsonl(lines: Iterable[str], name: str) -> Iterator[Sentence]:
         if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             yield Sentence(tuple(tokens), fields=_without(fields, "tokens"))
         elif isinstance(text, str):
-            yield from _sentences(text, 0, _without(fields, "text"))
+            rest = _without(fields, "text")
+            # An object without words is given back too, so that none is missing in the output.
+            yield from _sentences(text, 0, rest) if text.strip() else [Sentence((), text, (), rest)]
         else:
             expected = 'expected an object with "tokens" (a list of words) or "text" (a string)'
             raise DataError(expected, name, number)
@@ -111,7 +114,8 @@ def write_conll(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
     lines += [f"# {task} = {own}" for task, own in labels.items() if isinstance(own, str)]
     columns = {task: own for task, own in labels.items() if not isinstance(own, str)}
     lines.append("# columns = " + " ".join(["token", *columns]))
-    rows = zip(sentence.tokens, *columns.values(), strict=True)
+    tokens = (re.sub(r"[\t\r\n]+", " ", token) or "_" for token in sentence.tokens)
+    rows = zip(tokens, *columns.values(), strict=True)
     return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
 
 

@@ -2,7 +2,7 @@
 
 from mtl.experiment.checks import load_config
 from mtl.experiment.corpora import count_malformed, load_corpora
-from mtl.experiment.experiment import Experiment, prepare, restore
+from mtl.experiment.experiment import Experiment, prepare, read_numberings, restore
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.training import make_trainer
 
@@ -15,5 +15,6 @@ __all__ = [
     "load_corpora",
     "make_trainer",
     "prepare",
+    "read_numberings",
     "restore",
 ]

@@ -14,7 +14,7 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
 from mtl.embeddings import EMBEDDINGS
-from mtl.errors import CheckpointError
+from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.assembly import (
     head_owners,
     load_vectors,
@@ -98,22 +98,44 @@ class Experiment:
 
 
 def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
-    """Number words and labels of the training data and make an untrained model."""
+    """Number words and labels of the training data and make an untrained model.
+
+    Raises:
+        ConfigError: The labels do not fit the heads, or the model does not fit into memory.
+    """
     use_threads(run)
     torch.manual_seed(run.seed)
     check_labels(run, corpora)
     vectors = load_vectors(run)
     vocabularies = number_words(run, corpora, vectors)
     labels = number_labels(run, corpora)
-    model = make_model(run, vocabularies, labels)
-    set_vectors(model, vocabularies, vectors)
     device = to_device(run.training.device)
-    return Experiment(run, vocabularies, labels, model.to(device), device)
+    try:
+        model = make_model(run, vocabularies, labels).to(device)
+    except (MemoryError, RuntimeError) as error:  # torch says that memory is short by the latter
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+    set_vectors(model, vocabularies, vectors)
+    return Experiment(run, vocabularies, labels, model, device)
 
 
 def restore(run: Run, folder: Path) -> Experiment:
     """Make the model of a run folder, as yet without its weights."""
     use_threads(run)
+    vocabularies, labels = read_numberings(run, folder)
+    device = to_device(run.training.device)
+    model = make_model(run, vocabularies, labels).to(device)
+    return Experiment(run, vocabularies, labels, model, device)
+
+
+def read_numberings(
+    run: Run, folder: Path
+) -> tuple[dict[str, Vocabulary], dict[str, LabelVocabulary]]:
+    """Return the vocabularies of a run folder by feature, and its labels by head.
+
+    Raises:
+        CheckpointError: They are missing, damaged, or not those of the run.
+    """
     classes = {
         cls.vocabulary.feature: cls.vocabulary
         for cls in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
@@ -121,9 +143,7 @@ def restore(run: Run, folder: Path) -> Experiment:
     vocabularies, labels = load_vocabularies(folder, classes)
     if missing := set(head_owners(run).values()) - set(labels):
         raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
-    device = to_device(run.training.device)
-    model = make_model(run, vocabularies, labels).to(device)
-    return Experiment(run, vocabularies, labels, model, device)
+    return vocabularies, labels
 
 
 def use_threads(run: Run) -> None:

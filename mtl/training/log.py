@@ -27,7 +27,7 @@ class RunLog:
         self.metrics = folder / "metrics.jsonl"
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only for training
 
-        if resumed:
+        if resumed and self.metrics.is_file():
             self._forget(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
         self._text = (folder / "log.txt").open("a", encoding="utf-8")

@@ -122,3 +122,31 @@ def test_resuming_without_its_tensors(model: Path) -> None:
     result = mtl("train", f"{model}/run.yaml", "--resume")
     assert result.code == 2
     assert "epoch-12.safetensors: no such file" in result.err
+
+
+def test_resuming_on_text_that_has_changed(project: Path) -> None:
+    assert mtl("train", "run.yaml", "training.epochs=1").code == 0
+    text = Path("data/train.txt").read_text()
+    Path("data/train.txt").write_text(text.replace("Ann", "Una"))
+    result = mtl("train", "run.yaml", "training.epochs=2", "--resume")
+    assert_told(result, "runs/run: was trained with other words; the text has changed since")
+
+
+def test_resuming_with_more_epochs_is_what_the_folder_says(project: Path) -> None:
+    assert mtl("train", "run.yaml", "training.epochs=1").code == 0
+    assert mtl("train", "run.yaml", "training.epochs=2", "--resume").code == 0
+    assert "epochs: 2" in Path("runs/run/run.yaml").read_text()
+
+
+def test_resuming_a_finished_run_whose_model_is_gone(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+    result = mtl("train", f"{model}/run.yaml", "--output", str(model), "--resume")
+    assert result.code == 2
+    assert "there is no model; model.safetensors is gone" in result.err
+
+
+def test_a_model_that_does_not_fit_into_memory(project: Path) -> None:
+    result = mtl("train", "run.yaml", "embedding.words.dim=99999999999")
+    assert result.code == 2
+    assert "the model cannot be made: " in result.err
+    assert not Path("runs").exists()

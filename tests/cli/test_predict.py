@@ -160,3 +160,15 @@ def test_mistakes_are_told(model: str, arguments: list[str], stdin: bytes, messa
     assert (found.code, found.out) == (2, "")
     assert found.err.startswith(f"error: {message}")
     assert "\n" not in found.err.rstrip("\n")
+
+
+def test_text_without_words_is_given_back(model: str) -> None:
+    lines = '{"text": "", "id": 1}\n{"text": "Ann saw Rome.", "id": 2}\n'
+    found = objects(mtl("predict", model, "--input", "jsonl", "--format", "jsonl", stdin=lines))
+    assert [(s["id"], len(s["tokens"])) for s in found] == [(1, 0), (2, 4)]
+
+
+def test_a_token_with_blanks_stays_one_row_of_conll(model: str) -> None:
+    lines = '{"tokens": ["New\\tYork", "", "x"]}\n'
+    out = mtl("predict", model, "--input", "jsonl", "--task", "pos", stdin=lines).out
+    assert [row.split("\t")[0] for row in out.splitlines() if "\t" in row] == ["New York", "_", "x"]
