@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -12,15 +12,12 @@ from rich.console import Console
 
 from mtl.checkpoint import (
     MODEL,
-    TRAINING,
     load_training,
     load_weights,
     save_tensors,
     save_training,
-    save_vocabularies,
     to_device,
 )
-from mtl.config.load import run_to_yaml
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.errors import CheckpointError, MtlError, did_you_mean
@@ -30,11 +27,10 @@ from mtl.experiment import (
     load_corpora,
     make_trainer,
     prepare,
-    read_numberings,
     restore,
 )
-from mtl.files import atomic_write
 from mtl.plan import describe, make_plan
+from mtl.run_folder import RUN, check_data, check_folder, start_folder
 from mtl.text.example import Example
 from mtl.text.tokenizer import tokenize
 from mtl.training.display import Display
@@ -44,8 +40,6 @@ from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
-
-RUN = "run.yaml"
 
 
 class TrainedModel:
@@ -200,16 +194,16 @@ def train(
     """
     run = load_config(config, overrides)
     folder = Path(output) if output else Path("runs") / Path(config).stem
-    _check_folder(folder, run, resume)
+    check_folder(folder, run, resume)
     console = console or Console(stderr=True)
     to_device(run.training.device)  # told now, not when all the data has been read
     corpora = load_corpora(run)
     experiment = prepare(run, corpora)
     trainer = make_trainer(experiment, corpora)
     if resume:
-        _check_data(folder, experiment)
+        check_data(folder, experiment)
         restore_training_state(trainer, *load_training(folder))
-    _start(folder, experiment)
+    start_folder(folder, experiment)
     with ExitStack() as stack:
         log = stack.enter_context(RunLog(folder, trainer.epoch))
         for line in describe(make_plan(experiment, corpora, trainer)):
@@ -245,63 +239,3 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
                 log.note(text)
                 display.console.print(text, highlight=False, soft_wrap=True)
                 return
-
-
-def _check_folder(folder: Path, run: Run, resume: bool) -> None:
-    if folder.is_file():
-        raise MtlError(f"{folder}: is a file; choose another folder with --output")
-    resumable = (folder / TRAINING / "state.json").is_file()
-    if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
-            go_on = "go on with it by --resume, " if resumable else ""
-            raise MtlError(
-                f"{folder}: exists already; {go_on}choose another folder with --output, or "
-                "remove it"
-            )
-        return
-    if not resumable:
-        raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
-    before = load_config(folder / RUN, must_exist=False)
-    for here, there, path in _differences(run, before):
-        raise MtlError(
-            f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
-            "run file and overrides, or train into another --output"
-        )
-
-
-def _check_data(folder: Path, experiment: Experiment) -> None:
-    """Refuse to go on with words or labels other than those that the weights were trained for.
-
-    Raises:
-        MtlError: The text has changed since.
-    """
-    vocabularies, labels = read_numberings(experiment.run, folder)
-    for name, vocabulary in experiment.vocabularies.items():
-        if vocabulary.to_json() != vocabularies[name].to_json():
-            raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
-    if experiment.labels != labels:
-        raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
-
-
-def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
-    """Yield what differs between two runs, what may change on resuming apart."""
-    free = {"training.epochs", "training.device", "training.threads", "training.patience"}
-
-    def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
-        if isinstance(one, dict) and isinstance(other, dict):
-            for key in {**one, **other}:
-                yield from walk(one.get(key), other.get(key), f"{path}.{key}" if path else key)
-        elif one != other and path not in free:
-            yield one, other, path
-
-    yield from walk(run.model_dump(mode="json"), before.model_dump(mode="json"), "")
-
-
-def _start(folder: Path, experiment: Experiment) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
-    with atomic_write(folder / RUN) as file:
-        file.write(run_to_yaml(experiment.run))
-    save_vocabularies(folder, experiment.vocabularies, experiment.labels)

@@ -85,7 +85,7 @@ def test_stopped_in_the_first_epoch_there_is_no_model(project: Path) -> None:
     assert running.returncode == 2
     assert "stopped after " in err
     assert "--resume" not in err
-    message = "runs/run: stopped before the end of the first epoch; no model was saved"
+    message = "runs/run: there is no model; stopped before the end of the first epoch"
     assert err.endswith(f"error: {message}\n")
     again = mtl("train", "run.yaml")
     message = "exists already; choose another folder with --output, or remove it"

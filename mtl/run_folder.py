@@ -1,0 +1,87 @@
+"""A run folder: whether it may be trained in, and what is written before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mtl.checkpoint import TRAINING, save_vocabularies
+from mtl.config.load import run_to_yaml
+from mtl.config.run import Run
+from mtl.errors import MtlError
+from mtl.experiment import Experiment, load_config, read_numberings
+from mtl.files import atomic_write
+
+RUN = "run.yaml"
+"""The run file in it, complete: training it again repeats the run."""
+
+
+def check_folder(folder: Path, run: Run, resume: bool) -> None:
+    """Refuse a folder that is not free, or, to resume, not of this run.
+
+    Raises:
+        MtlError: With what to do.
+    """
+    if folder.is_file():
+        raise MtlError(f"{folder}: is a file; choose another folder with --output")
+    resumable = (folder / TRAINING / "state.json").is_file()
+    if not resume:
+        if folder.is_dir() and any(folder.iterdir()):
+            go_on = "go on with it by --resume, " if resumable else ""
+            raise MtlError(
+                f"{folder}: exists already; {go_on}choose another folder with --output, or "
+                "remove it"
+            )
+        return
+    if not resumable:
+        raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
+    before = load_config(folder / RUN, must_exist=False)
+    for here, there, path in _differences(run, before):
+        raise MtlError(
+            f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
+            "run file and overrides, or train into another --output"
+        )
+
+
+def check_data(folder: Path, experiment: Experiment) -> None:
+    """Refuse to go on with words or labels other than those that the weights were trained for.
+
+    Raises:
+        MtlError: The text has changed since.
+    """
+    vocabularies, labels = read_numberings(experiment.run, folder)
+    for name, vocabulary in experiment.vocabularies.items():
+        if vocabulary.to_json() != vocabularies[name].to_json():
+            raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
+    if experiment.labels != labels:
+        raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
+
+
+def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
+    """Yield what differs between two runs, what may change on resuming apart."""
+    free = {"training.epochs", "training.device", "training.threads", "training.patience"}
+
+    def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+        if isinstance(one, dict) and isinstance(other, dict):
+            for key in {**one, **other}:
+                yield from walk(one.get(key), other.get(key), f"{path}.{key}" if path else key)
+        elif one != other and path not in free:
+            yield one, other, path
+
+    yield from walk(run.model_dump(mode="json"), before.model_dump(mode="json"), "")
+
+
+def start_folder(folder: Path, experiment: Experiment) -> None:
+    """Write run file, vocabularies and labels.
+
+    Raises:
+        MtlError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
+    with atomic_write(folder / RUN) as file:
+        file.write(run_to_yaml(experiment.run))
+    save_vocabularies(folder, experiment.vocabularies, experiment.labels)
