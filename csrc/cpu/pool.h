@@ -5,11 +5,10 @@
 #include <torch/headeronly/util/Half.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-
-#include "../pool_step.h"
 
 namespace mtl {
 

@@ -5,5 +5,6 @@
 #ifdef __x86_64__
 #pragma GCC target("avx2,fma")
 #define MTL_ISA avx2
+#define MTL_BYTES 32
 #include "pool_loops.h"
 #endif

@@ -4,5 +4,6 @@
 #ifdef __x86_64__
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #define MTL_ISA avx512
+#define MTL_BYTES 64
 #include "pool_loops.h"
 #endif

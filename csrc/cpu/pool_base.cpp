@@ -2,4 +2,5 @@
 #include "pool.h"
 
 #define MTL_ISA base
+#define MTL_BYTES 16
 #include "pool_loops.h"
