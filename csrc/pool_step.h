@@ -18,52 +18,62 @@
 
 namespace mtl {
 
-// e^x for |x| <= 87, held there beyond: no infinity, no denormal number. Relative error 1e-7.
-// x = n·ln 2 + r with a whole number n; e^r by a polynomial, 2^n by its bits. F holds floats, U as
-// many unsigned integers of 32 bits.
+// 2^(scale·x) to a relative error of 1e-7, with |scale·x| < 126. F holds floats, U as many unsigned
+// integers of 32 bits. scale·x = n + r with a whole number n; 2^r by a polynomial, 2^n by its bits.
 template <class F, class U>
-static MTL_INLINE F exponential(F x) {
-  const F low = F{} - 87.0f, high = F{} + 87.0f;
-  x = x < low ? low : x;  // a comparison with NaN is false, so that NaN stays NaN
-  x = x > high ? high : x;
-  const float shift = 12582912.0f;  // 1.5 · 2^23: a sum with it has no room for a fraction
-  const F shifted = x * 1.44269504f + shift;
-  const F n = shifted - shift;
-  const F r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
-  F p = r * 0.001381422f + 0.00836889887f;  // minimax fit of (e^r − 1 − r) / r², |r| <= ln 2 / 2
-  p = p * r + 0.0416684058f;
-  p = p * r + 0.166665191f;
-  p = p * r + 0.499999933f;
-  p = p * (r * r) + (r + 1.0f);
+static MTL_INLINE F power_of_two(F x, float scale) {
+  // A sum with 1.5 · 2^23 has no room for a fraction: its low bits are n, and 127 is the bias that
+  // exponents are stored with.
+  const float shift = 12582912.0f + 127.0f;
+  const F shifted = x * scale + shift;
+  const F r = x * scale - (shifted - shift);
+  F p = r * 0.0013276227f + 0.00967576967f;  // minimax fit on |r| <= 1/2
+  p = p * r + 0.0555071575f;
+  p = p * r + 0.240221155f;
+  p = p * r + 0.693146964f;
+  p = p * r + 1.0f;
   U bits;
   std::memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits << 23) + 0x3f800000u;  // the low bits of the sum are n
+  bits = bits << 23;
   F power;
   std::memcpy(&power, &bits, sizeof power);
   return p * power;
 }
 
+// x, but within ±limit. A comparison with NaN is false, so that NaN stays NaN.
 template <class A>
-struct Exponential;  // of A; those of vectors stand with the loops
+static MTL_INLINE A within(A x, float limit) {
+  const A low = A{} - limit, high = A{} + limit;
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+// Functions of A; those of vectors stand with the loops.
+template <class A>
+struct Maths;
 
 template <>
-struct Exponential<float> {
-  static MTL_INLINE float of(float x) { return exponential<float, uint32_t>(x); }
+struct Maths<float> {
+  // e^(factor·x), factor −1 or 2, where x is no further from 0 than 43: sigmoid and tanh are constant
+  // there, as far as float tells, and neither infinity nor a denormal number can come up.
+  static MTL_INLINE float exponential(float x, float factor) {
+    return power_of_two<float, uint32_t>(within(x, 43.0f), factor * 1.44269504f);
+  }
 };
 
 template <>
-struct Exponential<double> {
-  static MTL_INLINE double of(double x) { return std::exp(x); }
+struct Maths<double> {
+  static MTL_INLINE double exponential(double x, double factor) { return std::exp(factor * x); }
 };
 
 template <class A>
 static MTL_INLINE A sigmoid(A x) {
-  return 1.0f / (1.0f + Exponential<A>::of(-x));
+  return 1.0f / (1.0f + Maths<A>::exponential(x, -1.0f));
 }
 
 template <class A>
 static MTL_INLINE A hyperbolic_tangent(A x) {
-  return 1.0f - 2.0f / (1.0f + Exponential<A>::of(x + x));
+  return 1.0f - 2.0f / (1.0f + Maths<A>::exponential(x, 2.0f));
 }
 
 // The gates of one step: before or after their activations, or the gradients by them.

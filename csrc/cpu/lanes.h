@@ -70,17 +70,30 @@ struct Lanes {
 
 namespace mtl {
 
+#if MTL_BYTES == 64
+// GCC makes two instructions of each comparison. A NaN that is the second operand stays.
 template <>
-struct Exponential<MTL_ISA::Lanes<float>::A> {
+MTL_INLINE __m512 within(__m512 x, float limit) {
+  const __m512 low = _mm512_set1_ps(-limit), high = _mm512_set1_ps(limit);
+  return _mm512_maskz_min_ps(-1, high, _mm512_maskz_max_ps(-1, low, x));
+}
+#endif
+
+template <>
+struct Maths<MTL_ISA::Lanes<float>::A> {
   using A = MTL_ISA::Lanes<float>::A;
-  static MTL_INLINE A of(A x) { return exponential<A, MTL_ISA::Lanes<float>::Unsigned>(x); }
+
+  static MTL_INLINE A exponential(A x, float factor) {
+    return power_of_two<A, MTL_ISA::Lanes<float>::Unsigned>(within(x, 43.0f), factor * 1.44269504f);
+  }
 };
 
 template <>
-struct Exponential<MTL_ISA::Lanes<double>::A> {
+struct Maths<MTL_ISA::Lanes<double>::A> {
   using A = MTL_ISA::Lanes<double>::A;
-  static MTL_INLINE A of(A x) {
-    for (int k = 0; k < MTL_ISA::Lanes<double>::kCount; ++k) x[k] = std::exp(x[k]);
+
+  static MTL_INLINE A exponential(A x, double factor) {
+    for (int k = 0; k < MTL_ISA::Lanes<double>::kCount; ++k) x[k] = std::exp(factor * x[k]);
     return x;
   }
 };

@@ -9,6 +9,9 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 namespace mtl {
 
