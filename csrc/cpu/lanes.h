@@ -32,30 +32,49 @@ struct Lanes {
       A x;
       std::memcpy(&x, from, sizeof x);
       return x;
-    } else if constexpr (std::is_same_v<T, c10::BFloat16>) {
-      Halves x;  // the upper half of a float
-      std::memcpy(&x, from, sizeof x);
-      return bits<A>(__builtin_convertvector(x, Unsigned) << 16);
     } else {
-      A x;
-      for (int k = 0; k < kCount; ++k) x[k] = float(from[k]);
-      return x;
+      Halves x;
+      std::memcpy(&x, from, sizeof x);
+      const Unsigned wide = __builtin_convertvector(x, Unsigned);
+      return std::is_same_v<T, c10::BFloat16> ? bits<A>(wide << 16) : from_half(wide);
     }
   }
 
   static MTL_INLINE void write(T* to, A x) {
     if constexpr (std::is_same_v<T, Scalar>) {
       std::memcpy(to, &x, sizeof x);
-    } else if constexpr (std::is_same_v<T, c10::BFloat16>) {
-      const Unsigned full = bits<Unsigned>(x);
-      const Unsigned rounded = full + 0x7fffu + (full >> 16 & 1u);  // half way: to the even one
-      const Unsigned nan = Unsigned{} + 0x7fc00000u;
-      const Unsigned upper = (x != x ? nan : rounded) >> 16;
-      const Halves halves = __builtin_convertvector(upper, Halves);
-      std::memcpy(to, &halves, sizeof halves);
     } else {
-      for (int k = 0; k < kCount; ++k) to[k] = T(x[k]);
+      const Unsigned wide = std::is_same_v<T, c10::BFloat16> ? to_bfloat16(x) : to_half(x);
+      const Halves halves = __builtin_convertvector(wide, Halves);
+      std::memcpy(to, &halves, sizeof halves);
     }
+  }
+
+  // bfloat16 is the upper half of a float. Half way, rounds to the even number.
+  static MTL_INLINE Unsigned to_bfloat16(A x) {
+    const Unsigned full = bits<Unsigned>(x);
+    const Unsigned rounded = full + 0x7fffu + (full >> 16 & 1u);
+    return (x != x ? Unsigned{} + 0x7fc00000u : rounded) >> 16;
+  }
+
+  // float16 has 5 bits of exponent where float has 8, and 10 bits of fraction where it has 23.
+  static MTL_INLINE A from_half(Unsigned x) {
+    const Unsigned size = x & 0x7fffu;
+    const Unsigned finite = bits<Unsigned>(bits<A>(size << 13) * 0x1p112f);  // the other bias
+    return bits<A>((size < 0x7c00u ? finite : finite | 0x7f800000u) | (x & 0x8000u) << 16);
+  }
+
+  static MTL_INLINE Unsigned to_half(A x) {
+    A size = bits<A>(bits<Unsigned>(x) & 0x7fffffffu);
+    size = size > 131072.0f ? A{} + 131072.0f : size;  // infinite in float16, and larger than any
+    Unsigned power = bits<Unsigned>(size) & 0x7f800000u;  // 2^e <= size, but at least 2^-14
+    power = power < 0x38800000u ? Unsigned{} + 0x38800000u : power;
+    const Unsigned large = power + (13u << 23);  // a sum with 2^(e + 13) ends with 2^(e - 10)
+    const Unsigned fraction = bits<Unsigned>(size + bits<A>(large)) - large;
+    Unsigned half = (((power >> 23) - 113u) << 10) + fraction;
+    half = half > 0x7c00u ? Unsigned{} + 0x7c00u : half;
+    half = x != x ? Unsigned{} + 0x7e00u : half;
+    return half | (bits<Unsigned>(x) >> 16 & 0x8000u);
   }
 
   // Which lanes have a byte that is not zero.
