@@ -1,9 +1,9 @@
 """Builds the compiled operators where that can be done; without them mtl is pure Python.
 
-Everything else stands in setup.cfg. The operators need the headers of torch 2.10 or later, and a C++
-compiler. An isolated build (plain `pip install .`) has no torch, and must not fetch one of several
-gigabytes: it makes the pure package. `pip install --no-build-isolation .` builds them, and so does
-`python setup.py build_ext --inplace` in a checkout.
+Everything else stands in setup.cfg. The operators need the headers of torch 2.10 or later, and a
+C++ compiler. An isolated build (plain `pip install .`) has no torch, and must not fetch one of
+several gigabytes: it makes the pure package. `pip install --no-build-isolation .` builds them, and
+so does `python setup.py build_ext --inplace` in a checkout.
 
 MTL_NO_EXT=1 leaves them out; MTL_REQUIRE_EXT=1 fails where they cannot be built.
 """
@@ -30,7 +30,7 @@ def missing() -> str:
         return "MTL_NO_EXT is set"
     try:
         import torch
-    except ImportError:
+    except (ImportError, OSError):
         return "torch is not there to build against (try --no-build-isolation)"
     found = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if found < TORCH:

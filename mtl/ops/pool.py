@@ -19,8 +19,8 @@ from mtl.ops.reference import pool_backward_reference, pool_reference
 
 _OPERATORS = torch.library.Library("mtl", "DEF")
 # `count` gates: 2 f, 3 fo, 4 ifo. Results: h `[B, T, H]`; the last state `[B, H]`; the states
-# `[B, T, H]`, zero on padding, which the backward pass wants, or nothing where `save` is off or h is
-# the states (f). All in the type of the gates; the state is carried in float32 at least.
+# `[B, T, H]`, zero on padding, which the backward pass wants, or nothing where `save` is off or h
+# is the states (f). All in the type of the gates; the state is carried in float32 at least.
 _OPERATORS.define(
     "pool(Tensor gates, Tensor? c0, Tensor? lengths, Tensor? keep, int count, bool reverse, "
     "bool save) -> (Tensor h, Tensor last, Tensor states)",

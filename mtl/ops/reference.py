@@ -70,7 +70,9 @@ def pool_backward_reference(
     return torch.cat(parts, dim=2).to(gates.dtype), carried.to(gates.dtype, copy=True)
 
 
-def _steps(gates: Tensor, lengths: Tensor | None, keep: Tensor | None, count: int) -> tuple:
+def _steps(
+    gates: Tensor, lengths: Tensor | None, keep: Tensor | None, count: int
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor, Tensor, Tensor]:
     """Return forget gate and update of each step, output gate, where the state stays, z, f, i."""
     if gates.dtype in (torch.bfloat16, torch.float16):
         gates = gates.float()
