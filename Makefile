@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+OPERATORS := $(VENV)/.operators
 QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
@@ -13,7 +14,7 @@ TRAINED := $(QUICKSTART)/.trained
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: $(INSTALLED)  ## Install mtl and what it needs into .venv
+setup: $(OPERATORS)  ## Install mtl and what it needs into .venv, with compiled operators where there is a compiler
 
 quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, evaluate, tag sentences
 	$(BIN)/mtl evaluate $(QUICKSTART)
@@ -22,10 +23,10 @@ quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, 
 	echo '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
 	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
-test: $(INSTALLED)  ## Run the tests, without the slow ones
+test: $(OPERATORS)  ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(INSTALLED)  ## Run the tests that take minutes
+test-slow: $(OPERATORS)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)  ## Check format, style and the direction of imports
@@ -38,17 +39,23 @@ types: $(INSTALLED)  ## Check the types
 
 check: lint types test  ## Everything a change must pass
 
-bench: $(INSTALLED)  ## Run the benchmarks, beside the libraries that they compare with
+bench: $(OPERATORS)  ## Run the benchmarks, beside the libraries that they compare with
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
+
+# Leaves them out, in one line, where it must. Built here, not by pip: its isolated builds would need
+# a second torch.
+$(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/*)
+	$(BIN)/python setup.py -q build_ext --inplace
+	touch $@
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' 'setuptools>=70'
 	touch $@
 
-quickstart-data: $(INSTALLED)
+quickstart-data: $(OPERATORS)
 	$(BIN)/python scripts/quickstart_data.py
 
 # A finished run is used again; a changed configuration trains anew.

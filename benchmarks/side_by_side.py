@@ -37,6 +37,27 @@ def alternate(contestants: Mapping[str, Callable[[], int]], rounds: int) -> dict
     return speeds
 
 
+def times_as_long(
+    work: Callable[[], object],
+    other: Callable[[], object],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> str:
+    """Return time of work ÷ time of other, in turn: the median, the least and the largest.
+
+    With one thread `time.thread_time` is a clock that stands still while other programs run.
+    """
+    ratios = []
+    for number in range(rounds + 2):
+        began = clock()
+        work()
+        between = clock()
+        other()
+        if number > 1:
+            ratios.append((between - began) / (clock() - between))
+    return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
+
+
 def speed(speeds: Sequence[float]) -> str:
     """Return the median, as a cell of a table."""
     return f"{median(speeds):,.0f}"

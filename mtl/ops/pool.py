@@ -1,97 +1,130 @@
 """Pooling of quasi-recurrent networks. Letters: B sentences, T tokens, H width.
 
-Reference implementation in torch: the activations of all steps at once, then one fused
-multiply-add a step, forwards and backwards, without a graph node a step.
+Forward and backward are two plain operators, `torch.ops.mtl.pool` and `mtl.pool_backward`, with
+their reference in torch for every device; a library of kernels (csrc/) takes over for its device by
+being loaded. Autograd is a function around them.
 """
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from mtl.ops.library import load
+from mtl.ops.reference import pool_backward_reference, pool_reference
+
+_OPERATORS = torch.library.Library("mtl", "DEF")
+# `count` gates: 2 f, 3 fo, 4 ifo. Results: h `[B, T, H]`; the last state `[B, H]`; the states
+# `[B, T, H]`, zero on padding, which the backward pass wants, or nothing where `save` is off or h
+# is the states (f). All in the type of the gates; the state is carried in float32 at least.
+_OPERATORS.define(
+    "pool(Tensor gates, Tensor? c0, Tensor? lengths, Tensor? keep, int count, bool reverse, "
+    "bool save) -> (Tensor h, Tensor last, Tensor states)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+# The gradients by the gates and by c0.
+_OPERATORS.define(
+    "pool_backward(Tensor by_h, Tensor by_last, Tensor gates, Tensor? c0, Tensor? lengths, "
+    "Tensor? keep, Tensor states, int count, bool reverse) -> (Tensor by_gates, Tensor by_c0)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
 
 
-class _Scan(torch.autograd.Function):
-    """c_t = a_t · c_{t-1} + b_t along the second dimension, in either direction."""
+@cache
+def _tell_of_reference(device: str) -> None:
+    reason = LIBRARY.missing or f"they are for the CPU, the tensors are on {device}"
+    logging.getLogger(__name__).warning(
+        "pooling in plain torch, several times slower than by the compiled operators: %s", reason
+    )
+
+
+def _pool_kernel(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    _tell_of_reference(gates.device.type)
+    return pool_reference(gates, *rest)
+
+
+_OPERATORS.impl("pool", _pool_kernel, "CompositeExplicitAutograd")
+_OPERATORS.impl("pool_backward", pool_backward_reference, "CompositeExplicitAutograd")
+
+
+@torch.library.register_fake("mtl::pool", lib=_OPERATORS)
+def _pool_shapes(
+    gates: Tensor, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, save: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    batch, steps, width = gates.shape
+    h = gates.new_empty(batch, steps, width // count)
+    states = torch.empty_like(h) if save and count > 2 else gates.new_empty(0)
+    return h, gates.new_empty(batch, width // count), states
+
+
+@torch.library.register_fake("mtl::pool_backward", lib=_OPERATORS)
+def _pool_backward_shapes(
+    by_h: Tensor, by_last: Tensor, gates: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor]:
+    return gates.new_empty(gates.shape), by_last.new_empty(by_last.shape)
+
+
+LIBRARY = load()
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gates: Tensor,
+        c0: Tensor | None,
+        lengths: Tensor | None,
+        keep: Tensor | None,
+        count: int,
+        reverse: bool,
+    ) -> tuple[Tensor, Tensor]:
+        h, last, states = torch.ops.mtl.pool(gates, c0, lengths, keep, count, reverse, True)
+        ctx.save_for_backward(gates, c0, lengths, keep, h if count == 2 else states)
+        ctx.count, ctx.reverse = count, reverse
+        return h, last
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, c0: Tensor, reverse: bool) -> Tensor:
-        states = torch.empty_like(b)
-        c = c0
-        for t in _order(b.shape[1], reverse):
-            c = torch.addcmul(b[:, t], a[:, t], c, out=states[:, t])
-        ctx.save_for_backward(a, states, c0)
-        ctx.reverse = reverse
-        return states
+    def backward(ctx: Any, by_h: Tensor, by_last: Tensor) -> tuple[Tensor | None, ...]:
+        by_gates, by_c0 = _PoolBackward.apply(
+            by_h, by_last, *ctx.saved_tensors, ctx.count, ctx.reverse
+        )
+        return by_gates, by_c0 if ctx.needs_input_grad[1] else None, None, None, None, None
+
+
+class _PoolBackward(torch.autograd.Function):
+    """Stands in the graph of `create_graph=True`, so that a second derivative is refused."""
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        a, states, c0 = ctx.saved_tensors
-        by_update = torch.empty_like(states)
-        carried = torch.zeros_like(c0)
-        for t in _order(states.shape[1], not ctx.reverse):
-            torch.add(gradient[:, t], carried, out=by_update[:, t])
-            carried = by_update[:, t] * a[:, t]
-        return by_update * _before(states, c0, ctx.reverse), by_update, carried, None
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = torch.ops.mtl.pool_backward(*arguments)
+        return found
 
-
-def _order(steps: int, reverse: bool) -> range:
-    return range(steps - 1, -1, -1) if reverse else range(steps)
-
-
-def _before(states: Tensor, c0: Tensor, reverse: bool) -> Tensor:
-    """Return the state before each step, `[B, T, H]`."""
-    first = c0.unsqueeze(1)
-    if reverse:
-        return torch.cat([states[:, 1:], first], dim=1)[:, : states.shape[1]]
-    return torch.cat([first, states[:, :-1]], dim=1)[:, : states.shape[1]]
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        raise NotImplementedError("the pooling operators have no second derivatives")
 
 
 def _pool(
-    update: Tensor,
-    forget: Tensor,
-    keep: Tensor | None,
+    count: int,
+    gates: Tensor,
     c0: Tensor | None,
     lengths: Tensor | None,
     reverse: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the states `[B, T, H]`, the last one `[B, H]`, and which steps are real `[B, T, 1]`.
-
-    Args:
-        update: `[B, T, H]`: what is added at each step, before the zoneout.
-        forget: `[B, T, H]`: how much of the state is kept.
-        keep: Where the zoneout keeps the state, `[B, T, H]` bool; None: nowhere.
-        c0: State before the first step; None: zero.
-        lengths: `[B]`; None: all steps are real.
-        reverse: Whether to go from the last step to the first.
-    """
-    batch, steps, width = update.shape
-    real = None
-    if lengths is not None:
-        positions = torch.arange(steps, device=update.device)
-        real = (positions < lengths.unsqueeze(1)).unsqueeze(-1)
-        keep = ~real if keep is None else keep | ~real
-    if keep is not None:
-        forget = torch.where(keep, torch.ones_like(forget), forget)
-        update = torch.where(keep, torch.zeros_like(update), update)
-    start = update.new_zeros(batch, width) if c0 is None else c0.to(update.dtype)
-    if steps == 0:
-        return update, start, real
-    states: Tensor = _Scan.apply(forget, update, start, reverse)  # type: ignore[no-untyped-call]
-    return states, states[:, 0 if reverse else -1], real
-
-
-def _finish(h: Tensor, real: Tensor | None) -> Tensor:
-    return h if real is None else h * real
-
-
-def _gates(gates: Tensor, count: int) -> tuple[Tensor, ...]:
+    keep: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     if gates.dim() != 3 or gates.shape[2] % count:
         raise ValueError(f"gates: expected [B, T, {count}·H], got {list(gates.shape)}")
-    return gates.chunk(count, dim=2)
+    if c0 is not None:
+        c0 = c0.to(gates.dtype)
+    if torch.is_grad_enabled() and (gates.requires_grad or (c0 is not None and c0.requires_grad)):
+        found: tuple[Tensor, Tensor] = _Pool.apply(gates, c0, lengths, keep, count, reverse)
+        return found
+    h, last, _ = torch.ops.mtl.pool(gates, c0, lengths, keep, count, reverse, False)
+    return h, last
 
 
 def fo_pool(
@@ -110,7 +143,8 @@ def fo_pool(
     it the other way round.
 
     Args:
-        gates: `[B, T, 3H]`, before the activations, in the order z, f, o.
+        gates: `[B, T, 3H]`, before the activations, in the order z, f, o. Any floating point;
+            bfloat16 and float16 are computed in float32.
         c0: `[B, H]`, the state before the first step; None: zero.
         lengths: `[B]` int64, the real steps of each sentence, which come first; None: all. Steps
             past them leave c as it is and give h = 0.
@@ -124,11 +158,7 @@ def fo_pool(
     Raises:
         ValueError: The shape of `gates` does not fit.
     """
-    z, f, o = _gates(gates, 3)
-    forget = torch.sigmoid(f)
-    update = (1 - forget) * torch.tanh(z)
-    states, last, real = _pool(update, forget, zoneout_mask, c0, lengths, reverse)
-    return _finish(torch.sigmoid(o) * states, real), last
+    return _pool(3, gates, c0, lengths, reverse, zoneout_mask)
 
 
 def f_pool(
@@ -145,11 +175,7 @@ def f_pool(
 
     Arguments, results and errors as `fo_pool`, with gates `[B, T, 2H]` in the order z, f.
     """
-    z, f = _gates(gates, 2)
-    forget = torch.sigmoid(f)
-    update = (1 - forget) * torch.tanh(z)
-    states, last, real = _pool(update, forget, zoneout_mask, c0, lengths, reverse)
-    return _finish(states, real), last
+    return _pool(2, gates, c0, lengths, reverse, zoneout_mask)
 
 
 def ifo_pool(
@@ -167,7 +193,4 @@ def ifo_pool(
     Arguments, results and errors as `fo_pool`, with gates `[B, T, 4H]` in the order z, f, o, i.
     Where the zoneout keeps the state, nothing is put in either.
     """
-    z, f, o, i = _gates(gates, 4)
-    update = torch.sigmoid(i) * torch.tanh(z)
-    states, last, real = _pool(update, torch.sigmoid(f), zoneout_mask, c0, lengths, reverse)
-    return _finish(torch.sigmoid(o) * states, real), last
+    return _pool(4, gates, c0, lengths, reverse, zoneout_mask)

@@ -1,0 +1,91 @@
+"""The QRNN layer beside `torch.nn.LSTM`: a step of training, both directions, one short sentence.
+
+Both layers map I numbers a token to H; a step is forward and backward, with the gradients by input
+and weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from side_by_side import conditions, report, table, times_as_long
+from torch import Tensor, nn
+
+from mtl.layers import QRNN
+from mtl.ops import fo_pool
+from mtl.ops.pool import LIBRARY
+
+SHAPES = [(100, 32, 400, 400), (512, 8, 256, 256), (35, 20, 400, 1150), (35, 20, 1150, 1150)]
+BOTH_WAYS = [(35, 32, 200, 200), (100, 32, 400, 200)]
+"""(T, B, I, H)."""
+SENTENCE = 25
+WIDTHS = [200, 400, 1150]
+Compare = Callable[[Callable[[], object], Callable[[], object]], str]
+
+
+def step(layer: nn.Module, x: Tensor) -> None:
+    """Go through a layer and back."""
+    x.grad = None
+    layer.zero_grad()
+    layer(x)[0].sum().backward()
+
+
+def training(shape: tuple[int, ...], both: bool, compare: Compare) -> list[str]:
+    """Return the cells of one shape: how much faster, and what part of the time is pooling."""
+    steps, batch, inputs, width = shape
+    x = torch.randn(batch, steps, inputs, requires_grad=True)
+    lstm = nn.LSTM(inputs, width, batch_first=True, bidirectional=both)
+    qrnns = [QRNN(inputs, width, window=window, bidirectional=both) for window in (1, 2)]
+    cells = [compare(partial(step, lstm, x), partial(step, qrnn, x)) for qrnn in qrnns]
+    gates = torch.randn(batch, steps, 3 * width, requires_grad=True)
+    by_h = torch.randn(batch, steps, width)
+
+    def pool() -> None:
+        gates.grad = None
+        for _ in range(1 + both):
+            fo_pool(gates)[0].backward(by_h)
+
+    label = f"({steps}, {batch}, {inputs}→{'2×' * both}{width})"
+    return [label, *cells, compare(pool, partial(step, qrnns[0], x))]
+
+
+def sentence(width: int, compare: Compare) -> list[str]:
+    """Return the cells of one sentence without gradients."""
+    x = torch.randn(1, SENTENCE, width)
+    lstm = nn.LSTM(width, width, batch_first=True).eval()
+    qrnns = [QRNN(width, width, window=window).eval() for window in (1, 2)]
+    with torch.no_grad():
+        times = [compare(partial(lstm, x), partial(qrnn, x)) for qrnn in qrnns]
+    return [f"H = {width}", *times]
+
+
+def main() -> None:
+    """Measure, print and keep the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    clock = time.thread_time if options.threads == 1 else time.perf_counter
+    compare = partial(times_as_long, rounds=options.rounds, clock=clock)
+    short = partial(times_as_long, rounds=20 * options.rounds, clock=clock)
+    steps = [training(shape, False, compare) for shape in SHAPES]
+    steps += [training(shape, True, compare) for shape in BOTH_WAYS]
+    head = ["(T, B, I→H)", "LSTM ÷ QRNN, window 1", "window 2", "pooling ÷ layer, window 1"]
+    text = (
+        f"# Layers\n\nTime of `torch.nn.LSTM` ÷ time of the QRNN, a step of training; "
+        f"{options.threads} threads.\nMedian over {options.rounds} rounds (least–largest).\n\n"
+        f"{table(head, steps)}\n\nOne sentence of {SENTENCE} tokens, inference:\n\n"
+        f"{table(['', *head[1:3]], [sentence(width, short) for width in WIDTHS])}\n\n"
+        f"{conditions(['torch'])}\n"
+        f"- Instruction set: {LIBRARY.instruction_set or LIBRARY.missing}"
+    )
+    report("layers", text)
+
+
+if __name__ == "__main__":
+    main()

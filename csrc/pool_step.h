@@ -1,0 +1,118 @@
+// The maths of pooling: one step, for CPU and CUDA alike.
+//
+// A is what the arithmetic is done in: float, double, or on the CPU a vector of either (GCC and Clang
+// let the same operators work on vectors, lane by lane). G is the number of gates and says which
+// pooling it is: 2 f, 3 fo, 4 ifo. Formulas and names are those of README.md.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#ifdef __CUDACC__
+#define MTL_INLINE __host__ __device__ __forceinline__
+#else
+// Never a function of its own: each instruction set needs its own code, and linkers keep but one.
+#define MTL_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace mtl {
+
+// 2^(scale·x) to a relative error of 1e-7, with |scale·x| < 126. F holds floats, U as many unsigned
+// integers of 32 bits. scale·x = n + r with a whole number n; 2^r by a polynomial, 2^n by its bits.
+template <class F, class U>
+static MTL_INLINE F power_of_two(F x, float scale) {
+  // A sum with 1.5 · 2^23 has no room for a fraction: its low bits are n, and 127 is the bias that
+  // exponents are stored with.
+  const float shift = 12582912.0f + 127.0f;
+  const F shifted = x * scale + shift;
+  const F r = x * scale - (shifted - shift);
+  F p = r * 0.0013276227f + 0.00967576967f;  // minimax fit on |r| <= 1/2
+  p = p * r + 0.0555071575f;
+  p = p * r + 0.240221155f;
+  p = p * r + 0.693146964f;
+  p = p * r + 1.0f;
+  U bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = bits << 23;
+  F power;
+  std::memcpy(&power, &bits, sizeof power);
+  return p * power;
+}
+
+// x, but within ±limit. A comparison with NaN is false, so that NaN stays NaN.
+template <class A>
+static MTL_INLINE A within(A x, float limit) {
+  const A low = A{} - limit, high = A{} + limit;
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+// Functions of A; those of vectors stand with the loops.
+template <class A>
+struct Maths;
+
+template <>
+struct Maths<float> {
+  // e^(factor·x), factor −1 or 2, where x is no further from 0 than 43: sigmoid and tanh are constant
+  // there, as far as float tells, and neither infinity nor a denormal number can come up.
+  static MTL_INLINE float exponential(float x, float factor) {
+    return power_of_two<float, uint32_t>(within(x, 43.0f), factor * 1.44269504f);
+  }
+};
+
+template <>
+struct Maths<double> {
+  static MTL_INLINE double exponential(double x, double factor) { return std::exp(factor * x); }
+};
+
+template <class A>
+static MTL_INLINE A sigmoid(A x) {
+  return 1.0f / (1.0f + Maths<A>::exponential(x, -1.0f));
+}
+
+template <class A>
+static MTL_INLINE A hyperbolic_tangent(A x) {
+  return 1.0f - 2.0f / (1.0f + Maths<A>::exponential(x, 2.0f));
+}
+
+// The gates of one step: before or after their activations, or the gradients by them.
+template <class A>
+struct Gates {
+  A z{}, f{}, o{}, i{};
+};
+
+template <int G, class A>
+static MTL_INLINE Gates<A> activate(Gates<A> raw) {
+  Gates<A> g;
+  g.z = hyperbolic_tangent(raw.z);
+  g.f = sigmoid(raw.f);
+  g.o = G >= 3 ? sigmoid(raw.o) : A{} + 1.0f;
+  g.i = G == 4 ? sigmoid(raw.i) : 1.0f - g.f;
+  return g;
+}
+
+// The state after a step. Where `keep` (the zoneout) is true, the state stays as it was.
+template <class A, class Mask>
+static MTL_INLINE A next_state(Gates<A> g, A before, Mask keep) {
+  const A c = g.f * before + g.i * g.z;
+  return keep ? before : c;
+}
+
+// Back through a step. Takes the gradient by h, and in `carry` the one by c from the steps after,
+// which it replaces by the gradient by the state before. Returns the gradients by the raw gates.
+template <int G, class A, class Mask>
+static MTL_INLINE Gates<A> step_back(Gates<A> g, A before, A by_h, Mask keep, A& carry) {
+  const A c = next_state(g, before, keep);
+  const A by_c = carry + by_h * g.o;
+  const A through = keep ? A{} : by_c;  // what reaches the gates
+  Gates<A> by;
+  by.z = through * g.i * (1.0f - g.z * g.z);
+  by.f = through * (G == 4 ? before : before - g.z) * g.f * (1.0f - g.f);
+  if (G >= 3) by.o = by_h * c * g.o * (1.0f - g.o);
+  if (G == 4) by.i = through * g.z * g.i * (1.0f - g.i);
+  carry = keep ? by_c : by_c * g.f;
+  return by;
+}
+
+}  // namespace mtl

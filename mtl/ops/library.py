@@ -1,0 +1,50 @@
+"""The compiled operators (csrc/): found and loaded where they were built, or why not."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Library:
+    """What is known of the compiled operators.
+
+    Args:
+        path: The file that was loaded; None: none was.
+        missing: Why none was loaded; empty when one was.
+        instruction_set: That which the processor gets: "base", "avx2" or "avx512".
+        build: The flags it was compiled with.
+    """
+
+    path: Path | None = None
+    missing: str = ""
+    instruction_set: str = ""
+    build: str = ""
+
+
+def load() -> Library:
+    """Load the operators for the CPU. Never compiles, never raises.
+
+    The environment variable MTL_NO_EXT, when set, leaves them out.
+    """
+    if os.environ.get("MTL_NO_EXT"):
+        return Library(missing="MTL_NO_EXT is set")
+    found = sorted(FOLDER.glob("_cpu.*so"))
+    if not found:
+        return Library(missing="they were not built (csrc/README.md tells how)")
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        for name in ("mtl_instruction_set", "mtl_build"):
+            getattr(library, name).restype = ctypes.c_char_p
+        return Library(
+            found[0],
+            instruction_set=library.mtl_instruction_set().decode(),
+            build=library.mtl_build().decode(),
+        )
+    except (OSError, AttributeError) as error:
+        return Library(missing=f"{found[0].name} does not load: {error}; build it anew")
