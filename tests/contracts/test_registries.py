@@ -91,7 +91,7 @@ def test_no_registry_is_left_out() -> None:
     modules = [
         importlib.import_module(module.name)
         for module in pkgutil.walk_packages(mtl.__path__, "mtl.")
-        if not module.name.startswith("mtl.cli") and "__main__" not in module.name
+        if not module.name.startswith("mtl.cli") and "._" not in module.name
     ]
     values = [value for module in modules for value in vars(module).values()]
     found = {id(value): value.kind for value in values if isinstance(value, Registry)}
