@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from mtl.version import __version__
 
-# Threads that wait for each other in a busy loop, as OpenMP's do by default, slow the many small
-# steps of a recurrence down tenfold when another program uses a core. Read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# A thread that waits for another, as at each small step of a recurrence, spins for long by default;
+# when another program uses a core, that makes everything ten times slower. Spinning shortly costs
+# little when nothing else runs. GNU OpenMP reads this when torch is loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel, load, train
