@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
+from mtl.experiment.training import batch_limits
 from mtl.training.trainer import Trainer
 
 
@@ -91,8 +92,6 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     Weights, gradients, two moments of Adam and the average, four bytes each; and for every token
     of the largest batch what the layers keep for the backward pass, some ten times their width.
     """
-    from mtl.experiment.training import batch_limits
-
     training = experiment.run.training
     copies = 5 if training.average else 4
     tokens = 0

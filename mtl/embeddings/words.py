@@ -34,14 +34,13 @@ class WordEmbedding(Embedding):
         *,
         dim: PositiveInt = 100,
         dropout: Probability = 0.0,
-        vectors: FilePath | None = None,
+        vectors: FilePath | None = None,  # read by who knows the words, and given to load_vectors
         frozen: bool = False,
     ) -> None:
         super().__init__()
         (words,) = vocabularies["words"].sizes()
         self.size = dim
         self.dropout = dropout
-        self.vectors = vectors
         self.table = nn.Embedding(words, dim, padding_idx=PAD)
         nn.init.uniform_(self.table.weight, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
         with torch.no_grad():

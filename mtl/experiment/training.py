@@ -13,6 +13,7 @@ from mtl.config.run import Batch, Run
 from mtl.data.corpus import Corpus
 from mtl.data.loader import Loader
 from mtl.data.mixing import Schedule
+from mtl.experiment.checks import scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.kinds import build
@@ -53,7 +54,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
-    scored = [task for task in run.tasks if "dev" in corpora[run.tasks[task].corpus].splits]
+    scored = scored_tasks(run)
     selection = Selection(
         training.metric,
         {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},

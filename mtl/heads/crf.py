@@ -18,15 +18,6 @@ class CRFTagger(Tagger):
     p(y | x) ∝ exp Σ_t (W h_t + b)[y_t] + transitions[y_t-1, y_t]
 
     Learns which labels follow which; best for chunks and entities.
-
-    Args:
-        in_features: Width H of the hidden states.
-        labels: The K label names.
-        dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
-            a sentence.
-        hidden_size: Width of a hidden layer with tanh before the scores; null for none.
-        scheme: Scheme that span labels are learnt in; null for that of the corpus. IOBES often
-            gains a little over BIO.
     """
 
     def __init__(

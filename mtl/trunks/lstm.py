@@ -17,8 +17,8 @@ Cell = tuple[Tensor, Tensor]
 class _LSTMDirection(Direction):
     """One LSTM layer that reads in one direction.
 
-    Runs on padded tensors, which is twice as fast as packed ones on a CPU: padding stands on the
-    right, so no real token ever reads it. Only the state after the last token needs packing.
+    Runs on padded tensors, for which a CPU has a faster path than for packed ones: padding stands
+    on the right, so no real token ever reads it. Only the state after the last token needs packing.
     """
 
     def __init__(self, in_features: int, hidden_size: int, reverse: bool, learned: bool) -> None:
