@@ -90,7 +90,8 @@ class DirectionalTrunk(Trunk):
         self.layers = nn.ModuleList([make(0, feed_forward or in_features, False)])
         self.links = nn.ModuleList()
         for i in range(1, num_layers):
-            seen = in_features + i * width // self.stacks if self.dense else width // self.stacks
+            own = width // self.stacks
+            seen = in_features + i * own if self.dense else own
             self.layers.append(make(i, seen, self.stacks == 2))
             if connections == "residual":
                 self.links.append(Residual())
