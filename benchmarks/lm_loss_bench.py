@@ -106,7 +106,7 @@ def main() -> None:
     """Measure, print and keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-of", choices=LAYERS, help="print the extra memory of one layer")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
