@@ -1,0 +1,403 @@
+// Pooling on the GPU, forwards and backwards, one kernel each. README.md tells how steps and channels
+// are shared out.
+#include "pool.h"
+
+#ifdef __CUDACC__  // the tests compile this for the processor too
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#endif
+
+#include <algorithm>
+#include <initializer_list>
+#include <type_traits>
+
+#include "../pool_step.h"
+
+namespace mtl::cuda {
+namespace {
+
+constexpr int kLanes = 32;  // threads side by side in a block, each with its own channels
+constexpr int kWarps = 16;  // turns of steps in a block, at most: 512 threads leave 128 registers each
+// Bytes that should be under way for memory to be the limit: bandwidth times latency, and some more.
+constexpr int64_t kUnderWay = 4 << 20;
+
+template <class T>
+using Arithmetic = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+// Channels side by side, read and written at once.
+template <class T, int V>
+struct Pack {
+  T number{};
+
+  MTL_INLINE T operator[](int) const { return number; }
+  MTL_INLINE void put(int, T x) { number = x; }
+};
+
+// Two numbers of 16 bits. Apart, each would fill a register.
+template <class T>
+struct Pack<T, 2> {
+  uint32_t bits = 0;
+
+  MTL_INLINE T operator[](int v) const {
+    const uint16_t half = bits >> 16 * v;
+    T x;
+    std::memcpy(&x, &half, sizeof x);
+    return x;
+  }
+  MTL_INLINE void put(int v, T x) {
+    uint16_t half;
+    std::memcpy(&half, &x, sizeof x);
+    bits = (bits & 0xffffu << 16 * (1 - v)) | uint32_t(half) << 16 * v;
+  }
+};
+
+// Rows of a sentence, one a step, in the order in which a thread walks them, at its channels.
+template <class T>
+struct Rows {
+  T* first;
+  int64_t step;
+
+  __device__ T* operator[](int64_t n) const { return first + n * step; }
+};
+
+template <int V, class T>
+__device__ Pack<T, V> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, V>*>(from);
+}
+
+template <class T, int V>
+__device__ void store(T* to, Pack<T, V> x) {
+  *reinterpret_cast<Pack<T, V>*>(to) = x;
+}
+
+// The channels of a thread and the steps of its sentence.
+template <int V>
+struct Channels {
+  int64_t sentence, column, columns;  // of [B, D·H]
+  int64_t gates_column;               // where z stands
+  int64_t length;                     // real steps
+  int64_t mine;                       // the same, or none beyond the last column
+  bool from_end;                      // whether the walk begins with the last step
+
+  __device__ Channels(const Batch& p, bool backwards) {
+    columns = p.directions * p.width;
+    const int64_t blocks = (columns + kLanes * V - 1) / (kLanes * V);
+    sentence = blockIdx.x / blocks;
+    column = (blockIdx.x % blocks * kLanes + threadIdx.x) * V;
+    const bool second = column >= p.width;
+    gates_column = column + second * (p.count - 1) * p.width;
+    from_end = (p.reverse != second) != backwards;
+    const int64_t asked = p.lengths ? p.lengths[sentence] : p.steps;
+    length = asked < 0 ? 0 : asked > p.steps ? p.steps : asked;
+    mine = column < columns ? length : 0;
+  }
+
+  template <class T>
+  __device__ Rows<T> rows(T* from, int64_t to_sentence, int64_t to_step, int64_t at) const {
+    from += sentence * to_sentence + at;
+    return from_end ? Rows<T>{from + (length - 1) * to_step, -to_step} : Rows<T>{from, to_step};
+  }
+
+  // Of a contiguous tensor [B, T, D·H], which may not be there.
+  template <class T>
+  __device__ Rows<T> rows(T* from, const Batch& p) const {
+    return from ? rows(from, p.steps * columns, columns, column) : Rows<T>{};
+  }
+
+  template <class T, class A>
+  __device__ void read_state(const void* from, A (&x)[V]) const {
+    Pack<T, V> stored{};
+    if (from && column < columns)
+      stored = load<V>(static_cast<const T*>(from) + sentence * columns + column);
+    for (int v = 0; v < V; ++v) x[v] = A(stored[v]);
+  }
+
+  template <class T, class A>
+  __device__ void write_state(void* to, const A (&x)[V]) const {
+    Pack<T, V> stored{};
+    for (int v = 0; v < V; ++v) stored.put(v, T(x[v]));
+    if (threadIdx.y == 0 && column < columns)
+      store(static_cast<T*>(to) + sentence * columns + column, stored);
+  }
+
+  // Clears the columns in the steps past the length.
+  template <class T>
+  __device__ void clear(T* from, int64_t to_sentence, int64_t to_step, int64_t steps, int64_t at) const {
+    from += sentence * to_sentence + at;
+    for (int64_t t = length + threadIdx.y; t < steps && column < columns; t += blockDim.y)
+      store(from + t * to_step, Pack<T, V>{});
+  }
+};
+
+// U steps as they were read, N packs each, with a byte a channel that says whether its state stays: also
+// past the last step.
+template <class T, int N, int U, int V>
+struct Steps {
+  using Bytes = std::conditional_t<V == 2, uint16_t, uint8_t>;
+  Pack<T, V> at[U][N];
+  Bytes keep[U];
+
+  // Reads from step n on. `fill` is given a step and where its packs go.
+  template <class Fill>
+  __device__ void read(int64_t n, int64_t end, const Rows<const bool>& rows, const Fill& fill) {
+    *this = {};
+#pragma unroll
+    for (int u = 0; u < U; ++u) {
+      if (n + u >= end) {
+        keep[u] = Bytes(~0);
+        continue;
+      }
+      fill(n + u, at[u]);
+      if (rows.first) keep[u] = *reinterpret_cast<const Bytes*>(rows[n + u]);
+    }
+  }
+
+  // A bit for each channel of each step: one register, where bytes would take many.
+  __device__ uint32_t kept() const {
+    uint32_t bits = 0;
+#pragma unroll
+    for (int u = 0; u < U; ++u)
+      for (int v = 0; v < V; ++v) bits |= (keep[u] >> 8 * v & 1u) << (u * V + v);
+    return bits;
+  }
+};
+
+template <int G, class T, int N, int V>
+__device__ auto activated(const Pack<T, V> (&raw)[N], int v) {
+  using A = Arithmetic<T>;
+  Gates<A> g;
+  g.z = A(raw[0][v]), g.f = A(raw[1][v]);
+  if (G >= 3) g.o = A(raw[2][v]);
+  if (G == 4) g.i = A(raw[3][v]);
+  return activate<G>(g);
+}
+
+// The warps of a block walk one after another through the same channels, and the steps of a warp turn
+// x into decay·x + gain. Takes in `carry` the x before the first warp and replaces it by the one after
+// the last; gives in `x` that before this warp. Calls in a row take turns, so that a warp still reads
+// what another has left behind.
+template <class A, int V>
+__device__ void pass_on(const A (&decay)[V], const A (&gain)[V], int turn, A (&carry)[V], A (&x)[V]) {
+  __shared__ A decays[2][kWarps][V][kLanes], gains[2][kWarps][V][kLanes];
+  for (int v = 0; v < V; ++v) {
+    decays[turn][threadIdx.y][v][threadIdx.x] = decay[v];
+    gains[turn][threadIdx.y][v][threadIdx.x] = gain[v];
+  }
+  __syncthreads();
+  for (int warp = 0; warp < blockDim.y; ++warp)
+    for (int v = 0; v < V; ++v) {
+      if (warp == threadIdx.y) x[v] = carry[v];
+      carry[v] = decays[turn][warp][v][threadIdx.x] * carry[v] + gains[turn][warp][v][threadIdx.x];
+    }
+}
+
+template <class T, int G, int U, int V>
+__global__ void __launch_bounds__(kLanes* kWarps) forward(Forward p) {
+  using A = Arithmetic<T>;
+  const Channels<V> own(p, false);
+  const Rows<const T> gates = own.rows(static_cast<const T*>(p.gates), p.gates_sentence,
+                                       p.gates_step, own.gates_column);
+  const Rows<const bool> keep = own.rows(p.keep, p);
+  T *const h_at = static_cast<T*>(p.h), *const states_at = static_cast<T*>(p.states);
+  const Rows<T> h = own.rows(h_at, p), states = own.rows(states_at, p);
+  const auto fill = [&](int64_t n, Pack<T, V>(&to)[G]) {
+    for (int i = 0; i < G; ++i) to[i] = load<V>(gates[n] + i * p.width);
+  };
+
+  A carry[V];
+  own.template read_state<T>(p.c0, carry);
+  const int64_t stride = U * blockDim.y;
+  int64_t n = U * threadIdx.y;
+  Steps<T, G, U, V> next;
+  next.read(n, own.mine, keep, fill);
+  for (int64_t start = 0; start < own.length; start += stride, n += stride) {
+    const auto now = next;
+    const uint32_t kept = now.kept();
+    const auto stays = [=](int u, int v) { return bool(kept >> (u * V + v) & 1); };
+    next.read(n + stride, own.mine, keep, fill);
+    Gates<A> g[U][V];
+#pragma unroll
+    for (int u = 0; u < U; ++u)
+      for (int v = 0; v < V; ++v) g[u][v] = activated<G>(now.at[u], v);
+    A c[V];
+    for (int v = 0; v < V; ++v) c[v] = carry[v];
+    if (blockDim.y > 1) {
+      A decay[V], gain[V];
+      for (int v = 0; v < V; ++v) decay[v] = 1, gain[v] = 0;
+#pragma unroll
+      for (int u = 0; u < U; ++u)
+        for (int v = 0; v < V; ++v) {
+          decay[v] *= stays(u, v) ? A(1) : g[u][v].f;
+          gain[v] = next_state(g[u][v], gain[v], stays(u, v));
+        }
+      pass_on(decay, gain, start / stride % 2, carry, c);
+    }
+#pragma unroll
+    for (int u = 0; u < U; ++u) {
+      Pack<T, V> to_h, to_states;
+      for (int v = 0; v < V; ++v) {
+        c[v] = next_state(g[u][v], c[v], stays(u, v));
+        to_h.put(v, T(G >= 3 ? g[u][v].o * c[v] : c[v]));
+        to_states.put(v, T(c[v]));
+      }
+      if (n + u >= own.mine) continue;
+      store(h[n + u], to_h);
+      if (states.first) store(states[n + u], to_states);
+    }
+    for (int v = 0; blockDim.y == 1 && v < V; ++v) carry[v] = c[v];
+  }
+
+  own.template write_state<T>(p.last, carry);
+  own.clear(h_at, p.steps * own.columns, own.columns, p.steps, own.column);
+  if (p.states) own.clear(states_at, p.steps * own.columns, own.columns, p.steps, own.column);
+}
+
+// Where the gradients go over the gates, each thread has read a gate before it writes there: steps
+// read ahead are always its own later ones.
+template <class T, int G, int U, int V>
+__global__ void __launch_bounds__(kLanes* kWarps) backward(Backward p) {
+  using A = Arithmetic<T>;
+  const Channels<V> own(p, true);
+  const Rows<const T> gates = own.rows(static_cast<const T*>(p.gates), p.gates_sentence,
+                                       p.gates_step, own.gates_column);
+  const Rows<const T> by_h =
+      own.rows(static_cast<const T*>(p.by_h), p.by_h_sentence, p.by_h_step, own.column);
+  const Rows<const T> states = own.rows(static_cast<const T*>(p.states), p);
+  const Rows<const bool> keep = own.rows(p.keep, p);
+  T* const by_gates_at = static_cast<T*>(p.by_gates);
+  const Rows<T> by_gates =
+      own.rows(by_gates_at, p.by_gates_sentence, p.by_gates_step, own.gates_column);
+  const T* const c0 = p.c0 ? static_cast<const T*>(p.c0) + own.sentence * own.columns + own.column
+                           : nullptr;
+  const auto fill = [&](int64_t n, Pack<T, V>(&to)[G + 2]) {
+    for (int i = 0; i < G; ++i) to[i] = load<V>(gates[n] + i * p.width);
+    to[G] = load<V>(by_h[n]);
+    const T* before = n + 1 < own.length ? states[n + 1] : c0;
+    if (before) to[G + 1] = load<V>(before);
+  };
+
+  A carry[V];
+  own.template read_state<T>(p.by_last, carry);
+  const int64_t stride = U * blockDim.y;
+  int64_t n = U * threadIdx.y;
+  Steps<T, G + 2, U, V> next;
+  next.read(n, own.mine, keep, fill);
+  for (int64_t start = 0; start < own.length; start += stride, n += stride) {
+    const auto now = next;
+    const uint32_t kept = now.kept();
+    const auto stays = [=](int u, int v) { return bool(kept >> (u * V + v) & 1); };
+    next.read(n + stride, own.mine, keep, fill);
+    Gates<A> g[U][V];
+#pragma unroll
+    for (int u = 0; u < U; ++u)
+      for (int v = 0; v < V; ++v) g[u][v] = activated<G>(now.at[u], v);
+    const auto back = [&](int u, int v, A& x) {
+      const A by = A(now.at[u][G][v]), before = A(now.at[u][G + 1][v]);
+      return step_back<G>(g[u][v], before, by, stays(u, v), x);
+    };
+    A d[V];
+    for (int v = 0; v < V; ++v) d[v] = carry[v];
+    if (blockDim.y > 1) {
+      A decay[V], gain[V];
+      for (int v = 0; v < V; ++v) decay[v] = 1, gain[v] = 0;
+#pragma unroll
+      for (int u = 0; u < U; ++u)
+        for (int v = 0; v < V; ++v) {
+          decay[v] *= stays(u, v) ? A(1) : g[u][v].f;
+          back(u, v, gain[v]);
+        }
+      pass_on(decay, gain, start / stride % 2, carry, d);
+    }
+#pragma unroll
+    for (int u = 0; u < U; ++u) {
+      Pack<T, V> to[G];
+      for (int v = 0; v < V; ++v) {
+        const Gates<A> by = back(u, v, d[v]);
+        to[0].put(v, T(by.z)), to[1].put(v, T(by.f));
+        if constexpr (G >= 3) to[2].put(v, T(by.o));
+        if constexpr (G == 4) to[3].put(v, T(by.i));
+      }
+      if (n + u >= own.mine) continue;
+      for (int i = 0; i < G; ++i) store(by_gates[n + u] + i * p.width, to[i]);
+    }
+    for (int v = 0; blockDim.y == 1 && v < V; ++v) carry[v] = d[v];
+  }
+
+  own.template write_state<T>(p.by_c0, carry);
+  for (int i = 0; i < G; ++i)
+    own.clear(by_gates_at, p.by_gates_sentence, p.by_gates_step, p.steps,
+              own.gates_column + i * p.width);
+}
+
+bool even(std::initializer_list<int64_t> strides, std::initializer_list<const void*> pointers) {
+  return std::none_of(strides.begin(), strides.end(), [](int64_t x) { return x % 2; }) &&
+         std::none_of(pointers.begin(), pointers.end(),
+                      [](const void* x) { return reinterpret_cast<uintptr_t>(x) % 4; });
+}
+
+// Whether two channels of 16 bits can be read and written as one.
+bool pairs(const Forward& p) {
+  return even({p.width, p.gates_sentence, p.gates_step}, {p.gates, p.c0, p.keep, p.h, p.last, p.states});
+}
+
+bool pairs(const Backward& p) {
+  return even({p.width, p.gates_sentence, p.gates_step, p.by_h_sentence, p.by_h_step,
+               p.by_gates_sentence, p.by_gates_step},
+              {p.gates, p.c0, p.keep, p.states, p.by_h, p.by_last, p.by_gates, p.by_c0});
+}
+
+// Threads are channels. Where they are too few to keep memory busy, warps share the steps.
+template <class P>
+cudaError_t launch(void (*kernel)(P), P p, int64_t ahead, int64_t lane, int64_t bytes, void* stream) {
+  const int64_t columns = p.directions * p.width, under_way = p.sentences * columns * ahead * bytes;
+  const int64_t useful = std::min<int64_t>(kWarps, (p.steps + ahead - 1) / ahead);
+  const int64_t warps = std::max<int64_t>(1, std::min(kUnderWay / under_way, useful));
+  const int64_t blocks = p.sentences * ((columns + kLanes * lane - 1) / (kLanes * lane));
+  void* arguments[] = {&p};
+  return cudaLaunchKernel(kernel, dim3(blocks), dim3(kLanes, warps), arguments, 0,
+                          static_cast<cudaStream_t>(stream));
+}
+
+// U steps that a thread reads ahead: as many as fit into its registers.
+template <class T, int G, int V>
+cudaError_t start(const Forward& p, void* stream) {
+  constexpr int U = (sizeof(T) == 8 ? 12 : V == 2 ? 18 : 24) / G;
+  return launch(forward<T, G, U, V>, p, U, V, G * sizeof(T), stream);
+}
+
+template <class T, int G, int V>
+cudaError_t start(const Backward& p, void* stream) {
+  constexpr int U = (sizeof(T) == 8 ? 6 : 12) / G;
+  return launch(backward<T, G, U, V>, p, U, V, (G + 2) * sizeof(T), stream);
+}
+
+template <class T, int V, class P>
+cudaError_t by_count(const P& p, void* stream) {
+  switch (p.count) {
+    case 2: return start<T, 2, V>(p, stream);
+    case 3: return start<T, 3, V>(p, stream);
+    default: return start<T, 4, V>(p, stream);
+  }
+}
+
+template <class P>
+cudaError_t by_type(const P& p, void* stream) {
+  switch (p.type) {
+    case kFloat: return by_count<float, 1>(p, stream);
+    case kDouble: return by_count<double, 1>(p, stream);
+    case kBFloat16:
+      return pairs(p) ? by_count<__nv_bfloat16, 2>(p, stream) : by_count<__nv_bfloat16, 1>(p, stream);
+    default: return pairs(p) ? by_count<__half, 2>(p, stream) : by_count<__half, 1>(p, stream);
+  }
+}
+
+}  // namespace
+}  // namespace mtl::cuda
+
+extern "C" int mtl_cuda_forward(const mtl::cuda::Forward* pass, void* stream) {
+  return mtl::cuda::by_type(*pass, stream);
+}
+
+extern "C" int mtl_cuda_backward(const mtl::cuda::Backward* pass, void* stream) {
+  return mtl::cuda::by_type(*pass, stream);
+}
