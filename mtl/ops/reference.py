@@ -5,6 +5,9 @@ The activations of all steps at once, then one fused operation a step, without a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,9 +19,70 @@ def pool_reference(
     keep: Tensor | None,
     count: int,
     reverse: bool,
+    directions: int,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `torch.ops.mtl.pool`; arguments and results are told there."""
+    ways = _ways(directions, reverse, gates, c0, keep)
+    found = [
+        _forward(gates, c0, lengths, keep, count, reverse, save)
+        for reverse, gates, c0, keep in ways
+    ]
+    h, last, states = (_joined(parts) for parts in zip(*found, strict=True))
+    return h, last, states
+
+
+def pool_backward_reference(
+    by_h: Tensor,
+    by_last: Tensor,
+    gates: Tensor,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    keep: Tensor | None,
+    states: Tensor,
+    count: int,
+    reverse: bool,
+    directions: int,
+) -> tuple[Tensor, Tensor]:
+    """Compute `torch.ops.mtl.pool_backward`; arguments and results are told there."""
+    ways = _ways(directions, reverse, by_h, by_last, gates, c0, keep, states)
+    found = [
+        _backward(by_h, by_last, gates, c0, lengths, keep, states, count, reverse)
+        for reverse, by_h, by_last, gates, c0, keep, states in ways
+    ]
+    by_gates, by_c0 = (_joined(parts) for parts in zip(*found, strict=True))
+    return by_gates, by_c0
+
+
+def pool_backward_in_place_reference(
+    by_h: Tensor, by_last: Tensor, gates: Tensor, *rest: Any
+) -> Tensor:
+    """Compute `torch.ops.mtl.pool_backward_`; arguments and results are told there."""
+    by_gates, by_c0 = pool_backward_reference(by_h, by_last, gates, *rest)
+    gates.copy_(by_gates)
+    return by_c0
+
+
+def _ways(directions: int, reverse: bool, *rows: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Yield what belongs to each direction: whether it is reversed, and its part of each row."""
+    for way in range(directions):
+        parts = (None if x is None else x.chunk(directions, dim=-1)[way] for x in rows)
+        yield reverse != (way == 1), *parts
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+
+def _forward(
+    gates: Tensor,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    keep: Tensor | None,
+    count: int,
+    reverse: bool,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     forget, update, output = _steps(gates, lengths, keep, count)[:3]
     c = _start(update, c0)
     states = torch.empty_like(update)
@@ -35,7 +99,7 @@ def pool_reference(
     return h.to(gates.dtype), last, saved.to(gates.dtype)
 
 
-def pool_backward_reference(
+def _backward(
     by_h: Tensor,
     by_last: Tensor,
     gates: Tensor,
@@ -46,7 +110,6 @@ def pool_backward_reference(
     count: int,
     reverse: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `torch.ops.mtl.pool_backward`; arguments and results are told there."""
     forget, update, output, kept, z, f, i = _steps(gates, lengths, keep, count)
     real = _real(gates, lengths)
     by_h = by_h.to(update.dtype) if real is None else by_h.to(update.dtype) * real
