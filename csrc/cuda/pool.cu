@@ -13,7 +13,7 @@
 
 #include "../pool_step.h"
 
-namespace mtl::cuda {
+namespace mtl {
 namespace {
 
 constexpr int kLanes = 32;  // threads side by side in a block, each with its own channels
@@ -79,16 +79,16 @@ struct Channels {
   int64_t mine;                       // the same, or none beyond the last column
   bool from_end;                      // whether the walk begins with the last step
 
-  __device__ Channels(const Batch& p, bool backwards) {
-    columns = p.directions * p.width;
+  template <class T>
+  __device__ Channels(const Batch<T>& p, bool backwards) {
+    columns = p.row();
     const int64_t blocks = (columns + kLanes * V - 1) / (kLanes * V);
     sentence = blockIdx.x / blocks;
     column = (blockIdx.x % blocks * kLanes + threadIdx.x) * V;
-    const bool second = column >= p.width;
-    gates_column = column + second * (p.count - 1) * p.width;
-    from_end = (p.reverse != second) != backwards;
-    const int64_t asked = p.lengths ? p.lengths[sentence] : p.steps;
-    length = asked < 0 ? 0 : asked > p.steps ? p.steps : asked;
+    const int64_t direction = column / p.width;
+    gates_column = p.gate_column(direction, column % p.width);
+    from_end = p.backwards(direction) != backwards;
+    length = p.length(sentence);
     mine = column < columns ? length : 0;
   }
 
@@ -100,24 +100,24 @@ struct Channels {
 
   // Of a contiguous tensor [B, T, D·H], which may not be there.
   template <class T>
-  __device__ Rows<T> rows(T* from, const Batch& p) const {
-    return from ? rows(from, p.steps * columns, columns, column) : Rows<T>{};
+  __device__ Rows<T> rows(T* from, int64_t steps) const {
+    return from ? rows(from, steps * columns, columns, column) : Rows<T>{};
   }
 
   template <class T, class A>
-  __device__ void read_state(const void* from, A (&x)[V]) const {
+  __device__ void read_state(const T* from, A (&x)[V]) const {
     Pack<T, V> stored{};
     if (from && column < columns)
-      stored = load<V>(static_cast<const T*>(from) + sentence * columns + column);
+      stored = load<V>(from + sentence * columns + column);
     for (int v = 0; v < V; ++v) x[v] = A(stored[v]);
   }
 
   template <class T, class A>
-  __device__ void write_state(void* to, const A (&x)[V]) const {
+  __device__ void write_state(T* to, const A (&x)[V]) const {
     Pack<T, V> stored{};
     for (int v = 0; v < V; ++v) stored.put(v, T(x[v]));
     if (threadIdx.y == 0 && column < columns)
-      store(static_cast<T*>(to) + sentence * columns + column, stored);
+      store(to + sentence * columns + column, stored);
   }
 
   // Clears the columns in the steps past the length.
@@ -192,20 +192,18 @@ __device__ void pass_on(const A (&decay)[V], const A (&gain)[V], int turn, A (&c
 }
 
 template <class T, int G, int U, int V>
-__global__ void __launch_bounds__(kLanes* kWarps) forward(Forward p) {
+__global__ void __launch_bounds__(kLanes* kWarps) forward(Forward<T> p) {
   using A = Arithmetic<T>;
   const Channels<V> own(p, false);
-  const Rows<const T> gates = own.rows(static_cast<const T*>(p.gates), p.gates_sentence,
-                                       p.gates_step, own.gates_column);
-  const Rows<const bool> keep = own.rows(p.keep, p);
-  T *const h_at = static_cast<T*>(p.h), *const states_at = static_cast<T*>(p.states);
-  const Rows<T> h = own.rows(h_at, p), states = own.rows(states_at, p);
+  const auto gates = own.rows(p.gates, p.gates_sentence, p.gates_step, own.gates_column);
+  const auto keep = own.rows(p.keep, p.steps);
+  const auto h = own.rows(p.h, p.steps), states = own.rows(p.states, p.steps);
   const auto fill = [&](int64_t n, Pack<T, V>(&to)[G]) {
     for (int i = 0; i < G; ++i) to[i] = load<V>(gates[n] + i * p.width);
   };
 
   A carry[V];
-  own.template read_state<T>(p.c0, carry);
+  own.read_state(p.c0, carry);
   const int64_t stride = U * blockDim.y;
   int64_t n = U * threadIdx.y;
   Steps<T, G, U, V> next;
@@ -247,28 +245,24 @@ __global__ void __launch_bounds__(kLanes* kWarps) forward(Forward p) {
     for (int v = 0; blockDim.y == 1 && v < V; ++v) carry[v] = c[v];
   }
 
-  own.template write_state<T>(p.last, carry);
-  own.clear(h_at, p.steps * own.columns, own.columns, p.steps, own.column);
-  if (p.states) own.clear(states_at, p.steps * own.columns, own.columns, p.steps, own.column);
+  own.write_state(p.last, carry);
+  own.clear(p.h, p.steps * own.columns, own.columns, p.steps, own.column);
+  if (p.states) own.clear(p.states, p.steps * own.columns, own.columns, p.steps, own.column);
 }
 
 // Where the gradients go over the gates, each thread has read a gate before it writes there: steps
 // read ahead are always its own later ones.
 template <class T, int G, int U, int V>
-__global__ void __launch_bounds__(kLanes* kWarps) backward(Backward p) {
+__global__ void __launch_bounds__(kLanes* kWarps) backward(Backward<T> p) {
   using A = Arithmetic<T>;
   const Channels<V> own(p, true);
-  const Rows<const T> gates = own.rows(static_cast<const T*>(p.gates), p.gates_sentence,
-                                       p.gates_step, own.gates_column);
-  const Rows<const T> by_h =
-      own.rows(static_cast<const T*>(p.by_h), p.by_h_sentence, p.by_h_step, own.column);
-  const Rows<const T> states = own.rows(static_cast<const T*>(p.states), p);
-  const Rows<const bool> keep = own.rows(p.keep, p);
-  T* const by_gates_at = static_cast<T*>(p.by_gates);
-  const Rows<T> by_gates =
-      own.rows(by_gates_at, p.by_gates_sentence, p.by_gates_step, own.gates_column);
-  const T* const c0 = p.c0 ? static_cast<const T*>(p.c0) + own.sentence * own.columns + own.column
-                           : nullptr;
+  const auto gates = own.rows(p.gates, p.gates_sentence, p.gates_step, own.gates_column);
+  const auto by_gates =
+      own.rows(p.by_gates, p.by_gates_sentence, p.by_gates_step, own.gates_column);
+  const auto by_h = own.rows(p.by_h, p.by_h_sentence, p.by_h_step, own.column);
+  const auto states = own.rows(p.states, p.steps);
+  const auto keep = own.rows(p.keep, p.steps);
+  const T* const c0 = p.c0 ? p.c0 + own.sentence * own.columns + own.column : nullptr;
   const auto fill = [&](int64_t n, Pack<T, V>(&to)[G + 2]) {
     for (int i = 0; i < G; ++i) to[i] = load<V>(gates[n] + i * p.width);
     to[G] = load<V>(by_h[n]);
@@ -277,7 +271,7 @@ __global__ void __launch_bounds__(kLanes* kWarps) backward(Backward p) {
   };
 
   A carry[V];
-  own.template read_state<T>(p.by_last, carry);
+  own.read_state(p.by_last, carry);
   const int64_t stride = U * blockDim.y;
   int64_t n = U * threadIdx.y;
   Steps<T, G + 2, U, V> next;
@@ -323,9 +317,9 @@ __global__ void __launch_bounds__(kLanes* kWarps) backward(Backward p) {
     for (int v = 0; blockDim.y == 1 && v < V; ++v) carry[v] = d[v];
   }
 
-  own.template write_state<T>(p.by_c0, carry);
+  own.write_state(p.by_c0, carry);
   for (int i = 0; i < G; ++i)
-    own.clear(by_gates_at, p.by_gates_sentence, p.by_gates_step, p.steps,
+    own.clear(p.by_gates, p.by_gates_sentence, p.by_gates_step, p.steps,
               own.gates_column + i * p.width);
 }
 
@@ -336,68 +330,83 @@ bool even(std::initializer_list<int64_t> strides, std::initializer_list<const vo
 }
 
 // Whether two channels of 16 bits can be read and written as one.
-bool pairs(const Forward& p) {
-  return even({p.width, p.gates_sentence, p.gates_step}, {p.gates, p.c0, p.keep, p.h, p.last, p.states});
+template <class T>
+bool pairs(const Forward<T>& p) {
+  return even({p.width, p.gates_sentence, p.gates_step},
+              {p.gates, p.c0, p.keep, p.h, p.last, p.states});
 }
 
-bool pairs(const Backward& p) {
+template <class T>
+bool pairs(const Backward<T>& p) {
   return even({p.width, p.gates_sentence, p.gates_step, p.by_h_sentence, p.by_h_step,
                p.by_gates_sentence, p.by_gates_step},
               {p.gates, p.c0, p.keep, p.states, p.by_h, p.by_last, p.by_gates, p.by_c0});
 }
 
-// Threads are channels. Where they are too few to keep memory busy, warps share the steps.
+// Steps that a thread reads ahead: as many as its registers hold.
+template <class T, int G, int V>
+constexpr int kForwardSteps = (sizeof(T) == 8 ? 10 : V == 2 ? 16 : 24) / G;
+template <class T, int G, int V>
+constexpr int kBackwardSteps = (sizeof(T) == 8 ? 4 : V == 2 ? 9 : 12) / G;
+
+// Threads are channels. Where those are too few to keep memory busy, warps share the steps.
 template <class P>
-cudaError_t launch(void (*kernel)(P), P p, int64_t ahead, int64_t lane, int64_t bytes, void* stream) {
-  const int64_t columns = p.directions * p.width, under_way = p.sentences * columns * ahead * bytes;
-  const int64_t useful = std::min<int64_t>(kWarps, (p.steps + ahead - 1) / ahead);
+cudaError_t launch(void (*kernel)(P), P p, int channels, int steps, int bytes, void* stream) {
+  const int64_t under_way = p.sentences * p.row() * steps * bytes;
+  const int64_t useful = std::min<int64_t>(kWarps, (p.steps + steps - 1) / steps);
   const int64_t warps = std::max<int64_t>(1, std::min(kUnderWay / under_way, useful));
-  const int64_t blocks = p.sentences * ((columns + kLanes * lane - 1) / (kLanes * lane));
+  const int64_t blocks = p.sentences * ((p.row() + channels - 1) / channels);
   void* arguments[] = {&p};
   return cudaLaunchKernel(kernel, dim3(blocks), dim3(kLanes, warps), arguments, 0,
                           static_cast<cudaStream_t>(stream));
 }
 
-// U steps that a thread reads ahead: as many as fit into its registers.
-template <class T, int G, int V>
-cudaError_t start(const Forward& p, void* stream) {
-  constexpr int U = (sizeof(T) == 8 ? 12 : V == 2 ? 18 : 24) / G;
-  return launch(forward<T, G, U, V>, p, U, V, G * sizeof(T), stream);
+template <int G, int V, class T>
+cudaError_t start(const Forward<T>& p, void* stream) {
+  constexpr int U = kForwardSteps<T, G, V>;
+  return launch(forward<T, G, U, V>, p, kLanes * V, U, G * sizeof(T), stream);
 }
 
-template <class T, int G, int V>
-cudaError_t start(const Backward& p, void* stream) {
-  constexpr int U = (sizeof(T) == 8 ? 6 : 12) / G;
-  return launch(backward<T, G, U, V>, p, U, V, (G + 2) * sizeof(T), stream);
+template <int G, int V, class T>
+cudaError_t start(const Backward<T>& p, void* stream) {
+  constexpr int U = kBackwardSteps<T, G, V>;
+  return launch(backward<T, G, U, V>, p, kLanes * V, U, (G + 2) * sizeof(T), stream);
 }
 
-template <class T, int V, class P>
+template <int V, class P>
 cudaError_t by_count(const P& p, void* stream) {
   switch (p.count) {
-    case 2: return start<T, 2, V>(p, stream);
-    case 3: return start<T, 3, V>(p, stream);
-    default: return start<T, 4, V>(p, stream);
+    case 2: return start<2, V>(p, stream);
+    case 3: return start<3, V>(p, stream);
+    default: return start<4, V>(p, stream);
   }
 }
 
-template <class P>
-cudaError_t by_type(const P& p, void* stream) {
-  switch (p.type) {
-    case kFloat: return by_count<float, 1>(p, stream);
-    case kDouble: return by_count<double, 1>(p, stream);
-    case kBFloat16:
-      return pairs(p) ? by_count<__nv_bfloat16, 2>(p, stream) : by_count<__nv_bfloat16, 1>(p, stream);
-    default: return pairs(p) ? by_count<__half, 2>(p, stream) : by_count<__half, 1>(p, stream);
+template <template <class> class Pass, class T>
+cudaError_t by_width(const void* pass, void* stream) {
+  const auto& p = *static_cast<const Pass<T>*>(pass);
+  if constexpr (sizeof(T) == 2)
+    if (pairs(p)) return by_count<2>(p, stream);
+  return by_count<1>(p, stream);
+}
+
+template <template <class> class Pass>
+cudaError_t by_type(const void* pass, MtlType type, void* stream) {
+  switch (type) {
+    case kMtlFloat: return by_width<Pass, float>(pass, stream);
+    case kMtlDouble: return by_width<Pass, double>(pass, stream);
+    case kMtlBFloat16: return by_width<Pass, __nv_bfloat16>(pass, stream);
+    default: return by_width<Pass, __half>(pass, stream);
   }
 }
 
 }  // namespace
-}  // namespace mtl::cuda
+}  // namespace mtl
 
-extern "C" int mtl_cuda_forward(const mtl::cuda::Forward* pass, void* stream) {
-  return mtl::cuda::by_type(*pass, stream);
+extern "C" int mtl_cuda_forward(const void* pass, MtlType type, void* stream) {
+  return mtl::by_type<mtl::Forward>(pass, type, stream);
 }
 
-extern "C" int mtl_cuda_backward(const mtl::cuda::Backward* pass, void* stream) {
-  return mtl::cuda::by_type(*pass, stream);
+extern "C" int mtl_cuda_backward(const void* pass, MtlType type, void* stream) {
+  return mtl::by_type<mtl::Backward>(pass, type, stream);
 }

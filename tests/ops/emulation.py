@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from ctypes import POINTER, byref, c_bool, c_int32, c_int64, c_void_p
+from ctypes import byref, c_bool, c_int64, c_void_p
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 SOURCE = Path(__file__).parents[2] / "csrc/cuda/pool.cu"
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
-SHAPE = ["sentences", "steps", "width", "directions", "count"]
+SHAPE = ["sentences", "steps", "width", "count", "directions"]
 
 
 def fields(numbers: str = "", pointers: str = "") -> list[tuple[str, type]]:
@@ -23,12 +23,11 @@ def fields(numbers: str = "", pointers: str = "") -> list[tuple[str, type]]:
 
 
 class Batch(ctypes.Structure):
-    """As in csrc/cuda/pool.h, and so are the others."""
+    """As in csrc/pool.h, and so are the others."""
 
     _fields_ = [
         *fields(" ".join(SHAPE)),
         ("reverse", c_bool),
-        ("type", c_int32),
         *fields(pointers="gates"),
         *fields("gates_sentence gates_step", "c0 lengths keep"),
     ]
@@ -60,15 +59,13 @@ class Emulation:
         header = ["-include", str(Path(__file__).parent / "emulated_gpu.h")]
         subprocess.run([COMPILER, *flags, *header, SOURCE, "-o", path], check=True)
         self.library = ctypes.CDLL(str(path))
-        self.library.mtl_cuda_forward.argtypes = [POINTER(Forward), c_void_p]
-        self.library.mtl_cuda_backward.argtypes = [POINTER(Backward), c_void_p]
 
     def _fill(self, batch: Batch, gates, c0, lengths, keep, count, reverse, directions) -> None:
         sentences, steps, columns = gates.shape
         width = columns // count // directions
-        for name, value in zip(SHAPE, (sentences, steps, width, directions, count), strict=True):
+        for name, value in zip(SHAPE, (sentences, steps, width, count, directions), strict=True):
             setattr(batch, name, value)
-        batch.reverse, batch.type = reverse, TYPES.index(gates.dtype)
+        batch.reverse = reverse
         batch.gates, batch.c0 = gates.data_ptr(), pointer(c0)
         batch.gates_sentence, batch.gates_step, _ = gates.stride()
         batch.lengths, batch.keep = pointer(lengths), pointer(keep)
@@ -81,7 +78,7 @@ class Emulation:
         last = gates.new_full((gates.shape[0], columns), torch.nan)
         batch.h, batch.last = h.data_ptr(), last.data_ptr()
         batch.states = states.data_ptr() if save and count > 2 else None
-        assert self.library.mtl_cuda_forward(byref(batch), None) == 0
+        assert self.library.mtl_cuda_forward(byref(batch), TYPES.index(gates.dtype), None) == 0
         return h, last, states if save and count > 2 else gates.new_empty(0)
 
     def pool_backward(self, by_h, by_last, gates, *rest):
@@ -101,5 +98,5 @@ class Emulation:
         batch.by_h_sentence, batch.by_h_step, _ = by_h.stride()
         batch.by_gates, batch.by_c0 = by_gates.data_ptr(), by_c0.data_ptr()
         batch.by_gates_sentence, batch.by_gates_step, _ = by_gates.stride()
-        assert self.library.mtl_cuda_backward(byref(batch), None) == 0
+        assert self.library.mtl_cuda_backward(byref(batch), TYPES.index(gates.dtype), None) == 0
         return by_c0
