@@ -5,7 +5,7 @@ The activations of all steps at once, then one fused operation a step, without a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -70,7 +70,7 @@ def _ways(directions: int, reverse: bool, *rows: Tensor | None) -> Iterator[tupl
         yield reverse != (way == 1), *parts
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _joined(parts: tuple[Tensor, ...]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 

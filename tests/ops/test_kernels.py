@@ -20,7 +20,7 @@ from mtl.ops.reference import (
     pool_backward_reference,
     pool_reference,
 )
-from tests.ops.formula import GATES, by_formula
+from tests.ops.formula import GATES, both_ways
 
 OPERATORS = {
     "reference": (pool_reference, pool_backward_reference, pool_backward_in_place_reference),
@@ -56,34 +56,36 @@ def gates_of(kind: str, batch: int, steps: int, width: int, dtype=torch.float64)
     shape=st.tuples(st.integers(1, 3), st.integers(0, 5), st.sampled_from([1, 3, 16, 21, 70])),
     seed=st.integers(0, 999),
     reverse=st.booleans(),
+    directions=st.sampled_from([1, 2]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     strided=st.booleans(),
 )
 def test_results_and_gradients_are_those_of_the_formula(
-    operators: str, kind: str, shape, seed: int, reverse: bool, dtype, strided: bool
+    operators: str, kind: str, shape, seed: int, reverse: bool, directions: int, dtype, strided
 ) -> None:
-    forward, backward, _ = OPERATORS[operators]
+    forward, backward, in_place = OPERATORS[operators]
     torch.manual_seed(seed)
     batch, steps, width = shape
     lengths = torch.randint(0, steps + 1, (batch,))
-    gates = gates_of(kind, *shape).requires_grad_()
-    c0 = torch.randn(batch, width, dtype=torch.float64, requires_grad=True)
-    keep = torch.rand(batch, steps, width) < 0.3
-    expected = by_formula(kind, gates, c0, lengths.tolist(), reverse, keep)
+    gates = gates_of(kind, batch, steps, directions * width).requires_grad_()
+    c0 = torch.randn(batch, directions * width, dtype=torch.float64, requires_grad=True)
+    keep = torch.rand(batch, steps, directions * width) < 0.3
+    expected = both_ways(kind, gates, c0, lengths.tolist(), reverse, keep, directions)
     by = [torch.randn_like(x) for x in expected]
     slopes = torch.autograd.grad(expected, (gates, c0), by)
 
     def lay(x: Tensor) -> Tensor:
-        x = x.detach().to(dtype)
+        x = x.detach().to(dtype, copy=True)
         return x.transpose(0, 1).contiguous().transpose(0, 1) if strided and x.dim() == 3 else x
 
     rest = (lay(gates), lay(c0), lengths, keep)
-    h, last, states = forward(*rest, GATES[kind], reverse, 1, True)
-    found = backward(
-        lay(by[0]), lay(by[1]), *rest, h if kind == "f" else states, GATES[kind], reverse, 1
-    )
+    options = GATES[kind], reverse, directions
+    h, last, states = forward(*rest, *options, True)
+    given = lay(by[0]), lay(by[1]), *rest, h if kind == "f" else states, *options
+    found = (h, last, *backward(*given))
+    by_c0 = in_place(*given)
     tolerance = 1e-12 if dtype == torch.float64 else 2e-5
-    for ours, exact in zip((h, last, *found), (*expected, *slopes), strict=True):
+    for ours, exact in zip((*found, rest[0], by_c0), (*expected, *slopes, *slopes), strict=True):
         torch.testing.assert_close(ours.double(), exact, rtol=0, atol=tolerance)
 
 
@@ -189,8 +191,9 @@ def test_the_operators_keep_their_promises_to_torch(kind: str, dtype) -> None:
     rest = (gates, c0, torch.tensor([3, 1]), torch.rand(2, 3, 4) < 0.5)
     h = torch.randn(2, 3, 4, dtype=dtype)
     for save in (False, True):
-        torch.library.opcheck(torch.ops.mtl.pool, (*rest, GATES[kind], True, save))
-    torch.library.opcheck(torch.ops.mtl.pool_backward, (h, c0, *rest, h, GATES[kind], True))
+        torch.library.opcheck(torch.ops.mtl.pool, (*rest, GATES[kind], True, 1, save))
+    for backward in (torch.ops.mtl.pool_backward, torch.ops.mtl.pool_backward_):
+        torch.library.opcheck(backward, (h, c0, *rest, h, GATES[kind], True, 1))
 
 
 @compiled
