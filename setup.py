@@ -93,20 +93,23 @@ def extensions() -> list[Extension]:
     return found
 
 
-def kernels(source: Path, target: Path) -> list[str]:
-    """Return the command that compiles kernels for every kind of device that nvcc knows from 8.0 on.
+def kinds() -> list[int]:
+    """Return the kinds of devices to build for: those that nvcc knows, but no mere variants.
 
-    What is built for 8.0 runs on 8.6 and 8.9, too; later devices compile the last kind anew.
+    What is built for 8.0 runs on 8.6 and 8.9, too.
     """
-    compiler = nvcc()
-    listed = subprocess.check_output([compiler, "--list-gpu-arch"], text=True)
+    listed = subprocess.check_output([nvcc(), "--list-gpu-arch"], text=True)
     known = [int(line.removeprefix("compute_")) for line in listed.split()]
-    *kinds, last = [kind for kind in known if kind % 10 == 0 and kind >= 80]
-    codes = [f"arch=compute_{kind},code=sm_{kind}" for kind in kinds]
-    codes.append(f"arch=compute_{last},code=[sm_{last},compute_{last}]")
+    return [kind for kind in known if kind >= 80 and kind % 10 == 0]
+
+
+def kernels(source: Path, target: Path) -> list[str]:
+    """Return the command that compiles kernels. Later devices translate those of the last kind."""
+    codes = [f"arch=compute_{kind},code=sm_{kind}" for kind in kinds()]
+    codes.append(f"arch=compute_{kinds()[-1]},code=compute_{kinds()[-1]}")
     flags = ["-std=c++17", "-O2", "--threads", "0", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
     generated = [part for code in codes for part in ("-gencode", code)]
-    return [compiler, *flags, *generated, "-c", str(source), "-o", str(target)]
+    return [nvcc(), *flags, *generated, "-c", str(source), "-o", str(target)]
 
 
 class TolerantBuild(build_ext):
@@ -131,6 +134,7 @@ class TolerantBuild(build_ext):
         target.parent.mkdir(parents=True, exist_ok=True)
         self.spawn(kernels(source, target))
         ext.extra_objects.append(str(target))
+        ext.define_macros.append(("MTL_KINDS", f'"{" ".join(f"sm_{kind}" for kind in kinds())}"'))
         ext.include_dirs.append(str(toolkit() / "include"))
         ext.library_dirs.append(str(toolkit() / "lib64"))
 

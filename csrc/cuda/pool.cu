@@ -349,12 +349,13 @@ constexpr int kForwardSteps = (sizeof(T) == 8 ? 10 : V == 2 ? 16 : 24) / G;
 template <class T, int G, int V>
 constexpr int kBackwardSteps = (sizeof(T) == 8 ? 4 : V == 2 ? 9 : 12) / G;
 
-// Threads are channels. Where those are too few to keep memory busy, warps share the steps.
+// Threads are channels. Where those are too few to keep memory busy, warps share the steps: a power of
+// two, so that blocks of any size fill the registers.
 template <class P>
 cudaError_t launch(void (*kernel)(P), P p, int channels, int steps, int bytes, void* stream) {
   const int64_t under_way = p.sentences * p.row() * steps * bytes;
-  const int64_t useful = std::min<int64_t>(kWarps, (p.steps + steps - 1) / steps);
-  const int64_t warps = std::max<int64_t>(1, std::min(kUnderWay / under_way, useful));
+  int warps = 1;
+  while (warps < kWarps && warps * steps < p.steps && 2 * warps * under_way <= kUnderWay) warps *= 2;
   const int64_t blocks = p.sentences * ((p.row() + channels - 1) / channels);
   void* arguments[] = {&p};
   return cudaLaunchKernel(kernel, dim3(blocks), dim3(kLanes, warps), arguments, 0,

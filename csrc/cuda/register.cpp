@@ -50,6 +50,9 @@ STABLE_TORCH_LIBRARY_IMPL(mtl, CUDA, m) {
 }
 
 // For `python -m mtl.ops`.
+extern "C" __attribute__((visibility("default"))) const char* mtl_instruction_set() {
+  return MTL_KINDS;
+}
 extern "C" __attribute__((visibility("default"))) const char* mtl_build() {
   return MTL_BUILD;
 }

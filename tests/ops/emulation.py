@@ -50,8 +50,9 @@ def pointer(x: Tensor | None) -> int | None:
 
 
 class Emulation:
-    """Forward and backward pass on tensors of the processor. Results are written into the margin
-    of larger tensors, which must stay as it was."""
+    """The operators, on tensors of the processor: c0, lengths and the like contiguous."""
+
+    device = "cpu"
 
     def __init__(self, folder: Path) -> None:
         path = folder / "emulation.so"
