@@ -12,155 +12,20 @@
 #include <type_traits>
 
 #include "../pool_step.h"
+#include "channels.h"
+
+// As much as the start of a kernel asks for.
+alignas(16) extern __shared__ unsigned char mtl_shared[];
 
 namespace mtl {
 namespace {
 
-constexpr int kLanes = 32;  // threads side by side in a block, each with its own channels
 constexpr int kWarps = 16;  // turns of steps in a block, at most: 512 threads leave 128 registers each
 // Bytes that should be under way for memory to be the limit: bandwidth times latency, and some more.
 constexpr int64_t kUnderWay = 4 << 20;
 
 template <class T>
 using Arithmetic = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
-// Channels side by side, read and written at once.
-template <class T, int V>
-struct Pack {
-  T number{};
-
-  MTL_INLINE T operator[](int) const { return number; }
-  MTL_INLINE void put(int, T x) { number = x; }
-};
-
-// Two numbers of 16 bits. Apart, each would fill a register.
-template <class T>
-struct Pack<T, 2> {
-  uint32_t bits = 0;
-
-  MTL_INLINE T operator[](int v) const {
-    const uint16_t half = bits >> 16 * v;
-    T x;
-    std::memcpy(&x, &half, sizeof x);
-    return x;
-  }
-  MTL_INLINE void put(int v, T x) {
-    uint16_t half;
-    std::memcpy(&half, &x, sizeof x);
-    bits = (bits & 0xffffu << 16 * (1 - v)) | uint32_t(half) << 16 * v;
-  }
-};
-
-// Rows of a sentence, one a step, in the order in which a thread walks them, at its channels.
-template <class T>
-struct Rows {
-  T* first;
-  int64_t step;
-
-  __device__ T* operator[](int64_t n) const { return first + n * step; }
-};
-
-template <int V, class T>
-__device__ Pack<T, V> load(const T* from) {
-  return *reinterpret_cast<const Pack<T, V>*>(from);
-}
-
-template <class T, int V>
-__device__ void store(T* to, Pack<T, V> x) {
-  *reinterpret_cast<Pack<T, V>*>(to) = x;
-}
-
-// The channels of a thread and the steps of its sentence.
-template <int V>
-struct Channels {
-  int64_t sentence, column, columns;  // of [B, D·H]
-  int64_t gates_column;               // where z stands
-  int64_t length;                     // real steps
-  int64_t mine;                       // the same, or none beyond the last column
-  bool from_end;                      // whether the walk begins with the last step
-
-  template <class T>
-  __device__ Channels(const Batch<T>& p, bool backwards) {
-    columns = p.row();
-    const int64_t blocks = (columns + kLanes * V - 1) / (kLanes * V);
-    sentence = blockIdx.x / blocks;
-    column = (blockIdx.x % blocks * kLanes + threadIdx.x) * V;
-    const int64_t direction = column / p.width;
-    gates_column = p.gate_column(direction, column % p.width);
-    from_end = p.backwards(direction) != backwards;
-    length = p.length(sentence);
-    mine = column < columns ? length : 0;
-  }
-
-  template <class T>
-  __device__ Rows<T> rows(T* from, int64_t to_sentence, int64_t to_step, int64_t at) const {
-    from += sentence * to_sentence + at;
-    return from_end ? Rows<T>{from + (length - 1) * to_step, -to_step} : Rows<T>{from, to_step};
-  }
-
-  // Of a contiguous tensor [B, T, D·H], which may not be there.
-  template <class T>
-  __device__ Rows<T> rows(T* from, int64_t steps) const {
-    return from ? rows(from, steps * columns, columns, column) : Rows<T>{};
-  }
-
-  template <class T, class A>
-  __device__ void read_state(const T* from, A (&x)[V]) const {
-    Pack<T, V> stored{};
-    if (from && column < columns)
-      stored = load<V>(from + sentence * columns + column);
-    for (int v = 0; v < V; ++v) x[v] = A(stored[v]);
-  }
-
-  template <class T, class A>
-  __device__ void write_state(T* to, const A (&x)[V]) const {
-    Pack<T, V> stored{};
-    for (int v = 0; v < V; ++v) stored.put(v, T(x[v]));
-    if (threadIdx.y == 0 && column < columns)
-      store(to + sentence * columns + column, stored);
-  }
-
-  // Clears the columns in the steps past the length.
-  template <class T>
-  __device__ void clear(T* from, int64_t to_sentence, int64_t to_step, int64_t steps, int64_t at) const {
-    from += sentence * to_sentence + at;
-    for (int64_t t = length + threadIdx.y; t < steps && column < columns; t += blockDim.y)
-      store(from + t * to_step, Pack<T, V>{});
-  }
-};
-
-// U steps as they were read, N packs each, with a byte a channel that says whether its state stays: also
-// past the last step.
-template <class T, int N, int U, int V>
-struct Steps {
-  using Bytes = std::conditional_t<V == 2, uint16_t, uint8_t>;
-  Pack<T, V> at[U][N];
-  Bytes keep[U];
-
-  // Reads from step n on. `fill` is given a step and where its packs go.
-  template <class Fill>
-  __device__ void read(int64_t n, int64_t end, const Rows<const bool>& rows, const Fill& fill) {
-    *this = {};
-#pragma unroll
-    for (int u = 0; u < U; ++u) {
-      if (n + u >= end) {
-        keep[u] = Bytes(~0);
-        continue;
-      }
-      fill(n + u, at[u]);
-      if (rows.first) keep[u] = *reinterpret_cast<const Bytes*>(rows[n + u]);
-    }
-  }
-
-  // A bit for each channel of each step: one register, where bytes would take many.
-  __device__ uint32_t kept() const {
-    uint32_t bits = 0;
-#pragma unroll
-    for (int u = 0; u < U; ++u)
-      for (int v = 0; v < V; ++v) bits |= (keep[u] >> 8 * v & 1u) << (u * V + v);
-    return bits;
-  }
-};
 
 template <int G, class T, int N, int V>
 __device__ auto activated(const Pack<T, V> (&raw)[N], int v) {
@@ -172,22 +37,27 @@ __device__ auto activated(const Pack<T, V> (&raw)[N], int v) {
   return activate<G>(g);
 }
 
-// The warps of a block walk one after another through the same channels, and the steps of a warp turn
-// x into decay·x + gain. Takes in `carry` the x before the first warp and replaces it by the one after
-// the last; gives in `x` that before this warp. Calls in a row take turns, so that a warp still reads
-// what another has left behind.
+// What a warp tells the others: its steps turn x into decay·x + gain.
+template <class A, int V>
+struct Told {
+  A decay[V][kLanes], gain[V][kLanes];
+};
+
+// The warps of a block walk one after another through the same channels. Takes in `carry` the x before
+// the first warp and replaces it by the one after the last; gives in `x` that before this warp. Calls
+// take turns 0 and 1, so that a warp may still read what the others told before.
 template <class A, int V>
 __device__ void pass_on(const A (&decay)[V], const A (&gain)[V], int turn, A (&carry)[V], A (&x)[V]) {
-  __shared__ A decays[2][kWarps][V][kLanes], gains[2][kWarps][V][kLanes];
+  auto* const told = reinterpret_cast<Told<A, V>*>(mtl_shared) + turn * blockDim.y;
   for (int v = 0; v < V; ++v) {
-    decays[turn][threadIdx.y][v][threadIdx.x] = decay[v];
-    gains[turn][threadIdx.y][v][threadIdx.x] = gain[v];
+    told[threadIdx.y].decay[v][threadIdx.x] = decay[v];
+    told[threadIdx.y].gain[v][threadIdx.x] = gain[v];
   }
   __syncthreads();
   for (int warp = 0; warp < blockDim.y; ++warp)
     for (int v = 0; v < V; ++v) {
       if (warp == threadIdx.y) x[v] = carry[v];
-      carry[v] = decays[turn][warp][v][threadIdx.x] * carry[v] + gains[turn][warp][v][threadIdx.x];
+      carry[v] = told[warp].decay[v][threadIdx.x] * carry[v] + told[warp].gain[v][threadIdx.x];
     }
 }
 
@@ -352,26 +222,28 @@ constexpr int kBackwardSteps = (sizeof(T) == 8 ? 4 : V == 2 ? 9 : 12) / G;
 // Threads are channels. Where those are too few to keep memory busy, warps share the steps: a power of
 // two, so that blocks of any size fill the registers.
 template <class P>
-cudaError_t launch(void (*kernel)(P), P p, int channels, int steps, int bytes, void* stream) {
+cudaError_t launch(void (*kernel)(P), P p, int channels, int steps, int bytes, int told, void* stream) {
   const int64_t under_way = p.sentences * p.row() * steps * bytes;
   int warps = 1;
   while (warps < kWarps && warps * steps < p.steps && 2 * warps * under_way <= kUnderWay) warps *= 2;
   const int64_t blocks = p.sentences * ((p.row() + channels - 1) / channels);
   void* arguments[] = {&p};
-  return cudaLaunchKernel(kernel, dim3(blocks), dim3(kLanes, warps), arguments, 0,
-                          static_cast<cudaStream_t>(stream));
+  return cudaLaunchKernel(kernel, dim3(blocks), dim3(kLanes, warps), arguments,
+                          warps > 1 ? 2 * warps * told : 0, static_cast<cudaStream_t>(stream));
 }
 
 template <int G, int V, class T>
 cudaError_t start(const Forward<T>& p, void* stream) {
   constexpr int U = kForwardSteps<T, G, V>;
-  return launch(forward<T, G, U, V>, p, kLanes * V, U, G * sizeof(T), stream);
+  return launch(forward<T, G, U, V>, p, kLanes * V, U, G * sizeof(T),
+                sizeof(Told<Arithmetic<T>, V>), stream);
 }
 
 template <int G, int V, class T>
 cudaError_t start(const Backward<T>& p, void* stream) {
   constexpr int U = kBackwardSteps<T, G, V>;
-  return launch(backward<T, G, U, V>, p, kLanes * V, U, (G + 2) * sizeof(T), stream);
+  return launch(backward<T, G, U, V>, p, kLanes * V, U, (G + 2) * sizeof(T),
+                sizeof(Told<Arithmetic<T>, V>), stream);
 }
 
 template <int V, class P>

@@ -16,7 +16,7 @@
 
 #define __global__
 #define __device__
-#define __shared__ static
+#define __shared__
 #define __launch_bounds__(...)
 
 using cudaError_t = int;
@@ -48,6 +48,9 @@ struct __nv_bfloat16 {
 };
 
 using __half = _Float16;
+
+constexpr size_t kShared = 48 << 10;
+alignas(16) inline unsigned char mtl_shared[kShared];
 
 namespace emulated {
 
@@ -100,14 +103,17 @@ inline void __syncthreads() {
 }
 
 template <class P>
-cudaError_t cudaLaunchKernel(void (*kernel)(P), dim3 grid, dim3 block, void** arguments, size_t,
-                             cudaStream_t) {
+cudaError_t cudaLaunchKernel(void (*kernel)(P), dim3 grid, dim3 block, void** arguments,
+                             size_t shared, cudaStream_t) {
   const P& given = *static_cast<P*>(arguments[0]);
   emulated::kernel = [&] { kernel(given); };
   std::vector<emulated::Fibre> threads(block.x * block.y);
   std::mt19937 random(1);
   blockDim = block;
+  std::fill_n(mtl_shared, kShared, 0xff);
   for (blockIdx.x = 0; blockIdx.x < grid.x; ++blockIdx.x)
     if (!emulated::run_block(threads, random)) return 719;  // a launch that failed
-  return 0;
+  const bool more = std::any_of(mtl_shared + shared, mtl_shared + kShared,
+                                [](unsigned char x) { return x != 0xff; });
+  return more ? 700 : 0;  // memory that is not its own
 }
