@@ -83,7 +83,8 @@ struct Channels {
   template <class T>
   __device__ Rows<T> rows(T* from, int64_t to_sentence, int64_t to_step, int64_t at) const {
     from += sentence * to_sentence + at;
-    return from_end ? Rows<T>{from + (length - 1) * to_step, -to_step} : Rows<T>{from, to_step};
+    return from_end && length ? Rows<T>{from + (length - 1) * to_step, -to_step}
+                              : Rows<T>{from, to_step};
   }
 
   // Of a contiguous tensor [B, T, D·H], which may not be there.
