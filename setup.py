@@ -16,7 +16,10 @@ import re
 import shutil
 import subprocess
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -112,6 +115,16 @@ def kernels(source: Path, target: Path) -> list[str]:
     return [nvcc(), *flags, *generated, "-c", str(source), "-o", str(target)]
 
 
+def side_by_side(compiler: Any, sources: list[str], **options: Any) -> list[str]:
+    """Return the objects of some sources, compiled at once on all processors."""
+
+    def one(source: str) -> list[str]:
+        return type(compiler).compile(compiler, [source], **options)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [built for objects in pool.map(one, sources) for built in objects]
+
+
 class TolerantBuild(build_ext):
     """Leaves out the operators that do not compile, and says so."""
 
@@ -121,6 +134,7 @@ class TolerantBuild(build_ext):
             for source in [path for path in ext.sources if path.endswith(".cu")]:
                 ext.sources.remove(source)
                 self.build_kernels(ext, Path(source))
+            self.compiler.compile = partial(side_by_side, self.compiler)
             super().build_extension(ext)
         except Exception as error:
             if REQUIRED:
