@@ -25,10 +25,15 @@ Model = TypeVar("Model", bound=Settings)
 
 
 def part_options(cls: type) -> dict[str, Option]:
-    """Return the options of a part by name, with those of the vocabulary that it needs."""
+    """Return the options of a part by name, with those that the library follows for it.
+
+    These are the options of the vocabulary that it needs, and those that all of its kind have.
+    """
     options = options_of(cls)
     if vocabulary := getattr(cls, "vocabulary", None):
         options += options_of(vocabulary.build)
+    if common := getattr(cls, "common", None):
+        options += options_of(common)
     return {option.name: option for option in options}
 
 

@@ -83,7 +83,7 @@ def set_vectors(
 
 
 def number_words(
-    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors
+    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors, known: Sequence[str] = ()
 ) -> dict[str, Vocabulary]:
     """Return the numbering of each feature, from the training text alone.
 
@@ -91,6 +91,7 @@ def number_words(
         run: The run.
         corpora: Its corpora, by name.
         vectors: What `load_vectors` gave; their words become known too.
+        known: Further words to know.
     """
     counts: Counter[str] = Counter()
     for name, corpus in corpora.items():
@@ -103,8 +104,11 @@ def number_words(
         if cls.feature in vocabularies:
             raise ConfigError(f"embedding.{slot}: another slot has {cls.feature} already")
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
-        further = [vectors[slot][0]] if slot in vectors else []
-        vocabularies[cls.feature] = cls.build(counts, *further, **options)
+        if issubclass(cls, WordVocabulary):
+            further = [*(vectors[slot][0] if slot in vectors else ()), *known]
+            vocabularies[cls.feature] = cls.build(counts, further, **options)
+        else:
+            vocabularies[cls.feature] = cls.build(counts, **options)
     return vocabularies
 
 
@@ -142,12 +146,7 @@ def make_model(
     run: Run, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
 ) -> MultiTaskModel:
     """Return the model of a run, its weights as they are before training."""
-    parts = {}
-    for slot, part in run.embedding.items():
-        cls = EMBEDDINGS.find(part.type)
-        names = {option.name for option in options_of(cls)}
-        options = {name: value for name, value in part.options.items() if name in names}
-        parts[slot] = cls(vocabularies, **options)
+    parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
     embedding = Concatenation(parts)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
