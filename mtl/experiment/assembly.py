@@ -142,7 +142,11 @@ def make_model(
     owners = head_owners(run)
     for owner, own_labels in labels.items():
         width = layer_width(run.tasks[owner].layer, sharing.sizes)
-        heads[owner] = build("head", head_part(run, owner), width, own_labels.labels)
+        part = head_part(run, owner)
+        if "scheme" in part.options:  # null is that of the corpus
+            options = {**part.options, "scheme": own_labels.scheme}
+            part = part.model_copy(update={"options": options})
+        heads[owner] = build("head", part, width, own_labels.labels)
     for task, owner in owners.items():
         if layer_width(run.tasks[task].layer, sharing.sizes) != heads[owner].in_features:
             raise ConfigError(

@@ -29,6 +29,9 @@ class Head(nn.Module, ABC):
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.
 
+        In training, regularisers may be in it: a penalty a sentence, smoothing, weights. In
+        evaluation there are none.
+
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.

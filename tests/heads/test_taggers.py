@@ -51,13 +51,13 @@ def test_a_hidden_layer_has_tanh_units(head: type) -> None:
     made = head(3, LABELS, hidden_size=7).eval()
     hidden = torch.randn(1, 2, 3)
     inner = torch.tanh(made.hidden[0](hidden))
-    torch.testing.assert_close(made.scores(hidden), made.output(inner))
+    torch.testing.assert_close(made.scores(hidden, MASK[:1, :2]), made.output(inner))
     assert made.output.in_features == 7
 
 
 @pytest.mark.parametrize("head", [SoftmaxTagger, CRFTagger])
 def test_dropout_takes_the_same_units_from_all_tokens(head: type) -> None:
     made = head(3, LABELS, dropout=0.5)
-    hidden = torch.ones(1, 9, 3)
-    scores = made.train().scores(hidden)
+    hidden, mask = torch.ones(1, 9, 3), torch.ones(1, 9, dtype=torch.bool)
+    scores = made.train().scores(hidden, mask)
     assert torch.equal(scores, scores[:, :1].expand_as(scores))
