@@ -24,9 +24,13 @@ class WordEmbedding(Embedding):
         vectors: File of pretrained vectors in GloVe or word2vec text format, of width `dim`. All
             its words become known words.
         frozen: Whether the vectors stay as they are in training.
+        multichannel: Whether a copy of the vectors as they are before training stands beside those
+            that learn (Kim 2014), so that rare words keep what they were pretrained to mean. The
+            output is twice as wide.
     """
 
     vocabulary = WordVocabulary
+    fixed: Tensor | None
 
     def __init__(
         self,
@@ -36,16 +40,20 @@ class WordEmbedding(Embedding):
         dropout: Probability = 0.0,
         vectors: FilePath | None = None,  # read by who knows the words, and given to load_vectors
         frozen: bool = False,
+        multichannel: bool = False,
     ) -> None:
+        if frozen and multichannel:
+            raise ValueError("frozen: with multichannel a copy is frozen, and only that")
         super().__init__()
         (words,) = vocabularies["words"].sizes()
-        self.size = dim
+        self.size = 2 * dim if multichannel else dim
         self.dropout = dropout
         self.table = nn.Embedding(words, dim, padding_idx=PAD)
         nn.init.uniform_(self.table.weight, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
         with torch.no_grad():
             self.table.weight[PAD] = 0
         self.table.weight.requires_grad_(not frozen)
+        self.register_buffer("fixed", self.table.weight.detach().clone() if multichannel else None)
 
     def load_vectors(self, numbers: Tensor, vectors: Tensor) -> None:
         """Set the vectors of some words.
@@ -57,18 +65,23 @@ class WordEmbedding(Embedding):
         Raises:
             ValueError: The vectors have another width.
         """
-        if vectors.shape[1] != self.size:
-            raise ValueError(f"expected vectors of width {self.size}, got {vectors.shape[1]}")
+        width = self.table.embedding_dim
+        if vectors.shape[1] != width:
+            raise ValueError(f"expected vectors of width {width}, got {vectors.shape[1]}")
         with torch.no_grad():
             # Pretrained vectors come at any scale; learned ones start at variance 1 / D.
-            scale = vectors.std().clamp(min=1e-8) * self.size**0.5
+            scale = vectors.std().clamp(min=1e-8) * width**0.5
             self.table.weight[numbers] = vectors / scale
             self.table.weight[UNKNOWN] = (vectors / scale).mean(0)
+            if self.fixed is not None:
+                self.fixed.copy_(self.table.weight)
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Return `[B, T, D]`, given `features["words"] [B, T]`."""
+        """Return `[B, T, D]`, or `[B, T, 2 D]`, given `features["words"] [B, T]`."""
         words = features["words"]
         vectors: Tensor = self.table(words)
+        if self.fixed is not None:
+            vectors = torch.cat([vectors, functional.embedding(words, self.fixed)], dim=2)
         if self.training and self.dropout:
             keep = 1 - self.dropout
             kept = vectors.new_empty(self.table.num_embeddings, 1).bernoulli_(keep)

@@ -135,7 +135,7 @@ def make_model(
         cls = EMBEDDINGS.find(part.type)
         names = {option.name for option in options_of(cls)}
         own = {name: value for name, value in part.options.items() if name in names}
-        parts[slot] = cls(vocabularies, **own)
+        parts[slot] = build("embedding", Part(type=part.type, options=own), vocabularies)
     embedding = Concatenation(parts)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
@@ -144,8 +144,7 @@ def make_model(
         width = layer_width(run.tasks[owner].layer, sharing.sizes)
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
-            options = {**part.options, "scheme": own_labels.scheme}
-            part = part.model_copy(update={"options": options})
+            part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
         heads[owner] = build("head", part, width, own_labels.labels)
     for task, owner in owners.items():
         if layer_width(run.tasks[task].layer, sharing.sizes) != heads[owner].in_features:

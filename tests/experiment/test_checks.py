@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.errors import ConfigError
+from mtl.experiment import load_config, prepare
 from tests.training.runs import prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
@@ -35,3 +36,10 @@ def test_tasks_that_do_not_fit_together(
     with pytest.raises(ConfigError) as error:
         prepared(tmp_path, tasks)
     assert message in str(error.value)
+
+
+def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:
+    _, corpora = prepared(tmp_path, {"ner": NER})
+    both = {"embedding.words.frozen": True, "embedding.words.multichannel": True}
+    with pytest.raises(ConfigError, match="embedding 'words': frozen: with multichannel"):
+        prepare(load_config(tmp_path / "run.yaml", both), corpora)
