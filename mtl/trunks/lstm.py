@@ -6,25 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mtl.layers.sequence import reverse_padded
 from mtl.options import PositiveInt, Probability
-from mtl.trunks.directional import Bidirectional, Direction, DirectionalTrunk
+from mtl.trunks.directional import Bidirectional, Direction, DirectionalTrunk, SideBySide
 
 Cell = tuple[Tensor, Tensor]
 """Hidden and cell state of one layer, each `[B, H]`."""
 
 
 class _LSTMDirection(Direction):
-    """One LSTM layer that reads in one direction.
+    """One LSTM layer.
 
     Runs on padded tensors, for which a CPU has a faster path than for packed ones: padding stands
     on the right, so no real token ever reads it. Only the state after the last token needs packing.
     """
 
-    def __init__(self, in_features: int, hidden_size: int, reverse: bool, learned: bool) -> None:
+    def __init__(self, in_features: int, hidden_size: int, learned: bool) -> None:
         super().__init__()
         self.lstm = nn.LSTM(in_features, hidden_size, batch_first=True)
-        self.reverse = reverse
         self.start = nn.Parameter(torch.zeros(2, hidden_size)) if learned else None
         weights = dict(self.lstm.named_parameters())
         nn.init.xavier_uniform_(weights["weight_ih_l0"])
@@ -43,16 +41,12 @@ class _LSTMDirection(Direction):
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
-        if self.reverse:
-            x = reverse_padded(x, mask)
         h, c = state or self.initial(len(x))
         start = (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous())
         if state is None or mask.all():
             output, end = self.lstm(x, start)
         else:
             output, end = self._packed(x, mask, start)
-        if self.reverse:
-            output = reverse_padded(output, mask)
         return output, None if state is None else (end[0][0], end[1][0])
 
     def _packed(self, x: Tensor, mask: Tensor, start: Cell) -> tuple[Tensor, Cell]:
@@ -93,7 +87,10 @@ class LSTMTrunk(DirectionalTrunk):
         dropout: Probability = 0.3,
         learned_start: bool = False,
     ) -> None:
-        def make(layer: int, width: int, reverse: bool) -> Direction:
-            return _LSTMDirection(width, hidden_size, reverse, learned_start)
+        def make(_: int, width: int, split: bool) -> SideBySide:
+            def direction() -> Direction:
+                return _LSTMDirection(width, hidden_size, learned_start)
+
+            return SideBySide(direction, bool(bidirectional), split)
 
         super().__init__(in_features, make, num_layers, hidden_size, bidirectional, dropout)

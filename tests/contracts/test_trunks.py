@@ -171,7 +171,9 @@ def test_interleaved_layers_see_the_whole_sentence(variant: Variant, at: int) ->
 
 @trunks
 def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None:
-    trunk, (x, mask) = made(variant).train(), text()
+    # Dropout could by chance leave nothing of a sentence.
+    still = {} if variant.option("dropout") is None else {"dropout": 0.0}
+    trunk, (x, mask) = shaken(variant.make(WIDTH, **still)).train(), text()
     x.requires_grad_()
     torch.cat(trunk(x, mask)[0][1:], dim=2).pow(2).sum().backward()
     assert x.grad[mask].isfinite().all()

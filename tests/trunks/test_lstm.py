@@ -41,7 +41,7 @@ def torch_lstm(trunk: LSTMTrunk, directions: list[int], **options: Any) -> nn.LS
         f"{name[:-1]}{i}{suffixes[place]}": value
         for i, layer in enumerate(trunk.layers)
         for place, direction in enumerate(directions)
-        for name, value in layer[direction].lstm.state_dict().items()
+        for name, value in (layer.ahead, layer.back)[direction].lstm.state_dict().items()
     }
     lstm.load_state_dict(weights)
     return lstm
@@ -88,22 +88,22 @@ def gradients(trunk: LSTMTrunk, y: Tensor) -> list[Tensor]:
 
 
 def test_forget_gates_start_with_bias_one() -> None:
-    direction = LSTMTrunk(WIDTH, hidden_size=HIDDEN).layers[0][0].lstm
+    direction = LSTMTrunk(WIDTH, hidden_size=HIDDEN).layers[0].ahead.lstm
     bias = direction.bias_ih_l0 + direction.bias_hh_l0
     assert bias.tolist() == [0] * HIDDEN + [1] * HIDDEN + [0] * 2 * HIDDEN
 
 
 def test_recurrent_matrices_start_orthogonal() -> None:
-    weight = LSTMTrunk(WIDTH, hidden_size=HIDDEN).layers[1][1].lstm.weight_hh_l0
+    weight = LSTMTrunk(WIDTH, hidden_size=HIDDEN).layers[1].back.lstm.weight_hh_l0
     torch.testing.assert_close(weight.T @ weight, torch.eye(HIDDEN))
 
 
 def test_a_learned_start_is_the_state_before_the_first_token() -> None:
     trunk, (x, mask) = made(bidirectional=False, learned_start=True), text()
     h, c = trunk.initial_state(1)[0]
-    assert torch.equal(torch.cat([h, c]), trunk.layers[0][0].start)
+    assert torch.equal(torch.cat([h, c]), trunk.layers[0].ahead.start)
     cell = nn.LSTMCell(WIDTH, HIDDEN).double()
-    weights = trunk.layers[0][0].lstm.state_dict().items()
+    weights = trunk.layers[0].ahead.lstm.state_dict().items()
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in weights})
     torch.testing.assert_close(trunk(x, mask)[0][1][:1, 0], cell(x[:1, 0], (h, c))[0])
 
@@ -111,7 +111,7 @@ def test_a_learned_start_is_the_state_before_the_first_token() -> None:
 def test_without_a_learned_start_there_are_no_such_parameters() -> None:
     plain, learned = LSTMTrunk(WIDTH), LSTMTrunk(WIDTH, learned_start=True)
     added = set(learned.state_dict()) - set(plain.state_dict())
-    assert added == {f"layers.{i}.{d}.start" for i in (0, 1) for d in (0, 1)}
+    assert added == {f"layers.{i}.{d}.start" for i in (0, 1) for d in ("ahead", "back")}
 
 
 def test_a_piece_without_tokens_leaves_the_state_as_it_is() -> None:
