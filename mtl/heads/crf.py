@@ -10,7 +10,7 @@ from torch import Tensor
 from mtl.heads.tagger import Tagger
 from mtl.layers.attention import TokenAttention
 from mtl.layers.crf import CRF
-from mtl.ops.crf import crf_log_partition, crf_score
+from mtl.ops import crf_log_partition, crf_score
 from mtl.options import PositiveFloat, PositiveInt, Probability
 from mtl.text.spans import Scheme
 

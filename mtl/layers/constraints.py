@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import did_you_mean
-from mtl.ops.crf import crf_viterbi
+from mtl.ops import crf_viterbi
 from mtl.text.spans import Scheme, transitions
 
 
