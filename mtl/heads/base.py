@@ -19,6 +19,8 @@ class Head(nn.Module, ABC):
 
     level: ClassVar[Literal["token", "sentence"]]
     """Whether there is one label a token or one a sentence."""
+    adversarial: ClassVar[bool] = False
+    """Whether the trunk learns against the head, so that the task's score is not to be high."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()

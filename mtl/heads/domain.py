@@ -18,7 +18,7 @@ class DomainClassifier(Classifier):
     p(y | x) = softmax(W drop(relu(U pool_t h_t + c)) + b), its gradient reversed on the way to h
 
     An auxiliary task with this head makes the hidden states serve other domains better. Its own
-    score should fall towards chance.
+    score should fall towards chance, and has no share in the mean by which the best epoch is found.
 
     Args:
         in_features: Width H of the hidden states.
@@ -30,6 +30,8 @@ class DomainClassifier(Classifier):
             it does not grow.
         dropout: Probability of dropping a unit of the hidden layer.
     """
+
+    adversarial = True
 
     def __init__(
         self,

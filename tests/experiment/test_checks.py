@@ -22,6 +22,10 @@ TASKS = {
         {"ner": NER, "again": {**NER, "head": "ner", "lr": 0.1}},
         "tasks.again.lr: the head is that of 'ner'; set its lr there",
     ),
+    "nothing to choose the best epoch by": (
+        {"verb": {"use": "c/verb", "head": {"type": "domain"}}},
+        "training.metric: only adversaries have a dev split",
+    ),
     "options that the part refuses": (
         {"verb": {"use": "c/verb", "head": {"type": "cnn", "widths": []}}},
         "head 'cnn': widths: expected at least one",

@@ -30,6 +30,12 @@ def test_every_head_trains_scores_and_predicts(tmp_path: Path) -> None:
     assert all(loss > 0 for loss in epoch.losses.values())
 
 
+def test_the_best_epoch_is_not_that_of_the_best_adversary(tmp_path: Path) -> None:
+    made = trainer(tmp_path, {"softmax": TASKS["softmax"], "domain": TASKS["domain"]}, epochs=2)
+    last = list(made.run())[-1]
+    assert last.score == last.dev.scores()["softmax"]["accuracy"]
+
+
 def test_a_constrained_head_obeys_the_scheme_of_the_corpus_and_its_rules(tmp_path: Path) -> None:
     experiment, corpora = prepared(tmp_path, {"ner": TASKS["constrained"]})
     assert experiment.run.tasks["ner"].head.options["scheme"] is None
