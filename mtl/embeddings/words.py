@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.embeddings.base import Embedding
+from mtl.layers import EmbeddingDropout
 from mtl.options import FilePath, PositiveInt, Probability
 from mtl.text.vocabulary import PAD, UNKNOWN, Vocabulary, WordVocabulary
 
@@ -30,7 +31,6 @@ class WordEmbedding(Embedding):
     """
 
     vocabulary = WordVocabulary
-    fixed: Tensor | None
 
     def __init__(
         self,
@@ -47,13 +47,14 @@ class WordEmbedding(Embedding):
         super().__init__()
         (words,) = vocabularies["words"].sizes()
         self.size = 2 * dim if multichannel else dim
-        self.dropout = dropout
-        self.table = nn.Embedding(words, dim, padding_idx=PAD)
+        self.dropout = EmbeddingDropout(dropout)
+        kind = TwoChannels if multichannel else nn.Embedding
+        self.table = kind(words, dim, padding_idx=PAD)
         nn.init.uniform_(self.table.weight, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
         with torch.no_grad():
             self.table.weight[PAD] = 0
         self.table.weight.requires_grad_(not frozen)
-        self.register_buffer("fixed", self.table.weight.detach().clone() if multichannel else None)
+        self._fix()
 
     def load_vectors(self, numbers: Tensor, vectors: Tensor) -> None:
         """Set the vectors of some words.
@@ -73,17 +74,33 @@ class WordEmbedding(Embedding):
             scale = vectors.std().clamp(min=1e-8) * width**0.5
             self.table.weight[numbers] = vectors / scale
             self.table.weight[UNKNOWN] = (vectors / scale).mean(0)
-            if self.fixed is not None:
-                self.fixed.copy_(self.table.weight)
+        self._fix()
+
+    def _fix(self) -> None:
+        if isinstance(self.table, TwoChannels):
+            self.table.fixed.copy_(self.table.weight.detach())
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, or `[B, T, 2 D]`, given `features["words"] [B, T]`."""
-        words = features["words"]
-        vectors: Tensor = self.table(words)
-        if self.fixed is not None:
-            vectors = torch.cat([vectors, functional.embedding(words, self.fixed)], dim=2)
-        if self.training and self.dropout:
-            keep = 1 - self.dropout
-            kept = vectors.new_empty(self.table.num_embeddings, 1).bernoulli_(keep)
-            vectors = vectors * functional.embedding(words, kept / keep)
+        vectors: Tensor = self.dropout(self.table, features["words"])
         return vectors
+
+
+class TwoChannels(nn.Embedding):
+    """A table of vectors that learn, beside one of vectors that stay (Kim 2014).
+
+    Args:
+        num_embeddings: The number of words V.
+        embedding_dim: Width D of each channel.
+        padding_idx: The number of padding.
+    """
+
+    fixed: Tensor
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.register_buffer("fixed", torch.zeros(num_embeddings, embedding_dim))
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Return `[…, 2 D]`, the channel that learns first."""
+        return torch.cat([super().forward(words), functional.embedding(words, self.fixed)], dim=-1)

@@ -9,11 +9,12 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
-from mtl.layers.sequence import reverse_padded
 from mtl.trunks.base import State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
+Connections = Literal["none", "residual", "highway", "dense"]
 
 
 class Recurrent(nn.Module, ABC):
@@ -38,54 +39,13 @@ class Recurrent(nn.Module, ABC):
         """
 
 
-class Direction(nn.Module, ABC):
-    """A recurrent layer that reads in one direction, its input already in the order of reading."""
-
-    @abstractmethod
-    def initial(self, batch_size: int) -> Any:
-        """Return the state before the first token."""
-
-    @abstractmethod
-    def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
-
-
-class SideBySide(Recurrent):
-    """One or two directions that know nothing of each other; the second reads backwards.
-
-    Args:
-        make: Gives a direction.
-        bidirectional: Whether there are two.
-        split: Whether each reads its own half of the input.
-    """
-
-    def __init__(self, make: Callable[[], Direction], bidirectional: bool, split: bool) -> None:
-        super().__init__()
-        self.ahead = make()
-        self.back = make() if bidirectional else None
-        self.split = split
-
-    def initial(self, batch_size: int) -> Any:
-        """Return the state of the forward direction before the first token."""
-        return self.ahead.initial(batch_size)
-
-    def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the outputs and, when a state is given, the one after the text."""
-        first, second = x.chunk(2, dim=2) if self.split else (x, x)
-        output, after = self.ahead(first, mask, state)
-        if self.back is None:
-            return output, after
-        behind, _ = self.back(reverse_padded(second, mask), mask, None)
-        return torch.cat([output, reverse_padded(behind, mask)], dim=2), after
-
-
 class DirectionalTrunk(Trunk):
     """A stack of recurrent layers, each in one or both directions, with dropout between them.
 
     Args:
         in_features: Width D of the token vectors.
         make: Gives the layer of an index (from 0), for directions of some input width, which each
-            read their own half of the input where the last argument says so.
+            read their own part of the input where the last argument says so.
         num_layers: The number of layers.
         hidden_size: Width of each direction of a layer.
         bidirectional: true gives two independent stacks, one a direction, concatenated at every
@@ -93,26 +53,50 @@ class DirectionalTrunk(Trunk):
             both directions of the one below, usually a little better when trained from scratch.
         dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
             sentence (Gal & Ghahramani 2016).
+        connections: What eases the training of deep stacks. "residual" adds a layer's input to its
+            output (He et al. 2016); "highway" mixes both by a learned gate (Srivastava et al.
+            2015); with "dense" a layer reads the token vectors and the outputs of all layers below
+            (Huang et al. 2017). The first two leave out the first layer, whose input has a width
+            of its own. Independent stacks stay so.
+        sum_layers: Whether the last output is the sum of the outputs of all layers.
+        feed_forward: Width of a layer of rectified units between the token vectors and the first
+            recurrent layer; 0: none.
     """
 
     def __init__(
         self,
         in_features: int,
         make: Callable[[int, int, bool], Recurrent],
+        *,
         num_layers: int,
         hidden_size: int,
         bidirectional: Bidirectional,
         dropout: float,
+        connections: Connections,
+        sum_layers: bool,
+        feed_forward: int,
     ) -> None:
         super().__init__()
-        self.interleaved = bidirectional == "interleaved"
-        directions = 1 + bool(bidirectional)
-        self.sizes = [in_features] + [directions * hidden_size] * num_layers
+        width = (1 + bool(bidirectional)) * hidden_size
+        self.sizes = [in_features] + [width] * num_layers
+        self.stacks = 2 if bidirectional is True else 1
+        self.dense = connections == "dense"
+        self.sum_layers = sum_layers
         self.dropout = VariationalDropout(dropout)
-        self.layers = nn.ModuleList()
-        for i in range(num_layers):
-            split = i > 0 and bidirectional is True
-            self.layers.append(make(i, hidden_size if split else self.sizes[i], split))
+        self.below: nn.Module = nn.Identity()
+        if feed_forward:
+            first = nn.Linear(in_features, feed_forward)
+            self.below = nn.Sequential(self.dropout, first, nn.ReLU())
+        self.layers = nn.ModuleList([make(0, feed_forward or in_features, False)])
+        self.links = nn.ModuleList()
+        for i in range(1, num_layers):
+            own = width // self.stacks
+            seen = in_features + i * own if self.dense else own
+            self.layers.append(make(i, seen, self.stacks == 2))
+            if connections == "residual":
+                self.links.append(Residual())
+            elif connections == "highway":
+                self.links.append(Highway(width, self.stacks))
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token; only the forward direction carries one."""
@@ -120,5 +104,19 @@ class DirectionalTrunk(Trunk):
 
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i (from 1); see `Trunk.step`."""
-        output, state = self.layers[i - 1](self.dropout(hidden[i - 1]), mask, state)
+        output, state = self.layers[i - 1](self.dropout(self._input(hidden[:i])), mask, state)
+        if i > 1 and self.links:
+            output = self.links[i - 2](hidden[i - 1], output)
+        if self.sum_layers and i == self.num_layers:
+            output = sum(hidden[1:i], output)
         return output * mask.unsqueeze(-1), state
+
+    def _input(self, hidden: list[Tensor]) -> Tensor:
+        """Return what the next layer reads, a part for each stack side by side."""
+        x, *outputs = hidden
+        if not outputs:
+            return cast("Tensor", self.below(x))
+        if not self.dense:
+            return outputs[-1]
+        parts = zip(*(output.chunk(self.stacks, dim=2) for output in outputs), strict=True)
+        return torch.cat([vectors for part in parts for vectors in (x, *part)], dim=2)

@@ -7,8 +7,8 @@ from typing import Literal
 from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
-from mtl.options import PositiveInt, Probability
-from mtl.trunks.directional import Bidirectional, DirectionalTrunk, Recurrent
+from mtl.options import NonNegativeInt, PositiveInt, Probability
+from mtl.trunks.directional import Bidirectional, Connections, DirectionalTrunk, Recurrent
 
 
 class _QRNNRecurrent(Recurrent):
@@ -57,6 +57,9 @@ class QRNNTrunk(DirectionalTrunk):
         pooling: Literal["f", "fo", "ifo"] = "fo",
         bidirectional: Bidirectional = True,
         dropout: Probability = 0.3,
+        connections: Connections = "none",
+        sum_layers: bool = False,
+        feed_forward: NonNegativeInt = 0,
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
     ) -> None:
@@ -73,4 +76,14 @@ class QRNNTrunk(DirectionalTrunk):
                 )
             )
 
-        super().__init__(in_features, make, num_layers, hidden_size, bidirectional, dropout)
+        super().__init__(
+            in_features,
+            make,
+            num_layers=num_layers,
+            hidden_size=hidden_size,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            connections=connections,
+            sum_layers=sum_layers,
+            feed_forward=feed_forward,
+        )
