@@ -83,7 +83,8 @@ class WordEmbedding(Embedding):
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, or `[B, T, 2 D]`, given `features["words"] [B, T]`."""
         vectors: Tensor = self.dropout(self.table, features["words"])
-        return vectors
+        # Language models that give words by these vectors change that of the padding, too.
+        return vectors.masked_fill(~mask.unsqueeze(2), 0)
 
 
 class TwoChannels(nn.Embedding):

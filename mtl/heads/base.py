@@ -21,6 +21,8 @@ class Head(nn.Module, ABC):
     """Whether there is one label a token or one a sentence."""
     adversarial: ClassVar[bool] = False
     """Whether the trunk learns against the head, so that the task's score is not to be high."""
+    open_labels: ClassVar[bool] = False
+    """Whether the labels are the words of the text: those of the vocabulary, or the unknown one."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()

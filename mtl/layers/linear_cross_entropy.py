@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 _SCORES_AT_ONCE = 2**21
-"""How many scores a chunk holds: 8 MB in float32, which malloc reuses; 16 MB are slower."""
+"""How many scores a chunk holds: 8 MB in float32, one buffer for all chunks."""
 
 
 def linear_cross_entropy(
@@ -68,8 +67,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         total = hidden.new_full([len(hidden)], -torch.inf, dtype=_summed_in(hidden))
         picked = torch.zeros_like(total)
+        buffer = hidden.new_empty(len(hidden) * min(width, len(weight)))
         for words in _chunks(len(weight), width):
-            scores = _scores(hidden, weight, bias, words)
+            scores = _scores(hidden, weight, bias, words, buffer)
             column, inside = _columns(targets, words)
             found = scores.gather(1, column.unsqueeze(1)).squeeze(1)
             picked = torch.where(inside, found, picked)
@@ -89,9 +89,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         by_hidden = torch.zeros_like(hidden, dtype=total.dtype) if for_hidden else None
         by_weight = torch.empty_like(weight) if for_weight else None
         by_bias = torch.empty_like(bias) if for_bias else None
+        buffer = hidden.new_empty(len(hidden) * min(ctx.width, len(weight)))
         rows = torch.arange(len(hidden), device=hidden.device)
         for words in _chunks(len(weight), ctx.width):
-            by_scores = _scores(hidden, weight, bias, words).sub_(total.unsqueeze(1)).exp_()
+            by_scores = _scores(hidden, weight, bias, words, buffer).sub_(total.unsqueeze(1)).exp_()
             column, inside = _columns(targets, words)
             by_scores[rows, column] -= inside.to(total.dtype)
             by_scores *= by_loss.unsqueeze(1)
@@ -116,8 +117,15 @@ def _chunks(num_words: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + width, num_words))
 
 
-def _scores(hidden: Tensor, weight: Tensor, bias: Tensor | None, words: slice) -> Tensor:
-    scores = functional.linear(hidden, weight[words], None if bias is None else bias[words])
+def _scores(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, words: slice, buffer: Tensor
+) -> Tensor:
+    part = weight[words].t()
+    scores = buffer[: len(hidden) * part.shape[1]].view(len(hidden), part.shape[1])
+    if bias is None:
+        torch.mm(hidden, part, out=scores)
+    else:
+        torch.addmm(bias[words], hidden, part, out=scores)
     return scores.to(_summed_in(hidden))
 
 
