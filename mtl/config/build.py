@@ -201,7 +201,8 @@ class Builder:
         arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
         if steps and arguments and node.children:
             index = steps[0]
-            inner = node.value.get(index) if node.is_mapping else node.value[index]
+            items = node.value if node.is_mapping else dict(enumerate(node.value))
+            inner = items.get(index)  # one that is missing has no place
             if inner:
                 inside = join(path, str(index))
                 return self._explain(arguments[node.is_mapping], inner, inside, steps[1:])

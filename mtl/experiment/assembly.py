@@ -153,11 +153,13 @@ def make_model(
     owners = head_owners(run)
     columns = {task: own for task in owners if (own := side(run, task, sharing.sizes))}
     for owner, own_labels in labels.items():
-        width = read_width(run, owner, sharing.sizes, columns)
-        given: list[Any] = [width, own_labels.labels]
-        if HEADS.find(head_part(run, owner).type).open_labels:
+        part = head_part(run, owner)
+        if "scheme" in part.options:  # null is that of the corpus
+            part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), own_labels.labels]
+        if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
-        heads[owner] = build("head", head_part(run, owner), *given)
+        heads[owner] = build("head", part, *given)
     for task, owner in owners.items():
         if read_width(run, task, sharing.sizes, columns) != heads[owner].in_features:
             raise ConfigError(
