@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from mtl.ops import crf_score
+from mtl.ops.crf_paths import crf_score
 
 Path = tuple[int, ...]
 
