@@ -61,8 +61,8 @@ struct CrfLoops {
   double (*forward)(const Ready<T>&, const Sentence<T>&, T* alphas, T* scales, T* scratch);
   // Bounds what underflow may have taken from the partition, in units of the smallest number.
   double (*lost)(const Ready<T>&, const Sentence<T>&, const T* alphas, const T* scales, T* scratch);
-  // Writes factor · marginals; adds factor · (expected transitions ÷ moves) to `counts` [K, row],
-  // unless it is null.
+  // Writes factor · marginals; unless `counts` [K, row] is null, adds to it factor · the expected
+  // transitions, still to be multiplied by the moves.
   void (*backward)(const Ready<T>&, const Sentence<T>&, const T* alphas, const T* scales, T factor,
                    T* by_emissions, T* counts, T* scratch);
   // Writes the best path and returns its score. `values` holds length · row numbers.

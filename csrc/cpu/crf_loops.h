@@ -1,86 +1,24 @@
 // The loops of the CRF over steps and labels. Included once an instruction set, MTL_ISA being its
 // namespace. Formulas and names are those of ../README.md.
 
-#include "../pool_step.h"
-#include "lanes.h"
+#include "crf_rows.h"
 
 namespace mtl::MTL_ISA {
 
 template <class T>
-struct Crf {
-  using L = Lanes<T>;
-  using A = typename L::A;
-  static constexpr int64_t kLanes = L::kCount;
-  static constexpr T kInfinity = std::numeric_limits<T>::infinity();
-
-  static MTL_INLINE A larger(A x, A y) { return x > y ? x : y; }
-
-  // The first numbers of a vector, those past `there` being zero.
-  static MTL_INLINE A read(const T* from, int64_t there) {
-    if (there >= kLanes) return L::read(from);
-    T padded[kLanes] = {};
-    std::memcpy(padded, from, there * sizeof(T));
-    return L::read(padded);
-  }
-
-  static MTL_INLINE void write(T* to, A x, int64_t there) {
-    if (there >= kLanes) return L::write(to, x);
-    std::memcpy(to, &x, there * sizeof(T));
-  }
-
-  // e^x for x <= 0.
-  static MTL_INLINE A exponential(A x) {
-    if constexpr (std::is_same_v<T, double>) {
-      for (int64_t k = 0; k < kLanes; ++k) x[k] = std::exp(x[k]);
-      return x;
-    } else {
-      const A low = A{} - 87.0f;  // below it numbers lose their precision
-      const A y = power_of_two<A, typename L::Unsigned>(x < low ? low : x, 1.44269504f);
-      return x < low ? A{} : y;
-    }
-  }
-
-  // All lanes combined to one.
-  template <class Combine>
-  static MTL_INLINE T across(A x, const Combine& combine) {
-    T lanes[kLanes];
-    L::write(lanes, x);
-    for (int64_t width = kLanes / 2; width; width /= 2)
-      for (int64_t k = 0; k < width; ++k) lanes[k] = combine(lanes[k], lanes[k + width]);
-    return lanes[0];
-  }
-
-  static MTL_INLINE T largest(A x) {
-    return across(x, [](T one, T other) { return one > other ? one : other; });
-  }
-
-  static MTL_INLINE T total(A x) {
-    return across(x, [](T one, T other) { return one + other; });
-  }
-
-  // y_j = Σ_i a_i·m_ij for V vectors of j. Several sums at once, since each waits for itself.
-  template <int V, int U>
-  static MTL_INLINE void columns(const T* m, int64_t count, int64_t row, const T* a, T* y) {
-    A sum[U][V] = {};
-    const auto add = [&](int64_t i, int u) __attribute__((always_inline)) {
-      for (int v = 0; v < V; ++v) sum[u][v] += a[i] * L::read(m + i * row + v * kLanes);
-    };
-    int64_t i = 0;
-    for (; i + U <= count; i += U)
-      for (int u = 0; u < U; ++u) add(i + u, u);
-    for (; i < count; ++i) add(i, 0);
-    for (int v = 0; v < V; ++v) {
-      for (int u = 1; u < U; ++u) sum[0][v] += sum[u][v];
-      L::write(y + v * kLanes, sum[0][v]);
-    }
-  }
-
-  static MTL_INLINE void multiply(const T* m, int64_t count, int64_t row, const T* a, T* y) {
-    int64_t j = 0;
-    for (; j + 4 * kLanes <= row; j += 4 * kLanes) columns<4, 2>(m + j, count, row, a, y + j);
-    for (; j + 2 * kLanes <= row; j += 2 * kLanes) columns<2, 4>(m + j, count, row, a, y + j);
-    if (j < row) columns<1, 4>(m + j, count, row, a, y + j);
-  }
+struct Crf : CrfRows<T> {
+  using typename CrfRows<T>::A;
+  using typename CrfRows<T>::L;
+  using CrfRows<T>::kInfinity;
+  using CrfRows<T>::kLanes;
+  using CrfRows<T>::exponential;
+  using CrfRows<T>::larger;
+  using CrfRows<T>::largest;
+  using CrfRows<T>::multiply;
+  using CrfRows<T>::reach;
+  using CrfRows<T>::read;
+  using CrfRows<T>::total;
+  using CrfRows<T>::write;
 
   // x = e^(emission + added − m), m the largest of the sums, which is returned.
   static MTL_INLINE T emit(const Ready<T>& p, const T* emission, const T* added, T* x) {
@@ -219,10 +157,14 @@ struct Crf {
                               T factor, T* counts) {
     A sum[R][V] = {};
     for (int64_t n = 0; n < steps; ++n)
+      MTL_UNROLL
       for (int r = 0; r < R; ++r)
+        MTL_UNROLL
         for (int v = 0; v < V; ++v)
           sum[r][v] += a[r - n * labels] * L::read(w + n * row + v * kLanes);
+    MTL_UNROLL
     for (int r = 0; r < R; ++r)
+      MTL_UNROLL
       for (int v = 0; v < V; ++v) {
         T* count = counts + r * row + v * kLanes;
         L::write(count, L::read(count) + factor * sum[r][v]);
@@ -268,25 +210,6 @@ struct Crf {
     }
   }
 
-  // best_j = max_i (v_i + m_ij) for V vectors of j.
-  template <int V, int U>
-  static MTL_INLINE void reach(const T* m, int64_t count, int64_t row, const T* v, T* best) {
-    A top[U][V];
-    for (int u = 0; u < U; ++u)
-      for (int k = 0; k < V; ++k) top[u][k] = A{} - kInfinity;
-    const auto take = [&](int64_t i, int u) __attribute__((always_inline)) {
-      for (int k = 0; k < V; ++k) top[u][k] = larger(v[i] + L::read(m + i * row + k * kLanes), top[u][k]);
-    };
-    int64_t i = 0;
-    for (; i + U <= count; i += U)
-      for (int u = 0; u < U; ++u) take(i + u, u);
-    for (; i < count; ++i) take(i, 0);
-    for (int k = 0; k < V; ++k) {
-      for (int u = 1; u < U; ++u) top[0][k] = larger(top[u][k], top[0][k]);
-      L::write(best + k * kLanes, top[0][k]);
-    }
-  }
-
   // The first label with the largest v + added, and that sum.
   static MTL_INLINE int64_t first_best(const Ready<T>& p, const T* v, const T* added, T* sums,
                                        T& best) {
@@ -308,13 +231,7 @@ struct Crf {
     T subtracted = 0;
     for (int64_t t = 0; t < sentence.length; ++t) {
       T* v = values + t * p.row;
-      const T* before = v - p.row;
-      if (t) {
-        int64_t j = 0;
-        for (; j + 2 * kLanes <= p.row; j += 2 * kLanes)
-          reach<2, 2>(p.moves + j, p.labels, p.row, before, v + j);
-        if (j < p.row) reach<1, 4>(p.moves + j, p.labels, p.row, before, v + j);
-      }
+      if (t) reach(p.moves, p.labels, p.row, v - p.row, v);
       A top = A{} - kInfinity;
       for (int64_t k = 0; k < p.row; k += kLanes) {
         const A sum = (t ? L::read(v + k) : L::read(p.start + k)) +
@@ -347,5 +264,7 @@ CrfLoops<T> crf_loops() {
 
 template CrfLoops<float> crf_loops<float>();
 template CrfLoops<double> crf_loops<double>();
+
+#undef MTL_UNROLL
 
 }  // namespace mtl::MTL_ISA

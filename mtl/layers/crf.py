@@ -43,41 +43,41 @@ class CRF(nn.Module):
         super().__init__()
         if num_tags < 1:
             raise ValueError(f"num_tags: expected at least 1, got {num_tags}")
+        self.num_tags = num_tags
         self.start_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.end_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.transitions = nn.Parameter(torch.empty(num_tags, num_tags).uniform_(-0.1, 0.1))
         self._forbid("transitions", allowed_transitions, self.transitions)
         self._forbid("start", allowed_start, self.start_transitions)
         self._forbid("end", allowed_end, self.end_transitions)
+        self._free = all(x is None for x in (allowed_transitions, allowed_start, allowed_end))
 
     def _forbid(self, name: str, allowed: Tensor | None, scores: Tensor) -> None:
         """Keep where `allowed` is False."""
-        if allowed is not None and (allowed.dtype != torch.bool or allowed.shape != scores.shape):
+        if allowed is None:
+            allowed = torch.ones_like(scores, dtype=torch.bool)
+        if allowed.dtype != torch.bool or allowed.shape != scores.shape:
             raise ValueError(
                 f"allowed_{name}: expected bool {list(scores.shape)}, "
                 f"got {allowed.dtype} {list(allowed.shape)}"
             )
-        forbidden = None if allowed is None else ~allowed
-        self.register_buffer(f"forbidden_{name}", forbidden, persistent=False)
+        self.register_buffer(f"forbidden_{name}", ~allowed, persistent=False)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        pairs = (
-            (self.transitions, self.forbidden_transitions),
-            (self.start_transitions, self.forbidden_start),
-            (self.end_transitions, self.forbidden_end),
-        )
+        scores = self.transitions, self.start_transitions, self.end_transitions
+        if self._free:
+            return scores
+        forbidden = self.forbidden_transitions, self.forbidden_start, self.forbidden_end
         transitions, start, end = (
-            scores if forbidden is None else scores.masked_fill(forbidden, -torch.inf)
-            for scores, forbidden in pairs
+            x.masked_fill(where, -torch.inf) for x, where in zip(scores, forbidden, strict=True)
         )
         return transitions, start, end
 
     def _real(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
         """Return the mask, checked."""
-        labels = len(self.start_transitions)
-        if emissions.dim() != 3 or emissions.shape[2] != labels:
+        if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise ValueError(
-                f"emissions: expected [B, T, {labels}], got {list(emissions.shape)}"
+                f"emissions: expected [B, T, {self.num_tags}], got {list(emissions.shape)}"
             )
         if mask is None:
             return emissions.new_ones(emissions.shape[:2], dtype=torch.bool)

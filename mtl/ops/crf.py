@@ -109,7 +109,8 @@ class _LogLikelihood(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, ...]:
-        return *_Backward.apply(by_values, *ctx.saved_tensors), None, None
+        gradients = _Backward.apply if torch.is_grad_enabled() else torch.ops.mtl.crf_backward
+        return *gradients(by_values, *ctx.saved_tensors), None, None
 
 
 class _Backward(torch.autograd.Function):
@@ -127,10 +128,10 @@ class _Backward(torch.autograd.Function):
 
 def _one_type(*scores: Tensor) -> tuple[Tensor, ...]:
     """Return emissions and the weights in the type of the computation: float32 or float64."""
-    kinds = {x.dtype for x in scores}
-    if len(kinds) == 1 and kinds <= {torch.float32, torch.float64}:
+    kind = scores[0].dtype
+    if kind in (torch.float32, torch.float64) and all(x.dtype == kind for x in scores):
         return scores
-    kind = torch.float64 if torch.float64 in kinds else torch.float32
+    kind = torch.float64 if any(x.dtype == torch.float64 for x in scores) else torch.float32
     return tuple(x.to(kind) for x in scores)
 
 
