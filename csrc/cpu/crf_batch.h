@@ -177,6 +177,8 @@ struct Batch {
   // The log partition; a first scale of 0 says that a_t and s_t are of no use.
   double partition(int64_t b, T* alphas, T* scales, T* scratch) const {
     const Sentence<T> sentence = this->sentence(b);
+    std::fill(alphas + sentence.length * in.labels, alphas + in.steps * in.labels, T(0));
+    std::fill(scales + sentence.length, scales + in.steps, T(1));
     if (sentence.length == 0) return 0;
     const double found = run.forward(ready, sentence, alphas, scales, scratch);
     if (std::isfinite(found) && !doubtful(sentence, alphas, scales, scratch)) return found;

@@ -84,14 +84,6 @@ struct Crf : CrfRows<T> {
       L::write(p.end + k, exponential(L::read(p.end + k) - T(p.end_top)));
   }
 
-  // Σ_j a_j·e^(end_j − its largest)
-  static MTL_INLINE T finish(const Ready<T>& p, const T* a) {
-    A sum{};
-    for (int64_t k = 0; k < p.row; k += kLanes)
-      sum += read(a + k, p.labels - k) * L::read(p.end + k);
-    return total(sum);
-  }
-
   static double forward(const Ready<T>& p, const Sentence<T>& sentence, T* alphas, T* scales,
                         T* scratch) {
     T *a = scratch, *x = a + p.row, *u = x + p.row;
@@ -117,13 +109,18 @@ struct Crf : CrfRows<T> {
       product *= scale;
       if (!(product > 1e-200 && product < 1e200)) log_sum += std::log(product), product = 1;
     }
-    return log_sum + std::log(product * finish(p, a));
+    A sum{};
+    for (int64_t k = 0; k < p.row; k += kLanes) sum += L::read(a + k) * L::read(p.end + k);
+    return log_sum + std::log(product * total(sum));
   }
 
-  // β_T, so that Σ_j a_j·β_j = 1.
-  static MTL_INLINE void last(const Ready<T>& p, const T* a, T* beta) {
-    const T sum = finish(p, a);
-    for (int64_t k = 0; k < p.row; k += kLanes) L::write(beta + k, L::read(p.end + k) / sum);
+  // Makes Σ_j a_j·β_j = 1, as it would be everywhere if nothing were rounded.
+  static MTL_INLINE void renormalise(const Ready<T>& p, const T* a, T* beta) {
+    A sum{};
+    for (int64_t k = 0; k < p.row; k += kLanes)
+      sum += read(a + k, p.labels - k) * L::read(beta + k);
+    const T inverse = 1 / total(sum);
+    for (int64_t k = 0; k < p.row; k += kLanes) L::write(beta + k, L::read(beta + k) * inverse);
   }
 
   // w = x·β/s at step t.
@@ -138,7 +135,8 @@ struct Crf : CrfRows<T> {
   static double lost(const Ready<T>& p, const Sentence<T>& sentence, const T* alphas,
                      const T* scales, T* scratch) {
     T *beta = scratch, *w = beta + p.row;
-    last(p, alphas + (sentence.length - 1) * p.labels, beta);
+    std::memcpy(beta, p.end, p.row * sizeof(T));
+    renormalise(p, alphas + (sentence.length - 1) * p.labels, beta);
     double all = 0;
     for (int64_t t = sentence.length - 1; t >= 0; --t) {
       double here = 0;
@@ -191,10 +189,11 @@ struct Crf : CrfRows<T> {
   static void backward(const Ready<T>& p, const Sentence<T>& sentence, const T* alphas,
                        const T* scales, T factor, T* by_emissions, T* counts, T* scratch) {
     T *beta = scratch, *rows = beta + p.row;  // w of the steps that are not counted yet
-    last(p, alphas + (sentence.length - 1) * p.labels, beta);
+    std::memcpy(beta, p.end, p.row * sizeof(T));
     int64_t waiting = 0;
     for (int64_t t = sentence.length - 1; t >= 0; --t) {
       const int64_t at = t * p.labels;
+      if (waiting == 0) renormalise(p, alphas + at, beta);
       for (int64_t k = 0; k < p.row; k += kLanes) {
         const int64_t there = p.labels - k;
         write(by_emissions + at + k, factor * read(alphas + at + k, there) * L::read(beta + k), there);
@@ -203,10 +202,9 @@ struct Crf : CrfRows<T> {
       T* w = rows + waiting * p.row;
       step_back(p, sentence.at(t), scales[t], beta, w);
       multiply(p.moves_back, p.labels, p.row, w, beta);
-      if (counts && (++waiting == kCounted || t == 1)) {
-        count(p, alphas + (t + waiting - 2) * p.labels, rows, waiting, factor, counts);
-        waiting = 0;
-      }
+      if (++waiting < kCounted && t > 1) continue;
+      if (counts) count(p, alphas + (t + waiting - 2) * p.labels, rows, waiting, factor, counts);
+      waiting = 0;
     }
   }
 

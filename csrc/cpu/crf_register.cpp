@@ -94,15 +94,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
         ends[labels + k] += to[b * size + (in.lengths[b] - 1) * labels + k];
       }
     }
-    T* result = by_transitions.mutable_data_ptr<T>();
-    for (int64_t i = 0; i < labels; ++i)
-      for (int64_t j = 0; j < labels; ++j) {
-        const int64_t pair = i * labels + j, at = i * row + j;
-        double sum = 0, all = 0;
-        for (int64_t share = 0; share < shares; ++share) sum += counts.get()[share * labels * row + at];
-        for (size_t at = pair; at < exact.size(); at += pairs) all += exact[at];
-        result[pair] = T(sum * batch.ready.moves[at] + all);
+    for (int64_t share = 0; share < shares; ++share)
+      for (int64_t i = 0; i < labels; ++i) {
+        const T *moves = batch.ready.moves + i * row;
+        const T *counted = counts.get() + (share * labels + i) * row;
+        for (int64_t j = 0; j < labels; ++j) moved[i * labels + j] += double(counted[j]) * moves[j];
       }
+    for (const double* sums = exact.data(); sums < moved; sums += pairs)
+      for (int64_t pair = 0; pair < pairs; ++pair) moved[pair] += sums[pair];
+    std::copy_n(moved, pairs, by_transitions.mutable_data_ptr<T>());
     std::copy_n(ends.data(), labels, by_start.mutable_data_ptr<T>());
     std::copy_n(ends.data() + labels, labels, by_end.mutable_data_ptr<T>());
   });

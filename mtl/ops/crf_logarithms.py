@@ -47,11 +47,10 @@ def log_backward(
         beta = torch.where(last[:, t : t + 1], end, beta)
         marginals[:, t] = (alphas[t] + beta - partition).exp() * factor * mask[:, t : t + 1]
         if t:
-            follows = transitions + (emissions[:, t] + beta - partition).unsqueeze(1)  # [B, K, K]
-            used = (alphas[t - 1].unsqueeze(2) + follows).exp() * factor.unsqueeze(2)
-            counts += used[mask[:, t]].sum(0)
-            beta = torch.logsumexp(follows, dim=2) + partition
-            beta = beta.masked_fill(~mask[:, t : t + 1], -math.inf)
+            follows = transitions + (emissions[:, t] + beta).unsqueeze(1)  # [B, K, K]
+            logs = alphas[t - 1].unsqueeze(2) + follows - partition.unsqueeze(2)
+            counts += (logs.exp() * factor.unsqueeze(2))[mask[:, t]].sum(0)
+            beta = torch.logsumexp(follows, dim=2).masked_fill(~mask[:, t : t + 1], -math.inf)
     return marginals.to(dtype), counts.to(dtype)
 
 

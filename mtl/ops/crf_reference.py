@@ -53,7 +53,9 @@ class _Chain:
         alphas = torch.empty_like(self.factors)
         scales = alphas.new_empty(*alphas.shape[:2], 1)
         alpha = None
-        for x, row, scale in zip(*(y.unbind() for y in (self.factors, alphas, scales)), strict=True):
+        for x, row, scale in zip(
+            *(y.unbind() for y in (self.factors, alphas, scales)), strict=True
+        ):
             product = x if alpha is None else torch.mm(alpha, self.moves, out=row).mul_(x)
             alpha = torch.div(product, torch.sum(product, 1, True, out=scale), out=row)
         alphas.masked_fill_(~self.real, 0)
