@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,9 @@ class CRF(nn.Module):
         if num_tags < 1:
             raise ValueError(f"num_tags: expected at least 1, got {num_tags}")
         self.num_tags = num_tags
+        self.forbidden_transitions: Tensor
+        self.forbidden_start: Tensor
+        self.forbidden_end: Tensor
         self.start_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.end_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.transitions = nn.Parameter(torch.empty(num_tags, num_tags).uniform_(-0.1, 0.1))
@@ -105,9 +108,9 @@ class CRF(nn.Module):
 
         Args:
             emissions: `[B, T, K]`.
-            tags: The labels, `[B, T]` int64; or those that are possible, `[B, T, K]` bool, where not
-                all are known: then the likelihood is that of any path among them (Täckström et al.
-                2013). Ignored on padding.
+            tags: The labels, `[B, T]` int64; or those that are possible, `[B, T, K]` bool, where
+                not all are known: then the likelihood is that of any path among them (Täckström
+                et al. 2013). Ignored on padding.
             mask: `[B, T]`.
             reduction: "none"; "sum" over sentences; "mean" of sentences; "token_mean", the sum
                 divided by the number of real tokens.
@@ -129,7 +132,7 @@ class CRF(nn.Module):
         if reduction == "token_mean":
             return found.sum() / mask.sum()
         if reduction != "none":
-            raise ValueError(f"reduction: expected one of {Reduction.__args__}, got {reduction!r}")
+            raise ValueError(f"reduction: expected one of {get_args(Reduction)}, got {reduction!r}")
         return found
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:

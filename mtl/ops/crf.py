@@ -4,8 +4,8 @@ p(y | x) ∝ exp(start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_t-1, y
 (Lafferty et al. 2001). Masks are prefixes: the real tokens of a sentence come first. A sentence
 without tokens has one empty path, of score 0. A score of −∞ forbids what it belongs to.
 
-The four operators `torch.ops.mtl.crf_*` have their reference in torch for every device; a library of
-kernels (csrc/) takes over for its device by being loaded. Autograd is a function around them.
+The four operators `torch.ops.mtl.crf_*` have their reference in torch for every device; a library
+of kernels (csrc/) takes over for its device by being loaded. Autograd is a function around them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The CRF in plain torch: the measure of the fast kernels, and what runs where there are none.
 
-Sums over paths go by scaled products (Rabiner 1989): one product of matrices a step, no graph. Where
-products may have vanished, sentences are computed again in logarithms (`crf_logarithms`).
+Sums over paths go by scaled products (Rabiner 1989): one product of matrices a step, no graph.
+Where products may have vanished, sentences are computed again in logarithms (`crf_logarithms`).
 Letters: B sentences, T tokens, K labels; inside, time comes first.
 """
 

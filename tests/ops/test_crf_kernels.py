@@ -199,11 +199,10 @@ def test_five_hundred_labels_are_computed_as_five(operators: str) -> None:
 @operators
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
 def test_without_sentences_or_tokens_there_is_nothing(operators: str, shape) -> None:
-    batch, steps = shape
     chain = Chain.random([1], 3)
     chain = Chain(torch.zeros(*shape, 3).double(), *chain.arguments[1:4], torch.ones(shape) > 0)
     found, gradients = partition(operators, chain)
-    assert torch.equal(found, torch.zeros(batch).double())
+    assert torch.equal(found, torch.zeros(shape[0]).double())
     assert not any(x.any() for x in gradients)
     assert OPERATORS[operators][3](*chain.arguments)[0].shape == shape
 
@@ -251,11 +250,11 @@ def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
 def test_the_operators_keep_their_promises_to_torch(dtype) -> None:
     chain, paths = Chain.random([3, 1], 4).to(dtype), torch.ones(2, 3).long()
     operators = torch.ops.mtl
-    for given in (None, paths):
-        values, *saved = operators.crf_forward(*chain.arguments, given, True)
+    for labels in (None, paths):
+        values, *saved = operators.crf_forward(*chain.arguments, labels, True)
         for save in (False, True):
-            torch.library.opcheck(operators.crf_forward, (*chain.arguments, given, save))
-        torch.library.opcheck(operators.crf_backward, (values, *chain.arguments, given, *saved))
+            torch.library.opcheck(operators.crf_forward, (*chain.arguments, labels, save))
+        torch.library.opcheck(operators.crf_backward, (values, *chain.arguments, labels, *saved))
     torch.library.opcheck(operators.crf_marginals, chain.arguments)
     torch.library.opcheck(operators.crf_viterbi, chain.arguments)
 
