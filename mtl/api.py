@@ -17,6 +17,7 @@ from mtl.checkpoint import (
     save_tensors,
     save_training,
     to_device,
+    weights_of,
 )
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
@@ -229,7 +230,7 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
             if isinstance(event, Epoch):
                 if event.improved:
                     with trainer.averaged():
-                        save_tensors(folder / MODEL, trainer.model.state_dict())
+                        save_tensors(folder / MODEL, weights_of(trainer.model))
                 save_training(folder, *training_state(trainer))
             display.show(event)
             if interrupt.wanted:

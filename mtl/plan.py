@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
-from mtl.experiment.training import batch_limits
+from mtl.experiment.loaders import batch_limits
 from mtl.training.trainer import Trainer
 
 
@@ -98,7 +98,8 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     for name, corpus in corpora.items():
         limits = batch_limits(experiment.run, name)
         longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
-        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1))
+        pieces = (limits.streams or 0) * limits.bptt
+        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), pieces)
     return 4 * (copies * parameters + 10 * tokens * sum(experiment.model.sharing.sizes))
 
 

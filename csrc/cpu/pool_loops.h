@@ -70,21 +70,29 @@ struct Block {
       for (int64_t k = 0; k < channels; ++k) rows[t * stride + k] = T(0);
   }
 
+  // The place of the n-th real step in the order of reading.
+  static int64_t place(int64_t n, int64_t length, bool backwards) {
+    return backwards ? length - 1 - n : n;
+  }
+
   template <int G, bool kKeep>
-  static void forward(const Forward<T>& p, int64_t b, int64_t first, int64_t end) {
-    const int64_t channels = end - first, width = p.width, length = p.length(b);
+  static void forward(const Forward<T>& p, const Part& part) {
+    const int64_t channels = part.end - part.first, width = p.width, stride = p.row();
+    const int64_t b = part.sentence, length = p.length(b), column = p.column(part.direction, part.first);
+    const bool backwards = p.backwards(part.direction);
+    const int64_t next = backwards ? -1 : 1;
     A state[kBlock / kLanes];
     for (int64_t k = 0; k < channels; k += kLanes)
-      state[k / kLanes] = p.c0 ? read(p.c0 + b * width + first + k, channels - k) : A{};
+      state[k / kLanes] = p.c0 ? read(p.c0 + b * stride + column + k, channels - k) : A{};
 
     for (int64_t n = 0; n < length; ++n) {
-      const int64_t t = p.place(n, length), row = (b * p.steps + t) * width + first;
-      const T* gates = p.gates + b * p.gates_sentence + t * p.gates_step + first;
-      const int64_t next = p.reverse ? -1 : 1;
+      const int64_t t = place(n, length, backwards), row = (b * p.steps + t) * stride + column;
+      const T* gates =
+          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part.direction, part.first);
       const auto step = [&](int64_t k, int64_t there) __attribute__((always_inline)) {
         fetch<G, false>(gates + next * p.gates_step + k, width);
-        fetch<1, true>(p.h + row + next * width + k, width);
-        if (p.states) fetch<1, true>(p.states + row + next * width + k, width);
+        fetch<1, true>(p.h + row + next * stride + k, width);
+        if (p.states) fetch<1, true>(p.states + row + next * stride + k, width);
         const Gates<A> g = activate<G>(read_gates<G>(gates + k, width, there));
         A& c = state[k / kLanes];
         c = next_state(g, c, read_keep<kKeep>(p.keep + row + k, there));
@@ -96,36 +104,40 @@ struct Block {
       if (k < channels) step(k, channels - k);
     }
 
-    const int64_t padding = (b * p.steps + length) * width + first;
-    clear(p.h + padding, p.steps - length, width, channels);
-    if (p.states) clear(p.states + padding, p.steps - length, width, channels);
+    const int64_t padding = (b * p.steps + length) * stride + column;
+    clear(p.h + padding, p.steps - length, stride, channels);
+    if (p.states) clear(p.states + padding, p.steps - length, stride, channels);
     for (int64_t k = 0; k < channels; k += kLanes)
-      write(p.last + b * width + first + k, state[k / kLanes], channels - k);
+      write(p.last + b * stride + column + k, state[k / kLanes], channels - k);
   }
 
   template <int G, bool kKeep>
-  static void backward(const Backward<T>& p, int64_t b, int64_t first, int64_t end) {
-    const int64_t channels = end - first, width = p.width, length = p.length(b);
+  static void backward(const Backward<T>& p, const Part& part) {
+    const int64_t channels = part.end - part.first, width = p.width, stride = p.row();
+    const int64_t b = part.sentence, length = p.length(b), column = p.column(part.direction, part.first);
+    const bool backwards = p.backwards(part.direction);
+    const int64_t next = backwards ? 1 : -1;
     A carry[kBlock / kLanes];
     T zero[kBlock];
     for (int64_t k = 0; k < channels; k += kLanes)
-      carry[k / kLanes] = read(p.by_last + b * width + first + k, channels - k);
+      carry[k / kLanes] = read(p.by_last + b * stride + column + k, channels - k);
     clear(zero, 1, 0, channels);
+    T* const by_first = p.by_gates + b * p.by_gates_sentence + p.gate_column(part.direction, part.first);
 
     for (int64_t n = length - 1; n >= 0; --n) {
-      const int64_t t = p.place(n, length), row = (b * p.steps + t) * width + first;
-      const T* gates = p.gates + b * p.gates_sentence + t * p.gates_step + first;
-      const T* by_h = p.by_h + b * p.by_h_sentence + t * p.by_h_step + first;
-      const T* before = n      ? p.states + (b * p.steps + p.place(n - 1, length)) * width + first
-                        : p.c0 ? p.c0 + b * width + first
+      const int64_t t = place(n, length, backwards), row = (b * p.steps + t) * stride + column;
+      const T* gates =
+          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part.direction, part.first);
+      const T* by_h = p.by_h + b * p.by_h_sentence + t * p.by_h_step + column;
+      const T* before = n      ? p.states + row + next * stride
+                        : p.c0 ? p.c0 + b * stride + column
                                : zero;
-      T* by_gates = p.by_gates + (b * p.steps + t) * G * width + first;
-      const int64_t next = p.reverse ? 1 : -1;
+      T* by_gates = by_first + t * p.by_gates_step;
       const auto step = [&](int64_t k, int64_t there) __attribute__((always_inline)) {
         fetch<G, false>(gates + next * p.gates_step + k, width);
         fetch<1, false>(by_h + next * p.by_h_step + k, width);
-        fetch<1, false>(before + next * width + k, width);
-        fetch<G, true>(by_gates + next * G * width + k, width);
+        fetch<1, false>(before + next * stride + k, width);
+        fetch<G, true>(by_gates + next * p.by_gates_step + k, width);
         const Gates<A> g = activate<G>(read_gates<G>(gates + k, width, there));
         const auto keep = read_keep<kKeep>(p.keep + row + k, there);
         const A c = read(before + k, there), by = read(by_h + k, there);
@@ -137,41 +149,41 @@ struct Block {
       if (k < channels) step(k, channels - k);
     }
 
-    T* padding = p.by_gates + (b * p.steps + length) * G * width + first;
     for (int gate = 0; gate < G; ++gate)
-      clear(padding + gate * width, p.steps - length, G * width, channels);
+      clear(by_first + length * p.by_gates_step + gate * width, p.steps - length,
+            p.by_gates_step, channels);
     for (int64_t k = 0; k < channels; k += kLanes)
-      write(p.by_c0 + b * width + first + k, carry[k / kLanes], channels - k);
+      write(p.by_c0 + b * stride + column + k, carry[k / kLanes], channels - k);
   }
 };
 
 template <class T>
-void forward(const Forward<T>& p, int64_t b, int64_t first, int64_t end) {
+void forward(const Forward<T>& p, const Part& part) {
   switch (p.keep ? -p.count : p.count) {
-    case 2: return Block<T>::template forward<2, false>(p, b, first, end);
-    case 3: return Block<T>::template forward<3, false>(p, b, first, end);
-    case 4: return Block<T>::template forward<4, false>(p, b, first, end);
-    case -2: return Block<T>::template forward<2, true>(p, b, first, end);
-    case -3: return Block<T>::template forward<3, true>(p, b, first, end);
-    case -4: return Block<T>::template forward<4, true>(p, b, first, end);
+    case 2: return Block<T>::template forward<2, false>(p, part);
+    case 3: return Block<T>::template forward<3, false>(p, part);
+    case 4: return Block<T>::template forward<4, false>(p, part);
+    case -2: return Block<T>::template forward<2, true>(p, part);
+    case -3: return Block<T>::template forward<3, true>(p, part);
+    case -4: return Block<T>::template forward<4, true>(p, part);
   }
 }
 
 template <class T>
-void backward(const Backward<T>& p, int64_t b, int64_t first, int64_t end) {
+void backward(const Backward<T>& p, const Part& part) {
   switch (p.keep ? -p.count : p.count) {
-    case 2: return Block<T>::template backward<2, false>(p, b, first, end);
-    case 3: return Block<T>::template backward<3, false>(p, b, first, end);
-    case 4: return Block<T>::template backward<4, false>(p, b, first, end);
-    case -2: return Block<T>::template backward<2, true>(p, b, first, end);
-    case -3: return Block<T>::template backward<3, true>(p, b, first, end);
-    case -4: return Block<T>::template backward<4, true>(p, b, first, end);
+    case 2: return Block<T>::template backward<2, false>(p, part);
+    case 3: return Block<T>::template backward<3, false>(p, part);
+    case 4: return Block<T>::template backward<4, false>(p, part);
+    case -2: return Block<T>::template backward<2, true>(p, part);
+    case -3: return Block<T>::template backward<3, true>(p, part);
+    case -4: return Block<T>::template backward<4, true>(p, part);
   }
 }
 
-#define MTL_INSTANTIATE(T)                                                \
-  template void forward<T>(const Forward<T>&, int64_t, int64_t, int64_t); \
-  template void backward<T>(const Backward<T>&, int64_t, int64_t, int64_t);
+#define MTL_INSTANTIATE(T)                                 \
+  template void forward<T>(const Forward<T>&, const Part&); \
+  template void backward<T>(const Backward<T>&, const Part&);
 MTL_INSTANTIATE(float)
 MTL_INSTANTIATE(double)
 MTL_INSTANTIATE(c10::BFloat16)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtl.embeddings.base import Embedding
+from mtl.layers import EmbeddingDropout
 from mtl.options import FilePath, PositiveInt, Probability
 from mtl.text.vocabulary import PAD, UNKNOWN, Vocabulary, WordVocabulary
 
@@ -40,7 +40,7 @@ class WordEmbedding(Embedding):
         super().__init__()
         (words,) = vocabularies["words"].sizes()
         self.size = dim
-        self.dropout = dropout
+        self.dropout = EmbeddingDropout(dropout)
         self.table = nn.Embedding(words, dim, padding_idx=PAD)
         nn.init.uniform_(self.table.weight, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
         with torch.no_grad():
@@ -67,10 +67,6 @@ class WordEmbedding(Embedding):
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, given `features["words"] [B, T]`."""
-        words = features["words"]
-        vectors: Tensor = self.table(words)
-        if self.training and self.dropout:
-            keep = 1 - self.dropout
-            kept = vectors.new_empty(self.table.num_embeddings, 1).bernoulli_(keep)
-            vectors = vectors * functional.embedding(words, kept / keep)
-        return vectors
+        vectors: Tensor = self.dropout(self.table, features["words"])
+        # Language models that give words by these vectors change that of the padding, too.
+        return vectors.masked_fill(~mask.unsqueeze(2), 0)

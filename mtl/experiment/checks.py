@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.kinds import KINDS, build
+from mtl.experiment.loaders import batch_limits
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.text.spans import parse_tag
@@ -40,6 +41,7 @@ _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 def mistakes(run: Run) -> Iterator[Mistake]:
     """Yield what does not fit together in a run, as far as that can be told without its data."""
     yield from _names(run)
+    yield from _texts(run)
     yield from _heads(run)
     yield from _layers(run)
     yield from _metric(run)
@@ -53,6 +55,38 @@ def _names(run: Run) -> Iterator[Mistake]:
                 f"tasks.{task}",
                 f"torch keeps the name {task!r} for itself; call the task something else, such as "
                 f"{task}_label",
+            )
+
+
+def _texts(run: Run) -> Iterator[Mistake]:
+    """Check language models: what they read must not have seen what they give."""
+    both = run.trunk.options.get("bidirectional", False)
+    for name, task in run.tasks.items():
+        head = HEADS.find(head_part(run, head_owners(run)[name]).type)
+        limits = batch_limits(run, task.corpus)
+        if task.source.text is None:
+            if head.open_labels:
+                yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
+            if limits.streams is not None:
+                yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
+            continue
+        if not head.open_labels:
+            yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
+        if "words" not in run.embedding:
+            yield "embedding", f"task {name!r} needs the slot 'words', whose words it gives"
+        if METRICS.find(task.metric.type).reads != "log_probs":
+            yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
+        if both == "interleaved":
+            yield (
+                "trunk.bidirectional",
+                f"from its second layer on, an interleaved trunk has seen the word that {name!r} "
+                "is to give; set it to true (two stacks) or false",
+            )
+        elif not both and task.source.text == "previous":
+            yield (
+                f"tasks.{name}",
+                "the previous word is what a trunk of one direction has just read; set "
+                "trunk.bidirectional to true, or learn the next word",
             )
 
 
@@ -140,6 +174,8 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
             )
         files = run.corpora[task.corpus].files
         for part, split in splits.items():
+            if task.source.text:
+                continue
             if task.scheme:
                 _check_tags(name, split, files.get(part, files["train"]))
             labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]

@@ -26,12 +26,17 @@ from mtl.experiment.assembly import (
 from mtl.experiment.checks import check_labels
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
+from mtl.experiment.loaders import make_loader
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.evaluation import Evaluation, evaluate
+from mtl.training.likelihood import measure
+
+_STREAMS = 10
+"""Streams in which running text is scored: the fewer, the fewer words lack what was before them."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,18 @@ class Experiment:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
         """
-        predictor, found = self.predictor, []
+        found = []
         wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
-            own = wanted.intersection(tasks_of(self.run, corpus.name))
-            if split in corpus.splits and own:
-                found.append(evaluate(predictor, corpus.splits[split], self.metrics(own)))
+            if split not in corpus.splits:
+                continue
+            own = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
+            text = {task: make for task, make in own.items() if self.run.tasks[task].source.text}
+            if labelled := {task: make for task, make in own.items() if task not in text}:
+                found.append(evaluate(self.predictor, corpus.splits[split], labelled))
+            if text:
+                batches = make_loader(self.run, corpus, split, list(text), streams=_STREAMS)
+                found.append(measure(self.model, self.encoder, batches, text))
         return Evaluation.joined(found)
 
 
@@ -108,7 +119,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     check_labels(run, corpora)
     vectors = load_vectors(run)
     vocabularies = number_words(run, corpora, vectors)
-    labels = number_labels(run, corpora)
+    labels = number_labels(run, corpora, vocabularies)
     device = to_device(run.training.device)
     try:
         model = make_model(run, vocabularies, labels).to(device)

@@ -9,14 +9,14 @@ from typing import Any
 
 from torch import nn
 
-from mtl.config.run import Batch, Run
+from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.loader import Loader
 from mtl.data.mixing import Schedule
 from mtl.experiment.checks import scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.kinds import build
+from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.averaging import ExponentialAverage
@@ -24,26 +24,12 @@ from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 
 
-def batch_limits(run: Run, corpus: str) -> Batch:
-    """Return the size of a corpus's batches."""
-    own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
-    return next((batch for batch in own if batch), run.training.batch)
-
-
 def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
     """Return the trainer of a run, at its start."""
     run, model = experiment.run, experiment.model
     training = run.training
     loaders = {
-        name: Loader(
-            name,
-            corpus.splits["train"],
-            run.seed,
-            max_tokens=batch_limits(run, name).max_tokens,
-            sentences=batch_limits(run, name).sentences,
-            max_length=training.max_length,
-            overlap=training.overlap,
-        )
+        name: make_loader(run, corpus, "train", tasks_of(run, name))
         for name, corpus in corpora.items()
     }
     sizes = {name: loader.size for name, loader in loaders.items()}

@@ -4,6 +4,7 @@ from mtl.heads.base import Head
 from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
 from mtl.heads.crf import CRFTagger
+from mtl.heads.lm import LanguageModel
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import Tagger
@@ -17,6 +18,7 @@ HEADS: Registry[Head] = Registry(
         "crf": CRFTagger,
         "cnn": CNNClassifier,
         "pool": PoolClassifier,
+        "lm": LanguageModel,
     },
 )
 
@@ -26,6 +28,7 @@ __all__ = [
     "CRFTagger",
     "Classifier",
     "Head",
+    "LanguageModel",
     "PoolClassifier",
     "SoftmaxTagger",
     "Tagger",

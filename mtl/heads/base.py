@@ -19,6 +19,8 @@ class Head(nn.Module, ABC):
 
     level: ClassVar[Literal["token", "sentence"]]
     """Whether there is one label a token or one a sentence."""
+    open_labels: ClassVar[bool] = False
+    """Whether the labels are the words of the text: those of the vocabulary, or the unknown one."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()

@@ -1,8 +1,33 @@
 """Layers to use anywhere: modules that need torch alone."""
 
+from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
+from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
+from mtl.layers.connections import Highway, Residual
 from mtl.layers.crf import CRF
-from mtl.layers.dropout import VariationalDropout
+from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.linear_cross_entropy import linear_cross_entropy
+from mtl.layers.lstm import StepwiseLSTM
+from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
 
-__all__ = ["CRF", "QRNN", "QRNNLayer", "ScalarMix", "VariationalDropout"]
+__all__ = [
+    "CRF",
+    "QRNN",
+    "AdaptiveSoftmax",
+    "EmbeddingDropout",
+    "FullSoftmax",
+    "Highway",
+    "MixtureOfSoftmaxes",
+    "NextWord",
+    "QRNNLayer",
+    "Residual",
+    "ScalarMix",
+    "StepwiseLSTM",
+    "TiedAdaptiveSoftmax",
+    "TiedSoftmax",
+    "VariationalDropout",
+    "activation_penalty",
+    "linear_cross_entropy",
+    "temporal_activation_penalty",
+]

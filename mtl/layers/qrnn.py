@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,32 +11,30 @@ from torch.nn import functional
 
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.sequence import last_real
-from mtl.ops.pool import f_pool, fo_pool, ifo_pool
+from mtl.ops.qrnn import COUNTS, Pooling, qrnn
 
 QRNNState = tuple[Tensor, Tensor | None]
 """Last state `[B, H]`, and the last input `[B, D]` where the window is 2."""
 
-_POOLS: dict[str, tuple[Callable[..., tuple[Tensor, Tensor]], int]] = {
-    "f": (f_pool, 2),
-    "fo": (fo_pool, 3),
-    "ifo": (ifo_pool, 4),
-}
-
 
 class QRNNLayer(nn.Module):
-    """One quasi-recurrent layer that reads in one direction (Bradbury et al. 2017).
+    """One quasi-recurrent layer, in one direction or both (Bradbury et al. 2017).
 
     Gates of all tokens in one product, of the token and, with window 2, of the one read before
-    it; then a recurrence without a matrix. With window 2 the first token of a text sees zeros,
-    and that of a later piece the last token of the piece before.
+    it; then a recurrence without a matrix, of both directions at once. With window 2 the first
+    token of a text sees zeros, and that of a later piece the last token of the piece before.
 
     Args:
-        input_size: Width D of the input.
-        hidden_size: Width H of the output.
+        input_size: Width D of the input of a direction.
+        hidden_size: Width H of the output of a direction.
         window: How many tokens the gates see, 1 or 2.
         pooling: "f", "fo" or "ifo": which gates there are.
         reverse: Whether to read from the last token to the first.
+        bidirectional: Whether to read in both directions, whose outputs stand side by side. They
+            read the same input `[B, T, D]`, or each its half of one `[B, T, 2D]`.
         zoneout: Probability that a unit keeps its state in a step of training.
+        weight_drop: Probability that a weight of the products is left out of a step of training
+            (Merity et al. 2017).
     """
 
     def __init__(
@@ -44,69 +42,83 @@ class QRNNLayer(nn.Module):
         input_size: int,
         hidden_size: int,
         *,
-        window: Literal[1, 2] = 1,
-        pooling: Literal["f", "fo", "ifo"] = "fo",
+        window: int = 1,
+        pooling: Pooling = "fo",
         reverse: bool = False,
+        bidirectional: bool = False,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__()
         if window not in (1, 2):
             raise ValueError(f"window: expected 1 or 2, got {window}")
+        if reverse and bidirectional:
+            raise ValueError("reverse: a bidirectional layer reads in both directions")
         self.window = window
+        self.pooling: Pooling = pooling
         self.hidden_size = hidden_size
         self.reverse = reverse
+        self.bidirectional = bidirectional
         self.zoneout = zoneout
-        self._pool, gates = _POOLS[pooling]
-        self.gates = nn.Linear(input_size * window, gates * hidden_size)
-        nn.init.xavier_uniform_(self.gates.weight)
-        nn.init.zeros_(self.gates.bias)
-        with torch.no_grad():
-            self.gates.bias[hidden_size : 2 * hidden_size] = 1  # keep more at first
+        self.weight_drop = weight_drop
+        directions, gates = 1 + bidirectional, COUNTS[pooling] * hidden_size
+        bound = (6 / (window * input_size + gates)) ** 0.5  # Glorot & Bengio (2010)
+        weight = torch.empty(window, input_size, directions * gates)
+        self.weight = nn.Parameter(weight.uniform_(-bound, bound))
+        bias = torch.zeros(directions, COUNTS[pooling], hidden_size)
+        bias[:, 1] = 1  # keep more at first
+        self.bias = nn.Parameter(bias.flatten())
 
     def forward(
         self, x: Tensor, state: QRNNState | None = None, *, mask: Tensor | None = None
     ) -> tuple[Tensor, QRNNState]:
         """Return the outputs `[B, T, H]`, zero on padding, and the state after the text.
 
+        The outputs of both directions are `[B, T, 2H]`. The state is that of the forward one.
+
         Args:
-            x: `[B, T, D]`.
+            x: `[B, T, D]`, or `[B, T, 2D]` with a part for each direction.
             state: What the piece of text before returned; None at the start.
             mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
         """
         c0, before = state or (None, None)
-        seen = x if mask is None else x * mask.unsqueeze(-1)
-        gates = self.gates(self._windows(seen, before))
+        if c0 is not None and self.bidirectional:
+            c0 = functional.pad(c0, (0, self.hidden_size))
+        width = (1 + self.bidirectional) * self.hidden_size
         keep = None
         if self.training and self.zoneout:
-            keep = torch.rand(*x.shape[:2], self.hidden_size, device=x.device) < self.zoneout
-        lengths = None if mask is None else mask.sum(1)
-        h, c = self._pool(gates, c0, lengths, reverse=self.reverse, zoneout_mask=keep)
-        return h, (c, self._last_input(x, mask, before))
+            keep = torch.rand(*x.shape[:2], width, device=x.device) < self.zoneout
+        h, last = qrnn(
+            x,
+            functional.dropout(self.weight, self.weight_drop, self.training),
+            self.bias,
+            c0,
+            None if self.reverse else before,
+            None if mask is None else mask.sum(1),
+            pooling=self.pooling,
+            reverse=self.reverse,
+            bidirectional=self.bidirectional,
+            zoneout_mask=keep,
+        )
+        return h, (last[:, : self.hidden_size], self._last_input(x, mask, before))
 
     def initial_state(self, batch_size: int) -> QRNNState:
         """Return the state before the first token of a text: zeros."""
-        weight = self.gates.weight
-        before = weight.new_zeros(batch_size, weight.shape[1] // 2) if self.window == 2 else None
-        return weight.new_zeros(batch_size, self.hidden_size), before
-
-    def _windows(self, x: Tensor, before: Tensor | None) -> Tensor:
-        if self.window == 1:
-            return x
-        if self.reverse:  # the token read before stands on the right; padding there is zero
-            return torch.cat([functional.pad(x[:, 1:], (0, 0, 0, 1)), x], dim=2)
-        previous = functional.pad(x[:, :-1], (0, 0, 1, 0))
-        if before is not None:
-            previous = torch.cat([before.unsqueeze(1), previous[:, 1:]], dim=1)
-        return torch.cat([previous, x], dim=2)
+        before = None
+        if self.window == 2:
+            before = self.weight.new_zeros(batch_size, self.weight.shape[1])
+        return self.weight.new_zeros(batch_size, self.hidden_size), before
 
     def _last_input(self, x: Tensor, mask: Tensor | None, before: Tensor | None) -> Tensor | None:
         if self.window == 1:
             return None
+        own = x[..., : self.weight.shape[1]]
+        old = own.new_zeros(own.shape[::2]) if before is None else before
+        if not own.shape[1]:
+            return old
         if mask is None:
-            return x[:, -1]
-        last = last_real(x, mask)
-        old = torch.zeros_like(last) if before is None else before
-        return torch.where(mask.any(1, keepdim=True), last, old)
+            return own[:, -1]
+        return torch.where(mask.any(1, keepdim=True), last_real(own, mask), old)
 
 
 class QRNN(nn.Module):
@@ -123,6 +135,7 @@ class QRNN(nn.Module):
             one sees both.
         dropout: Probability of dropping a unit between layers, the same for all tokens.
         zoneout: Probability that a unit keeps its state in a step of training.
+        weight_drop: Probability that a weight is left out of a step of training.
     """
 
     def __init__(
@@ -131,26 +144,24 @@ class QRNN(nn.Module):
         hidden_size: int,
         num_layers: int = 1,
         *,
-        window: Literal[1, 2] = 1,
-        pooling: Literal["f", "fo", "ifo"] = "fo",
+        window: int = 1,
+        pooling: Pooling = "fo",
         bidirectional: bool = False,
         dropout: float = 0.0,
         zoneout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__()
-        directions = (False, True) if bidirectional else (False,)
         self.dropout = VariationalDropout(dropout)
         self.layers = nn.ModuleList(
-            nn.ModuleList(
-                QRNNLayer(
-                    len(directions) * hidden_size if i else input_size,
-                    hidden_size,
-                    window=1 if i else window,
-                    pooling=pooling,
-                    reverse=reverse,
-                    zoneout=zoneout,
-                )
-                for reverse in directions
+            QRNNLayer(
+                (1 + bidirectional) * hidden_size if i else input_size,
+                hidden_size,
+                window=1 if i else window,
+                pooling=pooling,
+                bidirectional=bidirectional,
+                zoneout=zoneout,
+                weight_drop=weight_drop,
             )
             for i in range(num_layers)
         )
@@ -158,7 +169,7 @@ class QRNN(nn.Module):
     def forward(
         self,
         x: Tensor,
-        state: list[QRNNState] | None = None,
+        state: Sequence[QRNNState] | None = None,
         *,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, list[QRNNState]]:
@@ -171,14 +182,8 @@ class QRNN(nn.Module):
             mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
         """
         after = []
-        for i, layer in enumerate(cast("Sequence[Sequence[QRNNLayer]]", self.layers)):
+        for i, layer in enumerate(cast("Sequence[QRNNLayer]", self.layers)):
             x = self.dropout(x) if i else x
-            outputs = []
-            for direction in layer:
-                given = state[i] if state and not direction.reverse else None
-                output, end = direction(x, given, mask=mask)
-                outputs.append(output)
-                if not direction.reverse:
-                    after.append(end)
-            x = torch.cat(outputs, dim=2)
+            x, end = layer(x, state[i] if state else None, mask=mask)
+            after.append(end)
         return x, after

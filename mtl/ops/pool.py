@@ -1,8 +1,8 @@
 """Pooling of quasi-recurrent networks. Letters: B sentences, T tokens, H width.
 
-Forward and backward are two plain operators, `torch.ops.mtl.pool` and `mtl.pool_backward`, with
-their reference in torch for every device; a library of kernels (csrc/) takes over for its device by
-being loaded. Autograd is a function around them.
+Forward and backward are plain operators, `torch.ops.mtl.pool` and `mtl.pool_backward`, with their
+reference in torch for every device; a library of kernels (csrc/) takes over for its device by being
+loaded. Autograd is a function around them.
 """
 
 from __future__ import annotations
@@ -15,28 +15,43 @@ import torch
 from torch import Tensor
 
 from mtl.ops.library import load
-from mtl.ops.reference import pool_backward_reference, pool_reference
+from mtl.ops.reference import (
+    pool_backward_in_place_reference,
+    pool_backward_reference,
+    pool_reference,
+)
 
 _OPERATORS = torch.library.Library("mtl", "DEF")
-# `count` gates: 2 f, 3 fo, 4 ifo. Results: h `[B, T, H]`; the last state `[B, H]`; the states
-# `[B, T, H]`, zero on padding, which the backward pass wants, or nothing where `save` is off or h
-# is the states (f). All in the type of the gates; the state is carried in float32 at least.
+_TAGS = (torch.Tag.pt2_compliant_tag,)
+# `count` gates: 2 f, 3 fo, 4 ifo. With 2 directions the second reads the other way, and stands on
+# the right in every row: gates [B, T, 2·count·H], all else [B, T, 2H] or [B, 2H]. Results: h
+# `[B, T, H]`; the last state `[B, H]`; the states `[B, T, H]`, zero on padding, which the backward
+# pass wants, or nothing where `save` is off or h is the states (f). All in the type of the gates;
+# the state is carried in float32 at least.
 _OPERATORS.define(
     "pool(Tensor gates, Tensor? c0, Tensor? lengths, Tensor? keep, int count, bool reverse, "
-    "bool save) -> (Tensor h, Tensor last, Tensor states)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    "int directions, bool save) -> (Tensor h, Tensor last, Tensor states)",
+    tags=_TAGS,
 )
 # The gradients by the gates and by c0.
 _OPERATORS.define(
     "pool_backward(Tensor by_h, Tensor by_last, Tensor gates, Tensor? c0, Tensor? lengths, "
-    "Tensor? keep, Tensor states, int count, bool reverse) -> (Tensor by_gates, Tensor by_c0)",
-    tags=(torch.Tag.pt2_compliant_tag,),
+    "Tensor? keep, Tensor states, int count, bool reverse, int directions) "
+    "-> (Tensor by_gates, Tensor by_c0)",
+    tags=_TAGS,
+)
+# The same, the gradient by the gates written over the gates: no memory that must be fetched first.
+_OPERATORS.define(
+    "pool_backward_(Tensor by_h, Tensor by_last, Tensor(a!) gates, Tensor? c0, Tensor? lengths, "
+    "Tensor? keep, Tensor states, int count, bool reverse, int directions) -> Tensor by_c0",
+    tags=_TAGS,
 )
 
 
 @cache
 def _tell_of_reference(device: str) -> None:
-    reason = LIBRARY.missing or f"they are for the CPU, the tensors are on {device}"
+    missing = {"cpu": LIBRARY.missing, "cuda": CUDA_LIBRARY.missing}
+    reason = missing.get(device, f"there are none for {device}")
     logging.getLogger(__name__).warning(
         "pooling in plain torch, several times slower than by the compiled operators: %s", reason
     )
@@ -49,12 +64,14 @@ def _pool_kernel(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 _OPERATORS.impl("pool", _pool_kernel, "CompositeExplicitAutograd")
 _OPERATORS.impl("pool_backward", pool_backward_reference, "CompositeExplicitAutograd")
+_OPERATORS.impl("pool_backward_", pool_backward_in_place_reference, "CompositeExplicitAutograd")
 
 
 @torch.library.register_fake("mtl::pool", lib=_OPERATORS)
 def _pool_shapes(
-    gates: Tensor, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, save: bool
+    gates: Tensor, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
+    _, save = rest
     batch, steps, width = gates.shape
     h = gates.new_empty(batch, steps, width // count)
     states = torch.empty_like(h) if save and count > 2 else gates.new_empty(0)
@@ -68,7 +85,13 @@ def _pool_backward_shapes(
     return gates.new_empty(gates.shape), by_last.new_empty(by_last.shape)
 
 
-LIBRARY = load()
+@torch.library.register_fake("mtl::pool_backward_", lib=_OPERATORS)
+def _pool_backward_in_place_shapes(by_h: Tensor, by_last: Tensor, *rest: Any) -> Tensor:
+    return by_last.new_empty(by_last.shape)
+
+
+LIBRARY = load("cpu")
+CUDA_LIBRARY = load("cuda")
 
 
 class _Pool(torch.autograd.Function):
@@ -79,20 +102,18 @@ class _Pool(torch.autograd.Function):
         c0: Tensor | None,
         lengths: Tensor | None,
         keep: Tensor | None,
-        count: int,
-        reverse: bool,
+        *kind: int,
     ) -> tuple[Tensor, Tensor]:
-        h, last, states = torch.ops.mtl.pool(gates, c0, lengths, keep, count, reverse, True)
-        ctx.save_for_backward(gates, c0, lengths, keep, h if count == 2 else states)
-        ctx.count, ctx.reverse = count, reverse
+        h, last, states = torch.ops.mtl.pool(gates, c0, lengths, keep, *kind, True)
+        ctx.save_for_backward(gates, c0, lengths, keep, h if kind[0] == 2 else states)
+        ctx.kind = kind
         return h, last
 
     @staticmethod
     def backward(ctx: Any, by_h: Tensor, by_last: Tensor) -> tuple[Tensor | None, ...]:
-        by_gates, by_c0 = _PoolBackward.apply(
-            by_h, by_last, *ctx.saved_tensors, ctx.count, ctx.reverse
-        )
-        return by_gates, by_c0 if ctx.needs_input_grad[1] else None, None, None, None, None
+        by_gates, by_c0 = _PoolBackward.apply(by_h, by_last, *ctx.saved_tensors, *ctx.kind)
+        by_c0 = by_c0 if ctx.needs_input_grad[1] else None
+        return by_gates, by_c0, None, None, None, None, None
 
 
 class _PoolBackward(torch.autograd.Function):
@@ -114,16 +135,19 @@ def _pool(
     c0: Tensor | None,
     lengths: Tensor | None,
     reverse: bool,
+    bidirectional: bool,
     keep: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    if gates.dim() != 3 or gates.shape[2] % count:
-        raise ValueError(f"gates: expected [B, T, {count}·H], got {list(gates.shape)}")
+    kind = count, reverse, 1 + bidirectional
+    if gates.dim() != 3 or gates.shape[2] % (count * (1 + bidirectional)):
+        wanted = f"[B, T, {count * (1 + bidirectional)}·H]"
+        raise ValueError(f"gates: expected {wanted}, got {list(gates.shape)}")
     if c0 is not None:
         c0 = c0.to(gates.dtype)
     if torch.is_grad_enabled() and (gates.requires_grad or (c0 is not None and c0.requires_grad)):
-        found: tuple[Tensor, Tensor] = _Pool.apply(gates, c0, lengths, keep, count, reverse)
+        found: tuple[Tensor, Tensor] = _Pool.apply(gates, c0, lengths, keep, *kind)
         return found
-    h, last, _ = torch.ops.mtl.pool(gates, c0, lengths, keep, count, reverse, False)
+    h, last, _ = torch.ops.mtl.pool(gates, c0, lengths, keep, *kind, False)
     return h, last
 
 
@@ -133,6 +157,7 @@ def fo_pool(
     lengths: Tensor | None = None,
     *,
     reverse: bool = False,
+    bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forget and output gate (Bradbury et al. 2017, Eq. 4).
@@ -149,6 +174,8 @@ def fo_pool(
         lengths: `[B]` int64, the real steps of each sentence, which come first; None: all. Steps
             past them leave c as it is and give h = 0.
         reverse: Whether to go from the last step to the first.
+        bidirectional: Whether the gates are those of two directions, `[B, T, 6H]`, the second of
+            which reads the other way; c0, the mask and the results are then 2H wide as well.
         zoneout_mask: `[B, T, H]` bool, True where the state is kept as it is (Krueger et al.
             2017).
 
@@ -158,7 +185,7 @@ def fo_pool(
     Raises:
         ValueError: The shape of `gates` does not fit.
     """
-    return _pool(3, gates, c0, lengths, reverse, zoneout_mask)
+    return _pool(3, gates, c0, lengths, reverse, bidirectional, zoneout_mask)
 
 
 def f_pool(
@@ -167,6 +194,7 @@ def f_pool(
     lengths: Tensor | None = None,
     *,
     reverse: bool = False,
+    bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Forget gate alone (Bradbury et al. 2017, Eq. 3): h_t = c_t.
@@ -175,7 +203,7 @@ def f_pool(
 
     Arguments, results and errors as `fo_pool`, with gates `[B, T, 2H]` in the order z, f.
     """
-    return _pool(2, gates, c0, lengths, reverse, zoneout_mask)
+    return _pool(2, gates, c0, lengths, reverse, bidirectional, zoneout_mask)
 
 
 def ifo_pool(
@@ -184,6 +212,7 @@ def ifo_pool(
     lengths: Tensor | None = None,
     *,
     reverse: bool = False,
+    bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Input, forget and output gate (Bradbury et al. 2017, Eq. 5).
@@ -193,4 +222,4 @@ def ifo_pool(
     Arguments, results and errors as `fo_pool`, with gates `[B, T, 4H]` in the order z, f, o, i.
     Where the zoneout keeps the state, nothing is put in either.
     """
-    return _pool(4, gates, c0, lengths, reverse, zoneout_mask)
+    return _pool(4, gates, c0, lengths, reverse, bidirectional, zoneout_mask)

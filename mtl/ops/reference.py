@@ -5,6 +5,9 @@ The activations of all steps at once, then one fused operation a step, without a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,23 +19,17 @@ def pool_reference(
     keep: Tensor | None,
     count: int,
     reverse: bool,
+    directions: int,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `torch.ops.mtl.pool`; arguments and results are told there."""
-    forget, update, output = _steps(gates, lengths, keep, count)[:3]
-    c = _start(update, c0)
-    states = torch.empty_like(update)
-    for t in _order(update.shape[1], reverse):
-        c = torch.addcmul(update[:, t], forget[:, t], c, out=states[:, t])
-    h = states if output is None else output * states
-    real = _real(gates, lengths)
-    if real is not None:
-        h = h * real
-    last = c.to(gates.dtype, copy=True)
-    if not save or output is None:
-        return h.to(gates.dtype), last, gates.new_empty(0)
-    saved = states if real is None else states * real
-    return h.to(gates.dtype), last, saved.to(gates.dtype)
+    ways = _ways(directions, reverse, gates, c0, keep)
+    found = [
+        _forward(gates, c0, lengths, keep, count, reverse, save)
+        for reverse, gates, c0, keep in ways
+    ]
+    h, last, states = (_joined(parts) for parts in zip(*found, strict=True))
+    return h, last, states
 
 
 def pool_backward_reference(
@@ -45,71 +42,151 @@ def pool_backward_reference(
     states: Tensor,
     count: int,
     reverse: bool,
+    directions: int,
 ) -> tuple[Tensor, Tensor]:
     """Compute `torch.ops.mtl.pool_backward`; arguments and results are told there."""
-    forget, update, output, kept, z, f, i = _steps(gates, lengths, keep, count)
-    real = _real(gates, lengths)
-    by_h = by_h.to(update.dtype) if real is None else by_h.to(update.dtype) * real
-    states = states.to(update.dtype)
-    by_states = by_h if output is None else by_h * output
-    by_update = torch.empty_like(states)
-    carried = by_last.to(update.dtype)
-    for t in _order(states.shape[1], not reverse):
-        torch.add(by_states[:, t], carried, out=by_update[:, t])
-        carried = by_update[:, t] * forget[:, t]
-    before = _before(states, _start(update, c0), real, reverse)
-    through = by_update if kept is None else by_update.masked_fill(kept, 0)
-    # σ' = σ·(1 − σ) and tanh' = 1 − tanh²
-    by_z = through * (i if count == 4 else 1 - f) * (1 - z * z)
-    by_f = through * (before if count == 4 else before - z) * f * (1 - f)
-    parts = [by_z, by_f]
-    if output is not None:
-        parts.append(by_h * states * output * (1 - output))
-    if count == 4:
-        parts.append(through * z * i * (1 - i))
-    return torch.cat(parts, dim=2).to(gates.dtype), carried.to(gates.dtype, copy=True)
+    ways = _ways(directions, reverse, by_h, by_last, gates, c0, keep, states)
+    found = [
+        _backward(by_h, by_last, gates, c0, lengths, keep, states, count, reverse)
+        for reverse, by_h, by_last, gates, c0, keep, states in ways
+    ]
+    by_gates, by_c0 = (_joined(parts) for parts in zip(*found, strict=True))
+    return by_gates, by_c0
 
 
-def _steps(
+def pool_backward_in_place_reference(
+    by_h: Tensor, by_last: Tensor, gates: Tensor, *rest: Any
+) -> Tensor:
+    """Compute `torch.ops.mtl.pool_backward_`; arguments and results are told there."""
+    by_gates, by_c0 = pool_backward_reference(by_h, by_last, gates, *rest)
+    gates.copy_(by_gates)
+    return by_c0
+
+
+def _ways(directions: int, reverse: bool, *rows: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Yield what belongs to each direction: whether it is reversed, and its part of each row."""
+    for way in range(directions):
+        parts = (None if x is None else x.chunk(directions, dim=-1)[way] for x in rows)
+        yield reverse != (way == 1), *parts
+
+
+def _joined(parts: tuple[Tensor, ...]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+
+def _forward(
+    gates: Tensor,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    keep: Tensor | None,
+    count: int,
+    reverse: bool,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    z, f, o, i = _activated(gates, lengths, keep, count)
+    c = _start(z, c0)
+    states = torch.empty_like(z)
+    update = z if i is None else z.mul_(i)
+    for t in _order(z.shape[1], reverse):
+        if i is None:  # f·c + (1 − f)·z
+            c = torch.lerp(update[:, t], c, f[:, t], out=states[:, t])
+        else:
+            c = torch.addcmul(update[:, t], f[:, t], c, out=states[:, t])
+    last = c.to(gates.dtype, copy=True)
+    h = states if o is None else o.mul_(states)
+    padding = _padding(gates, lengths)
+    if padding is not None:
+        h.masked_fill_(padding, 0)
+    if not save or o is None:
+        return h.to(gates.dtype), last, gates.new_empty(0)
+    if padding is not None:
+        states.masked_fill_(padding, 0)
+    return h.to(gates.dtype), last, states.to(gates.dtype)
+
+
+def _backward(
+    by_h: Tensor,
+    by_last: Tensor,
+    gates: Tensor,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    keep: Tensor | None,
+    states: Tensor,
+    count: int,
+    reverse: bool,
+) -> tuple[Tensor, Tensor]:
+    z, f, o, i = _activated(gates, lengths, keep, count)
+    padding = _padding(gates, lengths)
+    by_h, states, carried = (x.to(z.dtype) for x in (by_h, states, by_last))
+    if padding is not None:
+        by_h = by_h.masked_fill(padding, 0)
+    by_gates = z.new_empty(gates.shape)
+    to_z, to_f, *to_rest = by_gates.chunk(count, dim=2)
+    by_states = to_z  # the gradients by the states stand there at first
+    for t in _order(z.shape[1], not reverse):
+        if o is None:
+            torch.add(carried, by_h[:, t], out=by_states[:, t])
+        else:
+            torch.addcmul(carried, by_h[:, t], o[:, t], out=by_states[:, t])
+        carried = by_states[:, t] * f[:, t]
+    by_sigmoid = torch.ops.aten.sigmoid_backward.grad_input
+    before = _before(states, _start(z, c0), padding, reverse)
+    torch.mul(by_states, before.sub_(z) if i is None else before, out=to_f)
+    by_sigmoid(to_f, f, grad_input=to_f)
+    if o is not None:
+        by_sigmoid(by_h * states, o, grad_input=to_rest[0])
+    if i is not None:
+        torch.mul(by_states, z, out=to_rest[1])
+        by_sigmoid(to_rest[1], i, grad_input=to_rest[1])
+    to_z.mul_(f.neg_().add_(1) if i is None else i)
+    to_z.mul_(z.square_().neg_().add_(1))
+    return by_gates.to(gates.dtype), carried.to(gates.dtype, copy=True)
+
+
+def _activated(
     gates: Tensor, lengths: Tensor | None, keep: Tensor | None, count: int
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor, Tensor, Tensor]:
-    """Return forget gate and update of each step, output gate, where the state stays, z, f, i."""
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return z, f, o and i, `[B, T, H]` each, such that a step that keeps the state has f = 1.
+
+    Then nothing is put in, and no gradient reaches the gates: both are multiples of 1 − f, or of i.
+    """
     if gates.dtype in (torch.bfloat16, torch.float16):
         gates = gates.float()
     z, f, *rest = gates.chunk(count, dim=2)
-    z, f = torch.tanh(z), torch.sigmoid(f)
-    output = torch.sigmoid(rest[0]) if rest else None
-    i = torch.sigmoid(rest[1]) if count == 4 else 1 - f
-    real = _real(gates, lengths)
-    if real is not None:
-        keep = ~real if keep is None else keep | ~real
-    forget, update = f, i * z
-    if keep is not None:
-        forget, update = forget.masked_fill(keep, 1), update.masked_fill(keep, 0)
-    return forget, update, output, keep, z, f, i
+    z, f = torch.sigmoid(2 * z).mul_(2).sub_(1), torch.sigmoid(f)  # torch's tanh takes five times
+    o = torch.sigmoid(rest[0]) if rest else None
+    i = torch.sigmoid(rest[1]) if count == 4 else None
+    padding = _padding(gates, lengths)
+    for kept in (padding, keep):
+        if kept is not None:
+            z.masked_fill_(kept, 0)
+            f.masked_fill_(kept, 1)
+            if i is not None:
+                i.masked_fill_(kept, 0)
+    return z, f, o, i
 
 
-def _real(gates: Tensor, lengths: Tensor | None) -> Tensor | None:
-    """Return which steps are real, `[B, T, 1]`."""
+def _padding(gates: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """Return which steps are padding, `[B, T, 1]`."""
     if lengths is None:
         return None
     positions = torch.arange(gates.shape[1], device=gates.device)
-    return (positions < lengths.unsqueeze(1)).unsqueeze(-1)
+    return (positions >= lengths.unsqueeze(1)).unsqueeze(-1)
 
 
-def _start(update: Tensor, c0: Tensor | None) -> Tensor:
-    return update.new_zeros(update.shape[0], update.shape[2]) if c0 is None else c0.to(update.dtype)
+def _start(z: Tensor, c0: Tensor | None) -> Tensor:
+    return z.new_zeros(z.shape[0], z.shape[2]) if c0 is None else c0.to(z.dtype)
 
 
 def _order(steps: int, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
 
-def _before(states: Tensor, c0: Tensor, real: Tensor | None, reverse: bool) -> Tensor:
+def _before(states: Tensor, c0: Tensor, padding: Tensor | None, reverse: bool) -> Tensor:
     """Return the state before each step, `[B, T, H]`."""
     first = c0.unsqueeze(1)
     if not reverse:
         return torch.cat([first, states[:, :-1]], dim=1)[:, : states.shape[1]]
-    if real is not None:  # on the padding, from which reading in reverse begins, nothing is saved
-        states = torch.where(real, states, first)
+    if padding is not None:  # reading in reverse begins there, and nothing is saved of it
+        states = torch.where(padding, first, states)
     return torch.cat([states[:, 1:], first], dim=1)[:, : states.shape[1]]

@@ -2,9 +2,12 @@
 
 from mtl.registry import Registry
 from mtl.trunks.base import State, Trunk
+from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
 from mtl.trunks.qrnn import QRNNTrunk
 
-TRUNKS: Registry[Trunk] = Registry("trunk", Trunk, {"lstm": LSTMTrunk, "qrnn": QRNNTrunk})
+TRUNKS: Registry[Trunk] = Registry(
+    "trunk", Trunk, {"lstm": LSTMTrunk, "gru": GRUTrunk, "qrnn": QRNNTrunk}
+)
 
-__all__ = ["TRUNKS", "LSTMTrunk", "QRNNTrunk", "State", "Trunk"]
+__all__ = ["TRUNKS", "GRUTrunk", "LSTMTrunk", "QRNNTrunk", "State", "Trunk"]

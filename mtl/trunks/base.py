@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 State = list[Any]
 """What a trunk carries from one piece of a text to the next, one entry a layer."""
+
+
+def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a state with its tensors changed, always in the same order."""
+    if isinstance(state, Tensor):
+        return change(state)
+    if isinstance(state, dict):
+        return {name: mapped(part, change) for name, part in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(mapped(part, change) for part in state)
+    return state
 
 
 class Trunk(nn.Module, ABC):

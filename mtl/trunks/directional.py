@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
 from mtl.trunks.base import State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
+Connections = Literal["none", "residual", "highway", "dense"]
 
 
-class Direction(nn.Module, ABC):
-    """One recurrent layer that reads in one direction."""
-
-    reverse: bool
-    """Whether it reads from the last token to the first."""
+class Recurrent(nn.Module, ABC):
+    """One recurrent layer, in one direction or both."""
 
     @abstractmethod
     def initial(self, batch_size: int) -> Any:
-        """Return the state before the first token."""
+        """Return the state of the forward direction before the first token."""
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs and, when a state is given, the one after the text.
 
         Args:
-            x: `[B, T, D]`.
+            x: `[B, T, D]`; or a part for each direction, `[B, T, 2D]`, where the layer was made so.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            state: What the piece of text before returned, or None when nothing is carried.
+            state: What the forward direction returned for the piece of text before, or None when
+                nothing is carried.
 
         Returns:
-            `[B, T, H]`, anything on padding, and the state or None.
+            `[B, T, H]` or `[B, T, 2H]`, anything on padding, and the state or None.
         """
 
 
@@ -44,7 +44,8 @@ class DirectionalTrunk(Trunk):
 
     Args:
         in_features: Width D of the token vectors.
-        make: Gives the layer of an index (from 0) and an input width, reversed or not.
+        make: Gives the layer of an index (from 0), for directions of some input width, which each
+            read their own part of the input where the last argument says so.
         num_layers: The number of layers.
         hidden_size: Width of each direction of a layer.
         bidirectional: true gives two independent stacks, one a direction, concatenated at every
@@ -52,43 +53,70 @@ class DirectionalTrunk(Trunk):
             both directions of the one below, usually a little better when trained from scratch.
         dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
             sentence (Gal & Ghahramani 2016).
+        connections: What eases the training of deep stacks. "residual" adds a layer's input to its
+            output (He et al. 2016); "highway" mixes both by a learned gate (Srivastava et al.
+            2015); with "dense" a layer reads the token vectors and the outputs of all layers below
+            (Huang et al. 2017). The first two leave out the first layer, whose input has a width
+            of its own. Independent stacks stay so.
+        sum_layers: Whether the last output is the sum of the outputs of all layers.
+        feed_forward: Width of a layer of rectified units between the token vectors and the first
+            recurrent layer; 0: none.
     """
 
     def __init__(
         self,
         in_features: int,
-        make: Callable[[int, int, bool], Direction],
+        make: Callable[[int, int, bool], Recurrent],
+        *,
         num_layers: int,
         hidden_size: int,
         bidirectional: Bidirectional,
         dropout: float,
+        connections: Connections,
+        sum_layers: bool,
+        feed_forward: int,
     ) -> None:
         super().__init__()
-        self.interleaved = bidirectional == "interleaved"
-        directions = (False, True) if bidirectional else (False,)
-        self.sizes = [in_features] + [len(directions) * hidden_size] * num_layers
+        width = (1 + bool(bidirectional)) * hidden_size
+        self.sizes = [in_features] + [width] * num_layers
+        self.stacks = 2 if bidirectional is True else 1
+        self.dense = connections == "dense"
+        self.sum_layers = sum_layers
         self.dropout = VariationalDropout(dropout)
-        self.layers = nn.ModuleList()
-        for i in range(num_layers):
-            width = hidden_size if i and not self.interleaved else self.sizes[i]
-            self.layers.append(nn.ModuleList(make(i, width, reverse) for reverse in directions))
+        self.below: nn.Module = nn.Identity()
+        if feed_forward:
+            first = nn.Linear(in_features, feed_forward)
+            self.below = nn.Sequential(self.dropout, first, nn.ReLU())
+        self.layers = nn.ModuleList([make(0, feed_forward or in_features, False)])
+        self.links = nn.ModuleList()
+        for i in range(1, num_layers):
+            own = width // self.stacks
+            seen = in_features + i * own if self.dense else own
+            self.layers.append(make(i, seen, self.stacks == 2))
+            if connections == "residual":
+                self.links.append(Residual())
+            elif connections == "highway":
+                self.links.append(Highway(width, self.stacks))
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token; only the forward direction carries one."""
-        return [self._directions(i)[0].initial(batch_size) for i in range(self.num_layers)]
-
-    def _directions(self, index: int) -> Sequence[Direction]:
-        return cast("Sequence[Direction]", self.layers[index])
+        return [cast("Recurrent", layer).initial(batch_size) for layer in self.layers]
 
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i (from 1); see `Trunk.step`."""
-        directions = self._directions(i - 1)
-        x = self.dropout(hidden[i - 1])
-        own_half = i > 1 and not self.interleaved
-        inputs = x.chunk(len(directions), dim=2) if own_half else [x] * len(directions)
-        outputs = []
-        for direction, own in zip(directions, inputs, strict=True):
-            output, end = direction(own, mask, None if direction.reverse else state)
-            outputs.append(output)
-            state = state if direction.reverse else end
-        return torch.cat(outputs, dim=2) * mask.unsqueeze(-1), state
+        output, state = self.layers[i - 1](self.dropout(self._input(hidden[:i])), mask, state)
+        if i > 1 and self.links:
+            output = self.links[i - 2](hidden[i - 1], output)
+        if self.sum_layers and i == self.num_layers:
+            output = sum(hidden[1:i], output)
+        return output * mask.unsqueeze(-1), state
+
+    def _input(self, hidden: list[Tensor]) -> Tensor:
+        """Return what the next layer reads, a part for each stack side by side."""
+        x, *outputs = hidden
+        if not outputs:
+            return cast("Tensor", self.below(x))
+        if not self.dense:
+            return outputs[-1]
+        parts = zip(*(output.chunk(self.stacks, dim=2) for output in outputs), strict=True)
+        return torch.cat([vectors for part in parts for vectors in (x, *part)], dim=2)

@@ -7,26 +7,25 @@ from typing import Literal
 from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
-from mtl.options import PositiveInt, Probability
-from mtl.trunks.directional import Bidirectional, Direction, DirectionalTrunk
+from mtl.options import NonNegativeInt, PositiveInt, Probability
+from mtl.trunks.directional import Bidirectional, Connections, DirectionalTrunk, Recurrent
 
 
-class _QRNNDirection(Direction):
-    """One QRNN layer that reads in one direction."""
+class _QRNNRecurrent(Recurrent):
+    """A QRNN layer in one direction or both."""
 
     def __init__(self, layer: QRNNLayer) -> None:
         super().__init__()
         self.layer = layer
-        self.reverse = layer.reverse
 
     def initial(self, batch_size: int) -> QRNNState:
-        """Return the state before the first token."""
+        """Return the state of the forward direction before the first token."""
         return self.layer.initial_state(batch_size)
 
     def forward(
         self, x: Tensor, mask: Tensor, state: QRNNState | None
     ) -> tuple[Tensor, QRNNState | None]:
-        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+        """Return the outputs and, when a state is given, the one after the text."""
         output, end = self.layer(x, state, mask=mask)
         return output, None if state is None else end
 
@@ -44,6 +43,8 @@ class QRNNTrunk(DirectionalTrunk):
         pooling: Which gates there are: "f", "fo" or "ifo".
         zoneout: Probability that a unit keeps its state in a step of training (Krueger et al.
             2017).
+        weight_drop: Probability that a weight of the products is left out of a step of training
+            (Merity et al. 2017).
     """
 
     def __init__(
@@ -56,18 +57,33 @@ class QRNNTrunk(DirectionalTrunk):
         pooling: Literal["f", "fo", "ifo"] = "fo",
         bidirectional: Bidirectional = True,
         dropout: Probability = 0.3,
+        connections: Connections = "none",
+        sum_layers: bool = False,
+        feed_forward: NonNegativeInt = 0,
         zoneout: Probability = 0.0,
+        weight_drop: Probability = 0.0,
     ) -> None:
-        def make(layer: int, width: int, reverse: bool) -> Direction:
-            return _QRNNDirection(
+        def make(layer: int, width: int, _: bool) -> Recurrent:
+            return _QRNNRecurrent(
                 QRNNLayer(
                     width,
                     hidden_size,
                     window=1 if layer else window,
                     pooling=pooling,
-                    reverse=reverse,
+                    bidirectional=bool(bidirectional),
                     zoneout=zoneout,
+                    weight_drop=weight_drop,
                 )
             )
 
-        super().__init__(in_features, make, num_layers, hidden_size, bidirectional, dropout)
+        super().__init__(
+            in_features,
+            make,
+            num_layers=num_layers,
+            hidden_size=hidden_size,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            connections=connections,
+            sum_layers=sum_layers,
+            feed_forward=feed_forward,
+        )

@@ -16,8 +16,12 @@ from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import TRUNKS
 from tests.contracts.variants import Variant, over, variants
 
+SIDES = (True, False, "interleaved")
 TRUNK_OPTIONS = {
-    "lstm": [{"hidden_size": 16, "bidirectional": b} for b in (True, False, "interleaved")]
+    "lstm": [{"hidden_size": 16, "bidirectional": side} for side in SIDES]
+    + [{"hidden_size": 16, "layer_norm": True}],
+    "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
+    + [{"hidden_size": 32, "connections": "highway"}],
 }
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 trunks = over(variants(TRUNKS, TRUNK_OPTIONS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -20,18 +21,32 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
-OPTIONS = {
+SIDES = [True, False, "interleaved"]
+STACKS: list[dict[str, Any]] = [
+    {"num_layers": 3, "connections": "residual"},
+    {"num_layers": 3, "connections": "highway"},
+    {"num_layers": 3, "connections": "dense"},
+    {"connections": "dense", "sum_layers": True, "feed_forward": 6},
+]
+CELLS: dict[str, list[dict[str, Any]]] = {
     "lstm": [
-        {"hidden_size": 3, "bidirectional": bidirectional, "learned_start": learned}
-        for bidirectional, learned in product([True, False, "interleaved"], [True, False])
+        {},
+        {"learned_start": True},
+        {"layer_norm": True},
+        {"layer_norm": True, "zoneout": 0.5, "learned_start": True},
     ],
-    "qrnn": [
-        {"hidden_size": 3, "bidirectional": bidirectional, "window": window, "pooling": pooling}
-        for bidirectional, window, pooling in product(
-            [True, False, "interleaved"], [1, 2], ["f", "fo", "ifo"]
-        )
-    ],
+    "gru": [{}, {"learned_start": True}],
+    "qrnn": [{"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])],
 }
+OPTIONS = {
+    name: [
+        {"hidden_size": 3, "bidirectional": side, **options}
+        for side, options in product(SIDES, [*cells, *STACKS])
+    ]
+    for name, cells in CELLS.items()
+}
+RANDOM = ["dropout", "weight_drop", "zoneout"]
+"""Options that are probabilities of a random change in training."""
 WIDTH = 4
 LENGTHS = [5, 2, 4, 0]
 ALL = variants(TRUNKS, OPTIONS)
@@ -39,7 +54,15 @@ trunks = over(ALL)
 one_way = over([v for v in ALL if v.option("bidirectional") is False])
 two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
 interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])
-with_dropout = over([v for v in ALL if v.option("dropout") is not None])
+
+
+def random_options(variant: Variant) -> list[str]:
+    return [name for name in RANDOM if variant.option(name) is not None]
+
+
+def still(variant: Variant, **more: float) -> Trunk:
+    """The trunk with no other randomness than that asked for."""
+    return shaken(variant.make(WIDTH, **{**dict.fromkeys(random_options(variant), 0.0), **more}))
 
 
 def made(variant: Variant) -> Trunk:
@@ -171,7 +194,8 @@ def test_interleaved_layers_see_the_whole_sentence(variant: Variant, at: int) ->
 
 @trunks
 def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None:
-    trunk, (x, mask) = made(variant).train(), text()
+    # By chance dropout could leave nothing of a sentence.
+    trunk, (x, mask) = still(variant).train(), text()
     x.requires_grad_()
     torch.cat(trunk(x, mask)[0][1:], dim=2).pow(2).sum().backward()
     assert x.grad[mask].isfinite().all()
@@ -181,20 +205,21 @@ def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None
         assert parameter.grad.any(), name
 
 
-@with_dropout
-def test_dropout_is_random_in_training_alone(variant: Variant) -> None:
-    trunk, (x, mask) = shaken(variant.make(WIDTH, dropout=0.5)), text()
-    still = trunk(x, mask)[0][-1]
-    assert torch.equal(trunk(x, mask)[0][-1], still)
-    trunk.train()
-    assert not torch.equal(trunk(x, mask)[0][-1], trunk(x, mask)[0][-1])
+@trunks
+def test_each_random_option_acts_in_training_alone(variant: Variant) -> None:
+    x, mask = text()
+    for name in random_options(variant):
+        trunk = still(variant, **{name: 0.5})
+        assert torch.equal(trunk(x, mask)[0][-1], trunk(x, mask)[0][-1]), name
+        trunk.train()
+        assert not torch.equal(trunk(x, mask)[0][-1], trunk(x, mask)[0][-1]), name
 
 
-@with_dropout
-def test_without_dropout_training_computes_what_evaluation_does(variant: Variant) -> None:
-    trunk, (x, mask) = shaken(variant.make(WIDTH, dropout=0.0)), text()
-    still = trunk(x, mask)[0][-1]
-    torch.testing.assert_close(trunk.train()(x, mask)[0][-1], still)
+@trunks
+def test_without_random_options_training_computes_what_evaluation_does(variant: Variant) -> None:
+    trunk, (x, mask) = still(variant), text()
+    expected = trunk(x, mask)[0][-1]
+    torch.testing.assert_close(trunk.train()(x, mask)[0][-1], expected)
 
 
 @trunks

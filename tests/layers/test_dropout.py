@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from mtl.layers import VariationalDropout
+from mtl.layers import EmbeddingDropout, VariationalDropout
 
 
 def test_all_tokens_of_a_sentence_lose_the_same_units() -> None:
@@ -39,3 +40,42 @@ def test_gradients_pass_where_units_are_kept() -> None:
 
 def test_it_prints_its_probability() -> None:
     assert repr(VariationalDropout(0.3)) == "VariationalDropout(p=0.3)"
+
+
+def table(words: int = 50) -> nn.Embedding:
+    """Word vectors without a zero."""
+    return nn.Embedding.from_pretrained(torch.rand(words, 3) + 1, freeze=False)
+
+
+def test_a_word_is_dropped_everywhere_in_the_batch_or_nowhere() -> None:
+    vectors, words = table(), torch.arange(50).repeat(4, 2)
+    y = EmbeddingDropout(0.5)(vectors, words)
+    assert torch.equal(y[:, :50], y[:1, 50:].expand(4, 50, 3))
+    dropped = (y == 0).all(2)
+    assert torch.equal(dropped, (y == 0).any(2))
+    assert 0 < dropped.sum() < dropped.numel()
+    torch.testing.assert_close(y[~dropped], 2 * vectors(words)[~dropped])
+
+
+def test_words_are_dropped_as_often_as_said() -> None:
+    y = EmbeddingDropout(0.1)(table(20_000), torch.arange(20_000).unsqueeze(0))
+    assert (y == 0).all(2).double().mean().item() == pytest.approx(0.1, abs=0.01)
+
+
+def test_only_words_that_are_kept_learn() -> None:
+    vectors, words = table(), torch.arange(40).unsqueeze(0)
+    y = EmbeddingDropout(0.5)(vectors, words)
+    y.sum().backward()
+    kept = (y != 0).any(2).squeeze(0)
+    assert torch.equal(vectors.weight.grad[:40], 2.0 * kept.unsqueeze(1).expand(40, 3))
+    assert not vectors.weight.grad[40:].any()
+
+
+def test_evaluation_and_probability_zero_give_the_vectors_themselves() -> None:
+    vectors, words = table(), torch.arange(8).view(2, 4)
+    assert torch.equal(EmbeddingDropout(0.5).eval()(vectors, words), vectors(words))
+    assert torch.equal(EmbeddingDropout(0.0)(vectors, words), vectors(words))
+
+
+def test_embedding_dropout_prints_its_probability() -> None:
+    assert repr(EmbeddingDropout(0.1)) == "EmbeddingDropout(p=0.1)"

@@ -49,11 +49,34 @@ def test_reverse_is_the_forward_layer_on_the_reversed_text(window: int, pooling:
 @pytest.mark.parametrize(("window", "seen"), [(1, {3}), (2, {2, 3})])
 def test_gates_see_as_many_tokens_as_the_window(window: int, seen: set[int]) -> None:
     layer = QRNNLayer(4, 5, window=window)
+    with torch.no_grad():
+        layer.bias[5:10] = -30  # nothing is kept: the output is that of the gates of its token
     x = torch.randn(1, 6, 4, requires_grad=True)
-    gates = layer.gates(layer._windows(x, None))
-    gates[0, 3].sum().backward()
-    touched = x.grad.abs().sum(2).squeeze(0).nonzero().flatten().tolist()
+    layer(x)[0][0, 3].sum().backward()
+    touched = (x.grad.abs().sum(2).squeeze(0) > 1e-6).nonzero().flatten().tolist()
     assert set(touched) == seen
+
+
+@variants
+def test_both_directions_at_once_are_the_two_apart(window: int, pooling: str) -> None:
+    both = QRNNLayer(4, 5, window=window, pooling=pooling, bidirectional=True)
+    apart = [QRNNLayer(4, 5, window=window, pooling=pooling, reverse=r) for r in (False, True)]
+    for way, layer in enumerate(apart):
+        halves = {name: value.chunk(2, dim=-1)[way] for name, value in both.state_dict().items()}
+        layer.load_state_dict(halves)
+    x, mask = torch.randn(3, 7, 4), torch.arange(7) < torch.tensor([[7], [4], [0]])
+    expected = torch.cat([layer(x, mask=mask)[0] for layer in apart], dim=2)
+    torch.testing.assert_close(both(x, mask=mask)[0], expected)
+    torch.testing.assert_close(both(torch.cat([x, x], dim=2), mask=mask)[0], expected)
+
+
+def test_weight_drop_leaves_out_weights_in_training_alone() -> None:
+    layer, x = QRNNLayer(4, 50, weight_drop=0.5), torch.randn(1, 3, 4)
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+    layer(x)[0].sum().backward()
+    assert 0.3 < (layer.weight.grad[..., :50] == 0).float().mean() < 0.7
+    layer.eval()
+    assert torch.equal(layer(x)[0], layer(x)[0])
 
 
 def test_zoneout_keeps_units_in_training_and_not_in_evaluation() -> None:

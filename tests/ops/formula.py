@@ -23,3 +23,22 @@ def by_formula(kind: str, gates: Tensor, c0: Tensor, lengths: list[int], reverse
         h.append(torch.stack(outputs) if outputs else z[b])
         last.append(c)
     return torch.stack(h), torch.stack(last)
+
+
+def both_ways(
+    kind: str,
+    gates: Tensor,
+    c0: Tensor,
+    lengths: list[int],
+    reverse: bool,
+    keep: Tensor,
+    directions: int,
+) -> tuple[Tensor, Tensor]:
+    """The same for directions side by side, of which the second reads the other way."""
+    parts = zip(*(x.chunk(directions, dim=-1) for x in (gates, c0, keep)), strict=True)
+    found = [
+        by_formula(kind, part, start, lengths, reverse != (way == 1), kept)
+        for way, (part, start, kept) in enumerate(parts)
+    ]
+    h, last = zip(*found, strict=True)
+    return torch.cat(h, dim=-1), torch.cat(last, dim=-1)

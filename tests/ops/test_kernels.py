@@ -15,12 +15,20 @@ from torch import Tensor
 
 from mtl.layers import QRNNLayer
 from mtl.ops.pool import LIBRARY
-from mtl.ops.reference import pool_backward_reference, pool_reference
-from tests.ops.formula import GATES, by_formula
+from mtl.ops.reference import (
+    pool_backward_in_place_reference,
+    pool_backward_reference,
+    pool_reference,
+)
+from tests.ops.formula import GATES, both_ways
 
 OPERATORS = {
-    "reference": (pool_reference, pool_backward_reference),
-    "compiled": (torch.ops.mtl.pool, torch.ops.mtl.pool_backward),
+    "reference": (pool_reference, pool_backward_reference, pool_backward_in_place_reference),
+    "compiled": (
+        torch.ops.mtl.pool,
+        torch.ops.mtl.pool_backward,
+        torch.ops.mtl.pool_backward_,
+    ),
 }
 compiled = pytest.mark.skipif(bool(LIBRARY.missing), reason=f"compiled: {LIBRARY.missing}")
 operators = pytest.mark.parametrize(
@@ -48,34 +56,36 @@ def gates_of(kind: str, batch: int, steps: int, width: int, dtype=torch.float64)
     shape=st.tuples(st.integers(1, 3), st.integers(0, 5), st.sampled_from([1, 3, 16, 21, 70])),
     seed=st.integers(0, 999),
     reverse=st.booleans(),
+    directions=st.sampled_from([1, 2]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     strided=st.booleans(),
 )
 def test_results_and_gradients_are_those_of_the_formula(
-    operators: str, kind: str, shape, seed: int, reverse: bool, dtype, strided: bool
+    operators: str, kind: str, shape, seed: int, reverse: bool, directions: int, dtype, strided
 ) -> None:
-    forward, backward = OPERATORS[operators]
+    forward, backward, in_place = OPERATORS[operators]
     torch.manual_seed(seed)
     batch, steps, width = shape
     lengths = torch.randint(0, steps + 1, (batch,))
-    gates = gates_of(kind, *shape).requires_grad_()
-    c0 = torch.randn(batch, width, dtype=torch.float64, requires_grad=True)
-    keep = torch.rand(batch, steps, width) < 0.3
-    expected = by_formula(kind, gates, c0, lengths.tolist(), reverse, keep)
+    gates = gates_of(kind, batch, steps, directions * width).requires_grad_()
+    c0 = torch.randn(batch, directions * width, dtype=torch.float64, requires_grad=True)
+    keep = torch.rand(batch, steps, directions * width) < 0.3
+    expected = both_ways(kind, gates, c0, lengths.tolist(), reverse, keep, directions)
     by = [torch.randn_like(x) for x in expected]
     slopes = torch.autograd.grad(expected, (gates, c0), by)
 
     def lay(x: Tensor) -> Tensor:
-        x = x.detach().to(dtype)
+        x = x.detach().to(dtype, copy=True)
         return x.transpose(0, 1).contiguous().transpose(0, 1) if strided and x.dim() == 3 else x
 
     rest = (lay(gates), lay(c0), lengths, keep)
-    h, last, states = forward(*rest, GATES[kind], reverse, True)
-    found = backward(
-        lay(by[0]), lay(by[1]), *rest, h if kind == "f" else states, GATES[kind], reverse
-    )
+    options = GATES[kind], reverse, directions
+    h, last, states = forward(*rest, *options, True)
+    given = lay(by[0]), lay(by[1]), *rest, h if kind == "f" else states, *options
+    found = (h, last, *backward(*given))
+    by_c0 = in_place(*given)
     tolerance = 1e-12 if dtype == torch.float64 else 2e-5
-    for ours, exact in zip((h, last, *found), (*expected, *slopes), strict=True):
+    for ours, exact in zip((*found, rest[0], by_c0), (*expected, *slopes, *slopes), strict=True):
         torch.testing.assert_close(ours.double(), exact, rtol=0, atol=tolerance)
 
 
@@ -85,9 +95,9 @@ def test_results_and_gradients_are_those_of_the_formula(
 def test_half_the_bits_are_computed_in_float32_and_rounded_once(
     operators: str, kind: str, dtype
 ) -> None:
-    forward, _ = OPERATORS[operators]
+    forward = OPERATORS[operators][0]
     gates = gates_of(kind, 2, 40, 37).to(dtype)
-    rest = (None, torch.tensor([40, 11]), None, GATES[kind], False, True)
+    rest = (None, torch.tensor([40, 11]), None, GATES[kind], False, 1, True)
     for half, full in zip(forward(gates, *rest), forward(gates.float(), *rest), strict=True):
         assert torch.equal(half, full.to(dtype))
 
@@ -95,11 +105,11 @@ def test_half_the_bits_are_computed_in_float32_and_rounded_once(
 @operators
 @kinds
 def test_what_is_not_given_is_zero_everywhere_and_nowhere(operators: str, kind: str) -> None:
-    forward, _ = OPERATORS[operators]
+    forward = OPERATORS[operators][0]
     gates = gates_of(kind, 2, 5, 19)
     given = torch.zeros(2, 19).double(), torch.tensor([5, 5]), torch.zeros(2, 5, 19).bool()
-    found = forward(gates, None, None, None, GATES[kind], False, True)
-    expected = forward(gates, *given, GATES[kind], False, True)
+    found = forward(gates, None, None, None, GATES[kind], False, 1, True)
+    expected = forward(gates, *given, GATES[kind], False, 1, True)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
 
 
@@ -107,11 +117,11 @@ def test_what_is_not_given_is_zero_everywhere_and_nowhere(operators: str, kind: 
 @kinds
 @pytest.mark.parametrize("shape", [(0, 3, 5), (2, 0, 5), (2, 3, 0)])
 def test_empty_tensors_have_empty_results(operators: str, kind: str, shape) -> None:
-    forward, backward = OPERATORS[operators]
+    forward, backward, _ = OPERATORS[operators]
     gates, c0 = gates_of(kind, *shape), torch.randn(shape[::2], dtype=torch.float64)
     rest = (gates, c0, None, None)
-    h, last, _ = forward(*rest, GATES[kind], False, True)
-    by_gates, by_c0 = backward(h, last, *rest, h, GATES[kind], False)
+    h, last, _ = forward(*rest, GATES[kind], False, 1, True)
+    by_gates, by_c0 = backward(h, last, *rest, h, GATES[kind], False, 1)
     assert h.shape == shape
     assert by_gates.shape == gates.shape
     assert torch.equal(last, c0)
@@ -122,10 +132,10 @@ def test_empty_tensors_have_empty_results(operators: str, kind: str, shape) -> N
 @kinds
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_nan_stays_nan_in_its_channel_from_its_step_on(operators: str, kind: str, dtype) -> None:
-    forward, _ = OPERATORS[operators]
+    forward = OPERATORS[operators][0]
     gates = gates_of(kind, 1, 4, 20, dtype)
     gates[0, 2, 20 + 7] = float("nan")  # the forget gate of channel 7
-    h, last, _ = forward(gates, None, None, None, GATES[kind], False, False)
+    h, last, _ = forward(gates, None, None, None, GATES[kind], False, 1, False)
     assert h.isnan().nonzero().tolist() == [[0, 2, 7], [0, 3, 7]]
     assert last.isnan().nonzero().tolist() == [[0, 7]]
 
@@ -133,12 +143,12 @@ def test_nan_stays_nan_in_its_channel_from_its_step_on(operators: str, kind: str
 @operators
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_infinite_gates_are_shut_or_open(operators: str, dtype) -> None:
-    forward, _ = OPERATORS[operators]
+    forward = OPERATORS[operators][0]
     inf = float("inf")
     z, f, o = [inf, -inf, 0.3, 0.3], [-inf, -inf, inf, inf], [inf, inf, inf, -inf]
     gates = torch.tensor(z + f + o, dtype=dtype).view(1, 1, 12)
     c0 = torch.full((1, 4), 0.5, dtype=dtype)
-    h, _, _ = forward(gates, c0, None, None, 3, False, False)
+    h, _, _ = forward(gates, c0, None, None, 3, False, 1, False)
     expected = torch.tensor([1, -1, 0.5, 0], dtype=dtype).view(1, 1, 4)
     torch.testing.assert_close(h, expected, rtol=0, atol=1e-7)
 
@@ -151,9 +161,9 @@ def test_one_thread_and_two_give_the_same_bits(kind: str, shape) -> None:
     found = []
     for count in (1, 2):
         torch.set_num_threads(count)
-        h, last, states = torch.ops.mtl.pool(gates, None, None, None, GATES[kind], True, True)
+        h, last, states = torch.ops.mtl.pool(gates, None, None, None, GATES[kind], True, 1, True)
         saved = h if kind == "f" else states
-        rest = (gates, None, None, None, saved, GATES[kind], True)
+        rest = (gates, None, None, None, saved, GATES[kind], True, 1)
         found.append((h, last, states, *torch.ops.mtl.pool_backward(h, last, *rest)))
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
@@ -181,8 +191,9 @@ def test_the_operators_keep_their_promises_to_torch(kind: str, dtype) -> None:
     rest = (gates, c0, torch.tensor([3, 1]), torch.rand(2, 3, 4) < 0.5)
     h = torch.randn(2, 3, 4, dtype=dtype)
     for save in (False, True):
-        torch.library.opcheck(torch.ops.mtl.pool, (*rest, GATES[kind], True, save))
-    torch.library.opcheck(torch.ops.mtl.pool_backward, (h, c0, *rest, h, GATES[kind], True))
+        torch.library.opcheck(torch.ops.mtl.pool, (*rest, GATES[kind], True, 1, save))
+    for backward in (torch.ops.mtl.pool_backward, torch.ops.mtl.pool_backward_):
+        torch.library.opcheck(backward, (h, c0, *rest, h, GATES[kind], True, 1))
 
 
 @compiled
@@ -197,7 +208,7 @@ def test_the_operators_keep_their_promises_to_torch(kind: str, dtype) -> None:
 )
 def test_what_does_not_fit_is_refused(c0, lengths, message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
-        torch.ops.mtl.pool(torch.zeros(2, 3, 12), c0, lengths, None, 3, False, False)
+        torch.ops.mtl.pool(torch.zeros(2, 3, 12), c0, lengths, None, 3, False, 1, False)
 
 
 # Dynamo makes an instance of every autograd function to find its methods.

@@ -10,11 +10,11 @@ from torch import nn
 
 from mtl.data.mixing import Annealed, Temperature
 from mtl.heads import CNNClassifier, CRFTagger
-from mtl.layers import CRF, ScalarMix, VariationalDropout
+from mtl.layers import CRF, ScalarMix, StepwiseLSTM, VariationalDropout
 from mtl.metrics import SpanF1
 from mtl.training.optimizers import SGD, Adam, AdamW
 from mtl.training.schedules import Cosine
-from mtl.trunks import LSTMTrunk
+from mtl.trunks import GRUTrunk, LSTMTrunk
 
 
 def parameters(module: nn.Module) -> int:
@@ -70,7 +70,7 @@ def test_hochreiter_schmidhuber_1997_an_open_forget_gate_keeps_the_cell() -> Non
     for parameter in trunk.parameters():
         nn.init.zeros_(parameter)
     gates = torch.tensor([-100.0, 100.0, 0.0, 100.0])  # input shut, forget and output open
-    trunk.layers[0][0].lstm.bias_ih_l0.data.copy_(gates)
+    trunk.layers[0].ahead.rnn.bias_ih_l0.data.copy_(gates)
     state = [(torch.zeros(1, 1), torch.full((1, 1), 0.7))]
     layers, after = trunk(torch.randn(1, 40, 1), torch.ones(1, 40, dtype=torch.bool), state)
     assert after[0][1].item() == pytest.approx(0.7)
@@ -78,8 +78,20 @@ def test_hochreiter_schmidhuber_1997_an_open_forget_gate_keeps_the_cell() -> Non
 
 
 def test_jozefowicz_2015_forget_gates_start_open() -> None:
-    direction = LSTMTrunk(3, hidden_size=2).layers[0][0].lstm
+    direction = LSTMTrunk(3, hidden_size=2).layers[0].ahead.rnn
     assert (direction.bias_ih_l0 + direction.bias_hh_l0)[2:4].tolist() == [1, 1]
+
+
+def test_cho_2014_a_gru_has_three_quarters_of_the_weights_of_an_lstm() -> None:
+    assert 4 * parameters(GRUTrunk(7)) == 3 * parameters(LSTMTrunk(7))
+
+
+def test_ba_2016_table_1_scaling_a_weight_matrix_changes_nothing() -> None:
+    lstm, x = StepwiseLSTM(3, 4, layer_norm=True).double(), torch.randn(2, 5, 3).double()
+    before, _ = lstm(x)
+    for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0):
+        weight.data.mul_(10)
+    torch.testing.assert_close(lstm(x)[0], before, rtol=1e-2, atol=1e-3)  # but for epsilon
 
 
 def test_sogaard_goldberg_2016_low_supervision_leaves_upper_layers_alone() -> None:

@@ -136,10 +136,10 @@ def test_the_run_ends_when_every_task_rests(tmp_path: Path) -> None:
 def test_training_stops_before_weights_are_spoilt(tmp_path: Path, value: float) -> None:
     made = trainer(tmp_path, {"pos": POS})
     torch.nn.init.constant_(made.model.head("pos").output.bias, value)
-    before = made.model.sharing.trunk.layers[0][0].lstm.weight_hh_l0.clone()
+    before = made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0.clone()
     with pytest.raises(TrainingError, match=r"step 0, .*\n?.*Try a lower training.optimizer.lr"):
         list(made.run())
-    assert torch.equal(made.model.sharing.trunk.layers[0][0].lstm.weight_hh_l0, before)
+    assert torch.equal(made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0, before)
 
 
 def test_gradients_are_cut_to_the_norm_and_the_norm_before_is_told(tmp_path: Path) -> None:

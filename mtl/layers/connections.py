@@ -1,0 +1,39 @@
+"""Links past a layer of a stack. Letters: B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """y + x: a layer learns what to add to its input x (He et al. 2016)."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return `[B, T, H]`, given a layer's input and output of that shape."""
+        return x + y
+
+
+class Highway(nn.Module):
+    """t ⊙ y + (1 − t) ⊙ x with t = σ(W x + b): a gate says how much a layer changes its input.
+
+    After Srivastava et al. (2015). The bias starts at −1, so that much of the input x passes.
+
+    Args:
+        width: Width H of the layer's input and output.
+        groups: Into how many slices of equal width the units fall. The gates of a slice see that
+            slice alone, so that nothing leaks from one to another.
+    """
+
+    def __init__(self, width: int, groups: int = 1) -> None:
+        super().__init__()
+        part = width // groups
+        self.gates = nn.ModuleList(nn.Linear(part, part) for _ in range(groups))
+        for gate in self.gates:
+            nn.init.constant_(gate.get_parameter("bias"), -1.0)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return `[B, T, H]`, given a layer's input and output of that shape."""
+        parts = x.chunk(len(self.gates), dim=-1)
+        scores = [gate(part) for gate, part in zip(self.gates, parts, strict=True)]
+        return torch.lerp(x, y, torch.cat(scores, dim=-1).sigmoid())

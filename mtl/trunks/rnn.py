@@ -1,0 +1,113 @@
+"""What trunks of torch's recurrent layers share. Letters: B sentences, T tokens, D and H widths."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from mtl.layers.sequence import reverse_padded
+from mtl.trunks.directional import Recurrent
+
+Cell = tuple[Tensor, ...]
+"""State of one layer: of an LSTM h and c, of a GRU h alone, each `[B, H]`."""
+
+RECURRENT = "weight_hh_l0"
+
+
+class Direction(nn.Module, ABC):
+    """A layer that reads in one direction, its input already in the order of reading.
+
+    Runs on padded tensors, for which a CPU has a faster path than for packed ones: padding stands
+    on the right, so no real token ever reads it.
+
+    Args:
+        rnn: One layer of torch's kind, in one direction, batch first.
+        biases: What the bias of each gate starts with, in torch's order of gates.
+        parts: How many vectors a state has.
+        learned_start: Whether the state before the first token is learned; else it is zero.
+        weight_drop: Probability that a weight of the recurrent matrix is left out of a pass in
+            training (Merity et al. 2017).
+    """
+
+    def __init__(
+        self,
+        rnn: nn.Module,
+        *,
+        biases: Sequence[float],
+        parts: int,
+        learned_start: bool,
+        weight_drop: float,
+    ) -> None:
+        super().__init__()
+        self.rnn = rnn
+        self.parts = parts
+        self.weight_drop = weight_drop
+        self.hidden_size = rnn.get_parameter(RECURRENT).shape[1]
+        self.start = nn.Parameter(torch.zeros(parts, self.hidden_size)) if learned_start else None
+        nn.init.xavier_uniform_(rnn.get_parameter("weight_ih_l0"))
+        nn.init.orthogonal_(rnn.get_parameter(RECURRENT))
+        nn.init.zeros_(rnn.get_parameter("bias_hh_l0"))
+        with torch.no_grad():
+            gates = torch.tensor(biases).repeat_interleave(self.hidden_size)
+            rnn.get_parameter("bias_ih_l0").copy_(gates)
+
+    @property
+    def recurrent(self) -> Tensor:
+        """The recurrent matrix."""
+        return cast("Tensor", getattr(self.rnn, RECURRENT))
+
+    def initial(self, batch_size: int) -> Cell:
+        """Return the state before the first token."""
+        zeros = self.recurrent.new_zeros(self.parts, self.hidden_size)
+        start = zeros if self.start is None else self.start
+        return tuple(part.expand(batch_size, -1) for part in start)
+
+    @abstractmethod
+    def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
+        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+
+    def run(self, *given: Any) -> Any:
+        """Call the layer, in training with what is left of its recurrent matrix.
+
+        The layer computes with another tensor under the parameter's name, so that fused kernels
+        take it, and the parameter stays the leaf that gradients reach.
+        """
+        if not (self.training and self.weight_drop):
+            return self.rnn(*given)
+        left = functional.dropout(self.recurrent, self.weight_drop)
+        return functional_call(self.rnn, {RECURRENT: left}, given)
+
+
+class SideBySide(Recurrent):
+    """One or two directions that know nothing of each other; the second reads backwards.
+
+    Args:
+        make: Gives a direction.
+        bidirectional: Whether there are two.
+        split: Whether each reads its own half of the input.
+    """
+
+    def __init__(self, make: Callable[[], Direction], bidirectional: bool, split: bool) -> None:
+        super().__init__()
+        self.ahead = make()
+        self.back = make() if bidirectional else None
+        self.split = split
+
+    def initial(self, batch_size: int) -> Cell:
+        """Return the state of the forward direction before the first token."""
+        return self.ahead.initial(batch_size)
+
+    def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
+        """Return the outputs and, when a state is given, the one after the text."""
+        first, second = x.chunk(2, dim=2) if self.split else (x, x)
+        output, after = self.ahead(first, mask, state)
+        if self.back is None:
+            return output, after
+        behind, _ = self.back(reverse_padded(second, mask), mask, None)
+        return torch.cat([output, reverse_padded(behind, mask)], dim=2), after

@@ -1,0 +1,122 @@
+"""The layer in one function against the same sums written out, and what it does to its gates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import pad
+
+from mtl.ops import f_pool, fo_pool, ifo_pool
+from mtl.ops.qrnn import COUNTS, qrnn
+
+POOLS = {"f": f_pool, "fo": fo_pool, "ifo": ifo_pool}
+
+
+def written_out(x, weight, bias, c0, before, lengths, *, pooling, reverse, bidirectional):
+    """Gates of pairs of tokens that stand side by side, one direction at a time."""
+    x = x.masked_fill((torch.arange(x.shape[1]) >= lengths[:, None]).unsqueeze(-1), 0)
+    h, last = [], []
+    for way in range(1 + bidirectional):
+        width = weight.shape[1]
+        own = x if x.shape[2] == width else x.chunk(2, dim=2)[way]
+        backwards = reverse != (way == 1)
+        neighbour = pad(own, (0, 0, 0, 1))[:, 1:] if backwards else pad(own, (0, 0, 1, 0))[:, :-1]
+        if not backwards and before is not None and x.shape[1]:
+            neighbour = torch.cat([before.unsqueeze(1), neighbour[:, 1:]], dim=1)
+        seen = torch.cat([own, neighbour], dim=2) if len(weight) == 2 else own
+        columns = weight.chunk(1 + bidirectional, dim=2)[way].flatten(0, 1)
+        gates = seen @ columns + bias.chunk(1 + bidirectional)[way]
+        start = None if c0 is None else c0.chunk(1 + bidirectional, dim=1)[way]
+        out = POOLS[pooling](gates, start, lengths, reverse=backwards)
+        h.append(out[0])
+        last.append(out[1])
+    return torch.cat(h, dim=2), torch.cat(last, dim=1)
+
+
+@given(
+    seed=st.integers(0, 999),
+    steps=st.integers(0, 5),
+    window=st.sampled_from([1, 2]),
+    pooling=st.sampled_from(sorted(POOLS)),
+    reading=st.sampled_from(["ahead", "back", "both", "halves"]),
+    carried=st.booleans(),
+)
+def test_values_and_gradients_are_those_of_the_sums(
+    seed: int, steps: int, window: int, pooling: str, reading: str, carried: bool
+) -> None:
+    torch.manual_seed(seed)
+    both, reverse = reading in ("both", "halves"), reading == "back"
+    width, ways = 3, 1 + both
+
+    def leaf(*shape: int) -> Tensor:
+        return torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    x = leaf(3, steps, width * (2 if reading == "halves" else 1))
+    weight, bias = leaf(window, width, ways * COUNTS[pooling] * 4), leaf(ways * COUNTS[pooling] * 4)
+    c0 = leaf(3, ways * 4) if carried else None
+    before = leaf(3, width) if carried and window == 2 and not reverse else None
+    given = [x, weight, bias, c0, before]
+    lengths = torch.randint(0, steps + 1, (3,))
+    options = {"pooling": pooling, "reverse": reverse, "bidirectional": both}
+    leaves = [x for x in given if x is not None]
+    found, expected = qrnn(*given, lengths, **options), written_out(*given, lengths, **options)
+    by = [torch.randn_like(y) for y in expected]
+    slopes = [torch.autograd.grad(y, leaves, by, materialize_grads=True) for y in (found, expected)]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(*slopes, rtol=0, atol=1e-12)
+
+
+def small() -> tuple[Tensor, Tensor, Tensor]:
+    weight = torch.randn(2, 4, 24, dtype=torch.float64, requires_grad=True)
+    return torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True), weight, weight[0, 0] * 0
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    assert torch.autograd.gradcheck(lambda x, weight: qrnn(x, weight, *small()[2:]), small()[:2])
+
+
+def test_a_graph_that_is_kept_gives_the_same_gradient_again() -> None:
+    x, weight, bias = small()
+    total = qrnn(x, weight, bias)[0].square().sum()
+    first = torch.autograd.grad(total, (x, weight), retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(total, (x, weight)), first)
+
+
+def test_second_derivatives_are_refused() -> None:
+    x, weight, bias = small()
+    (slope,) = torch.autograd.grad(qrnn(x, weight, bias)[0].sum(), x, create_graph=True)
+    with pytest.raises(NotImplementedError, match="no second derivatives"):
+        slope.sum().backward()
+
+
+def test_a_step_of_training_saves_gates_and_states_alone() -> None:
+    saved = {}
+    x, weight, bias = (t.detach().requires_grad_() for t in small())
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        qrnn(x, weight, bias)
+    for known in (x, weight):
+        del saved[known.untyped_storage().data_ptr()]
+    gates, states = 2 * (6 + 1) * 24, 2 * 6 * 8  # a row in front of each sentence, for window 2
+    assert sum(saved.values()) == 8 * (gates + states)
+
+
+def test_the_parameters_of_autocast_decide_the_type() -> None:
+    x, weight, bias = (t.detach().float() for t in small())
+    with torch.autocast("cpu", torch.bfloat16):
+        h, last = qrnn(x, weight, bias)
+    assert h.dtype == last.dtype == torch.bfloat16
+    torch.testing.assert_close(h.float(), qrnn(x, weight, bias)[0], rtol=0, atol=0.05)
+
+
+def test_what_was_before_a_text_is_not_known_from_right_to_left() -> None:
+    x, weight, bias = small()
+    with pytest.raises(ValueError, match="from right to left"):
+        qrnn(x, weight, bias, before=x[:, 0], reverse=True)
