@@ -12,6 +12,7 @@ from rich.console import Console
 
 from mtl.checkpoint import (
     MODEL,
+    RUN,
     load_training,
     load_weights,
     save_tensors,
@@ -31,7 +32,7 @@ from mtl.experiment import (
     restore,
 )
 from mtl.plan import describe, make_plan
-from mtl.run_folder import RUN, check_data, check_folder, start_folder
+from mtl.run_folder import check_data, check_folder, start_folder
 from mtl.text.example import Example
 from mtl.text.tokenizer import tokenize
 from mtl.training.display import Display

@@ -18,6 +18,8 @@ from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
 
+RUN = "run.yaml"
+"""The run file in a run folder, complete: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
 

@@ -48,7 +48,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
     }
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
-    notes = [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
+    notes = [*experiment.notes]
+    notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
     notes += [
         f"{task}: tags that break the scheme, read as conlleval reads them: {count}"
         for task, count in count_malformed(run, corpora).items()

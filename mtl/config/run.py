@@ -88,7 +88,8 @@ class Training(Settings):
     )
     metric: str = Field(
         default="mean",
-        description="What the best epoch is chosen by: the mean over the tasks, or TASK.SCORE.",
+        description="What the best epoch is chosen by: TASK.SCORE, or the mean over the tasks, "
+        "adversaries left out.",
     )
     patience: PositiveInt | None = Field(
         default=None, description="Training stops after this many epochs without a better one."

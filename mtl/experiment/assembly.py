@@ -83,7 +83,7 @@ def set_vectors(
 
 
 def number_words(
-    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors
+    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors, known: Sequence[str] = ()
 ) -> dict[str, Vocabulary]:
     """Return the numbering of each feature, from the training text alone.
 
@@ -91,6 +91,7 @@ def number_words(
         run: The run.
         corpora: Its corpora, by name.
         vectors: What `load_vectors` gave; their words become known too.
+        known: Further words to know.
     """
     counts: Counter[str] = Counter()
     for name, corpus in corpora.items():
@@ -103,8 +104,11 @@ def number_words(
         if cls.feature in vocabularies:
             raise ConfigError(f"embedding.{slot}: another slot has {cls.feature} already")
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
-        further = [vectors[slot][0]] if slot in vectors else []
-        vocabularies[cls.feature] = cls.build(counts, *further, **options)
+        if issubclass(cls, WordVocabulary):
+            further = [*(vectors[slot][0] if slot in vectors else ()), *known]
+            vocabularies[cls.feature] = cls.build(counts, further, **options)
+        else:
+            vocabularies[cls.feature] = cls.build(counts, **options)
     return vocabularies
 
 
@@ -142,23 +146,20 @@ def make_model(
     run: Run, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
 ) -> MultiTaskModel:
     """Return the model of a run, its weights as they are before training."""
-    parts = {}
-    for slot, part in run.embedding.items():
-        cls = EMBEDDINGS.find(part.type)
-        names = {option.name for option in options_of(cls)}
-        options = {name: value for name, value in part.options.items() if name in names}
-        parts[slot] = cls(vocabularies, **options)
+    parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
     embedding = Concatenation(parts)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
     columns = {task: own for task in owners if (own := side(run, task, sharing.sizes))}
     for owner, own_labels in labels.items():
-        width = read_width(run, owner, sharing.sizes, columns)
-        given: list[Any] = [width, own_labels.labels]
-        if HEADS.find(head_part(run, owner).type).open_labels:
+        part = head_part(run, owner)
+        if "scheme" in part.options:  # null is that of the corpus
+            part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), own_labels.labels]
+        if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
-        heads[owner] = build("head", head_part(run, owner), *given)
+        heads[owner] = build("head", part, *given)
     for task, owner in owners.items():
         if read_width(run, task, sharing.sizes, columns) != heads[owner].in_features:
             raise ConfigError(

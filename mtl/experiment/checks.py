@@ -136,10 +136,17 @@ def scored_tasks(run: Run) -> list[str]:
     ]
 
 
+def adversaries(run: Run) -> set[str]:
+    """Return the tasks that the trunk learns against."""
+    owners = head_owners(run)
+    return {name for name in run.tasks if HEADS.find(head_part(run, owners[name]).type).adversarial}
+
+
 def _metric(run: Run) -> Iterator[Mistake]:
     task, _, score = run.training.metric.partition(".")
     scored = scored_tasks(run)
-    directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in scored}
+    averaged = [name for name in scored if name not in adversaries(run)]
+    directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in averaged}
     if task != "mean":
         scores = build("metric", run.tasks[task].metric).compute()
         if task not in scored:
@@ -147,6 +154,12 @@ def _metric(run: Run) -> Iterator[Mistake]:
         elif score not in scores:
             near = did_you_mean(score, scores)
             yield "training.metric", f"task {task!r} has no score {score!r}{near}"
+    elif scored and not averaged:
+        yield (
+            "training.metric",
+            "only adversaries have a dev split, and their scores are not to be high; name one all "
+            "the same, as TASK.SCORE",
+        )
     elif len(directions) > 1:
         yield (
             "training.metric",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
-from mtl.checkpoint import load_vocabularies, to_device
+from mtl.checkpoint import RUN, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
@@ -23,10 +23,11 @@ from mtl.experiment.assembly import (
     number_words,
     set_vectors,
 )
-from mtl.experiment.checks import check_labels
+from mtl.experiment.checks import check_labels, load_config
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
+from mtl.experiment.transfer import Start
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
@@ -49,6 +50,7 @@ class Experiment:
         labels: Head to the numbering of its labels.
         model: The model.
         device: Where it computes.
+        notes: What the user should know of how it was made.
     """
 
     run: Run
@@ -56,6 +58,7 @@ class Experiment:
     labels: Mapping[str, LabelVocabulary]
     model: MultiTaskModel
     device: torch.device
+    notes: Sequence[str] = ()
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -118,7 +121,8 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     torch.manual_seed(run.seed)
     check_labels(run, corpora)
     vectors = load_vectors(run)
-    vocabularies = number_words(run, corpora, vectors)
+    start = _start(run)
+    vocabularies = number_words(run, corpora, vectors, start.words if start else ())
     labels = number_labels(run, corpora, vocabularies)
     device = to_device(run.training.device)
     try:
@@ -127,7 +131,23 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
     set_vectors(model, vocabularies, vectors)
-    return Experiment(run, vocabularies, labels, model, device)
+    notes = [start.give(model, run, vocabularies)] if start else []
+    return Experiment(run, vocabularies, labels, model, device, notes)
+
+
+def _start(run: Run) -> Start | None:
+    """Return the run that this one starts from.
+
+    Raises:
+        CheckpointError: It is no finished run.
+    """
+    init = run.trunk.options.get("init")
+    if init is None:
+        return None
+    folder = Path(init)
+    if not (folder / RUN).is_file():
+        raise CheckpointError(f"trunk.init: {folder}: no run folder (it has no {RUN})")
+    return Start.read(folder, load_config(folder / RUN, must_exist=False))
 
 
 def restore(run: Run, folder: Path) -> Experiment:

@@ -12,7 +12,7 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.mixing import Schedule
-from mtl.experiment.checks import scored_tasks
+from mtl.experiment.checks import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.kinds import build
@@ -46,6 +46,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
         patience=training.patience,
         task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
+        adversaries=adversaries(run),
     )
     return Trainer(
         model,

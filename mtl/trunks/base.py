@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mtl.options import FilePath
+
 State = list[Any]
 """What a trunk carries from one piece of a text to the next, one entry a layer."""
 
@@ -23,6 +25,15 @@ def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return state
 
 
+def common_options(*, init: FilePath | None = None) -> None:
+    """Options of every trunk, which who makes it follows.
+
+    Args:
+        init: Folder of a finished run: the weights of trunk and embedding start from those there,
+            and its words are known words. A language model of the same trunk is what pays.
+    """
+
+
 class Trunk(nn.Module, ABC):
     """A stack of layers over the token vectors.
 
@@ -33,6 +44,7 @@ class Trunk(nn.Module, ABC):
         in_features: Width D of the token vectors.
     """
 
+    common = staticmethod(common_options)
     sizes: list[int]
     """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
 
