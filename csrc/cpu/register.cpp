@@ -3,50 +3,25 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include <cstdlib>
-#include <string_view>
-
 #include "../operators.h"
+#include "isa.h"
 #include "pool.h"
 
 namespace {
 
 using mtl::Backward;
 using mtl::Forward;
+using mtl::Isa;
+using mtl::isa;
 using mtl::kBlock;
 using mtl::Part;
 using torch::stable::Tensor;
 
-enum Isa { kBase, kAvx2, kAvx512 };
-constexpr const char* kNames[] = {"base", "avx2", "avx512"};
-
-// The best instruction set that the processor has and MTL_ISA, where it names one, allows.
-Isa choose() {
-  Isa best = kBase;
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    best = kAvx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-      best = kAvx512;
-  }
-#endif
-  const char* asked = std::getenv("MTL_ISA");
-  for (int isa = kBase; asked && isa < best; ++isa)
-    if (std::string_view(asked) == kNames[isa]) return Isa(isa);
-  return best;
-}
-
-Isa isa() {
-  static const Isa chosen = choose();
-  return chosen;
-}
-
 template <class T>
 void run(const Forward<T>& p, const Part& part) {
 #ifdef __x86_64__
-  if (isa() == kAvx512) return mtl::avx512::forward(p, part);
-  if (isa() == kAvx2) return mtl::avx2::forward(p, part);
+  if (isa() == Isa::kAvx512) return mtl::avx512::forward(p, part);
+  if (isa() == Isa::kAvx2) return mtl::avx2::forward(p, part);
 #endif
   mtl::base::forward(p, part);
 }
@@ -54,8 +29,8 @@ void run(const Forward<T>& p, const Part& part) {
 template <class T>
 void run(const Backward<T>& p, const Part& part) {
 #ifdef __x86_64__
-  if (isa() == kAvx512) return mtl::avx512::backward(p, part);
-  if (isa() == kAvx2) return mtl::avx2::backward(p, part);
+  if (isa() == Isa::kAvx512) return mtl::avx512::backward(p, part);
+  if (isa() == Isa::kAvx2) return mtl::avx2::backward(p, part);
 #endif
   mtl::base::backward(p, part);
 }
@@ -98,9 +73,6 @@ STABLE_TORCH_LIBRARY_IMPL(mtl, CPU, m) {
 }
 
 // For `python -m mtl.ops`.
-extern "C" __attribute__((visibility("default"))) const char* mtl_instruction_set() {
-  return kNames[isa()];
-}
 extern "C" __attribute__((visibility("default"))) const char* mtl_build() {
   return MTL_BUILD;
 }
