@@ -82,6 +82,12 @@ class Split(Sequence[Example]):
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]
 
+    def limited(self, number: int) -> Split:
+        """Return some of the sentences, in their order: those whose hashes come first."""
+        hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
+        kept = np.sort(np.argsort(hashes, kind="stable")[:number])
+        return Split(self.dataset, self.levels, self.rows[kept])
+
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task, None for a sentence without."""
         name = label_column(task)
@@ -177,7 +183,12 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
             message = f"{split}: expected {expected} sentences, found {sizes[split]}"
             hint = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
-    return Corpus(config.name, splits, _notes(splits, summaries))
+    notes = _notes(splits, summaries)
+    for split, number in config.limit.items():
+        whole = splits[split]
+        splits[split] = whole.limited(number)
+        notes.append(f"{split}: {len(splits[split])} of {len(whole)} sentences taken")
+    return Corpus(config.name, splits, notes)
 
 
 def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
