@@ -15,7 +15,6 @@ from mtl.options import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Probability,
 )
 
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
@@ -80,9 +79,10 @@ class Training(Settings):
     patience: PositiveInt | None = Field(
         default=None, description="Training stops after this many epochs without a better one."
     )
-    average: Probability | None = Field(
+    average: Annotated[Part, Kind("average", "exponential", number="decay")] | None = Field(
         default=None,
-        description="Decay of an exponential moving average of the weights; null: none.",
+        description="What averages the weights; a number is the decay of an exponential moving "
+        "average; null: none.",
     )
     max_length: PositiveInt = Field(
         default=512, description="Longer sentences are read in windows of this many tokens."

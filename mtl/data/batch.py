@@ -30,6 +30,8 @@ class Batch:
             The tasks named here decide which heads run.
         examples: The sentences, for metrics and messages; empty where nobody needs them.
         continues: The rows go on where the previous batch ended (language-model streams).
+        lr_factor: The learning rate of a step is multiplied by this: pieces of streams of random
+            length.
     """
 
     features: Mapping[str, Tensor]
@@ -37,6 +39,7 @@ class Batch:
     targets: Mapping[str, Tensor]
     examples: Sequence[Example] = ()
     continues: bool = False
+    lr_factor: float = 1.0
 
     @property
     def tokens(self) -> int:

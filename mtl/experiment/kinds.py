@@ -13,6 +13,7 @@ from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.registry import Registry
 from mtl.sharing import SHARING
+from mtl.training.averaging import AVERAGES
 from mtl.training.optimizers import OPTIMIZERS
 from mtl.training.schedules import SCHEDULES
 from mtl.trunks import TRUNKS
@@ -29,6 +30,7 @@ KINDS: dict[str, Registry[Any]] = {
     "reader": READERS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "average": AVERAGES,
 }
 """The registries of all kinds of parts, by the name of the kind."""
 

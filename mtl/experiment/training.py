@@ -19,7 +19,6 @@ from mtl.experiment.experiment import Experiment
 from mtl.experiment.kinds import build
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
-from mtl.training.averaging import ExponentialAverage
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 
@@ -76,7 +75,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         evaluate=partial(experiment.evaluate, list(corpora.values()), "dev") if scored else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
-        average=ExponentialAverage(model, training.average) if training.average else None,
+        average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
     )
 

@@ -23,6 +23,7 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
     if trainer.average:
         tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
         numbers["average.updates"] = trainer.average.updates
+    tensors |= {f"best.{name}": value for name, value in trainer.best.items()}
     tensors["random.cpu"] = torch.get_rng_state()
     if trainer.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
@@ -63,9 +64,8 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any])
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
     if trainer.average:
-        trainer.average.updates = numbers["average.updates"]
-        for name, value in _part(tensors, "average").items():
-            trainer.average.average[name].copy_(value)
+        trainer.average.restore(_part(tensors, "average"), numbers["average.updates"])
+    trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
     torch.set_rng_state(tensors["random.cpu"].cpu())
     if trainer.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), trainer.device)

@@ -18,7 +18,7 @@ from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Schedule
 from mtl.errors import MtlError
 from mtl.model import MultiTaskModel
-from mtl.training.averaging import ExponentialAverage
+from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 from mtl.training.schedules import Schedule as LearningRate
@@ -65,7 +65,7 @@ class Trainer:
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
-        average: ExponentialAverage | None,
+        average: Average | None,
         device: torch.device,
     ) -> None:
         self.model = model
@@ -84,11 +84,13 @@ class Trainer:
         self.device = device
         self.epoch = 0
         self.step = 0
+        self.best: dict[str, Tensor] = {}
+        """The best weights so far, where the learning rate's schedule goes back to them."""
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
         """Train; yield what happens as it happens. After an `Epoch` the state may be saved."""
-        while self.epoch < self.epochs and not self.selection.finished:
+        while self.epoch < self.epochs and not self._finished:
             steps: list[Step] = []
             resting = self.selection.resting
             self.model.train()
@@ -98,6 +100,10 @@ class Trainer:
                     steps.append(self._step(batches, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
+
+    @property
+    def _finished(self) -> bool:
+        return self.selection.finished or self.learning_rate.finished(self.selection.scores)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Give the model the weights that are evaluated and saved, while the context lasts."""
@@ -114,6 +120,7 @@ class Trainer:
 
     def _step(self, batches: Sequence[Batch], began: float) -> Step:
         factor = self.learning_rate.factor(self.step, self.selection.scores)
+        factor *= sum(batch.lr_factor for batch in batches) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         losses: dict[str, Tensor] = {}
@@ -156,7 +163,11 @@ class Trainer:
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
         with self.averaged():
             dev = self.evaluate() if self.evaluate else None
-        improved = self.selection.update(dev.scores()) if dev else True
+            improved = self.selection.update(dev.scores()) if dev else True
+            if improved and self.learning_rate.restarts:
+                self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
+        if dev:
+            self._follow(self.selection.scores)
         self.epoch += 1
         return Epoch(
             epoch=self.epoch - 1,
@@ -169,6 +180,16 @@ class Trainer:
             tokens_per_second=_speeds(steps),
             seconds=sum(step.seconds for step in steps),
         )
+
+    def _follow(self, scores: Sequence[float]) -> None:
+        """Begin the average or go back to the best weights, if the scores say so."""
+        if self.average:
+            self.average.check(scores)
+        if self.learning_rate.restarting(scores):
+            self.model.load_state_dict(self.best)
+            self.optimizer.state.clear()
+            if self.average:
+                self.average.reset()
 
 
 def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:

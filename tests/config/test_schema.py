@@ -54,6 +54,8 @@ FITTING = [
     {"trunk": {"type": "my.trunks:Mine", "gates": 4}},
     {"tasks": {"a": {"use": "news/ner", "head": "b", "layer": "mix"}, "b": None}},
     {"training": {"batch": {"max_tokens": 9}, "optimizer": {"lr": 0.1}, "clip_norm": None}},
+    {"training": {"average": 0.9}},
+    {"training": {"average": {"type": "asgd", "trigger": 3}}},
     {"embedding": {"words": {"vectors": "x.txt"}, "characters": None}},
     {"corpora": {"news": {"splits": {"dev": 5, "test": "10%"}}}},
 ]
@@ -67,6 +69,8 @@ BROKEN = [
     {"tasks": {"a": {"layr": 1}}},
     {"tasks": {"a": {"layer": "top"}}},
     {"training": {"epochs": 0}},
+    {"training": {"average": {"type": "asgd", "decay": 0.9}}},
+    {"training": {"average": True}},
     {"embedding": {"word": {}}},
     {"corpora": {"news": {"files": {"train": []}}}},
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.errors import ConfigError
-from tests.training.runs import prepared
+from tests.training.runs import corpus, prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
 TASKS = {
@@ -35,3 +35,21 @@ def test_tasks_that_do_not_fit_together(
     with pytest.raises(ConfigError) as error:
         prepared(tmp_path, tasks)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": {"type": "plateau"}},
+        {"schedule": "anneal_restart"},
+        {"average": {"type": "asgd"}},
+    ],
+    ids=str,
+)
+def test_what_follows_the_scores_needs_a_dev_split(
+    training: dict[str, Any], tmp_path: Path
+) -> None:
+    made = corpus(tmp_path, "c", 8)
+    del made["files"]["dev"]
+    with pytest.raises(ConfigError, match=r"training.\w+: '\w+' follows the scores on a dev split"):
+        prepared(tmp_path, {"pos": POS}, {"c": made}, **training)
