@@ -40,7 +40,7 @@ class Trainer:
         loaders: Corpus to its training batches.
         tasks: Corpus to the tasks that its sentences are labelled for.
         schedule: Which batch of which corpus each step takes.
-        optimizer: Changes the weights.
+        optimizer: Changes the weights; those of a group with `since` from that epoch on.
         learning_rate: Factor of the learning rates, by step.
         selection: Follows the scores.
         evaluate: Scores the model on the development sets; None: there are none.
@@ -92,6 +92,7 @@ class Trainer:
         """Train; yield what happens as it happens. After an `Epoch` the state may be saved."""
         while self.epoch < self.epochs and not self._finished:
             steps: list[Step] = []
+            self._thaw()
             resting = self.selection.resting
             self.model.train()
             for draws in self.schedule.epoch(self.epoch):
@@ -104,6 +105,13 @@ class Trainer:
     @property
     def _finished(self) -> bool:
         return self.selection.finished or self.learning_rate.finished(self.selection.scores)
+
+    def _thaw(self) -> None:
+        """Let those weights train whose epoch has come, and no others."""
+        for group in self.optimizer.param_groups:
+            if "since" in group:
+                for parameter in group["params"]:
+                    parameter.requires_grad_(self.epoch >= group["since"])
 
     def averaged(self) -> AbstractContextManager[None]:
         """Give the model the weights that are evaluated and saved, while the context lasts."""
@@ -131,7 +139,8 @@ class Trainer:
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.stack(penalties).sum() if penalties else None
-        weights = self.weighting.backward(losses, self.model.sharing.shared_parameters(), penalty)
+        shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
+        weights = self.weighting.backward(losses, shared, penalty)
         norm = self._update()
         step = Step(
             epoch=self.epoch,

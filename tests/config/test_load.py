@@ -74,8 +74,9 @@ def test_a_number_alone_stands_for_an_exponential_average(load: Load) -> None:
     assert triggered == Part(type="asgd", options={"trigger": 5})
 
 
-def test_without_average__there_is_none(load: Load) -> None:
-    assert load().training.average is None
+def test_without_average_or_fine_tuning_there_is_none(load: Load) -> None:
+    training = load().training
+    assert (training.average, training.fine_tuning) == (None, None)
     assert load("training.average=0.9", "training.average=null").training.average is None
 
 

@@ -78,6 +78,10 @@ IN_RUN = {
     "training: {average: true}": "2:21: training.average: expected a mapping, got true",
     "training: {average: {type: asgd, decay: 0.9}}": "2:34: unknown key 'training.average.decay'; "
     "expected one of: trigger",
+    "training: {fine_tuning: {lr_ratio: 0.5}}": "2:36: training.fine_tuning.lr_ratio: expected "
+    "a number of at least 1, got 0.5",
+    "training: {fine_tuning: {frozen: [head]}}": "2:35: training.fine_tuning.frozen.0: expected "
+    "'embedding' or 'trunk', got 'head'",
     "training: {device: gpu}": "2:20: training.device: expected auto, cpu, cuda, "
     "cuda:0 (or higher) or mps, got 'gpu'",
     "training: {optimizer: sgd}": "2:23: missing key 'training.optimizer.lr'",

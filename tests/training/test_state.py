@@ -19,6 +19,8 @@ SETUPS: list[dict[str, Any]] = [
     {"average": 0.9, "schedule": {"type": "cosine", "warmup": 3}},
     {"optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9}, "schedule": {"type": "plateau"}},
     {"optimizer": {"type": "nadam", "lr": 0.01}, "mixing": {"type": "annealed"}},
+    {"fine_tuning": {"lr_ratio": 2.6, "gradual": True}, "average": 0.9, "epochs": 4},
+    {"fine_tuning": {"frozen": ["embedding"]}, "schedule": "slanted"},
 ]
 WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
 """Scores go up and down."""
