@@ -45,7 +45,7 @@ bench: $(OPERATORS)  ## Run the benchmarks, beside the libraries that they compa
 
 # Leaves them out, in one line, where it must. Built here, not by pip: its isolated builds would need
 # a second torch.
-$(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/*)
+$(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/*)
 	$(BIN)/python setup.py -q build_ext --inplace
 	touch $@
 

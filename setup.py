@@ -5,15 +5,21 @@ C++ compiler. An isolated build (plain `pip install .`) has no torch, and must n
 several gigabytes: it makes the pure package. `pip install --no-build-isolation .` builds them, and
 so does `python setup.py build_ext --inplace` in a checkout.
 
-MTL_NO_EXT=1 leaves them out; MTL_REQUIRE_EXT=1 fails where they cannot be built.
+Operators for CUDA are built where there are nvcc and torch for CUDA, or where MTL_WITH_CUDA=1 asks
+for them. MTL_NO_EXT=1 leaves all out; MTL_REQUIRE_EXT=1 fails where they cannot be built.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -41,14 +47,30 @@ def missing() -> str:
     return ""
 
 
-def operators() -> Extension:
-    """Return the operators for the CPU."""
+def nvcc() -> str:
+    """Return the compiler for CUDA where the operators for it are to be built; empty otherwise."""
+    import torch
+
+    if not (torch.version.cuda or os.environ.get("MTL_WITH_CUDA")):
+        return ""
+    return shutil.which("nvcc") or ""
+
+
+def toolkit() -> Path:
+    """Return the folder of headers and libraries that nvcc, perhaps a script, works with."""
+    command = [nvcc(), "--dryrun", "-c", "csrc/cuda/pool.cu", "-o", os.devnull]
+    told = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=True).stderr
+    return Path(re.findall(r"TOP=(.*)", told)[0]).resolve()
+
+
+def extension(device: str, libraries: list[str]) -> Extension:
+    """Return the operators for "cpu" or "cuda"."""
     from torch.utils.cpp_extension import include_paths, library_paths
 
     target = f"0x{TORCH[0]:02x}{TORCH[1]:02x}000000000000"
     return Extension(
-        "mtl.ops._cpu",
-        sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc/cpu").glob("*.cpp")),
+        f"mtl.ops._{device}",
+        sorted(str(path.relative_to(ROOT)) for path in (ROOT / "csrc" / device).glob("*.c*")),
         depends=[str(path.relative_to(ROOT)) for path in (ROOT / "csrc").rglob("*.h")],
         language="c++",
         extra_compile_args=[
@@ -57,23 +79,78 @@ def operators() -> Extension:
         ],
         define_macros=[("TORCH_TARGET_VERSION", target), ("MTL_BUILD", f'"{" ".join(FLAGS)}"')],
         library_dirs=library_paths(),
-        libraries=["torch_cpu"],
+        libraries=libraries,
         py_limited_api=True,
     )
 
 
-class TolerantBuild(build_ext):
-    """Goes on without the operators when they do not compile, and says so."""
+def extensions() -> list[Extension]:
+    """Return the operators for the CPU, and those for CUDA where there is its compiler."""
+    import torch
 
-    def run(self) -> None:
-        """Build; told to by setuptools."""
+    found = [extension("cpu", ["torch_cpu"])]
+    if nvcc():
+        # Without torch for CUDA they can be compiled, but not loaded.
+        of_torch = ["torch_cpu", *(["torch_cuda"] if torch.version.cuda else [])]
+        found.append(extension("cuda", [*of_torch, "cudart_static", "dl", "pthread", "rt"]))
+    return found
+
+
+def kinds() -> list[int]:
+    """Return the kinds of devices to build for: those that nvcc knows, but no mere variants.
+
+    What is built for 8.0 runs on 8.6 and 8.9, too.
+    """
+    listed = subprocess.check_output([nvcc(), "--list-gpu-arch"], text=True)
+    known = [int(line.removeprefix("compute_")) for line in listed.split()]
+    return [kind for kind in known if kind >= 80 and kind % 10 == 0]
+
+
+def kernels(source: Path, target: Path) -> list[str]:
+    """Return the command that compiles kernels. Later devices translate those of the last kind."""
+    codes = [f"arch=compute_{kind},code=sm_{kind}" for kind in kinds()]
+    codes.append(f"arch=compute_{kinds()[-1]},code=compute_{kinds()[-1]}")
+    flags = ["-std=c++17", "-O2", "--threads", "0", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+    generated = [part for code in codes for part in ("-gencode", code)]
+    return [nvcc(), *flags, *generated, "-c", str(source), "-o", str(target)]
+
+
+def side_by_side(compiler: Any, sources: list[str], **options: Any) -> list[str]:
+    """Return the objects of some sources, compiled at once on all processors."""
+
+    def one(source: str) -> list[str]:
+        return type(compiler).compile(compiler, [source], **options)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [built for objects in pool.map(one, sources) for built in objects]
+
+
+class TolerantBuild(build_ext):
+    """Leaves out the operators that do not compile, and says so."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one library; told to by setuptools."""
         try:
-            super().run()
+            for source in [path for path in ext.sources if path.endswith(".cu")]:
+                ext.sources.remove(source)
+                self.build_kernels(ext, Path(source))
+            self.compiler.compile = partial(side_by_side, self.compiler)
+            super().build_extension(ext)
         except Exception as error:
             if REQUIRED:
                 raise
-            print(f"mtl: the compiled operators are left out: {error}")
-            self.extensions = []
+            print(f"mtl: {ext.name} is left out: {error}")
+            self.extensions = [other for other in self.extensions if other is not ext]
+
+    def build_kernels(self, ext: Extension, source: Path) -> None:
+        """Compile kernels, to be linked with the rest of their library."""
+        target = Path(self.build_temp) / source.with_suffix(".o")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.spawn(kernels(source, target))
+        ext.extra_objects.append(str(target))
+        ext.define_macros.append(("MTL_KINDS", f'"{" ".join(f"sm_{kind}" for kind in kinds())}"'))
+        ext.include_dirs.append(str(toolkit() / "include"))
+        ext.library_dirs.append(str(toolkit() / "lib64"))
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """Return nothing: the library is no Python module."""
@@ -87,7 +164,7 @@ if reason:
     print(f"mtl: the compiled operators are left out: {reason}")
 
 setup(
-    ext_modules=[] if reason else [operators()],
+    ext_modules=[] if reason else extensions(),
     cmdclass={"build_ext": TolerantBuild},
     options={} if reason else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -12,11 +12,13 @@ from rich.console import Console
 
 from mtl.checkpoint import (
     MODEL,
+    RUN,
     load_training,
     load_weights,
     save_tensors,
     save_training,
     to_device,
+    weights_of,
 )
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
@@ -30,7 +32,7 @@ from mtl.experiment import (
     restore,
 )
 from mtl.plan import describe, make_plan
-from mtl.run_folder import RUN, check_data, check_folder, start_folder
+from mtl.run_folder import check_data, check_folder, start_folder
 from mtl.text.example import Example
 from mtl.text.tokenizer import tokenize
 from mtl.training.display import Display
@@ -229,7 +231,7 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> None:
             if isinstance(event, Epoch):
                 if event.improved:
                     with trainer.averaged():
-                        save_tensors(folder / MODEL, trainer.model.state_dict())
+                        save_tensors(folder / MODEL, weights_of(trainer.model))
                 save_training(folder, *training_state(trainer))
             display.show(event)
             if interrupt.wanted:

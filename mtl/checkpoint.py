@@ -18,6 +18,8 @@ from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
 
+RUN = "run.yaml"
+"""The run file in a run folder, complete: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
 
@@ -67,6 +69,28 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a model by name, shared ones under their first name."""
+    found: dict[str, Tensor] = {}
+    known: set[int] = set()
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) not in known:
+            known.add(id(value))
+            found[name] = value.detach()
+    return found
+
+
+def set_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a model the tensors that `weights_of` gave.
+
+    Raises:
+        RuntimeError: A tensor is missing, foreign or of another shape.
+    """
+    missing, foreign = model.load_state_dict(tensors, strict=False)
+    if foreign or not set(weights_of(model)).isdisjoint(missing):
+        raise RuntimeError(f"tensors of another model: missing {missing}, foreign {foreign}")
+
+
 def load_weights(path: Path, model: nn.Module) -> None:
     """Load a model's weights from a file.
 
@@ -75,7 +99,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
             message names the tensor and both shapes.
     """
     tensors = load_tensors(path)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    expected = {name: tuple(value.shape) for name, value in weights_of(model).items()}
     for name, shape in expected.items():
         if name not in tensors:
             raise CheckpointError(f"{path}: has no tensor {name!r}; it is another model's file")
@@ -89,7 +113,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise CheckpointError(
             f"{path}: tensor {foreign[0]!r} is not part of the model; it is another model's file"
         )
-    model.load_state_dict(tensors)
+    set_weights(model, tensors)
 
 
 def save_vocabularies(

@@ -43,6 +43,8 @@ class MultiTaskModel(nn.Module):
         heads: Head name to head; a head may serve several tasks.
         head_of: Task to the name of its head.
         layers: Task to the layer that its head reads.
+        columns: Task to the part of the layer that its head reads, where that is not all of it:
+            one of two stacks.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MultiTaskModel(nn.Module):
         *,
         head_of: Mapping[str, str],
         layers: Mapping[str, Layer],
+        columns: Mapping[str, slice] | None = None,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -60,6 +63,7 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self.head_of = dict(head_of)
         self.layers = dict(layers)
+        self.columns = dict(columns or {})
         depth = len(sharing.sizes) - 1
         self.mixes = nn.ModuleDict(
             {task: ScalarMix(depth) for task, layer in layers.items() if layer == "mix"}
@@ -88,10 +92,8 @@ class MultiTaskModel(nn.Module):
 
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
         layer = self.layers[task]
-        if layer == "mix":
-            mixed: Tensor = self.mixes[task](layers[1:])
-            return mixed
-        return layers[layer]
+        hidden: Tensor = self.mixes[task](layers[1:]) if layer == "mix" else layers[layer]
+        return hidden[..., self.columns[task]] if task in self.columns else hidden
 
     def forward(self, batch: Batch, state: Any = None) -> Output:
         """Return the losses of the tasks that `batch.targets` names."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
-from mtl.experiment.training import batch_limits
+from mtl.experiment.loaders import batch_limits
 from mtl.training.trainer import Trainer
 
 
@@ -48,7 +48,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
     }
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
-    notes = [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
+    notes = [*experiment.notes]
+    notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
     notes += [
         f"{task}: tags that break the scheme, read as conlleval reads them: {count}"
         for task, count in count_malformed(run, corpora).items()
@@ -104,7 +105,8 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     for name, corpus in corpora.items():
         limits = batch_limits(experiment.run, name)
         longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
-        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1))
+        pieces = (limits.streams or 0) * limits.bptt
+        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), pieces)
     return 4 * (copies * parameters + 10 * tokens * sum(experiment.model.sharing.sizes))
 
 

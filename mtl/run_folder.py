@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import TRAINING, save_vocabularies
+from mtl.checkpoint import RUN, TRAINING, save_vocabularies
 from mtl.config.load import run_to_yaml
 from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
-
-RUN = "run.yaml"
-"""The run file in it, complete: training it again repeats the run."""
 
 
 def check_folder(folder: Path, run: Run, resume: bool) -> None:

@@ -78,8 +78,8 @@ struct Block {
   template <int G, bool kKeep>
   static void forward(const Forward<T>& p, const Part& part) {
     const int64_t channels = part.end - part.first, width = p.width, stride = p.row();
-    const int64_t b = part.sentence, length = p.length(b), column = p.column(part);
-    const bool backwards = p.backwards(part);
+    const int64_t b = part.sentence, length = p.length(b), column = p.column(part.direction, part.first);
+    const bool backwards = p.backwards(part.direction);
     const int64_t next = backwards ? -1 : 1;
     A state[kBlock / kLanes];
     for (int64_t k = 0; k < channels; k += kLanes)
@@ -88,7 +88,7 @@ struct Block {
     for (int64_t n = 0; n < length; ++n) {
       const int64_t t = place(n, length, backwards), row = (b * p.steps + t) * stride + column;
       const T* gates =
-          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part);
+          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part.direction, part.first);
       const auto step = [&](int64_t k, int64_t there) __attribute__((always_inline)) {
         fetch<G, false>(gates + next * p.gates_step + k, width);
         fetch<1, true>(p.h + row + next * stride + k, width);
@@ -114,20 +114,20 @@ struct Block {
   template <int G, bool kKeep>
   static void backward(const Backward<T>& p, const Part& part) {
     const int64_t channels = part.end - part.first, width = p.width, stride = p.row();
-    const int64_t b = part.sentence, length = p.length(b), column = p.column(part);
-    const bool backwards = p.backwards(part);
+    const int64_t b = part.sentence, length = p.length(b), column = p.column(part.direction, part.first);
+    const bool backwards = p.backwards(part.direction);
     const int64_t next = backwards ? 1 : -1;
     A carry[kBlock / kLanes];
     T zero[kBlock];
     for (int64_t k = 0; k < channels; k += kLanes)
       carry[k / kLanes] = read(p.by_last + b * stride + column + k, channels - k);
     clear(zero, 1, 0, channels);
-    T* const by_first = p.by_gates + b * p.by_gates_sentence + p.gate_column(part);
+    T* const by_first = p.by_gates + b * p.by_gates_sentence + p.gate_column(part.direction, part.first);
 
     for (int64_t n = length - 1; n >= 0; --n) {
       const int64_t t = place(n, length, backwards), row = (b * p.steps + t) * stride + column;
       const T* gates =
-          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part);
+          p.gates + b * p.gates_sentence + t * p.gates_step + p.gate_column(part.direction, part.first);
       const T* by_h = p.by_h + b * p.by_h_sentence + t * p.by_h_step + column;
       const T* before = n      ? p.states + row + next * stride
                         : p.c0 ? p.c0 + b * stride + column

@@ -25,10 +25,15 @@ Model = TypeVar("Model", bound=Settings)
 
 
 def part_options(cls: type) -> dict[str, Option]:
-    """Return the options of a part by name, with those of the vocabulary that it needs."""
+    """Return the options of a part by name, with those that the library follows for it.
+
+    These are the options of the vocabulary that it needs, and those that all of its kind have.
+    """
     options = options_of(cls)
     if vocabulary := getattr(cls, "vocabulary", None):
         options += options_of(vocabulary.build)
+    if common := getattr(cls, "common", None):
+        options += options_of(common)
     return {option.name: option for option in options}
 
 
@@ -196,7 +201,8 @@ class Builder:
         arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
         if steps and arguments and node.children:
             index = steps[0]
-            inner = node.value.get(index) if node.is_mapping else node.value[index]
+            items = node.value if node.is_mapping else dict(enumerate(node.value))
+            inner = items.get(index)  # one that is missing has no place
             if inner:
                 inside = join(path, str(index))
                 return self._explain(arguments[node.is_mapping], inner, inside, steps[1:])

@@ -39,10 +39,10 @@ SplitSize = Annotated[
 
 
 class Source(Settings):
-    """Where labels stand in the data: exactly one of `column`, `metadata`, `feature`, `misc`."""
+    """Where labels stand: exactly one of `column`, `metadata`, `feature`, `misc` and `text`."""
 
     shorthand = "column"
-    alternatives: ClassVar[tuple[str, ...]] = ("column", "metadata", "feature", "misc")
+    alternatives: ClassVar[tuple[str, ...]] = ("column", "metadata", "feature", "misc", "text")
 
     column: str | None = Field(default=None, description="The name of a column.")
     metadata: str | None = Field(
@@ -50,13 +50,18 @@ class Source(Settings):
     )
     feature: str | None = Field(default=None, description="A key of the FEATS column of CoNLL-U.")
     misc: str | None = Field(default=None, description="A key of the MISC column of CoNLL-U.")
+    text: Literal["next", "previous"] | None = Field(
+        default=None,
+        description="The text itself: the label of a word is the one after it, or before it, as "
+        "language models learn it.",
+    )
     pattern: Pattern | None = Field(
         default=None, description="The label is what the group of this regular expression matches."
     )
 
     @property
     def kind(self) -> str:
-        """Which of the alternatives is given: "column", "metadata", "feature" or "misc"."""
+        """Which of the alternatives is given."""
         return next(name for name in self.alternatives if getattr(self, name) is not None)
 
     @property

@@ -96,6 +96,8 @@ def describe(annotation: Any) -> str:
         return _SIMPLE.get(annotation, getattr(annotation, "__name__", str(annotation)))
     if issubclass(origin, Mapping):
         return f"a mapping (each value: {describe(arguments[1])})"
+    if origin is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)} (each: {describe(arguments[0])})"
     if issubclass(origin, Sequence | set):
         return f"a list (each: {describe(arguments[0])})"
     return str(annotation)

@@ -33,9 +33,9 @@ Device = Annotated[
 
 
 class Batch(Settings):
-    """How large a batch is: exactly one of the two."""
+    """How large a batch is: exactly one of `max_tokens`, `sentences` and `streams`."""
 
-    alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences")
+    alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences", "streams")
 
     max_tokens: PositiveInt | None = Field(
         default=None, description="The number of tokens, padding included, that a batch may have."
@@ -43,11 +43,24 @@ class Batch(Settings):
     sentences: PositiveInt | None = Field(
         default=None, description="The number of sentences in a batch."
     )
+    streams: PositiveInt | None = Field(
+        default=None,
+        description="For language models: the text is cut into this many streams, which are read "
+        "side by side, a piece at a time; the state is carried from piece to piece.",
+    )
+    bptt: PositiveInt = Field(default=70, description="The number of words in a piece of a stream.")
+    random_bptt: bool = Field(
+        default=True,
+        description="Whether the length of pieces varies about `bptt`, and the learning rate of "
+        "a step with it (Merity et al. 2017).",
+    )
 
     @model_serializer
-    def _given(self) -> dict[str, int | None]:
-        name = "sentences" if self.max_tokens is None else "max_tokens"
-        return {name: getattr(self, name)}
+    def _given(self) -> dict[str, int | bool | None]:
+        names = [name for name in self.alternatives if getattr(self, name) is not None]
+        if self.streams is not None:
+            names += ["bptt", "random_bptt"]
+        return {name: getattr(self, name) for name in names}
 
 
 class FineTuning(Settings):
@@ -92,7 +105,8 @@ class Training(Settings):
     )
     metric: str = Field(
         default="mean",
-        description="What the best epoch is chosen by: the mean over the tasks, or TASK.SCORE.",
+        description="What the best epoch is chosen by: TASK.SCORE, or the mean over the tasks, "
+        "adversaries left out.",
     )
     patience: PositiveInt | None = Field(
         default=None, description="Training stops after this many epochs without a better one."

@@ -104,6 +104,12 @@ class Split(Sequence[Example]):
             counts.update(dict(zip(words, numbers, strict=True)))
         return counts
 
+    def words(self, start: int, end: int) -> list[list[str]]:
+        """Return the words of the sentences from `start` to `end`."""
+        column = self.dataset.data.column("tokens")
+        found: list[list[str]] = column.take(self.rows[start:end]).to_pylist()
+        return found
+
     @cached_property
     def lengths(self) -> np.ndarray:
         """The number of tokens of each sentence, `[sentences]` int32."""

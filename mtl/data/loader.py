@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ from mtl.data.batching import Indices, batches
 from mtl.data.corpus import Split
 from mtl.data.windows import windows
 from mtl.text.example import Example
+
+if TYPE_CHECKING:
+    from mtl.data.batch import Batch
+    from mtl.data.encoding import Encoder
 
 
 def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int64]:
@@ -90,10 +95,17 @@ class Loader:
         )
         self.windowed = len(self._pieces) - len(split)
 
+    carries = False
+    """Whether a batch goes on where the one before it ended."""
+
     @cached_property
     def size(self) -> int:
         """The number of batches in one pass."""
         return len(self._pass(0))
+
+    def batch(self, encoder: Encoder, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
+        """Return one batch of one pass, both counted from 0, with targets for some tasks."""
+        return encoder.batch(self.examples(epoch, index), tasks)
 
     def examples(self, epoch: int, index: int) -> Sequence[Example]:
         """Return the sentences of one batch of one pass, both counted from 0."""

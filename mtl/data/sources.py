@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,14 +13,26 @@ from mtl.errors import did_you_mean
 ABSENT = "_"
 """What CoNLL-U writes for no value: the label of a token without the feature."""
 
+END = "<eos>"
+"""What comes after the last word of a sentence, and before the first: a word to language models."""
+
+
+def neighbours(words: Sequence[str], side: str) -> list[str]:
+    """Return the word "next" to each word of a sentence, or the "previous" one.
+
+    >>> neighbours(["a", "b"], "next")
+    ['b', '<eos>']
+    """
+    return [*words[1:], END] if side == "next" else [END, *words[:-1]]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column, a comment, or one key of the features or of MISC.
+    """A column, a comment, one key of the features or of MISC, or the text itself.
 
     Args:
-        kind: "column", "metadata", "feature" or "misc".
-        key: The name of the column or comment, or the key.
+        kind: "column", "metadata", "feature", "misc" or "text".
+        key: The name of the column or comment, or the key; for the text "next" or "previous".
         pattern: A regular expression whose group is the label; by default the value is.
     """
 
@@ -42,6 +54,8 @@ class Source:
         return [self._found(label) or ABSENT for label in value]
 
     def _value(self, record: Record) -> list[str] | str | None:
+        if self.kind == "text":
+            return neighbours(record.tokens, self.key)
         if self.kind == "column":
             return record.columns.get(self.key)
         if self.kind == "metadata":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,16 +13,18 @@ from numpy.typing import NDArray
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
+from mtl.data.sources import END
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, WordEmbedding
 from mtl.errors import ConfigError
+from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS, Head
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
-from mtl.text.labels import LabelVocabulary
-from mtl.text.vocabulary import Vocabulary
+from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.vocabulary import Vocabulary, WordVocabulary
 
 
 def head_owners(run: Run) -> dict[str, str]:
@@ -80,7 +83,7 @@ def set_vectors(
 
 
 def number_words(
-    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors
+    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors, known: Sequence[str] = ()
 ) -> dict[str, Vocabulary]:
     """Return the numbering of each feature, from the training text alone.
 
@@ -88,27 +91,40 @@ def number_words(
         run: The run.
         corpora: Its corpora, by name.
         vectors: What `load_vectors` gave; their words become known too.
+        known: Further words to know.
     """
     counts: Counter[str] = Counter()
-    for corpus in corpora.values():
+    for name, corpus in corpora.items():
         counts.update(corpus.splits["train"].word_counts())
+        if any(run.tasks[task].source.text for task in tasks_of(run, name)):
+            counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
     for slot, part in run.embedding.items():
         cls = EMBEDDINGS.find(part.type).vocabulary
         if cls.feature in vocabularies:
             raise ConfigError(f"embedding.{slot}: another slot has {cls.feature} already")
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
-        further = [vectors[slot][0]] if slot in vectors else []
-        vocabularies[cls.feature] = cls.build(counts, *further, **options)
+        if issubclass(cls, WordVocabulary):
+            further = [*(vectors[slot][0] if slot in vectors else ()), *known]
+            vocabularies[cls.feature] = cls.build(counts, further, **options)
+        else:
+            vocabularies[cls.feature] = cls.build(counts, **options)
     return vocabularies
 
 
-def number_labels(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, LabelVocabulary]:
-    """Return the labels of each head: those of all tasks that use it."""
+def number_labels(
+    run: Run, corpora: Mapping[str, Corpus], vocabularies: Mapping[str, Vocabulary]
+) -> dict[str, LabelVocabulary]:
+    """Return the labels of each head: those of all tasks that use it, or the words."""
     owners = head_owners(run)
-    labels = {}
+    labels: dict[str, LabelVocabulary] = {}
     for owner in dict.fromkeys(owners.values()):
         part = head_part(run, owner)
+        if HEADS.find(part.type).open_labels:
+            words = vocabularies["words"]
+            assert isinstance(words, WordVocabulary)
+            labels[owner] = WordLabels(words)
+            continue
         users = [task for task in run.tasks if owners[task] == owner]
         sequences = (
             labels
@@ -130,27 +146,51 @@ def make_model(
     run: Run, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
 ) -> MultiTaskModel:
     """Return the model of a run, its weights as they are before training."""
-    parts = {}
-    for slot, part in run.embedding.items():
-        cls = EMBEDDINGS.find(part.type)
-        names = {option.name for option in options_of(cls)}
-        own = {name: value for name, value in part.options.items() if name in names}
-        parts[slot] = cls(vocabularies, **own)
+    parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
     embedding = Concatenation(parts)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
+    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes))}
     for owner, own_labels in labels.items():
-        width = layer_width(run.tasks[owner].layer, sharing.sizes)
-        heads[owner] = build("head", head_part(run, owner), width, own_labels.labels)
+        part = head_part(run, owner)
+        if "scheme" in part.options:  # null is that of the corpus
+            part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), own_labels.labels]
+        if HEADS.find(part.type).open_labels:
+            given.append(embedding.get_submodule("parts.words.table").weight)
+        heads[owner] = build("head", part, *given)
     for task, owner in owners.items():
-        if layer_width(run.tasks[task].layer, sharing.sizes) != heads[owner].in_features:
+        if read_width(run, task, sharing.sizes, columns) != heads[owner].in_features:
             raise ConfigError(
                 f"tasks.{task}.layer: shares the head of {owner!r}, which reads a layer of "
                 f"another width; give both the same layer"
             )
     layers = {name: task.layer for name, task in run.tasks.items()}
-    return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers)
+    return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers, columns=columns)
+
+
+def side(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
+    """Return the part of its layer that a task reads, or None: all of it.
+
+    Of two stacks, a language model reads the one that has not seen the word that it gives.
+
+    Args:
+        run: The run.
+        task: The task.
+        sizes: Widths of all layers, the embedding first.
+    """
+    text = run.tasks[task].source.text
+    if text is None or run.trunk.options.get("bidirectional") is not True:
+        return None
+    half = layer_width(run.tasks[task].layer, sizes) // 2
+    return slice(None, half) if text == "next" else slice(half, None)
+
+
+def read_width(run: Run, task: str, sizes: Sequence[int], columns: Mapping[str, slice]) -> int:
+    """Return the width of what the head of a task reads."""
+    width = layer_width(run.tasks[task].layer, sizes)
+    return len(range(width)[columns[task]]) if task in columns else width
 
 
 def make_sharing(run: Run, in_features: int) -> Sharing:

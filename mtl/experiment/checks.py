@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.kinds import KINDS, build
+from mtl.experiment.loaders import batch_limits
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.text.spans import parse_tag
@@ -40,6 +41,7 @@ _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 def mistakes(run: Run) -> Iterator[Mistake]:
     """Yield what does not fit together in a run, as far as that can be told without its data."""
     yield from _names(run)
+    yield from _texts(run)
     yield from _heads(run)
     yield from _layers(run)
     yield from _metric(run)
@@ -54,6 +56,38 @@ def _names(run: Run) -> Iterator[Mistake]:
                 f"tasks.{task}",
                 f"torch keeps the name {task!r} for itself; call the task something else, such as "
                 f"{task}_label",
+            )
+
+
+def _texts(run: Run) -> Iterator[Mistake]:
+    """Check language models: what they read must not have seen what they give."""
+    both = run.trunk.options.get("bidirectional", False)
+    for name, task in run.tasks.items():
+        head = HEADS.find(head_part(run, head_owners(run)[name]).type)
+        limits = batch_limits(run, task.corpus)
+        if task.source.text is None:
+            if head.open_labels:
+                yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
+            if limits.streams is not None:
+                yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
+            continue
+        if not head.open_labels:
+            yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
+        if "words" not in run.embedding:
+            yield "embedding", f"task {name!r} needs the slot 'words', whose words it gives"
+        if METRICS.find(task.metric.type).reads != "log_probs":
+            yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
+        if both == "interleaved":
+            yield (
+                "trunk.bidirectional",
+                f"from its second layer on, an interleaved trunk has seen the word that {name!r} "
+                "is to give; set it to true (two stacks) or false",
+            )
+        elif not both and task.source.text == "previous":
+            yield (
+                f"tasks.{name}",
+                "the previous word is what a trunk of one direction has just read; set "
+                "trunk.bidirectional to true, or learn the next word",
             )
 
 
@@ -103,10 +137,17 @@ def scored_tasks(run: Run) -> list[str]:
     ]
 
 
+def adversaries(run: Run) -> set[str]:
+    """Return the tasks that the trunk learns against."""
+    owners = head_owners(run)
+    return {name for name in run.tasks if HEADS.find(head_part(run, owners[name]).type).adversarial}
+
+
 def _metric(run: Run) -> Iterator[Mistake]:
     task, _, score = run.training.metric.partition(".")
     scored = scored_tasks(run)
-    directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in scored}
+    averaged = [name for name in scored if name not in adversaries(run)]
+    directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in averaged}
     if task != "mean":
         scores = build("metric", run.tasks[task].metric).compute()
         if task not in scored:
@@ -114,6 +155,12 @@ def _metric(run: Run) -> Iterator[Mistake]:
         elif score not in scores:
             near = did_you_mean(score, scores)
             yield "training.metric", f"task {task!r} has no score {score!r}{near}"
+    elif scored and not averaged:
+        yield (
+            "training.metric",
+            "only adversaries have a dev split, and their scores are not to be high; name one all "
+            "the same, as TASK.SCORE",
+        )
     elif len(directions) > 1:
         yield (
             "training.metric",
@@ -152,6 +199,8 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
             )
         files = run.corpora[task.corpus].files
         for part, split in splits.items():
+            if task.source.text:
+                continue
             if task.scheme:
                 _check_tags(name, split, files.get(part, files["train"]))
             labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
-from mtl.checkpoint import load_vocabularies, to_device
+from mtl.checkpoint import RUN, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
@@ -23,15 +23,21 @@ from mtl.experiment.assembly import (
     number_words,
     set_vectors,
 )
-from mtl.experiment.checks import check_labels
+from mtl.experiment.checks import check_labels, load_config
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
+from mtl.experiment.loaders import make_loader
+from mtl.experiment.transfer import Start
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.evaluation import Evaluation, evaluate
+from mtl.training.likelihood import measure
+
+_STREAMS = 10
+"""Streams in which running text is scored: the fewer, the fewer words lack what was before them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Experiment:
         labels: Head to the numbering of its labels.
         model: The model.
         device: Where it computes.
+        notes: What the user should know of how it was made.
     """
 
     run: Run
@@ -51,6 +58,7 @@ class Experiment:
     labels: Mapping[str, LabelVocabulary]
     model: MultiTaskModel
     device: torch.device
+    notes: Sequence[str] = ()
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -88,12 +96,18 @@ class Experiment:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
         """
-        predictor, found = self.predictor, []
+        found = []
         wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
-            own = wanted.intersection(tasks_of(self.run, corpus.name))
-            if split in corpus.splits and own:
-                found.append(evaluate(predictor, corpus.splits[split], self.metrics(own)))
+            if split not in corpus.splits:
+                continue
+            own = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
+            text = {task: make for task, make in own.items() if self.run.tasks[task].source.text}
+            if labelled := {task: make for task, make in own.items() if task not in text}:
+                found.append(evaluate(self.predictor, corpus.splits[split], labelled))
+            if text:
+                batches = make_loader(self.run, corpus, split, list(text), streams=_STREAMS)
+                found.append(measure(self.model, self.encoder, batches, text))
         return Evaluation.joined(found)
 
 
@@ -107,8 +121,9 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     torch.manual_seed(run.seed)
     check_labels(run, corpora)
     vectors = load_vectors(run)
-    vocabularies = number_words(run, corpora, vectors)
-    labels = number_labels(run, corpora)
+    start = _start(run)
+    vocabularies = number_words(run, corpora, vectors, start.words if start else ())
+    labels = number_labels(run, corpora, vocabularies)
     device = to_device(run.training.device)
     try:
         model = make_model(run, vocabularies, labels).to(device)
@@ -116,7 +131,23 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
     set_vectors(model, vocabularies, vectors)
-    return Experiment(run, vocabularies, labels, model, device)
+    notes = [start.give(model, run, vocabularies)] if start else []
+    return Experiment(run, vocabularies, labels, model, device, notes)
+
+
+def _start(run: Run) -> Start | None:
+    """Return the run that this one starts from.
+
+    Raises:
+        CheckpointError: It is no finished run.
+    """
+    init = run.trunk.options.get("init")
+    if init is None:
+        return None
+    folder = Path(init)
+    if not (folder / RUN).is_file():
+        raise CheckpointError(f"trunk.init: {folder}: no run folder (it has no {RUN})")
+    return Start.read(folder, load_config(folder / RUN, must_exist=False))
 
 
 def restore(run: Run, folder: Path) -> Experiment:

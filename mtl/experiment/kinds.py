@@ -11,6 +11,7 @@ from mtl.embeddings import EMBEDDINGS
 from mtl.errors import ConfigError
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
+from mtl.options import options_of
 from mtl.registry import Registry
 from mtl.sharing import SHARING
 from mtl.training.averaging import AVERAGES
@@ -38,10 +39,14 @@ KINDS: dict[str, Registry[Any]] = {
 def build(kind: str, part: Part, *given: Any) -> Any:
     """Return the part that a run file asks for, given what the library supplies.
 
+    Options that the library follows itself, such as those of a vocabulary, are not the part's.
+
     Raises:
         ConfigError: The part refuses its options, which may be good alone but not together.
     """
     try:
-        return KINDS[kind].find(part.type)(*given, **part.options)
+        cls = KINDS[kind].find(part.type)
+        own = {option.name for option in options_of(cls)}
+        return cls(*given, **{name: v for name, v in part.options.items() if name in own})
     except ValueError as error:
         raise ConfigError(f"{kind} {part.type!r}: {error}") from error

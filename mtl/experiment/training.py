@@ -6,24 +6,17 @@ from collections.abc import Mapping
 from functools import partial
 from math import prod
 
-from mtl.config.run import Batch, Run
 from mtl.data.corpus import Corpus
-from mtl.data.loader import Loader
 from mtl.data.mixing import Schedule
-from mtl.experiment.checks import scored_tasks
+from mtl.experiment.checks import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
+from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
-
-
-def batch_limits(run: Run, corpus: str) -> Batch:
-    """Return the size of a corpus's batches."""
-    own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
-    return next((batch for batch in own if batch), run.training.batch)
 
 
 def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
@@ -31,15 +24,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     run, model = experiment.run, experiment.model
     training = run.training
     loaders = {
-        name: Loader(
-            name,
-            corpus.splits["train"],
-            run.seed,
-            max_tokens=batch_limits(run, name).max_tokens,
-            sentences=batch_limits(run, name).sentences,
-            max_length=training.max_length,
-            overlap=training.overlap,
-        )
+        name: make_loader(run, corpus, "train", tasks_of(run, name))
         for name, corpus in corpora.items()
     }
     sizes = {name: loader.size for name, loader in loaders.items()}
@@ -57,6 +42,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
         patience=training.patience,
         task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
+        adversaries=adversaries(run),
     )
     return Trainer(
         model,

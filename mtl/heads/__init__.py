@@ -1,12 +1,16 @@
 """Heads: what turns hidden states into labels."""
 
+from mtl.heads.attention import AttentionClassifier
 from mtl.heads.base import Head
 from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
+from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
+from mtl.heads.domain import DomainClassifier
+from mtl.heads.lm import LanguageModel
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
-from mtl.heads.tagger import Tagger
+from mtl.heads.tagger import FoundSpan, Tagger
 from mtl.registry import Registry
 
 HEADS: Registry[Head] = Registry(
@@ -14,18 +18,27 @@ HEADS: Registry[Head] = Registry(
     Head,
     {
         "softmax": SoftmaxTagger,
+        "constrained": ConstrainedTagger,
         "crf": CRFTagger,
         "cnn": CNNClassifier,
         "pool": PoolClassifier,
+        "attention": AttentionClassifier,
+        "domain": DomainClassifier,
+        "lm": LanguageModel,
     },
 )
 
 __all__ = [
     "HEADS",
+    "AttentionClassifier",
     "CNNClassifier",
     "CRFTagger",
     "Classifier",
+    "ConstrainedTagger",
+    "DomainClassifier",
+    "FoundSpan",
     "Head",
+    "LanguageModel",
     "PoolClassifier",
     "SoftmaxTagger",
     "Tagger",

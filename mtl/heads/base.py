@@ -19,6 +19,10 @@ class Head(nn.Module, ABC):
 
     level: ClassVar[Literal["token", "sentence"]]
     """Whether there is one label a token or one a sentence."""
+    adversarial: ClassVar[bool] = False
+    """Whether the trunk learns against the head, so that the task's score is not to be high."""
+    open_labels: ClassVar[bool] = False
+    """Whether the labels are the words of the text: those of the vocabulary, or the unknown one."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()
@@ -28,6 +32,9 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.
+
+        In training, regularisers may be in it: a penalty a sentence, smoothing, weights. In
+        evaluation there are none.
 
         Args:
             hidden: `[B, T, H]`.

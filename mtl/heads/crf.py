@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from mtl.heads.tagger import Scheme, Tagger
+from mtl.heads.tagger import Tagger
+from mtl.layers.attention import TokenAttention
 from mtl.layers.crf import CRF
-from mtl.options import PositiveInt, Probability
+from mtl.ops import crf_log_partition, crf_score
+from mtl.options import PositiveFloat, PositiveInt, Probability
+from mtl.text.spans import Scheme
 
 
 class CRFTagger(Tagger):
@@ -28,23 +31,65 @@ class CRFTagger(Tagger):
         dropout: Probability = 0.4,
         hidden_size: PositiveInt | None = None,
         scheme: Scheme | None = None,
+        attention: TokenAttention | None = None,
+        window: PositiveInt = 5,
+        label_smoothing: Probability = 0.0,
+        class_weights: Mapping[str, PositiveFloat] | None = None,
     ) -> None:
         super().__init__(
-            in_features, labels, dropout=dropout, hidden_size=hidden_size, scheme=scheme
+            in_features,
+            labels,
+            dropout=dropout,
+            hidden_size=hidden_size,
+            scheme=scheme,
+            attention=attention,
+            window=window,
+            label_smoothing=label_smoothing,
+            class_weights=class_weights,
         )
         self.crf = CRF(len(self.labels))
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence's labels in nats, `[B]`."""
-        log_likelihood: Tensor = self.crf(self.scores(hidden), target, mask)
-        return -log_likelihood
+        scores = self.scores(hidden, mask)
+        log_likelihood: Tensor = self.crf(scores, target, mask)
+        loss = -log_likelihood
+        if self.smoothing:
+            loss = loss + self.smoothing * self._above_mean(scores, mask, target)
+        weights = self.weights(target)
+        if weights is None:
+            return loss
+        return loss * (weights * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def _above_mean(self, scores: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Return by how much a path scores more than all paths do on average, `[B]`.
+
+        So much greater is the expected loss if the path is replaced by any, all being equally
+        likely, than if it is not: it is what label smoothing adds. Log Z is in both and goes.
+        """
+        lengths = mask.sum(1)
+        crf, mean = self.crf, (scores.mean(2) * mask).sum(1)
+        edges = crf.start_transitions.mean() + crf.end_transitions.mean()
+        mean = mean + (lengths > 0) * edges + (lengths - 1).clamp(min=0) * crf.transitions.mean()
+        return crf_score(scores, *self._steps, mask, target) - mean
+
+    @property
+    def _steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.crf.transitions, self.crf.start_transitions, self.crf.end_transitions
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
-        return self.crf.decode(self.scores(hidden), mask)
+        return self.crf.decode(self.scores(hidden, mask), mask)
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the logarithms of the marginals, `[B, T, K]`, zero on padding."""
-        marginals = self.crf.marginals(self.scores(hidden), mask)
+        marginals = self.crf.marginals(self.scores(hidden, mask), mask)
         tiny = torch.finfo(marginals.dtype).tiny
         return marginals.clamp(min=tiny).log().masked_fill(~mask.unsqueeze(2), 0)
+
+    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+        """Return the share in the partition of the paths with the chosen labels, `[B]`."""
+        ids = torch.arange(scores.shape[2], device=scores.device)
+        others = (chosen & mask).unsqueeze(2) & (labels.unsqueeze(2) != ids)
+        chosen_paths = crf_log_partition(scores.masked_fill(others, -torch.inf), *self._steps, mask)
+        return chosen_paths - crf_log_partition(scores, *self._steps, mask)

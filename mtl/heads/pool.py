@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
-from mtl.layers.sequence import last_real
-from mtl.options import Probability
+from mtl.layers.attention import TokenAttention, token_attention
+from mtl.layers.sequence import Pooling, pool
+from mtl.options import PositiveInt, Probability
 
 
 class PoolClassifier(Classifier):
@@ -20,6 +20,10 @@ class PoolClassifier(Classifier):
         in_features: Width H of the hidden states.
         labels: The K label names.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
+        attention: What is pooled of each token beside its own state: the other tokens of the
+            sentence, weighted by a score of both states, by key_value those just before it, or
+            by multi_head in four ways at once; null for nothing.
+        window: How many tokens key_value looks back.
         dropout: Probability of dropping a unit of the pooled vector.
     """
 
@@ -28,18 +32,20 @@ class PoolClassifier(Classifier):
         in_features: int,
         labels: Sequence[str],
         *,
-        pooling: Literal["mean", "max", "last"] = "max",
+        pooling: Pooling = "max",
+        attention: TokenAttention | None = None,
+        window: PositiveInt = 5,
         dropout: Probability = 0.5,
     ) -> None:
-        super().__init__(in_features, labels, in_features, dropout)
+        layer = token_attention(attention, in_features, window) if attention else None
+        width = in_features + (layer.out_features if layer else 0)
+        super().__init__(in_features, labels, width, dropout)
         self.pooling = pooling
+        self.attention: nn.Module | None = layer
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return `[B, H]`."""
-        real = mask.unsqueeze(-1)
-        if self.pooling == "mean":
-            return (hidden * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-        if self.pooling == "max":
-            empty = ~mask.any(1, keepdim=True)
-            return hidden.masked_fill(~real, -torch.inf).amax(1).masked_fill(empty, 0)
-        return last_real(hidden * real, mask)
+        """Return the pooled states, `[B, P]`."""
+        if self.attention is not None:
+            contexts, _ = self.attention(hidden, mask)
+            hidden = torch.cat([hidden, contexts], dim=2)
+        return pool(hidden, mask, self.pooling)

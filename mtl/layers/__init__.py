@@ -2,9 +2,22 @@
 
 from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
+from mtl.layers.attention import (
+    AdditiveScore,
+    ConcatScore,
+    KeyValueAttention,
+    MultiHeadAttention,
+    MultiplicativeScore,
+    QueryPooling,
+    ScaledDotScore,
+    SelfAttention,
+    SelfAttentionPooling,
+)
 from mtl.layers.connections import Highway, Residual
+from mtl.layers.constraints import Constraints
 from mtl.layers.crf import CRF
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
@@ -15,14 +28,25 @@ __all__ = [
     "CRF",
     "QRNN",
     "AdaptiveSoftmax",
+    "AdditiveScore",
+    "ConcatScore",
+    "Constraints",
     "EmbeddingDropout",
     "FullSoftmax",
+    "GradientReversal",
     "Highway",
+    "KeyValueAttention",
     "MixtureOfSoftmaxes",
+    "MultiHeadAttention",
+    "MultiplicativeScore",
     "NextWord",
     "QRNNLayer",
+    "QueryPooling",
     "Residual",
     "ScalarMix",
+    "ScaledDotScore",
+    "SelfAttention",
+    "SelfAttentionPooling",
     "StepwiseLSTM",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
-from mtl.ops.crf import crf_log_partition, crf_marginals, crf_score, crf_viterbi
+from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
+from mtl.ops.crf_paths import crf_entropy, crf_n_best
+
+Reduction = Literal["none", "sum", "mean", "token_mean"]
 
 
 class CRF(nn.Module):
@@ -13,38 +18,151 @@ class CRF(nn.Module):
 
     p(y | x) ∝ exp(start[y_1] + Σ emissions[t, y_t] + Σ transitions[y_t-1, y_t] + end[y_T])
 
-    Names and shapes of the parameters are those of `torchcrf.CRF`; state dicts load both ways.
+    Names and shapes of the parameters are those of `torchcrf.CRF`; state dicts load both ways. All
+    methods take emissions `[B, T, K]` and a mask `[B, T]`, bool, True on real tokens, which come
+    first; without a mask all are real. They raise ValueError where these do not fit.
+
+    What is not allowed has no share in the sums and is never decoded. A scheme of labels can so be
+    kept in training and in prediction. It is no part of the state dict.
 
     Args:
         num_tags: The number of labels K.
+        allowed_transitions: `[K, K]` bool, which label may follow (column) which (row); None: any.
+        allowed_start: `[K]` bool, which labels may come first; None: any.
+        allowed_end: `[K]` bool, which labels may come last; None: any.
     """
 
-    def __init__(self, num_tags: int) -> None:
+    def __init__(
+        self,
+        num_tags: int,
+        *,
+        allowed_transitions: Tensor | None = None,
+        allowed_start: Tensor | None = None,
+        allowed_end: Tensor | None = None,
+    ) -> None:
         super().__init__()
         if num_tags < 1:
             raise ValueError(f"num_tags: expected at least 1, got {num_tags}")
+        self.num_tags = num_tags
+        self.forbidden_transitions: Tensor
+        self.forbidden_start: Tensor
+        self.forbidden_end: Tensor
         self.start_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.end_transitions = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         self.transitions = nn.Parameter(torch.empty(num_tags, num_tags).uniform_(-0.1, 0.1))
+        self._forbid("transitions", allowed_transitions, self.transitions)
+        self._forbid("start", allowed_start, self.start_transitions)
+        self._forbid("end", allowed_end, self.end_transitions)
+        self._free = all(x is None for x in (allowed_transitions, allowed_start, allowed_end))
+
+    def _forbid(self, name: str, allowed: Tensor | None, scores: Tensor) -> None:
+        """Keep where `allowed` is False."""
+        if allowed is None:
+            allowed = torch.ones_like(scores, dtype=torch.bool)
+        if allowed.dtype != torch.bool or allowed.shape != scores.shape:
+            raise ValueError(
+                f"allowed_{name}: expected bool {list(scores.shape)}, "
+                f"got {allowed.dtype} {list(allowed.shape)}"
+            )
+        self.register_buffer(f"forbidden_{name}", ~allowed, persistent=False)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.transitions, self.start_transitions, self.end_transitions
+        scores = self.transitions, self.start_transitions, self.end_transitions
+        if self._free:
+            return scores
+        forbidden = self.forbidden_transitions, self.forbidden_start, self.forbidden_end
+        transitions, start, end = (
+            x.masked_fill(where, -torch.inf) for x, where in zip(scores, forbidden, strict=True)
+        )
+        return transitions, start, end
 
-    def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """Return the log-likelihood of `tags` in nats, `[B]`.
+    def _real(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the mask, checked."""
+        if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
+            raise ValueError(
+                f"emissions: expected [B, T, {self.num_tags}], got {list(emissions.shape)}"
+            )
+        if mask is None:
+            return emissions.new_ones(emissions.shape[:2], dtype=torch.bool)
+        if mask.dtype != torch.bool or mask.shape != emissions.shape[:2]:
+            raise ValueError(
+                f"mask: expected bool {list(emissions.shape[:2])}, "
+                f"got {mask.dtype} {list(mask.shape)}"
+            )
+        # A graph cannot depend on what is in the mask.
+        if not torch.compiler.is_compiling() and (mask[:, 1:] > mask[:, :-1]).any():
+            raise ValueError(
+                "mask: expected the real tokens of a sentence first, padding after them; "
+                "leave the tokens out that are not to count"
+            )
+        return mask
+
+    def forward(
+        self,
+        emissions: Tensor,
+        tags: Tensor,
+        mask: Tensor | None = None,
+        reduction: Reduction = "none",
+    ) -> Tensor:
+        """Return the log-likelihood of `tags` in nats: `[B]`, or one number if reduced.
 
         Args:
             emissions: `[B, T, K]`.
-            tags: `[B, T]` int64; ignored on padding.
-            mask: `[B, T]` bool, True on real tokens, which come first.
+            tags: The labels, `[B, T]` int64; or those that are possible, `[B, T, K]` bool, where
+                not all are known: then the likelihood is that of any path among them (Täckström
+                et al. 2013). Ignored on padding.
+            mask: `[B, T]`.
+            reduction: "none"; "sum" over sentences; "mean" of sentences; "token_mean", the sum
+                divided by the number of real tokens.
         """
-        score = crf_score(emissions, *self._scores(), mask, tags)
-        return score - crf_log_partition(emissions, *self._scores(), mask)
+        mask = self._real(emissions, mask)
+        if tags.shape[:2] != mask.shape:
+            raise ValueError(f"tags: expected {list(mask.shape)}, got {list(tags.shape)}")
+        scores = self._scores()
+        if tags.dtype == torch.bool:
+            possible = emissions.masked_fill(~tags, -torch.inf)
+            some = crf_log_partition(possible, *scores, mask)
+            found = some - crf_log_partition(emissions, *scores, mask)
+        else:
+            found = crf_log_likelihood(emissions, *scores, mask, tags)
+        if reduction == "sum":
+            return found.sum()
+        if reduction == "mean":
+            return found.mean()
+        if reduction == "token_mean":
+            return found.sum() / mask.sum()
+        if reduction != "none":
+            raise ValueError(f"reduction: expected one of {get_args(Reduction)}, got {reduction!r}")
+        return found
 
-    def decode(self, emissions: Tensor, mask: Tensor) -> Tensor:
+    def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the most likely paths, `[B, T]` int64, 0 on padding."""
+        mask = self._real(emissions, mask)
         return crf_viterbi(emissions, *self._scores(), mask)[0]
 
-    def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+    def decode_n_best(
+        self, emissions: Tensor, mask: Tensor | None, n: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the n most likely paths, best first, `[B, n, T]`, and their scores, `[B, n]`.
+
+        A score minus `log_partition` is the logarithm of the probability of the path. A sentence
+        with fewer paths gets scores of −∞ in their place.
+        """
+        if n < 1:
+            raise ValueError(f"n: expected at least 1, got {n}")
+        return crf_n_best(emissions, *self._scores(), self._real(emissions, mask), n)
+
+    def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the logarithm of the summed exponential scores of all allowed paths, `[B]`."""
+        mask = self._real(emissions, mask)
+        return crf_log_partition(emissions, *self._scores(), mask)
+
+    def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the probability of each label at each token, `[B, T, K]`, zero on padding."""
+        mask = self._real(emissions, mask)
         return crf_marginals(emissions, *self._scores(), mask)
+
+    def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the entropy of the distribution over paths in nats, `[B]`: 0 where one is sure."""
+        mask = self._real(emissions, mask)
+        return crf_entropy(emissions, *self._scores(), mask)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+Pooling = Literal["mean", "max", "last"]
 
 
 def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
@@ -28,3 +32,20 @@ def last_real(x: Tensor, mask: Tensor) -> Tensor:
     """Return the vector of the last real token of each sentence, `[B, H]`."""
     last = (mask.sum(1) - 1).clamp(min=0)
     return x[torch.arange(x.shape[0], device=x.device), last]
+
+
+def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """Return one vector a sentence, `[B, H]`, zero where it has no tokens.
+
+    Args:
+        x: `[B, T, H]`.
+        mask: `[B, T]` bool, True on real tokens, which come first.
+        pooling: The mean or the maximum over the tokens, or the vector of the last one.
+    """
+    real = mask.unsqueeze(-1)
+    if pooling == "mean":
+        return (x * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+    if pooling == "max":
+        empty = ~mask.any(1, keepdim=True)
+        return x.masked_fill(~real, -torch.inf).amax(1).masked_fill(empty, 0)
+    return last_real(x * real, mask)

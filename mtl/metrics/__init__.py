@@ -1,13 +1,16 @@
 """Metrics: how good the predicted labels of a task are."""
 
 from mtl.metrics.accuracy import Accuracy
-from mtl.metrics.base import Metric
+from mtl.metrics.base import Metric, shown
 from mtl.metrics.f1 import F1
+from mtl.metrics.perplexity import Perplexity
 from mtl.metrics.span_f1 import SpanF1
 from mtl.registry import Registry
 
 METRICS: Registry[Metric] = Registry(
-    "metric", Metric, {"accuracy": Accuracy, "f1": F1, "span_f1": SpanF1}
+    "metric",
+    Metric,
+    {"accuracy": Accuracy, "f1": F1, "span_f1": SpanF1, "perplexity": Perplexity},
 )
 
-__all__ = ["F1", "METRICS", "Accuracy", "Metric", "SpanF1"]
+__all__ = ["F1", "METRICS", "Accuracy", "Metric", "Perplexity", "SpanF1", "shown"]

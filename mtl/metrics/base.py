@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from mtl.text.example import Labels
+
+PLAIN = ("perplexity", "bits_per_character")
+"""Scores that are no fractions."""
+
+
+def shown(name: str, score: float) -> str:
+    """Return a score as people write it: fractions in per cent."""
+    return f"{score if name in PLAIN else 100 * score:.2f}"
 
 
 class Metric(ABC):
@@ -16,6 +24,8 @@ class Metric(ABC):
     """
 
     higher_is_better: ClassVar[bool] = True
+    reads: ClassVar[Literal["labels", "log_probs"]] = "labels"
+    """What it compares with the gold labels: predicted ones, or how probable each gold one was."""
 
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
@@ -23,7 +33,7 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, fractions in [0, 1]; the first one is the score of the task."""
+        """Return scores by name, the task's own first: fractions in [0, 1], or those in `PLAIN`."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:

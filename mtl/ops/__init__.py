@@ -1,11 +1,15 @@
 """Operators on tensors, each with its reference in plain torch."""
 
-from mtl.ops.crf import crf_log_partition, crf_marginals, crf_score, crf_viterbi
+from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
+from mtl.ops.crf_paths import crf_entropy, crf_n_best, crf_score
 from mtl.ops.pool import f_pool, fo_pool, ifo_pool
 
 __all__ = [
+    "crf_entropy",
+    "crf_log_likelihood",
     "crf_log_partition",
     "crf_marginals",
+    "crf_n_best",
     "crf_score",
     "crf_viterbi",
     "f_pool",

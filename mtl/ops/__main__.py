@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from mtl.ops.pool import LIBRARY
+from mtl.ops.pool import CUDA_LIBRARY, LIBRARY
 
 
 def main() -> None:
     """Print the report."""
     rows = {"torch": f"{torch.__version__}, {torch.get_num_threads()} threads"}
-    if LIBRARY.path:
-        rows["cpu"] = f"compiled, for {LIBRARY.instruction_set}"
-        rows["file"] = str(LIBRARY.path)
-        rows["build"] = LIBRARY.build
-    else:
-        rows["cpu"] = f"plain torch: {LIBRARY.missing}"
-    rows["cuda"] = "plain torch: there are no compiled operators for it"
     for name, value in rows.items():
         print(f"{name:6} {value}")
+    for device, library in {"cpu": LIBRARY, "cuda": CUDA_LIBRARY}.items():
+        if library.path:
+            print(f"{device:6} compiled, for {library.instruction_set}")
+            print(f"  file   {library.path}\n  build  {library.build}")
+        else:
+            print(f"{device:6} plain torch: {library.missing}")
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Library:
-    """What is known of the compiled operators.
+    """What is known of the compiled operators for a device.
 
     Args:
         path: The file that was loaded; None: none was.
         missing: Why none was loaded; empty when one was.
-        instruction_set: That which the processor gets: "base", "avx2" or "avx512".
+        instruction_set: That which the processor gets, "base", "avx2" or "avx512"; for CUDA the
+            kinds of devices it was built for, as "sm_80 sm_90".
         build: The flags it was compiled with.
     """
 
@@ -27,14 +30,16 @@ class Library:
     build: str = ""
 
 
-def load() -> Library:
-    """Load the operators for the CPU. Never compiles, never raises.
+def load(device: str) -> Library:
+    """Load the operators for "cpu" or "cuda". Never compiles, never raises.
 
     The environment variable MTL_NO_EXT, when set, leaves them out.
     """
     if os.environ.get("MTL_NO_EXT"):
         return Library(missing="MTL_NO_EXT is set")
-    found = sorted(FOLDER.glob("_cpu.*so"))
+    if device == "cuda" and not torch.version.cuda:
+        return Library(missing="torch is here without CUDA")
+    found = sorted(FOLDER.glob(f"_{device}.*so"))
     if not found:
         return Library(missing="they were not built (csrc/README.md tells how)")
     try:

@@ -50,7 +50,8 @@ _OPERATORS.define(
 
 @cache
 def _tell_of_reference(device: str) -> None:
-    reason = LIBRARY.missing or f"they are for the CPU, the tensors are on {device}"
+    missing = {"cpu": LIBRARY.missing, "cuda": CUDA_LIBRARY.missing}
+    reason = missing.get(device, f"there are none for {device}")
     logging.getLogger(__name__).warning(
         "pooling in plain torch, several times slower than by the compiled operators: %s", reason
     )
@@ -89,7 +90,8 @@ def _pool_backward_in_place_shapes(by_h: Tensor, by_last: Tensor, *rest: Any) ->
     return by_last.new_empty(by_last.shape)
 
 
-LIBRARY = load()
+LIBRARY = load("cpu")
+CUDA_LIBRARY = load("cuda")
 
 
 class _Pool(torch.autograd.Function):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeAlias
 from mtl.errors import MtlError
 from mtl.text.example import Labels
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_tag
+from mtl.text.vocabulary import WordVocabulary
 
 Level: TypeAlias = Literal["token", "sentence"]
 
@@ -112,9 +113,40 @@ class LabelVocabulary:
         return {"labels": list(self.labels), "level": self.level, "scheme": self.scheme}
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
+    def from_json(cls, data: Any) -> LabelVocabulary:
         """Make the vocabulary from what `to_json` gave."""
+        if "words" in data:
+            return WordLabels(WordVocabulary.from_json(data["words"]))
         return cls(data["labels"], level=data["level"], scheme=data["scheme"])
+
+
+class WordLabels(LabelVocabulary):
+    """Labels that are words, as those of language models: the words of a vocabulary, in its order.
+
+    >>> labels = WordLabels(WordVocabulary.build({"a": 2, "b": 1}))
+    >>> labels.labels, labels.encode(("b", "c"))
+    (('<pad>', '<unk>', 'a', 'b'), [3, 1])
+
+    Args:
+        vocabulary: The vocabulary. A word that it does not know is its unknown word.
+    """
+
+    def __init__(self, vocabulary: WordVocabulary) -> None:
+        super().__init__((), level="token")
+        self.labels = tuple(vocabulary.words)
+        self.vocabulary = vocabulary
+
+    def encode(self, labels: Labels) -> list[int]:
+        """Return the number of each word."""
+        return [self.vocabulary.encode(word)[0] for word in labels]
+
+    def unseen(self, sequences: Iterable[Labels]) -> Counter[str]:
+        """Return nothing: every word has a number."""
+        return Counter()
+
+    def to_json(self) -> Any:
+        """Return what `from_json` needs, made of JSON types."""
+        return {"words": self.vocabulary.to_json()}
 
 
 def _sequence(labels: Labels, level: Level) -> Sequence[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mtl.metrics import shown
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 
@@ -135,7 +136,7 @@ def score_table(evaluation: Evaluation | None) -> Table:
 def score_cells(evaluation: Evaluation | None, scores: dict[str, float]) -> list[str]:
     """Return the cells of one task: per cent, a dash where it has no such score."""
     names = score_names(evaluation)
-    return [f"{100 * scores[name]:.2f}" if name in scores else "–" for name in names]
+    return [shown(name, scores[name]) if name in scores else "–" for name in names]
 
 
 def _blend(old: float | None, new: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mtl.errors import ConfigError, did_you_mean
@@ -25,9 +25,10 @@ class Selection:
         higher_is_better: Task to the direction of its metric; every task that is scored.
         patience: Epochs without a better score after which the run stops; None: never.
         task_patience: The same for single tasks.
+        adversaries: Tasks whose scores have no share in the mean.
 
     Raises:
-        ConfigError: No such task, or a mean over metrics of both directions.
+        ConfigError: No such task, or a mean over metrics of both directions or over none.
     """
 
     def __init__(
@@ -37,18 +38,25 @@ class Selection:
         *,
         patience: int | None = None,
         task_patience: Mapping[str, int] | None = None,
+        adversaries: Collection[str] = (),
     ) -> None:
         self.metric = metric
         self.higher_is_better = dict(higher_is_better)
         self.patience = patience
         self.task_patience = dict(task_patience or {})
+        self.averaged = [name for name in higher_is_better if name not in adversaries]
         self.scores: list[float] = []
         self.task_scores: dict[str, list[float]] = {task: [] for task in higher_is_better}
         task = metric.partition(".")[0]
         if metric != "mean" and task not in self.higher_is_better:
             near = did_you_mean(task, self.higher_is_better)
             raise ConfigError(f"training.metric: no task {task!r} with a dev split{near}")
-        if metric == "mean" and len(set(self.higher_is_better.values())) > 1:
+        if metric == "mean" and higher_is_better and not self.averaged:
+            raise ConfigError(
+                "training.metric: only adversaries have a dev split, and their scores are not to "
+                "be high; name one all the same, as TASK.SCORE"
+            )
+        if metric == "mean" and len({higher_is_better[name] for name in self.averaged}) > 1:
             raise ConfigError(
                 "training.metric: a mean over metrics of which some are better when higher and "
                 "some when lower says nothing; name one, as TASK.SCORE"
@@ -63,7 +71,8 @@ class Selection:
 
     def _score(self, scores: Scores) -> float:
         if self.metric == "mean":
-            return sum(own[-1] for own in self.task_scores.values()) / len(self.task_scores)
+            own = [self.task_scores[name][-1] for name in self.averaged]
+            return sum(own) / len(own)
         task, _, name = self.metric.partition(".")
         if name and name not in scores[task]:
             near = did_you_mean(name, scores[task])

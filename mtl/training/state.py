@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mtl.checkpoint import set_weights, weights_of
+from mtl.data.streams import Streams
 from mtl.errors import CheckpointError
 from mtl.training.trainer import Trainer
+from mtl.trunks.base import mapped
 
 
 def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors by name, and what else there is, made of JSON types."""
-    tensors = {f"model.{name}": value for name, value in trainer.model.state_dict().items()}
+    tensors = {f"model.{name}": value for name, value in weights_of(trainer.model).items()}
     tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
     numbers: dict[str, Any] = {}
     for index, values in trainer.optimizer.state_dict()["state"].items():
@@ -24,6 +28,8 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
         tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
         numbers["average.updates"] = trainer.average.updates
     tensors |= {f"best.{name}": value for name, value in trainer.best.items()}
+    for corpus, state in trainer.carried.items():
+        tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(_leaves(state))}
     tensors["random.cpu"] = torch.get_rng_state()
     if trainer.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
@@ -54,7 +60,7 @@ def restore_training_state(
 
 
 def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
-    trainer.model.load_state_dict(_part(tensors, "model"))
+    set_weights(trainer.model, _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}
     numbers = rest["numbers"]
@@ -66,12 +72,36 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any])
     if trainer.average:
         trainer.average.restore(_part(tensors, "average"), numbers["average.updates"])
     trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
+    for corpus, loader in trainer.loaders.items():
+        leaves = _part(tensors, f"carried.{corpus}")
+        if isinstance(loader, Streams) and leaves:
+            given = iter([leaves[str(i)].to(trainer.device) for i in range(len(leaves))])
+            trainer.carried[corpus] = _filled(
+                trainer.model.sharing.initial_state(loader.streams), given
+            )
     torch.set_rng_state(tensors["random.cpu"].cpu())
     if trainer.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), trainer.device)
     trainer.epoch = rest["epoch"]
     trainer.step = rest["step"]
     trainer.selection.restore(rest["selection"])
+
+
+def _leaves(state: Any) -> list[Tensor]:
+    """Return the tensors of a trunk's state."""
+    leaves: list[Tensor] = []
+
+    def keep(leaf: Tensor) -> Tensor:
+        leaves.append(leaf)
+        return leaf
+
+    mapped(state, keep)
+    return leaves
+
+
+def _filled(state: Any, given: Iterator[Tensor]) -> Any:
+    """Return a trunk's state with other tensors in the places of its own."""
+    return mapped(state, lambda _: next(given))
 
 
 def _part(values: dict[str, Any], prefix: str) -> dict[str, Any]:

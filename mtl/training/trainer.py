@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,13 +17,15 @@ from mtl.data.batch import MISSING, Batch
 from mtl.data.encoding import Encoder
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Schedule
+from mtl.data.streams import Streams
 from mtl.errors import MtlError
-from mtl.model import MultiTaskModel
+from mtl.model import MultiTaskModel, Output
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 from mtl.training.schedules import Schedule as LearningRate
 from mtl.training.selection import Selection
+from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 
 
@@ -56,7 +59,7 @@ class Trainer:
         weighting: Weighting,
         *,
         encoder: Encoder,
-        loaders: Mapping[str, Loader],
+        loaders: Mapping[str, Loader | Streams],
         tasks: Mapping[str, Sequence[str]],
         schedule: Schedule,
         optimizer: torch.optim.Optimizer,
@@ -86,6 +89,8 @@ class Trainer:
         self.step = 0
         self.best: dict[str, Tensor] = {}
         """The best weights so far, where the learning rate's schedule goes back to them."""
+        self.carried: dict[str, Any] = {}
+        """Corpus to the state that its streams are in."""
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
@@ -97,7 +102,7 @@ class Trainer:
             self.model.train()
             for draws in self.schedule.epoch(self.epoch):
                 began = time.perf_counter()
-                if batches := list(self._batches(draws, resting)):
+                if batches := dict(self._batches(draws, resting)):
                     steps.append(self._step(batches, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
@@ -117,24 +122,35 @@ class Trainer:
         """Give the model the weights that are evaluated and saved, while the context lasts."""
         return self.average.applied() if self.average else nullcontext()
 
-    def _batches(self, draws: Sequence[Draw], resting: set[str]) -> Iterator[Batch]:
+    def _batches(self, draws: Sequence[Draw], resting: set[str]) -> Iterator[tuple[str, Batch]]:
         for draw in draws:
             tasks = [task for task in self.tasks[draw.corpus] if task not in resting]
             if tasks:
-                examples = self.loaders[draw.corpus].examples(draw.epoch, draw.index)
-                batch = self.encoder.batch(examples, tasks)
+                loader = self.loaders[draw.corpus]
+                batch = loader.batch(self.encoder, draw.epoch, draw.index, tasks)
                 if batch.targets:
-                    yield batch.to(self.device)
+                    yield draw.corpus, batch.to(self.device)
 
-    def _step(self, batches: Sequence[Batch], began: float) -> Step:
+    def _forward(self, corpus: str, batch: Batch) -> Output:
+        """Run the model, for streams from the state in which they are."""
+        if not self.loaders[corpus].carries:
+            output: Output = self.model(batch)
+            return output
+        if not batch.continues:
+            self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
+        output = self.model(batch, self.carried[corpus])
+        self.carried[corpus] = mapped(output.state, Tensor.detach)
+        return output
+
+    def _step(self, batches: Mapping[str, Batch], began: float) -> Step:
         factor = self.learning_rate.factor(self.step, self.selection.scores)
-        factor *= sum(batch.lr_factor for batch in batches) / len(batches)
+        factor *= sum(batch.lr_factor for batch in batches.values()) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         losses: dict[str, Tensor] = {}
         penalties: list[Tensor] = []
-        for batch in batches:
-            output = self.model(batch)
+        for corpus, batch in batches.items():
+            output = self._forward(corpus, batch)
             penalties.extend(output.penalties.values())
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
         self.optimizer.zero_grad(set_to_none=True)
@@ -149,7 +165,7 @@ class Trainer:
             weights=weights,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,
-            tokens={task: batch.tokens for batch in batches for task in batch.targets},
+            tokens={task: batch.tokens for batch in batches.values() for task in batch.targets},
             seconds=time.perf_counter() - began,
         )
         self.step += 1

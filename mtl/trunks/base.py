@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
+from mtl.options import FilePath
+
 State = list[Any]
 """What a trunk carries from one piece of a text to the next, one entry a layer."""
+
+
+def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a state with its tensors changed, always in the same order."""
+    if isinstance(state, Tensor):
+        return change(state)
+    if isinstance(state, dict):
+        return {name: mapped(part, change) for name, part in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(mapped(part, change) for part in state)
+    return state
+
+
+def common_options(*, init: FilePath | None = None) -> None:
+    """Options of every trunk, which who makes it follows.
+
+    Args:
+        init: Folder of a finished run: the weights of trunk and embedding start from those there,
+            and its words are known words. A language model of the same trunk is what pays.
+    """
 
 
 class Trunk(nn.Module, ABC):
@@ -21,6 +44,7 @@ class Trunk(nn.Module, ABC):
         in_features: Width D of the token vectors.
     """
 
+    common = staticmethod(common_options)
     sizes: list[int]
     """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
 

@@ -87,7 +87,12 @@ class Softmax(Base):
 
 
 class SpanF1(Base):
-    def __init__(self, *, weights: dict[str, float] | None = None) -> None: ...
+    def __init__(
+        self,
+        *,
+        weights: dict[str, float] | None = None,
+        pairs: Sequence[tuple[str, str]] = (),
+    ) -> None: ...
 
 
 class Conll(Base):

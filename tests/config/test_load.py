@@ -31,7 +31,7 @@ def test_a_task_has_what_its_corpus_says(load: Load) -> None:
     assert (task.corpus, task.source, task.scheme) == ("news", Source(column="ner"), "bio")
     crf = {"dropout": 0.4, "scheme": "iobes"}
     assert task.head == Part(type="crf", options=crf)
-    assert task.metric == Part(type="span_f1", options={"weights": None})
+    assert task.metric == Part(type="span_f1", options={"weights": None, "pairs": []})
 
 
 def test_labels_say_their_kind_and_key(load: Load) -> None:

@@ -37,6 +37,9 @@ MISTAKES = {
     "expected one of: dropout, smoothing",
     "head: 'a.b:C'": "11: tasks.x.head: cannot import head 'a.b:C': No module named 'a'",
     "metric: {weights: {PER: x}}": "29: tasks.x.metric.weights.PER: expected a number, got 'x'",
+    "metric: {pairs: [[a, b], [c]]}": "30: tasks.x.metric.pairs.1: expected a list of 2 "
+    "(each: a string), got a list",
+    "metric: {pairs: [[a, 1]]}": "26: tasks.x.metric.pairs.0.1: expected a string, got 1",
     "layr: 1": "5: unknown key 'tasks.x.layr'; did you mean 'layer'?",
     "layer: top": "12: tasks.x.layer: expected a whole number or 'mix', got 'top'",
     "layer: 1.5": "12: tasks.x.layer: expected a whole number or 'mix', got 1.5",

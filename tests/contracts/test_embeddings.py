@@ -15,7 +15,7 @@ from mtl.text.vocabulary import Vocabulary
 from tests.contracts.variants import Variant, over, shaken, variants
 
 OPTIONS = {
-    "words": [{"dim": 6}, {"dim": 6, "dropout": 0.5}],
+    "words": [{"dim": 6}, {"dim": 6, "dropout": 0.5}, {"dim": 6, "multichannel": True}],
     "cnn": [{"width": 1}, {"width": 3, "dropout": 0.5}, {"width": 4}],
     "lstm": [{}, {"dropout": 0.5}],
 }

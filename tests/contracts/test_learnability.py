@@ -25,8 +25,11 @@ TRUNK_OPTIONS = {
 }
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 trunks = over(variants(TRUNKS, TRUNK_OPTIONS))
+# An adversary learns against its trunk; tests/heads/test_domain.py says what it learns.
 heads = pytest.mark.parametrize(
-    "head", variants(HEADS, HEAD_OPTIONS), ids=lambda variant: variant.name
+    "head",
+    [variant for variant in variants(HEADS, HEAD_OPTIONS) if variant.name != "domain"],
+    ids=lambda variant: variant.name,
 )
 
 

@@ -35,6 +35,23 @@ def test_frozen_vectors_are_not_trained() -> None:
     assert [p for p in made().parameters() if p.requires_grad]
 
 
+def test_kim_2014_of_two_channels_one_learns_and_one_stays() -> None:
+    embedding = made(multichannel=True)
+    embedding.load_vectors(torch.arange(2, 2002), torch.randn(2000, 8))
+    before = embedding({"words": WORDS}, MASK).detach()
+    assert torch.equal(*before.chunk(2, dim=2))
+    embedding({"words": WORDS}, MASK).sum().backward()
+    torch.optim.SGD(embedding.parameters(), lr=0.1).step()
+    learnt, fixed = embedding({"words": WORDS}, MASK).chunk(2, dim=2)
+    assert torch.equal(fixed, before[..., 8:])
+    assert (learnt != fixed).all()
+
+
+def test_two_channels_of_which_none_learns_are_an_error() -> None:
+    with pytest.raises(ValueError, match="frozen: with multichannel a copy is frozen"):
+        made(frozen=True, multichannel=True)
+
+
 def test_pretrained_vectors_keep_their_directions_at_the_scale_of_learned_ones() -> None:
     embedding, given = made(), 40 * torch.randn(3, 8)
     numbers = torch.tensor([5, 2, 9])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.errors import ConfigError
+from mtl.experiment import load_config, prepare
 from tests.training.runs import corpus, prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
@@ -20,6 +21,10 @@ TASKS = {
     "a learning rate for the head of another": (
         {"ner": NER, "again": {**NER, "head": "ner", "lr": 0.1}},
         "tasks.again.lr: the head is that of 'ner'; set its lr there",
+    ),
+    "nothing to choose the best epoch by": (
+        {"verb": {"use": "c/verb", "head": {"type": "domain"}}},
+        "training.metric: only adversaries have a dev split",
     ),
     "options that the part refuses": (
         {"verb": {"use": "c/verb", "head": {"type": "cnn", "widths": []}}},
@@ -53,3 +58,10 @@ def test_what_follows_the_scores_needs_a_dev_split(
     del made["files"]["dev"]
     with pytest.raises(ConfigError, match=r"training.\w+: '\w+' follows the scores on a dev split"):
         prepared(tmp_path, {"pos": POS}, {"c": made}, **training)
+
+
+def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:
+    _, corpora = prepared(tmp_path, {"ner": NER})
+    both = {"embedding.words.frozen": True, "embedding.words.multichannel": True}
+    with pytest.raises(ConfigError, match="embedding 'words': frozen: with multichannel"):
+        prepare(load_config(tmp_path / "run.yaml", both), corpora)

@@ -46,6 +46,34 @@ def test_filters_may_have_one_width_or_many() -> None:
     assert CNNClassifier(3, ["a"], widths=(1, 2, 7), maps=2).output.in_features == 6
 
 
+def pooled(tokens: list[float], **options: object) -> list[float]:
+    """What a filter gives that copies single tokens."""
+    head = CNNClassifier(1, ["a"], widths=(1,), maps=1, **options).eval()
+    head.filters[0].load_state_dict({"weight": torch.ones(1, 1, 1), "bias": torch.zeros(1)})
+    hidden = torch.tensor([[*tokens, 9.0]]).unsqueeze(-1)
+    return head.sentence(hidden, torch.arange(len(tokens) + 1).unsqueeze(0) < len(tokens))[
+        0
+    ].tolist()
+
+
+def test_the_largest_values_are_kept_in_their_order() -> None:
+    assert pooled([3.0, 1.0, 5.0, 4.0], k=3) == [3, 5, 4]
+
+
+def test_zeros_stand_for_the_values_that_a_short_sentence_lacks() -> None:
+    assert pooled([3.0, 5.0], k=3) == [3, 5, 0]
+    assert pooled([-3.0, 5.0], k=3) == [0, 5, 0]
+
+
+def test_the_mean_is_over_the_windows_of_the_sentence() -> None:
+    assert pooled([3.0, -1.0, 6.0], pooling="mean") == [3]  # -1 is cut to zero
+
+
+def test_there_is_one_mean() -> None:
+    with pytest.raises(ValueError, match="k: there is one mean, expected 1, got 2"):
+        CNNClassifier(3, ["a"], pooling="mean", k=2)
+
+
 def test_no_widths_at_all_are_an_error() -> None:
     with pytest.raises(ValueError, match="widths: expected at least one"):
         CNNClassifier(3, ["a"], widths=())

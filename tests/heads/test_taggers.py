@@ -6,9 +6,10 @@ import pytest
 import torch
 from torchcrf import CRF as TorchCRF
 
-from mtl.heads import CRFTagger, SoftmaxTagger
+from mtl.heads import ConstrainedTagger, CRFTagger, SoftmaxTagger, Tagger
 
 LABELS = ["O", "B-X", "I-X"]
+TAGGERS = [SoftmaxTagger, ConstrainedTagger, CRFTagger]
 MASK = torch.tensor([[True, True, True], [True, False, False]])
 
 
@@ -46,18 +47,18 @@ def test_transitions_overrule_what_tokens_say_by_themselves() -> None:
     assert head.decode(hidden, MASK[:1]).tolist() == [[1, 2, 2]]
 
 
-@pytest.mark.parametrize("head", [SoftmaxTagger, CRFTagger])
-def test_a_hidden_layer_has_tanh_units(head: type) -> None:
+@pytest.mark.parametrize("head", TAGGERS)
+def test_a_hidden_layer_has_tanh_units(head: type[Tagger]) -> None:
     made = head(3, LABELS, hidden_size=7).eval()
     hidden = torch.randn(1, 2, 3)
     inner = torch.tanh(made.hidden[0](hidden))
-    torch.testing.assert_close(made.scores(hidden), made.output(inner))
+    torch.testing.assert_close(made.scores(hidden, MASK[:1, :2]), made.output(inner))
     assert made.output.in_features == 7
 
 
-@pytest.mark.parametrize("head", [SoftmaxTagger, CRFTagger])
-def test_dropout_takes_the_same_units_from_all_tokens(head: type) -> None:
+@pytest.mark.parametrize("head", TAGGERS)
+def test_dropout_takes_the_same_units_from_all_tokens(head: type[Tagger]) -> None:
     made = head(3, LABELS, dropout=0.5)
-    hidden = torch.ones(1, 9, 3)
-    scores = made.train().scores(hidden)
+    hidden, mask = torch.ones(1, 9, 3), torch.ones(1, 9, dtype=torch.bool)
+    scores = made.train().scores(hidden, mask)
     assert torch.equal(scores, scores[:, :1].expand_as(scores))

@@ -1,4 +1,4 @@
-"""CRFs by going through every path, in plain Python."""
+"""CRFs by going through every path, in plain Python; and by steps in logarithms, where too many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from mtl.ops import crf_score
+from mtl.ops.crf_paths import crf_score
 
 Path = tuple[int, ...]
 
@@ -36,6 +36,19 @@ class Chain:
     def arguments(self) -> tuple[Tensor, ...]:
         return self.emissions, self.transitions, self.start, self.end, self.mask
 
+    def to(self, dtype: torch.dtype) -> Chain:
+        return Chain(*(x.to(dtype) for x in self.arguments[:4]), self.mask)
+
+    def forbid(self, share: float) -> Chain:
+        """Forbid that share of transitions and starts, but none to or from label 0."""
+        transitions = self.transitions.masked_fill(
+            torch.rand_like(self.transitions) < share, -math.inf
+        )
+        transitions[0], transitions[:, 0] = self.transitions[0], self.transitions[:, 0]
+        start = self.start.masked_fill(torch.rand_like(self.start) < share, -math.inf)
+        start[0] = self.start[0]
+        return Chain(self.emissions, transitions, start, self.end, self.mask)
+
     def score(self, path: Tensor) -> Tensor:
         return crf_score(*self.arguments, path)
 
@@ -55,3 +68,18 @@ class Chain:
     def marginal(self, row: int, token: int, label: int) -> float:
         through = [math.exp(s) for path, s in self.paths(row).items() if path[token] == label]
         return sum(through) / math.exp(self.partition(row))
+
+    def entropy(self, row: int) -> float:
+        logs = [score - self.partition(row) for score in self.paths(row).values()]
+        return -sum(math.exp(x) * x for x in logs if x > -math.inf)
+
+
+def partition_by_steps(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask):
+    """The textbook's forward algorithm, sentence by sentence."""
+    found = []
+    for sentence, length in zip(emissions, mask.sum(1).tolist(), strict=True):
+        alpha = start + sentence[0]
+        for row in sentence[1:length]:
+            alpha = torch.logsumexp(alpha.unsqueeze(1) + transitions, dim=0) + row
+        found.append(torch.logsumexp(alpha + end, dim=0) if length else 0 * alpha[0])
+    return torch.stack(found)

@@ -24,6 +24,18 @@ def test_the_score_is_the_mean_over_the_tasks() -> None:
     assert best == [True, True, False]
 
 
+def test_an_adversary_has_no_share_in_the_mean() -> None:
+    selection = Selection("mean", {"a": True, "genre": True}, adversaries={"genre"})
+    best = fed(selection, {"a": 0.2, "genre": 0.9}, {"a": 0.3, "genre": 0.1})
+    assert selection.scores == [0.2, 0.3]
+    assert best == [True, True]
+
+
+def test_adversaries_alone_have_no_mean() -> None:
+    with pytest.raises(ConfigError, match="only adversaries have a dev split"):
+        Selection("mean", {"genre": True}, adversaries={"genre"})
+
+
 def test_one_score_of_one_task_may_decide() -> None:
     selection = Selection("a.recall", {"a": True, "b": True})
     selection.update({"a": {"f1": 0.5, "recall": 0.7}, "b": {"f1": 0.1}})

@@ -63,9 +63,9 @@ class AffixVocabulary(Vocabulary):
             table[feature] for table, feature in zip(self._tables, self.features(word), strict=True)
         ]
 
-    def sizes(self) -> list[int]:
-        """Return the number of values of each feature."""
-        return [len(table) for table in self._tables]
+    def tables(self) -> list[Sequence[str]]:
+        """Return the values of each feature by number."""
+        return [table.strings for table in self._tables]
 
     def to_json(self) -> Any:
         """Return the values of each feature."""

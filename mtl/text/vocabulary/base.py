@@ -35,8 +35,12 @@ class Vocabulary(ABC):
         """Return the numbers of a word."""
 
     @abstractmethod
+    def tables(self) -> list[Sequence[str]]:
+        """Return the strings by number, for each table of embeddings that the numbers index."""
+
     def sizes(self) -> list[int]:
-        """Return how many numbers there are, for each table of embeddings that they index."""
+        """Return how many numbers there are, for each table."""
+        return [len(strings) for strings in self.tables()]
 
     @abstractmethod
     def to_json(self) -> Any:

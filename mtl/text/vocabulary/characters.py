@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
@@ -53,9 +53,9 @@ class CharacterVocabulary(Vocabulary):
         index = self._characters
         return [index["<w>"], *(index[character] for character in word), index["</w>"]]
 
-    def sizes(self) -> list[int]:
-        """Return the number of characters, special ones counted."""
-        return [len(self._characters)]
+    def tables(self) -> list[Sequence[str]]:
+        """Return the characters by number, special ones and marks first."""
+        return [self._characters.strings]
 
     def to_json(self) -> Any:
         """Return characters and options."""

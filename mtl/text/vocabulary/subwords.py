@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from mtl.options import NonNegativeInt, PositiveInt
@@ -58,9 +58,10 @@ class SubwordVocabulary(Vocabulary):
         """Return the numbers of the pieces, after the special ones, which no text has."""
         return [len(SPECIAL) + number for number in self._tokenizer.encode(word).ids]
 
-    def sizes(self) -> list[int]:
-        """Return the number of pieces, special ones counted."""
-        return [len(SPECIAL) + self._tokenizer.get_vocab_size()]
+    def tables(self) -> list[Sequence[str]]:
+        """Return the pieces by number, special ones first."""
+        pieces = self._tokenizer.get_vocab()
+        return [[*SPECIAL, *sorted(pieces, key=lambda piece: pieces[piece])]]
 
     def to_json(self) -> Any:
         """Return the tokenizer in the format of `tokenizers`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
@@ -68,9 +68,9 @@ class WordVocabulary(Vocabulary):
         """The words by number, the special ones first."""
         return self._words.strings
 
-    def sizes(self) -> list[int]:
-        """Return the number of words, special ones counted."""
-        return [len(self._words)]
+    def tables(self) -> list[Sequence[str]]:
+        """Return the words by number, the special ones first."""
+        return [self.words]
 
     def to_json(self) -> Any:
         """Return words and options."""

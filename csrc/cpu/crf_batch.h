@@ -1,0 +1,215 @@
+// A batch as the operators of the CRF get it: checked, laid out, and shared out to threads.
+#pragma once
+
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <optional>
+#include <vector>
+
+#include "crf.h"
+#include "crf_log.h"
+#include "isa.h"
+
+namespace mtl::crf {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using MaybeTensor = std::optional<Tensor>;
+
+template <class T>
+const CrfLoops<T>& loops() {
+#ifdef __x86_64__
+  static const CrfLoops<T> chosen = isa() == Isa::kAvx512 ? avx512::crf_loops<T>()
+                                    : isa() == Isa::kAvx2 ? avx2::crf_loops<T>()
+                                                               : base::crf_loops<T>();
+#else
+  static const CrfLoops<T> chosen = base::crf_loops<T>();
+#endif
+  return chosen;
+}
+
+// Numbers that begin where a cache line does, not initialised.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(int64_t count)
+      : data_(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64)))) {}
+  T* get() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(T* data) const { ::operator delete(data, std::align_val_t(64)); }
+  };
+  std::unique_ptr<T, Free> data_;
+};
+
+// Contiguous. Also a call that copies nothing takes its time.
+inline Tensor packed(const Tensor& x) {
+  return x.is_contiguous() ? x : torch::stable::contiguous(x);
+}
+
+inline void expect(const char* name, const Tensor& x, ScalarType type, std::initializer_list<int64_t> shape) {
+  bool fits = x.is_cpu() && x.scalar_type() == type && x.dim() == int64_t(shape.size());
+  for (int64_t i = 0; fits && i < x.dim(); ++i) fits = x.size(i) == shape.begin()[i];
+  STD_TORCH_CHECK(fits, "mtl::crf: ", name, " does not fit the emissions in shape, type or device");
+}
+
+// The arguments that all operators share, checked and laid out.
+struct Inputs {
+  Tensor emissions, transitions, start, end;
+  int64_t sentences, steps, labels;
+  std::vector<int64_t> lengths;
+
+  Inputs(const Tensor& emissions_, const Tensor& transitions_, const Tensor& start_,
+         const Tensor& end_, const Tensor& mask)
+      : emissions(emissions_), transitions(packed(transitions_)),
+        start(packed(start_)), end(packed(end_)) {
+    STD_TORCH_CHECK(emissions.dim() == 3 && emissions.size(2) > 0,
+                    "mtl::crf: expected emissions [B, T, K]");
+    sentences = emissions.size(0), steps = emissions.size(1), labels = emissions.size(2);
+    expect("transitions", transitions, emissions.scalar_type(), {labels, labels});
+    expect("start", start, emissions.scalar_type(), {labels});
+    expect("end", end, emissions.scalar_type(), {labels});
+    expect("mask", mask, ScalarType::Bool, {sentences, steps});
+    if (emissions.stride(2) != 1) emissions = packed(emissions);
+    const Tensor real = packed(mask);
+    const bool* row = real.const_data_ptr<bool>();
+    for (int64_t b = 0; b < sentences; ++b, row += steps)
+      lengths.push_back(std::count(row, row + steps, true));
+  }
+
+  Tensor empty(std::initializer_list<int64_t> shape) const {
+    return torch::stable::new_empty(emissions, shape);
+  }
+
+  // Calls `pass` with a null pointer of the type of the emissions.
+  template <class Pass>
+  void dispatch(const Pass& pass) const {
+    switch (emissions.scalar_type()) {
+      case ScalarType::Float: return pass(static_cast<float*>(nullptr));
+      case ScalarType::Double: return pass(static_cast<double*>(nullptr));
+      default: STD_TORCH_CHECK(false, "mtl::crf: emissions must be float32 or float64");
+    }
+  }
+};
+
+// The labels of a path, [B, T], each of them checked.
+class Paths {
+ public:
+  Paths(const MaybeTensor& paths, const Inputs& in) : steps_(in.steps) {
+    if (!paths) return;
+    expect("paths", *paths, ScalarType::Long, {in.sentences, in.steps});
+    paths_ = packed(*paths);
+    labels_ = paths_->const_data_ptr<int64_t>();
+    for (int64_t b = 0; b < in.sentences; ++b)
+      for (const int64_t *label = at(b), *end = label + in.lengths[b]; label < end; ++label)
+        STD_TORCH_CHECK(*label >= 0 && *label < in.labels, "mtl::crf: expected labels below ",
+                        in.labels, ", got ", *label);
+  }
+  explicit operator bool() const { return labels_; }
+  const int64_t* at(int64_t b) const { return labels_ + b * steps_; }
+
+ private:
+  int64_t steps_;
+  MaybeTensor paths_;
+  const int64_t* labels_ = nullptr;
+};
+
+// Everything that a pass over a batch needs. kSums: for sums over paths, else for the best path.
+template <class T, bool kSums>
+struct Batch {
+  const Inputs& in;
+  const CrfLoops<T>& run = loops<T>();
+  const Scores<T> scores;
+  const T* emissions;
+  int64_t sentence_stride, step_stride;
+  Ready<T> ready;
+  Buffer<T> rows;
+
+  explicit Batch(const Inputs& in_)
+      : in(in_),
+        scores{in.labels, in.transitions.const_data_ptr<T>(), in.start.const_data_ptr<T>(),
+               in.end.const_data_ptr<T>()},
+        emissions(in.emissions.const_data_ptr<T>()), sentence_stride(in.emissions.stride(0)),
+        step_stride(in.emissions.stride(1)), rows(Ready<T>::size(in.labels, row())) {
+    const int64_t row = this->row();
+    T* at = rows.get();
+    ready = {in.labels, row, at, at + row, at + 3 * row, at + (3 + in.labels) * row, at + 2 * row,
+             0, 0};
+    (kSums ? run.prepare_sums : run.prepare_best)(scores, ready);
+  }
+
+  int64_t row() const {
+    const int64_t lanes = vector_bytes() / sizeof(T);
+    return (in.labels + lanes - 1) / lanes * lanes;
+  }
+  Sentence<T> sentence(int64_t b) const {
+    return {emissions + b * sentence_stride, in.lengths[b], step_stride};
+  }
+  int64_t scratch() const { return (kCounted + 3) * ready.row; }
+
+  // Calls pass(task, scratch) for each task, shared out to torch's threads; `numbers` more of scratch.
+  template <class Pass>
+  void for_all(int64_t tasks, int64_t numbers, const Pass& pass) const {
+    const int64_t work = std::max<int64_t>(1, in.steps * ready.row * in.labels);
+    torch::stable::parallel_for(
+        0, tasks, std::max<int64_t>(1, 32768 / work), [&](int64_t begin, int64_t end) {
+          const Buffer<T> numbers_here(scratch() + numbers);
+          for (int64_t task = begin; task < end; ++task) pass(task, numbers_here.get());
+        });
+  }
+
+  // Whether underflow may have taken anything from the partition that the type could tell: terms
+  // below its smallest number are lost, each weighing as much as what can follow it.
+  bool doubtful(const Sentence<T>& sentence, const T* alphas, const T* scales, T* scratch) const {
+    using Limits = std::numeric_limits<T>;
+    const double most = 0.01 * double(Limits::epsilon()) / double(Limits::min());
+    const double numbers = double(sentence.length) * in.labels;
+    // Sums over what follows two labels differ by at most e^spread, a scale is at least e^-spread.
+    if (numbers * std::exp(2 * ready.spread) <= most) return false;
+    return !(run.lost(ready, sentence, alphas, scales, scratch) <= most);
+  }
+
+  // The log partition; a first scale of 0 says that a_t and s_t are of no use.
+  double partition(int64_t b, T* alphas, T* scales, T* scratch) const {
+    const Sentence<T> sentence = this->sentence(b);
+    std::fill(alphas + sentence.length * in.labels, alphas + in.steps * in.labels, T(0));
+    std::fill(scales + sentence.length, scales + in.steps, T(1));
+    if (sentence.length == 0) return 0;
+    const double found = run.forward(ready, sentence, alphas, scales, scratch);
+    if (std::isfinite(found) && !doubtful(sentence, alphas, scales, scratch)) return found;
+    scales[0] = 0;
+    std::vector<double> logs(sentence.length * in.labels);
+    return log_forward(scores, sentence, logs.data());
+  }
+
+  // The score of a path.
+  double score(int64_t b, const int64_t* path) const {
+    const Sentence<T> sentence = this->sentence(b);
+    if (sentence.length == 0) return 0;
+    double sum = double(scores.start[path[0]]) + double(scores.end[path[sentence.length - 1]]);
+    for (int64_t t = 0; t < sentence.length; ++t) {
+      sum += sentence.at(t)[path[t]];
+      if (t) sum += scores.transitions[path[t - 1] * in.labels + path[t]];
+    }
+    return sum;
+  }
+
+  // Writes factor · marginals, zero on padding. Adds to `counts` [K, row] what is still to be
+  // multiplied by the moves, and to `exact` [K, K] what is not; null: not wanted.
+  void marginals(int64_t b, const T* alphas, const T* scales, T factor, T* by_emissions, T* counts,
+                 double* exact, T* scratch) const {
+    const Sentence<T> sentence = this->sentence(b);
+    const int64_t real = sentence.length * in.labels;
+    std::fill(by_emissions + real, by_emissions + in.steps * in.labels, T(0));
+    if (sentence.length == 0) return;
+    if (scales[0] == 0) return log_backward(scores, sentence, factor, by_emissions, exact);
+    run.backward(ready, sentence, alphas, scales, factor, by_emissions, counts, scratch);
+  }
+};
+
+}  // namespace mtl::crf

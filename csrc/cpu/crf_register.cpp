@@ -1,0 +1,159 @@
+// The operators of the CRF for the CPU. Their schemas stand in mtl/ops/crf.py.
+#include <torch/csrc/stable/library.h>
+
+#include <tuple>
+
+#include "crf_batch.h"
+
+namespace mtl::crf {
+namespace {
+
+// What each thread sums up alone. Their number does not depend on that of the threads, so that sums
+// are the same bit by bit.
+constexpr int64_t kShares = 16;
+
+// Whether a sentence was computed in logarithms.
+template <class T>
+bool logarithms(const Inputs& in, const T* scales) {
+  for (int64_t b = 0; b < in.sentences; ++b)
+    if (in.lengths[b] && scales[b * in.steps] == 0) return true;
+  return false;
+}
+
+std::tuple<Tensor, Tensor, Tensor> forward(Tensor emissions, Tensor transitions, Tensor start,
+                                               Tensor end, Tensor mask, MaybeTensor path_labels,
+                                               bool save) {
+  const Inputs in(emissions, transitions, start, end, mask);
+  const Paths paths(path_labels, in);
+  const int64_t size = in.steps * in.labels;
+  Tensor values = in.empty({in.sentences});
+  Tensor alphas = save ? in.empty({in.sentences, in.steps, in.labels}) : in.empty({0});
+  Tensor scales = save ? in.empty({in.sentences, in.steps}) : in.empty({0});
+  in.dispatch([&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const Batch<T, true> batch(in);
+    T* to = values.mutable_data_ptr<T>();
+    T* saved_alphas = alphas.mutable_data_ptr<T>();
+    T* saved_scales = scales.mutable_data_ptr<T>();
+    batch.for_all(in.sentences, save ? 0 : size + in.steps, [&](int64_t b, T* scratch) {
+      T* more = scratch + batch.scratch();
+      const double partition =
+          batch.partition(b, save ? saved_alphas + b * size : more,
+                          save ? saved_scales + b * in.steps : more + size, scratch);
+      to[b] = T(paths ? batch.score(b, paths.at(b)) - partition : partition);
+    });
+  });
+  return {values, alphas, scales};
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
+    Tensor by_values, Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor mask,
+    MaybeTensor path_labels, Tensor alphas, Tensor scales) {
+  const Inputs in(emissions, transitions, start, end, mask);
+  const Paths paths(path_labels, in);
+  const int64_t labels = in.labels, size = in.steps * labels;
+  expect("by_values", by_values, emissions.scalar_type(), {in.sentences});
+  expect("alphas", alphas, emissions.scalar_type(), {in.sentences, in.steps, labels});
+  expect("scales", scales, emissions.scalar_type(), {in.sentences, in.steps});
+  alphas = packed(alphas), scales = packed(scales);
+  Tensor by_emissions = in.empty({in.sentences, in.steps, labels});
+  Tensor by_transitions = in.empty({labels, labels});
+  Tensor by_start = in.empty({labels}), by_end = in.empty({labels});
+  in.dispatch([&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const Batch<T, true> batch(in);
+    const auto by = [values = by_values.const_data_ptr<T>(), stride = by_values.stride(0)](
+                        int64_t b) { return values[b * stride]; };
+    const T* saved_alphas = alphas.const_data_ptr<T>();
+    const T* saved_scales = scales.const_data_ptr<T>();
+    T* to = by_emissions.mutable_data_ptr<T>();
+    const int64_t shares = std::min(kShares, in.sentences), row = batch.ready.row;
+    const int64_t pairs = labels * labels;
+    const Buffer<T> counts(shares * labels * row);
+    // [K, K] of each share, for sentences in logarithms, if there are any; then for the paths.
+    std::vector<double> exact((logarithms(in, saved_scales) ? shares * pairs : 0) + pairs, 0.0);
+    batch.for_all(shares, 0, [&](int64_t share, T* scratch) {
+      T* counted = counts.get() + share * labels * row;
+      std::fill_n(counted, labels * row, T(0));
+      for (int64_t b = share; b < in.sentences; b += shares)
+        batch.marginals(b, saved_alphas + b * size, saved_scales + b * in.steps,
+                        paths ? -by(b) : by(b), to + b * size, counted,
+                        exact.data() + share * pairs, scratch);
+    });
+    double* moved = exact.data() + exact.size() - pairs;
+    std::vector<double> ends(2 * labels, 0.0);
+    for (int64_t b = 0; b < in.sentences; ++b) {
+      const int64_t* label = paths.at(b);
+      T* rows = to + b * size;
+      for (int64_t t = 0; paths && t < in.lengths[b]; ++t, ++label, rows += labels) {
+        rows[*label] += by(b);
+        if (t) moved[label[-1] * labels + *label] += by(b);
+      }
+      for (int64_t k = 0; in.lengths[b] && k < labels; ++k) {
+        ends[k] += to[b * size + k];
+        ends[labels + k] += to[b * size + (in.lengths[b] - 1) * labels + k];
+      }
+    }
+    for (int64_t share = 0; share < shares; ++share)
+      for (int64_t i = 0; i < labels; ++i) {
+        const T *moves = batch.ready.moves + i * row;
+        const T *counted = counts.get() + (share * labels + i) * row;
+        for (int64_t j = 0; j < labels; ++j) moved[i * labels + j] += double(counted[j]) * moves[j];
+      }
+    for (const double* sums = exact.data(); sums < moved; sums += pairs)
+      for (int64_t pair = 0; pair < pairs; ++pair) moved[pair] += sums[pair];
+    std::copy_n(moved, pairs, by_transitions.mutable_data_ptr<T>());
+    std::copy_n(ends.data(), labels, by_start.mutable_data_ptr<T>());
+    std::copy_n(ends.data() + labels, labels, by_end.mutable_data_ptr<T>());
+  });
+  return {by_emissions, by_transitions, by_start, by_end};
+}
+
+Tensor marginals(Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor mask) {
+  const Inputs in(emissions, transitions, start, end, mask);
+  const int64_t size = in.steps * in.labels;
+  Tensor found = in.empty({in.sentences, in.steps, in.labels});
+  in.dispatch([&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const Batch<T, true> batch(in);
+    T* to = found.mutable_data_ptr<T>();
+    batch.for_all(in.sentences, size + in.steps, [&](int64_t b, T* scratch) {
+      T *alphas = scratch + batch.scratch(), *scales = alphas + size;
+      batch.partition(b, alphas, scales, scratch);
+      batch.marginals(b, alphas, scales, 1, to + b * size, nullptr, nullptr, scratch);
+    });
+  });
+  return found;
+}
+
+std::tuple<Tensor, Tensor> viterbi(Tensor emissions, Tensor transitions, Tensor start,
+                                       Tensor end, Tensor mask) {
+  const Inputs in(emissions, transitions, start, end, mask);
+  Tensor paths = torch::stable::new_empty(in.emissions, {in.sentences, in.steps}, ScalarType::Long);
+  Tensor scores = in.empty({in.sentences});
+  in.dispatch([&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const Batch<T, false> batch(in);
+    int64_t* to = paths.mutable_data_ptr<int64_t>();
+    T* best = scores.mutable_data_ptr<T>();
+    batch.for_all(in.sentences, in.steps * batch.ready.row, [&](int64_t b, T* scratch) {
+      int64_t* path = to + b * in.steps;
+      const Sentence<T> sentence = batch.sentence(b);
+      std::fill(path + sentence.length, path + in.steps, 0);
+      T* values = scratch + batch.scratch();
+      best[b] =
+          sentence.length ? T(batch.run.viterbi(batch.ready, sentence, path, values, scratch)) : T(0);
+    });
+  });
+  return {paths, scores};
+}
+
+}  // namespace
+}  // namespace mtl::crf
+
+STABLE_TORCH_LIBRARY_IMPL(mtl, CPU, m) {
+  m.impl("crf_forward", TORCH_BOX(&mtl::crf::forward));
+  m.impl("crf_backward", TORCH_BOX(&mtl::crf::backward));
+  m.impl("crf_marginals", TORCH_BOX(&mtl::crf::marginals));
+  m.impl("crf_viterbi", TORCH_BOX(&mtl::crf::viterbi));
+}

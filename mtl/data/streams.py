@@ -1,0 +1,122 @@
+"""Running text for language models: cut into streams, which are read side by side.
+
+B streams of a text of N words are its B parts of N / B words. A batch is a piece of each, and the
+next batch goes on where it ended, so that the state can be carried. `END` follows each sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.data.batching import generator
+from mtl.data.corpus import Split
+from mtl.data.sources import END
+from mtl.text.example import Example
+
+if TYPE_CHECKING:
+    from mtl.data.batch import Batch
+    from mtl.data.encoding import Encoder
+
+_SPREAD = 5
+"""Standard deviation of the length of a piece (Merity et al. 2017)."""
+
+
+class Streams:
+    """Cuts one split of a corpus into streams and these into pieces.
+
+    Every word is read once a pass. The lengths of the pieces are the same in every pass, their
+    order is not.
+
+    Args:
+        name: The name of the corpus.
+        split: Its sentences.
+        seed: The seed of the run.
+        sides: Task to whether it predicts the "next" word or the "previous" one.
+        streams: The number of streams B.
+        bptt: Words of a piece: how far the gradient goes back.
+        random_bptt: Whether the length varies: about `bptt`, one time in twenty about half of it.
+    """
+
+    carries = True
+    """Whether a batch goes on where the one before it ended."""
+    windowed = 0
+    """How many windows there are more than sentences."""
+
+    def __init__(
+        self,
+        name: str,
+        split: Split,
+        seed: int,
+        sides: Mapping[str, str],
+        *,
+        streams: int,
+        bptt: int,
+        random_bptt: bool,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.seed = seed
+        self.sides = dict(sides)
+        self.streams = streams
+        self.bptt = bptt
+        self._ends = np.cumsum(split.lengths.astype(np.int64) + 1)  # of each sentence, with its END
+        self.length = -(-int(self._ends[-1]) // streams)  # of a stream; the last may be shorter
+        self._lengths = _pieces(self.length, bptt, generator(seed, name, "bptt"), random_bptt)
+
+    @cached_property
+    def size(self) -> int:
+        """The number of batches in one pass."""
+        return len(self._lengths)
+
+    def batch(self, encoder: Encoder, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
+        """Return one batch of one pass, both counted from 0, with targets for some tasks."""
+        batch = encoder.batch(self.examples(epoch, index), tasks)
+        length = self._order(epoch)[index]
+        return replace(batch, continues=index > 0, lr_factor=float(length / self.bptt))
+
+    def examples(self, epoch: int, index: int) -> list[Example]:
+        """Return a piece of each stream, as sentences whose labels are the words beside theirs."""
+        lengths = self._order(epoch)
+        start = int(lengths[:index].sum())
+        end = start + int(lengths[index])
+        return [self._piece(b * self.length, start, end) for b in range(self.streams)]
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        return generator(self.seed, self.name, epoch).permutation(self._lengths)
+
+    def _piece(self, offset: int, start: int, end: int) -> Example:
+        total = int(self._ends[-1])
+        end = min(offset + end, total, offset + self.length)
+        start = min(offset + start, end)
+        words = self._words(start - 1, end + 1)  # with the word before and the one behind
+        sides = {"next": words[2:], "previous": words[:-2]}
+        return Example(words[1:-1], {task: sides[side] for task, side in self.sides.items()})
+
+    def _words(self, start: int, end: int) -> tuple[str, ...]:
+        """Return the words of the text from `start` to `end`; beyond it there is END."""
+        total = int(self._ends[-1])
+        inside = max(start, 0), min(end, total)
+        first = int(np.searchsorted(self._ends, inside[0], side="right"))
+        last = int(np.searchsorted(self._ends, inside[1] - 1, side="right"))
+        text = [word for sentence in self.split.words(first, last + 1) for word in (*sentence, END)]
+        begin = inside[0] - (int(self._ends[first - 1]) if first else 0)
+        found = text[begin : begin + inside[1] - inside[0]]
+        return (*[END] * (inside[0] - start), *found, *[END] * (end - inside[1]))
+
+
+def _pieces(length: int, bptt: int, random: np.random.Generator, vary: bool) -> NDArray[np.int64]:
+    """Return the lengths of the pieces of a stream."""
+    lengths = []
+    left = length
+    while left > 0:
+        mean = bptt if not vary or random.random() < 0.95 else bptt / 2
+        wanted = round(random.normal(mean, _SPREAD)) if vary else bptt
+        lengths.append(min(left, max(_SPREAD, wanted) if vary else wanted))
+        left -= lengths[-1]
+    return np.array(lengths, dtype=np.int64)

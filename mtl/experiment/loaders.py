@@ -1,0 +1,56 @@
+"""The batches of a corpus, as its run wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtl.config.run import Batch, Run
+from mtl.data.corpus import Corpus
+from mtl.data.loader import Loader
+from mtl.data.streams import Streams
+from mtl.experiment.corpora import tasks_of
+
+
+def batch_limits(run: Run, corpus: str) -> Batch:
+    """Return the size of a corpus's batches."""
+    own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
+    return next((batch for batch in own if batch), run.training.batch)
+
+
+def make_loader(
+    run: Run,
+    corpus: Corpus,
+    split: str,
+    tasks: Sequence[str],
+    *,
+    streams: int | None = None,
+) -> Loader | Streams:
+    """Return the batches of one split.
+
+    Args:
+        run: The run.
+        corpus: One of its corpora.
+        split: "train", "dev" or "test".
+        tasks: The tasks that read streams.
+        streams: For scoring: at most this many streams, whose pieces are all of one length.
+    """
+    limits = batch_limits(run, corpus.name)
+    if limits.streams is not None:
+        return Streams(
+            corpus.name,
+            corpus.splits[split],
+            run.seed,
+            {task: str(run.tasks[task].source.text) for task in tasks},
+            streams=min(limits.streams, streams or limits.streams),
+            bptt=limits.bptt,
+            random_bptt=limits.random_bptt and streams is None,
+        )
+    return Loader(
+        corpus.name,
+        corpus.splits[split],
+        run.seed,
+        max_tokens=limits.max_tokens,
+        sentences=limits.sentences,
+        max_length=run.training.max_length,
+        overlap=run.training.overlap,
+    )

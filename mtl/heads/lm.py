@@ -1,0 +1,109 @@
+"""Language models as heads. Letters: B sentences, T tokens, H width, V words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mtl.heads.base import Head
+from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
+from mtl.layers.dropout import VariationalDropout
+from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
+from mtl.options import Bounds, NonNegativeFloat, PositiveInt, Probability
+
+Output = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
+
+
+class LanguageModel(Head):
+    """Gives each token the word beside it: a tagger whose labels are the words of the vocabulary.
+
+    Which word, the next or the previous one, is a matter of the labels (`labels: {text: next}`).
+    On a trunk of two stacks it reads the one that has not seen that word.
+
+    Args:
+        in_features: Width H of the hidden states.
+        labels: The V words, the frequent ones first.
+        embedding: `[V, D]`, the vectors that the words are read with, which tied outputs share;
+            None: a table of its own.
+        output: What gives the words their probabilities. "tied": the vectors that they are read
+            with (Inan et al. 2016); "full": vectors of its own; "adaptive": rare words in clusters
+            of few dimensions, several times faster (Grave et al. 2016); "tied_adaptive": both;
+            "mos": a mixture of tied softmaxes (Yang et al. 2017).
+        cutoffs: How many of the most frequent words come before each cluster of adaptive outputs,
+            as fractions of all words, rising.
+        num_softmaxes: How many softmaxes are mixed by "mos".
+        dropout: Probability of dropping a unit of the hidden states, the same for all tokens.
+        activation: Weight α of α·mean(h²) of the states after dropout, in training (AR, Merity et
+            al. 2017: 2).
+        temporal: Weight β of β·mean((h_t − h_t+1)²) of the states before dropout (TAR: 1).
+    """
+
+    level = "token"
+    open_labels = True
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: Sequence[str],
+        embedding: nn.Parameter | None = None,
+        *,
+        output: Output = "tied",
+        cutoffs: tuple[Annotated[float, Bounds(gt=0, lt=1)], ...] = (0.1, 0.4),
+        num_softmaxes: PositiveInt = 4,
+        dropout: Probability = 0.4,
+        activation: NonNegativeFloat = 0.0,
+        temporal: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__(in_features, labels)
+        self.dropout = VariationalDropout(dropout)
+        self.activation = activation
+        self.temporal = temporal
+        number = len(self.labels)
+        if embedding is None:
+            embedding = nn.Parameter(torch.randn(number, in_features) / in_features**0.5)
+        cuts = sorted({max(1, int(number * cut)) for cut in cutoffs} - {number})
+        self.output: NextWord
+        if output == "full":
+            self.output = FullSoftmax(in_features, number)
+        elif output == "adaptive":
+            self.output = AdaptiveSoftmax(in_features, number, cutoffs=cuts)
+        elif output == "tied_adaptive":
+            self.output = TiedAdaptiveSoftmax(in_features, embedding, cutoffs=cuts)
+        elif output == "mos":
+            self.output = MixtureOfSoftmaxes(in_features, embedding, num_softmaxes=num_softmaxes)
+        else:
+            self.output = TiedSoftmax(in_features, embedding)
+
+    def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each sentence in nats, in training with AR, TAR."""
+        dropped = self.dropout(hidden)
+        losses = -self._log_probs_of(dropped, mask, target).sum(1)
+        if self.training and self.activation:
+            squares = dropped.square().mean(2).masked_fill(~mask, 0)
+            losses = losses + self.activation * squares.sum(1)
+        if self.training and self.temporal:
+            squares = hidden.diff(dim=1).square().mean(2).masked_fill(~mask[:, 1:], 0)
+            losses = losses + self.temporal * squares.sum(1)
+        return losses
+
+    def log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Return the log-probability of each target, `[B, T]`, zero on padding."""
+        return self._log_probs_of(self.dropout(hidden), mask, target)
+
+    def _log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        found = hidden.new_zeros(mask.shape)
+        if mask.any():
+            found[mask] = -self.output.loss(hidden[mask], target[mask])
+        return found
+
+    def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the most likely word beside each token, `[B, T]`."""
+        return self.log_probs(hidden, mask).argmax(2)
+
+    def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return log-probabilities of all words, `[B, T, V]`, zero on padding."""
+        flat = self.output.log_probs(self.dropout(hidden).flatten(0, 1))
+        return flat.view(*mask.shape, -1).masked_fill(~mask.unsqueeze(2), 0)

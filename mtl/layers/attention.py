@@ -1,0 +1,279 @@
+"""Attention. Letters: B sentences, T tokens, Q queries, H width of states, S width of queries.
+
+A score says how well each state answers each query; a layer turns the scores of the real tokens
+into weights that sum to one, and returns the weighted means together with the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Score = Literal["additive", "concat", "multiplicative", "scaled"]
+TokenAttention = Literal[
+    "additive", "concat", "multiplicative", "scaled", "key_value", "multi_head"
+]
+
+
+class AdditiveScore(nn.Module):
+    """vᵀ tanh(W₁ h + W₂ s + b), with a matrix each for state and query (Bahdanau et al. 2015).
+
+    Args:
+        in_features: Width H of the states.
+        query_features: Width S of the queries.
+        size: Width of the inner layer.
+    """
+
+    def __init__(self, in_features: int, query_features: int, size: int) -> None:
+        super().__init__()
+        self.state = nn.Linear(in_features, size, bias=False)
+        self.query = nn.Linear(query_features, size)
+        self.output = nn.Linear(size, 1, bias=False)
+
+    def forward(self, states: Tensor, queries: Tensor) -> Tensor:
+        """Return `[B, Q, T]`, given states `[B, T, H]` and queries `[B, Q, S]`."""
+        inner = self.query(queries).unsqueeze(2) + self.state(states).unsqueeze(1)  # [B, Q, T, ·]
+        scores: Tensor = self.output(inner.tanh()).squeeze(3)
+        return scores
+
+
+class ConcatScore(nn.Module):
+    """vᵀ tanh(W [h; s] + b): additive attention with one matrix (Bahdanau et al. 2015).
+
+    The same function as `AdditiveScore` with W = [W₁ W₂], which is faster.
+
+    Args:
+        in_features: Width H of the states.
+        query_features: Width S of the queries.
+        size: Width of the inner layer.
+    """
+
+    def __init__(self, in_features: int, query_features: int, size: int) -> None:
+        super().__init__()
+        self.joint = nn.Linear(in_features + query_features, size)
+        self.output = nn.Linear(size, 1, bias=False)
+
+    def forward(self, states: Tensor, queries: Tensor) -> Tensor:
+        """Return `[B, Q, T]`, given states `[B, T, H]` and queries `[B, Q, S]`."""
+        shape = (states.shape[0], queries.shape[1], states.shape[1], -1)
+        pairs = [states.unsqueeze(1).expand(shape), queries.unsqueeze(2).expand(shape)]
+        scores: Tensor = self.output(self.joint(torch.cat(pairs, dim=3)).tanh()).squeeze(3)
+        return scores
+
+
+class MultiplicativeScore(nn.Module):
+    """hᵀ W s (Luong et al. 2015).
+
+    Args:
+        in_features: Width H of the states.
+        query_features: Width S of the queries.
+    """
+
+    def __init__(self, in_features: int, query_features: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_features, in_features, bias=False)
+
+    def forward(self, states: Tensor, queries: Tensor) -> Tensor:
+        """Return `[B, Q, T]`, given states `[B, T, H]` and queries `[B, Q, S]`."""
+        scores: Tensor = self.query(queries) @ states.mT
+        return scores
+
+
+class ScaledDotScore(nn.Module):
+    """hᵀ s / √H, for queries as wide as the states (Vaswani et al. 2017)."""
+
+    def forward(self, states: Tensor, queries: Tensor) -> Tensor:
+        """Return `[B, Q, T]`, given states `[B, T, H]` and queries `[B, Q, H]`."""
+        return queries @ states.mT / math.sqrt(states.shape[2])
+
+
+def make_score(score: Score, features: int) -> nn.Module:
+    """Return a score of states and queries that are both `features` wide."""
+    if score == "additive":
+        return AdditiveScore(features, features, features)
+    if score == "concat":
+        return ConcatScore(features, features, features)
+    if score == "multiplicative":
+        return MultiplicativeScore(features, features)
+    if score == "scaled":
+        return ScaledDotScore()
+    raise ValueError(f"expected additive, concat, multiplicative or scaled, got {score!r}")
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Return the softmax over the last dimension, of what the mask lets through alone.
+
+    Weights elsewhere are zero; they all are where it lets nothing through.
+
+    Args:
+        scores: `[…, T]`.
+        mask: bool, of a shape that broadcasts to that of the scores.
+    """
+    scores = scores.masked_fill(~mask, -torch.inf)
+    weights = scores.masked_fill(~mask.any(-1, keepdim=True), 0).softmax(-1)
+    return weights.masked_fill(~mask, 0)
+
+
+class QueryPooling(nn.Module):
+    """One mean of the states a learned query (Yang et al. 2016).
+
+    Args:
+        in_features: Width H of the states.
+        score: How states and queries are compared.
+        hops: The number Q of queries.
+    """
+
+    def __init__(self, in_features: int, *, score: Score, hops: int = 1) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, hops, in_features))
+        self.score = make_score(score, in_features)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the means `[B, Q, H]` and the weights `[B, Q, T]`, given `x [B, T, H]`."""
+        weights = masked_softmax(self.score(x, self.queries), mask.unsqueeze(1))
+        return weights @ x, weights
+
+
+class SelfAttentionPooling(nn.Module):
+    """Q means of the states, each with weights of its own (Lin et al. 2017).
+
+    A = softmax(V tanh(W Hᵀ)), M = A H. `overlap` of A is the penalty that keeps the means apart.
+
+    Args:
+        in_features: Width H of the states.
+        size: Width of the inner layer.
+        hops: The number Q of means.
+    """
+
+    def __init__(self, in_features: int, *, size: int, hops: int = 1) -> None:
+        super().__init__()
+        self.inner = nn.Linear(in_features, size, bias=False)
+        self.output = nn.Linear(size, hops, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the means `[B, Q, H]` and the weights `[B, Q, T]`, given `x [B, T, H]`."""
+        weights = masked_softmax(self.output(self.inner(x).tanh()).mT, mask.unsqueeze(1))
+        return weights @ x, weights
+
+
+def overlap(weights: Tensor) -> Tensor:
+    """Return ‖A Aᵀ − I‖²_F of each sentence, `[B]`, given weights `[B, Q, T]` (Lin et al. 2017).
+
+    It is zero where each query looks at one token, and no two at the same.
+    """
+    identity = torch.eye(weights.shape[1], dtype=weights.dtype, device=weights.device)
+    return (weights @ weights.mT - identity).square().sum((1, 2))
+
+
+class SelfAttention(nn.Module):
+    """Every token looks at all tokens of its sentence, its own state being the query.
+
+    Args:
+        in_features: Width H of the states.
+        score: How two states are compared.
+    """
+
+    def __init__(self, in_features: int, *, score: Score) -> None:
+        super().__init__()
+        self.out_features = in_features
+        self.score = make_score(score, in_features)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return contexts `[B, T, H]` and weights `[B, T, T]`, given `x [B, T, H]`."""
+        weights = masked_softmax(self.score(x, x), mask.unsqueeze(1))
+        return weights @ x, weights
+
+
+class KeyValueAttention(nn.Module):
+    """Every token looks back at the few before it, by keys apart from values (Daniluk et al. 2017).
+
+    [k; v] = h, a_t = softmax_i(wᵀ tanh(W₁ k_i + W₂ k_t + b)), c_t = Σ_i a_ti v_i, i from t−L to
+    t−1. It never looks ahead, so that it also suits language models. The first token has c = 0.
+
+    Args:
+        in_features: Width H of the states, at least 2.
+        window: The number L of tokens that are looked at.
+    """
+
+    def __init__(self, in_features: int, *, window: int = 5) -> None:
+        super().__init__()
+        if in_features < 2:
+            raise ValueError(f"in_features: expected at least 2, got {in_features}")
+        keys = in_features // 2
+        self.keys = keys
+        self.out_features = in_features - keys
+        self.window = window
+        self.state = nn.Linear(keys, keys, bias=False)
+        self.query = nn.Linear(keys, keys)
+        self.output = nn.Linear(keys, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return contexts and weights, those of token t−L first, given `x [B, T, H]`.
+
+        Args:
+            x: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first: none reads padding.
+
+        Returns:
+            `[B, T, H - H // 2]` and `[B, T, L]`.
+        """
+        keys, values = x[..., : self.keys], x[..., self.keys :]
+        inner = self._before(self.state(keys)) + self.query(keys).unsqueeze(2)  # [B, T, L, ·]
+        positions, places = (torch.arange(n, device=x.device) for n in (x.shape[1], self.window))
+        exists = positions.unsqueeze(1) + places >= self.window  # [T, L]
+        weights = masked_softmax(self.output(inner.tanh()).squeeze(3), exists)
+        return (weights.unsqueeze(2) @ self._before(values)).squeeze(2), weights
+
+    def _before(self, x: Tensor) -> Tensor:
+        """Return of each token the L vectors before it, `[B, T, L, ·]`, zeros before the first."""
+        padded = functional.pad(x, (0, 0, self.window, 0))
+        return padded.unfold(1, self.window, 1)[:, : x.shape[1]].mT
+
+
+class MultiHeadAttention(nn.Module):
+    """N scaled dot-product attentions side by side (Vaswani et al. 2017).
+
+    c = W_o [softmax(Q_n K_nᵀ / √d) V_n]_n, with d = ⌈H / N⌉
+
+    Args:
+        in_features: Width H of the states.
+        num_heads: The number N of attentions.
+    """
+
+    def __init__(self, in_features: int, *, num_heads: int = 4) -> None:
+        super().__init__()
+        self.out_features = in_features
+        self.num_heads = num_heads
+        width = -(-in_features // num_heads)
+        self.project = nn.Linear(in_features, 3 * num_heads * width, bias=False)
+        self.output = nn.Linear(num_heads * width, in_features)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return contexts `[B, T, H]` and weights `[B, N, T, T]`, given `x [B, T, H]`."""
+        parts = self.project(x).unflatten(2, (3, self.num_heads, -1))
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [B, N, T, d]
+        scores = queries @ keys.mT / math.sqrt(keys.shape[3])
+        weights = masked_softmax(scores, mask[:, None, None])
+        contexts = (weights @ values).transpose(1, 2).flatten(2)
+        return self.output(contexts), weights
+
+
+def token_attention(
+    name: TokenAttention, in_features: int, window: int
+) -> SelfAttention | KeyValueAttention | MultiHeadAttention:
+    """Return a layer over states by name: `layer(x, mask)` is contexts and weights.
+
+    Args:
+        name: `key_value`, `multi_head`, or the score of a `SelfAttention`.
+        in_features: Width H of the states.
+        window: How many tokens `key_value` looks back.
+    """
+    if name == "key_value":
+        return KeyValueAttention(in_features, window=window)
+    if name == "multi_head":
+        return MultiHeadAttention(in_features)
+    return SelfAttention(in_features, score=name)

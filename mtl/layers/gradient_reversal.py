@@ -1,0 +1,62 @@
+"""A layer that reverses gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class GradientReversal(nn.Module):
+    """The identity, whose gradient comes back times −λ (Ganin and Lempitsky 2015).
+
+    What stands before it learns to make hard what stands behind it learns. λ may grow in training,
+    so that both first learn something: λ_p = λ (2 / (1 + e^(−10 p)) − 1), where p goes from 0 to 1
+    over the first `ramp` passes.
+
+    Args:
+        strength: λ, at least 0; with 0 no gradient passes.
+        ramp: Over how many passes λ grows; None: it is λ from the start.
+    """
+
+    passes: Tensor
+
+    def __init__(self, strength: float = 1.0, ramp: int | None = None) -> None:
+        super().__init__()
+        self.strength = strength
+        self.ramp = ramp
+        # A tensor of the state, so that training that is resumed goes on where it was.
+        self.register_buffer("passes", torch.zeros((), dtype=torch.long))
+
+    @property
+    def factor(self) -> Tensor:
+        """λ_p of the next pass, a scalar."""
+        if self.ramp is None:
+            return torch.full_like(self.passes, self.strength, dtype=torch.float)
+        progress = (self.passes / self.ramp).clamp(max=1)
+        return self.strength * torch.tanh(5 * progress)  # 2 / (1 + e^(−2x)) − 1 = tanh x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`; in training this counts as a pass."""
+        factor = self.factor
+        if self.training:
+            self.passes += 1
+        same: Tensor = _Reverse.apply(x, factor)
+        return same
+
+    def extra_repr(self) -> str:
+        """Return what `print(module)` shows."""
+        return f"strength={self.strength}, ramp={self.ramp}"
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *by_output: Tensor) -> tuple[Tensor, None]:
+        (factor,) = ctx.saved_tensors
+        return -factor.to(by_output[0].dtype) * by_output[0], None

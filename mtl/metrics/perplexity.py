@@ -1,0 +1,50 @@
+"""Perplexity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+from mtl.metrics.base import Metric
+from mtl.text.example import Labels
+
+
+class Perplexity(Metric):
+    """exp of the mean negative log-probability of a word, whatever the units of the model are.
+
+    `perplexity` counts words, `bits_per_character` the characters of the text, with one between
+    words.
+    """
+
+    higher_is_better = False
+    reads = "log_probs"
+
+    def __init__(self) -> None:
+        self.nats: list[float] = []
+        self.words = 0
+        self.characters = 0
+
+    def update(self, gold: Sequence[Labels], predicted: Sequence[Sequence[float]]) -> None:  # type: ignore[override]
+        """Count more sentences: their words, and the log-probability of each in nats."""
+        for words, log_probs in zip(gold, predicted, strict=True):
+            if len(words) != len(log_probs):
+                raise ValueError(f"expected {len(words)} log-probabilities, got {len(log_probs)}")
+            self.nats.append(-math.fsum(log_probs))
+            self.words += len(words)
+            self.characters += sum(len(word) + 1 for word in words)
+
+    def compute(self) -> dict[str, float]:
+        """Return perplexity and bits a character; of no words, infinity."""
+        nats = math.fsum(self.nats)
+        mean = nats / self.words if self.words else math.inf
+        return {
+            "perplexity": math.exp(mean) if mean < 700 else math.inf,
+            "bits_per_character": nats / math.log(2) / max(1, self.characters),
+        }
+
+    def merge(self, other: Self) -> None:
+        """Add the counts of another."""
+        self.nats += other.nats
+        self.words += other.words
+        self.characters += other.characters

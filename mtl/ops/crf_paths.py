@@ -1,0 +1,98 @@
+"""What of a CRF has no kernels: the score of a path, the n best paths, how undecided it is.
+
+Letters: B sentences, T tokens, K labels. Masks are prefixes: the real tokens come first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def ends(mask: Tensor) -> Tensor:
+    """Return where the last tokens are, `[B, T]` bool."""
+    return mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))[:, : mask.shape[1]]
+
+
+def crf_score(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor, paths: Tensor
+) -> Tensor:
+    """Return the score of one path a sentence, `[B]`.
+
+    start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_t-1, y_t] + end[y_T]
+
+    Args:
+        emissions: `[B, T, K]`.
+        transitions: `[K, K]`, from label (row) to label (column).
+        start: `[K]`.
+        end: `[K]`.
+        mask: `[B, T]` bool, True on real tokens, which come first.
+        paths: `[B, T]` int64 label ids; ignored on padding.
+    """
+    padding = ~mask
+    paths = paths.masked_fill(padding, 0)
+    emitted = emissions.gather(2, paths.unsqueeze(2)).squeeze(2).masked_fill(padding, 0)
+    moved = transitions[paths[:, :-1], paths[:, 1:]].masked_fill(padding[:, 1:], 0)
+    started = start[paths[:, :1]].masked_fill(padding[:, :1], 0)
+    ended = end[paths].masked_fill(~ends(mask), 0)
+    return emitted.sum(1) + moved.sum(1) + started.sum(1) + ended.sum(1)
+
+
+def crf_n_best(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor, n: int
+) -> tuple[Tensor, Tensor]:
+    """Return the n best paths of each sentence, best first: `[B, n, T]` int64, and scores `[B, n]`.
+
+    Arguments as `crf_score`. Viterbi with the n best ways to each label. Paths are 0 on padding.
+    Where a sentence has fewer paths, the rest has a score of −∞.
+    """
+    batch, steps, labels = emissions.shape
+    none = emissions.new_full((batch, labels, n - 1), -torch.inf)
+    best = (start + emissions[:, 0]).unsqueeze(2)  # [B, K, 1]
+    best = torch.cat([best, none], dim=2)  # [B, K, n]
+    # A way is numbered label · n + rank. On padding it comes from itself.
+    stay = torch.arange(labels * n, device=emissions.device).expand(batch, -1)
+    came_from = []
+    for t in range(1, steps):
+        ways = best.unsqueeze(3) + transitions.unsqueeze(1)  # [B, K from, n, K to]
+        scores, source = ways.flatten(1, 2).transpose(1, 2).topk(n, dim=2)
+        real = mask[:, t].view(-1, 1, 1)
+        best = torch.where(real, scores + emissions[:, t].unsqueeze(2), best)
+        came_from.append(torch.where(real.squeeze(2), source.flatten(1), stay))
+    scores, way = (best + end.unsqueeze(1)).flatten(1).topk(n, dim=1)  # [B, n]
+    path = [way // n]
+    for source in reversed(came_from):
+        way = source.gather(1, way)
+        path.append(way // n)
+    # A sentence without tokens has one path, the empty one.
+    empty = scores.new_full((n,), -torch.inf).index_fill(0, stay.new_zeros(1), 0)
+    paths = torch.stack(path[::-1], dim=2).masked_fill(~mask.unsqueeze(1), 0)
+    return paths, torch.where(mask[:, :1], scores, empty)
+
+
+def crf_entropy(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
+) -> Tensor:
+    """Return the entropy of the distribution over paths in nats, `[B]`.
+
+    Arguments as `crf_score`. One forward pass in logarithms (Hernando et al. 2005, Eq. 3): the
+    entropy of the paths up to a label is that of the label before, plus those up to there on
+    average. Where no path is possible, it is 0.
+    """
+    alpha = start + emissions[:, 0]  # [B, K]
+    entropy = torch.zeros_like(alpha)
+    for t in range(1, emissions.shape[1]):
+        before = alpha.unsqueeze(2) + transitions
+        moved = torch.logsumexp(before, dim=1) + emissions[:, t]
+        mixed = _mixed(before, entropy.unsqueeze(2))
+        real = mask[:, t : t + 1]
+        alpha, entropy = torch.where(real, moved, alpha), torch.where(real, mixed, entropy)
+    return _mixed(alpha + end, entropy).masked_fill(~mask[:, 0], 0)
+
+
+def _mixed(scores: Tensor, entropy: Tensor) -> Tensor:
+    """Return the entropy of a choice by softmax of the scores, each with its own, over dim 1."""
+    possible = scores > -torch.inf
+    logs = scores.masked_fill(~possible, torch.finfo(scores.dtype).min).log_softmax(1)
+    share = logs.exp() * possible.any(1, keepdim=True)
+    return (share * (entropy - logs.masked_fill(~possible, 0))).sum(1)

@@ -1,0 +1,64 @@
+"""What taggers do in training alone: smoothed labels and weights of classes."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from mtl.heads import ConstrainedTagger, CRFTagger, SoftmaxTagger, Tagger
+
+LABELS = ["O", "B-X", "I-X"]
+HIDDEN = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(1)).double()
+MASK = torch.ones(1, 3, dtype=torch.bool)
+TARGET = torch.tensor([[1, 2, 0]])
+taggers = pytest.mark.parametrize("head", [SoftmaxTagger, ConstrainedTagger, CRFTagger])
+
+
+def loss(head: Tagger, target: Tensor = TARGET) -> Tensor:
+    return head.loss(HIDDEN.expand(len(target), -1, -1), MASK.expand(len(target), -1), target)
+
+
+@taggers
+def test_smoothing_mixes_the_loss_of_the_labels_with_the_mean_of_all(head: type[Tagger]) -> None:
+    made = head(4, LABELS, dropout=0, label_smoothing=0.2).double()
+    everything = torch.tensor(list(product(range(3), repeat=3)))
+    expected = 0.8 * loss(made.eval()) + 0.2 * loss(made, everything).mean()
+    torch.testing.assert_close(loss(made.train()), expected)
+
+
+@pytest.mark.parametrize("head", [SoftmaxTagger, ConstrainedTagger])
+def test_each_token_counts_for_the_weight_of_its_label(head: type[Tagger]) -> None:
+    made = head(4, LABELS, dropout=0, class_weights={"O": 0.5, "I-X": 3}).double().train()
+    own = -made.log_probs(HIDDEN, MASK)[0, [0, 1, 2], TARGET[0]]
+    torch.testing.assert_close(loss(made).sum(), (own * torch.tensor([1, 3, 0.5])).sum())
+
+
+def test_in_a_crf_a_sentence_counts_for_the_mean_weight_of_its_labels() -> None:
+    made = CRFTagger(4, LABELS, dropout=0, class_weights={"O": 0.5, "I-X": 3}).double()
+    torch.testing.assert_close(loss(made.train()), loss(made.eval()) * (1 + 3 + 0.5) / 3)
+
+
+@taggers
+def test_evaluation_knows_neither(head: type[Tagger]) -> None:
+    options = {"label_smoothing": 0.2, "class_weights": {"O": 9}}
+    plain, made = head(4, LABELS).double().eval(), head(4, LABELS, **options).double().eval()
+    made.load_state_dict(plain.state_dict())
+    assert torch.equal(loss(made), loss(plain))
+
+
+@taggers
+@pytest.mark.parametrize("options", [{"label_smoothing": 0.2}, {"class_weights": {"O": 9}}])
+def test_padding_changes_nothing_in_training_either(head: type[Tagger], options: dict) -> None:
+    made = head(4, LABELS, dropout=0, **options).double().train()
+    longer = torch.cat([HIDDEN, 9 * torch.ones_like(HIDDEN)], dim=1)
+    mask, target = torch.arange(6).unsqueeze(0) < 3, torch.cat([TARGET, TARGET - 3], dim=1)
+    torch.testing.assert_close(made.loss(longer, mask, target), loss(made))
+
+
+@taggers
+def test_weights_of_labels_that_there_are_not_are_an_error(head: type[Tagger]) -> None:
+    with pytest.raises(ValueError, match="class_weights: there is no label 'B-Y'; did you mean"):
+        head(4, LABELS, class_weights={"B-Y": 2})
