@@ -62,6 +62,12 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     ]
     if not trainer.evaluate:
         notes.append("no corpus has a dev split: the last epoch is kept, patience has no effect")
+    thawed = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
+    if thawed > trainer.epochs:
+        notes.append(
+            f"gradual: the lowest layer would train from epoch {thawed} on, and there are "
+            f"{trainer.epochs}"
+        )
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={

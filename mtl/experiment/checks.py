@@ -45,6 +45,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _heads(run)
     yield from _layers(run)
     yield from _metric(run)
+    yield from _unscored(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -166,6 +167,17 @@ def _metric(run: Run) -> Iterator[Mistake]:
             "some of the tasks' metrics are better when higher, some when lower, so that their "
             "mean says nothing; name one, as TASK.SCORE",
         )
+
+
+def _unscored(run: Run) -> Iterator[Mistake]:
+    parts = {"schedule": run.training.schedule, "average": run.training.average}
+    for kind, part in parts.items():
+        if part and KINDS[kind].find(part.type).needs_scores and not scored_tasks(run):
+            yield (
+                f"training.{kind}",
+                f"{part.type!r} follows the scores on a dev split, and no corpus has one; cut one "
+                "by `splits`, or choose another",
+            )
 
 
 def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:

@@ -77,7 +77,14 @@ IN_RUN = {
     "training: {metric: ner}": "2:20: training.metric: expected mean or TASK.SCORE, got 'ner'",
     "training: {overlap: 512}": "2:21: training.overlap: expected less than max_length (512), "
     "got 512",
-    "training: {average: 1}": "2:21: training.average: expected a number in [0, 1) or null, got 1",
+    "training: {average: 1}": "2:21: training.average.decay: expected a number in [0, 1), got 1",
+    "training: {average: true}": "2:21: training.average: expected a mapping, got true",
+    "training: {average: {type: asgd, decay: 0.9}}": "2:34: unknown key 'training.average.decay'; "
+    "expected one of: trigger",
+    "training: {fine_tuning: {lr_ratio: 0.5}}": "2:36: training.fine_tuning.lr_ratio: expected "
+    "a number of at least 1, got 0.5",
+    "training: {fine_tuning: {frozen: [head]}}": "2:35: training.fine_tuning.frozen.0: expected "
+    "'embedding' or 'trunk', got 'head'",
     "training: {device: gpu}": "2:20: training.device: expected auto, cpu, cuda, "
     "cuda:0 (or higher) or mps, got 'gpu'",
     "training: {optimizer: sgd}": "2:23: missing key 'training.optimizer.lr'",

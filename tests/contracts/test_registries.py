@@ -26,6 +26,7 @@ SUPPLIED = {
     "reader": {},
     "optimizer": {"parameters": REQUIRED},
     "schedule": {"total_steps": REQUIRED},
+    "average": {"model": REQUIRED},
 }
 """What the library gives to a part of each kind, by position."""
 

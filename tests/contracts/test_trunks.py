@@ -56,6 +56,16 @@ two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
 interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])
 
 
+@trunks
+def test_each_parameter_belongs_to_one_layer(variant: Variant) -> None:
+    trunk = variant.make(WIDTH)
+    layers = trunk.layer_parameters()
+    names = {id(p): name for name, p in trunk.named_parameters()}
+    found = [names[id(parameter)] for layer in layers for parameter in layer]
+    assert sorted(found) == sorted(names.values())
+    assert len(layers) in (1, trunk.num_layers)
+
+
 def random_options(variant: Variant) -> list[str]:
     return [name for name in RANDOM if variant.option(name) is not None]
 
