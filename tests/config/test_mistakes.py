@@ -146,8 +146,9 @@ IN_CORPUS = {
     "tasks: {y: {labels: y, head: crf}}": "2:12: missing key 'tasks.y.metric'",
     "tasks: {ner: {use: a/b}}": "2:15: unknown key 'tasks.ner.use'; expected one of: head, labels, "
     "metric, scheme",
-    "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, reader, "
-    "splits, tasks, title",
+    "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
+    "reader, splits, tasks, title",
+    "limit: {dev: 5}": "2:9: limit: 'dev' is no split of this corpus",
 }
 
 
