@@ -44,9 +44,11 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     run, model = experiment.run, experiment.model
     parts = {"embedding": model.embedding, "trunk": model.sharing}
     parts |= {f"head {name}": head for name, head in model.heads.items()}
-    parameters = {
-        name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
-    }
+    parameters, counted = {}, set()
+    for name, module in parts.items():  # what parts share is counted with the first
+        own = [p for p in module.parameters() if p not in counted]
+        parameters[name] = sum(p.numel() for p in own)
+        counted.update(own)
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [*experiment.notes]
     notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
