@@ -19,7 +19,13 @@ from mtl.text.example import Example
 from mtl.training.likelihood import measure
 from tests.training.runs import corpus, prepared, steps_of
 from tests.training.texts import (
-    BOTH, NEXT, STILL, language_model, still, text_corpus, words_of
+    BOTH,
+    NEXT,
+    STILL,
+    language_model,
+    still,
+    text_corpus,
+    words_of,
 )  # fmt: skip
 
 TRUNKS: list[dict[str, Any]] = [
