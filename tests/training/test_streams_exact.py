@@ -1,4 +1,4 @@
-"""A text cut in pieces costs what it costs in one pass, and no state has seen what it is to give."""
+"""A text in pieces costs what it does in one pass, and no state has seen what it is to give."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from mtl.text.example import Example
 from mtl.training.likelihood import measure
 from tests.training.runs import corpus, prepared, steps_of
 from tests.training.texts import (
-    BOTH, NEXT, STILL, language_model, still, text_corpus, words_of
+    BOTH,
+    NEXT,
+    STILL,
+    language_model,
+    still,
+    text_corpus,
+    words_of,
 )  # fmt: skip
 
 TRUNKS: list[dict[str, Any]] = [
