@@ -1,4 +1,4 @@
-"""A text in pieces costs what it costs in one pass, and no state has seen what it is to give."""
+"""A text in pieces costs what it does in one pass, and no state has seen what it is to give."""
 
 from __future__ import annotations
 
