@@ -9,6 +9,7 @@ import typer
 
 from mtl.cli.check import check
 from mtl.cli.evaluate import evaluate
+from mtl.cli.export import export
 from mtl.cli.listing import list_parts
 from mtl.cli.predict import predict
 from mtl.cli.schema import schema
@@ -31,6 +32,7 @@ app.command(epilog="Example: mtl evaluate runs/ewt_pos_ner --split test --task n
 app.command(epilog='Example: echo "Angela Merkel flew to Paris." | mtl predict runs/ewt_pos_ner')(
     predict
 )
+app.command(epilog="Example: mtl export runs/ewt_pos_ner --to onnx --output tagger.onnx")(export)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)
 
