@@ -144,7 +144,7 @@ def _with_files(
         if name in data:
             file = [str(Path(data[name]).absolute())]
             files = {"train": file, split: file}  # only this file need be there
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
     kept = {task: part for task, part in run.tasks.items() if part.corpus in needed}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from torch import nn
+
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
@@ -44,9 +46,12 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     run, model = experiment.run, experiment.model
     parts = {"embedding": model.embedding, "trunk": model.sharing}
     parts |= {f"head {name}": head for name, head in model.heads.items()}
-    parameters = {
-        name: sum(p.numel() for p in module.parameters()) for name, module in parts.items()
-    }
+    parameters: dict[str, int] = {}
+    counted: set[nn.Parameter] = set()
+    for name, module in parts.items():
+        own = set(module.parameters()) - counted  # tied outputs are those of the embedding
+        counted |= own
+        parameters[name] = sum(p.numel() for p in own)
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [*experiment.notes]
     notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
@@ -62,6 +67,12 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     ]
     if not trainer.evaluate:
         notes.append("no corpus has a dev split: the last epoch is kept, patience has no effect")
+    thawed = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
+    if thawed > trainer.epochs:
+        notes.append(
+            f"gradual: the lowest layer would train from epoch {thawed} on, and there are "
+            f"{trainer.epochs}"
+        )
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={

@@ -111,7 +111,7 @@ class Builder:
                 continue
             if child is not None and (child.value is not None or _optional(hints[name])):
                 values[name] = self.value(hints[name], child, inside)
-            elif kind and kind.default:
+            elif kind and kind.default and not _optional(hints[name]):
                 values[name] = self.part(kind, Node({}, node.place), inside)
             elif cls.model_fields[name].is_required():
                 self.missing(node, inside)
@@ -164,10 +164,10 @@ class Builder:
 
     def value(self, annotation: Any, node: Node, path: str) -> Any:
         """Make the value of a field."""
-        if kind := kind_of(annotation):
-            return self.part(kind, node, path)
         if node.value is None:
             return None
+        if kind := kind_of(annotation):
+            return self.part(kind, node, path)
         first = alternatives_of(annotation)[0][0]
         if isinstance(first, type) and issubclass(first, Settings):
             return self.settings(first, node, path)
@@ -227,6 +227,8 @@ class Builder:
         """Make a part, with all its options."""
         if isinstance(node.value, str):
             node = replace(node, value={"type": node})
+        elif kind.number and type(node.value) in (int, float):
+            node = replace(node, value={kind.number: node})
         before = self.problems.count
         children = self.mapping(node, path)
         if self.problems.count > before:

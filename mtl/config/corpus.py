@@ -116,6 +116,11 @@ class Corpus(Settings):
     folds: Folds | None = Field(
         default=None, description="Cross-validation, for corpora without a split."
     )
+    limit: dict[str, PositiveInt] = Field(
+        default={},
+        description="Split to the number of sentences that are taken of it, the same ones every "
+        "time, to see what fewer labels give.",
+    )
     expect: dict[str, NonNegativeInt] = Field(
         default={}, description="Split to the number of sentences it must have."
     )
@@ -131,6 +136,7 @@ class Corpus(Settings):
         if twice := sorted(cut & set(self.files)):
             given = "folds" if self.folds else "splits"
             raise Misfit(given, f"{twice[0]!r} cannot be cut from train; it is among the files")
-        if unknown := sorted(set(self.expect) - set(self.files) - cut):
-            raise Misfit("expect", f"{unknown[0]!r} is no split of this corpus")
+        for name in ("limit", "expect"):
+            if unknown := sorted(set(getattr(self, name)) - set(self.files) - cut):
+                raise Misfit(name, f"{unknown[0]!r} is no split of this corpus")
         return self

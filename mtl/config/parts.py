@@ -63,10 +63,12 @@ class Kind:
     Args:
         name: The kind of part: "head", "trunk", …
         default: The part taken when none is named.
+        number: The option of the default part that a bare number stands for.
     """
 
     name: str
     default: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from mtl.options import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Probability,
 )
 
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
@@ -64,6 +63,24 @@ class Batch(Settings):
         return {name: getattr(self, name) for name in names}
 
 
+class FineTuning(Settings):
+    """How the layers of a model that starts from a trained one are treated, the heads apart."""
+
+    lr_ratio: Annotated[float, Bounds(ge=1)] = Field(
+        default=1.0,
+        description="The learning rate of the last layer is that of the heads divided by this, "
+        "and so on down to the embedding, which has the lowest (Howard & Ruder 2018: 2.6).",
+    )
+    gradual: bool = Field(
+        default=False,
+        description="Whether the heads train alone in the first epoch, and one more layer in each "
+        "that follows, the last layer first and the embedding at the end (Howard & Ruder 2018).",
+    )
+    frozen: list[Literal["embedding", "trunk"]] = Field(
+        default=[], description="The parts whose weights stay as they are."
+    )
+
+
 class Training(Settings):
     """How a run is trained."""
 
@@ -94,9 +111,13 @@ class Training(Settings):
     patience: PositiveInt | None = Field(
         default=None, description="Training stops after this many epochs without a better one."
     )
-    average: Probability | None = Field(
+    average: Annotated[Part, Kind("average", "exponential", number="decay")] | None = Field(
         default=None,
-        description="Decay of an exponential moving average of the weights; null: none.",
+        description="What averages the weights; a number is the decay of an exponential moving "
+        "average; null: none.",
+    )
+    fine_tuning: FineTuning | None = Field(
+        default=None, description="How weights that were trained before are trained; null: as all."
     )
     max_length: PositiveInt = Field(
         default=512, description="Longer sentences are read in windows of this many tokens."

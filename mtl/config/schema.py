@@ -108,7 +108,8 @@ def _nullable(*schemas: Schema) -> Schema:
 def _value(annotation: Any) -> Schema:
     """Return the schema of a field."""
     if kind := kind_of(annotation):
-        return _nullable({"$ref": f"#/$defs/{kind.name}_part"})
+        short = [{"type": "number"}] if kind.number else []
+        return _nullable({"$ref": f"#/$defs/{kind.name}_part"}, *short)
     first = alternatives_of(annotation)[0][0]
     if get_origin(first) is dict:
         return {"type": "object", "additionalProperties": _value(get_args(first)[1])}

@@ -82,6 +82,12 @@ class Split(Sequence[Example]):
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]
 
+    def limited(self, number: int) -> Split:
+        """Return some of the sentences, in their order: those whose hashes come first."""
+        hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
+        kept = np.sort(np.argsort(hashes, kind="stable")[:number])
+        return Split(self.dataset, self.levels, self.rows[kept])
+
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task, None for a sentence without."""
         name = label_column(task)
@@ -105,9 +111,12 @@ class Split(Sequence[Example]):
         return counts
 
     def words(self, start: int, end: int) -> list[list[str]]:
-        """Return the words of the sentences from `start` to `end`."""
-        column = self.dataset.data.column("tokens")
-        found: list[list[str]] = column.take(self.rows[start:end]).to_pylist()
+        """Return the words of the sentences from `start` to `end`, at least one."""
+        rows = self.rows[start:end]
+        first = int(rows.min())
+        # `take` copies all of what it is to take from.
+        near = self.dataset.data.column("tokens").slice(first, int(rows.max()) - first + 1)
+        found: list[list[str]] = near.take(rows - first).to_pylist()
         return found
 
     @cached_property
@@ -177,7 +186,12 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
             message = f"{split}: expected {expected} sentences, found {sizes[split]}"
             hint = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
-    return Corpus(config.name, splits, _notes(splits, summaries))
+    notes = _notes(splits, summaries)
+    for split, number in config.limit.items():
+        whole = splits[split]
+        splits[split] = whole.limited(number)
+        notes.append(f"{split}: {len(splits[split])} of {len(whole)} sentences taken")
+    return Corpus(config.name, splits, notes)
 
 
 def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:

@@ -45,6 +45,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _heads(run)
     yield from _layers(run)
     yield from _metric(run)
+    yield from _unscored(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -67,6 +68,11 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if task.source.text is None:
             if head.open_labels:
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
+            if METRICS.find(task.metric.type).reads != "labels":
+                yield (
+                    f"tasks.{name}.metric",
+                    f"{task.metric.type!r} is for language models; the task has labels of its own",
+                )
             if limits.streams is not None:
                 yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
             continue
@@ -166,6 +172,17 @@ def _metric(run: Run) -> Iterator[Mistake]:
             "some of the tasks' metrics are better when higher, some when lower, so that their "
             "mean says nothing; name one, as TASK.SCORE",
         )
+
+
+def _unscored(run: Run) -> Iterator[Mistake]:
+    parts = {"schedule": run.training.schedule, "average": run.training.average}
+    for kind, part in parts.items():
+        if part and KINDS[kind].find(part.type).needs_scores and not scored_tasks(run):
+            yield (
+                f"training.{kind}",
+                f"{part.type!r} follows the scores on a dev split, and no corpus has one; cut one "
+                "by `splits`, or choose another",
+            )
 
 
 def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:

@@ -14,6 +14,7 @@ from mtl.metrics import METRICS
 from mtl.options import options_of
 from mtl.registry import Registry
 from mtl.sharing import SHARING
+from mtl.training.averaging import AVERAGES
 from mtl.training.optimizers import OPTIMIZERS
 from mtl.training.schedules import SCHEDULES
 from mtl.trunks import TRUNKS
@@ -30,6 +31,7 @@ KINDS: dict[str, Registry[Any]] = {
     "reader": READERS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "average": AVERAGES,
 }
 """The registries of all kinds of parts, by the name of the kind."""
 

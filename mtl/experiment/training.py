@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from math import prod
-from typing import Any
 
-from torch import nn
-
-from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.mixing import Schedule
 from mtl.experiment.checks import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
+from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
-from mtl.model import MultiTaskModel
-from mtl.training.averaging import ExponentialAverage
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 
@@ -40,6 +35,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
+    freeze(run, model)
     scored = scored_tasks(run)
     selection = Selection(
         training.metric,
@@ -55,7 +51,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         loaders=loaders,
         tasks={name: tasks_of(run, name) for name in corpora},
         schedule=schedule,
-        optimizer=build("optimizer", training.optimizer, _groups(run, model, weighting)),
+        optimizer=make_optimizer(run, model, weighting),
         learning_rate=build(
             "schedule", training.schedule, training.epochs * schedule.steps_per_epoch
         ),
@@ -63,18 +59,6 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         evaluate=partial(experiment.evaluate, list(corpora.values()), "dev") if scored else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
-        average=ExponentialAverage(model, training.average) if training.average else None,
+        average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
     )
-
-
-def _groups(run: Run, model: MultiTaskModel, weighting: nn.Module) -> list[dict[str, Any]]:
-    """Return the parameters, those of heads with a learning rate of their own in groups."""
-    groups = []
-    apart: set[nn.Parameter] = set()
-    for name, head in model.heads.items():
-        if (lr := run.tasks[name].lr) is not None:
-            groups.append({"params": list(head.parameters()), "lr": lr})
-            apart.update(head.parameters())
-    rest = [p for p in (*model.parameters(), *weighting.parameters()) if p not in apart]
-    return [{"params": [p for p in rest if p.requires_grad]}, *groups]

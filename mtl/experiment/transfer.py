@@ -68,9 +68,6 @@ class Start:
         Raises:
             CheckpointError: A tensor is missing or of another shape.
         """
-        for module in model.sharing.modules():
-            if isinstance(module, Trunk):
-                self._copy(module, _TRUNK, "trunk")
         told = []
         for slot, part in run.embedding.items():
             theirs = self.run.embedding.get(slot)
@@ -79,6 +76,9 @@ class Start:
             feature = EMBEDDINGS.find(part.type).vocabulary.feature
             tables = [own.tables() for own in (vocabularies[feature], self.vocabularies[feature])]
             told.append(self._embedding(model, slot, *tables))
+        for module in model.sharing.modules():
+            if isinstance(module, Trunk):
+                self._copy(module, _TRUNK, "trunk and embedding")
         return f"starts from {self.folder}: trunk; " + ", ".join(told)
 
     def _embedding(
@@ -91,9 +91,10 @@ class Start:
         module = model.embedding.get_submodule(f"parts.{slot}")
         prefix = f"embedding.parts.{slot}."
         tables = {
-            f"{name}.weight": table.weight
+            f"{name}.{own}": rows
             for name, table in module.named_modules()
             if isinstance(table, (nn.Embedding, nn.EmbeddingBag))
+            for own, rows in table.state_dict(keep_vars=True).items()
         }
         self._copy(module, prefix, f"embedding.{slot}", but=set(tables))
         found = 0

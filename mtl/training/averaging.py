@@ -2,42 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from mtl.options import PositiveInt, Probability
+from mtl.registry import Registry
 
-class ExponentialAverage:
-    """An exponential moving average of the weights (Polyak & Juditsky 1992; Kingma & Ba 2015).
 
-    ā ← d·ā + (1 − d)·θ with d = min(decay, (1 + n) / (10 + n)) after n updates, so that the
-    untrained weights are soon forgotten. What is averaged is validated and saved; training goes
-    on with the raw weights.
+class Average(ABC):
+    """A mean ā of the weights θ of a run, step by step: ā ← ā + s·(θ − ā).
+
+    What is averaged is validated and saved; training goes on with the raw weights. Weights that
+    never train are left out.
 
     Args:
         model: The model whose parameters are averaged.
-        decay: The decay d, in [0, 1).
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self._parameters = dict(model.named_parameters())
+    needs_scores: ClassVar[bool] = False
+    """Whether it does nothing without a development set."""
+    average: dict[str, Tensor]
+    """Name to the average of a parameter; empty as long as the average has not begun."""
+    updates: int
+    """How often weights were taken in since it began."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all weights so far, as at the start of a run."""
+        self.average, self.updates = {}, 0
+
+    def begin(self) -> None:
+        """Begin with the present weights."""
         self.average = {name: p.detach().clone() for name, p in self._parameters.items()}
+        self.updates = 0
+
+    def restore(self, average: Mapping[str, Tensor], updates: int) -> None:
+        """Go on from an `average` after so many `updates`."""
+        parameters = self._parameters if average else {}
+        self.average = {name: average[name].to(p.device) for name, p in parameters.items()}
+        self.updates = updates
 
     def update(self) -> None:
-        """Take the present weights in."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self.updates += 1
-        present = [p.detach() for p in self._parameters.values()]
-        torch._foreach_lerp_(list(self.average.values()), present, 1 - decay)
+        """Take the present weights in, once the average has begun."""
+        if self.average:
+            present = [p.detach() for p in self._parameters.values()]
+            torch._foreach_lerp_(list(self.average.values()), present, self.share())
+            self.updates += 1
+
+    @abstractmethod
+    def share(self) -> float:
+        """Return the share s that the weights taken in next have in the average."""
+
+    def check(self, scores: Sequence[float]) -> None:
+        """Begin if it is time to.
+
+        Args:
+            scores: The score of the run after each epoch so far; higher is better.
+        """
+        if not self.average and self.begins(scores):
+            self.begin()
+
+    def begins(self, scores: Sequence[float]) -> bool:
+        """Return whether the average begins now; arguments as `check`."""
+        return False
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Give the model the averaged weights for as long as the context lasts."""
-        raw = {name: p.detach().clone() for name, p in self._parameters.items()}
+        raw = {name: self._parameters[name].detach().clone() for name in self.average}
         self._set(self.average)
         try:
             yield
@@ -46,5 +86,63 @@ class ExponentialAverage:
 
     @torch.no_grad()
     def _set(self, weights: dict[str, Tensor]) -> None:
-        for name, parameter in self._parameters.items():
-            parameter.copy_(weights[name])
+        for name, value in weights.items():
+            self._parameters[name].copy_(value)
+
+
+class ExponentialAverage(Average):
+    """An exponential moving average of the weights (Polyak & Juditsky 1992; Kingma & Ba 2015).
+
+    ā ← d·ā + (1 − d)·θ with d = min(decay, (1 + n) / (10 + n)) after n updates, so that the
+    untrained weights are soon forgotten.
+
+    Args:
+        model: The model whose parameters are averaged.
+        decay: The decay d.
+    """
+
+    def __init__(self, model: nn.Module, *, decay: Probability = 0.999) -> None:
+        self.decay = decay
+        super().__init__(model)
+
+    def reset(self) -> None:
+        """Begin with the present weights."""
+        self.begin()
+
+    def share(self) -> float:
+        """Return 1 − d."""
+        return 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+
+
+class TriggeredAverage(Average):
+    """The mean of the weights after each step since the score stopped rising (Merity et al. 2017).
+
+    NT-ASGD, where the optimiser is plain SGD: averaging begins after the first epoch whose score
+    is below the best of the `trigger` epochs before it; until then the raw weights are validated
+    and saved.
+
+    Args:
+        model: The model whose parameters are averaged.
+        trigger: With how many epochs before it an epoch is compared; the first ones, up to this
+            number, never begin the average.
+    """
+
+    needs_scores = True
+
+    def __init__(self, model: nn.Module, *, trigger: PositiveInt = 5) -> None:
+        self.trigger = trigger
+        super().__init__(model)
+
+    def share(self) -> float:
+        """Return what makes all weights, those at the beginning included, count alike."""
+        return 1 / (self.updates + 2)
+
+    def begins(self, scores: Sequence[float]) -> bool:
+        """Return whether the last score says so (Algorithm 1)."""
+        *earlier, last = scores
+        return len(earlier) > self.trigger and last < max(earlier[-self.trigger :])
+
+
+AVERAGES: Registry[Average] = Registry(
+    "average", Average, {"exponential": ExponentialAverage, "asgd": TriggeredAverage}
+)

@@ -27,6 +27,7 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
     if trainer.average:
         tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
         numbers["average.updates"] = trainer.average.updates
+    tensors |= {f"best.{name}": value for name, value in trainer.best.items()}
     for corpus, state in trainer.carried.items():
         tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(_leaves(state))}
     tensors["random.cpu"] = torch.get_rng_state()
@@ -69,13 +70,14 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any])
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
     if trainer.average:
-        trainer.average.updates = numbers["average.updates"]
-        for name, value in _part(tensors, "average").items():
-            trainer.average.average[name].copy_(value)
+        trainer.average.restore(_part(tensors, "average"), numbers["average.updates"])
+    trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
     for corpus, loader in trainer.loaders.items():
         leaves = _part(tensors, f"carried.{corpus}")
         if isinstance(loader, Streams) and leaves:
-            given = iter([leaves[str(i)].to(trainer.device) for i in range(len(leaves))])
+            # Tensors of a file stand at odd addresses, where products differ in the last bit.
+            own = [leaves[str(i)].to(trainer.device, copy=True) for i in range(len(leaves))]
+            given = iter(own)
             trainer.carried[corpus] = _filled(
                 trainer.model.sharing.initial_state(loader.streams), given
             )

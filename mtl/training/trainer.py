@@ -20,7 +20,7 @@ from mtl.data.mixing import Draw, Schedule
 from mtl.data.streams import Streams
 from mtl.errors import MtlError
 from mtl.model import MultiTaskModel, Output
-from mtl.training.averaging import ExponentialAverage
+from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 from mtl.training.schedules import Schedule as LearningRate
@@ -43,7 +43,7 @@ class Trainer:
         loaders: Corpus to its training batches.
         tasks: Corpus to the tasks that its sentences are labelled for.
         schedule: Which batch of which corpus each step takes.
-        optimizer: Changes the weights.
+        optimizer: Changes the weights; those of a group with `since` from that epoch on.
         learning_rate: Factor of the learning rates, by step.
         selection: Follows the scores.
         evaluate: Scores the model on the development sets; None: there are none.
@@ -68,7 +68,7 @@ class Trainer:
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
-        average: ExponentialAverage | None,
+        average: Average | None,
         device: torch.device,
     ) -> None:
         self.model = model
@@ -87,14 +87,17 @@ class Trainer:
         self.device = device
         self.epoch = 0
         self.step = 0
+        self.best: dict[str, Tensor] = {}
+        """The best weights so far, where the learning rate's schedule goes back to them."""
         self.carried: dict[str, Any] = {}
         """Corpus to the state that its streams are in."""
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
         """Train; yield what happens as it happens. After an `Epoch` the state may be saved."""
-        while self.epoch < self.epochs and not self.selection.finished:
+        while self.epoch < self.epochs and not self._finished:
             steps: list[Step] = []
+            self._thaw()
             resting = self.selection.resting
             self.model.train()
             for draws in self.schedule.epoch(self.epoch):
@@ -103,6 +106,17 @@ class Trainer:
                     steps.append(self._step(batches, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
+
+    @property
+    def _finished(self) -> bool:
+        return self.selection.finished or self.learning_rate.finished(self.selection.scores)
+
+    def _thaw(self) -> None:
+        """Let those weights train whose epoch has come, and no others."""
+        for group in self.optimizer.param_groups:
+            if "since" in group:
+                for parameter in group["params"]:
+                    parameter.requires_grad_(self.epoch >= group["since"])
 
     def averaged(self) -> AbstractContextManager[None]:
         """Give the model the weights that are evaluated and saved, while the context lasts."""
@@ -141,7 +155,8 @@ class Trainer:
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.stack(penalties).sum() if penalties else None
-        weights = self.weighting.backward(losses, self.model.sharing.shared_parameters(), penalty)
+        shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
+        weights = self.weighting.backward(losses, shared, penalty)
         norm = self._update()
         step = Step(
             epoch=self.epoch,
@@ -173,7 +188,11 @@ class Trainer:
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
         with self.averaged():
             dev = self.evaluate() if self.evaluate else None
-        improved = self.selection.update(dev.scores()) if dev else True
+            improved = self.selection.update(dev.scores()) if dev else True
+            if improved and self.learning_rate.restarts:
+                self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
+        if dev:
+            self._follow(self.selection.scores)
         self.epoch += 1
         return Epoch(
             epoch=self.epoch - 1,
@@ -186,6 +205,16 @@ class Trainer:
             tokens_per_second=_speeds(steps),
             seconds=sum(step.seconds for step in steps),
         )
+
+    def _follow(self, scores: Sequence[float]) -> None:
+        """Begin the average or go back to the best weights, if the scores say so."""
+        if self.average:
+            self.average.check(scores)
+        if self.learning_rate.restarting(scores):
+            self.model.load_state_dict(self.best)
+            self.optimizer.state.clear()
+            if self.average:
+                self.average.reset()
 
 
 def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:

@@ -53,6 +53,14 @@ class Trunk(nn.Module, ABC):
         """The number of layers L, the input not counted."""
         return len(self.sizes) - 1
 
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of each layer, the first layer first, for fine-tuning.
+
+        All parameters stand in it, each once. A trunk that does not tell its layers apart counts
+        as one layer.
+        """
+        return [list(self.parameters())]
+
     @abstractmethod
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i (from 1).

@@ -98,6 +98,14 @@ class DirectionalTrunk(Trunk):
             elif connections == "highway":
                 self.links.append(Highway(width, self.stacks))
 
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of each layer, those of what links it to the one below included."""
+        found = [list(layer.parameters()) for layer in self.layers]
+        found[0] += self.below.parameters()
+        for layer, link in zip(found[1:], self.links, strict=False):
+            layer += link.parameters()
+        return found
+
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token; only the forward direction carries one."""
         return [cast("Recurrent", layer).initial(batch_size) for layer in self.layers]

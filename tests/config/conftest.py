@@ -113,6 +113,14 @@ class SGD(Base):
     def __init__(self, parameters: Any, *, lr: float, momentum: float = 0.0) -> None: ...
 
 
+class Exponential(Base):
+    def __init__(self, model: Any, *, decay: Probability = 0.99) -> None: ...
+
+
+class ASGD(Base):
+    def __init__(self, model: Any, *, trigger: PositiveInt = 5) -> None: ...
+
+
 TABLES: dict[str, dict[str, type[Base]]] = {
     "embedding": {"words": Words, "cnn": CNN},
     "trunk": {"lstm": LSTM, "qrnn": QRNN},
@@ -124,6 +132,7 @@ TABLES: dict[str, dict[str, type[Base]]] = {
     "reader": {"conll": Conll, "hub": Hub},
     "optimizer": {"adam": Adam, "sgd": SGD},
     "schedule": {"constant": Plain},
+    "average": {"exponential": Exponential, "asgd": ASGD},
 }
 KINDS = {kind: Registry(kind, Base, table) for kind, table in TABLES.items()}
 

@@ -66,6 +66,20 @@ def test_a_name_alone_stands_for_the_defaults(load: Load) -> None:
     )
 
 
+def test_a_number_alone_stands_for_an_exponential_average(load: Load) -> None:
+    average = load("training.average=0.9").training.average
+    assert average == Part(type="exponential", options={"decay": 0.9})
+    assert load("training.average={decay: 0.9}").training.average == average
+    triggered = load("training.average=0.9", "training.average=asgd").training.average
+    assert triggered == Part(type="asgd", options={"trigger": 5})
+
+
+def test_without_average_or_fine_tuning_there_is_none(load: Load) -> None:
+    training = load().training
+    assert (training.average, training.fine_tuning) == (None, None)
+    assert load("training.average=0.9", "training.average=null").training.average is None
+
+
 def test_options_may_be_laid_over_a_name_alone(load: Load, write: Write) -> None:
     write("opt.yaml", "extends: run.yaml\ntraining: {optimizer: sgd}")
     optimizer = load("training.optimizer.lr=0.1", path="opt.yaml").training.optimizer

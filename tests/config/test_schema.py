@@ -54,6 +54,9 @@ FITTING = [
     {"trunk": {"type": "my.trunks:Mine", "gates": 4}},
     {"tasks": {"a": {"use": "news/ner", "head": "b", "layer": "mix"}, "b": None}},
     {"training": {"batch": {"max_tokens": 9}, "optimizer": {"lr": 0.1}, "clip_norm": None}},
+    {"training": {"average": 0.9}},
+    {"training": {"average": {"type": "asgd", "trigger": 3}, "fine_tuning": None}},
+    {"training": {"fine_tuning": {"lr_ratio": 2.6, "gradual": True, "frozen": ["embedding"]}}},
     {"embedding": {"words": {"vectors": "x.txt"}, "characters": None}},
     {"corpora": {"news": {"splits": {"dev": 5, "test": "10%"}}}},
 ]
@@ -67,6 +70,9 @@ BROKEN = [
     {"tasks": {"a": {"layr": 1}}},
     {"tasks": {"a": {"layer": "top"}}},
     {"training": {"epochs": 0}},
+    {"training": {"average": {"type": "asgd", "decay": 0.9}}},
+    {"training": {"average": True}},
+    {"training": {"fine_tuning": {"frozen": ["head"]}}},
     {"embedding": {"word": {}}},
     {"corpora": {"news": {"files": {"train": []}}}},
 ]

@@ -36,7 +36,10 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"layer_norm": True, "zoneout": 0.5, "learned_start": True},
     ],
     "gru": [{}, {"learned_start": True}],
-    "qrnn": [{"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])],
+    "qrnn": [
+        *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),
+        {"learned_start": True},
+    ],
 }
 OPTIONS = {
     name: [
@@ -54,6 +57,16 @@ trunks = over(ALL)
 one_way = over([v for v in ALL if v.option("bidirectional") is False])
 two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
 interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])
+
+
+@trunks
+def test_each_parameter_belongs_to_one_layer(variant: Variant) -> None:
+    trunk = variant.make(WIDTH)
+    layers = trunk.layer_parameters()
+    names = {id(p): name for name, p in trunk.named_parameters()}
+    found = [names[id(parameter)] for layer in layers for parameter in layer]
+    assert sorted(found) == sorted(names.values())
+    assert len(layers) in (1, trunk.num_layers)
 
 
 def random_options(variant: Variant) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from mtl.errors import ConfigError
 from mtl.experiment import load_config, prepare
-from tests.training.runs import prepared
+from tests.training.runs import corpus, prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
 TASKS = {
@@ -40,6 +40,24 @@ def test_tasks_that_do_not_fit_together(
     with pytest.raises(ConfigError) as error:
         prepared(tmp_path, tasks)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"schedule": {"type": "plateau"}},
+        {"schedule": "anneal_restart"},
+        {"average": {"type": "asgd"}},
+    ],
+    ids=str,
+)
+def test_what_follows_the_scores_needs_a_dev_split(
+    training: dict[str, Any], tmp_path: Path
+) -> None:
+    made = corpus(tmp_path, "c", 8)
+    del made["files"]["dev"]
+    with pytest.raises(ConfigError, match=r"training.\w+: '\w+' follows the scores on a dev split"):
+        prepared(tmp_path, {"pos": POS}, {"c": made}, **training)
 
 
 def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.options import options_of
 from mtl.sharing import SHARING
+from mtl.training.averaging import AVERAGES
 from mtl.training.optimizers import OPTIMIZERS
 from mtl.training.schedules import SCHEDULES
 from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING
 
 REGISTRIES = [
-    EMBEDDINGS, HEADS, METRICS, MIXING, OPTIMIZERS, READERS, SCHEDULES, SHARING, TRUNKS, WEIGHTING
+    AVERAGES, EMBEDDINGS, HEADS, METRICS, MIXING, OPTIMIZERS, READERS, SCHEDULES, SHARING, TRUNKS,
+    WEIGHTING,
 ]  # fmt: skip
 PARTS = [
     pytest.param(part, id=f"{registry.kind}-{name}")
@@ -30,7 +32,7 @@ PARTS = [
 ]
 METHODS = [
     pytest.param(part, id=f"{registry.kind}-{name}")
-    for registry in [EMBEDDINGS, HEADS, SHARING, TRUNKS, WEIGHTING]
+    for registry in [AVERAGES, EMBEDDINGS, HEADS, SHARING, TRUNKS, WEIGHTING]
     for name, part in registry.items()
 ]
 

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from mtl.training.schedules import Constant, Cosine, Linear, Plateau, Schedule
+from mtl.training.schedules import (
+    AnnealRestart,
+    Constant,
+    Cosine,
+    Linear,
+    Plateau,
+    Schedule,
+    SlantedTriangular,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +48,50 @@ def test_the_fall_begins_after_the_warm_up() -> None:
 def test_a_plateau_brings_a_cut_each_time_patience_is_out(scores: list[float], cuts: int) -> None:
     schedule = Plateau(100, warmup=0, decay=0.1, patience=2)
     assert schedule.factor(50, scores) == pytest.approx(0.1**cuts)
+
+
+def eq_3(t: int, total: int, cut_frac: float, ratio: float) -> float:
+    """The factor of Howard & Ruder (2018), Eq. 3."""
+    cut = math.floor(total * cut_frac)
+    p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_frac - 1))
+    return (1 + p * (ratio - 1)) / ratio
+
+
+@pytest.mark.parametrize(("rise", "ratio"), [(0.1, 32.0), (0.25, 4.0)])
+def test_the_slanted_triangle_is_that_of_the_paper(rise: float, ratio: float) -> None:
+    schedule = SlantedTriangular(200, rise=rise, ratio=ratio)
+    expected = [eq_3(t, 200, rise, ratio) for t in range(201)]
+    assert [schedule.factor(t, []) for t in range(201)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rise", [0.0, 0.1, 0.34, 1.0])
+@pytest.mark.parametrize("total", [1, 2, 7, 33])
+def test_a_short_triangle_peaks_once_and_stays_above_its_lowest(total: int, rise: float) -> None:
+    schedule = SlantedTriangular(total, rise=rise, ratio=10.0)
+    factors = [schedule.factor(t, []) for t in range(total + 5)]
+    peak = factors.index(max(factors))
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert min(factors) == pytest.approx(0.1)
+    assert factors[peak] == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "factor", "restarting", "finished"),
+    [
+        ([], 1, False, False),
+        ([0.5, 0.4], 1, False, False),
+        ([0.5, 0.4, 0.5], 0.1, True, False),
+        ([0.5, 0.4, 0.5, 0.4], 0.1, False, False),
+        ([0.5, 0.4, 0.5, 0.6, 0.4], 0.1, False, False),
+        ([0.5, 0.4, 0.5, 0.4, 0.4], 0.01, True, False),
+        ([0.5, 0.4, 0.5, 0.4, 0.4, 0.4, 0.4], 0.01, False, True),
+    ],
+)
+def test_each_lapse_of_patience_brings_a_restart_and_the_last_one_the_end(
+    scores: list[float], factor: float, restarting: bool, finished: bool
+) -> None:
+    schedule = AnnealRestart(100, warmup=0, factor=0.1, restarts=2, patience=2)
+    assert schedule.factor(50, scores) == pytest.approx(factor)
+    assert schedule.restarting(scores) == restarting
+    assert schedule.finished(scores) == finished

@@ -19,7 +19,11 @@ SETUPS: list[dict[str, Any]] = [
     {"average": 0.9, "schedule": {"type": "cosine", "warmup": 3}},
     {"optimizer": {"type": "sgd", "lr": 0.1, "momentum": 0.9}, "schedule": {"type": "plateau"}},
     {"optimizer": {"type": "nadam", "lr": 0.01}, "mixing": {"type": "annealed"}},
+    {"fine_tuning": {"lr_ratio": 2.6, "gradual": True}, "average": 0.9, "epochs": 4},
+    {"fine_tuning": {"frozen": ["embedding"]}, "schedule": "slanted"},
 ]
+WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
+"""Scores go up and down."""
 
 
 def stopped_and_resumed(folder: Path, after: int, setup: dict[str, Any]) -> Trainer:
@@ -39,16 +43,43 @@ def stopped_and_resumed(folder: Path, after: int, setup: dict[str, Any]) -> Trai
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     setup: dict[str, Any], tmp_path: Path
 ) -> None:
-    whole = trainer(tmp_path, TASKS, **setup)
+    check_resumed(tmp_path, 1, setup)
+
+
+def check_resumed(folder: Path, after: int, setup: dict[str, Any]) -> tuple[Trainer, Trainer]:
+    """Return a run and another that was resumed after some epochs, which are equal."""
+    whole = trainer(folder, TASKS, **setup)
     events = list(whole.run())
-    resumed = stopped_and_resumed(tmp_path, 1, setup)
+    resumed = stopped_and_resumed(folder, after, setup)
     rest = list(resumed.run())
-    expected = [step.losses for step in steps_of(iter(events)) if step.epoch > 0]
+    expected = [step.losses for step in steps_of(iter(events)) if step.epoch >= after]
     assert [step.losses for step in steps_of(iter(rest))] == expected
     assert epochs_of(iter(rest))[-1].dev.scores() == events[-1].dev.scores()
     state = resumed.model.state_dict()
     assert all(torch.equal(state[name], v) for name, v in whole.model.state_dict().items())
     assert resumed.selection.to_json() == whole.selection.to_json()
+    return whole, resumed
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 6])
+def test_a_triggered_average_is_resumed_before_and_after_it_begins(
+    after: int, tmp_path: Path
+) -> None:
+    setup = {**WILD, "average": {"type": "asgd", "trigger": 1}}
+    whole, resumed = check_resumed(tmp_path, after, setup)
+    assert resumed.average.updates == whole.average.updates > 0
+    found = resumed.average.average
+    assert all(torch.equal(found[name], v) for name, v in whole.average.average.items())
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_restarts_are_resumed_before_and_after(after: int, tmp_path: Path) -> None:
+    schedule = {"type": "anneal_restart", "warmup": 0, "patience": 1, "restarts": 2}
+    whole, resumed = check_resumed(tmp_path, after, {**WILD, "schedule": schedule})
+    scores = whole.selection.scores
+    restarts = [n for n in range(1, len(scores)) if whole.learning_rate.restarting(scores[:n])]
+    assert restarts
+    assert all(torch.equal(resumed.best[name], v) for name, v in whole.best.items())
 
 
 def test_the_average_is_resumed_too(tmp_path: Path) -> None:

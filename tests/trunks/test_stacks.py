@@ -123,3 +123,25 @@ def test_links_bring_gradients_to_the_bottom_of_a_deep_stack(cls: Any, connectio
         return x.grad.norm()
 
     assert reaching(connections) > 10 * reaching("none")
+
+
+@every
+def test_a_layer_trains_only_itself_and_what_is_below_it(cls: Any) -> None:
+    (x, mask), trunk = text(), made(cls, connections="highway", feed_forward=6)
+    for i in (1, 2, 3):
+        trunk.zero_grad()
+        trunk(x, mask)[0][i].sum().backward()
+        trained = [{p.grad is not None for p in own} for own in trunk.layer_parameters()]
+        assert trained == [{True}] * i + [{False}] * (3 - i)
+
+
+@every
+@sides
+def test_a_layer_learns_the_same_above_frozen_ones(cls: Any, side: Any) -> None:
+    (x, mask), trunk = text(), made(cls, bidirectional=side, connections="residual")
+    *below, last = trunk.layer_parameters()
+    expected = torch.autograd.grad(trunk(x, mask)[0][-1].pow(2).sum(), last)
+    for parameter in [parameter for own in below for parameter in own]:
+        parameter.requires_grad_(False)
+    found = torch.autograd.grad(trunk(x, mask)[0][-1].pow(2).sum(), last)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,73 @@
+"""Which weights train, from when on, and how fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtl.config.run import FineTuning, Run
+from mtl.experiment.kinds import build
+from mtl.model import MultiTaskModel
+from mtl.trunks import Trunk
+
+
+def freeze(run: Run, model: MultiTaskModel) -> None:
+    """Stop the parts that the run file calls frozen from training."""
+    tuning = run.training.fine_tuning or FineTuning()
+    parts: dict[str, list[nn.Module]] = {
+        "embedding": [model.embedding],
+        "trunk": [*_trunks(model)],
+    }
+    for name in tuning.frozen:
+        for module in parts[name]:
+            module.requires_grad_(False)
+
+
+def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser of all weights that train.
+
+    Its groups are the layers, if these are treated differently, and the heads with a learning rate
+    of their own; `since` is the epoch from which a group trains. The first group has the learning
+    rate that the run file gives.
+    """
+    tuning = run.training.fine_tuning
+    below = _below_heads(model) if tuning else {}
+    embedded = set(model.embedding.parameters())  # a language model may share them
+    lrs = {
+        parameter: lr
+        for name, head in model.heads.items()
+        if (lr := run.tasks[name].lr) is not None
+        for parameter in head.parameters()
+        if parameter not in embedded
+    }
+    members: dict[tuple[int, float | None], list[nn.Parameter]] = {(0, None): []}
+    for parameter in (*model.parameters(), *weighting.parameters()):
+        if parameter.requires_grad:
+            key = below.get(parameter, 0), lrs.get(parameter)
+            members.setdefault(key, []).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": own} if lr is None else {"params": own, "lr": lr}
+        for (_, lr), own in members.items()
+    ]
+    optimizer: torch.optim.Optimizer = build("optimizer", run.training.optimizer, groups)
+    if tuning:
+        for group, (depth, _) in zip(optimizer.param_groups, members, strict=True):
+            group["lr"] /= tuning.lr_ratio**depth
+            group["since"] = depth if tuning.gradual else 0
+    return optimizer
+
+
+def _trunks(model: MultiTaskModel) -> list[Trunk]:
+    return [module for module in model.sharing.modules() if isinstance(module, Trunk)]
+
+
+def _below_heads(model: MultiTaskModel) -> dict[nn.Parameter, int]:
+    """Return how many layers below the heads a parameter stands, for embedding and trunks."""
+    found: dict[nn.Parameter, int] = {}
+    for trunk in _trunks(model):
+        for depth, parameters in enumerate(reversed(trunk.layer_parameters()), 1):
+            found |= dict.fromkeys(parameters, depth)
+    lowest = max(found.values(), default=0) + 1
+    return found | dict.fromkeys(model.embedding.parameters(), lowest)

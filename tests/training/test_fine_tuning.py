@@ -1,0 +1,154 @@
+"""Layers that train at rates of their own, one after the other, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mtl.experiment import make_trainer
+from mtl.plan import make_plan
+from mtl.training.events import Epoch
+from mtl.training.optimizers import OPTIMIZERS
+from mtl.training.trainer import Trainer
+from tests.training.runs import prepared, trainer
+
+TASKS = {"pos": {"use": "c/pos"}, "verb": {"use": "c/verb", "layer": 1}}
+PARTS = {
+    "embedding": "embedding.",
+    "layer 1": "sharing.trunk.layers.0.",
+    "layer 2": "sharing.trunk.layers.1.",
+    "pos": "heads.pos.",
+    "verb": "heads.verb.",
+}
+"""What the names of parameters begin with."""
+DECAYING = {"type": "adamw", "lr": 0.02, "weight_decay": 0.5}
+
+
+def tuned(folder: Path, tasks: Any = None, **fine_tuning: Any) -> Trainer:
+    return trainer(
+        folder, tasks or TASKS, optimizer=DECAYING, average=0.5, epochs=5, fine_tuning=fine_tuning
+    )
+
+
+def rates(made: Trainer) -> dict[str, set[float]]:
+    """Part to the learning rates of its weights."""
+    names = {parameter: name for name, parameter in made.model.named_parameters()}
+    lrs = {
+        names[p]: round(group["lr"], 6)
+        for group in made.optimizer.param_groups
+        for p in group["params"]
+    }
+    return {
+        part: {lr for name, lr in lrs.items() if name.startswith(prefix)}
+        for part, prefix in PARTS.items()
+    }
+
+
+def state(made: Trainer) -> dict[str, Tensor]:
+    """The weights and their averages, as they are now."""
+    now = dict(made.model.named_parameters())
+    now |= {f"{name} (average)": value for name, value in made.average.average.items()}
+    return {name: value.detach().clone() for name, value in now.items()}
+
+
+def moving(made: Trainer) -> list[set[str]]:
+    """The parts whose weights, or their averages, change in each epoch."""
+    found, before = [], state(made)
+    for event in made.run():
+        if isinstance(event, Epoch):
+            after = state(made)
+            moved = [name for name in after if not torch.equal(before[name], after[name])]
+            found.append({part for part, p in PARTS.items() for n in moved if n.startswith(p)})
+            before = after
+    return found
+
+
+def test_each_layer_learns_more_slowly_than_the_one_above(tmp_path: Path) -> None:
+    assert rates(tuned(tmp_path, lr_ratio=2.6)) == {
+        "pos": {0.02},
+        "verb": {0.02},
+        "layer 2": {round(0.02 / 2.6, 6)},
+        "layer 1": {round(0.02 / 2.6**2, 6)},
+        "embedding": {round(0.02 / 2.6**3, 6)},
+    }
+
+
+def test_a_head_keeps_its_own_learning_rate(tmp_path: Path) -> None:
+    tasks = {"pos": {**TASKS["pos"], "lr": 0.3}, "verb": TASKS["verb"]}
+    found = rates(tuned(tmp_path, tasks, lr_ratio=2.0))
+    assert (found["pos"], found["verb"], found["layer 2"]) == ({0.3}, {0.02}, {0.01})
+
+
+def test_the_schedule_goes_for_every_layer_and_the_rate_told_is_that_of_the_heads(
+    tmp_path: Path,
+) -> None:
+    tasks = {name: {**task, "lr": 0.3} for name, task in TASKS.items()}
+    made = tuned(tmp_path, tasks, lr_ratio=2.0)
+    first = next(made.run())
+    assert first.lr == pytest.approx(0.02 / 3)
+    found = sorted(group["lr"] for group in made.optimizer.param_groups)
+    assert found == pytest.approx([lr / 3 for lr in (0.0025, 0.005, 0.01, 0.02, 0.3)])
+
+
+def test_layers_thaw_from_the_heads_down(tmp_path: Path) -> None:
+    heads = {"pos", "verb"}
+    assert moving(tuned(tmp_path, gradual=True)) == [
+        heads,
+        heads | {"layer 2"},
+        heads | {"layer 2", "layer 1"},
+        set(PARTS),
+        set(PARTS),
+    ]
+
+
+def test_what_has_not_thawed_has_no_gradient(tmp_path: Path) -> None:
+    made = tuned(tmp_path, gradual=True)
+    next(made.run())
+    graded = [name for name, p in made.model.named_parameters() if p.grad is not None]
+    assert {name.partition(".")[0] for name in graded} == {"heads"}
+
+
+@pytest.mark.parametrize("frozen", [["embedding"], ["trunk"], ["trunk", "embedding"]], ids=str)
+@pytest.mark.parametrize("gradual", [False, True])
+def test_what_is_frozen_neither_moves_nor_decays(
+    frozen: list[str], gradual: bool, tmp_path: Path
+) -> None:
+    made = tuned(tmp_path, frozen=frozen, gradual=gradual)
+    found = set().union(*moving(made))
+    still = {"embedding": {"embedding"}, "trunk": {"layer 1", "layer 2"}}
+    assert found == set(PARTS).difference(*(still[part] for part in frozen))
+
+
+def test_what_is_frozen_is_neither_optimised_nor_averaged(tmp_path: Path) -> None:
+    made = tuned(tmp_path, frozen=["trunk", "embedding"])
+    list(made.run())
+    heads = {n for n, _ in made.model.named_parameters() if n.startswith("heads.")}
+    assert set(made.average.average) == heads
+    assert len(made.optimizer.state) == len(heads)
+    assert all(p.grad is None for p in made.model.sharing.parameters())
+
+
+def test_without_fine_tuning_all_weights_are_one_group(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS)
+    (group,) = made.optimizer.param_groups
+    assert len(group["params"]) == len(list(made.model.parameters()))
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimiser_thaws_layers(name: str, tmp_path: Path) -> None:
+    tasks = {name: {**task, "lr": 0.1} for name, task in TASKS.items()}
+    tuning = {"gradual": True, "lr_ratio": 2.6}
+    made = trainer(tmp_path, tasks, optimizer=name, average=0.5, epochs=4, fine_tuning=tuning)
+    assert [len(parts) for parts in moving(made)] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(3, True), (4, False)])
+def test_the_plan_tells_of_layers_that_never_thaw(epochs: int, told: bool, tmp_path: Path) -> None:
+    given = prepared(tmp_path, TASKS, epochs=epochs, fine_tuning={"gradual": True})
+    notes = make_plan(*given, make_trainer(*given)).notes
+    note = "gradual: the lowest layer would train from epoch 4 on, and there are 3"
+    assert (note in notes) == told
