@@ -78,7 +78,8 @@ def _quantize(path: Path) -> None:
 
 
 def _missing(error: ImportError) -> MtlError:
-    return MtlError(f"ONNX files need further packages ({error}): pip install 'mtl[onnx]'")
+    names = "onnx onnxruntime onnxscript"
+    return MtlError(f"ONNX files need further packages ({error}): pip install {names}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import onnxruntime
@@ -47,3 +48,10 @@ def test_a_graph_of_torch_is_not_quantized(trained: Path) -> None:
     found = mtl("export", str(trained), "--to", "torch-export", "--quantize")
     assert found.code == 2
     assert found.err == "error: only ONNX files are quantised; export to onnx\n"
+
+
+def test_missing_packages_are_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    found = mtl("export", str(trained), "--to", "onnx")
+    assert found.code == 2
+    assert "pip install onnx onnxruntime onnxscript" in found.err
