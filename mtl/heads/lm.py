@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.heads.base import Head
+from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
@@ -82,11 +83,9 @@ class LanguageModel(Head):
         dropped = self.dropout(hidden)
         losses = -self._log_probs_of(dropped, mask, target).sum(1)
         if self.training and self.activation:
-            squares = dropped.square().mean(2).masked_fill(~mask, 0)
-            losses = losses + self.activation * squares.sum(1)
+            losses = losses + self.activation * activation_penalty(dropped, mask)
         if self.training and self.temporal:
-            squares = hidden.diff(dim=1).square().mean(2).masked_fill(~mask[:, 1:], 0)
-            losses = losses + self.temporal * squares.sum(1)
+            losses = losses + self.temporal * temporal_activation_penalty(hidden, mask)
         return losses
 
     def log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class QRNNLayer(nn.Module):
         zoneout: Probability that a unit keeps its state in a step of training.
         weight_drop: Probability that a weight of the products is left out of a step of training
             (Merity et al. 2017).
+        learned_start: Whether the state before the first token is learned; else it is zero.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class QRNNLayer(nn.Module):
         bidirectional: bool = False,
         zoneout: float = 0.0,
         weight_drop: float = 0.0,
+        learned_start: bool = False,
     ) -> None:
         super().__init__()
         if window not in (1, 2):
@@ -68,6 +70,8 @@ class QRNNLayer(nn.Module):
         bias = torch.zeros(directions, COUNTS[pooling], hidden_size)
         bias[:, 1] = 1  # keep more at first
         self.bias = nn.Parameter(bias.flatten())
+        start = torch.zeros(directions * hidden_size)
+        self.start = nn.Parameter(start) if learned_start else None
 
     def forward(
         self, x: Tensor, state: QRNNState | None = None, *, mask: Tensor | None = None
@@ -82,7 +86,10 @@ class QRNNLayer(nn.Module):
             mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
         """
         c0, before = state or (None, None)
-        if c0 is not None and self.bidirectional:
+        if self.start is not None:
+            start = self.start.expand(len(x), -1)
+            c0 = start if c0 is None else torch.cat([c0, start[:, self.hidden_size :]], dim=1)
+        elif c0 is not None and self.bidirectional:
             c0 = functional.pad(c0, (0, self.hidden_size))
         width = (1 + self.bidirectional) * self.hidden_size
         keep = None
@@ -103,11 +110,12 @@ class QRNNLayer(nn.Module):
         return h, (last[:, : self.hidden_size], self._last_input(x, mask, before))
 
     def initial_state(self, batch_size: int) -> QRNNState:
-        """Return the state before the first token of a text: zeros."""
+        """Return the state before the first token of a text: zeros, or what is learned."""
         before = None
         if self.window == 2:
             before = self.weight.new_zeros(batch_size, self.weight.shape[1])
-        return self.weight.new_zeros(batch_size, self.hidden_size), before
+        start = self.weight.new_zeros(self.hidden_size) if self.start is None else self.start
+        return start[: self.hidden_size].expand(batch_size, -1), before
 
     def _last_input(self, x: Tensor, mask: Tensor | None, before: Tensor | None) -> Tensor | None:
         if self.window == 1:

@@ -45,6 +45,7 @@ class QRNNTrunk(DirectionalTrunk):
             2017).
         weight_drop: Probability that a weight of the products is left out of a step of training
             (Merity et al. 2017).
+        learned_start: Whether the states before the first token are learned; else they are zero.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class QRNNTrunk(DirectionalTrunk):
         feed_forward: NonNegativeInt = 0,
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
+        learned_start: bool = False,
     ) -> None:
         def make(layer: int, width: int, _: bool) -> Recurrent:
             return _QRNNRecurrent(
@@ -73,6 +75,7 @@ class QRNNTrunk(DirectionalTrunk):
                     bidirectional=bool(bidirectional),
                     zoneout=zoneout,
                     weight_drop=weight_drop,
+                    learned_start=learned_start,
                 )
             )
 

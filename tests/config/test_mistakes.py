@@ -154,6 +154,7 @@ IN_CORPUS = {
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
     "reader, splits, tasks, title",
+    "limit: {devel: 5}": "2:8: limit: 'devel' is no split of this corpus",
 }
 
 

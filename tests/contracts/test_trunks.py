@@ -36,7 +36,10 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"layer_norm": True, "zoneout": 0.5, "learned_start": True},
     ],
     "gru": [{}, {"learned_start": True}],
-    "qrnn": [{"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])],
+    "qrnn": [
+        *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),
+        {"learned_start": True},
+    ],
 }
 OPTIONS = {
     name: [

@@ -95,6 +95,15 @@ def cut_numbers(load, numbers, **others):
     return corpus, {split: {int(n) for n in s.labels("n")} for split, s in corpus.splits.items()}
 
 
+def test_a_limit_takes_the_same_mixed_sentences_and_more_of_them_when_larger(load, numbers):
+    few = cut_numbers(load, numbers, limit={"train": 100})[1]["train"]
+    corpus, parts = cut_numbers(load, numbers, limit={"train": 300})
+    assert (len(few), len(parts["train"])) == (100, 300)
+    assert few < parts["train"]
+    assert 1000 < np.mean(list(few)) < 1500
+    assert corpus.notes == ["train: 300 of 2500 sentences taken"]
+
+
 def test_splits_are_cut_from_train_and_mixed(load, numbers):
     corpus, parts = cut_numbers(load, numbers, splits={"dev": "10%", "test": 300})
     assert {name: len(part) for name, part in parts.items()} == {

@@ -8,54 +8,50 @@ from torch import Tensor
 
 from mtl.layers import activation_penalty, temporal_activation_penalty
 
-PENALTIES = [activation_penalty, temporal_activation_penalty]
-Penalty = Callable[..., Tensor]
+penalties = pytest.mark.parametrize("penalty", [activation_penalty, temporal_activation_penalty])
+Penalty = Callable[[Tensor, Tensor], Tensor]
 
 
-def test_ar_is_the_mean_of_squares() -> None:
+def all_real(hidden: Tensor) -> Tensor:
+    return torch.ones(hidden.shape[:2], dtype=torch.bool)
+
+
+def test_ar_is_the_sum_of_the_tokens_mean_squares() -> None:
     hidden = torch.tensor([[[1.0, 2.0], [3.0, 0.0]]])
-    assert activation_penalty(hidden).item() == (1 + 4 + 9 + 0) / 4
+    assert activation_penalty(hidden, all_real(hidden)).tolist() == [(1 + 4) / 2 + (9 + 0) / 2]
 
 
-def test_tar_is_the_mean_of_squared_steps() -> None:
+def test_tar_is_that_of_the_steps() -> None:
     hidden = torch.tensor([[[1.0, 2.0], [3.0, 0.0], [3.0, 5.0]]])
-    assert temporal_activation_penalty(hidden).item() == (4 + 4 + 0 + 25) / 4
+    found = temporal_activation_penalty(hidden, all_real(hidden))
+    assert found.tolist() == [(4 + 4) / 2 + (0 + 25) / 2]
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
-def test_a_mask_without_padding_changes_nothing(penalty: Penalty) -> None:
-    hidden = torch.randn(3, 4, 5)
-    torch.testing.assert_close(penalty(hidden, torch.ones(3, 4).bool()), penalty(hidden))
-
-
-@pytest.mark.parametrize("penalty", PENALTIES)
+@penalties
 @pytest.mark.parametrize("filler", [7.0, torch.inf, torch.nan])
 def test_padding_changes_nothing(penalty: Penalty, filler: float) -> None:
     hidden = torch.randn(2, 3, 4).double()
     padded = torch.cat([hidden, torch.full((2, 2, 4), filler).double()], dim=1).requires_grad_()
     mask = torch.arange(5).expand(2, 5) < 3
-    torch.testing.assert_close(penalty(padded, mask), penalty(hidden))
-    penalty(padded, mask).backward()
+    torch.testing.assert_close(penalty(padded, mask), penalty(hidden, all_real(hidden)))
+    penalty(padded, mask).sum().backward()
     assert padded.grad.isfinite().all()
     assert not padded.grad[:, 3:].any()
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
-def test_texts_weigh_by_their_tokens(penalty: Penalty) -> None:
-    short, long = torch.randn(1, 2, 3), torch.randn(1, 4, 3)
-    padded = torch.cat([torch.nn.functional.pad(short, (0, 0, 0, 2)), long])
-    mask = torch.tensor([[True, True, False, False], [True] * 4])
-    counts = (2, 4) if penalty is activation_penalty else (1, 3)
-    expected = (counts[0] * penalty(short) + counts[1] * penalty(long)) / sum(counts)
-    torch.testing.assert_close(penalty(padded, mask), expected)
+@penalties
+def test_each_text_has_its_own(penalty: Penalty) -> None:
+    hidden, mask = torch.randn(2, 4, 3), torch.tensor([[True, True, False, False], [True] * 4])
+    alone = [penalty(hidden[i : i + 1, :n], mask[i : i + 1, :n]) for i, n in enumerate((2, 4))]
+    torch.testing.assert_close(penalty(hidden, mask), torch.cat(alone))
 
 
-@pytest.mark.parametrize("mask", [None, torch.ones(2, 1).bool()])
-def test_tar_of_single_tokens_is_zero(mask: Tensor | None) -> None:
-    assert temporal_activation_penalty(torch.randn(2, 1, 3), mask).item() == 0
+def test_tar_of_single_tokens_is_zero() -> None:
+    hidden = torch.randn(2, 1, 3)
+    assert not temporal_activation_penalty(hidden, all_real(hidden)).any()
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
+@penalties
 def test_gradients_are_those_of_finite_differences(penalty: Penalty) -> None:
     hidden = torch.randn(2, 3, 2).double().requires_grad_()
     mask = torch.tensor([[True, True, False], [True, True, True]])
