@@ -13,6 +13,8 @@ from mtl.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.config.run import Run
 from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError
+from mtl.experiment.assembly import vocabulary_classes
+from mtl.experiment.pretrained import reads_subwords
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary
 from mtl.text.vocabulary.base import SPECIAL
@@ -44,14 +46,10 @@ class Start:
         Raises:
             CheckpointError: It is none, not finished or damaged, or has no trunk for all tasks.
         """
-        classes = {
-            own.vocabulary.feature: own.vocabulary
-            for own in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
-        }
         tensors = load_tensors(folder / MODEL)
         if not any(name.startswith(_TRUNK) for name in tensors):
             raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another")
-        return cls(folder, run, load_vocabularies(folder, classes)[0], tensors)
+        return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)
 
     @property
     def words(self) -> Sequence[str]:
@@ -71,6 +69,9 @@ class Start:
         for module in model.sharing.modules():
             if isinstance(module, Trunk):
                 self._copy(module, _TRUNK, "trunk")
+        if reads_subwords(run):
+            self._copy(model.embedding, "embedding.", "trunk.name")
+            return f"starts from {self.folder}: trunk and subwords"
         told = []
         for slot, part in run.embedding.items():
             theirs = self.run.embedding.get(slot)
