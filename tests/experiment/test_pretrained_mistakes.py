@@ -12,13 +12,14 @@ from mtl.experiment import load_config, load_corpora, prepare
 from tests.experiment.test_pretrained import run_file
 from tests.pretrained import bert, written
 
+SIZES = ["hidden_size", "num_layers", "num_heads", "feed_forward", "positions"]
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an embedding besides its own": (
         {"embedding.words": {}},
         "embedding: a pretrained transformer has its own; set it to {}",
     ),
     "no embedding for words": (
-        {"trunk.name": None, "trunk.type": "transformer"},
+        {"trunk.name": None, **{f"trunk.{name}": 8 for name in SIZES}},
         "embedding: expected at least one of its slots",
     ),
     "sizes that the model does not have": (
