@@ -1,7 +1,8 @@
 """The QRNN layer beside `torch.nn.LSTM`: a step of training, both directions, one short sentence.
 
 Both layers map I numbers a token to H; a step is forward and backward, with the gradients by input
-and weights.
+and weights. The speed of its products (an LSTM multiplies 4 (I + H) H times a token, a QRNN 3 w I H
+times with window w) says how near to the processor's limit each of them runs.
 """
 
 from __future__ import annotations
@@ -41,16 +42,32 @@ def training(shape: tuple[int, ...], both: bool, compare: Compare) -> list[str]:
     lstm = nn.LSTM(inputs, width, batch_first=True, bidirectional=both)
     qrnns = [QRNN(inputs, width, window=window, bidirectional=both) for window in (1, 2)]
     cells = [compare(partial(step, lstm, x), partial(step, qrnn, x)) for qrnn in qrnns]
-    gates = torch.randn(batch, steps, 3 * width, requires_grad=True)
-    by_h = torch.randn(batch, steps, width)
+    gates = torch.randn(batch, steps, (1 + both) * 3 * width, requires_grad=True)
+    by_h = torch.randn(batch, steps, (1 + both) * width)
 
     def pool() -> None:
         gates.grad = None
-        for _ in range(1 + both):
-            fo_pool(gates)[0].backward(by_h)
+        fo_pool(gates, bidirectional=both)[0].backward(by_h)
 
     label = f"({steps}, {batch}, {inputs}→{'2×' * both}{width})"
-    return [label, *cells, compare(pool, partial(step, qrnns[0], x))]
+    tokens = 6 * steps * batch * (1 + both)  # two operations each, in three products
+    work = {
+        partial(step, lstm, x): 4 * (inputs + width) * width,
+        partial(step, qrnns[0], x): 3 * inputs * width,
+        partial(step, qrnns[1], x): 6 * inputs * width,
+    }
+    speeds = [billions(run, tokens * products) for run, products in work.items()]
+    return [label, *cells, compare(pool, partial(step, qrnns[0], x)), " · ".join(speeds)]
+
+
+def billions(work: Callable[[], object], operations: int) -> str:
+    """Return how many billion operations a second a piece of work does, at its best of five."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return f"{operations / min(times) / 1e9:.0f}"
 
 
 def sentence(width: int, compare: Compare) -> list[str]:
@@ -76,10 +93,11 @@ def main() -> None:
     steps = [training(shape, False, compare) for shape in SHAPES]
     steps += [training(shape, True, compare) for shape in BOTH_WAYS]
     head = ["(T, B, I→H)", "LSTM ÷ QRNN, window 1", "window 2", "pooling ÷ layer, window 1"]
+    with_speeds = [*head, "10⁹ operations/s: LSTM · QRNN 1 · QRNN 2"]
     text = (
         f"# Layers\n\nTime of `torch.nn.LSTM` ÷ time of the QRNN, a step of training; "
         f"{options.threads} threads.\nMedian over {options.rounds} rounds (least–largest).\n\n"
-        f"{table(head, steps)}\n\nOne sentence of {SENTENCE} tokens, inference:\n\n"
+        f"{table(with_speeds, steps)}\n\nOne sentence of {SENTENCE} tokens, inference:\n\n"
         f"{table(['', *head[1:3]], [sentence(width, short) for width in WIDTHS])}\n\n"
         f"{conditions(['torch'])}\n"
         f"- Instruction set: {LIBRARY.instruction_set or LIBRARY.missing}"

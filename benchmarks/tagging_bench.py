@@ -33,8 +33,17 @@ except ImportError:
         "python-crfsuite is missing: pip install -r benchmarks/requirements.txt -c constraints.txt"
     ) from None
 
-CONFIGS = {"ewt_pos": ["pos"], "uner_ner": ["ner"], "ewt_pos_ner": ["pos", "ner"]}
-"""Run file to the tasks that are timed."""
+CONFIGS = {
+    "ewt_pos": ["pos"],
+    "uner_ner": ["ner"],
+    "ewt_pos_ner": ["pos", "ner"],
+    "ewt_pos_ner-qrnn": ["pos", "ner"],
+}
+"""Run to the tasks that are timed: a run file, and after a hyphen a trunk in place of its own."""
+TRUNKS = {
+    "qrnn": {"trunk.type": "qrnn", "trunk.num_layers": 2, "trunk.bidirectional": "interleaved"}
+}
+"""Name of a trunk to the changes of the run file."""
 QUICKSTART = {"quickstart": ["parts"]}
 """The same where only the data of the quick start is there."""
 
@@ -90,11 +99,12 @@ def crfsuite_tagger(corpus: Corpus, task: str, folder: Path) -> pycrfsuite.Tagge
 
 
 def mtl_model(name: str, folder: Path) -> TrainedModel:
-    """Return the model of a run file, trained for an epoch unless it is there already."""
+    """Return the model of a run, trained for an epoch unless it is there already."""
     if (folder / name / "model.safetensors").is_file():
         return mtl.load(folder / name, device="cpu")
-    changes = {"training.epochs": 1, "training.device": "cpu"}
-    return mtl.train(ROOT / "configs" / f"{name}.yaml", changes, output=folder / name)
+    config, _, trunk = name.partition("-")
+    changes = {"training.epochs": 1, "training.device": "cpu", **TRUNKS.get(trunk, {})}
+    return mtl.train(ROOT / "configs" / f"{config}.yaml", changes, output=folder / name)
 
 
 def contestants(
@@ -127,7 +137,7 @@ def contestants(
 def compare(
     name: str, tasks: Sequence[str], *, folder: Path, rounds: int, threads: Sequence[int]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the rows of speeds and of scores for one run file."""
+    """Return the rows of speeds and of scores for one run."""
     model = mtl_model(name, folder)
     corpora = load_corpora(model.run)
     of = {task: corpora[model.run.tasks[task].corpus] for task in tasks}
@@ -176,7 +186,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "benchmarks")
-    parser.add_argument("--only", nargs="+", help="run files to take, of those there are")
+    parser.add_argument("--only", nargs="+", help="runs to take, of those there are")
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     configs = CONFIGS if "MTL_DATA" in os.environ else QUICKSTART

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from torch import nn
+
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
@@ -44,11 +46,12 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     run, model = experiment.run, experiment.model
     parts = {"embedding": model.embedding, "trunk": model.sharing}
     parts |= {f"head {name}": head for name, head in model.heads.items()}
-    parameters, counted = {}, set()
-    for name, module in parts.items():  # what parts share is counted with the first
-        own = [p for p in module.parameters() if p not in counted]
+    parameters: dict[str, int] = {}
+    counted: set[nn.Parameter] = set()
+    for name, module in parts.items():
+        own = set(module.parameters()) - counted  # tied outputs are those of the embedding
+        counted |= own
         parameters[name] = sum(p.numel() for p in own)
-        counted.update(own)
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [*experiment.notes]
     notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]

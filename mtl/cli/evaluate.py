@@ -29,17 +29,51 @@ def evaluate(
         Path | None,
         typer.Option(help="Score this file, in the format of the corpus, in place of the split."),
     ] = None,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Language models learn from what they have scored.")
+    ] = False,
+    lr: Annotated[float, typer.Option(min=0, help="With --dynamic: the learning rate.")] = 0.0005,
+    decay: Annotated[
+        float, typer.Option(min=0, max=1, help="With --dynamic: the way back to what was trained.")
+    ] = 0.01,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="With --dynamic: plain SGD; try --lr 0.1.")
+    ] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Language models expect again what they have read.")
+    ] = False,
+    window: Annotated[
+        int, typer.Option(min=1, help="With --cache: how many words back it looks.")
+    ] = 2000,
+    theta: Annotated[
+        float, typer.Option(min=0, help="With --cache: how much more alike states count.")
+    ] = 0.3,
+    weight: Annotated[
+        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: its weight.")
+    ] = 0.1,
+    streams: Annotated[
+        int, typer.Option(min=1, max=10, help="Streams in which running text is scored, at most.")
+    ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = None,
 ) -> None:
     """Score a trained model: every task, with a table by label."""
     from mtl import api
+    from mtl.training.cache import Cache
+    from mtl.training.dynamic import Dynamic
 
     model = api.load(folder, device=device)
     files = {} if data is None else {_corpus(model, task): data}
-    found = model.evaluate(split, task, data=files)
+    found = model.evaluate(
+        split,
+        task,
+        data=files,
+        streams=streams,
+        dynamic=Dynamic(lr, decay, plain) if dynamic else None,
+        cache=Cache(window, theta, weight) if cache else None,
+    )
     for name in model.check_tasks(task):
-        if name not in found.metrics:
+        if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
         typer.echo(json.dumps(found.scores(), indent=1))

@@ -9,6 +9,7 @@ import typer
 
 from mtl.cli.check import check
 from mtl.cli.evaluate import evaluate
+from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
 from mtl.cli.predict import predict
 from mtl.cli.schema import schema
@@ -30,6 +31,9 @@ app.command(epilog="Example: mtl check configs/ewt_pos_ner.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/ewt_pos_ner --split test --task ner")(evaluate)
 app.command(epilog='Example: echo "Angela Merkel flew to Paris." | mtl predict runs/ewt_pos_ner')(
     predict
+)
+app.command(epilog='Example: mtl generate runs/lm_wikitext2 --prompt "The city of" --top-p 0.9')(
+    generate
 )
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)

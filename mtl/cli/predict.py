@@ -46,7 +46,7 @@ def predict(
     from mtl.text.example import Example
 
     model = api.load(folder, device=device)
-    tasks = model.check_tasks(task)
+    tasks = model.labelled_tasks(task)
     spans = {name for name in tasks if model.run.tasks[name].scheme}
     source = None if file is None or str(file) == "-" else file
     read = READ[_format(source) if input_format == "auto" else input_format]

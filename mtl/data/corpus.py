@@ -111,9 +111,12 @@ class Split(Sequence[Example]):
         return counts
 
     def words(self, start: int, end: int) -> list[list[str]]:
-        """Return the words of the sentences from `start` to `end`."""
-        column = self.dataset.data.column("tokens")
-        found: list[list[str]] = column.take(self.rows[start:end]).to_pylist()
+        """Return the words of the sentences from `start` to `end`, at least one."""
+        rows = self.rows[start:end]
+        first = int(rows.min())
+        # `take` copies all of what it is to take from.
+        near = self.dataset.data.column("tokens").slice(first, int(rows.max()) - first + 1)
+        found: list[list[str]] = near.take(rows - first).to_pylist()
         return found
 
     @cached_property

@@ -28,14 +28,14 @@ def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray
     Args:
         lengths: Tokens of each sentence.
         max_length: The most tokens of a piece.
-        overlap: How many tokens neighbouring windows share.
+        overlap: How many tokens neighbouring windows share; with 0 every token is in one alone.
     """
     whole = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
     long = lengths > max_length
     cut = [
-        (row, window.start, window.end)
+        (row, w.start, w.end) if overlap else (row, w.keep_start, w.keep_end)
         for row in np.flatnonzero(long).tolist()
-        for window in windows(int(lengths[row]), max_length, overlap)
+        for w in windows(int(lengths[row]), max_length, overlap)
     ]
     found = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
     return found[np.lexsort((found[:, 1], found[:, 0]))]

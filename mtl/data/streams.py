@@ -117,6 +117,6 @@ def _pieces(length: int, bptt: int, random: np.random.Generator, vary: bool) -> 
     while left > 0:
         mean = bptt if not vary or random.random() < 0.95 else bptt / 2
         wanted = round(random.normal(mean, _SPREAD)) if vary else bptt
-        lengths.append(min(left, max(_SPREAD, wanted) if vary else wanted))
+        lengths.append(min(left, max(min(bptt, _SPREAD), wanted) if vary else wanted))
         left -= lengths[-1]
     return np.array(lengths, dtype=np.int64)

@@ -2,12 +2,13 @@
 
 from mtl.experiment.checks import load_config
 from mtl.experiment.corpora import count_malformed, load_corpora
-from mtl.experiment.experiment import Experiment, prepare, read_numberings, restore
+from mtl.experiment.experiment import STREAMS, Experiment, prepare, read_numberings, restore
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.training import make_trainer
 
 __all__ = [
     "KINDS",
+    "STREAMS",
     "Experiment",
     "build",
     "count_malformed",

@@ -208,10 +208,12 @@ def side(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
         task: The task.
         sizes: Widths of all layers, the embedding first.
     """
-    text = run.tasks[task].source.text
+    text, layer = run.tasks[task].source.text, run.tasks[task].layer
     if text is None or run.trunk.options.get("bidirectional") is not True:
         return None
-    half = layer_width(run.tasks[task].layer, sizes) // 2
+    if layer in (0, -len(sizes)):  # a word by itself has seen neither neighbour
+        return None
+    half = layer_width(layer, sizes) // 2
     return slice(None, half) if text == "next" else slice(half, None)
 
 

@@ -74,6 +74,11 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if task.source.text is None:
             if head.open_labels:
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
+            if METRICS.find(task.metric.type).reads != "labels":
+                yield (
+                    f"tasks.{name}.metric",
+                    f"{task.metric.type!r} is for language models; the task has labels of its own",
+                )
             if limits.streams is not None:
                 yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
             continue

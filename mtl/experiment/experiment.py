@@ -34,10 +34,12 @@ from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
+from mtl.training.cache import Cache
+from mtl.training.dynamic import Dynamic
 from mtl.training.evaluation import Evaluation, evaluate
 from mtl.training.likelihood import measure
 
-_STREAMS = 10
+STREAMS = 10
 """Streams in which running text is scored: the fewer, the fewer words lack what was before them."""
 
 
@@ -88,7 +90,14 @@ class Experiment:
         }
 
     def evaluate(
-        self, corpora: Iterable[Corpus], split: str, tasks: Iterable[str] | None = None
+        self,
+        corpora: Iterable[Corpus],
+        split: str,
+        tasks: Iterable[str] | None = None,
+        *,
+        streams: int = STREAMS,
+        dynamic: Dynamic | None = None,
+        cache: Cache | None = None,
     ) -> Evaluation:
         """Return the scores on a split of the corpora that have it.
 
@@ -96,6 +105,9 @@ class Experiment:
             corpora: Corpora of the run.
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
+            streams: The most streams in which running text is scored.
+            dynamic: How language models learn from what they have scored; see `measure`.
+            cache: How much of what was read they expect again.
         """
         found = []
         wanted = set(self.run.tasks if tasks is None else tasks)
@@ -107,8 +119,11 @@ class Experiment:
             if labelled := {task: make for task, make in own.items() if task not in text}:
                 found.append(evaluate(self.predictor, corpus.splits[split], labelled))
             if text:
-                batches = make_loader(self.run, corpus, split, list(text), streams=_STREAMS)
-                found.append(measure(self.model, self.encoder, batches, text))
+                batches = make_loader(self.run, corpus, split, list(text), streams=streams)
+                own_text = measure(
+                    self.model, self.encoder, batches, text, dynamic=dynamic, cache=cache
+                )
+                found.append(own_text)
         return Evaluation.joined(found)
 
 

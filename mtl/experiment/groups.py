@@ -34,11 +34,13 @@ def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> tor
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
+    embedded = set(model.embedding.parameters())  # a language model may share them
     lrs = {
         parameter: lr
         for name, head in model.heads.items()
         if (lr := run.tasks[name].lr) is not None
         for parameter in head.parameters()
+        if parameter not in embedded
     }
     members: dict[tuple[int, float | None], list[nn.Parameter]] = {(0, None): []}
     for parameter in (*model.parameters(), *weighting.parameters()):

@@ -8,6 +8,7 @@ from mtl.config.run import Batch, Run
 from mtl.data.corpus import Corpus
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
+from mtl.errors import ConfigError
 from mtl.experiment.corpora import tasks_of
 
 
@@ -32,10 +33,21 @@ def make_loader(
         corpus: One of its corpora.
         split: "train", "dev" or "test".
         tasks: The tasks that read streams.
-        streams: For scoring: at most this many streams, whose pieces are all of one length.
+        streams: For scoring, where each word counts once: at most this many streams, whose pieces
+            are all of one length; windows of long sentences do not overlap.
+
+    Raises:
+        ConfigError: The text is too short for the streams that training wants.
     """
     limits = batch_limits(run, corpus.name)
     if limits.streams is not None:
+        words = int(corpus.splits[split].lengths.sum()) + len(corpus.splits[split])
+        if streams is None and words < limits.streams * limits.bptt:
+            raise ConfigError(
+                f"corpus {corpus.name!r}: {split} has {words:,} words, sentence ends counted, less "
+                f"than one piece of {limits.bptt} in each of {limits.streams} streams; give the "
+                "batch fewer `streams` or a smaller `bptt`"
+            )
         return Streams(
             corpus.name,
             corpus.splits[split],
@@ -52,5 +64,5 @@ def make_loader(
         max_tokens=limits.max_tokens,
         sentences=limits.sentences,
         max_length=run.training.max_length,
-        overlap=run.training.overlap,
+        overlap=run.training.overlap if streams is None else 0,
     )

@@ -66,13 +66,9 @@ class Start:
         Raises:
             CheckpointError: A tensor is missing or of another shape.
         """
-        for module in model.sharing.modules():
-            if isinstance(module, Trunk):
-                self._copy(module, _TRUNK, "trunk")
-        if reads_subwords(run):
-            self._copy(model.embedding, "embedding.", "trunk.name")
-            return f"starts from {self.folder}: trunk and subwords"
         told = []
+        if reads_subwords(run):
+            told.append(self._subwords(model, vocabularies["transformer"]))
         for slot, part in run.embedding.items():
             theirs = self.run.embedding.get(slot)
             if theirs is None or theirs.type != part.type:
@@ -80,7 +76,19 @@ class Start:
             feature = EMBEDDINGS.find(part.type).vocabulary.feature
             tables = [own.tables() for own in (vocabularies[feature], self.vocabularies[feature])]
             told.append(self._embedding(model, slot, *tables))
+        for module in model.sharing.modules():
+            if isinstance(module, Trunk):
+                self._copy(module, _TRUNK, "trunk and embedding")
         return f"starts from {self.folder}: trunk; " + ", ".join(told)
+
+    def _subwords(self, model: MultiTaskModel, ours: Vocabulary) -> str:
+        theirs = self.vocabularies.get(ours.feature)
+        if theirs is None or theirs.to_json() != ours.to_json():
+            raise CheckpointError(
+                f"{self.folder}: reads other subwords; give both runs the same trunk.name"
+            )
+        self._copy(model.embedding, "embedding.", "trunk.name")
+        return "its subwords"
 
     def _embedding(
         self,
@@ -92,9 +100,10 @@ class Start:
         module = model.embedding.get_submodule(f"parts.{slot}")
         prefix = f"embedding.parts.{slot}."
         tables = {
-            f"{name}.weight": table.weight
+            f"{name}.{own}": rows
             for name, table in module.named_modules()
             if isinstance(table, (nn.Embedding, nn.EmbeddingBag))
+            for own, rows in table.state_dict(keep_vars=True).items()
         }
         self._copy(module, prefix, f"embedding.{slot}", but=set(tables))
         found = 0

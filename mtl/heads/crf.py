@@ -10,9 +10,9 @@ from torch import Tensor
 from mtl.heads.tagger import Tagger
 from mtl.layers.attention import TokenAttention
 from mtl.layers.crf import CRF
-from mtl.ops import crf_log_partition, crf_score
+from mtl.ops import crf_score
 from mtl.options import PositiveFloat, PositiveInt, Probability
-from mtl.text.spans import Scheme
+from mtl.text.spans import Scheme, transitions
 
 
 class CRFTagger(Tagger):
@@ -21,6 +21,13 @@ class CRFTagger(Tagger):
     p(y | x) ∝ exp Σ_t (W h_t + b)[y_t] + transitions[y_t-1, y_t]
 
     Learns which labels follow which; best for chunks and entities.
+
+    Args:
+        in_features: Width H of the hidden states.
+        labels: The K label names.
+        constrained: Whether only sequences that are well formed in the scheme have a probability,
+            in training and in use: no other is ever given. Needs labels that are span tags, and no
+            label smoothing, which would have all labels be right at times.
     """
 
     def __init__(
@@ -31,6 +38,7 @@ class CRFTagger(Tagger):
         dropout: Probability = 0.4,
         hidden_size: PositiveInt | None = None,
         scheme: Scheme | None = None,
+        constrained: bool = False,
         attention: TokenAttention | None = None,
         window: PositiveInt = 5,
         label_smoothing: Probability = 0.0,
@@ -47,7 +55,11 @@ class CRFTagger(Tagger):
             label_smoothing=label_smoothing,
             class_weights=class_weights,
         )
-        self.crf = CRF(len(self.labels))
+        self.crf = _constrained_crf(self.labels, scheme) if constrained else CRF(len(self.labels))
+        if constrained and label_smoothing:
+            raise ValueError(
+                "constrained: with label_smoothing any label may be right; set one of them alone"
+            )
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence's labels in nats, `[B]`."""
@@ -71,11 +83,8 @@ class CRFTagger(Tagger):
         crf, mean = self.crf, (scores.mean(2) * mask).sum(1)
         edges = crf.start_transitions.mean() + crf.end_transitions.mean()
         mean = mean + (lengths > 0) * edges + (lengths - 1).clamp(min=0) * crf.transitions.mean()
-        return crf_score(scores, *self._steps, mask, target) - mean
-
-    @property
-    def _steps(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.crf.transitions, self.crf.start_transitions, self.crf.end_transitions
+        steps = crf.transitions, crf.start_transitions, crf.end_transitions
+        return crf_score(scores, *steps, mask, target) - mean
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
@@ -90,6 +99,14 @@ class CRFTagger(Tagger):
     def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
         """Return the share in the partition of the paths with the chosen labels, `[B]`."""
         ids = torch.arange(scores.shape[2], device=scores.device)
-        others = (chosen & mask).unsqueeze(2) & (labels.unsqueeze(2) != ids)
-        chosen_paths = crf_log_partition(scores.masked_fill(others, -torch.inf), *self._steps, mask)
-        return chosen_paths - crf_log_partition(scores, *self._steps, mask)
+        possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
+        log_prob: Tensor = self.crf(scores, possible, mask)
+        return log_prob
+
+
+def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
+    """Return a CRF over the label sequences that a scheme allows."""
+    if scheme is None:
+        raise ValueError("constrained: the labels have no scheme to obey; set it to false")
+    pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
+    return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)

@@ -11,7 +11,7 @@ from mtl.text.example import Labels
 
 
 class Perplexity(Metric):
-    """exp of the mean negative log-probability of a word, whatever the units of the model are.
+    """exp of the mean negative log-probability of a word (Jelinek et al. 1977).
 
     `perplexity` counts words, `bits_per_character` the characters of the text, with one between
     words.

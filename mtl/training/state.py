@@ -75,7 +75,9 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any])
     for corpus, loader in trainer.loaders.items():
         leaves = _part(tensors, f"carried.{corpus}")
         if isinstance(loader, Streams) and leaves:
-            given = iter([leaves[str(i)].to(trainer.device) for i in range(len(leaves))])
+            # Tensors of a file stand at odd addresses, where products differ in the last bit.
+            own = [leaves[str(i)].to(trainer.device, copy=True) for i in range(len(leaves))]
+            given = iter(own)
             trainer.carried[corpus] = _filled(
                 trainer.model.sharing.initial_state(loader.streams), given
             )

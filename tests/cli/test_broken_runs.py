@@ -95,7 +95,7 @@ def test_a_mistake_in_an_override(project: Path, override: str, message: str) ->
 
 def test_all_mistakes_are_told_at_once_and_before_any_data_is_read(project: Path) -> None:
     (project / "data/train.txt").write_text("a line with too few columns\n")
-    text = (project / "run.yaml").read_text().replace("dim: 16", "dim: 0").replace("lstm", "gru")
+    text = (project / "run.yaml").read_text().replace("dim: 16", "dim: 0").replace("lstm", "rnn")
     (project / "run.yaml").write_text(text.replace("news/ner", "nws/ner"))
     told = mtl("train", "run.yaml", "training.epochs=many").err.splitlines()
     assert [line.partition(": ")[0] for line in told] == [

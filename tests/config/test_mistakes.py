@@ -45,9 +45,13 @@ MISTAKES = {
     "layer: 1.5": "12: tasks.x.layer: expected a whole number or 'mix', got 1.5",
     "weight: -1": "13: tasks.x.weight: expected a number of at least 0, got -1",
     "lr: 0": "9: tasks.x.lr: expected a number above 0 or null, got 0",
-    "batch: {}": "12: tasks.x.batch.max_tokens: give exactly one of max_tokens, sentences",
+    "batch: {}": "12: tasks.x.batch.max_tokens: give exactly one of max_tokens, sentences, streams",
     "batch: {max_tokens: 9, sentences: 1}": "39: tasks.x.batch.sentences: give exactly one of "
-    "max_tokens, sentences",
+    "max_tokens, sentences, streams",
+    "batch: {streams: 0}": "22: tasks.x.batch.streams: expected a whole number of at least 1 or "
+    "null, got 0",
+    "batch: {streams: 2, bptt: 0}": "31: tasks.x.batch.bptt: expected a whole number of at least "
+    "1, got 0",
     "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, head, layer, lr, "
     "metric, patience, sampling, use, weight",
 }
@@ -140,7 +144,9 @@ IN_CORPUS = {
     "tasks: {ner: {labels: {pattern: 'a'}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got 'a'",
     "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: give exactly "
-    "one of column, metadata, feature, misc",
+    "one of column, metadata, feature, misc, text",
+    "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
+    "'previous' or null, got 'both'",
     "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes' or "
     "null, got 'iob2'; did you mean 'iob1'?",
     "tasks: {y: {labels: y, head: crf}}": "2:12: missing key 'tasks.y.metric'",
@@ -148,7 +154,7 @@ IN_CORPUS = {
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
     "reader, splits, tasks, title",
-    "limit: {dev: 5}": "2:9: limit: 'dev' is no split of this corpus",
+    "limit: {devel: 5}": "2:8: limit: 'devel' is no split of this corpus",
 }
 
 

@@ -9,7 +9,7 @@ from mtl.data.windows import windows
 from mtl.text.example import Example
 
 
-@given(st.lists(st.integers(1, 30), max_size=8), st.integers(1, 10), st.integers(0, 9))
+@given(st.lists(st.integers(1, 30), max_size=8), st.integers(2, 10), st.integers(1, 9))
 def test_the_pieces_are_the_windows_of_each_sentence_in_order(lengths, limit, overlap):
     overlap = min(overlap, limit - 1)
     expected = [
@@ -18,6 +18,14 @@ def test_the_pieces_are_the_windows_of_each_sentence_in_order(lengths, limit, ov
         for window in windows(length, limit, overlap)
     ]
     assert pieces(np.array(lengths, dtype=np.int32), limit, overlap).tolist() == expected
+
+
+@given(st.lists(st.integers(1, 30), max_size=8), st.integers(1, 10))
+def test_without_overlap_every_token_is_in_one_piece(lengths, limit):
+    found = pieces(np.array(lengths, dtype=np.int32), limit, 0)
+    read = [(row, token) for row, start, end in found for token in range(start, end)]
+    assert read == [(row, token) for row, n in enumerate(lengths) for token in range(n)]
+    assert all(end - start <= limit for _, start, end in found)
 
 
 def test_a_piece_keeps_the_labels_of_its_tokens_and_of_the_sentence():

@@ -16,6 +16,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "constrained": {**NER, "head": {"type": "constrained", "never": [["O", "O"]]}},
     "iobes": {**NER, "head": {"type": "constrained", "scheme": "iobes"}},
     "crf": {**NER, "head": {"label_smoothing": 0.1, "class_weights": {"O": 0.5}}},
+    "crf_constrained": {**NER, "head": {"scheme": "iobes", "constrained": True}},
     "softmax": {"use": "c/pos", "head": {"attention": "key_value", "window": 2}},
     "attention": {**VERB, "head": {"type": "attention", "hops": 2, "penalty": 0.1}},
     "cnn": {**VERB, "head": {"type": "cnn", "maps": 4, "k": 2}},
@@ -48,3 +49,9 @@ def test_a_rule_about_labels_that_there_are_not_is_told(tmp_path: Path) -> None:
     head = {"type": "constrained", "never": [["O", "I-PRE"]]}
     with pytest.raises(ConfigError, match="head 'constrained': never: there is no label 'I-PRE'"):
         prepared(tmp_path, {"ner": {**NER, "head": head}})
+
+
+def test_a_crf_without_a_scheme_to_obey_is_told(tmp_path: Path) -> None:
+    head = {"type": "crf", "constrained": True}
+    with pytest.raises(ConfigError, match="head 'crf': constrained: the labels have no scheme"):
+        prepared(tmp_path, {"pos": {"use": "c/pos", "head": head}})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import pytest
@@ -12,15 +14,18 @@ from mtl.heads import ConstrainedTagger, CRFTagger, SoftmaxTagger, Tagger
 from mtl.text.spans import Span, read_spans
 
 LABELS = ["O", "B-X", "I-X"]
-taggers = pytest.mark.parametrize("head", [SoftmaxTagger, ConstrainedTagger, CRFTagger])
+TAGGERS = [SoftmaxTagger, ConstrainedTagger, CRFTagger, partial(CRFTagger, constrained=True)]
+taggers = pytest.mark.parametrize("head", TAGGERS)
 
 
-def made(head: type[Tagger]) -> Tagger:
+def made(head: Callable[..., Tagger]) -> Tagger:
     return head(4, LABELS, scheme="bio").double().eval()
 
 
 @taggers
-def test_the_confidence_is_the_probability_of_all_paths_so_labelled(head: type[Tagger]) -> None:
+def test_the_confidence_is_the_probability_of_all_paths_so_labelled(
+    head: Callable[..., Tagger],
+) -> None:
     tagger, mask = made(head), torch.ones(27, 3, dtype=torch.bool)
     paths = torch.tensor(list(product(range(3), repeat=3)))
     for _ in range(20):
@@ -33,7 +38,7 @@ def test_the_confidence_is_the_probability_of_all_paths_so_labelled(head: type[T
 
 
 @taggers
-def test_spans_are_those_of_the_labels_given(head: type[Tagger]) -> None:
+def test_spans_are_those_of_the_labels_given(head: Callable[..., Tagger]) -> None:
     tagger, hidden = made(head), 3 * torch.randn(8, 6, 4).double()
     mask = torch.arange(6) < torch.tensor([6, 5, 4, 3, 2, 1, 0, 6]).unsqueeze(1)
     found = tagger.spans(hidden, mask)

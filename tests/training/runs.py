@@ -70,11 +70,13 @@ def prepared(
     folder: Path,
     tasks: Mapping[str, Mapping[str, Any]],
     corpora: Mapping[str, Any] | None = None,
+    *,
+    trunk: Mapping[str, Any] = RUN["trunk"],
     **training: Any,
 ) -> tuple[Experiment, dict[str, Corpus]]:
     """Return a run whose tasks are given; corpora by default `c`, 22 sentences."""
     corpora = corpora or {"c": corpus(folder, "c", 22)}
-    run = {**RUN, "training": {**RUN["training"], **training}}
+    run = {**RUN, "trunk": dict(trunk), "training": {**RUN["training"], **training}}
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({**run, "corpora": dict(corpora), "tasks": dict(tasks)}))
     config = load_config(path)
@@ -86,10 +88,10 @@ def trainer(
     folder: Path,
     tasks: Mapping[str, Mapping[str, Any]],
     corpora: Mapping[str, Any] | None = None,
-    **training: Any,
+    **options: Any,
 ) -> Trainer:
     """Return the trainer of a run; arguments as `prepared`."""
-    return make_trainer(*prepared(folder, tasks, corpora, **training))
+    return make_trainer(*prepared(folder, tasks, corpora, **options))
 
 
 def steps_of(events: Iterator[Step | Epoch]) -> list[Step]:

@@ -1,0 +1,52 @@
+"""`mtl generate`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mtl.cli.evaluate import Device, RunFolder
+
+
+def generate(
+    folder: RunFolder,
+    prompt: Annotated[str, typer.Option(help="The text that is to be continued.")] = "",
+    task: Annotated[
+        str | None, typer.Option(help="The language model, where there are several.")
+    ] = None,
+    length: Annotated[int, typer.Option(min=1, help="The most words.")] = 50,
+    temperature: Annotated[
+        float, typer.Option(min=1e-3, help="Below 1 likely words become likelier.")
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Draw from this many of the likeliest words.")
+    ] = None,
+    top_p: Annotated[
+        float,
+        typer.Option(min=1e-9, max=1, help="Draw from the likeliest words of this probability."),
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
+    device: Device = None,
+) -> None:
+    """Continue a text by the words that a language model draws.
+
+    Words are shown as they come; a line ends where a sentence does.
+    """
+    from mtl import api
+    from mtl.data.sources import END
+    from mtl.generator import Sampling
+
+    model = api.load(folder, device=device)
+    sampling = Sampling(temperature, top_k, top_p)
+    words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
+    before = " ".join(model.prompt_words(prompt, task))
+    sys.stdout.write(before)
+    blank = " " if before else ""
+    for word in words:
+        sys.stdout.write("\n" if word == END else f"{blank}{word}")
+        sys.stdout.flush()
+        blank = "" if word == END else " "
+    if blank:
+        sys.stdout.write("\n")

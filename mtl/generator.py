@@ -1,0 +1,99 @@
+"""Text from a language model, word by word. Letters: V words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtl.data.encoding import Encoder
+from mtl.data.sources import END
+from mtl.model import MultiTaskModel
+from mtl.text.example import Example
+from mtl.text.vocabulary.base import SPECIAL
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next word is drawn.
+
+    Args:
+        temperature: Scores are divided by this: below 1 likely words become likelier.
+        top_k: Only this many of the most likely words are drawn (Fan et al. 2018), with 1 always
+            the most likely one; None: all.
+        top_p: Only the fewest of the most likely words that together have this probability are
+            drawn (nucleus sampling, Holtzman et al. 2020).
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature: expected a number above 0, got {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k: expected a whole number of at least 1, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p: expected a number in (0, 1], got {self.top_p}")
+
+    def probabilities(self, log_probs: Tensor) -> Tensor:
+        """Return the probability with which each word is drawn, `[V]`, from those of the model."""
+        scores, order = (log_probs.double() / self.temperature).sort(descending=True, stable=True)
+        sorted_probs = scores[: self.top_k].softmax(0)
+        before = sorted_probs.cumsum(0) - sorted_probs
+        kept = sorted_probs.masked_fill(before >= self.top_p, 0)
+        drawn = torch.zeros_like(scores)
+        drawn[order[: self.top_k]] = kept / kept.sum()
+        return drawn
+
+
+@torch.no_grad()
+def generate(
+    model: MultiTaskModel,
+    encoder: Encoder,
+    task: str,
+    prompt: Sequence[str],
+    *,
+    length: int,
+    sampling: Sampling,
+    seed: int,
+    whole_sentences: bool,
+) -> Iterator[str]:
+    """Yield the words that follow a text, as they are drawn; `END` where a sentence ends.
+
+    Padding and the unknown word are never drawn.
+
+    Args:
+        model: The model, in evaluation.
+        encoder: Numbers words as in training.
+        task: A language model that gives the next word.
+        prompt: The words of the text; at least one where the model read whole sentences.
+        length: The most words.
+        sampling: How words are drawn.
+        seed: The same seed gives the same words.
+        whole_sentences: Whether the model read sentence by sentence, so that nothing follows the
+            end of one; else it reads on, and has seen an end before the first word.
+    """
+    random = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    head = model.head(task)
+    state = model.sharing.initial_state(1)
+    words = tuple(prompt) if whole_sentences else (END, *prompt)
+    for _ in range(length):
+        batch = encoder.batch([Example(words, {})]).to(device)
+        hidden, encoded = model.encode(batch, [task], state)
+        state = encoded.state
+        last = hidden[task][:, -1:]
+        log_probs = head.log_probs(last, batch.mask[:, -1:])[0, 0].cpu()
+        log_probs[: len(SPECIAL)] = -torch.inf
+        chosen = torch.multinomial(sampling.probabilities(log_probs), 1, generator=random)
+        words = (head.labels[int(chosen)],)
+        yield words[0]
+        if whole_sentences and words[0] == END:
+            return

@@ -1,0 +1,237 @@
+"""A trained model at work: labels, scores, text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from mtl.checkpoint import MODEL, RUN, load_weights
+from mtl.config.run import Run
+from mtl.errors import CheckpointError, MtlError, did_you_mean
+from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
+from mtl.experiment.loaders import batch_limits
+from mtl.generator import Sampling, generate
+from mtl.text.example import Example
+from mtl.text.tokenizer import tokenize, words_of
+from mtl.training.cache import Cache
+from mtl.training.dynamic import Dynamic
+from mtl.training.evaluation import Evaluation
+
+
+class TrainedModel:
+    """A model with all that using it takes.
+
+    Args:
+        folder: Its run folder.
+        experiment: Its parts.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment) -> None:
+        self.folder = folder
+        self.run = experiment.run
+        self.experiment = experiment
+        self.predictor = experiment.predictor
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of its tasks."""
+        return list(self.run.tasks)
+
+    def predict(
+        self, sentences: Sequence[str | Sequence[str]], tasks: Sequence[str] | None = None
+    ) -> dict[str, list[Any]]:
+        """Return the labels of sentences: task to one item a sentence.
+
+        Args:
+            sentences: Raw text, which is cut into tokens, or lists of tokens.
+            tasks: The tasks wanted; None: as `labelled_tasks`.
+
+        Returns:
+            A list of labels, one a token (taggers), or one label (classifiers), a sentence.
+
+        Raises:
+            MtlError: One string in place of a list, or a task that the model does not have.
+        """
+        if isinstance(sentences, str):
+            raise MtlError("expected a list of sentences, got one string; put it into a list")
+        wanted = self.labelled_tasks(tasks)
+        examples = [Example(tuple(_tokens(sentence))) for sentence in sentences]
+        found = self.predictor.predict(examples, wanted)
+        return {
+            task: [own if isinstance(own := p[task], str) else list(own) for p in found]
+            for task in wanted
+        }
+
+    def evaluate(
+        self,
+        split: str = "test",
+        tasks: Sequence[str] | None = None,
+        *,
+        data: Mapping[str, str | PathLike[str]] | None = None,
+        streams: int = STREAMS,
+        dynamic: Dynamic | None = None,
+        cache: Cache | None = None,
+    ) -> Evaluation:
+        """Return the scores on a split of the run's corpora.
+
+        Args:
+            split: "train", "dev" or "test".
+            tasks: The tasks to score; None: all.
+            data: Corpus to a file that is scored in place of the split.
+            streams: The most streams in which running text is scored.
+            dynamic: How language models learn from what they have scored; None: they do not.
+            cache: How much of what was read they expect again; None: nothing.
+
+        Raises:
+            MtlError: None of the corpora has such a split, or `dynamic` or `cache` are given for
+                tasks other than language models that read streams forwards.
+        """
+        wanted = self.check_tasks(tasks)
+        if dynamic or cache:
+            wanted = self.language_models(tasks, streams=True)
+        run = _with_files(self.run, split, data or {}, wanted)
+        corpora = load_corpora(run)
+        found = self.experiment.evaluate(
+            corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
+        )
+        if not found.metrics:
+            splits = {split for corpus in corpora.values() for split in corpus.splits}
+            raise MtlError(f"no split {split!r} of these tasks{did_you_mean(split, splits)}")
+        return found
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        task: str | None = None,
+        length: int = 50,
+        sampling: Sampling | None = None,
+        seed: int = 1,
+    ) -> Iterator[str]:
+        """Return the words that a language model draws after a text, one by one.
+
+        Args:
+            prompt: The text.
+            task: The language model; None: the first one.
+            length: The most words.
+            sampling: How words are drawn; None: from all, as probable as they are.
+            seed: The same seed gives the same words.
+
+        Raises:
+            MtlError: The task gives no next word, or lacks a first one to go on from.
+        """
+        (chosen, *_) = self.language_models([task] if task else None)
+        words = self.prompt_words(prompt, chosen)
+        streams = batch_limits(self.run, self.run.tasks[chosen].corpus).streams
+        if not words and not streams:
+            raise MtlError("the model has learnt whole sentences; give it a prompt to go on from")
+        return generate(
+            self.experiment.model,
+            self.experiment.encoder,
+            chosen,
+            words,
+            length=length,
+            sampling=sampling or Sampling(),
+            seed=seed,
+            whole_sentences=not streams,
+        )
+
+    def prompt_words(self, prompt: str, task: str | None = None) -> list[str]:
+        """Return the words of a prompt, cut as the text was that a language model has learnt."""
+        (chosen, *_) = self.language_models([task] if task else None)
+        reader = self.run.corpora[self.run.tasks[chosen].corpus].reader
+        return words_of(prompt, bool(reader.options.get("tokenize", True)))
+
+    def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
+        """Return the tasks wanted, in the order of the run.
+
+        Raises:
+            MtlError: The model has no such task.
+        """
+        for task in tasks or ():
+            if task not in self.run.tasks:
+                raise MtlError(f"the model has no task {task!r}{did_you_mean(task, self.tasks)}")
+        return [task for task in self.tasks if not tasks or task in tasks]
+
+    def labelled_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
+        """Return the tasks wanted, by default all but language models, if there are others.
+
+        Raises:
+            MtlError: The model has no such task.
+        """
+        wanted = self.check_tasks(tasks)
+        labelled = [task for task in wanted if self.run.tasks[task].source.text is None]
+        return wanted if tasks else labelled or wanted
+
+    def language_models(
+        self, tasks: Sequence[str] | None = None, *, streams: bool = False
+    ) -> list[str]:
+        """Return the tasks wanted, which give the next word of a text.
+
+        Args:
+            tasks: Some tasks; None: all that do.
+            streams: Whether they must have learnt from running text.
+
+        Raises:
+            MtlError: One of the tasks does not, or none of the model's does.
+        """
+        able = [
+            name
+            for name, task in self.run.tasks.items()
+            if task.source.text == "next"
+            and (batch_limits(self.run, task.corpus).streams or not streams)
+        ]
+        what = "gives the next word of a text" + " read in streams" * streams
+        for task in self.check_tasks(tasks) if tasks else ():
+            if task not in able:
+                raise MtlError(f"task {task!r} is no language model that {what}")
+        if not able:
+            raise MtlError(f"{self.folder}: no task of the model {what}")
+        return [task for task in able if not tasks or task in tasks]
+
+
+def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:
+    return [token.text for token in tokenize(sentence)] if isinstance(sentence, str) else sentence
+
+
+def _with_files(
+    run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
+) -> Run:
+    """Return the run with the corpora of some tasks alone, and with other files for a split."""
+    needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
+    for name in data:
+        if name not in needed:
+            raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
+    corpora = {}
+    for name in needed:
+        corpus = run.corpora[name]
+        if name in data:
+            file = [str(Path(data[name]).absolute())]
+            files = {"train": file, split: file}  # only this file need be there
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
+            corpus = corpus.model_copy(update=changes)
+        corpora[name] = corpus
+    kept = {task: part for task, part in run.tasks.items() if part.corpus in needed}
+    return run.model_copy(update={"corpora": corpora, "tasks": kept})
+
+
+def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedModel:
+    """Load the model of a run folder.
+
+    Args:
+        folder: The run folder.
+        device: "cpu", "cuda", …; None: a GPU if there is one, wherever it was trained.
+
+    Raises:
+        CheckpointError: It is no run folder, not finished, or damaged.
+    """
+    folder = Path(folder)
+    if not (folder / RUN).is_file():
+        raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+    overrides = {"training.device": device or "auto"}
+    experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
+    load_weights(folder / MODEL, experiment.model)
+    experiment.model.eval()
+    return TrainedModel(folder, experiment)

@@ -1,0 +1,150 @@
+"""Language models at the command line: scored in other ways, and made to write."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli import project as small
+from tests.cli.command import mtl
+from tests.training.texts import lines
+
+RUN = """\
+embedding: {words: {dim: 16}}
+trunk: {type: gru, num_layers: 1, hidden_size: 16, dropout: 0}
+tasks:
+  next: {use: text/next, head: {type: lm, dropout: 0}}
+  previous: {use: text/previous}
+training:
+  epochs: 6
+  batch: {streams: 2, bptt: 8}
+  optimizer: {type: adam, lr: 0.02}
+"""
+TEXT = """\
+reader: {type: text}
+files: {train: train.txt, test: test.txt}
+tasks:
+  next: {labels: {text: next}, head: lm, metric: perplexity}
+  previous: {labels: {text: previous}, head: lm, metric: perplexity}
+"""
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a trained language model."""
+    folder = tmp_path_factory.mktemp("language")
+    (folder / "run.yaml").write_text(RUN)
+    (folder / "text.yaml").write_text(TEXT)
+    for split, number in {"train": 80, "test": 30}.items():
+        text = "".join(" ".join(words) + "\n" for words in lines(number, number))
+        (folder / f"{split}.txt").write_text(text)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        result = mtl("train", "run.yaml")
+    finally:
+        os.chdir(before)
+    assert result.code == 0, result.err
+    return folder / "runs" / "run"
+
+
+@pytest.fixture
+def model(written: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the run folder, as it is called in the folder of its project."""
+    monkeypatch.chdir(written.parents[1])
+    return "runs/run"
+
+
+def perplexity(model: str, *options: str) -> float:
+    result = mtl("evaluate", model, *options, "--task", "next", "--json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)["next"]["perplexity"]
+
+
+def test_a_run_is_measured_by_perplexity_and_characters(model: str) -> None:
+    scores = json.loads(mtl("evaluate", model, "--json").out)
+    assert [*scores] == ["next", "previous"]
+    assert all([*own] == ["perplexity", "bits_per_character"] for own in scores.values())
+    assert 1 < scores["next"]["perplexity"] < 9
+
+
+@pytest.mark.parametrize(
+    "options", [["--dynamic"], ["--cache", "--theta", "0"], ["--streams", "1"]]
+)
+def test_other_ways_to_score_give_other_scores_and_the_same_again(
+    model: str, options: list[str]
+) -> None:
+    before = perplexity(model)
+    found = perplexity(model, *options)
+    assert found != before
+    assert perplexity(model, *options) == found
+    assert perplexity(model) == before
+
+
+def test_they_change_little_where_they_are_turned_down(model: str) -> None:
+    before = perplexity(model)
+    for options in (["--dynamic", "--lr", "0"], ["--cache", "--weight", "1e-9"]):
+        assert perplexity(model, *options) == pytest.approx(before, rel=1e-6)
+
+
+def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
+    assert [*json.loads(mtl("evaluate", model, "--cache", "--json").out)] == ["next"]
+    result = mtl("evaluate", model, "--cache", "--task", "previous")
+    assert result.err == (
+        "error: task 'previous' is no language model that gives the next word of a text read in "
+        "streams\n"
+    )
+    assert result.code == 2
+
+
+@pytest.mark.parametrize("verb", [("evaluate", "--dynamic"), ("generate", "--prompt", "Ann")])
+def test_a_tagger_is_no_language_model(trained: Path, verb: tuple[str, ...]) -> None:
+    command, *options = verb
+    result = mtl(command, str(trained), *options)
+    assert result.code == 2
+    assert "no task of the model gives the next word of a text" in result.err
+
+
+def test_a_text_goes_on(model: str) -> None:
+    result = mtl("generate", model, "--prompt", "a  b", "--length", "12", "--seed", "3")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("a b")
+    assert result.out.endswith("\n")
+    ends = result.out.count("\n") - 1
+    assert 12 + 2 - 1 <= len(result.out.split()) + ends <= 12 + 2
+    assert set(result.out.split()) <= set("abcxy")
+
+
+def test_a_seed_and_greed_give_the_same_text_again(model: str) -> None:
+    for options in (["--seed", "5"], ["--top-k", "1", "--seed", "5"], ["--top-p", "0.5"]):
+        first, again = (mtl("generate", model, *options).out for _ in range(2))
+        assert first == again
+    greedy = [mtl("generate", model, "--top-k", "1", "--seed", seed).out for seed in "123"]
+    assert len(set(greedy)) == 1
+    assert len({mtl("generate", model, "--seed", seed).out for seed in "123"}) == 3
+
+
+def test_the_task_must_give_the_next_word(model: str) -> None:
+    result = mtl("generate", model, "--task", "previous")
+    message = "task 'previous' is no language model that gives the next word of a text"
+    assert (result.code, result.err) == (2, f"error: {message}\n")
+
+
+def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project: Path) -> None:
+    news = small.NEWS + "  next: {labels: {text: next}, head: lm, metric: perplexity}\n"
+    Path("tasks/news.yaml").write_text(news)
+    run = small.RUN.replace("mood: {use: mood/mood}", "next: {use: news/next}")
+    Path("run.yaml").write_text(run + "  metric: ner.span_f1\n")
+    trained = mtl("train", "run.yaml")
+    assert trained.code == 0, trained.err
+    result = mtl("generate", "runs/run")
+    assert "the model has learnt whole sentences; give it a prompt" in result.err
+    result = mtl("generate", "runs/run", "--prompt", "Ann", "--length", "200")
+    assert result.code == 0, result.err
+    assert result.out.count("\n") == 1
+    result = mtl("evaluate", "runs/run", "--cache")
+    assert "gives the next word of a text read in streams" in result.err
+    assert "next" not in mtl("predict", "runs/run", "--format", "jsonl", stdin="Ann left .").out

@@ -1,0 +1,113 @@
+"""Running text in streams: what is read, in which order, with which words beside it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import datasets
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtl.data.corpus import Split
+from mtl.data.encoding import Encoder
+from mtl.data.sources import END
+from mtl.data.streams import Streams
+from mtl.text.labels import WordLabels
+from mtl.text.vocabulary import WordVocabulary
+
+BOTH = {"ahead": "next", "back": "previous"}
+
+
+def made(lengths, streams, bptt, random_bptt=False, seed=1):
+    """Streams of a text in which every word is another, and the words of that text in order."""
+    numbers = iter(range(sum(lengths)))
+    sentences = [[f"w{next(numbers)}" for _ in range(length)] for length in lengths]
+    split = Split(datasets.Dataset.from_dict({"tokens": sentences}), {})
+    text = [word for sentence in sentences for word in (*sentence, END)]
+    cut = Streams("c", split, seed, BOTH, streams=streams, bptt=bptt, random_bptt=random_bptt)
+    return cut, text
+
+
+def read(cut, epoch):
+    """What each stream reads in a pass: rows of (word, next, previous)."""
+    rows = [[] for _ in range(cut.streams)]
+    for index in range(cut.size):
+        for row, piece in zip(rows, cut.examples(epoch, index), strict=True):
+            sides = piece.labels["ahead"], piece.labels["back"]
+            row += zip(piece.tokens, *sides, strict=True)
+    return rows
+
+
+def piece_lengths(cut, epoch):
+    return [len(cut.examples(epoch, index)[0]) for index in range(cut.size)]
+
+
+TEXTS = st.lists(st.integers(1, 6), min_size=1, max_size=8)
+
+
+@given(TEXTS, st.integers(1, 9), st.integers(1, 7), st.booleans(), st.integers(0, 3))
+def test_every_word_is_read_once_a_pass_in_order(lengths, streams, bptt, vary, epoch):
+    cut, text = made(lengths, streams, bptt, vary)
+    assert [word for row in read(cut, epoch) for word, _, _ in row] == text
+
+
+@given(TEXTS, st.integers(1, 9), st.integers(1, 7), st.booleans())
+def test_labels_are_the_neighbours_across_pieces_streams_and_sentences(
+    lengths, streams, bptt, vary
+):
+    cut, text = made(lengths, streams, bptt, vary)
+    expected = list(zip(text, [*text[1:], END], [END, *text[:-1]], strict=True))
+    assert [word for row in read(cut, 0) for word in row] == expected
+
+
+@given(TEXTS, st.integers(1, 9), st.integers(1, 7))
+def test_streams_are_equally_long_but_for_those_at_the_end(lengths, streams, bptt):
+    cut, text = made(lengths, streams, bptt)
+    found = [len(row) for row in read(cut, 0)]
+    full, rest = divmod(len(text), cut.length)
+    assert found == [*[cut.length] * full, rest, *[0] * streams][:streams]
+
+
+def test_every_pass_has_the_same_pieces_in_another_order():
+    cut, _ = made([40] * 50, 2, 20, random_bptt=True)
+    passes = [piece_lengths(cut, epoch) for epoch in range(4)]
+    assert len({tuple(sorted(lengths)) for lengths in passes}) == 1
+    assert len({tuple(lengths) for lengths in passes}) == 4
+    assert [piece_lengths(cut, epoch) for epoch in range(4)] == passes
+
+
+def test_pieces_are_about_as_long_as_asked_and_one_in_twenty_half_as_long():
+    cut, _ = made([1000] * 200, 1, 70, random_bptt=True)
+    lengths = np.array(piece_lengths(cut, 0))
+    assert lengths.mean() == pytest.approx(70 * (0.95 + 0.05 / 2), rel=0.02)
+    assert np.mean(lengths < 52) == pytest.approx(0.05, abs=0.02)
+    assert lengths[lengths >= 52].std() == pytest.approx(5, rel=0.1)
+
+
+@pytest.mark.parametrize(("bptt", "vary"), list(product([1, 3, 8], [True, False])))
+def test_pieces_are_never_empty(bptt, vary):
+    cut, _ = made([9] * 40, 3, bptt, vary)
+    assert min(piece_lengths(cut, 0)) >= 1
+
+
+def test_pieces_of_one_length_are_told_apart_by_the_last_alone():
+    cut, _ = made([10, 10], 1, 8)
+    assert sorted(piece_lengths(cut, 0)) == [6, 8, 8]
+
+
+def test_a_batch_goes_on_where_the_one_before_ended_and_slows_down_for_short_pieces():
+    cut, text = made([5, 4, 8], 2, 4)
+    words = WordVocabulary.build(dict.fromkeys(text, 1))
+    encoder = Encoder({"words": words}, dict.fromkeys(BOTH, WordLabels(words)))
+    batches = [cut.batch(encoder, 0, index, ["ahead"]) for index in range(cut.size)]
+    assert [batch.continues for batch in batches] == [False, True, True]
+    assert sorted(batch.lr_factor for batch in batches) == [0.5, 1, 1]
+    assert all(list(batch.targets) == ["ahead"] for batch in batches)
+    assert all(len(batch.mask) == 2 for batch in batches)
+
+
+def test_the_seed_decides_the_pieces():
+    one, other = (made([50] * 20, 1, 20, True, seed)[0] for seed in (1, 2))
+    assert sorted(piece_lengths(one, 0)) != sorted(piece_lengths(other, 0))

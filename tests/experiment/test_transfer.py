@@ -1,0 +1,155 @@
+"""Starting a run from the trunk and the embedding of another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import mtl
+from mtl.errors import CheckpointError, ConfigError, MtlError
+from mtl.experiment import Experiment, load_config, load_corpora, prepare
+from tests.training.texts import LM, text_corpus
+
+TRUNK = {"type": "lstm", "hidden_size": 6, "num_layers": 2}
+BASE = {
+    "embedding": {
+        "words": {"dim": 8},
+        "characters": {"type": "cnn", "dim": 4, "filters": 5},
+        "affixes": {"dim": 3},
+        "subwords": {"dim": 3, "pieces": 20},
+    },
+    "trunk": TRUNK,
+}
+TAGGED = "Zoe\tN\na\tD\nx\tV\n\nb\tD\n\n" * 5
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a language model, trained, and a tagger to start from it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+    text = text_corpus(tmp_path, "t")
+    head = {"type": "lm", "output": "tied"}
+    training = {"epochs": 1, "batch": {"streams": 2, "bptt": 6}, "metric": "next.perplexity"}
+    both = {"next": {"use": "t/next", "head": head}, "previous": {"use": "t/previous", "head": LM}}
+    write("lm", tasks=both, corpora={"t": text}, training=training)
+    (tmp_path / "tagged.txt").write_text(TAGGED)
+    task = {"labels": "pos", "head": "softmax", "metric": "accuracy"}
+    reader = {"type": "conll", "columns": ["tokens", "pos"]}
+    tagged = {"reader": reader, "files": {"train": "tagged.txt"}, "tasks": {"pos": task}}
+    write("tagger", tasks={"pos": {"use": "c/pos"}}, corpora={"c": tagged})
+    mtl.train("lm.yaml")
+    return tmp_path
+
+
+def write(name: str, **parts: Any) -> None:
+    Path(f"{name}.yaml").write_text(yaml.safe_dump({**BASE, **parts}, sort_keys=False))
+
+
+def started(**changes: Any) -> Experiment:
+    run = load_config("tagger.yaml", {"trunk.init": "runs/lm", **changes})
+    return prepare(run, load_corpora(run))
+
+
+def rows(experiment: Experiment, slot: str = "words") -> dict[str, torch.Tensor]:
+    """The vector of each word."""
+    weight = experiment.model.embedding.get_submodule(f"parts.{slot}.table").weight
+    (strings,) = experiment.vocabularies[slot].tables()
+    return dict(zip(strings, weight.detach(), strict=True))
+
+
+def test_words_keep_their_vectors_wherever_they_stand(project: Path) -> None:
+    before, after = rows(mtl.load("runs/lm").experiment), rows(started())
+    assert set(before) <= set(after)
+    assert list(before) != list(after)[: len(before)]
+    assert all(torch.equal(after[word], vector) for word, vector in before.items())
+
+
+def test_new_words_stay_as_they_were_made(project: Path) -> None:
+    before = mtl.load("runs/lm").experiment
+    fresh = load_config("tagger.yaml")
+    assert "zoe" not in rows(before)
+    found = rows(started())["zoe"]
+    scale = rows(prepare(fresh, load_corpora(fresh)))["zoe"].abs().max()
+    assert 0 < found.abs().max() <= 2 * scale
+
+
+@pytest.mark.parametrize("slot", ["characters", "subwords"])
+def test_pieces_of_words_go_by_their_strings_too(project: Path, slot: str) -> None:
+    before, after = (rows(e, slot) for e in (mtl.load("runs/lm").experiment, started()))
+    shared = before.keys() & after.keys()
+    assert len(shared) > 5
+    assert all(torch.equal(after[string], before[string]) for string in shared)
+
+
+def test_the_trunk_is_that_of_the_language_model(project: Path) -> None:
+    trunks = [e.model.sharing.state_dict() for e in (mtl.load("runs/lm").experiment, started())]
+    assert trunks[0].keys() == trunks[1].keys()
+    assert all(torch.equal(value, trunks[1][name]) for name, value in trunks[0].items())
+
+
+def test_it_is_told_what_was_taken(project: Path) -> None:
+    experiment = started()
+    known = len(rows(mtl.load("runs/lm").experiment))
+    (note,) = experiment.notes
+    assert note.startswith(f"starts from {project / 'runs/lm'}: trunk; ")
+    assert f"words: {known} of {len(rows(experiment))} vectors" in note
+
+
+def test_a_second_channel_starts_as_the_first(project: Path) -> None:
+    run = yaml.safe_load(Path("lm.yaml").read_text())
+    run["embedding"] = {"words": {"dim": 8, "multichannel": True}}
+    Path("two.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+    mtl.train("two.yaml")
+    tagger = yaml.safe_load(Path("tagger.yaml").read_text())
+    Path("tagger.yaml").write_text(yaml.safe_dump({**tagger, "embedding": run["embedding"]}))
+    made = started(**{"trunk.init": "runs/two"})
+    before = mtl.load("runs/two").experiment
+    both = [e.model.embedding.get_submodule("parts.words.table").fixed for e in (before, made)]
+    place = made.vocabularies["words"].encode("a")[0]
+    assert torch.equal(both[1][place], both[0][before.vocabularies["words"].encode("a")[0]])
+
+
+def test_a_tagger_that_started_from_it_trains_resumes_and_loads_without_it(project: Path) -> None:
+    mtl.train("tagger.yaml", {"trunk.init": "runs/lm", "training.epochs": 2})
+    (project / "runs/lm").rename(project / "gone")
+    assert mtl.load("runs/tagger").predict(["a x"])["pos"]
+
+
+MISFITS = {
+    "trunk.hidden_size": (7, "same trunk"),
+    "trunk.num_layers": (3, "same trunk"),
+    "trunk.bidirectional": ("interleaved", "same trunk"),
+    "trunk.type": ("gru", "same trunk"),
+    "embedding.words.dim": (9, "same embedding"),
+    "embedding.characters.filters": (6, "same embedding"),
+}
+
+
+@pytest.mark.parametrize(("key", "case"), MISFITS.items(), ids=MISFITS)
+def test_a_trunk_of_another_shape_is_told_by_its_tensor(
+    project: Path, key: str, case: tuple[Any, str]
+) -> None:
+    value, told = case
+    with pytest.raises(CheckpointError, match=rf"runs/lm: .*tensor '\S+'.*; .*{told}"):
+        started(**{key: value})
+
+
+def test_no_run_folder_is_told(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm"):
+        started(**{"trunk.init": "runs/lmm"})
+    with pytest.raises(CheckpointError, match=r"trunk\.init: .*: no run folder"):
+        started(**{"trunk.init": "cache"})
+    (project / "runs/lm/model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"no such file; is its folder a finished run\?"):
+        started()
+
+
+def test_an_interleaved_trunk_is_no_language_model_and_why(project: Path) -> None:
+    with pytest.raises(MtlError) as error:
+        load_config("lm.yaml", {"trunk.bidirectional": "interleaved"})
+    assert "from its second layer on, an interleaved trunk has seen the word" in str(error.value)

@@ -1,0 +1,84 @@
+"""The head of language models: what each output layer shares, and what it pays for in training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mtl.heads import LanguageModel
+from tests.contracts.variants import prefix_mask
+
+WORDS = [f"w{i}" for i in range(30)]
+OUTPUTS = ["tied", "full", "adaptive", "tied_adaptive", "mos"]
+outputs = pytest.mark.parametrize("output", OUTPUTS)
+
+
+def made(output: str = "tied", width: int = 6, **options: float) -> LanguageModel:
+    table = nn.Parameter(torch.randn(30, 6, dtype=torch.double))
+    head = LanguageModel(width, WORDS, table, output=output, **options)
+    return head.double()
+
+
+def text(width: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    mask = prefix_mask([4, 2, 0])
+    return torch.randn(3, 4, width).double(), mask, torch.randint(30, mask.shape)
+
+
+@outputs
+@pytest.mark.parametrize("width", [6, 8])
+def test_the_probability_of_a_word_is_that_among_all_words(output: str, width: int) -> None:
+    head, (hidden, mask, target) = made(output, width).eval(), text(width)
+    expected = head.log_probs(hidden, mask).gather(2, target.unsqueeze(2)).squeeze(2)
+    torch.testing.assert_close(head.log_probs_of(hidden, mask, target), expected)
+    torch.testing.assert_close(head.loss(hidden, mask, target), -expected.sum(1))
+
+
+@pytest.mark.parametrize("output", ["tied", "tied_adaptive", "mos"])
+def test_tied_outputs_learn_the_table_that_they_are_given(output: str) -> None:
+    table = nn.Parameter(torch.randn(30, 6))
+    head = LanguageModel(6, WORDS, table, output=output)
+    hidden, mask, target = text()
+    head.loss(hidden.float(), mask, target).sum().backward()
+    assert any(parameter is table for parameter in head.parameters())
+    assert table.grad is not None
+    assert table.grad[2:].any(1).all()
+
+
+@pytest.mark.parametrize("output", ["full", "adaptive"])
+def test_other_outputs_leave_it_alone(output: str) -> None:
+    table = nn.Parameter(torch.randn(30, 6))
+    head = LanguageModel(6, WORDS, table, output=output)
+    assert not any(parameter is table for parameter in head.parameters())
+
+
+def test_without_a_table_a_tied_output_has_its_own() -> None:
+    assert LanguageModel(6, WORDS).output.embedding.shape == (30, 6)
+
+
+def test_cutoffs_are_fractions_of_the_words() -> None:
+    head = LanguageModel(6, WORDS, output="adaptive", cutoffs=(0.2, 0.5))
+    assert head.output.cutoffs == (6, 15)
+
+
+def test_activations_and_their_changes_cost_in_training_alone() -> None:
+    """AR and TAR (Merity et al. 2017), a mean over units, summed over real tokens."""
+    hidden, mask, target = text()
+    head = made(dropout=0.0, activation=2.0, temporal=3.0)
+    plain = head.eval().loss(hidden, mask, target)
+    size = [(hidden[b, :n] ** 2).mean(1).sum() for b, n in enumerate([4, 2, 0])]
+    change = [
+        sum(((hidden[b, t] - hidden[b, t + 1]) ** 2).mean() for t in range(n - 1))
+        for b, n in enumerate([4, 2, 0])
+    ]
+    expected = plain + torch.tensor([2 * a + 3 * c for a, c in zip(size, change, strict=True)])
+    torch.testing.assert_close(head.train().loss(hidden, mask, target), expected)
+
+
+def test_dropout_drops_the_same_units_of_all_tokens() -> None:
+    head = made("full", dropout=0.5).train()
+    hidden = torch.randn(1, 1, 6).double().expand(1, 5, 6)
+    target, mask = torch.full((1, 5), 7), prefix_mask([5])
+    found = head.log_probs_of(hidden, mask, target)
+    torch.testing.assert_close(found, found[:, :1].expand(1, 5))
+    assert head.log_probs_of(hidden, mask, target)[0, 0] != found[0, 0]
