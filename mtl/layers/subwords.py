@@ -44,12 +44,17 @@ def lay_out(subwords: Tensor, begin: Sequence[int], end: Sequence[int], limit: i
         subwords: `[B, T, S]` int64: the subwords of each word; 0 where it has no more.
         begin: The marks before a sentence.
         end: The marks after it.
-        limit: The most subwords of a sentence, its marks counted; those and one subword of every
-            word have room.
+        limit: The most subwords of a sentence, its marks counted.
+
+    Raises:
+        ValueError: A sentence has more words than fit with one subword each.
     """
     real = subwords != 0
     # What a sentence takes if its words keep k subwords each, [B, S], for every k from 1.
     taken = real.sum(1).cumsum(1) + len(begin) + len(end)
+    if (taken[:, 0] > limit).any():
+        longest = int(taken[:, 0].max()) - len(begin) - len(end)
+        raise ValueError(f"expected room for {longest} words and their marks, got {limit} places")
     real &= (taken <= limit).unsqueeze(1)
     rows, words, places = real.nonzero(as_tuple=True)
     lengths = real.sum((1, 2))

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mtl.errors import ConfigError
+import mtl
+from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment import load_config, load_corpora, prepare
 from tests.experiment.test_pretrained import run_file
 from tests.pretrained import bert, written
@@ -79,4 +80,15 @@ def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
     written(folder, tokenizer, transformers.AutoModel.from_pretrained(folder))
     run = load_config(run_file(tmp_path, {}))
     with pytest.raises(ConfigError, match="expected vectors of 105 subwords, got 73"):
+        prepare(run, load_corpora(run))
+
+
+def test_a_run_of_other_subwords_is_no_start(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {})
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "first")
+    text = (tmp_path / "model/tokenizer.json").read_text(encoding="utf-8")
+    (tmp_path / "model/tokenizer.json").write_text(text.replace('"Ada"', '"Eva"'))
+    run = load_config(path, {"trunk.init": str(tmp_path / "first")})
+    with pytest.raises(CheckpointError, match=r"first: reads other subwords; give both runs"):
         prepare(run, load_corpora(run))

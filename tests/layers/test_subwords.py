@@ -46,6 +46,11 @@ def test_subwords_stand_in_a_row_between_the_marks(sentences: Sentences, limit: 
     assert layout.numbers.shape[1] <= limit
 
 
+def test_a_sentence_of_too_many_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected room for 3 words and their marks, got 4 places"):
+        lay_out(padded([[[3]], [[3], [4], [5]]]), *MARKS, 4)
+
+
 def test_there_may_be_no_marks() -> None:
     layout = lay_out(padded([[[3, 4], [5]], []]), [], [], 9)
     assert layout.numbers.tolist() == [[3, 4, 5], [0, 0, 0]]

@@ -15,7 +15,9 @@ made = pytest.mark.parametrize("make", [bert, roberta])
 @made
 def test_words_are_cut_as_the_model_was_trained_to(make: type, tmp_path: Path) -> None:
     name = str(make(tmp_path))
-    theirs = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(name, add_prefix_space=True)
+    theirs = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(
+        name, add_prefix_space=True
+    )
     vocabulary = TransformerVocabulary.build({}, name=name)
     own = [*vocabulary.begin, *(n for w in WORDS for n in vocabulary.encode(w)), *vocabulary.end]
     assert [n - 2 for n in own] == theirs(WORDS, is_split_into_words=True).input_ids
