@@ -9,6 +9,7 @@ import typer
 
 from mtl.cli.check import check
 from mtl.cli.evaluate import evaluate
+from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
 from mtl.cli.predict import predict
@@ -35,6 +36,7 @@ app.command(epilog='Example: echo "Angela Merkel flew to Paris." | mtl predict r
 app.command(epilog='Example: mtl generate runs/lm_wikitext2 --prompt "The city of" --top-p 0.9')(
     generate
 )
+app.command(epilog="Example: mtl export runs/ewt_pos_ner --to onnx --output tagger.onnx")(export)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)
 

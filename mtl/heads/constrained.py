@@ -58,6 +58,10 @@ class ConstrainedTagger(SoftmaxTagger):
         )
         self.constraints = Constraints(self.labels, scheme=scheme, never=never)
 
+    def steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return transitions, start and end: −∞ where something is not allowed, else 0."""
+        return self.constraints.transitions, self.constraints.start, self.constraints.end
+
     def decode(self, hidden: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return the ids of the best allowed sequence, `[B, T]`, 0 on padding.
 

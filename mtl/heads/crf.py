@@ -86,6 +86,10 @@ class CRFTagger(Tagger):
         steps = crf.transitions, crf.start_transitions, crf.end_transitions
         return crf_score(scores, *steps, mask, target) - mean
 
+    def steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return transitions, start and end, −∞ where something is not allowed."""
+        return self.crf.steps()
+
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
         return self.crf.decode(self.scores(hidden, mask), mask)

@@ -94,6 +94,13 @@ class Tagger(Head):
         scores: Tensor = self.output(self.hidden(x))
         return scores
 
+    def steps(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Return what labels score beside their tokens: transitions `[K, K]`, start and end `[K]`.
+
+        `decode` gives the sequence whose scores and steps sum to most; None: steps count nothing.
+        """
+        return None
+
     @property
     def smoothing(self) -> float:
         """The label smoothing at work: none in evaluation."""

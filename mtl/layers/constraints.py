@@ -55,9 +55,9 @@ class Constraints(nn.Module):
                     raise ValueError(f"never: there is no label {label!r}{near}")
             allowed[number[pair[0]], number[pair[1]]] = False
         costs = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
-        self.register_buffer("transitions", costs[:count, :count].contiguous(), persistent=False)
-        self.register_buffer("start", costs[count, :count].contiguous(), persistent=False)
-        self.register_buffer("end", costs[:count, count].contiguous(), persistent=False)
+        self.register_buffer("transitions", costs[:count, :count].clone(), persistent=False)
+        self.register_buffer("start", costs[count, :count].clone(), persistent=False)
+        self.register_buffer("end", costs[:count, count].clone(), persistent=False)
 
     def forward(self, scores: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return the best allowed label ids, `[B, T]` int64, 0 on padding.

@@ -66,7 +66,11 @@ class CRF(nn.Module):
             )
         self.register_buffer(f"forbidden_{name}", ~allowed, persistent=False)
 
-    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+    def steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the scores of transitions `[K, K]`, start `[K]` and end `[K]`.
+
+        They are −∞ where something is not allowed.
+        """
         scores = self.transitions, self.start_transitions, self.end_transitions
         if self._free:
             return scores
@@ -118,7 +122,7 @@ class CRF(nn.Module):
         mask = self._real(emissions, mask)
         if tags.shape[:2] != mask.shape:
             raise ValueError(f"tags: expected {list(mask.shape)}, got {list(tags.shape)}")
-        scores = self._scores()
+        scores = self.steps()
         if tags.dtype == torch.bool:
             possible = emissions.masked_fill(~tags, -torch.inf)
             some = crf_log_partition(possible, *scores, mask)
@@ -138,7 +142,7 @@ class CRF(nn.Module):
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the most likely paths, `[B, T]` int64, 0 on padding."""
         mask = self._real(emissions, mask)
-        return crf_viterbi(emissions, *self._scores(), mask)[0]
+        return crf_viterbi(emissions, *self.steps(), mask)[0]
 
     def decode_n_best(
         self, emissions: Tensor, mask: Tensor | None, n: int
@@ -150,19 +154,19 @@ class CRF(nn.Module):
         """
         if n < 1:
             raise ValueError(f"n: expected at least 1, got {n}")
-        return crf_n_best(emissions, *self._scores(), self._real(emissions, mask), n)
+        return crf_n_best(emissions, *self.steps(), self._real(emissions, mask), n)
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the logarithm of the summed exponential scores of all allowed paths, `[B]`."""
         mask = self._real(emissions, mask)
-        return crf_log_partition(emissions, *self._scores(), mask)
+        return crf_log_partition(emissions, *self.steps(), mask)
 
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the probability of each label at each token, `[B, T, K]`, zero on padding."""
         mask = self._real(emissions, mask)
-        return crf_marginals(emissions, *self._scores(), mask)
+        return crf_marginals(emissions, *self.steps(), mask)
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the entropy of the distribution over paths in nats, `[B]`: 0 where one is sure."""
         mask = self._real(emissions, mask)
-        return crf_entropy(emissions, *self._scores(), mask)
+        return crf_entropy(emissions, *self.steps(), mask)

@@ -24,7 +24,7 @@ def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
     lengths = mask.sum(1, keepdim=True)
     source = torch.where(mask, lengths - 1 - positions, positions)  # [B, T]
     # Whole vectors are copied so, several times faster than `gather` copies numbers.
-    source = source + len(positions) * rows.unsqueeze(1)
+    source = source + mask.shape[1] * rows.unsqueeze(1)
     return x.flatten(0, 1).index_select(0, source.flatten()).view_as(x)
 
 

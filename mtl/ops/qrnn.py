@@ -94,7 +94,7 @@ def _forward(
     if one_product and _aligned(len(bias), bias) == len(bias):
         gates = torch.addmm(bias, flat, weight[0])  # the same, with the least to do around it
     else:
-        gates = _rows_of(len(flat), len(bias), weight).copy_(bias)
+        gates = _rows_of(flat.shape[0], len(bias), weight).copy_(bias)
         for to, columns, source, inputs, tap in _products(x, weight, reverse, directions):
             gates[to, columns].addmm_(flat[source, inputs], weight[tap, :, columns])
     gates = gates.view(*rows.shape[:2], len(bias))

@@ -27,7 +27,7 @@ class _GRUDirection(Direction):
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
-        (start,) = self.initial(len(x)) if state is None else state
+        (start,) = self.initial(x.shape[0]) if state is None else state
         output, _ = self.run(x, start.unsqueeze(0).contiguous())
         if state is None:
             return output, None

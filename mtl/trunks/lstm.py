@@ -39,7 +39,7 @@ class _LSTMDirection(Direction):
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
-        cell = self.initial(len(x)) if state is None else state
+        cell = self.initial(x.shape[0]) if state is None else state
         start = tuple(part.unsqueeze(0).contiguous() for part in cell)
         if isinstance(self.rnn, StepwiseLSTM):
             output, end = self.run(x, start, mask)

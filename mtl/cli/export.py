@@ -1,0 +1,45 @@
+"""`mtl export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mtl.cli.evaluate import RunFolder, Tasks
+
+
+def export(
+    folder: RunFolder,
+    to: Annotated[Literal["torch-export", "onnx"], typer.Option(help="The format.")],
+    task: Tasks = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The file; by default model.pt2 or model.onnx in the run folder."),
+    ] = None,
+    quantize: Annotated[
+        bool, typer.Option("--quantize", help="8-bit weights, for the CPU; ONNX alone.")
+    ] = False,
+) -> None:
+    """Write the taggers of a trained model as a program that needs no mtl.
+
+    It takes words by number and gives the scores of their labels; the JSON file beside it says what
+    the labels are. docs/export.md shows how to feed it.
+    """
+    from mtl import api
+    from mtl.errors import MtlError
+    from mtl.export.files import SUFFIXES, export_files
+    from mtl.heads import Tagger
+
+    model = api.load(folder, device="cpu")
+    network = model.predictor.model
+    # Of all tasks those are left out that are no taggers; one that is named is refused.
+    tasks = [
+        name for name in model.check_tasks(task) if task or isinstance(network.head(name), Tagger)
+    ]
+    if not tasks:
+        raise MtlError(f"{folder}: has no taggers; only taggers are exported")
+    path = output or folder / f"model{SUFFIXES[to]}"
+    description = export_files(model.predictor, tasks, path, to, quantize=quantize)
+    typer.echo(f"{path} and {description}")

@@ -1,0 +1,57 @@
+"""`mtl export`: a program and its description, or one message."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+
+from tests.cli.command import mtl
+
+
+@pytest.mark.parametrize(("to", "name"), [("torch-export", "a.pt2"), ("onnx", "a.onnx")])
+def test_taggers_are_exported(to: str, name: str, trained: Path, tmp_path: Path) -> None:
+    path, description = tmp_path / name, tmp_path / "a.json"
+    found = mtl("export", str(trained), "--to", to, "--output", str(path))
+    assert (found.code, found.out, found.err) == (0, f"{path} and {description}\n", "")
+    assert set(json.loads(description.read_text())["tasks"]) == {"ner", "pos"}
+
+
+def test_what_is_exported_can_be_loaded(trained: Path, tmp_path: Path) -> None:
+    for to, load in {
+        "torch-export": torch.export.load,
+        "onnx": onnxruntime.InferenceSession,
+    }.items():
+        path = tmp_path / to
+        assert mtl("export", str(trained), "--to", to, "--output", str(path)).code == 0
+        load(str(path))
+
+
+def test_the_tasks_asked_for_come_alone(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    options = ["--to", "onnx", "--task", "pos", "--output", str(path), "--quantize"]
+    assert mtl("export", str(trained), *options).code == 0
+    assert [output.name for output in onnxruntime.InferenceSession(path).get_outputs()] == ["pos"]
+
+
+def test_a_classifier_is_refused(trained: Path) -> None:
+    found = mtl("export", str(trained), "--to", "onnx", "--task", "mood")
+    assert found.code == 2
+    assert found.err == "error: task 'mood' is no tagger; only taggers are exported\n"
+
+
+def test_a_graph_of_torch_is_not_quantized(trained: Path) -> None:
+    found = mtl("export", str(trained), "--to", "torch-export", "--quantize")
+    assert found.code == 2
+    assert found.err == "error: only ONNX files are quantised; export to onnx\n"
+
+
+def test_missing_packages_are_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    found = mtl("export", str(trained), "--to", "onnx")
+    assert found.code == 2
+    assert "pip install onnx onnxruntime onnxscript" in found.err
