@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import MISSING, Batch
+from mtl.embeddings import Subwords
 from mtl.heads.base import Head
 from mtl.layers.scalar_mix import ScalarMix
 from mtl.sharing.base import Encoded, Sharing
@@ -38,7 +39,8 @@ class MultiTaskModel(nn.Module):
     """One embedding, shared trunks, and a head a task.
 
     Args:
-        embedding: Gives `[B, T, D]` from features and mask.
+        embedding: Gives `[B, T, D]` from features and mask, or the `Subwords` of sentences, which
+            are words again when heads read them.
         sharing: Encodes token vectors for the tasks.
         heads: Head name to head; a head may serve several tasks.
         head_of: Task to the name of its head.
@@ -80,7 +82,10 @@ class MultiTaskModel(nn.Module):
     ) -> tuple[dict[str, Tensor], Encoded]:
         """Return what the head of each task reads, `[B, T, H]`, and one of the encodings."""
         x = self.embedding(batch.features, batch.mask)
-        return self.encode_vectors(x, batch.mask, tasks, state)
+        if not isinstance(x, Subwords):
+            return self.encode_vectors(x, batch.mask, tasks, state)
+        read, encoded = self.encode_vectors(x.vectors, x.mask, tasks, state)
+        return {task: x.words(hidden) for task, hidden in read.items()}, encoded
 
     def encode_vectors(
         self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None

@@ -31,10 +31,19 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Marks an option that names a file: relative to the YAML it stands in, or to $MTL_DATA."""
+    """Marks an option that names a file: relative to the YAML it stands in, or to $MTL_DATA.
+
+    Args:
+        or_name: Whether it may also be the name of something that lies elsewhere: what is not
+            found stays as it was written.
+    """
+
+    or_name: bool = False
 
 
 FilePath = Annotated[str, File()]
+ModelName = Annotated[str, File(or_name=True)]
+"""A folder, or a name on the Hugging Face hub."""
 Probability = Annotated[float, Bounds(ge=0, lt=1)]
 """A probability of dropping something, in [0, 1)."""
 Fraction = Annotated[float, Bounds(ge=0, le=1)]

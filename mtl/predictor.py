@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from mtl.data.batching import batches
 from mtl.data.encoding import Encoder, number, pad
 from mtl.data.windows import Window, windows
+from mtl.embeddings import TransformerEmbedding
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
 
 Prediction = dict[str, Labels]
 """Task to the labels of one sentence."""
+Piece = tuple[int, Window]
+"""Row and window of an example."""
+Encode = Callable[[Sequence[Piece]], tuple[dict[str, Tensor], Tensor]]
 
 
 class Predictor:
@@ -71,25 +75,52 @@ class Predictor:
             if len(example)
         ]
         tags: list[dict[str, list[str]]] = [{} for _ in examples]
-        sums: list[dict[str, torch.Tensor]] = [{} for _ in examples]
-        words: dict[str, int] = {}
-        numbers = [np.array(number(example.tokens, words)) for example in examples]
-        vectors = self._vectors(list(words))
-        found: dict[int, dict[str, list[str] | torch.Tensor]] = {}
+        sums: list[dict[str, Tensor]] = [{} for _ in examples]
+        subwords = isinstance(self.model.embedding, TransformerEmbedding)
+        encode = (self._subwords if subwords else self._words)(examples, tasks)
+        found: dict[int, dict[str, list[str] | Tensor]] = {}
         for indices in self._batches([window.end - window.start for _, window in pieces]):
             own = [pieces[i] for i in indices]
-            texts = [numbers[row][window.start : window.end] for row, window in own]
-            kept = [window for _, window in own]
-            found.update(zip(indices, self._batch(texts, kept, vectors, tasks), strict=True))
+            each = self._labels(*encode(own), [window for _, window in own])
+            found.update(zip(indices, each, strict=True))
         for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
             for task, labels in found[i].items():
-                if isinstance(labels, torch.Tensor):
+                if isinstance(labels, Tensor):
                     sums[row][task] = sums[row].get(task, 0) + labels
                 else:
                     tags[row].setdefault(task, []).extend(labels)
         return [self._finish(t, s, tasks) for t, s in zip(tags, sums, strict=True)]
 
-    def _vectors(self, words: Sequence[str]) -> torch.Tensor:
+    def _words(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
+        """Return what encodes pieces of examples whose words are embedded here, once and for all.
+
+        What it gives is what the head of each task reads, `[B, T, H]`, and the mask `[B, T]`.
+        """
+        words: dict[str, int] = {}
+        numbers = [np.array(number(example.tokens, words)) for example in examples]
+        vectors = self._vectors(list(words))
+
+        def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
+            texts = [numbers[row][window.start : window.end] for row, window in pieces]
+            padded, real = pad([len(text) for text in texts], np.concatenate(texts))
+            mask = torch.from_numpy(real).to(vectors.device)
+            x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
+            return self.model.encode_vectors(x, mask, tasks)[0], mask
+
+        return encode
+
+    def _subwords(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
+        """Return what `_words` does, for a model that embeds the subwords of whole sentences."""
+        device = next(self.model.parameters()).device
+
+        def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
+            texts = [examples[row].tokens[window.start : window.end] for row, window in pieces]
+            batch = self.encoder.batch([Example(text) for text in texts]).to(device)
+            return self.model.encode(batch, tasks)[0], batch.mask
+
+        return encode
+
+    def _vectors(self, words: Sequence[str]) -> Tensor:
         """Return the vector of each word, `[1 + U, D]`, after a row of zeros for padding.
 
         Made once a word, however often it occurs, and words of like length together.
@@ -112,35 +143,24 @@ class Predictor:
         )
         return [indices.tolist() for indices in cut]
 
-    def _batch(
-        self,
-        texts: Sequence[NDArray[np.int64]],
-        kept: Sequence[Window],
-        vectors: torch.Tensor,
-        tasks: Sequence[str],
-    ) -> list[dict[str, list[str] | torch.Tensor]]:
+    def _labels(
+        self, hidden: Mapping[str, Tensor], mask: Tensor, kept: Sequence[Window]
+    ) -> list[dict[str, list[str] | Tensor]]:
         """Return what each task says of each text: tags of the kept part, or log-probabilities.
 
         Args:
-            texts: The words of each, as rows of `vectors`.
+            hidden: What the head of each task reads, `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens.
             kept: The window that each text is.
-            vectors: What `_vectors` returned.
-            tasks: The tasks wanted.
         """
-        padded, real = pad([len(text) for text in texts], np.concatenate(texts))
-        mask = torch.from_numpy(real).to(vectors.device)
-        x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
-        hidden, _ = self.model.encode_vectors(x, mask, tasks)
-        found: list[dict[str, list[str] | torch.Tensor]] = [{} for _ in texts]
-        for task in tasks:
+        found: list[dict[str, list[str] | Tensor]] = [{} for _ in kept]
+        for task, states in hidden.items():
             head = self.model.head(task)
             if head.level == "sentence":
-                for own, scores in zip(
-                    found, head.log_probs(hidden[task], mask).cpu(), strict=True
-                ):
+                for own, scores in zip(found, head.log_probs(states, mask).cpu(), strict=True):
                     own[task] = scores
                 continue
-            ids = head.decode(hidden[task], mask).tolist()
+            ids = head.decode(states, mask).tolist()
             for own, w, row in zip(found, kept, ids, strict=True):
                 labels = row[w.keep_start - w.start : w.keep_end - w.start]
                 own[task] = [head.labels[label] for label in labels]
@@ -149,7 +169,7 @@ class Predictor:
     def _finish(
         self,
         tags: Mapping[str, list[str]],
-        sums: Mapping[str, torch.Tensor],
+        sums: Mapping[str, Tensor],
         tasks: Sequence[str],
     ) -> Prediction:
         prediction: Prediction = {}

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from mtl.config.document import Node
 from mtl.config.explain import Problems, unknown_key, wrong_value
 from mtl.config.parts import Kind, Part, Settings
-from mtl.config.paths import find_file
+from mtl.config.paths import file_mark, find_file
 from mtl.errors import ConfigError
 from mtl.options import REQUIRED, File, Option, options_of
 from mtl.registry import Registry
@@ -52,10 +52,6 @@ def alternatives_of(annotation: Any) -> tuple[list[Any], list[Any]]:
 def kind_of(annotation: Any) -> Kind | None:
     """Return the mark that says that a type is a part."""
     return next((m for m in alternatives_of(annotation)[1] if isinstance(m, Kind)), None)
-
-
-def _names_files(annotation: Any) -> bool:
-    return isinstance(annotation, File) or any(map(_names_files, get_args(annotation)))
 
 
 class Builder:
@@ -191,7 +187,8 @@ class Builder:
             for item in error.errors():
                 self._explain(annotation, node, path, item["loc"])
             return None
-        return self._find_files(node, path) if _names_files(annotation) else value
+        mark = file_mark(annotation)
+        return self._find_files(node, path, mark) if mark else value
 
     def _explain(
         self, annotation: Any, node: Node, path: str, steps: tuple[int | str, ...]
@@ -209,16 +206,16 @@ class Builder:
         self.problems.add(node.place, path, wrong_value(path, annotation, node))
         return None
 
-    def _find_files(self, node: Node, path: str) -> Any:
+    def _find_files(self, node: Node, path: str, mark: File) -> Any:
         """Return a value whose strings are paths, made absolute."""
         if isinstance(node.value, dict):
-            return {key: self._find_files(child, path) for key, child in node.value.items()}
+            return {key: self._find_files(child, path, mark) for key, child in node.value.items()}
         if isinstance(node.value, list):
-            return [self._find_files(child, path) for child in node.value]
+            return [self._find_files(child, path, mark) for child in node.value]
         if not isinstance(node.value, str):
             return node.value
         try:
-            return find_file(node, self.must_exist)
+            return find_file(node, self.must_exist, or_name=mark.or_name)
         except ConfigError as error:
             self.problems.add(node.place, path, f"{path}: {error}")
             return None

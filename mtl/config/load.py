@@ -16,10 +16,11 @@ from mtl.config.corpora import Corpora
 from mtl.config.corpus import Corpus
 from mtl.config.document import IMPLICIT, Node, load, merge
 from mtl.config.overrides import Overrides, override_nodes
-from mtl.config.parts import Kind, Part
+from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.run import SLOTS, Batch, Run, Task
 from mtl.errors import Place, did_you_mean
 
+Complete: TypeAlias = Callable[[Run], Run]
 Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
 
 
@@ -29,6 +30,7 @@ def load_run(
     *,
     kinds: Kinds,
     must_exist: bool = True,
+    complete: Complete = lambda run: run,
     check: Check = lambda run: (),
 ) -> Run:
     """Read a run file and all that it needs.
@@ -39,13 +41,15 @@ def load_run(
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer and schedule.
         must_exist: Whether the files of the corpora must be there; predicting needs none.
+        complete: Fills in what other files than these say of it, or raises `Misfit` with the
+            dotted path of a key.
         check: Says what else is wrong with a run: the dotted path of each key, and the mistake.
 
     Raises:
         ConfigError: All mistakes, one a line, sorted by place.
     """
     root = reduce(merge, override_nodes(overrides), load(Path(path)))
-    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(check)
+    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(complete, check)
 
 
 def run_to_yaml(run: Run) -> str:
@@ -85,7 +89,7 @@ class _RunLoader:
         self.problems = builder.problems
         self.corpora = Corpora(builder, self._section("corpora"), path.parent)
 
-    def run(self, check: Check) -> Run:
+    def run(self, complete: Complete, check: Check) -> Run:
         """Return the run, or raise all that is wrong with it."""
         section = self._section("tasks").items()
         tasks: dict[str, Any] = {name: self._task(name, node) for name, node in section}
@@ -98,11 +102,20 @@ class _RunLoader:
         made |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
         self.problems.check()
         made["corpora"] = {t.corpus: self.corpora.get(t.corpus, root)[1] for t in tasks.values()}
-        run = Run(**made)
+        run = self._completed(Run(**made), complete)
         for path, message in check(run):
             self.problems.add(self._place(path), path, f"{path}: {message}")
         self.problems.check()
         return run
+
+    def _completed(self, run: Run, complete: Complete) -> Run:
+        try:
+            return complete(run)
+        except Misfit as misfit:
+            path = misfit.field
+            self.problems.add(self._place(path), path, f"{path}: {misfit}")
+            self.problems.check()
+            raise
 
     def _place(self, path: str) -> Place:
         """Return where a key of the run stands, or the one above it if it was not written."""
@@ -116,9 +129,11 @@ class _RunLoader:
     def _section(self, name: str) -> dict[str, Node]:
         """Return the entries of a mapping of the run, those set to null left out."""
         node = self.root.value.get(name)
-        children = {} if node is None or node.value is None else self.builder.mapping(node, name)
+        written = node is not None and node.value is not None
+        children = self.builder.mapping(node, name) if written else {}
         given = {key: child for key, child in children.items() if child.value is not None}
-        if not given and name != "corpora":
+        optional = name == "corpora" or (name == "embedding" and written)
+        if not given and not optional:
             self.builder.missing(self.root, name)
         return given
 

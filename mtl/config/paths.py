@@ -5,20 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, get_args
 
 from mtl.config.document import Node
 from mtl.errors import ConfigError
+from mtl.options import File
 
 SHIPPED = Path(__file__).parent.parent / "tasks"
 """Corpus files that come with the package."""
 
 
-def find_file(node: Node, must_exist: bool) -> str:
+def file_mark(annotation: Any) -> File | None:
+    """Return the mark that says that values of a type, or what is in them, name files."""
+    if isinstance(annotation, File):
+        return annotation
+    return next(filter(None, map(file_mark, get_args(annotation))), None)
+
+
+def find_file(node: Node, must_exist: bool, *, or_name: bool = False) -> str:
     """Return the absolute path of the file that a value names.
 
     Args:
         node: The value; a relative path starts from the folder of its file.
         must_exist: Whether a missing file is an error, or taken to lie in the first place tried.
+        or_name: Whether a missing file is the name of something else, and returned as it is.
 
     Raises:
         ConfigError: There is no such file; the message says where it was looked for.
@@ -29,6 +39,8 @@ def find_file(node: Node, must_exist: bool) -> str:
     tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
     if found := [path for path in tried if name and path.exists()]:
         return str(found[0])
+    if or_name:
+        return str(node.value)
     if not must_exist:
         return str(tried[0])
     places = " or ".join(str(path) for path in dict.fromkeys(tried))

@@ -15,16 +15,17 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.sources import END
 from mtl.data.vectors import read_vectors
-from mtl.embeddings import EMBEDDINGS, Concatenation, WordEmbedding
+from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
+from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HEADS, Head
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
 from mtl.text.labels import LabelVocabulary, WordLabels
-from mtl.text.vocabulary import Vocabulary, WordVocabulary
+from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
 
 def head_owners(run: Run) -> dict[str, str]:
@@ -82,6 +83,14 @@ def set_vectors(
         embedding.load_vectors(torch.tensor(list(rows)), chosen)
 
 
+def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
+    """Return feature to the class of its vocabulary."""
+    if reads_subwords(run):
+        return {TransformerVocabulary.feature: TransformerVocabulary}
+    classes = (EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values())
+    return {cls.feature: cls for cls in classes}
+
+
 def number_words(
     run: Run, corpora: Mapping[str, Corpus], vectors: Vectors, known: Sequence[str] = ()
 ) -> dict[str, Vocabulary]:
@@ -99,6 +108,9 @@ def number_words(
         if any(run.tasks[task].source.text for task in tasks_of(run, name)):
             counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
+    if reads_subwords(run):
+        name = run.trunk.options["name"]
+        vocabularies["transformer"] = TransformerVocabulary.build(counts, name=name)
     for slot, part in run.embedding.items():
         cls = EMBEDDINGS.find(part.type).vocabulary
         if cls.feature in vocabularies:
@@ -142,12 +154,28 @@ def number_labels(
     return labels
 
 
+def make_embedding(
+    run: Run, vocabularies: Mapping[str, Vocabulary]
+) -> Concatenation | TransformerEmbedding:
+    """Return the embedding of words, or that of the subwords of a pretrained transformer."""
+    if not reads_subwords(run):
+        parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
+        return Concatenation(parts)
+    vocabulary, options = vocabularies["transformer"], run.trunk.options
+    assert isinstance(vocabulary, TransformerVocabulary)
+    return TransformerEmbedding(
+        vocabulary,
+        dim=options["hidden_size"],
+        limit=options["positions"],
+        align=options["align"],
+    )
+
+
 def make_model(
     run: Run, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
 ) -> MultiTaskModel:
     """Return the model of a run, its weights as they are before training."""
-    parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
-    embedding = Concatenation(parts)
+    embedding = make_embedding(run, vocabularies)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)

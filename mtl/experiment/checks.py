@@ -14,9 +14,11 @@ from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
+from mtl.experiment.pretrained import reads_subwords, with_sizes
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
 from mtl.text.spans import parse_tag
@@ -26,7 +28,10 @@ def load_config(
     path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
 ) -> Run:
     """Read a run file; arguments and errors as `mtl.config.load.load_run`."""
-    return load_run(path, overrides, kinds=KINDS, must_exist=must_exist, check=mistakes)
+    complete = with_sizes if must_exist else lambda run: run
+    return load_run(
+        path, overrides, kinds=KINDS, must_exist=must_exist, complete=complete, check=mistakes
+    )
 
 
 Mistake = tuple[str, str]
@@ -41,6 +46,7 @@ _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 def mistakes(run: Run) -> Iterator[Mistake]:
     """Yield what does not fit together in a run, as far as that can be told without its data."""
     yield from _names(run)
+    yield from pretrained.mistakes(run)
     yield from _texts(run)
     yield from _heads(run)
     yield from _layers(run)
@@ -122,6 +128,8 @@ def _heads(run: Run) -> Iterator[Mistake]:
 
 
 def _layers(run: Run) -> Iterator[Mistake]:
+    if reads_subwords(run) and run.trunk.options["num_layers"] is None:
+        return  # nobody has looked at the model yet
     with torch.device("meta"):  # shapes alone, no numbers
         sizes = make_sharing(run, 1).sizes
     for name, task in run.tasks.items():

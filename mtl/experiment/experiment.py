@@ -13,7 +13,6 @@ from mtl.checkpoint import RUN, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
-from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.assembly import (
     head_owners,
@@ -22,11 +21,13 @@ from mtl.experiment.assembly import (
     number_labels,
     number_words,
     set_vectors,
+    vocabulary_classes,
 )
 from mtl.experiment.checks import check_labels, load_config
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
+from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.transfer import Start
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
@@ -146,6 +147,8 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
     set_vectors(model, vocabularies, vectors)
+    if reads_subwords(run) and not start:
+        set_pretrained(run, model)
     notes = [start.give(model, run, vocabularies)] if start else []
     return Experiment(run, vocabularies, labels, model, device, notes)
 
@@ -182,11 +185,7 @@ def read_numberings(
     Raises:
         CheckpointError: They are missing, damaged, or not those of the run.
     """
-    classes = {
-        cls.vocabulary.feature: cls.vocabulary
-        for cls in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
-    }
-    vocabularies, labels = load_vocabularies(folder, classes)
+    vocabularies, labels = load_vocabularies(folder, vocabulary_classes(run))
     if missing := set(head_owners(run).values()) - set(labels):
         raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
     return vocabularies, labels

@@ -13,6 +13,8 @@ from mtl.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.config.run import Run
 from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError
+from mtl.experiment.assembly import vocabulary_classes
+from mtl.experiment.pretrained import reads_subwords
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary
 from mtl.text.vocabulary.base import SPECIAL
@@ -44,14 +46,10 @@ class Start:
         Raises:
             CheckpointError: It is none, not finished or damaged, or has no trunk for all tasks.
         """
-        classes = {
-            own.vocabulary.feature: own.vocabulary
-            for own in (EMBEDDINGS.find(part.type) for part in run.embedding.values())
-        }
         tensors = load_tensors(folder / MODEL)
         if not any(name.startswith(_TRUNK) for name in tensors):
             raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another")
-        return cls(folder, run, load_vocabularies(folder, classes)[0], tensors)
+        return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)
 
     @property
     def words(self) -> Sequence[str]:
@@ -69,6 +67,8 @@ class Start:
             CheckpointError: A tensor is missing or of another shape.
         """
         told = []
+        if reads_subwords(run):
+            told.append(self._subwords(model, vocabularies["transformer"]))
         for slot, part in run.embedding.items():
             theirs = self.run.embedding.get(slot)
             if theirs is None or theirs.type != part.type:
@@ -80,6 +80,15 @@ class Start:
             if isinstance(module, Trunk):
                 self._copy(module, _TRUNK, "trunk and embedding")
         return f"starts from {self.folder}: trunk; " + ", ".join(told)
+
+    def _subwords(self, model: MultiTaskModel, ours: Vocabulary) -> str:
+        theirs = self.vocabularies.get(ours.feature)
+        if theirs is None or theirs.to_json() != ours.to_json():
+            raise CheckpointError(
+                f"{self.folder}: reads other subwords; give both runs the same trunk.name"
+            )
+        self._copy(model.embedding, "embedding.", "trunk.name")
+        return "its subwords"
 
     def _embedding(
         self,

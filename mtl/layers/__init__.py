@@ -23,6 +23,7 @@ from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.transformer import TransformerLayer
 
 __all__ = [
     "CRF",
@@ -50,6 +51,7 @@ __all__ = [
     "StepwiseLSTM",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
+    "TransformerLayer",
     "VariationalDropout",
     "activation_penalty",
     "linear_cross_entropy",

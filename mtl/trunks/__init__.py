@@ -5,9 +5,12 @@ from mtl.trunks.base import State, Trunk
 from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
 from mtl.trunks.qrnn import QRNNTrunk
+from mtl.trunks.transformer import TransformerTrunk
 
 TRUNKS: Registry[Trunk] = Registry(
-    "trunk", Trunk, {"lstm": LSTMTrunk, "gru": GRUTrunk, "qrnn": QRNNTrunk}
+    "trunk",
+    Trunk,
+    {"lstm": LSTMTrunk, "gru": GRUTrunk, "qrnn": QRNNTrunk, "transformer": TransformerTrunk},
 )
 
-__all__ = ["TRUNKS", "GRUTrunk", "LSTMTrunk", "QRNNTrunk", "State", "Trunk"]
+__all__ = ["TRUNKS", "GRUTrunk", "LSTMTrunk", "QRNNTrunk", "State", "TransformerTrunk", "Trunk"]

@@ -22,6 +22,9 @@ TRUNK_OPTIONS = {
     + [{"hidden_size": 16, "layer_norm": True}],
     "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
     + [{"hidden_size": 32, "connections": "highway"}],
+    "transformer": [
+        {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "feed_forward": 32, "positions": 8}
+    ],
 }
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 trunks = over(variants(TRUNKS, TRUNK_OPTIONS))

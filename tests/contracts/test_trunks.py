@@ -41,13 +41,14 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"learned_start": True},
     ],
 }
-OPTIONS = {
+TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 5, "positions": 9}
+OPTIONS: dict[str, list[dict[str, Any]]] = {
     name: [
         {"hidden_size": 3, "bidirectional": side, **options}
         for side, options in product(SIDES, [*cells, *STACKS])
     ]
     for name, cells in CELLS.items()
-}
+} | {"transformer": [{"hidden_size": width, **TRANSFORMER} for width in (4, 6)]}
 RANDOM = ["dropout", "weight_drop", "zoneout"]
 """Options that are probabilities of a random change in training."""
 WIDTH = 4

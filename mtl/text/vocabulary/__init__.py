@@ -4,6 +4,7 @@ from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.base import PAD, UNKNOWN, Vocabulary
 from mtl.text.vocabulary.characters import CharacterVocabulary
 from mtl.text.vocabulary.subwords import SubwordVocabulary
+from mtl.text.vocabulary.transformer import TransformerVocabulary
 from mtl.text.vocabulary.words import WordVocabulary
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "AffixVocabulary",
     "CharacterVocabulary",
     "SubwordVocabulary",
+    "TransformerVocabulary",
     "Vocabulary",
     "WordVocabulary",
     "word_shape",

