@@ -24,7 +24,7 @@ quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, 
 	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
 test: $(OPERATORS)  ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: $(OPERATORS)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
