@@ -16,7 +16,7 @@ from mtl.errors import ConfigError
 from mtl.experiment import KINDS, load_config
 
 ROOT = Path(__file__).parents[2]
-RUNS = sorted((ROOT / "configs").glob("*.yaml"))
+RUNS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "base")
 CORPORA = {
     path.stem: list(yaml.safe_load(path.read_text(encoding="utf-8"))["tasks"])
     for path in sorted((ROOT / "tasks").glob("*.yaml"))
