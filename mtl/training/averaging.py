@@ -118,13 +118,12 @@ class TriggeredAverage(Average):
     """The mean of the weights after each step since the score stopped rising (Merity et al. 2017).
 
     NT-ASGD, where the optimiser is plain SGD: averaging begins after the first epoch whose score
-    is below the best of the `trigger` epochs before it; until then the raw weights are validated
-    and saved.
+    is below one that is more than `trigger` epochs old, as in the code released with the paper;
+    until then the raw weights are validated and saved.
 
     Args:
         model: The model whose parameters are averaged.
-        trigger: With how many epochs before it an epoch is compared; the first ones, up to this
-            number, never begin the average.
+        trigger: How many epochs the score may take to rise again.
     """
 
     needs_scores = True
@@ -138,9 +137,9 @@ class TriggeredAverage(Average):
         return 1 / (self.updates + 2)
 
     def begins(self, scores: Sequence[float]) -> bool:
-        """Return whether the last score says so (Algorithm 1)."""
+        """Return whether the last score says so."""
         *earlier, last = scores
-        return len(earlier) > self.trigger and last < max(earlier[-self.trigger :])
+        return any(score > last for score in earlier[: -self.trigger])
 
 
 AVERAGES: Registry[Average] = Registry(

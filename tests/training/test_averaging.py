@@ -79,13 +79,14 @@ def test_what_does_not_train_is_left_out() -> None:
         ([0.5], False),
         ([0.5, 0.4, 0.3], False),
         ([0.5, 0.4, 0.3, 0.35], True),
-        ([0.5, 0.1, 0.2, 0.3], False),
+        ([0.5, 0.1, 0.2, 0.3], True),
         ([0.1, 0.2, 0.3, 0.3], False),
-        ([0.1, 0.2, 0.4, 0.3], True),
-        ([0.9, 0.1, 0.2, 0.3, 0.4], False),
+        ([0.1, 0.2, 0.4, 0.3], False),
+        ([0.1, 0.4, 0.2, 0.3, 0.3], True),
+        ([0.3, 0.1, 0.2, 0.3, 0.4], False),
     ],
 )
-def test_a_score_below_the_best_of_the_last_checks_begins_it(
+def test_a_score_below_one_from_before_the_last_checks_begins_it(
     scores: list[float], begins: bool
 ) -> None:
     average = TriggeredAverage(weight(1.0), trigger=2)
