@@ -24,7 +24,7 @@ from side_by_side import conditions, report, table, times_as_long
 from torch import Tensor
 
 from mtl.ops.pool import LIBRARY, fo_pool
-from mtl.ops.reference import pool_backward_reference, pool_reference
+from mtl.ops.pool_reference import pool_backward_reference, pool_reference
 
 Work = Callable[[], object]
 Compare = Callable[[Work, Work], str]

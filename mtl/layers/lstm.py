@@ -19,8 +19,8 @@ class StepwiseLSTM(nn.Module):
     In training d and d' are 1 with the probability of zoneout, else 0, drawn for every unit and
     token; in evaluation they are that probability. Parameters, call and, without both options,
     results are those of `torch.nn.LSTM(input_size, hidden_size, batch_first=True)`. Only the
-    product with the input is done at once, the rest in a loop over tokens in plain torch: a step
-    of training takes about one and a half times as long on a CPU.
+    product with the input is done at once, the rest in a loop over tokens in plain torch, which is
+    slower.
 
     Args:
         input_size: Width D of the input.

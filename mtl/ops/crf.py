@@ -10,8 +10,6 @@ of kernels (csrc/) takes over for its device by being loaded. Autograd is a func
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from mtl.ops.crf_reference import (
     crf_marginals_reference,
     crf_viterbi_reference,
 )
+from mtl.ops.library import tell_of_reference
 from mtl.ops.pool import LIBRARY
 
 _OPERATORS = torch.library.Library("mtl", "FRAGMENT")
@@ -41,21 +40,18 @@ for _schema in (
     _OPERATORS.define(_schema, tags=(torch.Tag.pt2_compliant_tag,))
 
 
-@cache
-def _tell_of_reference(device: str) -> None:
-    reason = LIBRARY.missing or f"they are for the CPU, the tensors are on {device}"
-    logging.getLogger(__name__).warning(
-        "CRF in plain torch, many times slower than by the compiled operators: %s", reason
-    )
+def _tell(emissions: Tensor) -> None:
+    device = emissions.device.type
+    tell_of_reference("the CRF", device, LIBRARY.missing if device == "cpu" else "")
 
 
 def _forward_kernel(emissions: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    _tell_of_reference(emissions.device.type)
+    _tell(emissions)
     return crf_forward_reference(emissions, *rest)
 
 
 def _viterbi_kernel(emissions: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
-    _tell_of_reference(emissions.device.type)
+    _tell(emissions)
     return crf_viterbi_reference(emissions, *rest)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -28,6 +30,22 @@ class Library:
     missing: str = ""
     instruction_set: str = ""
     build: str = ""
+
+
+@cache
+def tell_of_reference(what: str, device: str, missing: str) -> None:
+    """Say once why operators run in plain torch.
+
+    Args:
+        what: What they compute.
+        device: Where the tensors are.
+        missing: Why the compiled ones for the device are not there; empty: nobody has written any.
+    """
+    logging.getLogger(__name__).warning(
+        "%s in plain torch, several times slower than by the compiled operators: %s",
+        what,
+        missing or f"there are none for {device}",
+    )
 
 
 def load(device: str) -> Library:

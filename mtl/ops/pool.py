@@ -7,15 +7,13 @@ loaded. Autograd is a function around them.
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtl.ops.library import load
-from mtl.ops.reference import (
+from mtl.ops.library import load, tell_of_reference
+from mtl.ops.pool_reference import (
     pool_backward_in_place_reference,
     pool_backward_reference,
     pool_reference,
@@ -48,17 +46,10 @@ _OPERATORS.define(
 )
 
 
-@cache
-def _tell_of_reference(device: str) -> None:
-    missing = {"cpu": LIBRARY.missing, "cuda": CUDA_LIBRARY.missing}
-    reason = missing.get(device, f"there are none for {device}")
-    logging.getLogger(__name__).warning(
-        "pooling in plain torch, several times slower than by the compiled operators: %s", reason
-    )
-
-
 def _pool_kernel(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    _tell_of_reference(gates.device.type)
+    device = gates.device.type
+    missing = {"cpu": LIBRARY.missing, "cuda": CUDA_LIBRARY.missing}
+    tell_of_reference("pooling", device, missing.get(device, ""))
     return pool_reference(gates, *rest)
 
 

@@ -38,8 +38,7 @@ def qrnn(
 
     Args:
         x: `[B, T, D]`, read by both directions; or `[B, T, 2D]`, of which each has its half.
-        weight: `[window, D, N]`, or `[window, D, 2N]` for two directions. Stored this way round,
-            a product of few tokens is up to three times faster.
+        weight: `[window, D, N]`, or `[window, D, 2N]` for two directions.
         bias: `[N]` or `[2N]`.
         c0: `[B, H]` or `[B, 2H]`, the state before the first token; None: zero.
         before: `[B, D]`, what the window sees before the first token, where reading from left to
@@ -132,7 +131,7 @@ def _aligned(columns: int, like: Tensor) -> int:
 
 
 def _rows_of(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Return a matrix whose rows are aligned: products write it up to a third faster."""
+    """Return a matrix whose rows are aligned, which products write faster."""
     return like.new_empty(rows, _aligned(columns, like))[:, :columns]
 
 

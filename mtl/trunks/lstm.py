@@ -78,7 +78,7 @@ class LSTMTrunk(DirectionalTrunk):
         weight_drop: Probability that a weight of the recurrent matrices is left out of a step of
             training (Merity et al. 2017).
         layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). Runs
-            token by token: a step of training takes about one and a half times as long on a CPU.
+            token by token, which is slower.
         zoneout: Probability that a unit keeps its value at a token in training, the average being
             taken in evaluation (Krueger et al. 2017). As slow as `layer_norm`.
     """

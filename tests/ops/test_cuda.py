@@ -18,7 +18,7 @@ from torch.utils.cpp_extension import include_paths
 from mtl.layers import QRNNLayer
 from mtl.ops import fo_pool
 from mtl.ops.pool import CUDA_LIBRARY
-from mtl.ops.reference import pool_backward_reference, pool_reference
+from mtl.ops.pool_reference import pool_backward_reference, pool_reference
 from tests.ops.emulation import COMPILER, SOURCE, Emulation
 from tests.ops.formula import GATES, both_ways
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtl.layers import QRNNLayer
 from mtl.ops.pool import LIBRARY
-from mtl.ops.reference import (
+from mtl.ops.pool_reference import (
     pool_backward_in_place_reference,
     pool_backward_reference,
     pool_reference,
