@@ -59,7 +59,7 @@ struct Block {
     if (G == 4) write(to + 3 * width, g.i, there);
   }
 
-  // Asks for what the next step reads and writes while this one computes: worth half as much again.
+  // Asks for what the next step reads and writes while this one computes.
   template <int kCount, bool kWrite>
   static MTL_INLINE void fetch(const T* row, int64_t width) {
     for (int i = 0; i < kCount; ++i) __builtin_prefetch(row + i * width, kWrite);

@@ -153,7 +153,7 @@ def _activated(
     if gates.dtype in (torch.bfloat16, torch.float16):
         gates = gates.float()
     z, f, *rest = gates.chunk(count, dim=2)
-    z, f = torch.sigmoid(2 * z).mul_(2).sub_(1), torch.sigmoid(f)  # torch's tanh takes five times
+    z, f = torch.sigmoid(2 * z).mul_(2).sub_(1), torch.sigmoid(f)  # sooner than torch's tanh
     o = torch.sigmoid(rest[0]) if rest else None
     i = torch.sigmoid(rest[1]) if count == 4 else None
     padding = _padding(gates, lengths)
