@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +33,9 @@ def evaluate(
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Language models learn from what they have scored.")
     ] = False,
-    lr: Annotated[float, typer.Option(min=0, help="With --dynamic: the learning rate.")] = 0.0005,
+    lr: Annotated[
+        float, typer.Option(min=0, max=1e6, help="With --dynamic: the learning rate.")
+    ] = 0.0005,
     decay: Annotated[
         float, typer.Option(min=0, max=1, help="With --dynamic: the way back to what was trained.")
     ] = 0.01,
@@ -56,8 +59,12 @@ def evaluate(
     ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = None,
+    *,
+    context: typer.Context,
 ) -> None:
     """Score a trained model: every task, with a table by label."""
+    _refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
+    _refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
     from mtl import api
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
@@ -80,6 +87,14 @@ def evaluate(
         return
     console = Console(markup=False, emoji=False, highlight=False)  # labels are shown as they are
     _print(console, split if data is None else str(data), found)
+
+
+def _refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
+    """Refuse options that do nothing without another one."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if not given and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"does nothing without --{switch}", param_hint=f"--{name}")
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:

@@ -27,7 +27,9 @@ def generate(
         float,
         typer.Option(min=1e-9, max=1, help="Draw from the likeliest words of this probability."),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same words.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same words.")
+    ] = 1,
     device: Device = None,
 ) -> None:
     """Continue a text by the words that a language model draws.

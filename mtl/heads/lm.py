@@ -65,6 +65,8 @@ class LanguageModel(Head):
         number = len(self.labels)
         if embedding is None:
             embedding = nn.Parameter(torch.randn(number, in_features) / in_features**0.5)
+        if list(cutoffs) != sorted(set(cutoffs)):
+            raise ValueError(f"cutoffs: expected rising fractions, got {list(cutoffs)}")
         cuts = sorted({max(1, int(number * cut)) for cut in cutoffs} - {number})
         self.output: NextWord
         if output == "full":

@@ -148,3 +148,21 @@ def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project:
     result = mtl("evaluate", "runs/run", "--cache")
     assert "gives the next word of a text read in streams" in result.err
     assert "next" not in mtl("predict", "runs/run", "--format", "jsonl", stdin="Ann left .").out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("evaluate runs/run --lr 0.1", "does nothing without --dynamic"),
+        ("evaluate runs/run --cache --plain", "does nothing without --dynamic"),
+        ("evaluate runs/run --dynamic --window 5", "does nothing without --cache"),
+        ("evaluate runs/run --dynamic --lr inf", "less than or equal to 1000000"),
+        ("generate runs/run --seed 99999999999999999999", "less than or equal to 9223372036854775"),
+    ],
+)
+def test_options_that_do_nothing_or_too_much_are_refused(
+    model: str, command: str, said: str
+) -> None:
+    result = mtl(*command.split())
+    assert result.code == 2
+    assert said in " ".join(result.err.split())

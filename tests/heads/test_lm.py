@@ -82,3 +82,9 @@ def test_dropout_drops_the_same_units_of_all_tokens() -> None:
     found = head.log_probs_of(hidden, mask, target)
     torch.testing.assert_close(found, found[:, :1].expand(1, 5))
     assert head.log_probs_of(hidden, mask, target)[0, 0] != found[0, 0]
+
+
+@pytest.mark.parametrize("cutoffs", [(0.5, 0.1), (0.2, 0.2)])
+def test_cutoffs_that_do_not_rise_are_refused(cutoffs: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected rising fractions"):
+        LanguageModel(4, [str(n) for n in range(20)], output="adaptive", cutoffs=cutoffs)
