@@ -29,8 +29,9 @@ def common_options(*, init: FilePath | None = None) -> None:
     """Options of every trunk, which who makes it follows.
 
     Args:
-        init: Folder of a finished run: the weights of trunk and embedding start from those there,
-            and its words are known words. A language model of the same trunk is what pays.
+        init: Folder of a finished run: the weights of trunk, embedding and language models start
+            from those there, and its words are known words. A language model of the same trunk is
+            what pays.
     """
 
 
