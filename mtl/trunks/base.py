@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtl.options import FilePath
+from mtl.options import RunPath
 
 State = list[Any]
 """What a trunk carries from one piece of a text to the next, one entry a layer."""
@@ -25,7 +25,7 @@ def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return state
 
 
-def common_options(*, init: FilePath | None = None) -> None:
+def common_options(*, init: RunPath | None = None) -> None:
     """Options of every trunk, which who makes it follows.
 
     Args:

@@ -90,6 +90,13 @@ def test_they_change_little_where_they_are_turned_down(model: str) -> None:
         assert perplexity(model, *options) == pytest.approx(before, rel=1e-6)
 
 
+@pytest.mark.parametrize("way", [[], ["--plain"], ["--cache", "--json"]])
+def test_a_model_that_learns_much_too_fast_says_so(model: str, way: list[str]) -> None:
+    result = mtl("evaluate", model, "--dynamic", "--lr", "1e6", *way)
+    assert (result.code, result.out) == (2, "")
+    assert "learns from it too fast; try a lower --lr" in result.err
+
+
 def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
     assert [*json.loads(mtl("evaluate", model, "--cache", "--json").out)] == ["next"]
     result = mtl("evaluate", model, "--cache", "--task", "previous")

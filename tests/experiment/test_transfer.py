@@ -161,7 +161,7 @@ def test_a_trunk_of_another_shape_is_told_by_its_tensor(
 
 
 def test_no_run_folder_is_told(project: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm"):
+    with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm; train it first"):
         started(**{"trunk.init": "runs/lmm"})
     with pytest.raises(CheckpointError, match=r"trunk\.init: .*: no run folder"):
         started(**{"trunk.init": "cache"})
