@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.sources import END
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
@@ -26,6 +25,7 @@ from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
 from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
 
