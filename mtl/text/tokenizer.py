@@ -86,11 +86,11 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def words_of(text: str, by: bool | Literal["characters"]) -> list[str]:
-    """Return the words of a text, cut by rule or else at blanks, or their characters."""
-    if by == "characters":
+def words_of(text: str, cut: bool | Literal["characters"]) -> list[str]:
+    """Return the words of a text, cut by rule (True) or at blanks (False), or their characters."""
+    if cut == "characters":
         return characters(text)
-    return [token.text for token in tokenize(text)] if by else text.split()
+    return [token.text for token in tokenize(text)] if cut else text.split()
 
 
 _CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}
