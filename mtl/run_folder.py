@@ -12,6 +12,12 @@ from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
+from mtl.history import seed_folders
+
+
+def can_resume(folder: Path) -> bool:
+    """Say whether a run folder has an epoch from which training can go on."""
+    return (folder / TRAINING / "state.json").is_file()
 
 
 def check_folder(folder: Path, run: Run, resume: bool) -> None:
@@ -22,10 +28,11 @@ def check_folder(folder: Path, run: Run, resume: bool) -> None:
     """
     if folder.is_file():
         raise MtlError(f"{folder}: is a file; choose another folder with --output")
-    resumable = (folder / TRAINING / "state.json").is_file()
+    resumable = can_resume(folder)
     if not resume:
         if folder.is_dir() and any(folder.iterdir()):
-            go_on = "go on with it by --resume, " if resumable else ""
+            begun = resumable or any(map(can_resume, seed_folders(folder)))
+            go_on = "go on with it by --resume, " if begun else ""
             raise MtlError(
                 f"{folder}: exists already; {go_on}choose another folder with --output, or "
                 "remove it"

@@ -9,10 +9,11 @@ from typing import Any
 
 from mtl.checkpoint import MODEL, RUN, load_weights
 from mtl.config.run import Run
-from mtl.errors import CheckpointError, MtlError, did_you_mean
+from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.loaders import batch_limits
 from mtl.generator import Sampling, generate
+from mtl.history import check_run_folder
 from mtl.text.example import Example
 from mtl.text.tokenizer import tokenize, words_of
 from mtl.training.cache import Cache
@@ -228,8 +229,7 @@ def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedMo
         CheckpointError: It is no run folder, not finished, or damaged.
     """
     folder = Path(folder)
-    if not (folder / RUN).is_file():
-        raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+    check_run_folder(folder)
     overrides = {"training.device": device or "auto"}
     experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
     load_weights(folder / MODEL, experiment.model)

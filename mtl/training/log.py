@@ -19,15 +19,14 @@ class RunLog:
 
     Args:
         folder: The run folder.
-        resumed: The epochs done before, when the run goes on: what was written after them is
-            removed.
+        resumed: The epochs done before; what was written after them is removed.
     """
 
     def __init__(self, folder: Path, resumed: int = 0) -> None:
         self.metrics = folder / "metrics.jsonl"
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only for training
 
-        if resumed and self.metrics.is_file():
+        if self.metrics.is_file():
             self._forget(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
         self._text = (folder / "log.txt").open("a", encoding="utf-8")
