@@ -55,8 +55,9 @@ def measure(
                 batch = batches.batch(encoder, 0, index, list(metrics)).to(device)
                 if batches.carries and not batch.continues:
                     state = model.sharing.initial_state(len(batch.mask))
-                hidden, encoded = model.encode(batch, metrics, state)
-                state = mapped(encoded.state, Tensor.detach)
+                encoding = model.encode(batch, metrics, state)
+                hidden = encoding.hidden
+                state = mapped(encoding.state, Tensor.detach)
                 total = hidden[next(iter(metrics))].new_zeros(())
                 for task, metric in counted.items():
                     head, target = model.head(task), batch.targets[task]
