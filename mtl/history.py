@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,49 @@ def check_run_folder(folder: Path) -> None:
     raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
 
 
-def read_epochs(folder: Path) -> list[dict[str, Any]]:
-    """Return what a run folder says of each epoch, at least one.
+@dataclass(frozen=True)
+class History:
+    """What a run wrote down of its epochs.
+
+    Args:
+        folder: Its run folder, or that of all its seeds.
+        seeds: What metrics.jsonl says of each epoch, at least one, for each seed.
+    """
+
+    folder: Path
+    seeds: Sequence[Sequence[Mapping[str, Any]]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that were trained or scored."""
+        last = self.seeds[0][-1]
+        return list(dict.fromkeys([*last["dev"], *self.seeds[0][0]["losses"]]))
+
+    @property
+    def best(self) -> list[Mapping[str, Any]]:
+        """The epoch of each seed whose model was kept."""
+        return [[epoch for epoch in epochs if epoch["improved"]][-1] for epochs in self.seeds]
+
+    @property
+    def best_epochs(self) -> list[int]:
+        """The numbers of those epochs, from 1."""
+        return [epoch["epoch"] + 1 for epoch in self.best]
+
+    def dev(self) -> dict[str, dict[str, Spread]]:
+        """Return task to its dev scores in the best epochs."""
+        return spread([epoch["dev"] for epoch in self.best])
+
+
+def read_history(folder: Path) -> History:
+    """Read what a run folder, or a folder of several seeds, says of each epoch.
 
     Raises:
-        CheckpointError: It is no run folder, or no epoch is finished.
+        CheckpointError: It is no such folder, or no epoch is finished.
     """
+    return History(folder, [_epochs(own) for own in seed_folders(folder) or [folder]])
+
+
+def _epochs(folder: Path) -> list[dict[str, Any]]:
     check_run_folder(folder)
     path = folder / METRICS
     try:
@@ -61,27 +100,15 @@ def read_epochs(folder: Path) -> list[dict[str, Any]]:
     return epochs
 
 
-def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the epoch whose model was kept."""
-    return [epoch for epoch in epochs if epoch["improved"]][-1]
-
-
-def dev_scores(folder: Path) -> dict[str, dict[str, Spread]]:
-    """Return task to the dev scores of the best epoch, over the seeds if the folder holds some."""
-    folders = seed_folders(folder) or [folder]
-    return spread([best_epoch(read_epochs(own))["dev"] for own in folders])
-
-
 def write_summary(folder: Path) -> None:
-    """Write what `dev_scores` gives for the seeds of a run to `summary.json`."""
-    seeds = {
-        own.name.removeprefix("seed-"): best_epoch(read_epochs(own)) for own in seed_folders(folder)
-    }
-    best = {seed: epoch["epoch"] + 1 for seed, epoch in seeds.items()}
-    write_json(folder / SUMMARY, {"best_epochs": best, "dev": spread_to_json(dev_scores(folder))})
+    """Write the dev scores of the seeds of a run to `summary.json`."""
+    history = read_history(folder)
+    seeds = [own.name.removeprefix("seed-") for own in seed_folders(folder)]
+    best = dict(zip(seeds, history.best_epochs, strict=True))
+    write_json(folder / SUMMARY, {"best_epochs": best, "dev": spread_to_json(history.dev())})
 
 
-def spread_to_json(scores: dict[str, dict[str, Spread]]) -> dict[str, dict[str, Any]]:
+def spread_to_json(scores: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, Any]]:
     """Return task to score to mean, sd and values, made of JSON types."""
     return {
         task: {name: own.to_json() for name, own in by_name.items()}

@@ -68,8 +68,8 @@ def evaluate(
 
     Where the folder holds several seeds, the mean and the standard deviation of their scores.
     """
-    _refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
-    _refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
+    refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
+    refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
     from mtl import api
     from mtl.history import seed_folders, spread_to_json
     from mtl.metrics.spread import spread
@@ -106,7 +106,7 @@ def evaluate(
     _print(plain_console(), title, found)
 
 
-def _refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
+def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
     """Refuse options that do nothing without another one."""
     for name in options:
         source = context.get_parameter_source(name)

@@ -13,6 +13,7 @@ from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
 from mtl.cli.predict import predict
+from mtl.cli.report import report
 from mtl.cli.schema import schema
 from mtl.cli.train import train
 from mtl.errors import MtlError
@@ -37,6 +38,9 @@ app.command(epilog='Example: mtl generate runs/lm_wikitext2 --prompt "The city o
     generate
 )
 app.command(epilog="Example: mtl export runs/ewt_pos_ner --to onnx --output tagger.onnx")(export)
+app.command(
+    epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none --split dev"
+)(report)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)
 

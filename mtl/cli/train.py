@@ -32,7 +32,7 @@ def train(
     """
     from mtl import api
     from mtl.experiment import load_config
-    from mtl.history import dev_scores, seed_folders
+    from mtl.history import read_history, seed_folders
 
     if load_config(run, overrides or []).seeds == 1:
         folder = api.train(run, overrides or [], output=output, resume=resume).folder
@@ -40,6 +40,6 @@ def train(
     else:
         folder = api.train_seeds(run, overrides or [], output=output, resume=resume)
         seeds = seed_folders(folder)
-        print_spread(f"dev, best epochs of {len(seeds)} seeds", dev_scores(folder))
+        print_spread(f"dev, best epochs of {len(seeds)} seeds", read_history(folder).dev())
         typer.echo(f"models: {', '.join(map(str, seeds))}")
     typer.echo(f"next:  mtl evaluate {folder}")
