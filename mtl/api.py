@@ -26,7 +26,7 @@ from mtl.experiment import (
     make_trainer,
     prepare,
 )
-from mtl.history import seed_folder, write_summary
+from mtl.history import seed_folder, seed_folders, write_summary
 from mtl.plan import describe, make_plan
 from mtl.run_folder import can_resume, check_data, check_folder, start_folder
 from mtl.trained import TrainedModel, load
@@ -96,8 +96,8 @@ def train_seeds(
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in seeds
     }
-    begun = {own for own in runs if resume and can_resume(own)}
-    if not begun:
+    begun = [own for own in runs if resume and can_resume(own)]
+    if not (resume and seed_folders(folder)):
         check_folder(folder, run, resume)
     for own in begun:  # all of them before one is trained
         check_folder(own, runs[own], resume)

@@ -85,16 +85,25 @@ def read_history(folder: Path) -> History:
     return History(folder, [_epochs(own) for own in seed_folders(folder) or [folder]])
 
 
-def _epochs(folder: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Return what a run folder says of each "epoch", or of the steps that were written down.
+
+    Raises:
+        CheckpointError: It is no run folder, or damaged.
+    """
     check_run_folder(folder)
     path = folder / METRICS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         # A line that is cut is one at which training was killed.
         records = [json.loads(line) for line in lines if line.endswith("}")]
-        epochs = [record for record in records if record["type"] == "epoch"]
+        return [record for record in records if record["type"] == kind]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error!r}; train again") from error
+
+
+def _epochs(folder: Path) -> list[dict[str, Any]]:
+    epochs = read_records(folder, "epoch")
     if not epochs:
         raise CheckpointError(f"{folder}: has not finished an epoch; there is nothing to tell yet")
     return epochs

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def report(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR...", help="Run folders, of one seed or of several."),
+        typer.Argument(metavar="DIR", help="Run folders, of one seed or of several."),
     ] = None,
     output_format: Annotated[
         Literal["text", "markdown", "json"], typer.Option("--format", help="The format.")

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from mtl import api
 from mtl.cli.drawing import curve
@@ -24,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small.write(folder)
     scaled = "sharing=tests.cli.scaled:Scaled"
     commands = {
-        "good": ["training.epochs=5", scaled, "trunk.num_layers=2"],
+        "good": ["training.epochs=5", scaled, "trunk.num_layers=2", "training.average=0.5"],
         "poor": ["training.epochs=1", "training.optimizer.lr=0.002"],
         "seeds": ["training.epochs=1", "seeds=2", "tasks.ner=null"],
         "mood": ["training.epochs=1", "tasks.ner=null", "tasks.pos=null"],
@@ -68,6 +69,14 @@ def test_what_was_learnt_is_drawn_for_the_first_the_middle_and_the_last_epoch() 
         assert shown == [round(n, 2) for gain in gains for n in gain[number]]
     mean = [epoch["learnt"]["sharing.mean"] for epoch in epochs("good")]
     assert f"sharing.mean: {mean[0]:.3f} to {mean[-1]:.3f}  {curve(mean)}" in out
+
+
+def test_what_is_told_of_the_best_epoch_is_what_its_model_has() -> None:
+    best = [epoch for epoch in epochs("good") if epoch["improved"]][-1]
+    gain = load_file("good/model.safetensors")["sharing.gain"]
+    assert best["learnt"]["sharing.gain"] == gain.tolist()
+    names = [["ner", "pos", "mood"], ["layer 1", "layer 2"]]
+    assert best["axes"] == {"sharing.gain": names}
 
 
 def test_several_runs_stand_side_by_side() -> None:
