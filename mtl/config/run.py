@@ -87,6 +87,11 @@ class Training(Settings):
     epochs: PositiveInt = Field(
         default=20, description="The number of passes over the data, at most."
     )
+    epoch_steps: PositiveInt | None = Field(
+        default=None,
+        description="The steps of an epoch, after which the model is evaluated and saved; the next "
+        "one goes on in the data where it ended. null: one pass.",
+    )
     batch: Batch = Field(
         default=Batch(sentences=32),
         description="The size of a batch, where a task has none of its own.",
