@@ -117,10 +117,13 @@ class Start:
     def _language_model(
         self, name: str, model: MultiTaskModel, run: Run, vocabularies: Mapping[str, Vocabulary]
     ) -> str:
-        task, output = self.run.tasks.get(name), _output(model.heads[name])
-        if task is None or task.source.text != run.tasks[name].source.text:
+        output, task, theirs = _output(model.heads[name]), run.tasks[name], self.run.tasks.get(name)
+        if theirs is None or theirs.source.text != task.source.text:
             return "new, for lack of a task of this name and kind there"
         owner = head_owners(self.run)[name]
+        part = head_part(self.run, owner)
+        if part.type != head_part(run, name).type:
+            return "new, as its type there is another"
         start = f"heads.{owner}.output."
         known = {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}
         embedded = {id(parameter) for parameter in model.embedding.parameters()}  # given already
@@ -129,7 +132,6 @@ class Start:
         words, their_words = (v["words"].tables()[0] for v in (vocabularies, self.vocabularies))
         with torch.device("meta"):  # which rows stand for which words, no numbers
             empty = nn.Parameter(torch.empty(len(their_words), 1))
-            part = head_part(self.run, owner)
             like = _output(build("head", part, output.in_features, their_words, empty))
         rows, their_rows = output.rows(), like.rows()
         if {n: t.shape[n in rows :] for n, t in own.items()} != {
