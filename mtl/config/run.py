@@ -181,6 +181,11 @@ class Run(Settings):
     seed: Annotated[int, Bounds(ge=0, lt=2**63)] = Field(
         default=1, description="Everything random follows from it."
     )
+    seeds: PositiveInt = Field(
+        default=1,
+        description="How often the run is trained: with `seed`, the one after it, and so on, each "
+        "in a folder of its own.",
+    )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
         description=f"What turns tokens into vectors: any of {', '.join(SLOTS)}."
     )

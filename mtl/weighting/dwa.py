@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -42,6 +42,14 @@ class DWA(Weighting):
         factors = len(self.tasks) * torch.softmax(rates / self.temperature, 0)
         given = self.tasks.items()
         return {task: weight * f for (task, weight), f in zip(given, factors.tolist(), strict=True)}
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Return the weights."""
+        return {"weights": torch.tensor([*self.weights().values()])}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the tasks, which the weights are of."""
+        return {"weights": (list(self.tasks),)}
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
         """Keep the mean losses of the epoch.

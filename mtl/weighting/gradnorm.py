@@ -64,6 +64,14 @@ class GradNorm(Weighting):
         given = self.tasks.items()
         return {task: weight * own for (task, weight), own in zip(given, balanced, strict=True)}
 
+    def learnt(self) -> dict[str, Tensor]:
+        """Return the weights."""
+        return {"weights": torch.tensor([*self.weights().values()])}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the tasks, which the weights are of."""
+        return {"weights": (list(self.tasks),)}
+
     def backward(
         self,
         losses: Mapping[str, Tensor],

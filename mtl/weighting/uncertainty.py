@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,14 @@ class Uncertainty(Weighting):
         """Return w_t / σ_t²."""
         found = self.log_variances()
         return {task: weight * math.exp(-found[task].item()) for task, weight in self.tasks.items()}
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Return the variances σ_t²."""
+        return {"variances": torch.stack([*self.log_variances().values()]).exp()}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the tasks, which the variances are of."""
+        return {"variances": (list(self.tasks),)}
 
     def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return w_t · (L_t · e^(−s_t) + s_t / 2) of each task given.

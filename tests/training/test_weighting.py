@@ -122,9 +122,14 @@ def test_under_uncertainty_log_sigma_is_in_the_weighted_losses(tmp_path: Path) -
 
 def test_the_weighting_hears_of_the_mean_losses_of_each_epoch(tmp_path: Path) -> None:
     made = trainer(tmp_path, TASKS, weighting="dwa", epochs=2)
-    losses = [list(epoch.losses.values()) for epoch in epochs_of(made.run())]
+    epochs = epochs_of(made.run())
+    losses = [list(epoch.losses.values()) for epoch in epochs]
     kept = [made.weighting.before.tolist(), made.weighting.last.tolist()]
     assert kept == [pytest.approx(own) for own in losses]
+    trained_with = epochs[1].learnt["weighting.weights"]
+    given = {task: own.get("weight", 1.0) for task, own in TASKS.items()}
+    (tasks,) = trained_with.axes
+    assert dict(zip(tasks, trained_with.values.tolist(), strict=True)) == pytest.approx(given)
 
 
 @pytest.mark.parametrize("weighting", list(WEIGHTING))

@@ -65,6 +65,7 @@ def test_until_every_task_was_seen_the_weights_are_those_given() -> None:
     assert weighting.weights() == EVEN
     slopes.balance(weighting, [["ner"]])
     assert weighting.weights() != EVEN
+    assert weighting.learnt()["weights"].tolist() == pytest.approx([*weighting.weights().values()])
 
 
 def test_one_step_goes_down_the_slope_of_the_papers_sum() -> None:

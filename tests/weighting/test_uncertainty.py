@@ -33,6 +33,7 @@ def test_a_weighted_loss_is_that_of_the_paper() -> None:
     combined = weighting.combine({"pos": torch.tensor(0.7)})["pos"]
     assert combined.item() == pytest.approx(3.0 * (0.7 / 2.0**2 + math.log(2.0)))
     assert weighting.weights() == pytest.approx({"pos": 3.0 / 4})
+    assert weighting.learnt()["variances"].tolist() == pytest.approx([4.0])
 
 
 def test_at_the_start_it_is_static() -> None:
