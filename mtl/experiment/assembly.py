@@ -230,8 +230,12 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
         run: The run.
         in_features: Width of the token vectors.
     """
+    part = run.sharing
+    if "groups" in part.options and part.options["groups"] is None:  # null is those of a corpus
+        groups = [tasks_of(run, corpus) for corpus in run.corpora]
+        part = Part(type=part.type, options={**part.options, "groups": groups})
     sharing: Sharing = build(
-        "sharing", run.sharing, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
+        "sharing", part, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
     )
     return sharing
 

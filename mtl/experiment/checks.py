@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
@@ -50,6 +51,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _texts(run)
     yield from _heads(run)
     yield from _layers(run)
+    yield from _groups(run)
     yield from _metric(run)
     yield from _unscored(run)
 
@@ -137,6 +139,18 @@ def _layers(run: Run) -> Iterator[Mistake]:
             layer_width(task.layer, sizes)
         except ConfigError as error:
             yield f"tasks.{name}.layer", str(error)
+
+
+def _groups(run: Run) -> Iterator[Mistake]:
+    """Check the groups of tasks that an adversary of the sharing tells apart."""
+    groups = run.sharing.options.get("groups") or []
+    group_of = {task: number for number, group in enumerate(groups) for task in group}
+    for corpus in run.corpora:
+        first, *others = tasks_of(run, corpus)
+        for task in others:
+            if group_of.get(task) != group_of.get(first):
+                message = f"{first!r} and {task!r} read the same sentences; put them into one group"
+                yield "sharing.groups", message
 
 
 def scored_tasks(run: Run) -> list[str]:

@@ -23,7 +23,15 @@ from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
+from mtl.layers.weight_penalties import (
+    block_penalty,
+    clustered_penalty,
+    distance_penalty,
+    mean_penalty,
+    trace_penalty,
+)
 
 __all__ = [
     "CRF",
@@ -54,6 +62,12 @@ __all__ = [
     "TransformerLayer",
     "VariationalDropout",
     "activation_penalty",
+    "block_penalty",
+    "clustered_penalty",
+    "distance_penalty",
     "linear_cross_entropy",
+    "mean_penalty",
+    "subspace_overlap",
     "temporal_activation_penalty",
+    "trace_penalty",
 ]
