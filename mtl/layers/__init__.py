@@ -16,6 +16,7 @@ from mtl.layers.attention import (
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.crf import CRF
+from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
@@ -64,9 +65,11 @@ __all__ = [
     "activation_penalty",
     "block_penalty",
     "clustered_penalty",
+    "coral_distance",
     "distance_penalty",
     "linear_cross_entropy",
     "mean_penalty",
+    "mmd_distance",
     "subspace_overlap",
     "temporal_activation_penalty",
     "trace_penalty",
