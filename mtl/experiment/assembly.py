@@ -151,6 +151,12 @@ def number_labels(
         )
         if not len(labels[owner]):
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
+        if HEADS.find(part.type).adversarial and len(labels[owner]) < 2:
+            only = labels[owner].labels[0]
+            raise ConfigError(
+                f"tasks.{owner}: {part.type!r} needs two domains or more, and all sentences of the "
+                f"training data have the label {only!r}; add a corpus whose task shares the head"
+            )
     return labels
 
 

@@ -84,6 +84,8 @@ def _texts(run: Run) -> Iterator[Mistake]:
             if limits.streams is not None:
                 yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
             continue
+        if task.where:
+            yield f"tasks.{name}.where", "a language model learns from the whole text"
         if not head.open_labels:
             yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
         if "words" not in run.embedding:
@@ -155,12 +157,8 @@ def _groups(run: Run) -> Iterator[Mistake]:
 
 def scored_tasks(run: Run) -> list[str]:
     """Return the tasks whose corpus has a development set."""
-    corpora = run.corpora
     return [
-        name
-        for name, task in run.tasks.items()
-        if "dev" in {*corpora[task.corpus].files, *corpora[task.corpus].splits}
-        or corpora[task.corpus].folds
+        name for name, task in run.tasks.items() if "dev" in run.corpora[task.corpus].split_names
     ]
 
 
