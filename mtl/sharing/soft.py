@@ -42,7 +42,8 @@ class Soft(Sharing):
             Hospedales 2017), which asks for few dimensions, not for nearness. "l1_l2", "l1_linf":
             the norm of each weight over the tasks, summed, so that all tasks do without the same
             weights (Argyriou et al. 2007).
-        strength: λ. As the penalties are sums over all weights, it is small.
+        strength: λ. As the penalties are sums over all weights, it is small: for "l1_l2" and
+            "l1_linf" some 1e-5.
         within: How much tasks are drawn to their mean or that of their cluster, next to how small
             the mean of all is held; for "mean" and "clustered".
         between: How much the means of clusters are drawn to that of all; for "clustered".
@@ -106,6 +107,21 @@ class Soft(Sharing):
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return none: a task trains its own trunk."""
         return []
+
+    @torch.no_grad()
+    def learnt(self) -> dict[str, Tensor]:
+        """Return how far the weights of the tasks lie apart, ‖w_a − w_b‖."""
+        weights = torch.stack([_flat(trunk) for trunk in self.trunks.values()])
+        exact = "donot_use_mm_for_euclid_dist"  # products cannot tell near vectors apart
+        return {"distance": torch.cdist(weights, weights, compute_mode=exact)}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the tasks, which are rows and columns."""
+        return {"distance": (list(self.trunks), list(self.trunks))}
+
+
+def _flat(module: nn.Module) -> Tensor:
+    return torch.cat([parameter.flatten() for parameter in module.parameters()])
 
 
 def _chosen(

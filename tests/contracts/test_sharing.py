@@ -159,3 +159,12 @@ def test_a_task_or_a_penalty_trains_every_parameter(variant: Variant) -> None:
     torch.autograd.backward([*penalties(sharing, *text()).values()])
     trained |= {p for p in sharing.parameters() if p.grad is not None and p.grad.any()}
     assert trained == set(sharing.parameters())
+
+
+@sharings
+def test_names_are_as_many_as_what_was_learnt_has_entries(variant: Variant) -> None:
+    sharing = made(variant)
+    learnt = sharing.learnt()
+    assert all(values.ndim <= 2 for values in learnt.values())
+    for name, axes in sharing.axes().items():
+        assert tuple(map(len, axes)) == tuple(learnt[name].shape)

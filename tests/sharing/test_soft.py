@@ -84,6 +84,15 @@ def test_tasks_of_a_cluster_come_nearer_than_others() -> None:
     assert (a - c).norm() < 0.01 * (a - b).norm()
 
 
+def test_what_was_learnt_is_how_far_tasks_lie_apart() -> None:
+    sharing = shaken(made("abc"))
+    found = sharing.learnt()["distance"]
+    assert found[0, 1].item() ** 2 == pytest.approx(distance(sharing), rel=1e-4)
+    assert torch.equal(found, found.T)
+    assert not found.diagonal().any()
+    assert sharing.axes()["distance"] == (["a", "b", "c"], ["a", "b", "c"])
+
+
 MISTAKES = {
     "needs two tasks or more, got 1; take 'hard'": {"tasks": "a"},
     "the penalty 'clustered' needs them": {"penalty": "clustered"},
