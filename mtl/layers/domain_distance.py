@@ -41,7 +41,7 @@ def mmd_distance(vectors: Tensor, domains: Tensor, scale: float | None = None) -
     Args:
         vectors: `[B, D]`.
         domains: Number of the domain of each vector, int64 `[B]`.
-        scale: s; None: the mean squared distance of the vectors of the batch.
+        scale: s; None: the mean squared distance of the vectors of the batch, taken as a constant.
     """
     squares = vectors.square().sum(1)
     # [B, B]; rounding may make the distance of like vectors negative.

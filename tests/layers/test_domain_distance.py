@@ -87,6 +87,14 @@ def test_vectors_that_are_all_alike_give_finite_gradients(distance: Distance) ->
     assert x.grad.isfinite().all()
 
 
+def test_the_scale_of_the_batch_is_a_constant_to_the_gradient() -> None:
+    x = vectors().requires_grad_()
+    scale = (x.unsqueeze(1) - x).square().sum(2).mean().item()
+    (given,) = torch.autograd.grad(mmd_distance(x, TWO, scale), x)
+    (found,) = torch.autograd.grad(mmd_distance(x, TWO), x)
+    torch.testing.assert_close(found, given)
+
+
 def test_the_size_of_vectors_changes_no_mmd_whose_scale_follows_it() -> None:
     x = vectors()
     torch.testing.assert_close(mmd_distance(1000 * x, TWO), mmd_distance(x, TWO))
