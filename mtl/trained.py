@@ -169,7 +169,7 @@ class TrainedModel:
         """Return the words of a prompt, cut as the text was that a language model has learnt."""
         (chosen, *_) = self.language_models([task] if task else None)
         reader = self.run.corpora[self.run.tasks[chosen].corpus].reader
-        return words_of(prompt, bool(reader.options.get("tokenize", True)))
+        return words_of(prompt, reader.options.get("tokenize", True))
 
     def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
         """Return the tasks wanted, in the order of the run.

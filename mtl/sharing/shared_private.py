@@ -29,7 +29,7 @@ class SharedPrivate(Sharing):
     with them ASP-MTL. For tasks on several corpora, whose texts differ.
 
     Args:
-        tasks: The names of all tasks, at least two.
+        tasks: The names of all tasks.
         make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
         adversary: λ. A softmax learns to tell by the mean of the shared trunk's last layer which
             group of tasks a sentence is for, and the shared trunk gets its gradient times −λ, so
@@ -43,6 +43,8 @@ class SharedPrivate(Sharing):
             those of a corpus are a group, since a sentence serves them all.
     """
 
+    min_tasks = 2
+
     def __init__(
         self,
         tasks: Sequence[str],
@@ -54,8 +56,6 @@ class SharedPrivate(Sharing):
         groups: list[list[str]] | None = None,
     ) -> None:
         super().__init__()
-        if len(tasks) < 2:
-            raise ValueError(f"needs two tasks or more, got {len(tasks)}; take 'hard'")
         if ramp is not None and not adversary:
             raise ValueError("ramp: does nothing without an adversary")
         self.shared = make_trunk()

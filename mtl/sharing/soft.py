@@ -33,7 +33,7 @@ class Soft(Sharing):
     there are tasks, and as much time; the trunks start alike.
 
     Args:
-        tasks: The names of all tasks, at least two.
+        tasks: The names of all tasks.
         make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
         penalty: Ω, a sum over the tensors of a trunk. "distance": Σ ‖w_a − w_b‖² over the pairs of
             tasks. "mean": ‖w̄‖² + (within/M) Σ ‖w_t − w̄‖² of M tasks (Evgeniou & Pontil 2004).
@@ -50,6 +50,8 @@ class Soft(Sharing):
         clusters: The tasks of each cluster, for "clustered": [[pos, chunk], [sentiment]].
     """
 
+    min_tasks = 2
+
     def __init__(
         self,
         tasks: Sequence[str],
@@ -62,8 +64,6 @@ class Soft(Sharing):
         clusters: list[list[str]] | None = None,
     ) -> None:
         super().__init__()
-        if len(tasks) < 2:
-            raise ValueError(f"needs two tasks or more, got {len(tasks)}; take 'hard'")
         if (penalty == "clustered") != (clusters is not None):
             told = "needs" if clusters is None else "does nothing with"
             raise ValueError(f"clusters: the penalty {penalty!r} {told} them")

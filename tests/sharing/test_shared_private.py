@@ -138,7 +138,6 @@ def test_tasks_of_a_group_are_one_to_the_adversary() -> None:
 
 
 MISTAKES = {
-    "needs two tasks or more, got 1": {"tasks": ["a"]},
     "ramp: does nothing without an adversary": {"ramp": 5},
     "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},

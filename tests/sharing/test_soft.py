@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from mtl.errors import ConfigError
 from mtl.layers import block_penalty
 from mtl.sharing import Soft
 from mtl.trunks import LSTMTrunk
@@ -94,7 +95,6 @@ def test_what_was_learnt_is_how_far_tasks_lie_apart() -> None:
 
 
 MISTAKES = {
-    "needs two tasks or more, got 1; take 'hard'": {"tasks": "a"},
     "the penalty 'clustered' needs them": {"penalty": "clustered"},
     "the penalty 'trace' does nothing with them": {"penalty": "trace", "clusters": [["a", "b"]]},
     "there is no task 'x'; expected some of: a, b": {
@@ -111,6 +111,12 @@ MISTAKES = {
 def test_options_that_do_not_go_together(message: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=message):
         made(**options)
+
+
+@pytest.mark.parametrize("name", ["soft", "shared_private"])
+def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"sharing: '{name}' has nothing to share in one task"):
+        trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
 
 
 @pytest.mark.parametrize("name", ["distance", "mean", "trace", "l1_l2", "l1_linf"])
