@@ -71,7 +71,7 @@ def test_a_task_alone_has_nothing_to_balance_or_share(kind: str, part: str) -> N
     budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", part)
     assert mtl("relate", "run.yaml", "tasks.mood=null", f"{kind}={part}", *budget).code == 0
     runs = {n: Path(part, n, "seed-1/run.yaml").read_text() for n in ("ner", "ner+pos")}
-    assert {name: f"type: {part}" in run for name, run in runs.items()} == {
+    assert {name: f"type: {part}\n" in run for name, run in runs.items()} == {
         "ner": False,
         "ner+pos": True,
     }
