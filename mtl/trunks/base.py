@@ -48,6 +48,8 @@ class Trunk(nn.Module, ABC):
     common = staticmethod(common_options)
     sizes: list[int]
     """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
+    stacks: int = 1
+    """How many stacks that never see each other stand side by side in every layer, of one width."""
 
     @property
     def num_layers(self) -> int:
