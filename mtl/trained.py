@@ -13,7 +13,7 @@ from mtl.errors import CheckpointError, MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.loaders import batch_limits
 from mtl.generator import Sampling, generate
-from mtl.text.example import Example
+from mtl.text.example import Example, plain
 from mtl.text.tokenizer import tokenize, words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
@@ -49,7 +49,8 @@ class TrainedModel:
             tasks: The tasks wanted; None: as `labelled_tasks`.
 
         Returns:
-            A list of labels, one a token (taggers), or one label (classifiers), a sentence.
+            A list of labels, one a token (taggers), or one label (classifiers), a sentence. A set
+            of labels is a list by alphabet.
 
         Raises:
             MtlError: One string in place of a list, or a task that the model does not have.
@@ -59,10 +60,7 @@ class TrainedModel:
         wanted = self.labelled_tasks(tasks)
         examples = [Example(tuple(_tokens(sentence))) for sentence in sentences]
         found = self.predictor.predict(examples, wanted)
-        return {
-            task: [own if isinstance(own := p[task], str) else list(own) for p in found]
-            for task in wanted
-        }
+        return {task: [plain(own[task]) for own in found] for task in wanted}
 
     def evaluate(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 from mtl.data.readers.conll import Conll
 from mtl.data.readers.conllu import Conllu
 from mtl.errors import DataError
-from mtl.text.example import Labels
+from mtl.text.example import Labels, plain
 from mtl.text.spans import read_spans
 from mtl.text.tokenizer import split_sentences, tokenize
 
@@ -111,8 +111,8 @@ def write_conll(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
         lines.append(f"# text = {_one_line(sentence.text)}")
     if sentence.offsets:
         lines.append(f"# start = {sentence.offsets[0][0]}")
-    lines += [f"# {task} = {own}" for task, own in labels.items() if isinstance(own, str)]
-    columns = {task: own for task, own in labels.items() if not isinstance(own, str)}
+    columns = {task: own for task, own in labels.items() if isinstance(own, tuple)}
+    lines += [f"# {task} = {shown(labels[task])}" for task in labels if task not in columns]
     lines.append("# columns = " + " ".join(["token", *columns]))
     tokens = (re.sub(r"[\t\r\n]+", " ", token) or "_" for token in sentence.tokens)
     rows = zip(tokens, *columns.values(), strict=True)
@@ -128,11 +128,11 @@ def write_jsonl(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
     if sentence.offsets:
         record["offsets"] = [list(pair) for pair in sentence.offsets]
     for task, own in labels.items():
-        record[task] = own if isinstance(own, str) else list(own)
+        record[task] = plain(own)
     found = {
         task: [_span(sentence, *span) for span in read_spans(own)]
         for task, own in labels.items()
-        if task in spans
+        if task in spans and isinstance(own, tuple)
     }
     if found:
         record["spans"] = found
@@ -149,6 +149,15 @@ def _span(sentence: Sentence, kind: str, start: int, end: int) -> dict[str, Any]
     else:
         span["text"] = " ".join(sentence.tokens[start:end])
     return span
+
+
+def shown(labels: Labels) -> str:
+    """Return the labels of a sentence on one line, of its tokens the first twenty."""
+    if isinstance(labels, tuple):
+        return " ".join(labels[:20])
+    if isinstance(labels, frozenset):
+        return ", ".join(sorted(labels))
+    return f"{labels:.6g}" if isinstance(labels, float) else str(labels)
 
 
 def _one_line(value: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
-from mtl.data.store import Level, Summary, default_cache, label_column, stored
+from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
 from mtl.errors import DataError, MtlError
 from mtl.text.example import Example, Labels
 
@@ -35,7 +35,7 @@ class Split(Sequence[Example]):
 
     Args:
         dataset: The sentences of some files.
-        levels: Task to whether its labels belong to tokens or to the sentence.
+        levels: Task to what its labels are.
         rows: Which sentences of the data set these are; by default all.
     """
 
@@ -73,7 +73,7 @@ class Split(Sequence[Example]):
             Example(
                 tuple(tokens),
                 {
-                    task: self._labels(task, column[i])
+                    task: unlisted(self.levels[task], column[i])
                     for task, column in labels.items()
                     if column[i] is not None
                 },
@@ -94,7 +94,7 @@ class Split(Sequence[Example]):
         dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
             for labels in self._fetch(dataset, range(len(self))[start : start + _BATCH])[name]:
-                yield None if labels is None else self._labels(task, labels)
+                yield None if labels is None else unlisted(self.levels[task], labels)
 
     def word_counts(self) -> Counter[str]:
         """Return how often each word occurs."""
@@ -131,9 +131,6 @@ class Split(Sequence[Example]):
         columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
         return columns
 
-    def _labels(self, task: str, labels: list[str]) -> Labels:
-        return labels[0] if self.levels[task] == "sentence" else tuple(labels)
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -169,8 +166,8 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
     datasets.disable_progress_bars()
     cache = cache or default_cache()
     sources = {
-        task: Source(part.labels.kind, part.labels.key, part.labels.pattern)
-        for task, part in config.tasks.items()
+        task: Source(own.kind, own.key, own.pattern, own.form, own.separator)
+        for task, own in ((task, part.labels) for task, part in config.tasks.items())
     }
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     found = {split: stored(reader, paths, sources, cache) for split, paths in files.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtl.data.batch import MISSING, Batch
-from mtl.text.example import Example, Labels
+from mtl.text.example import Example, Labels, of_tokens
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import PAD, Vocabulary
 
@@ -75,12 +75,14 @@ class Encoder:
     def _target(self, task: str, labels: Sequence[Labels | None], mask: np.ndarray) -> Tensor:
         vocabulary = self.labels[task]
         if vocabulary.level == "sentence":
-            numbers = [MISSING if label is None else vocabulary.encode(label) for label in labels]
-            return torch.tensor(numbers, dtype=torch.long)
+            missing = vocabulary.missing
+            return torch.tensor(
+                [missing if label is None else vocabulary.encode(label) for label in labels]
+            )
         target = np.full(mask.shape, MISSING, dtype=np.int64)
         for row, tags in zip(target, labels, strict=True):
             if tags is not None:
-                row[: len(tags)] = vocabulary.encode(tags)
+                row[: len(of_tokens(tags))] = vocabulary.encode(tags)
         return torch.from_numpy(target)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,13 @@ from mtl.errors import ConfigError
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
-from mtl.heads import HEADS, Head
+from mtl.heads import HEADS, Head, LabelSet, Number
+from mtl.heads.objectives import Labelling
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
-from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.example import Labels
+from mtl.text.labels import LabelSets, LabelVocabulary, Numbers, WordLabels
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
 
@@ -138,20 +141,40 @@ def number_labels(
             labels[owner] = WordLabels(words)
             continue
         users = [task for task in run.tasks if owners[task] == owner]
-        sequences = (
+        found = (
             labels
             for user in users
             for labels in corpora[run.tasks[user].corpus].splits["train"].labels(user)
             if labels is not None
         )
-        labels[owner] = LabelVocabulary.build(
-            sequences,
-            level=HEADS.find(part.type).level,
-            scheme=part.options.get("scheme") or run.tasks[owner].scheme,
-        )
-        if not len(labels[owner]):
+        first = next(found, None)
+        if first is None:
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
+        labels[owner] = _numbering(run, owner, chain([first], found))
+        if isinstance(labels[owner], LabelSets) and not len(labels[owner]):
+            raise ConfigError(f"tasks.{owner}: all sets of the training data are empty")
     return labels
+
+
+def _numbering(run: Run, owner: str, labels: Iterable[Labels]) -> LabelVocabulary:
+    """Return the numbering of what the tasks of a head have in training."""
+    form = run.tasks[owner].source.form
+    if form == "set":
+        return LabelSets(label for own in labels if isinstance(own, frozenset) for label in own)
+    if form == "number":
+        return Numbers.of([own for own in labels if isinstance(own, float)])
+    part = head_part(run, owner)
+    scheme = part.options.get("scheme") or run.tasks[owner].scheme
+    return LabelVocabulary.build(labels, level=HEADS.find(part.type).level, scheme=scheme)
+
+
+def labelling(labels: LabelVocabulary) -> Labelling:
+    """Return what tells a head which labels there are, and what a sentence has of them."""
+    if isinstance(labels, LabelSets):
+        return LabelSet(labels.labels)
+    if isinstance(labels, Numbers):
+        return Number(labels.mean, labels.scale)
+    return labels.labels
 
 
 def make_embedding(
@@ -184,7 +207,7 @@ def make_model(
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
             part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
-        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), own_labels.labels]
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), labelling(own_labels)]
         if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
         heads[owner] = build("head", part, *given)

@@ -19,8 +19,9 @@ from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sh
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
-from mtl.heads import HEADS
+from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
+from mtl.text.example import of_tokens
 from mtl.text.spans import parse_tag
 
 
@@ -41,6 +42,8 @@ _TRIED = 1000
 """Sentences of each split on which a metric is tried."""
 
 _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
+_FORMS = {"label": "labels", "set": "sets", "number": "numbers"}
+"""Form of what tasks have to what a metric of it reads."""
 
 
 def mistakes(run: Run) -> Iterator[Mistake]:
@@ -49,6 +52,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from pretrained.mistakes(run)
     yield from _texts(run)
     yield from _heads(run)
+    yield from _forms(run)
     yield from _layers(run)
     yield from _metric(run)
     yield from _unscored(run)
@@ -74,7 +78,7 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if task.source.text is None:
             if head.open_labels:
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
-            if METRICS.find(task.metric.type).reads != "labels":
+            if METRICS.find(task.metric.type).reads == "log_probs":
                 yield (
                     f"tasks.{name}.metric",
                     f"{task.metric.type!r} is for language models; the task has labels of its own",
@@ -125,6 +129,28 @@ def _heads(run: Run) -> Iterator[Mistake]:
             )
         if task != owner and run.tasks[task].lr is not None:
             yield f"tasks.{task}.lr", f"the head is that of {owner!r}; set its lr there"
+
+
+def _forms(run: Run) -> Iterator[Mistake]:
+    """Check what tasks have against heads and metrics: labels, sets of them, or numbers."""
+    for task, owner in head_owners(run).items():
+        form, part = run.tasks[task].source.form, head_part(run, owner)
+        what = f"the labels are {_FORMS[form]}"
+        if form != "label" and not issubclass(HEADS.find(part.type), Classifier):
+            classifiers = (name for name, cls in HEADS.items() if issubclass(cls, Classifier))
+            yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(classifiers))}"
+        if form != (other := run.tasks[owner].source.form):
+            yield (
+                f"tasks.{task}.head",
+                f"{what}, those of {owner!r} are {_FORMS[other]}; give the task a head of its own",
+            )
+        metric = run.tasks[task].metric.type
+        if METRICS.find(metric).reads not in (_FORMS[form], "log_probs"):
+            able = (name for name, cls in METRICS.items() if cls.reads == _FORMS[form])
+            yield (
+                f"tasks.{task}.metric",
+                f"{metric!r} is not for {_FORMS[form]}; take one of: {', '.join(sorted(able))}",
+            )
 
 
 def _layers(run: Run) -> Iterator[Mistake]:
@@ -205,7 +231,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
         splits = corpora[task.corpus].splits
         head = head_part(run, owners[name])
         level, wanted = splits["train"].levels[name], HEADS.find(head.type).level
-        if level != wanted:
+        if level in _LEVELS and level != wanted:
             raise ConfigError(
                 f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
                 f"{_LEVELS[level]}; choose another head"
@@ -226,7 +252,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
 def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
     known: set[str] = set()
     for row, tags in enumerate(split.labels(task)):
-        for tag in set(tags or ()) - known:
+        for tag in set(of_tokens(tags or ())) - known:
             try:
                 parse_tag(tag)
             except MtlError as error:

@@ -9,6 +9,7 @@ from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
 from mtl.experiment.kinds import build
+from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
 
 
@@ -40,5 +41,5 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
     for name, task in run.tasks.items():
         if task.scheme:
             tags = corpora[task.corpus].splits["train"].labels(name)
-            broken[name] = sum(malformed(t, task.scheme) for t in tags if t is not None)
+            broken[name] = sum(malformed(of_tokens(t), task.scheme) for t in tags if t is not None)
     return {name: count for name, count in broken.items() if count}

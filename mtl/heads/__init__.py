@@ -8,6 +8,7 @@ from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.lm import LanguageModel
+from mtl.heads.objectives import LabelSet, Number, Objective, OneLabel
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import FoundSpan, Tagger
@@ -38,7 +39,11 @@ __all__ = [
     "DomainClassifier",
     "FoundSpan",
     "Head",
+    "LabelSet",
     "LanguageModel",
+    "Number",
+    "Objective",
+    "OneLabel",
     "PoolClassifier",
     "SoftmaxTagger",
     "Tagger",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
+from mtl.heads.objectives import Labelling
 from mtl.layers.attention import TokenAttention, token_attention
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import PositiveInt, Probability
@@ -18,7 +17,7 @@ class PoolClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, a `LabelSet` or a `Number`.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
         attention: What is pooled of each token beside its own state: the other tokens of the
             sentence, weighted by a score of both states, by key_value those just before it, or
@@ -30,7 +29,7 @@ class PoolClassifier(Classifier):
     def __init__(
         self,
         in_features: int,
-        labels: Sequence[str],
+        labels: Labelling,
         *,
         pooling: Pooling = "max",
         attention: TokenAttention | None = None,

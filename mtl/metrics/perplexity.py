@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from mtl.metrics.base import Metric
-from mtl.text.example import Labels
+from mtl.text.example import Labels, of_tokens
 
 
 class Perplexity(Metric):
@@ -27,7 +27,7 @@ class Perplexity(Metric):
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Sequence[float]]) -> None:  # type: ignore[override]
         """Count more sentences: their words, and the log-probability of each in nats."""
-        for words, log_probs in zip(gold, predicted, strict=True):
+        for words, log_probs in zip(map(of_tokens, gold), predicted, strict=True):
             if len(words) != len(log_probs):
                 raise ValueError(f"expected {len(words)} log-probabilities, got {len(log_probs)}")
             self.nats.append(-math.fsum(log_probs))

@@ -6,8 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Labels: TypeAlias = "tuple[str, ...] | str"
-"""One label a token, or one for the whole sentence."""
+Labels: TypeAlias = "tuple[str, ...] | str | frozenset[str] | float"
+"""One label a token; or of the whole sentence one label, a set of labels, or a number."""
+
+
+def of_tokens(labels: Labels) -> tuple[str, ...]:
+    """Return labels that are one a token.
+
+    Raises:
+        ValueError: They belong to the sentence.
+    """
+    if isinstance(labels, str | frozenset | float):
+        raise ValueError(f"expected one label a token, got {labels!r}")
+    return labels
+
+
+def plain(labels: Labels) -> list[str] | str | float:
+    """Return labels as JSON has them; those of a set by alphabet.
+
+    >>> plain(frozenset(["b", "a"])), plain(("O", "O")), plain("yes")
+    (['a', 'b'], ['O', 'O'], 'yes')
+    """
+    if isinstance(labels, frozenset):
+        return sorted(labels)
+    return list(labels) if isinstance(labels, tuple) else labels
 
 
 @dataclass(frozen=True, slots=True)

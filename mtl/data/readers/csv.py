@@ -18,7 +18,7 @@ from mtl.text.tokenizer import words_of
 class Csv(Reader):
     """Comma-separated values (RFC 4180): one column of text, the others labels of the sentence.
 
-    An empty cell means no label.
+    An empty cell means no label; where a task has sets of labels, the empty one.
 
     Args:
         text: The column that holds the text.
@@ -83,7 +83,7 @@ class Csv(Reader):
                 raise DataError(f"{found}; see `separator:` and `quotes:`", path, start)
             cells = {name: row[number] for name, number in columns.items()}
             words = words_of(cells.pop(self.text), self.tokenize)
-            yield Record(words, {n: cell for n, cell in cells.items() if cell}, {}, start)
+            yield Record(words, cells, {}, start)
 
     def _columns(self, path: Path, row: list[str], line: int) -> dict[str, int]:
         """Return the column numbers by name, as given or as the header row has them.

@@ -18,8 +18,8 @@ _LABEL_TYPES = (str, bool, int, float)
 class Jsonl(Reader):
     """JSON lines: an object a sentence, with its words or its text, and any labels.
 
-    A list with one value a word, a string, a number, true or false are columns. Null means no
-    label, and values of another form are passed over, unless `columns` asks for them.
+    A list of values (one a word, or a set), a string, a number, true or false are columns. Null
+    means no label, and values of another form are passed over, unless `columns` asks for them.
 
     Args:
         tokens: The field that holds the words.
@@ -57,7 +57,7 @@ class Jsonl(Reader):
             line: Its number there, from 1.
 
         Raises:
-            DataError: Neither words nor text, or a column that does not fit the words.
+            DataError: Neither words nor text, or a column that holds no values.
         """
         tokens = self._words(fields, path, line)
         names = fields if self.columns is None else self.columns
@@ -68,11 +68,8 @@ class Jsonl(Reader):
             value = _labels(fields[name])
             if value is None and self.columns is not None:
                 found = f"field {name!r} holds {_brief(fields[name])}"
-                expected = "expected one value, or a list with one a word"
+                expected = "expected one value, or a list of values"
                 raise DataError(f"{found}; {expected}", path, line)
-            if isinstance(value, list) and len(value) != len(tokens):
-                found = f"field {name!r} has {len(value)} values for {len(tokens)} words"
-                raise DataError(f"{found}; mend it, or leave it out of `columns:`", path, line)
             if value is not None:
                 columns[name] = value
         return Record(tokens, columns, {}, line)
