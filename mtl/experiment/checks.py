@@ -137,8 +137,8 @@ def _forms(run: Run) -> Iterator[Mistake]:
         form, part = run.tasks[task].source.form, head_part(run, owner)
         what = f"the labels are {_FORMS[form]}"
         if form != "label" and not issubclass(HEADS.find(part.type), Classifier):
-            classifiers = (name for name, cls in HEADS.items() if issubclass(cls, Classifier))
-            yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(classifiers))}"
+            able = (n for n, c in HEADS.items() if issubclass(c, Classifier) and not c.adversarial)
+            yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(able))}"
         if form != (other := run.tasks[owner].source.form):
             yield (
                 f"tasks.{task}.head",
