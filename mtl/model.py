@@ -115,9 +115,10 @@ class MultiTaskModel(nn.Module):
         known = known if known.ndim == 1 else known[:, 0]
         if known.all():
             return head.loss(hidden, mask, target)
-        losses = hidden.new_zeros(len(mask))
+        losses = hidden.new_zeros(len(known))
         if known.any():
-            losses[known] = head.loss(hidden[known], mask[known], target[known])
+            rows = known.repeat(len(mask) // len(known))  # of pairs both
+            losses[known] = head.loss(hidden[rows], mask[rows], target[known])
         return losses
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from mtl.data.batching import batches
 from mtl.data.encoding import Encoder, number, pad
 from mtl.data.windows import Window, windows
 from mtl.embeddings import TransformerEmbedding
+from mtl.heads import Classifier
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
@@ -92,7 +93,7 @@ class Predictor:
         pieces = [
             (row, window)
             for row, example in enumerate(examples)
-            for window in windows(len(example), self.max_length, self.overlap)
+            for window in self._windows(example)
             if len(example)
         ]
         tags: list[dict[str, list[str]]] = [{} for _ in examples]
@@ -117,6 +118,13 @@ class Predictor:
                 means[task] = self._means(task, rows, evidence, len(examples))
         return tags, means
 
+    def _windows(self, example: Example) -> list[Window]:
+        """Return the windows in which a text is read; pairs are read whole."""
+        length = len(example)
+        if example.second is not None:
+            return [Window(0, length, 0, length)]
+        return windows(length, self.max_length, self.overlap)
+
     def _words(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
         """Return what encodes pieces of examples whose words are embedded here, once and for all.
 
@@ -128,6 +136,10 @@ class Predictor:
 
         def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
             texts = [numbers[row][window.start : window.end] for row, window in pieces]
+            cuts = [at for row, _ in pieces if (at := examples[row].second) is not None]
+            if cuts:
+                both = [np.split(text, [at]) for text, at in zip(texts, cuts, strict=True)]
+                texts = [text for side in zip(*both, strict=True) for text in side]
             padded, real = pad([len(text) for text in texts], np.concatenate(texts))
             mask = torch.from_numpy(real).to(vectors.device)
             x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
@@ -140,8 +152,13 @@ class Predictor:
         device = next(self.model.parameters()).device
 
         def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
-            texts = [examples[row].tokens[window.start : window.end] for row, window in pieces]
-            batch = self.encoder.batch([Example(text) for text in texts]).to(device)
+            texts = [
+                Example(
+                    examples[row].tokens[window.start : window.end], second=examples[row].second
+                )
+                for row, window in pieces
+            ]
+            batch = self.encoder.batch(texts).to(device)
             return self.model.encode(batch, tasks)[0], batch.mask
 
         return encode
@@ -204,7 +221,8 @@ class Predictor:
             count: The number N of texts, some of which may have no piece.
         """
         head = self.model.head(task)
-        states = next(self.model.parameters()).new_zeros(1, 1, head.in_features)
+        sentences = 2 if isinstance(head, Classifier) and head.comparison else 1
+        states = next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
         of_no_token = head.evidence(states, states[..., 0] > 0)  # [1, S]
         if not evidence:
             return of_no_token.expand(count, -1)

@@ -24,7 +24,8 @@ def check(run: RunFile, overrides: Overrides = None) -> None:
     for name, corpus in corpora.items():
         example = corpus.splits["train"][0]
         typer.echo(f"\nfirst sentence of {name}:")
-        typer.echo(f"  tokens: {' '.join(example.tokens[:20])}")
+        for text in example.texts:
+            typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
             typer.echo(f"  {task}: {shown(labels)}")
     typer.echo(f"\n{run}: all is well")

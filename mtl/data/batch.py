@@ -31,7 +31,8 @@ class Batch:
     Args:
         features: What the embeddings read, by feature name. A feature of word types (characters,
             affixes) holds one row a distinct word, and `types [B, T]` says which row a token has.
-        mask: `[B, T]` bool, True on real tokens.
+        mask: `[B, T]` bool, True on real tokens. Of B pairs there are 2 B rows: all first
+            sentences, then all second ones.
         targets: Task to label ids: `[B, T]` for taggers, `[B]` for classifiers; `MISSING`
             on padding and on every token of a sentence that has no labels for the task. Sets are
             `[B, K]`, 1.0 for the labels in them, numbers `[B]`, both float; NaN where missing.

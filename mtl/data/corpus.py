@@ -78,6 +78,7 @@ class Split(Sequence[Example]):
                     if column[i] is not None
                 },
                 line,
+                columns["second"][i],
             )
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]

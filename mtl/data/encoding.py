@@ -33,15 +33,18 @@ class Encoder:
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:
         """Return the examples as a batch, with targets for some tasks.
 
-        A task that none of the examples has labels for is left out.
+        A task that none of the examples has labels for is left out. Of pairs, the first sentences
+        come before all the second ones.
 
         Args:
-            examples: At least one.
+            examples: At least one; all are pairs, or none is.
             tasks: The tasks whose labels become targets.
         """
         rows: dict[str, int] = {}
-        words = [word for example in examples for word in example.tokens]
-        types, mask = pad([len(example) for example in examples], number(words, rows))
+        sides = zip(*(example.texts for example in examples), strict=True)
+        texts = [text for side in sides for text in side]
+        words = [word for text in texts for word in text]
+        types, mask = pad([len(text) for text in texts], number(words, rows))
         features = {"types": types}
         for feature, vocabulary in self.vocabularies.items():
             codes = self._codes(vocabulary, rows)

@@ -23,7 +23,7 @@ from mtl.text.example import Labels
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when entries written before can no longer be used."""
 
 _BATCH = 1000
@@ -166,7 +166,7 @@ class _Writer:
         import pyarrow as pa
 
         strings = pa.list_(pa.string())
-        fields = {"tokens": strings, "line": pa.int64(), "hash": pa.int64()}
+        fields = {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
         schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
         rows = (row for path in paths for row in self._rows(path))
         with pa.OSFile(str(target), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
@@ -176,14 +176,16 @@ class _Writer:
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
         before = self.sentences
         for record in self.reader.read(path):
-            if not record.tokens:
+            if not record.tokens or record.pair == []:
                 self.empty += 1
                 continue
             self.sentences += 1
+            tokens = record.tokens + (record.pair or [])
             row = {
-                "tokens": record.tokens,
+                "tokens": tokens,
+                "second": None if record.pair is None else len(record.tokens),
                 "line": record.line,
-                "hash": sentence_hash(record.tokens),
+                "hash": sentence_hash(tokens),
             }
             for task, source in self.sources.items():
                 row[label_column(task)] = self._labels(task, source, record, path)

@@ -18,11 +18,11 @@ from mtl.data.sources import END
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
-from mtl.heads import HEADS, Head, LabelSet, Number
-from mtl.heads.objectives import Labelling
+from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
+from mtl.heads.pairs import PARTS
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
@@ -168,7 +168,7 @@ def _numbering(run: Run, owner: str, labels: Iterable[Labels]) -> LabelVocabular
     return LabelVocabulary.build(labels, level=HEADS.find(part.type).level, scheme=scheme)
 
 
-def labelling(labels: LabelVocabulary) -> Labelling:
+def answers_of(labels: LabelVocabulary) -> Sequence[str] | Objective:
     """Return what tells a head which labels there are, and what a sentence has of them."""
     if isinstance(labels, LabelSets):
         return LabelSet(labels.labels)
@@ -207,7 +207,10 @@ def make_model(
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
             part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
-        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), labelling(own_labels)]
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), answers_of(own_labels)]
+        if pair_of(run, owner):
+            compare = part.options.get("compare")
+            given[1] = Pairs(given[1], PARTS if compare is None else compare)
         if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
         heads[owner] = build("head", part, *given)

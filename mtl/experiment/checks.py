@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.corpora import pair_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
@@ -139,6 +140,13 @@ def _forms(run: Run) -> Iterator[Mistake]:
         if form != "label" and not issubclass(HEADS.find(part.type), Classifier):
             able = (n for n, c in HEADS.items() if issubclass(c, Classifier) and not c.adversarial)
             yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(able))}"
+        pairs, sentence = pair_of(run, task), HEADS.find(part.type).level == "sentence"
+        if pairs and not issubclass(HEADS.find(part.type), Classifier):
+            yield f"tasks.{task}.head", "sentences come in pairs; take a classifier, such as pool"
+        if bool(pairs) != bool(pair_of(run, owner)):
+            yield f"tasks.{task}.head", f"pairs and sentences share no head, as with {owner!r}"
+        if sentence and task == owner and part.options.get("compare") is not None and not pairs:
+            yield f"tasks.{task}.head.compare", "the reader has no `pair` to compare sentences with"
         if form != (other := run.tasks[owner].source.form):
             yield (
                 f"tasks.{task}.head",

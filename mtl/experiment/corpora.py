@@ -18,6 +18,12 @@ def tasks_of(run: Run, corpus: str) -> list[str]:
     return [name for name, task in run.tasks.items() if task.corpus == corpus]
 
 
+def pair_of(run: Run, task: str) -> str | None:
+    """Return the field with the second sentences of a task that compares two, else None."""
+    pair: str | None = run.corpora[run.tasks[task].corpus].reader.options.get("pair")
+    return pair
+
+
 def load_corpora(run: Run) -> dict[str, Corpus]:
     """Read the corpora of the run, with the labels of its tasks under the tasks' names."""
     corpora = {}

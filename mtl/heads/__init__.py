@@ -9,6 +9,7 @@ from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.lm import LanguageModel
 from mtl.heads.objectives import LabelSet, Number, Objective, OneLabel
+from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import FoundSpan, Tagger
@@ -44,6 +45,7 @@ __all__ = [
     "Number",
     "Objective",
     "OneLabel",
+    "Pairs",
     "PoolClassifier",
     "SoftmaxTagger",
     "Tagger",

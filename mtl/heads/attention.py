@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from mtl.heads.classifier import Classifier
-from mtl.heads.objectives import Labelling
+from mtl.heads.pairs import Labelling
 from mtl.layers.attention import QueryPooling, SelfAttentionPooling, overlap
 from mtl.options import NonNegativeFloat, PositiveInt, Probability
 
@@ -22,7 +22,7 @@ class AttentionClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet` or a `Number`.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         score: How a state is weighed: self by two layers, Q = V tanh(W Hᵀ), the others by
             comparing it with a learned query: additive with a matrix each, concat with one for
             both, multiplicative with one between them, scaled by the dot product over √H.
@@ -62,5 +62,5 @@ class AttentionClassifier(Classifier):
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
         means, weights = self.pooling(hidden, mask)
-        scores = self.output(self.dropout(means.flatten(1)))
-        return self.objective.loss(scores, target) + self.penalty * overlap(weights)
+        losses = self.objective.loss(self.scores_of(means.flatten(1)), target)
+        return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

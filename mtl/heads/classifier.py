@@ -8,30 +8,47 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from mtl.heads.base import Head
-from mtl.heads.objectives import Answer, Labelling, Objective, OneLabel
+from mtl.heads.objectives import Answer, Objective, OneLabel
+from mtl.heads.pairs import Comparison, Labelling, Pairs, Part
+
+
+def common_options(*, compare: tuple[Part, ...] | None = None) -> None:
+    """Declare what every classifier has, and the library follows.
+
+    Args:
+        compare: For pairs of sentences: what is read of their vectors u and v: both,
+            the difference |u − v|, the product u ∘ v; null for all of these.
+    """
 
 
 class Classifier(Head):
     """A vector of the sentence, dropout, and scores: one for every label, or for a number.
 
+    Of pairs, the hidden states are those of all first sentences and then of all second ones; what
+    it says is of pairs: B, where there are 2 B rows of states.
+
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, of which a sentence has one; a `LabelSet`, of which it has any;
-            or a `Number`.
+            or a `Number`; or `Pairs`, of which these are the labels.
         sentence_features: Width P of what `sentence` returns.
         dropout: Probability of dropping a unit of the sentence vector.
     """
 
     level = "sentence"
+    common = staticmethod(common_options)
 
     def __init__(
         self, in_features: int, labels: Labelling, sentence_features: int, dropout: float
     ) -> None:
-        objective = labels if isinstance(labels, Objective) else OneLabel(labels)
+        own = labels.labels if isinstance(labels, Pairs) else labels
+        objective = own if isinstance(own, Objective) else OneLabel(own)
         super().__init__(in_features, objective.labels)
         self.objective = objective
+        self.comparison = Comparison(labels.compare) if isinstance(labels, Pairs) else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(sentence_features, objective.size)
+        factor = self.comparison.factor if self.comparison else 1
+        self.output = nn.Linear(factor * sentence_features, objective.size)
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -39,7 +56,13 @@ class Classifier(Head):
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the scores of each sentence, `[B, S]`: of every label, or that of a number."""
-        scores: Tensor = self.output(self.dropout(self.sentence(hidden, mask)))
+        return self.scores_of(self.sentence(hidden, mask))
+
+    def scores_of(self, vectors: Tensor) -> Tensor:
+        """Return `[B, S]`, given what `sentence` returns."""
+        if self.comparison is not None:
+            vectors = self.comparison(vectors)
+        scores: Tensor = self.output(self.dropout(vectors))
         return scores
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:

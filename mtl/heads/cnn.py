@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.heads.classifier import Classifier
-from mtl.heads.objectives import Labelling
+from mtl.heads.pairs import Labelling
 from mtl.options import PositiveInt, Probability
 
 
@@ -24,7 +24,7 @@ class CNNClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet` or a `Number`.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         widths: How many tokens the filters see, one group of filters each.
         maps: The number of filters of each width.
         pooling: The maximum or the mean over the sentence.

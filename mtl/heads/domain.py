@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
-from mtl.heads.objectives import Labelling
+from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import NonNegativeFloat, PositiveInt, Probability
@@ -21,7 +21,7 @@ class DomainClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet` or a `Number`.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
         hidden_size: Width of the hidden layer.
         strength: λ: the trunk gets the gradient times −λ; with 0 the head learns alone.

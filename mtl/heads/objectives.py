@@ -44,10 +44,6 @@ class Objective(nn.Module, ABC):
         """Return what `decode` gave, in the words of a user."""
 
 
-Labelling: TypeAlias = Sequence[str] | Objective
-"""The names of labels, of which a sentence has one; or what else a sentence has."""
-
-
 class OneLabel(Objective):
     """One of K labels: p(k | x) = softmax(s)_k. Targets are ids, int64 `[B]`.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
-from mtl.heads.objectives import Labelling
+from mtl.heads.pairs import Labelling
 from mtl.layers.attention import TokenAttention, token_attention
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import PositiveInt, Probability
@@ -17,7 +17,7 @@ class PoolClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet` or a `Number`.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
         attention: What is pooled of each token beside its own state: the other tokens of the
             sentence, weighted by a score of both states, by key_value those just before it, or

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -40,11 +40,36 @@ class Example:
         tokens: The words, in order.
         labels: Task to labels. A task without labels for this sentence is absent.
         line: The line of the file at which the sentence starts, from 1.
+        second: Of two sentences that are compared, at which word the second begins; None where
+            there is one.
     """
 
     tokens: tuple[str, ...]
     labels: Mapping[str, Labels] = field(default_factory=dict)
     line: int = 0
+    second: int | None = None
+
+    @classmethod
+    def pair(
+        cls,
+        first: Sequence[str],
+        second: Sequence[str],
+        labels: Mapping[str, Labels] | None = None,
+        line: int = 0,
+    ) -> Example:
+        """Make an example of two sentences."""
+        return cls((*first, *second), labels or {}, line, len(first))
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """The words of the sentence, or of both.
+
+        >>> Example(("a", "b", "c"), second=1).texts
+        (('a',), ('b', 'c'))
+        """
+        if self.second is None:
+            return (self.tokens,)
+        return self.tokens[: self.second], self.tokens[self.second :]
 
     def __len__(self) -> int:
         return len(self.tokens)

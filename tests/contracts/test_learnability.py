@@ -7,7 +7,7 @@ import torch
 
 from mtl.data.encoding import Encoder
 from mtl.embeddings import Concatenation, WordEmbedding
-from mtl.heads import HEADS
+from mtl.heads import HEADS, Pairs
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.text.example import Example
@@ -86,3 +86,21 @@ def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -
     found = model.eval().predict(batch, ["task"])["task"]
     gold = [e.labels["task"] for e in examples]
     assert found == (pytest.approx(gold, abs=0.5) if field == "number" else gold)
+
+
+@trunks
+def test_twenty_pairs_are_learnt_by_heart(variant: Variant) -> None:
+    (head,) = (learner for learner in LEARNERS if learner.name == "pool")
+    model, encoder = made(variant, head)
+    width = model.head("task").in_features
+    model.heads["task"] = head.make(width, Pairs(["p", "q"]), dropout=0.0)
+    examples = [
+        Example.pair(e.tokens[:1], e.tokens, {"task": e.labels["kind"]}) for e in sentences()
+    ]
+    batch = encoder.batch(examples, ["task"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        model(batch).losses["task"].mean().backward()
+        optimizer.step()
+    assert model.eval().predict(batch, ["task"])["task"] == [e.labels["task"] for e in examples]
