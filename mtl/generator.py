@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mtl.data.encoding import Encoder
-from mtl.data.sources import END
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
+from mtl.text.running import END
 from mtl.text.vocabulary.base import SPECIAL
 
 
@@ -87,9 +87,9 @@ def generate(
     words = tuple(prompt) if whole_sentences else (END, *prompt)
     for _ in range(length):
         batch = encoder.batch([Example(words, {})]).to(device)
-        hidden, encoded = model.encode(batch, [task], state)
-        state = encoded.state
-        last = hidden[task][:, -1:]
+        encoding = model.encode(batch, [task], state)
+        state = encoding.state
+        last = encoding.hidden[task][:, -1:]
         log_probs = head.log_probs(last, batch.mask[:, -1:])[0, 0].cpu()
         log_probs[: len(SPECIAL)] = -torch.inf
         chosen = torch.multinomial(sampling.probabilities(log_probs), 1, generator=random)

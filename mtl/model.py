@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -33,6 +33,21 @@ class Output:
     losses: Mapping[str, Tensor]
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     state: Any = None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the sharing made of a batch.
+
+    Args:
+        hidden: Task to what its head reads, `[B, T, H]`.
+        penalties: Further terms of the loss by name, each a scalar.
+        state: What the trunks carry to the next piece of the text.
+    """
+
+    hidden: Mapping[str, Tensor]
+    penalties: Mapping[str, Tensor]
+    state: Any
 
 
 class MultiTaskModel(nn.Module):
@@ -77,23 +92,28 @@ class MultiTaskModel(nn.Module):
         assert isinstance(head, Head)
         return head
 
-    def encode(
-        self, batch: Batch, tasks: Iterable[str], state: Any = None
-    ) -> tuple[dict[str, Tensor], Encoded]:
-        """Return what the head of each task reads, `[B, T, H]`, and one of the encodings."""
+    def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> Encoding:
+        """Return what the heads of the tasks read."""
         x = self.embedding(batch.features, batch.mask)
         if not isinstance(x, Subwords):
             return self.encode_vectors(x, batch.mask, tasks, state)
-        read, encoded = self.encode_vectors(x.vectors, x.mask, tasks, state)
-        return {task: x.words(hidden) for task, hidden in read.items()}, encoded
+        encoding = self.encode_vectors(x.vectors, x.mask, tasks, state)
+        words = {task: x.words(hidden) for task, hidden in encoding.hidden.items()}
+        return replace(encoding, hidden=words)
 
     def encode_vectors(
         self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None
-    ) -> tuple[dict[str, Tensor], Encoded]:
+    ) -> Encoding:
         """Return what `encode` does, given token vectors `[B, T, D]` and the mask `[B, T]`."""
-        encoded = self.sharing(x, mask, list(tasks), state)
-        read = {task: self._read(task, found.layers) for task, found in encoded.items()}
-        return read, next(iter(encoded.values()))
+        encoded: dict[str, Encoded] = self.sharing(x, mask, list(tasks), state)
+        penalties: dict[str, Tensor] = {}
+        for own in encoded.values():
+            penalties |= own.penalties
+        return Encoding(
+            {task: self._read(task, own.layers) for task, own in encoded.items()},
+            penalties,
+            next(iter(encoded.values())).state,
+        )
 
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
         layer = self.layers[task]
@@ -102,12 +122,12 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, batch: Batch, state: Any = None) -> Output:
         """Return the losses of the tasks that `batch.targets` names."""
-        hidden, encoded = self.encode(batch, batch.targets, state)
+        encoding = self.encode(batch, batch.targets, state)
         losses = {
-            task: self._loss(task, hidden[task], batch.mask, target)
+            task: self._loss(task, encoding.hidden[task], batch.mask, target)
             for task, target in batch.targets.items()
         }
-        return Output(losses, encoded.penalties, encoded.state)
+        return Output(losses, encoding.penalties, encoding.state)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)
@@ -124,10 +144,9 @@ class MultiTaskModel(nn.Module):
     @torch.no_grad()
     def predict(self, batch: Batch, tasks: Iterable[str]) -> dict[str, list[Any]]:
         """Return label names: a tuple of T strings a sentence (taggers), or what `named` gives."""
-        hidden, _ = self.encode(batch, tasks)
         lengths = batch.mask.sum(1).tolist()
         predicted: dict[str, list[Any]] = {}
-        for task, states in hidden.items():
+        for task, states in self.encode(batch, tasks).hidden.items():
             head = self.head(task)
             ids = head.decode(states, batch.mask)
             predicted[task] = (

@@ -22,7 +22,7 @@ Prediction = dict[str, Labels]
 """Task to the labels of one sentence."""
 Piece = tuple[int, Window]
 """Row and window of an example."""
-Encode = Callable[[Sequence[Piece]], tuple[dict[str, Tensor], Tensor]]
+Encode = Callable[[Sequence[Piece]], tuple[Mapping[str, Tensor], Tensor]]
 
 
 class Predictor:
@@ -134,7 +134,7 @@ class Predictor:
         numbers = [np.array(number(example.tokens, words)) for example in examples]
         vectors = self._vectors(list(words))
 
-        def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
+        def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
             texts = [numbers[row][window.start : window.end] for row, window in pieces]
             cuts = [at for row, _ in pieces if (at := examples[row].second) is not None]
             if cuts:
@@ -143,7 +143,7 @@ class Predictor:
             padded, real = pad([len(text) for text in texts], np.concatenate(texts))
             mask = torch.from_numpy(real).to(vectors.device)
             x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
-            return self.model.encode_vectors(x, mask, tasks)[0], mask
+            return self.model.encode_vectors(x, mask, tasks).hidden, mask
 
         return encode
 
@@ -151,7 +151,7 @@ class Predictor:
         """Return what `_words` does, for a model that embeds the subwords of whole sentences."""
         device = next(self.model.parameters()).device
 
-        def encode(pieces: Sequence[Piece]) -> tuple[dict[str, Tensor], Tensor]:
+        def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
             texts = [
                 Example(
                     examples[row].tokens[window.start : window.end], second=examples[row].second
@@ -159,7 +159,7 @@ class Predictor:
                 for row, window in pieces
             ]
             batch = self.encoder.batch(texts).to(device)
-            return self.model.encode(batch, tasks)[0], batch.mask
+            return self.model.encode(batch, tasks).hidden, batch.mask
 
         return encode
 

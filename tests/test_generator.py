@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.sources import END
 from mtl.experiment import Experiment
 from mtl.generator import Sampling, generate
 from mtl.text.example import Example
+from mtl.text.running import END
 from tests.training.texts import NEXT, language_model
 
 PROBS = st.lists(st.integers(1, 9), min_size=1, max_size=6)
@@ -85,7 +85,7 @@ def test_the_most_likely_word_follows_all_that_came_before(model: Experiment) ->
     text = [END, "a", "b"]
     for _ in range(10):
         batch = model.encoder.batch([Example(tuple(text), {})])
-        hidden, _ = model.model.encode(batch, ["next"])
+        hidden = model.model.encode(batch, ["next"]).hidden
         found = model.model.head("next").log_probs(hidden["next"], batch.mask)[0, -1]
         text.append(model.model.head("next").labels[2 + int(found[2:].argmax())])
     assert drawn(model, Sampling(top_k=1), length=10) == text[3:]
@@ -100,7 +100,7 @@ def test_a_seed_gives_the_same_words_again(model: Experiment) -> None:
 
 def test_words_are_drawn_as_often_as_they_are_likely(model: Experiment) -> None:
     batch = model.encoder.batch([Example((END, "a", "b"), {})])
-    hidden, _ = model.model.encode(batch, ["next"])
+    hidden = model.model.encode(batch, ["next"]).hidden
     probs = model.model.head("next").log_probs(hidden["next"], batch.mask)[0, -1, 2:].softmax(0)
     first = [drawn(model, Sampling(), seed=seed, length=1)[0] for seed in range(400)]
     labels = model.model.head("next").labels[2:]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from mtl.data.encoding import Encoder
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.model import Layer, MultiTaskModel
-from mtl.sharing import Hard
+from mtl.sharing import Encoded, Hard
 from mtl.text.example import Example
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import WordVocabulary
@@ -83,10 +85,27 @@ def test_a_batch_without_labels_at_all_has_loss_and_gradient_zero() -> None:
     assert not any(loss.any() for loss in losses.values())
 
 
+class Charged(Hard):
+    """A sharing with a term of the loss that all tasks have, and one of each task alone."""
+
+    def forward(self, *given: Any) -> dict[str, Encoded]:
+        one = torch.tensor(1.0)
+        return {
+            task: replace(own, penalties={"all": one, f"own.{task}": 2 * one})
+            for task, own in super().forward(*given).items()
+        }
+
+
+def test_penalties_of_one_name_are_one_term_of_the_loss() -> None:
+    model = made()
+    model.sharing = Charged(TASKS, lambda: LSTMTrunk(5, num_layers=2, hidden_size=3))
+    assert model(batch(tasks=["pos", "ner"])).penalties == {"all": 1, "own.pos": 2, "own.ner": 2}
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2, -1, -2])
 def test_a_head_reads_the_layer_it_is_told_to(layer: int) -> None:
     model, found = made({"pos": layer}), batch()
-    read = model.encode(found, ["pos"])[0]["pos"]
+    read = model.encode(found, ["pos"]).hidden["pos"]
     x = model.embedding(found.features, found.mask)
     assert torch.equal(read, model.sharing.trunk(x, found.mask)[0][layer])
 
@@ -95,7 +114,7 @@ def test_a_head_may_read_a_mix_of_the_layers_above_the_embedding() -> None:
     model, found = made({"ner": "mix"}), batch()
     x = model.embedding(found.features, found.mask)
     layers = model.sharing.trunk(x, found.mask)[0]
-    read = model.encode(found, ["ner"])[0]["ner"]
+    read = model.encode(found, ["ner"]).hidden["ner"]
     torch.testing.assert_close(read, (layers[1] + layers[2]) / 2)
     assert set(model.mixes) == {"ner"}
 
@@ -124,7 +143,7 @@ def test_predictions_are_names_of_labels_one_a_real_token() -> None:
 
 def test_predictions_are_what_the_heads_decode() -> None:
     model, found = made(), batch()
-    hidden = model.encode(found, ["pos"])[0]["pos"]
+    hidden = model.encode(found, ["pos"]).hidden["pos"]
     ids = model.head("pos").decode(hidden, found.mask)
     for tags, row in zip(model.predict(found, ["pos"])["pos"], ids.tolist(), strict=True):
         assert tags == LABELS["pos"].decode(row[: len(tags)])

@@ -101,7 +101,7 @@ def test_a_long_text_has_the_label_of_the_highest_mean_log_probability() -> None
     for window in windows(40, 9, 4):
         batch = found.encoder.batch([Example(example.tokens[window.start : window.end])])
         found.model.eval()
-        hidden = found.model.encode(batch, ["kind"])[0]["kind"]
+        hidden = found.model.encode(batch, ["kind"]).hidden["kind"]
         total += found.model.head("kind").log_probs(hidden, batch.mask)[0].detach()
     expected = LABELS["kind"].labels[int(total.argmax())]
     assert found.predict([example], ["kind"]) == [{"kind": expected}]

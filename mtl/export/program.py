@@ -42,7 +42,7 @@ class Emissions(nn.Module):
             mask: `[B, T]` bool, True on real tokens, which come first.
         """
         x = self.model.embedding(features, mask)
-        hidden, _ = self.model.encode_vectors(x, mask, self.tasks)
+        hidden = self.model.encode_vectors(x, mask, self.tasks).hidden
         return {task: tagger(self.model, task).scores(hidden[task], mask) for task in self.tasks}
 
 

@@ -16,8 +16,10 @@ class Encoded:
 
     Args:
         layers: Outputs by layer, each `[B, T, H_i]`; layers[0] are the token vectors.
-        state: What the trunk carries to the next piece of the text.
-        penalties: Further terms of the loss by name, each a scalar.
+        state: What all trunks together carry to the next piece of the text, so it is the same for
+            every task of a batch.
+        penalties: Further terms of the loss by name, each a scalar. What several tasks give under
+            one name is one term; a term of one task alone has the task in its name.
     """
 
     layers: list[Tensor]
@@ -57,3 +59,11 @@ class Sharing(nn.Module, ABC):
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that several tasks train."""
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
+        return {}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +19,13 @@ def of_tokens(labels: Labels) -> tuple[str, ...]:
     if isinstance(labels, str | frozenset | float):
         raise ValueError(f"expected one label a token, got {labels!r}")
     return labels
+
+
+def names_in(labels: Labels) -> Iterable[str]:
+    """Return the names that labels are made of; a number has none."""
+    if isinstance(labels, str):
+        return (labels,)
+    return () if isinstance(labels, float) else labels
 
 
 def plain(labels: Labels) -> list[str] | str | float:

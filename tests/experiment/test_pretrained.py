@@ -73,7 +73,7 @@ def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]
     """What heads can read, `[B, T, H]`, layer after layer."""
     batch = experiment.encoder.batch([Example(tuple(text)) for text in texts])
     given = model.eval().embedding(batch.features, batch.mask)
-    _, encoded = model.encode(batch, ["pos"])
+    encoded = model.sharing(given.vectors, given.mask, ["pos"])["pos"]
     return [given.words(layer) for layer in encoded.layers[1:]]
 
 

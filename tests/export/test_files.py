@@ -71,7 +71,7 @@ def batches(experiment: Experiment) -> Iterator[Batch]:
 def emissions(experiment: Experiment, batch: Batch) -> dict[str, NDArray[Any]]:
     model, tasks = experiment.model, list(experiment.run.tasks)
     with torch.no_grad():
-        hidden, _ = model.encode(batch, tasks)
+        hidden = model.encode(batch, tasks).hidden
         scores = {task: model.head(task).scores(hidden[task], batch.mask) for task in tasks}
     return {task: own.numpy() for task, own in scores.items()}
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
-from mtl.data.sources import END
 from mtl.data.streams import Streams
 from mtl.experiment import Experiment, make_trainer
 from mtl.metrics import Perplexity
 from mtl.text.example import Example
+from mtl.text.running import END
 from mtl.training.likelihood import measure
 from tests.training.runs import corpus, prepared, steps_of
 from tests.training.texts import (
@@ -46,7 +46,7 @@ def one_pass(experiment: Experiment, words: list[str], following: str = END) -> 
     example = Example(tuple(words), {"next": (*words[1:], following)})
     batch = experiment.encoder.batch([example], ["next"])
     with torch.no_grad():
-        hidden, _ = experiment.model.eval().encode(batch, ["next"])
+        hidden = experiment.model.eval().encode(batch, ["next"]).hidden
         log_probs = experiment.model.head("next").log_probs(hidden["next"], batch.mask)
     return -log_probs.gather(2, batch.targets["next"].unsqueeze(2)).sum().item()
 
@@ -89,7 +89,7 @@ def states(experiment: Experiment, words: list[str]) -> dict[str, Tensor]:
     """What the head of each task reads, `[T, H]`."""
     batch = experiment.encoder.batch([Example(tuple(words), {})])
     with torch.no_grad():
-        hidden, _ = experiment.model.eval().encode(batch, experiment.run.tasks)
+        hidden = experiment.model.eval().encode(batch, experiment.run.tasks).hidden
     return {task: own[0] for task, own in hidden.items()}
 
 
