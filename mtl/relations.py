@@ -24,6 +24,7 @@ from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
 from mtl.run_folder import check_free
 from mtl.text.example import names_in
+from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
 """Where in training the slope of the loss is taken."""
@@ -162,6 +163,8 @@ def _changes(
     """Yield what makes a small run of some of its tasks of a run."""
     for task in run.tasks:
         yield f"tasks.{task}.patience=null" if task in group else f"tasks.{task}=null"
+    if len(group) < WEIGHTING.find(run.weighting.type).min_tasks:
+        yield "weighting=static"  # there is nothing to balance
     yield from _limits(run, group, limit)
     scored = next(task for task in group if task in scores)
     yield f"training.metric={scored}.{scores[scored]}"
