@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mtl.data.batch import MISSING, Batch
+from mtl.data.batch import Batch, labelled
 from mtl.embeddings import Subwords
 from mtl.heads.base import Head
 from mtl.layers.scalar_mix import ScalarMix
@@ -131,28 +131,30 @@ class MultiTaskModel(nn.Module):
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)
-        labelled = (target if target.ndim == 1 else target[:, 0]) != MISSING
-        if labelled.all():
+        known = labelled(target)
+        known = known if known.ndim == 1 else known[:, 0]
+        if known.all():
             return head.loss(hidden, mask, target)
-        losses = hidden.new_zeros(len(mask))
-        if labelled.any():
-            losses[labelled] = head.loss(hidden[labelled], mask[labelled], target[labelled])
+        losses = hidden.new_zeros(len(known))
+        if known.any():
+            rows = known.repeat(len(mask) // len(known))  # of pairs both
+            losses[known] = head.loss(hidden[rows], mask[rows], target[known])
         return losses
 
     @torch.no_grad()
     def predict(self, batch: Batch, tasks: Iterable[str]) -> dict[str, list[Any]]:
-        """Return label names: a tuple of T strings a sentence (taggers) or one string."""
+        """Return label names: a tuple of T strings a sentence (taggers), or what `named` gives."""
         lengths = batch.mask.sum(1).tolist()
         predicted: dict[str, list[Any]] = {}
         for task, states in self.encode(batch, tasks).hidden.items():
             head = self.head(task)
-            ids = head.decode(states, batch.mask).tolist()
+            ids = head.decode(states, batch.mask)
             predicted[task] = (
-                [head.labels[i] for i in ids]
+                list(head.named(ids))
                 if head.level == "sentence"
                 else [
                     tuple(head.labels[i] for i in row[:length])
-                    for row, length in zip(ids, lengths, strict=True)
+                    for row, length in zip(ids.tolist(), lengths, strict=True)
                 ]
             )
         return predicted

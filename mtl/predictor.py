@@ -13,6 +13,7 @@ from mtl.data.batching import batches
 from mtl.data.encoding import Encoder, number, pad
 from mtl.data.windows import Window, windows
 from mtl.embeddings import TransformerEmbedding
+from mtl.heads import Classifier
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
@@ -57,25 +58,45 @@ class Predictor:
     def predict(self, examples: Sequence[Example], tasks: Sequence[str]) -> list[Prediction]:
         """Return the labels of each sentence, in the order given.
 
-        Sentence labels of a long document are those with the highest mean log-probability over
-        its windows.
+        What a long document has as a whole follows from the means of its scores over the windows.
         """
+        tags, means = self._run(examples, tasks)
+        heads = {task: self.model.head(task) for task in tasks}
+        named = {task: heads[task].named(heads[task].conclude(own)) for task, own in means.items()}
+        return [
+            {
+                task: named[task][row] if task in named else self._tags(task, own.get(task, []))
+                for task in tasks
+            }
+            for row, own in enumerate(tags)
+        ]
+
+    @torch.inference_mode()
+    def evidence(self, examples: Sequence[Example], task: str) -> Tensor:
+        """Return the scores from which the answers of a sentence head follow, `[N, S]`."""
+        return self._run(examples, [task])[1][task]
+
+    def _run(
+        self, examples: Sequence[Example], tasks: Sequence[str]
+    ) -> tuple[list[dict[str, list[str]]], dict[str, Tensor]]:
+        """Return the tags of each sentence by task, and what sentence heads read, `[N, S]`."""
         training = self.model.training
         self.model.eval()
         try:
-            return self._predict(examples, tasks)
+            return self._evaluated(examples, tasks)
         finally:
             self.model.train(training)
 
-    def _predict(self, examples: Sequence[Example], tasks: Sequence[str]) -> list[Prediction]:
+    def _evaluated(
+        self, examples: Sequence[Example], tasks: Sequence[str]
+    ) -> tuple[list[dict[str, list[str]]], dict[str, Tensor]]:
         pieces = [
             (row, window)
             for row, example in enumerate(examples)
-            for window in windows(len(example), self.max_length, self.overlap)
+            for window in self._windows(example)
             if len(example)
         ]
         tags: list[dict[str, list[str]]] = [{} for _ in examples]
-        sums: list[dict[str, Tensor]] = [{} for _ in examples]
         subwords = isinstance(self.model.embedding, TransformerEmbedding)
         encode = (self._subwords if subwords else self._words)(examples, tasks)
         found: dict[int, dict[str, list[str] | Tensor]] = {}
@@ -85,11 +106,24 @@ class Predictor:
             found.update(zip(indices, each, strict=True))
         for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
             for task, labels in found[i].items():
-                if isinstance(labels, Tensor):
-                    sums[row][task] = sums[row].get(task, 0) + labels
-                else:
+                if not isinstance(labels, Tensor):
                     tags[row].setdefault(task, []).extend(labels)
-        return [self._finish(t, s, tasks) for t, s in zip(tags, sums, strict=True)]
+        rows = [row for row, _ in pieces]
+        means = {}
+        for task in tasks:
+            if self.model.head(task).level == "sentence":
+                evidence = [
+                    e for i in range(len(pieces)) if isinstance(e := found[i][task], Tensor)
+                ]
+                means[task] = self._means(task, rows, evidence, len(examples))
+        return tags, means
+
+    def _windows(self, example: Example) -> list[Window]:
+        """Return the windows in which a text is read; pairs are read whole."""
+        length = len(example)
+        if example.second is not None:
+            return [Window(0, length, 0, length)]
+        return windows(length, self.max_length, self.overlap)
 
     def _words(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
         """Return what encodes pieces of examples whose words are embedded here, once and for all.
@@ -102,6 +136,10 @@ class Predictor:
 
         def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
             texts = [numbers[row][window.start : window.end] for row, window in pieces]
+            cuts = [at for row, _ in pieces if (at := examples[row].second) is not None]
+            if cuts:
+                both = [np.split(text, [at]) for text, at in zip(texts, cuts, strict=True)]
+                texts = [text for side in zip(*both, strict=True) for text in side]
             padded, real = pad([len(text) for text in texts], np.concatenate(texts))
             mask = torch.from_numpy(real).to(vectors.device)
             x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
@@ -114,8 +152,13 @@ class Predictor:
         device = next(self.model.parameters()).device
 
         def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
-            texts = [examples[row].tokens[window.start : window.end] for row, window in pieces]
-            batch = self.encoder.batch([Example(text) for text in texts]).to(device)
+            texts = [
+                Example(
+                    examples[row].tokens[window.start : window.end], second=examples[row].second
+                )
+                for row, window in pieces
+            ]
+            batch = self.encoder.batch(texts).to(device)
             return self.model.encode(batch, tasks).hidden, batch.mask
 
         return encode
@@ -146,7 +189,7 @@ class Predictor:
     def _labels(
         self, hidden: Mapping[str, Tensor], mask: Tensor, kept: Sequence[Window]
     ) -> list[dict[str, list[str] | Tensor]]:
-        """Return what each task says of each text: tags of the kept part, or log-probabilities.
+        """Return what each task says of each text: tags of the kept part, or evidence `[S]`.
 
         Args:
             hidden: What the head of each task reads, `[B, T, H]`.
@@ -157,8 +200,8 @@ class Predictor:
         for task, states in hidden.items():
             head = self.model.head(task)
             if head.level == "sentence":
-                for own, scores in zip(found, head.log_probs(states, mask).cpu(), strict=True):
-                    own[task] = scores
+                for own, evidence in zip(found, head.evidence(states, mask), strict=True):
+                    own[task] = evidence
                 continue
             ids = head.decode(states, mask).tolist()
             for own, w, row in zip(found, kept, ids, strict=True):
@@ -166,21 +209,30 @@ class Predictor:
                 own[task] = [head.labels[label] for label in labels]
         return found
 
-    def _finish(
-        self,
-        tags: Mapping[str, list[str]],
-        sums: Mapping[str, Tensor],
-        tasks: Sequence[str],
-    ) -> Prediction:
-        prediction: Prediction = {}
-        for task in tasks:
-            head = self.model.head(task)
-            if head.level == "sentence":
-                # A text without tokens has the label that the empty sum makes first.
-                best = int(sums[task].argmax()) if task in sums else 0
-                prediction[task] = head.labels[best]
-            else:
-                scheme = self.schemes.get(task)
-                sequence = tags.get(task, [])
-                prediction[task] = tuple(convert(sequence, scheme) if scheme else sequence)
-        return prediction
+    def _means(
+        self, task: str, rows: Sequence[int], evidence: Sequence[Tensor], count: int
+    ) -> Tensor:
+        """Return the mean evidence for each text, `[N, S]`.
+
+        Args:
+            task: A task whose labels belong to sentences.
+            rows: The text that each piece is of.
+            evidence: What each piece says, `[S]`.
+            count: The number N of texts, some of which may have no piece.
+        """
+        head = self.model.head(task)
+        sentences = 2 if isinstance(head, Classifier) and head.comparison else 1
+        states = next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
+        of_no_token = head.evidence(states, states[..., 0] > 0)  # [1, S]
+        if not evidence:
+            return of_no_token.expand(count, -1)
+        index = torch.tensor(rows, device=of_no_token.device)
+        sums = of_no_token.new_zeros(count, of_no_token.shape[1])
+        sums = sums.index_add(0, index, torch.stack(list(evidence)))
+        pieces = torch.bincount(index, minlength=count).unsqueeze(1)
+        return torch.where(pieces > 0, sums / pieces.clamp(min=1), of_no_token)
+
+    def _tags(self, task: str, tags: Sequence[str]) -> tuple[str, ...]:
+        """Return tags in the scheme that they are given in."""
+        scheme = self.schemes.get(task)
+        return tuple(convert(tags, scheme) if scheme else tags)

@@ -24,6 +24,7 @@ from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
 from mtl.run_folder import check_free
 from mtl.sharing import SHARING
+from mtl.text.example import names_in
 from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
@@ -181,9 +182,7 @@ def _limits(run: Run, tasks: Iterable[str], limit: int) -> list[str]:
 def _traits(task: str, corpus: Corpus, slopes: Mapping[float, float]) -> Traits:
     train = corpus.splits["train"]
     labelled = [own for own in train.labels(task) if own is not None]
-    labels = Counter(
-        label for own in labelled for label in ([own] if isinstance(own, str) else own)
-    )
+    labels = Counter(label for own in labelled for label in names_in(own))
     words = train.word_counts()
     unknown = None
     if "dev" in corpus.splits:

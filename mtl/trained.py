@@ -12,10 +12,11 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
+from mtl.experiment.corpora import pair_of
 from mtl.experiment.loaders import batch_limits
 from mtl.generator import Sampling, generate
 from mtl.history import check_run_folder
-from mtl.text.example import Example, Labels
+from mtl.text.example import Example, Labels, plain
 from mtl.text.tokenizer import tokenize, words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
@@ -42,29 +43,32 @@ class TrainedModel:
         return list(self.run.tasks)
 
     def predict(
-        self, sentences: Sequence[str | Sequence[str]], tasks: Sequence[str] | None = None
+        self,
+        sentences: Sequence[str | Sequence[str] | Sequence[Sequence[str]]],
+        tasks: Sequence[str] | None = None,
     ) -> dict[str, list[Any]]:
         """Return the labels of sentences: task to one item a sentence.
 
         Args:
-            sentences: Raw text, which is cut into tokens, or lists of tokens.
+            sentences: Raw text, which is cut into tokens, or lists of tokens; two of them each for
+                tasks that compare sentences.
             tasks: The tasks wanted; None: as `labelled_tasks`.
 
         Returns:
-            A list of labels, one a token (taggers), or one label (classifiers), a sentence.
+            A list of labels, one a token (taggers), or one label (classifiers), a sentence. A set
+            of labels is a list by alphabet.
 
         Raises:
-            MtlError: One string in place of a list, or a task that the model does not have.
+            MtlError: One string in place of a list, one sentence in place of two, or a task that
+                the model does not have.
         """
         if isinstance(sentences, str):
             raise MtlError("expected a list of sentences, got one string; put it into a list")
         wanted = self.labelled_tasks(tasks)
-        examples = [Example(tuple(_tokens(sentence))) for sentence in sentences]
+        made = _pair if self.reads_pairs(wanted) else _single
+        examples = [made(sentence) for sentence in sentences]
         found = self.predictor.predict(examples, wanted)
-        return {
-            task: [own if isinstance(own := p[task], str) else list(own) for p in found]
-            for task in wanted
-        }
+        return {task: [plain(own[task]) for own in found] for task in wanted}
 
     def evaluate(
         self,
@@ -182,6 +186,20 @@ class TrainedModel:
                 raise MtlError(f"the model has no task {task!r}{did_you_mean(task, self.tasks)}")
         return [task for task in self.tasks if not tasks or task in tasks]
 
+    def reads_pairs(self, tasks: Sequence[str]) -> bool:
+        """Return whether the tasks compare two sentences.
+
+        Raises:
+            MtlError: Some do, some do not.
+        """
+        pairs = [task for task in tasks if pair_of(self.run, task)]
+        if pairs and len(pairs) < len(tasks):
+            raise MtlError(
+                f"{', '.join(pairs)}: compares two sentences, the other tasks read one; name tasks "
+                "of one kind"
+            )
+        return bool(pairs)
+
     def labelled_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
         """Return the tasks wanted, by default all but language models, if there are others.
 
@@ -217,6 +235,17 @@ class TrainedModel:
         if not able:
             raise MtlError(f"{self.folder}: no task of the model {what}")
         return [task for task in able if not tasks or task in tasks]
+
+
+def _single(sentence: Any) -> Example:
+    return Example(tuple(_tokens(sentence)))
+
+
+def _pair(sentences: Any) -> Example:
+    if isinstance(sentences, str) or len(sentences) != 2:
+        raise MtlError(f"expected two sentences to compare, got {sentences!r}")
+    first, second = map(_tokens, sentences)
+    return Example.pair(first, second)
 
 
 def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:

@@ -12,6 +12,7 @@ def check(run: RunFile, overrides: Overrides = None) -> None:
 
     Prints the plan and the first sentences; trains nothing.
     """
+    from mtl.cli.formats import shown
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.plan import describe, make_plan
 
@@ -23,8 +24,8 @@ def check(run: RunFile, overrides: Overrides = None) -> None:
     for name, corpus in corpora.items():
         example = corpus.splits["train"][0]
         typer.echo(f"\nfirst sentence of {name}:")
-        typer.echo(f"  tokens: {' '.join(example.tokens[:20])}")
+        for text in example.texts:
+            typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
-            shown = labels if isinstance(labels, str) else " ".join(labels[:20])
-            typer.echo(f"  {task}: {shown}")
+            typer.echo(f"  {task}: {shown(labels)}")
     typer.echo(f"\n{run}: all is well")

@@ -12,7 +12,7 @@ from typing import Any
 from mtl.data.readers.conll import Conll
 from mtl.data.readers.conllu import Conllu
 from mtl.errors import DataError
-from mtl.text.example import Labels
+from mtl.text.example import Example, Labels, plain
 from mtl.text.spans import read_spans
 from mtl.text.tokenizer import split_sentences, tokenize
 
@@ -27,12 +27,19 @@ class Sentence:
         offsets: Start and end of each word, in characters of the whole input (of the field "text"
             in JSONL), a line end counted as one; empty where the input has words, not text.
         fields: What else the input says of it, to be given back.
+        other: The sentence with which it is compared, where there are pairs.
     """
 
     tokens: tuple[str, ...]
     text: str | None = None
     offsets: Sequence[tuple[int, int]] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    other: Sentence | None = None
+
+    @property
+    def example(self) -> Example:
+        """What the model reads."""
+        return Example.pair(self.tokens, self.other.tokens) if self.other else Example(self.tokens)
 
 
 def read_text(lines: Iterable[str], name: str) -> Iterator[Sentence]:
@@ -75,11 +82,7 @@ def read_jsonl(lines: Iterable[str], name: str) -> Iterator[Sentence]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"expected a JSON object on each line: {error}", name, number) from None
-        fields = data if isinstance(data, dict) else {}
+        fields = parse_object(line, name, number)
         tokens, text = fields.get("tokens"), fields.get("text")
         if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             yield Sentence(tuple(tokens), fields=_without(fields, "tokens"))
@@ -90,6 +93,15 @@ def read_jsonl(lines: Iterable[str], name: str) -> Iterator[Sentence]:
         else:
             expected = 'expected an object with "tokens" (a list of words) or "text" (a string)'
             raise DataError(expected, name, number)
+
+
+def parse_object(line: str, name: str, number: int) -> dict[str, Any]:
+    """Return the object on a line; an empty one for any other JSON."""
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"expected a JSON object on each line: {error}", name, number) from None
+    return data if isinstance(data, dict) else {}
 
 
 def _without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -109,10 +121,13 @@ def write_conll(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
     lines = [f"# {key} = {_one_line(value)}" for key, value in sentence.fields.items()]
     if sentence.text is not None:
         lines.append(f"# text = {_one_line(sentence.text)}")
+    if sentence.other:
+        other = sentence.other.text or " ".join(sentence.other.tokens)
+        lines.append(f"# text_b = {_one_line(other)}")
     if sentence.offsets:
         lines.append(f"# start = {sentence.offsets[0][0]}")
-    lines += [f"# {task} = {own}" for task, own in labels.items() if isinstance(own, str)]
-    columns = {task: own for task, own in labels.items() if not isinstance(own, str)}
+    columns = {task: own for task, own in labels.items() if isinstance(own, tuple)}
+    lines += [f"# {task} = {shown(labels[task])}" for task in labels if task not in columns]
     lines.append("# columns = " + " ".join(["token", *columns]))
     tokens = (re.sub(r"[\t\r\n]+", " ", token) or "_" for token in sentence.tokens)
     rows = zip(tokens, *columns.values(), strict=True)
@@ -125,14 +140,18 @@ def write_jsonl(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
     if sentence.text is not None:
         record["text"] = sentence.text
     record["tokens"] = list(sentence.tokens)
+    if sentence.other:
+        if sentence.other.text is not None:
+            record["text_b"] = sentence.other.text
+        record["tokens_b"] = list(sentence.other.tokens)
     if sentence.offsets:
         record["offsets"] = [list(pair) for pair in sentence.offsets]
     for task, own in labels.items():
-        record[task] = own if isinstance(own, str) else list(own)
+        record[task] = plain(own)
     found = {
         task: [_span(sentence, *span) for span in read_spans(own)]
         for task, own in labels.items()
-        if task in spans
+        if task in spans and isinstance(own, tuple)
     }
     if found:
         record["spans"] = found
@@ -149,6 +168,15 @@ def _span(sentence: Sentence, kind: str, start: int, end: int) -> dict[str, Any]
     else:
         span["text"] = " ".join(sentence.tokens[start:end])
     return span
+
+
+def shown(labels: Labels) -> str:
+    """Return the labels of a sentence on one line, of its tokens the first twenty."""
+    if isinstance(labels, tuple):
+        return " ".join(labels[:20])
+    if isinstance(labels, frozenset):
+        return ", ".join(sorted(labels))
+    return f"{labels:.6g}" if isinstance(labels, float) else str(labels)
 
 
 def _one_line(value: Any) -> str:

@@ -39,22 +39,27 @@ def predict(
     """Label raw text, CoNLL or JSONL.
 
     The input may be of any length. Raw text is cut into sentences and tokens; the output says
-    where each stands in the text.
+    where each stands in the text. Tasks that compare two sentences read two a line, with a tab
+    between, or JSONL with the fields "text_b" or "tokens_b".
     """
     from mtl import api
+    from mtl.cli import pairs
     from mtl.cli.formats import READ, WRITE
-    from mtl.text.example import Example
 
     model = api.load(folder, device=device)
     tasks = model.labelled_tasks(task)
     spans = {name for name in tasks if model.run.tasks[name].scheme}
     source = None if file is None or str(file) == "-" else file
-    read = READ[_format(source) if input_format == "auto" else input_format]
+    name = str(source or "<stdin>")
+    given = _format(source) if input_format == "auto" else input_format
+    if (paired := model.reads_pairs(tasks)) and given not in pairs.READ:
+        raise DataError("pairs are read as text with a tab between, or as JSONL", name)
+    read = (pairs.READ if paired else READ)[given]
     # At a terminal each line is answered at once.
     ahead = 1 if source is None and sys.stdin.isatty() else AHEAD
-    sentences = read(_lines(source), str(source or "<stdin>"))
+    sentences = read(_lines(source), name)
     while chunk := list(islice(sentences, ahead)):
-        found = model.predictor.predict([Example(s.tokens) for s in chunk], tasks)
+        found = model.predictor.predict([sentence.example for sentence in chunk], tasks)
         for sentence, labels in zip(chunk, found, strict=True):
             sys.stdout.write(WRITE[output_format](sentence, labels, spans))
         sys.stdout.flush()

@@ -58,6 +58,23 @@ class Source(Settings):
     pattern: Pattern | None = Field(
         default=None, description="The label is what the group of this regular expression matches."
     )
+    form: Literal["label", "set", "number"] = Field(
+        default="label",
+        description="What stands there: one label (or one a token); a set of labels of the "
+        "sentence, which may be empty; or a number.",
+    )
+    separator: str | None = Field(
+        default=None,
+        description="What stands between the labels of a set; null where the data has lists.",
+    )
+
+    @model_validator(mode="after")
+    def _form_fits(self) -> Source:
+        if self.form != "label" and self.kind not in ("column", "metadata"):
+            raise Misfit("form", f"a {self.form} stands in a column or in metadata")
+        if self.separator is not None and (self.form != "set" or not self.separator.strip(" ")):
+            raise Misfit("separator", "expected a sign, and `form: set`")
+        return self
 
     @property
     def kind(self) -> str:
@@ -72,7 +89,10 @@ class Source(Settings):
     @model_serializer
     def _short(self) -> dict[str, str]:
         given = {self.kind: self.key}
-        return given if self.pattern is None else {**given, "pattern": self.pattern}
+        for name in ("pattern", "form", "separator"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                given[name] = getattr(self, name)
+        return given
 
 
 class Folds(Settings):
@@ -98,6 +118,12 @@ class CorpusTask(Settings):
     )
     head: Annotated[Part, Kind("head")] = Field(description="The head that a run takes by default.")
     metric: Annotated[Part, Kind("metric")] = Field(description="What measures the task.")
+
+    @model_validator(mode="after")
+    def _spans_are_labels(self) -> CorpusTask:
+        if self.scheme and self.labels.form != "label":
+            raise Misfit("scheme", f"spans are labels of tokens, not a {self.labels.form}")
+        return self
 
 
 class Corpus(Settings):

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from mtl.text.example import Example
 
 MISSING = -1
-"""Target id of a row that has no label for the task."""
+"""Target id of a row that has no label for the task; sets and numbers are NaN there."""
+
+
+def labelled(target: Tensor) -> Tensor:
+    """Return which tokens `[B, T]` or sentences `[B]` have a target."""
+    if target.is_floating_point():  # sets of labels [B, K], or numbers [B]
+        return ~target.reshape(len(target), -1)[:, 0].isnan()
+    return target != MISSING
 
 
 @dataclass(frozen=True)
@@ -24,9 +31,11 @@ class Batch:
     Args:
         features: What the embeddings read, by feature name. A feature of word types (characters,
             affixes) holds one row a distinct word, and `types [B, T]` says which row a token has.
-        mask: `[B, T]` bool, True on real tokens.
+        mask: `[B, T]` bool, True on real tokens. Of B pairs there are 2 B rows: all first
+            sentences, then all second ones.
         targets: Task to label ids: `[B, T]` for taggers, `[B]` for classifiers; `MISSING`
-            on padding and on every token of a sentence that has no labels for the task.
+            on padding and on every token of a sentence that has no labels for the task. Sets are
+            `[B, K]`, 1.0 for the labels in them, numbers `[B]`, both float; NaN where missing.
             The tasks named here decide which heads run.
         examples: The sentences, for metrics and messages; empty where nobody needs them.
         continues: The rows go on where the previous batch ended (language-model streams).

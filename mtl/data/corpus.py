@@ -13,7 +13,7 @@ import numpy as np
 
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
-from mtl.data.store import Level, Summary, default_cache, label_column, stored
+from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
 from mtl.errors import DataError, MtlError, did_you_mean
 from mtl.text.example import Example, Labels
 
@@ -35,7 +35,7 @@ class Split(Sequence[Example]):
 
     Args:
         dataset: The sentences of some files.
-        levels: Task to whether its labels belong to tokens or to the sentence.
+        levels: Task to what its labels are.
         rows: Which sentences of the data set these are; by default all.
         withheld: Task to the sentences of the data set whose labels are as if not there,
             `[sentences]` bool.
@@ -80,6 +80,7 @@ class Split(Sequence[Example]):
                 tuple(tokens),
                 {task: found for task, own in labels.items() if (found := own[i]) is not None},
                 line,
+                columns["second"][i],
             )
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]
@@ -165,9 +166,8 @@ class Split(Sequence[Example]):
         if task in self.withheld:
             hidden = self.withheld[task][self.rows[np.asarray(indices, dtype=np.intp)]]
             column = [None if no else labels for no, labels in zip(hidden, column, strict=True)]
-        if self.levels[task] == "sentence":
-            return [None if labels is None else labels[0] for labels in column]
-        return [None if labels is None else tuple(labels) for labels in column]
+        level = self.levels[task]
+        return [None if labels is None else unlisted(level, labels) for labels in column]
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
     datasets.disable_progress_bars()
     cache = cache or default_cache()
     sources = {
-        task: Source(part.labels.kind, part.labels.key, part.labels.pattern)
-        for task, part in config.tasks.items()
+        task: Source(own.kind, own.key, own.pattern, own.form, own.separator)
+        for task, own in ((task, part.labels) for task, part in config.tasks.items())
     }
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     found = {split: stored(reader, paths, sources, cache) for split, paths in files.items()}

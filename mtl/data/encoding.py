@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mtl.data.batch import MISSING, Batch
-from mtl.text.example import Example, Labels
+from mtl.text.example import Example, Labels, of_tokens
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import PAD, Vocabulary
 
@@ -33,15 +33,18 @@ class Encoder:
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:
         """Return the examples as a batch, with targets for some tasks.
 
-        A task that none of the examples has labels for is left out.
+        A task that none of the examples has labels for is left out. Of pairs, the first sentences
+        come before all the second ones.
 
         Args:
-            examples: At least one.
+            examples: At least one; all are pairs, or none is.
             tasks: The tasks whose labels become targets.
         """
         rows: dict[str, int] = {}
-        words = [word for example in examples for word in example.tokens]
-        types, mask = pad([len(example) for example in examples], number(words, rows))
+        sides = zip(*(example.texts for example in examples), strict=True)
+        texts = [text for side in sides for text in side]
+        words = [word for text in texts for word in text]
+        types, mask = pad([len(text) for text in texts], number(words, rows))
         features = {"types": types}
         for feature, vocabulary in self.vocabularies.items():
             codes = self._codes(vocabulary, rows)
@@ -75,12 +78,14 @@ class Encoder:
     def _target(self, task: str, labels: Sequence[Labels | None], mask: np.ndarray) -> Tensor:
         vocabulary = self.labels[task]
         if vocabulary.level == "sentence":
-            numbers = [MISSING if label is None else vocabulary.encode(label) for label in labels]
-            return torch.tensor(numbers, dtype=torch.long)
+            missing = vocabulary.missing
+            return torch.tensor(
+                [missing if label is None else vocabulary.encode(label) for label in labels]
+            )
         target = np.full(mask.shape, MISSING, dtype=np.int64)
         for row, tags in zip(target, labels, strict=True):
             if tags is not None:
-                row[: len(tags)] = vocabulary.encode(tags)
+                row[: len(of_tokens(tags))] = vocabulary.encode(tags)
         return torch.from_numpy(target)
 
 

@@ -46,7 +46,7 @@ def cut(example: Example, start: int, end: int) -> Example:
     if start == 0 and end >= len(example):
         return example
     labels = {
-        task: label if isinstance(label, str) else label[start:end]
+        task: label[start:end] if isinstance(label, tuple) else label
         for task, label in example.labels.items()
     }
     return replace(example, tokens=example.tokens[start:end], labels=labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,24 +33,64 @@ class Source:
         kind: "column", "metadata", "feature", "misc" or "text".
         key: The name of the column or comment, or the key; for the text "next" or "previous".
         pattern: A regular expression whose group is the label; by default the value is.
+        form: "label"; "set" or "number" for those of a sentence.
+        separator: What stands between the labels of a set that is one string.
     """
 
     kind: str
     key: str
     pattern: str | None = None
+    form: str = "label"
+    separator: str | None = None
 
-    def labels(self, record: Record) -> list[str] | str | None:
-        """Return one label a token, one for the sentence, or None where there is none.
+    def labels(self, record: Record) -> list[str] | str | frozenset[str] | float | None:
+        """Return one label a token, what the sentence has, or None where there is nothing.
 
-        A sentence whose column holds nothing but "_" was not labelled.
+        A sentence whose column holds nothing but "_" was not labelled. An empty string is the
+        empty set, but neither a label nor a number.
+
+        Raises:
+            ValueError: The value is not of the form.
         """
         value = self._value(record)
+        if self.form == "set":
+            return self._set(value)
+        if self.form == "number":
+            return self._number(value)
+        if value == "":
+            return None
         if value is None or self.pattern is None:
             empty = self.kind == "column" and isinstance(value, list) and set(value) == {ABSENT}
             return None if empty else value
         if isinstance(value, str):
             return self._found(value)
         return [self._found(label) or ABSENT for label in value]
+
+    def _set(self, value: list[str] | str | None) -> frozenset[str] | None:
+        value = self._whole(value)
+        if not isinstance(value, str):
+            return None if value is None else frozenset(value)
+        if value and self.separator is None:
+            mend = "say by `separator:` what stands between labels"
+            raise ValueError(f"expected a list of labels, found {value!r}; {mend}")
+        parts = (part.strip() for part in value.split(self.separator))
+        return frozenset(part for part in parts if part)
+
+    def _number(self, value: list[str] | str | None) -> float | None:
+        value = self._whole(value)
+        if value is None or value == "":
+            return None
+        try:
+            number = float(value) if isinstance(value, str) else math.inf
+        except ValueError:
+            number = math.inf
+        if math.isinf(number):
+            raise ValueError(f"expected a number, found {value!r}; leave it empty if it is unknown")
+        return None if math.isnan(number) else number
+
+    def _whole(self, value: list[str] | str | None) -> list[str] | str | None:
+        """Return a value of the sentence, or what the pattern finds in it."""
+        return self._found(value) if isinstance(value, str) and self.pattern else value
 
     def _value(self, record: Record) -> list[str] | str | None:
         if self.kind == "text":
@@ -77,7 +118,7 @@ class Source:
         records = list(islice(records, 1000))
         if self.pattern is not None and (value := self._any_value(records)):
             return f"the pattern {self.pattern!r} finds nothing in {value!r}; correct it"
-        names = {name for record in records for name in self._names(record)}
+        names = {name for record in records for name in self._names(record)} - {self.key}
         hint = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
         return f"no sentence has a value for the {self.kind} {self.key!r}{hint}"
 

@@ -18,17 +18,19 @@ from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT, Source
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
+from mtl.text.example import Labels
 
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when entries written before can no longer be used."""
 
 _BATCH = 1000
 """Sentences written at a time."""
 
-Level = Literal["token", "sentence"]
+Level = Literal["token", "sentence", "set", "number"]
+"""What labels are: one a token; or of a sentence one, a set of them, or a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Summary:
         sentences: How many there are.
         empty: How many rows without words were left out.
         labelled: Task to the number of sentences that have labels other than "_".
-        levels: Task to whether its labels belong to tokens or to the sentence.
+        levels: Task to what its labels are.
     """
 
     sentences: int
@@ -164,7 +166,7 @@ class _Writer:
         import pyarrow as pa
 
         strings = pa.list_(pa.string())
-        fields = {"tokens": strings, "line": pa.int64(), "hash": pa.int64()}
+        fields = {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
         schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
         rows = (row for path in paths for row in self._rows(path))
         with pa.OSFile(str(target), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
@@ -174,38 +176,60 @@ class _Writer:
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
         before = self.sentences
         for record in self.reader.read(path):
-            if not record.tokens:
+            if not record.tokens or record.pair == []:
                 self.empty += 1
                 continue
             self.sentences += 1
+            tokens = record.tokens + (record.pair or [])
             row = {
-                "tokens": record.tokens,
+                "tokens": tokens,
+                "second": None if record.pair is None else len(record.tokens),
                 "line": record.line,
-                "hash": sentence_hash(record.tokens),
+                "hash": sentence_hash(tokens),
             }
             for task, source in self.sources.items():
-                row[label_column(task)] = self._labels(task, source.labels(record), record, path)
+                row[label_column(task)] = self._labels(task, source, record, path)
             yield row
         if self.sentences == before:
             raise DataError("there is no sentence in it", path)
 
-    def _labels(
-        self, task: str, labels: list[str] | str | None, record: Record, path: Path
-    ) -> list[str] | None:
+    def _labels(self, task: str, source: Source, record: Record, path: Path) -> list[str] | None:
         """Return the labels of a task as a list, checked against the sentence."""
+        try:
+            labels = source.labels(record)
+        except ValueError as error:
+            raise DataError(f"task {task!r}: {error}", path, record.line) from error
         if labels is None:
             return None
-        level: Level = "sentence" if isinstance(labels, str) else "token"
-        listed = [labels] if isinstance(labels, str) else labels
+        level, listed = _listed(labels)
         if self.levels.setdefault(task, level) != level:
             found = f"task {task!r}: one label a {level} here, one a {self.levels[task]} before"
             raise DataError(f"{found}; make them alike", path, record.line)
         if level == "token" and len(listed) != len(record.tokens):
             found = f"task {task!r}: {len(listed)} labels for {len(record.tokens)} words"
-            raise DataError(f"{found}; expected one a word", path, record.line)
-        self.labelled[task] += any(label != ABSENT for label in listed)
+            hint = "expected one a word; say `form: set` if they are labels of the sentence"
+            raise DataError(f"{found}; {hint}", path, record.line)
+        self.labelled[task] += level == "set" or any(label != ABSENT for label in listed)
         return listed
 
     def summary(self) -> Summary:
         """Return what was written."""
         return Summary(self.sentences, self.empty, self.labelled, self.levels)
+
+
+def _listed(labels: list[str] | str | frozenset[str] | float) -> tuple[Level, list[str]]:
+    """Return what labels are, and the strings that stand for them in a file."""
+    if isinstance(labels, list):
+        return "token", labels
+    if isinstance(labels, frozenset):
+        return "set", sorted(labels)
+    return ("sentence", [labels]) if isinstance(labels, str) else ("number", [repr(labels)])
+
+
+def unlisted(level: Level, strings: list[str]) -> Labels:
+    """Return the labels for which these strings stand in a file."""
+    if level == "token":
+        return tuple(strings)
+    if level == "set":
+        return frozenset(strings)
+    return strings[0] if level == "sentence" else float(strings[0])

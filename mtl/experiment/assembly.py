@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -17,14 +18,16 @@ from mtl.data.corpus import Corpus
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
-from mtl.heads import HEADS, Head
+from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
+from mtl.heads.pairs import PARTS
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
-from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.example import Labels
+from mtl.text.labels import LabelSets, LabelVocabulary, Numbers, WordLabels
 from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
@@ -142,26 +145,46 @@ def number_labels(
             labels[owner] = WordLabels(words)
             continue
         users = [task for task in run.tasks if owners[task] == owner]
-        sequences = (
+        found = (
             labels
             for user in users
             for labels in corpora[run.tasks[user].corpus].splits["train"].labels(user)
             if labels is not None
         )
-        labels[owner] = LabelVocabulary.build(
-            sequences,
-            level=HEADS.find(part.type).level,
-            scheme=part.options.get("scheme") or run.tasks[owner].scheme,
-        )
-        if not len(labels[owner]):
+        first = next(found, None)
+        if first is None:
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
-        if HEADS.find(part.type).adversarial and len(labels[owner]) < 2:
+        labels[owner] = _numbering(run, owner, chain([first], found))
+        if isinstance(labels[owner], LabelSets) and not len(labels[owner]):
+            raise ConfigError(f"tasks.{owner}: all sets of the training data are empty")
+        if HEADS.find(part.type).adversarial and len(labels[owner]) == 1:
             only = labels[owner].labels[0]
             raise ConfigError(
                 f"tasks.{owner}: {part.type!r} needs two domains or more, and all sentences of the "
                 f"training data have the label {only!r}; add a corpus whose task shares the head"
             )
     return labels
+
+
+def _numbering(run: Run, owner: str, labels: Iterable[Labels]) -> LabelVocabulary:
+    """Return the numbering of what the tasks of a head have in training."""
+    form = run.tasks[owner].source.form
+    if form == "set":
+        return LabelSets(label for own in labels if isinstance(own, frozenset) for label in own)
+    if form == "number":
+        return Numbers.of([own for own in labels if isinstance(own, float)])
+    part = head_part(run, owner)
+    scheme = part.options.get("scheme") or run.tasks[owner].scheme
+    return LabelVocabulary.build(labels, level=HEADS.find(part.type).level, scheme=scheme)
+
+
+def answers_of(labels: LabelVocabulary) -> Sequence[str] | Objective:
+    """Return what tells a head which labels there are, and what a sentence has of them."""
+    if isinstance(labels, LabelSets):
+        return LabelSet(labels.labels)
+    if isinstance(labels, Numbers):
+        return Number(labels.mean, labels.scale)
+    return labels.labels
 
 
 def make_embedding(
@@ -194,7 +217,10 @@ def make_model(
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
             part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
-        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), own_labels.labels]
+        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), answers_of(own_labels)]
+        if pair_of(run, owner):
+            compare = part.options.get("compare")
+            given[1] = Pairs(given[1], PARTS if compare is None else compare)
         if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
         heads[owner] = build("head", part, *given)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from os import PathLike
 
 import torch
@@ -13,19 +12,17 @@ from torch import nn
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
-from mtl.data.corpus import Corpus, Split
 from mtl.data.mixing import MIXING
-from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.errors import ConfigError, did_you_mean
 from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
-from mtl.heads import HEADS
+from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
 from mtl.sharing import SHARING
-from mtl.text.spans import parse_tag
 from mtl.weighting import WEIGHTING
 
 
@@ -42,10 +39,8 @@ def load_config(
 Mistake = tuple[str, str]
 """The dotted path of a key, and what is wrong with it."""
 
-_TRIED = 1000
-"""Sentences of each split on which a metric is tried."""
-
-_LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
+_FORMS = {"label": "labels", "set": "sets", "number": "numbers"}
+"""Form of what tasks have to what a metric of it reads."""
 
 
 def mistakes(run: Run) -> Iterator[Mistake]:
@@ -56,6 +51,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from pretrained.mistakes(run)
     yield from _texts(run)
     yield from _heads(run)
+    yield from _forms(run)
     yield from _layers(run)
     yield from _metric(run)
     yield from _unscored(run)
@@ -83,7 +79,7 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if task.source.text is None:
             if head.open_labels:
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
-            if METRICS.find(task.metric.type).reads != "labels":
+            if METRICS.find(task.metric.type).reads == "log_probs":
                 yield (
                     f"tasks.{name}.metric",
                     f"{task.metric.type!r} is for language models; the task has labels of its own",
@@ -136,6 +132,37 @@ def _heads(run: Run) -> Iterator[Mistake]:
             )
         if task != owner and run.tasks[task].lr is not None:
             yield f"tasks.{task}.lr", f"the head is that of {owner!r}; set its lr there"
+
+
+def _forms(run: Run) -> Iterator[Mistake]:
+    """Check what tasks have against heads and metrics: labels, sets of them, or numbers."""
+    for task, owner in head_owners(run).items():
+        form, part = run.tasks[task].source.form, head_part(run, owner)
+        what = f"the labels are {_FORMS[form]}"
+        head = HEADS.find(part.type)
+        any_form = issubclass(head, Classifier) and head.any_form
+        if form != "label" and not any_form:
+            able = (n for n, c in HEADS.items() if issubclass(c, Classifier) and not c.adversarial)
+            yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(able))}"
+        pairs, sentence = pair_of(run, task), head.level == "sentence"
+        if pairs and not any_form:
+            yield f"tasks.{task}.head", "sentences come in pairs; take a classifier, such as pool"
+        if bool(pairs) != bool(pair_of(run, owner)):
+            yield f"tasks.{task}.head", f"pairs and sentences share no head, as with {owner!r}"
+        if sentence and task == owner and part.options.get("compare") is not None and not pairs:
+            yield f"tasks.{task}.head.compare", "the reader has no `pair` to compare sentences with"
+        if form != (other := run.tasks[owner].source.form):
+            yield (
+                f"tasks.{task}.head",
+                f"{what}, those of {owner!r} are {_FORMS[other]}; give the task a head of its own",
+            )
+        metric = run.tasks[task].metric.type
+        if METRICS.find(metric).reads not in (_FORMS[form], "log_probs"):
+            able = (name for name, cls in METRICS.items() if cls.reads == _FORMS[form])
+            yield (
+                f"tasks.{task}.metric",
+                f"{metric!r} is not for {_FORMS[form]}; take one of: {', '.join(sorted(able))}",
+            )
 
 
 def _layers(run: Run) -> Iterator[Mistake]:
@@ -228,45 +255,3 @@ def _weighting(run: Run) -> Iterator[Mistake]:
                 f"{name!r} compares the tasks of a step, and every corpus has one alone; set "
                 "training.mixing to joint, so that a step takes a batch of each corpus",
             )
-
-
-def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
-    """Try the heads and metrics of a run on its labels.
-
-    Raises:
-        ConfigError: The labels are of another level than the head, or mean nothing to the metric.
-        DataError: A label should be a span tag and is not.
-    """
-    owners = head_owners(run)
-    for name, task in run.tasks.items():
-        splits = corpora[task.corpus].splits
-        head = head_part(run, owners[name])
-        level, wanted = splits["train"].levels[name], HEADS.find(head.type).level
-        if level != wanted:
-            raise ConfigError(
-                f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
-                f"{_LEVELS[level]}; choose another head"
-            )
-        files = run.corpora[task.corpus].files
-        for part, split in splits.items():
-            if task.source.text:
-                continue
-            if task.scheme:
-                _check_tags(name, split, files.get(part, files["train"]))
-            labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]
-            try:
-                build("metric", task.metric).update(labels, labels)
-            except MtlError as error:
-                raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
-
-
-def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
-    known: set[str] = set()
-    for row, tags in enumerate(split.labels(task)):
-        for tag in set(tags or ()) - known:
-            try:
-                parse_tag(tag)
-            except MtlError as error:
-                place = " or ".join(files)
-                raise DataError(f"task {task!r}: {error}", place, split[row].line) from error
-            known.add(tag)

@@ -10,12 +10,19 @@ from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
 from mtl.errors import ConfigError, MtlError
 from mtl.experiment.kinds import build
+from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
 
 
 def tasks_of(run: Run, corpus: str) -> list[str]:
     """Return the tasks of the run that a corpus serves."""
     return [name for name, task in run.tasks.items() if task.corpus == corpus]
+
+
+def pair_of(run: Run, task: str) -> str | None:
+    """Return the field with the second sentences of a task that compares two, else None."""
+    pair: str | None = run.corpora[run.tasks[task].corpus].reader.options.get("pair")
+    return pair
 
 
 def load_corpora(run: Run) -> dict[str, Corpus]:
@@ -76,5 +83,5 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
     for name, task in run.tasks.items():
         if task.scheme:
             tags = corpora[task.corpus].splits["train"].labels(name)
-            broken[name] = sum(malformed(t, task.scheme) for t in tags if t is not None)
+            broken[name] = sum(malformed(of_tokens(t), task.scheme) for t in tags if t is not None)
     return {name: count for name, count in broken.items() if count}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mtl.checkpoint import RUN, load_vocabularies, to_device
 from mtl.config.run import Run
@@ -23,12 +25,14 @@ from mtl.experiment.assembly import (
     set_vectors,
     vocabulary_classes,
 )
-from mtl.experiment.checks import check_labels, load_config
+from mtl.experiment.checks import load_config
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import build
+from mtl.experiment.labels import check_labels
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.transfer import Start
+from mtl.heads import LabelSet
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
@@ -36,7 +40,7 @@ from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
-from mtl.training.evaluation import Evaluation, evaluate
+from mtl.training.evaluation import Evaluation, evaluate, gather
 from mtl.training.likelihood import measure
 
 STREAMS = 10
@@ -125,6 +129,24 @@ class Experiment:
                 )
                 found.append(own_text)
         return Evaluation.joined(found)
+
+    def fit_thresholds(self, corpora: Iterable[Corpus]) -> None:
+        """Fit the thresholds of all heads that give sets of labels to the development sets."""
+        found: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for corpus in corpora:
+            for task in tasks_of(self.run, corpus.name):
+                if self.run.tasks[task].source.form == "set" and "dev" in corpus.splits:
+                    own = gather(self.predictor, corpus.splits["dev"], task)
+                    found[self.model.head_of[task]].append(own)
+        for name, parts in found.items():
+            objective = self.model.heads.get_submodule(f"{name}.objective")
+            assert isinstance(objective, LabelSet)
+            objective.fit(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+    def validate(self, corpora: Sequence[Corpus]) -> Evaluation:
+        """Return the scores on the development sets, to which thresholds are fitted first."""
+        self.fit_thresholds(corpora)
+        return self.evaluate(corpora, "dev")
 
 
 def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:

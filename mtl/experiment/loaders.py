@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from mtl.config.run import Batch, Run
@@ -9,7 +10,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.corpora import pair_of, tasks_of
 
 
 def batch_limits(run: Run, corpus: str) -> Batch:
@@ -63,6 +64,7 @@ def make_loader(
         run.seed,
         max_tokens=limits.max_tokens,
         sentences=limits.sentences,
-        max_length=run.training.max_length,
+        # Pairs are read whole: windows of one sentence would be compared with all of the other.
+        max_length=sys.maxsize if pair_of(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
     )

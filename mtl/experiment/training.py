@@ -62,7 +62,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
             "schedule", training.schedule, training.epochs * schedule.steps_per_epoch
         ),
         selection=selection,
-        evaluate=partial(experiment.evaluate, list(corpora.values()), "dev") if scored else None,
+        evaluate=partial(experiment.validate, list(corpora.values())) if scored else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
         average=build("average", training.average, model) if training.average else None,

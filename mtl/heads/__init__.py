@@ -9,6 +9,8 @@ from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
 from mtl.heads.lm import LanguageModel
+from mtl.heads.objectives import LabelSet, Number, Objective, OneLabel
+from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import FoundSpan, Tagger
@@ -41,7 +43,12 @@ __all__ = [
     "DomainDistance",
     "FoundSpan",
     "Head",
+    "LabelSet",
     "LanguageModel",
+    "Number",
+    "Objective",
+    "OneLabel",
+    "Pairs",
     "PoolClassifier",
     "SoftmaxTagger",
     "Tagger",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
-from torch.nn import functional
 
 from mtl.heads.classifier import Classifier
+from mtl.heads.pairs import Labelling
 from mtl.layers.attention import QueryPooling, SelfAttentionPooling, overlap
 from mtl.options import NonNegativeFloat, PositiveInt, Probability
 
@@ -23,7 +22,7 @@ class AttentionClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         score: How a state is weighed: self by two layers, Q = V tanh(W Hᵀ), the others by
             comparing it with a learned query: additive with a matrix each, concat with one for
             both, multiplicative with one between them, scaled by the dot product over √H.
@@ -37,7 +36,7 @@ class AttentionClassifier(Classifier):
     def __init__(
         self,
         in_features: int,
-        labels: Sequence[str],
+        labels: Labelling,
         *,
         score: Literal["self", "additive", "concat", "multiplicative", "scaled"] = "self",
         hops: PositiveInt = 1,
@@ -59,10 +58,9 @@ class AttentionClassifier(Classifier):
         return means.flatten(1)
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of each sentence in nats, in training with penalty, `[B]`."""
+        """Return the loss of each sentence in nats, in training with the penalty, `[B]`."""
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
         means, weights = self.pooling(hidden, mask)
-        scores = self.output(self.dropout(means.flatten(1)))
-        losses = functional.cross_entropy(scores, target, reduction="none")
-        return losses + self.penalty * overlap(weights)
+        losses = self.objective.loss(self.scores_of(means.flatten(1)), target)
+        return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

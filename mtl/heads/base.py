@@ -39,7 +39,8 @@ class Head(nn.Module, ABC):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`.
+            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`. Of sentences
+                that have sets of labels or numbers what their objective says.
         """
 
     @abstractmethod
@@ -49,3 +50,17 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""
+
+    # ---- long texts, of heads whose labels belong to sentences
+
+    def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return what a piece of a text says of the whole, `[B, S]`; the mean of pieces counts."""
+        return self.log_probs(hidden, mask)
+
+    def conclude(self, evidence: Tensor) -> Tensor:
+        """Return what `decode` does, given `evidence`."""
+        return evidence.argmax(1)
+
+    def named(self, decoded: Tensor) -> Sequence[str | frozenset[str] | float]:
+        """Return what `decode` gave, in the words of a user."""
+        return [self.labels[i] for i in decoded.tolist()]

@@ -4,49 +4,90 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtl.heads.base import Head
+from mtl.heads.objectives import Answer, Objective, OneLabel
+from mtl.heads.pairs import Comparison, Labelling, Pairs, Part
+
+
+def common_options(*, compare: tuple[Part, ...] | None = None) -> None:
+    """Declare what every classifier has, and the library follows.
+
+    Args:
+        compare: For pairs of sentences: what is read of their vectors u and v: both,
+            the difference |u − v|, the product u ∘ v; null for all of these.
+    """
 
 
 class Classifier(Head):
-    """One label a sentence: a vector of the sentence, dropout, and a score for every label.
+    """A vector of the sentence, dropout, and scores: one for every label, or for a number.
+
+    Of pairs, the hidden states are those of all first sentences and then of all second ones; what
+    it says is of pairs: B, where there are 2 B rows of states.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, of which a sentence has one; a `LabelSet`, of which it has any;
+            or a `Number`; or `Pairs`, of which these are the labels.
         sentence_features: Width P of what `sentence` returns.
         dropout: Probability of dropping a unit of the sentence vector.
     """
 
     level = "sentence"
+    any_form: ClassVar[bool] = True
+    """Whether labels may be sets or numbers, or those of pairs, too."""
+    common = staticmethod(common_options)
 
     def __init__(
-        self, in_features: int, labels: Sequence[str], sentence_features: int, dropout: float
+        self, in_features: int, labels: Labelling, sentence_features: int, dropout: float
     ) -> None:
-        super().__init__(in_features, labels)
+        own = labels.labels if isinstance(labels, Pairs) else labels
+        objective = own if isinstance(own, Objective) else OneLabel(own)
+        super().__init__(in_features, objective.labels)
+        self.objective = objective
+        self.comparison = Comparison(labels.compare) if isinstance(labels, Pairs) else None
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(sentence_features, len(self.labels))
+        factor = self.comparison.factor if self.comparison else 1
+        self.output = nn.Linear(factor * sentence_features, objective.size)
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return a vector of each sentence, `[B, P]`, given `[B, T, H]` and the mask `[B, T]`."""
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the score of every label, `[B, K]`."""
-        scores: Tensor = self.output(self.dropout(self.sentence(hidden, mask)))
+        """Return the scores of each sentence, `[B, S]`: of every label, or that of a number."""
+        return self.scores_of(self.sentence(hidden, mask))
+
+    def scores_of(self, vectors: Tensor) -> Tensor:
+        """Return `[B, S]`, given what `sentence` returns."""
+        if self.comparison is not None:
+            vectors = self.comparison(vectors)
+        scores: Tensor = self.output(self.dropout(vectors))
         return scores
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of each sentence in nats, `[B]`."""
-        return functional.cross_entropy(self.scores(hidden, mask), target, reduction="none")
+        """Return the loss of each sentence in nats, `[B]`: of one label the cross-entropy."""
+        return self.objective.loss(self.scores(hidden, mask), target)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the most likely label ids, `[B]`."""
-        return self.scores(hidden, mask).argmax(1)
+        """Return the most likely label ids, `[B]`; the labels of sets, `[B, K]`; numbers, `[B]`."""
+        return self.conclude(self.scores(hidden, mask))
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return `[B, K]`."""
-        return self.scores(hidden, mask).log_softmax(1)
+        """Return the log-probability of every label, `[B, K]`."""
+        return self.objective.log_probs(self.scores(hidden, mask))
+
+    def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the scores, `[B, S]`."""
+        return self.scores(hidden, mask)
+
+    def conclude(self, evidence: Tensor) -> Tensor:
+        """Return what `decode` does, given scores."""
+        return self.objective.decode(evidence)
+
+    def named(self, decoded: Tensor) -> Sequence[Answer]:
+        """Return what `decode` gave: the name of each label, sets of names, or numbers."""
+        return self.objective.named(decoded)

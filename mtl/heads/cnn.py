@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.heads.classifier import Classifier
+from mtl.heads.pairs import Labelling
 from mtl.options import PositiveInt, Probability
 
 
@@ -23,7 +24,7 @@ class CNNClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         widths: How many tokens the filters see, one group of filters each.
         maps: The number of filters of each width.
         pooling: The maximum or the mean over the sentence.
@@ -35,7 +36,7 @@ class CNNClassifier(Classifier):
     def __init__(
         self,
         in_features: int,
-        labels: Sequence[str],
+        labels: Labelling,
         *,
         widths: Sequence[PositiveInt] = (3, 4, 5),
         maps: PositiveInt = 100,

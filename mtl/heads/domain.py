@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
+from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import NonNegativeFloat, PositiveInt, Probability
@@ -22,7 +21,7 @@ class DomainClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
         hidden_size: Width of the hidden layer.
         strength: λ: the trunk gets the gradient times −λ; with 0 the head learns alone.
@@ -36,7 +35,7 @@ class DomainClassifier(Classifier):
     def __init__(
         self,
         in_features: int,
-        labels: Sequence[str],
+        labels: Labelling,
         *,
         pooling: Pooling = "mean",
         hidden_size: PositiveInt = 100,

@@ -24,7 +24,7 @@ class DomainDistance(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, of which a sentence has one.
         distance: "coral": between the covariances; "mmd": between all of the distributions.
         strength: λ.
         pooling: The mean or the maximum over the tokens, or the state of the last one.
@@ -33,6 +33,7 @@ class DomainDistance(Classifier):
     """
 
     adversarial = True
+    any_form = False
 
     def __init__(
         self,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
+from mtl.heads.pairs import Labelling
 from mtl.layers.attention import TokenAttention, token_attention
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import PositiveInt, Probability
@@ -19,7 +19,7 @@ class PoolClassifier(Classifier):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
         pooling: The mean or the maximum over the tokens, or the state of the last one; concat for
             all three side by side (Howard & Ruder 2018).
         attention: What is pooled of each token beside its own state: the other tokens of the
@@ -32,7 +32,7 @@ class PoolClassifier(Classifier):
     def __init__(
         self,
         in_features: int,
-        labels: Sequence[str],
+        labels: Labelling,
         *,
         pooling: Pooling | Literal["concat"] = "max",
         attention: TokenAttention | None = None,

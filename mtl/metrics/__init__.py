@@ -3,14 +3,35 @@
 from mtl.metrics.accuracy import Accuracy
 from mtl.metrics.base import Metric, shown
 from mtl.metrics.f1 import F1
+from mtl.metrics.numbers import Pearson, SquaredError
 from mtl.metrics.perplexity import Perplexity
+from mtl.metrics.set_f1 import SetF1
 from mtl.metrics.span_f1 import SpanF1
 from mtl.registry import Registry
 
 METRICS: Registry[Metric] = Registry(
     "metric",
     Metric,
-    {"accuracy": Accuracy, "f1": F1, "span_f1": SpanF1, "perplexity": Perplexity},
+    {
+        "accuracy": Accuracy,
+        "f1": F1,
+        "span_f1": SpanF1,
+        "set_f1": SetF1,
+        "pearson": Pearson,
+        "squared_error": SquaredError,
+        "perplexity": Perplexity,
+    },
 )
 
-__all__ = ["F1", "METRICS", "Accuracy", "Metric", "Perplexity", "SpanF1", "shown"]
+__all__ = [
+    "F1",
+    "METRICS",
+    "Accuracy",
+    "Metric",
+    "Pearson",
+    "Perplexity",
+    "SetF1",
+    "SpanF1",
+    "SquaredError",
+    "shown",
+]

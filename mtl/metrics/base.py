@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from mtl.text.example import Labels
 
-PLAIN = ("perplexity", "bits_per_character")
+PLAIN = ("perplexity", "bits_per_character", "squared_error")
 """Scores that are no fractions."""
 
 
@@ -24,16 +24,19 @@ class Metric(ABC):
     """
 
     higher_is_better: ClassVar[bool] = True
-    reads: ClassVar[Literal["labels", "log_probs"]] = "labels"
-    """What it compares with the gold labels: predicted ones, or how probable each gold one was."""
+    reads: ClassVar[Literal["labels", "sets", "numbers", "log_probs"]] = "labels"
+    """What it compares: labels, sets, numbers, or gold labels with their log-probabilities."""
 
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences: one item each, a string (classification) or one string a token."""
+        """Count more sentences: one item each, a string (classification) or one string a token.
+
+        Those that read sets or numbers are given one a sentence.
+        """
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, the task's own first: fractions in [0, 1], or those in `PLAIN`."""
+        """Return scores by name, the task's own first: fractions of 1, or those in `PLAIN`."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from mtl.metrics.base import Metric
-from mtl.text.example import Labels
+from mtl.text.example import Labels, of_tokens
 
 
 def ratio(part: float, whole: float) -> float:
@@ -92,7 +92,7 @@ def aligned(
         ValueError: Both sides have different numbers of sentences or of labels.
     """
     for pair in zip(gold, predicted, strict=True):
-        right, guess = ((side,) if isinstance(side, str) else side for side in pair)
+        right, guess = ((side,) if isinstance(side, str) else of_tokens(side) for side in pair)
         if len(right) != len(guess):
             raise ValueError(f"expected as many gold as predicted labels, got {right} and {guess}")
         yield right, guess

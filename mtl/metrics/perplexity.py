@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from mtl.metrics.base import Metric
-from mtl.text.example import Labels
+from mtl.text.example import Labels, of_tokens
 from mtl.text.running import goes_on, length
 
 
@@ -29,7 +29,7 @@ class Perplexity(Metric):
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Sequence[float]]) -> None:  # type: ignore[override]
         """Count more sentences: their tokens, and the log-probability of each in nats."""
-        for tokens, log_probs in zip(gold, predicted, strict=True):
+        for tokens, log_probs in zip(map(of_tokens, gold), predicted, strict=True):
             if len(tokens) != len(log_probs):
                 raise ValueError(f"expected {len(tokens)} log-probabilities, got {len(log_probs)}")
             self.nats.append(-math.fsum(log_probs))

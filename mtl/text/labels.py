@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 from mtl.errors import MtlError
-from mtl.text.example import Labels
+from mtl.text.example import Labels, of_tokens
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_tag
 from mtl.text.vocabulary import WordVocabulary
 
@@ -15,6 +16,9 @@ Level: TypeAlias = Literal["token", "sentence"]
 
 UNSEEN = -1
 """Number of a label that training never saw. No target of training has it."""
+
+Target: TypeAlias = "list[int] | int | list[float] | float"
+"""What a head learns: a number a label; a row of ones and zeros for a set; a number itself."""
 
 
 class LabelVocabulary:
@@ -67,6 +71,11 @@ class LabelVocabulary:
             found = {OUTSIDE, *tags}
         return cls(found, level=level, scheme=scheme)
 
+    @property
+    def missing(self) -> Target:
+        """The target of a sentence that has no labels."""
+        return UNSEEN
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -76,7 +85,7 @@ class LabelVocabulary:
     def __hash__(self) -> int:
         return hash((self.labels, self.level, self.scheme))
 
-    def encode(self, labels: Labels) -> list[int] | int:
+    def encode(self, labels: Labels) -> Target:
         """Return the number of each label, or of the sentence's; `UNSEEN` for new ones.
 
         >>> LabelVocabulary.build(["yes", "no"], level="sentence").encode("maybe")
@@ -117,6 +126,10 @@ class LabelVocabulary:
         """Make the vocabulary from what `to_json` gave."""
         if "words" in data:
             return WordLabels(WordVocabulary.from_json(data["words"]))
+        if "sets" in data:
+            return LabelSets(data["sets"])
+        if "mean" in data:
+            return Numbers(data["mean"], data["scale"])
         return cls(data["labels"], level=data["level"], scheme=data["scheme"])
 
 
@@ -138,7 +151,7 @@ class WordLabels(LabelVocabulary):
 
     def encode(self, labels: Labels) -> list[int]:
         """Return the number of each word."""
-        return [self.vocabulary.encode(word)[0] for word in labels]
+        return [self.vocabulary.encode(word)[0] for word in of_tokens(labels)]
 
     def unseen(self, sequences: Iterable[Labels]) -> Counter[str]:
         """Return nothing: every word has a number."""
@@ -149,9 +162,96 @@ class WordLabels(LabelVocabulary):
         return {"words": self.vocabulary.to_json()}
 
 
+class LabelSets(LabelVocabulary):
+    """The labels of sentences of which each has a set, which may be empty.
+
+    >>> LabelSets(["a", "b"]).encode(frozenset(["b", "new"]))
+    [0.0, 1.0]
+
+    Args:
+        labels: The labels; sorted here.
+    """
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        super().__init__(labels, level="sentence")
+
+    @property
+    def missing(self) -> list[float]:
+        """The target of a sentence of which no set is known."""
+        return [math.nan] * len(self)
+
+    def encode(self, labels: Labels) -> list[float]:
+        """Return 1 for each label in the set, 0 for each other one; new labels have no place."""
+        found = _set(labels)
+        return [float(label in found) for label in self.labels]
+
+    def unseen(self, sequences: Iterable[Labels]) -> Counter[str]:
+        """Count the labels that training never saw."""
+        return Counter(
+            label for labels in sequences for label in _set(labels) if label not in self._index
+        )
+
+    def to_json(self) -> Any:
+        """Return what `from_json` needs, made of JSON types."""
+        return {"sets": list(self.labels)}
+
+
+class Numbers(LabelVocabulary):
+    """Sentences with a number each: mean and deviation of those of the training data.
+
+    Args:
+        mean: The mean.
+        scale: The standard deviation, 1 where all numbers are the same.
+    """
+
+    def __init__(self, mean: float, scale: float) -> None:
+        super().__init__((), level="sentence")
+        self.mean = mean
+        self.scale = scale
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Numbers:
+        """Measure numbers, at least one.
+
+        >>> found = Numbers.of([1.0, 3.0])
+        >>> found.mean, found.scale
+        (2.0, 1.0)
+        """
+        mean = math.fsum(numbers) / len(numbers)
+        variance = math.fsum((number - mean) ** 2 for number in numbers) / len(numbers)
+        return cls(mean, math.sqrt(variance) or 1.0)
+
+    @property
+    def missing(self) -> float:
+        """The target of a sentence without a number."""
+        return math.nan
+
+    def encode(self, labels: Labels) -> float:
+        """Return the number as it is."""
+        if not isinstance(labels, float):
+            raise MtlError(f"expected a number a sentence, got {labels!r}")
+        return labels
+
+    def unseen(self, sequences: Iterable[Labels]) -> Counter[str]:
+        """Return nothing: no number is new."""
+        return Counter()
+
+    def to_json(self) -> Any:
+        """Return what `from_json` needs, made of JSON types."""
+        return {"mean": self.mean, "scale": self.scale}
+
+
 def _sequence(labels: Labels, level: Level) -> Sequence[str]:
     """Return the labels as a sequence, of one for a sentence."""
-    if isinstance(labels, str) != (level == "sentence"):
-        wanted = "one label a sentence" if level == "sentence" else "one label a token"
-        raise MtlError(f"expected {wanted}, got {labels!r}")
-    return (labels,) if isinstance(labels, str) else labels
+    if level == "sentence" and isinstance(labels, str):
+        return (labels,)
+    if level == "token" and isinstance(labels, tuple):
+        return labels
+    wanted = "one label a sentence" if level == "sentence" else "one label a token"
+    raise MtlError(f"expected {wanted}, got {labels!r}")
+
+
+def _set(labels: Labels) -> frozenset[str]:
+    if not isinstance(labels, frozenset):
+        raise MtlError(f"expected a set of labels a sentence, got {labels!r}")
+    return labels

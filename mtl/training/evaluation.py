@@ -6,10 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from mtl.data.corpus import Split
 from mtl.metrics.base import Metric
 from mtl.predictor import Predictor
 from mtl.text.example import Labels
+from mtl.text.labels import Target
 
 _CHUNK = 4096
 """Sentences predicted at a time, so that a large test set does not fill the memory."""
@@ -41,6 +45,26 @@ class Evaluation:
             metrics |= part.metrics
             unseen |= part.unseen
         return cls(metrics, unseen)
+
+
+def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tensor]:
+    """Return the evidence for all labelled sentences of a split, `[N, S]`, and their targets.
+
+    Args:
+        predictor: The model at work.
+        split: The sentences.
+        task: A task whose labels belong to sentences.
+    """
+    evidence: list[Tensor] = []
+    targets: list[Target] = []
+    for start in range(0, len(split), _CHUNK):
+        examples = split.examples(range(start, min(start + _CHUNK, len(split))))
+        labelled = [example for example in examples if task in example.labels]
+        if labelled:
+            evidence.append(predictor.evidence(labelled, task))
+            targets += [predictor.encoder.labels[task].encode(e.labels[task]) for e in labelled]
+    found = torch.cat(evidence)
+    return found, torch.tensor(targets, device=found.device)
 
 
 def evaluate(

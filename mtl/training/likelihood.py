@@ -16,6 +16,7 @@ from mtl.errors import MtlError
 from mtl.heads.lm import LanguageModel
 from mtl.metrics.base import Metric
 from mtl.model import MultiTaskModel
+from mtl.text.example import of_tokens
 from mtl.training.cache import Cache, Memory
 from mtl.training.dynamic import Dynamic
 from mtl.training.evaluation import Evaluation
@@ -73,7 +74,7 @@ def measure(
                     if task in memories:
                         own = hidden[task].detach()
                         found = memories[task].mix(own, batch.mask, target, found)
-                    gold = [example.labels[task] for example in batch.examples]
+                    gold = [of_tokens(example.labels[task]) for example in batch.examples]
                     pairs = zip(gold, found.tolist(), strict=True)
                     metric.update(gold, [row[: len(words)] for words, row in pairs])
                 if step:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from mtl.data.batch import MISSING, Batch
+from mtl.data.batch import Batch, labelled
 from mtl.data.encoding import Encoder
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Schedule
@@ -240,8 +240,7 @@ class Trainer:
 
 def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
     """Return the loss per labelled token (taggers) or sentence (classifiers)."""
-    labelled = (batch.targets[task] != MISSING).sum().clamp(min=1)
-    return losses.sum() / labelled
+    return losses.sum() / labelled(batch.targets[task]).sum().clamp(min=1)
 
 
 def _means(steps: Sequence[Step]) -> dict[str, float]:

@@ -9,15 +9,17 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from mtl.heads import HEADS, ConstrainedTagger, Head
+from mtl.heads import HEADS, ConstrainedTagger, Head, LabelSet, Number
 from mtl.text.spans import malformed
 from tests.contracts.variants import (
+    OfNumbers,
     Variant,
     over,
     prefix_mask,
     shaken,
     variants,
     widened,
+    with_forms,
     with_garbage,
 )
 
@@ -62,11 +64,15 @@ OPTIONS = {
 LABELS = ["O", "B-X", "I-X"]
 WIDTH = 5
 LENGTHS = [4, 1, 3, 0]
-heads = over(variants(HEADS, OPTIONS))
+ALL = with_forms(variants(HEADS, OPTIONS))
+heads = over(ALL)
+of_labels = over([v for v in ALL if not isinstance(v, OfNumbers)])
+of_single_labels = over(variants(HEADS, OPTIONS))
 # Clusters of words need two words.
 of_one = over([v for v in variants(HEADS, OPTIONS) if "adaptive" not in str(v.option("output"))])
+sentence_heads = over([v for v in ALL if v.cls.level == "sentence"])
 # Of a distance between domains, which is of the batch, see tests/heads/test_domain_distance.py.
-of_sentences = over([v for v in variants(HEADS, OPTIONS) if v.name != "domain_distance"])
+of_sentences = over([v for v in ALL if v.name != "domain_distance"])
 taggers = over([v for v in variants(HEADS, OPTIONS) if v.cls.level == "token"])
 
 
@@ -80,13 +86,21 @@ def text() -> tuple[Tensor, Tensor]:
 
 
 def some_target(head: Head, mask: Tensor) -> Tensor:
-    """Labels that no scheme forbids: O and B-X alone."""
+    """Labels that no scheme forbids: O and B-X alone; sets of all labels; numbers."""
+    objective = getattr(head, "objective", None)
+    if isinstance(objective, Number):
+        return torch.randn(len(mask)).double()
+    if isinstance(objective, LabelSet):
+        first = torch.randint(2, mask.shape[:1]).double()
+        return torch.stack([first, 1 - first, first], dim=1)
     shape = mask.shape if head.level == "token" else mask.shape[:1]
     return torch.randint(2, shape)
 
 
 def every_target(head: Head, length: int) -> Tensor:
-    """All labellings of a sentence, one a row: `[N, T]` for taggers, `[N]` for classifiers."""
+    """All labellings of a sentence, one a row: `[N, T]`; `[N]` of classifiers, sets `[N, K]`."""
+    if isinstance(getattr(head, "objective", None), LabelSet):
+        return torch.tensor(list(product([0.0, 1.0], repeat=len(LABELS)))).double()
     repeat = length if head.level == "token" else 1
     found = torch.tensor(list(product(range(len(LABELS)), repeat=repeat)), dtype=torch.long)
     return found if head.level == "token" else found.squeeze(1)
@@ -162,7 +176,7 @@ def test_padding_has_label_and_log_probability_zero(variant: Variant) -> None:
     assert not head.log_probs(hidden, mask)[~mask].any()
 
 
-@heads
+@of_single_labels
 def test_probabilities_of_labels_sum_to_one(variant: Variant) -> None:
     head, (hidden, mask) = made(variant), text()
     sums = head.log_probs(hidden, mask).exp().sum(-1)
@@ -170,7 +184,7 @@ def test_probabilities_of_labels_sum_to_one(variant: Variant) -> None:
     torch.testing.assert_close(real, torch.ones_like(real))
 
 
-@heads
+@of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_likelihoods_of_all_labellings_sum_to_one(variant: Variant, length: int) -> None:
     head, (hidden, _) = made(variant), text()
@@ -178,7 +192,7 @@ def test_likelihoods_of_all_labellings_sum_to_one(variant: Variant, length: int)
     assert losses.neg().exp().sum().item() == pytest.approx(1)
 
 
-@heads
+@of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_the_labels_given_have_the_least_loss(variant: Variant, length: int) -> None:
     head, (hidden, mask) = made(variant), text()
@@ -190,13 +204,16 @@ def test_the_labels_given_have_the_least_loss(variant: Variant, length: int) -> 
         assert torch.equal(decoded[0], targets[best])
 
 
-@heads
+@of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_log_probabilities_are_sums_over_labellings(variant: Variant, length: int) -> None:
     head, (hidden, mask) = made(variant), text()
     targets, losses = every_loss(head, hidden, length)
     found = head.log_probs(hidden[:1, :length], mask[:1, :length])[0]
-    has_label = targets.unsqueeze(-1) == torch.arange(len(LABELS))  # [N, T, K] or [N, K]
+    if targets.is_floating_point():  # sets
+        has_label = targets.bool()
+    else:
+        has_label = targets.unsqueeze(-1) == torch.arange(len(LABELS))  # [N, T, K] or [N, K]
     shape = (-1,) + (1,) * (has_label.ndim - 1)
     expected = (has_label * losses.neg().exp().reshape(shape)).sum(0)
     expected = expected.clamp(min=torch.finfo(expected.dtype).tiny).log()  # some are impossible
@@ -233,6 +250,14 @@ def test_weights_can_be_saved_and_loaded(variant: Variant) -> None:
     again = made(variant)
     again.load_state_dict(load(save(head.state_dict())))
     torch.testing.assert_close(again.log_probs(hidden, mask), head.log_probs(hidden, mask))
+
+
+@sentence_heads
+def test_decoding_follows_from_the_evidence(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    evidence = head.evidence(hidden, mask)
+    torch.testing.assert_close(head.conclude(evidence), head.decode(hidden, mask))
+    assert len(head.named(head.decode(hidden, mask))) == len(mask)
 
 
 @heads

@@ -7,14 +7,14 @@ import torch
 
 from mtl.data.encoding import Encoder
 from mtl.embeddings import Concatenation, WordEmbedding
-from mtl.heads import HEADS
+from mtl.heads import HEADS, Pairs
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.text.example import Example
-from mtl.text.labels import LabelVocabulary
+from mtl.text.labels import LabelSets, LabelVocabulary, Numbers
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import TRUNKS
-from tests.contracts.variants import Variant, over, variants
+from tests.contracts.variants import OfNumbers, OfSets, Variant, over, variants, with_forms
 
 SIDES = (True, False, "interleaved")
 TRUNK_OPTIONS = {
@@ -29,11 +29,8 @@ TRUNK_OPTIONS = {
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 trunks = over(variants(TRUNKS, TRUNK_OPTIONS))
 # The trunk learns against an adversary; tests/heads/test_domain*.py say what is learnt.
-heads = pytest.mark.parametrize(
-    "head",
-    [variant for variant in variants(HEADS, HEAD_OPTIONS) if not variant.cls.adversarial],
-    ids=lambda variant: variant.name,
-)
+LEARNERS = [variant for variant in variants(HEADS, HEAD_OPTIONS) if not variant.cls.adversarial]
+heads = pytest.mark.parametrize("head", with_forms(LEARNERS), ids=lambda variant: variant.name)
 
 
 def sentences() -> list[Example]:
@@ -42,14 +39,26 @@ def sentences() -> list[Example]:
     for i in range(20):
         tokens = tuple("abcde"[(i * i + i * j + j) % 5] for j in range(1 + i % 6))
         tags = tuple("XYZ"[("_abcde".index(before)) % 3] for before in ("_", *tokens[:-1]))
-        examples.append(Example((f"w{i}", *tokens), {"tags": ("X", *tags), "kind": "pq"[i % 2]}))
+        whole = {"kind": "pq"[i % 2], "set": frozenset("pqr"[: i % 4]), "number": float(i % 4)}
+        examples.append(Example((f"w{i}", *tokens), {"tags": ("X", *tags), **whole}))
     return examples
+
+
+def answers(head: Variant) -> tuple[str, LabelVocabulary]:
+    """What the head learns of the sentences, and its numbering."""
+    if isinstance(head, OfSets):
+        return "set", LabelSets("pqr")
+    if isinstance(head, OfNumbers):
+        return "number", Numbers(0.0, 1.0)
+    if head.cls.level == "sentence":
+        return "kind", LabelVocabulary("pq", level="sentence")
+    return "tags", LabelVocabulary("XYZ", level="token")
 
 
 def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
     """A model without dropout, for the labels that suit the head."""
     words = WordVocabulary.build({token: 1 for e in sentences() for token in e.tokens})
-    labels = "XYZ" if head.cls.level == "token" else "pq"
+    vocabulary = answers(head)[1]
     embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=16)})
 
     def still(variant: Variant, *given: object) -> torch.nn.Module:
@@ -57,9 +66,8 @@ def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
         return variant.make(*given, **off)
 
     sharing = Hard(["task"], lambda: still(trunk, 16))
-    heads = {"task": still(head, sharing.sizes[-1], list(labels))}
+    heads = {"task": still(head, sharing.sizes[-1], vocabulary.labels)}
     model = MultiTaskModel(embedding, sharing, heads, head_of={"task": "task"}, layers={"task": -1})
-    vocabulary = LabelVocabulary(labels, level=head.cls.level)
     return model, Encoder({"words": words}, {"task": vocabulary})
 
 
@@ -67,8 +75,28 @@ def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
 @heads
 def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -> None:
     model, encoder = made(variant, head)
-    field = "tags" if head.cls.level == "token" else "kind"
+    field, _ = answers(head)
     examples = [Example(e.tokens, {"task": e.labels[field]}) for e in sentences()]
+    batch = encoder.batch(examples, ["task"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(40 if field in ("tags", "kind") else 80):
+        optimizer.zero_grad()
+        model(batch).losses["task"].mean().backward()
+        optimizer.step()
+    found = model.eval().predict(batch, ["task"])["task"]
+    gold = [e.labels["task"] for e in examples]
+    assert found == (pytest.approx(gold, abs=0.5) if field == "number" else gold)
+
+
+@trunks
+def test_twenty_pairs_are_learnt_by_heart(variant: Variant) -> None:
+    (head,) = (learner for learner in LEARNERS if learner.name == "pool")
+    model, encoder = made(variant, head)
+    width = model.head("task").in_features
+    model.heads["task"] = head.make(width, Pairs(["p", "q"]), dropout=0.0)
+    examples = [
+        Example.pair(e.tokens[:1], e.tokens, {"task": e.labels["kind"]}) for e in sentences()
+    ]
     batch = encoder.batch(examples, ["task"])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(40):

@@ -18,17 +18,25 @@ WRONG = [tuple("O" if tag != "O" else "B-Z" for tag in tags) for tags in GOLD]
 GUESS = [("B-X", "O", "O"), ("O", "B-Y"), ("B-Y",), ("B-Y", "B-Z", "I-Z", "O")]
 
 
+def formed(variant: Variant, sentences: Sentences) -> list[Any]:
+    """The labels in the form that the metric reads."""
+    found = [[tag for tag in tags if tag != "O"] for tags in sentences]
+    if variant.cls.reads == "sets":
+        return [frozenset(tags) for tags in found]
+    return [float(len(t)) for t in found] if variant.cls.reads == "numbers" else sentences
+
+
 def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
     """What the metric reads: the guess, or how probable a model that makes it finds the gold."""
-    if variant.cls.reads == "labels":
-        return guess
+    if variant.cls.reads != "log_probs":
+        return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]
     return [[-0.1 if right == own else -2.3 for right, own in row] for row in rows]
 
 
 def counted(variant: Variant, gold: Sentences, guess: Sentences) -> Metric:
     metric = variant.make()
-    metric.update(gold, predicted(variant, gold, guess))
+    metric.update(formed(variant, gold), predicted(variant, gold, guess))
     return metric
 
 
@@ -68,13 +76,13 @@ def test_merging_leaves_the_other_as_it_was(variant: Variant) -> None:
 def test_computing_changes_nothing(variant: Variant) -> None:
     metric = counted(variant, GOLD, GUESS)
     assert metric.compute() == metric.compute()
-    metric.update(GOLD, predicted(variant, GOLD, GUESS))
+    metric.update(formed(variant, GOLD), predicted(variant, GOLD, GUESS))
     assert metric.compute() == counted(variant, GOLD * 2, GUESS * 2).compute()
 
 
 @metrics
 def test_rows_of_labels_have_precision_recall_f1_and_support(variant: Variant) -> None:
     rows = counted(variant, GOLD, GUESS).per_label()
-    assert bool(rows) == (variant.cls.reads == "labels")
+    assert bool(rows) == (variant.cls.reads in ("labels", "sets"))
     assert all(list(row) == ["precision", "recall", "f1", "support"] for row in rows.values())
     assert list(rows) == sorted(rows)

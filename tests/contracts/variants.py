@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mtl.heads import Classifier, LabelSet, Number
 from mtl.options import REQUIRED, options_of
 from mtl.registry import Registry
 
@@ -36,6 +37,31 @@ class Variant:
         """Return the value that an option has, None if there is no such option."""
         defaults = {option.name: option.default for option in options_of(self.cls)}
         return {**defaults, **self.options}.get(name)
+
+
+@dataclass(frozen=True)
+class OfSets(Variant):
+    """A classifier whose sentences have sets of labels."""
+
+    def make(self, in_features: int, labels: Sequence[str], **more: Any) -> Any:
+        """Return the part, given the labels that sets may have."""
+        return super().make(in_features, LabelSet(labels), **more)
+
+
+@dataclass(frozen=True)
+class OfNumbers(Variant):
+    """A classifier whose sentences have numbers."""
+
+    def make(self, in_features: int, labels: Sequence[str], **more: Any) -> Any:
+        """Return the part, which has no labels."""
+        return super().make(in_features, Number(mean=3, scale=2), **more)
+
+
+def with_forms(chosen: Sequence[Variant]) -> list[Variant]:
+    """Return heads, and each classifier again for sets of labels and for numbers."""
+    able = [v for v in chosen if issubclass(v.cls, Classifier) and v.cls.any_form]
+    sets = [OfSets(f"sets-{v.name}", v.cls, v.options) for v in able]
+    return [*chosen, *sets, *(OfNumbers(f"numbers-{v.name}", v.cls, v.options) for v in able)]
 
 
 def variants(registry: Registry[Any], table: Table | None = None) -> list[Variant]:

@@ -109,11 +109,11 @@ def test_conllu_comments_are_metadata():
     assert second.metadata == {"sent_id": "notes-2-1", "text": "Rain again"}
 
 
-def test_csv_columns_are_labels_and_empty_cells_are_none():
+def test_csv_columns_are_labels_and_may_be_empty():
     first, second = read(Csv(), DATA / "tiny.csv")
     assert first.tokens == ["Good", ",", "really", "good", "."]
     assert first.columns == {"mood": "glad", "topic": "food"}
-    assert second.columns == {"mood": "sad"}
+    assert second.columns == {"mood": "sad", "topic": ""}
     assert (first.line, second.line) == (2, 3)
 
 

@@ -45,14 +45,9 @@ MISTAKES = [
     (Jsonl(), '{"tokens": ["a", ""]}\n', '1: field \'tokens\' holds ["a", ""]; expected a list'),
     (Jsonl(), '{"text": 3}\n', "1: field 'text' holds 3; expected a string"),
     (
-        Jsonl(),
-        '{"tokens": ["a", "b"], "ner": ["O"]}\n',
-        "1: field 'ner' has 1 values for 2 words; mend it",
-    ),
-    (
         Jsonl(columns=["ner"]),
         '{"tokens": ["a"], "ner": {"x": 1}}\n',
-        "1: field 'ner' holds {\"x\": 1}; expected one value, or a list with one a word",
+        "1: field 'ner' holds {\"x\": 1}; expected one value, or a list of values",
     ),
     (Lines(), "1 good\nbad\n", "2: no label in 'bad'; expected label and text with ' ' between"),
     (Lines(separator="\t", label="last"), "good 1\n", "1: no label in 'good 1'; expected text and"),

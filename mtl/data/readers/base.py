@@ -19,22 +19,26 @@ class Record:
     Args:
         tokens: The words, in order. Empty where the file has a row without text: predictions keep
             such a row in its place, corpora leave it out and say how many there were.
-        columns: Column name to one label a token (a list as long as `tokens`) or one for the whole
-            sentence (a string). A column without a value for this sentence is absent.
+        columns: Column name to one label a token (a list as long as `tokens`), to one for the whole
+            sentence (a string), or to a set of them (a list of any length). A column without a
+            value for this sentence is absent, or an empty string.
         metadata: What comment lines say of the sentence (`# sent_id = …`), or further fields.
         line: The line at which the sentence starts, from 1.
+        pair: The words of the sentence with which this one is compared, where files have pairs.
     """
 
     tokens: list[str]
     columns: Mapping[str, list[str] | str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
+    pair: list[str] | None = None
 
 
 class Reader(ABC):
     """Reads one file format. Options are keyword-only arguments of the constructor.
 
     They are kept as attributes, since a corpus in the cache is known by its files and by these.
+    A reader of pairs of sentences has an option `pair`, null where there are none.
     """
 
     reads_files: ClassVar[bool] = True

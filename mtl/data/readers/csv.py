@@ -18,10 +18,11 @@ from mtl.text.tokenizer import words_of
 class Csv(Reader):
     """Comma-separated values (RFC 4180): one column of text, the others labels of the sentence.
 
-    An empty cell means no label.
+    An empty cell means no label; where a task has sets of labels, the empty one.
 
     Args:
         text: The column that holds the text.
+        pair: The column that holds the sentence with which it is compared, where there are pairs.
         columns: For a file without a header row: the names of the columns from the left, or column
             name to number, from 0, or from the right with -1 as the last.
         tokenize: Whether the text is cut into words by rule; if not, at blanks.
@@ -33,6 +34,7 @@ class Csv(Reader):
         self,
         *,
         text: str = "text",
+        pair: str | None = None,
         columns: dict[str, int] | list[str] | None = None,
         tokenize: bool = True,
         separator: str = ",",
@@ -43,6 +45,7 @@ class Csv(Reader):
         if len(separator) != 1:
             raise ValueError(f"separator: expected one character, got {separator!r}")
         self.text = text
+        self.pair = pair
         self.columns = columns
         self.tokenize = tokenize
         self.separator = separator
@@ -83,7 +86,8 @@ class Csv(Reader):
                 raise DataError(f"{found}; see `separator:` and `quotes:`", path, start)
             cells = {name: row[number] for name, number in columns.items()}
             words = words_of(cells.pop(self.text), self.tokenize)
-            yield Record(words, {n: cell for n, cell in cells.items() if cell}, {}, start)
+            pair = words_of(cells.pop(self.pair), self.tokenize) if self.pair else None
+            yield Record(words, cells, {}, start, pair)
 
     def _columns(self, path: Path, row: list[str], line: int) -> dict[str, int]:
         """Return the column numbers by name, as given or as the header row has them.
@@ -92,11 +96,11 @@ class Csv(Reader):
             DataError: There is no such column, or none of text.
         """
         columns = self.columns or {name.strip(): number for number, name in enumerate(row)}
-        if self.text not in columns:
-            found = f"no column {self.text!r}{did_you_mean(self.text, columns)}"
-            raise DataError(
-                f"{found}; see `text:`, or `columns:` if there is no header", path, line
-            )
+        for option, column in (("text", self.text), ("pair", self.pair)):
+            if column is not None and column not in columns:
+                found = f"no column {column!r}{did_you_mean(column, columns)}"
+                hint = f"see `{option}:`, or `columns:` if there is no header"
+                raise DataError(f"{found}; {hint}", path, line)
         for name, number in columns.items():
             if not -len(row) <= number < len(row):
                 found = f"there is no column {number} for {name!r}: this line has {len(row)}"
@@ -109,6 +113,7 @@ class Tsv(Csv):
 
     Args:
         text: The column that holds the text.
+        pair: The column that holds the sentence with which it is compared, where there are pairs.
         columns: For a file without a header row: the names of the columns from the left, or column
             name to number, from 0, or from the right with -1 as the last.
         tokenize: Whether the text is cut into words by rule; if not, at blanks.
@@ -120,11 +125,17 @@ class Tsv(Csv):
         self,
         *,
         text: str = "text",
+        pair: str | None = None,
         columns: dict[str, int] | list[str] | None = None,
         tokenize: bool = True,
         separator: str = "\t",
         quotes: bool = False,
     ) -> None:
         super().__init__(
-            text=text, columns=columns, tokenize=tokenize, separator=separator, quotes=quotes
+            text=text,
+            pair=pair,
+            columns=columns,
+            tokenize=tokenize,
+            separator=separator,
+            quotes=quotes,
         )

@@ -26,6 +26,8 @@ class Hub(Reader):
         data_files: Split name to the file in the folder, or the pattern of files, that it is.
         tokens: The field that holds the words.
         text: The field that holds the text, where there is none with words.
+        pair: The field with the words or the text of the sentence with which it is compared, where
+            there are pairs.
         tokenize: Whether text is cut into words by rule; if not, at blanks.
         columns: The fields to take, by default all.
     """
@@ -41,6 +43,7 @@ class Hub(Reader):
         data_files: dict[str, str] | None = None,
         tokens: str = "tokens",
         text: str = "text",
+        pair: str | None = None,
         tokenize: bool = True,
         columns: list[str] | None = None,
     ) -> None:
@@ -48,7 +51,7 @@ class Hub(Reader):
         self.config = config
         self.revision = revision
         self.data_files = data_files
-        self.fields = Jsonl(tokens=tokens, text=text, tokenize=tokenize, columns=columns)
+        self.fields = Jsonl(tokens=tokens, text=text, pair=pair, tokenize=tokenize, columns=columns)
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences of the split called `path`; `Record.line` is the row, from 1.

@@ -18,12 +18,14 @@ _LABEL_TYPES = (str, bool, int, float)
 class Jsonl(Reader):
     """JSON lines: an object a sentence, with its words or its text, and any labels.
 
-    A list with one value a word, a string, a number, true or false are columns. Null means no
-    label, and values of another form are passed over, unless `columns` asks for them.
+    A list of values (one a word, or a set), a string, a number, true or false are columns. Null
+    means no label, and values of another form are passed over, unless `columns` asks for them.
 
     Args:
         tokens: The field that holds the words.
         text: The field that holds the text, where there is none with words.
+        pair: The field with the words or the text of the sentence with which it is compared, where
+            there are pairs.
         tokenize: Whether text is cut into words by rule; if not, at blanks.
         columns: The fields to take, by default all.
     """
@@ -33,11 +35,13 @@ class Jsonl(Reader):
         *,
         tokens: str = "tokens",
         text: str = "text",
+        pair: str | None = None,
         tokenize: bool = True,
         columns: list[str] | None = None,
     ) -> None:
         self.tokens = tokens
         self.text = text
+        self.pair = pair
         self.tokenize = tokenize
         self.columns = columns
 
@@ -57,25 +61,23 @@ class Jsonl(Reader):
             line: Its number there, from 1.
 
         Raises:
-            DataError: Neither words nor text, or a column that does not fit the words.
+            DataError: Neither words nor text, or a column that holds no values.
         """
         tokens = self._words(fields, path, line)
+        pair = self._pair(fields, self.pair, path, line) if self.pair else None
         names = fields if self.columns is None else self.columns
         columns: dict[str, list[str] | str] = {}
         for name in names:
-            if name in (self.tokens, self.text) or fields.get(name) is None:
+            if name in (self.tokens, self.text, self.pair) or fields.get(name) is None:
                 continue
             value = _labels(fields[name])
             if value is None and self.columns is not None:
                 found = f"field {name!r} holds {_brief(fields[name])}"
-                expected = "expected one value, or a list with one a word"
+                expected = "expected one value, or a list of values"
                 raise DataError(f"{found}; {expected}", path, line)
-            if isinstance(value, list) and len(value) != len(tokens):
-                found = f"field {name!r} has {len(value)} values for {len(tokens)} words"
-                raise DataError(f"{found}; mend it, or leave it out of `columns:`", path, line)
             if value is not None:
                 columns[name] = value
-        return Record(tokens, columns, {}, line)
+        return Record(tokens, columns, {}, line, pair)
 
     def _words(self, fields: Mapping[str, Any], path: Path, line: int) -> list[str]:
         tokens, text = fields.get(self.tokens), fields.get(self.text)
@@ -91,6 +93,19 @@ class Jsonl(Reader):
             raise DataError(f"{found}; expected a string", path, line)
         found = f"expected a field {self.tokens!r} (words) or {self.text!r} (text)"
         raise DataError(f"{found}{did_you_mean(self.tokens, fields)}", path, line)
+
+    def _pair(self, fields: Mapping[str, Any], name: str, path: Path, line: int) -> list[str]:
+        """Return the words of the second sentence."""
+        value = fields.get(name)
+        if isinstance(value, list) and all(isinstance(t, str) and t for t in value):
+            return value
+        if isinstance(value, str):
+            return words_of(value, self.tokenize)
+        if value is None:
+            found = f"expected a field {name!r} with words or text{did_you_mean(name, fields)}"
+            raise DataError(found, path, line)
+        found = f"field {name!r} holds {_brief(value)}; expected words or text"
+        raise DataError(found, path, line)
 
 
 def _parse(text: str, path: Path, line: int) -> dict[str, Any]:

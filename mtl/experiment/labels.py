@@ -1,0 +1,62 @@
+"""Whether the labels in the data are what the heads and metrics of a run are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from mtl.config.run import Run
+from mtl.data.corpus import Corpus, Split
+from mtl.errors import ConfigError, DataError, MtlError
+from mtl.experiment.assembly import head_owners, head_part
+from mtl.experiment.kinds import build
+from mtl.heads import HEADS
+from mtl.text.example import of_tokens
+from mtl.text.spans import parse_tag
+
+_TRIED = 1000
+"""Sentences of each split on which a metric is tried."""
+
+_LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
+
+
+def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
+    """Try the heads and metrics of a run on its labels.
+
+    Raises:
+        ConfigError: The labels are of another level than the head, or mean nothing to the metric.
+        DataError: A label should be a span tag and is not.
+    """
+    owners = head_owners(run)
+    for name, task in run.tasks.items():
+        splits = corpora[task.corpus].splits
+        head = head_part(run, owners[name])
+        level, wanted = splits["train"].levels[name], HEADS.find(head.type).level
+        if level in _LEVELS and level != wanted:
+            raise ConfigError(
+                f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
+                f"{_LEVELS[level]}; choose another head"
+            )
+        files = run.corpora[task.corpus].files
+        for part, split in splits.items():
+            if task.source.text:
+                continue
+            if task.scheme:
+                _check_tags(name, split, files.get(part, files["train"]))
+            labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]
+            try:
+                build("metric", task.metric).update(labels, labels)
+            except MtlError as error:
+                raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
+
+
+def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
+    known: set[str] = set()
+    for row, tags in enumerate(split.labels(task)):
+        for tag in set(of_tokens(tags or ())) - known:
+            try:
+                parse_tag(tag)
+            except MtlError as error:
+                place = " or ".join(files)
+                raise DataError(f"task {task!r}: {error}", place, split[row].line) from error
+            known.add(tag)

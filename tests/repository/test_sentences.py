@@ -1,0 +1,46 @@
+"""The files of docs/sentences.md, written out and trained on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mtl
+
+GUIDE = Path(__file__).parents[2] / "docs" / "sentences.md"
+
+
+def write(folder: Path) -> None:
+    """Write the files that the page shows."""
+    blocks = re.findall(r"```\w+\n# (\S+)\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    for name, content in blocks:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def test_the_files_of_the_page_train_and_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+    write(tmp_path)
+    run = {"training.metric": "topics.macro_f1"}
+    model = mtl.train(tmp_path / "configs/reviews.yaml", run, output=tmp_path / "run")
+    found = model.predict(["Cold bread."])
+    assert found["kind"][0] in ("complaint", "praise", "other")
+    assert set(found["topics"][0]) <= {"food", "place", "service"}
+    assert isinstance(found["stars"][0], float)
+
+
+def test_the_corpus_of_pairs_trains_and_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+    write(tmp_path)
+    rows = "".join(f"A dog barks.\tIt is {i} o'clock.\t{i / 2}\n" for i in range(8))
+    (tmp_path / "alike.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}")
+    run = {"tasks": {"kind": None, "topics": None, "stars": None, "alike": {"use": "alike/alike"}}}
+    model = mtl.train(tmp_path / "configs/reviews.yaml", run, output=tmp_path / "run")
+    found = model.predict([("A dog barks.", "An animal makes a noise.")])
+    assert isinstance(found["alike"][0], float)

@@ -1,0 +1,72 @@
+"""Sets of labels and numbers for texts of any length."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mtl.data.encoding import Encoder
+from mtl.data.windows import windows
+from mtl.embeddings import Concatenation, WordEmbedding
+from mtl.heads import LabelSet, Number, PoolClassifier
+from mtl.model import MultiTaskModel
+from mtl.predictor import Predictor
+from mtl.sharing import Hard
+from mtl.text.example import Example
+from mtl.text.labels import LabelSets, Numbers
+from mtl.text.vocabulary import WordVocabulary
+from mtl.trunks import LSTMTrunk
+
+LABELS = {"set": LabelSets("pqr"), "number": Numbers(50.0, 10.0)}
+TASKS = list(LABELS)
+
+
+def predictor(max_length: int = 100) -> Predictor:
+    torch.manual_seed(3)
+    words = WordVocabulary.build(dict.fromkeys("abcdefgh", 1))
+    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
+    sharing = Hard(TASKS, lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
+    heads = {
+        "set": PoolClassifier(6, LabelSet("pqr")),
+        "number": PoolClassifier(6, Number(50.0, 10.0), pooling="mean"),
+    }
+    own, layers = {task: task for task in TASKS}, dict.fromkeys(TASKS, -1)
+    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
+    encoder = Encoder({"words": words}, LABELS)
+    return Predictor(model, encoder, schemes={}, max_length=max_length, overlap=4)
+
+
+def text(length: int) -> Example:
+    return Example(tuple("abcdefgh"[i * i % 8] for i in range(length)))
+
+
+def test_a_long_text_has_the_mean_of_the_numbers_of_its_windows() -> None:
+    example, found = text(40), predictor(max_length=9)
+    alone = [Example(example.tokens[w.start : w.end]) for w in windows(40, 9, 4)]
+    numbers = [own["number"] for own in found.predict(alone, ["number"])]
+    expected = pytest.approx(sum(numbers) / len(numbers), rel=1e-5)
+    assert found.predict([example], ["number"]) == [{"number": expected}]
+
+
+def test_a_long_text_has_the_labels_whose_mean_score_is_above_the_threshold() -> None:
+    example, found = text(40), predictor(max_length=9)
+    alone = [Example(example.tokens[w.start : w.end]) for w in windows(40, 9, 4)]
+    probabilities = found.evidence(alone, "set").mean(0).sigmoid()
+    expected = frozenset(label for label, p in zip("pqr", probabilities, strict=True) if p > 0.5)
+    assert found.predict([example], ["set"]) == [{"set": expected}]
+
+
+def test_neighbours_change_nothing() -> None:
+    texts = [text(5), text(0), text(1), text(60)]
+    together = predictor(max_length=20).predict(texts, TASKS)
+    for example, own in zip(texts, together, strict=True):
+        (alone,) = predictor(max_length=20).predict([example], TASKS)
+        assert alone == {"set": own["set"], "number": pytest.approx(own["number"], rel=1e-5)}
+
+
+def test_a_text_without_tokens_has_what_a_head_says_of_nothing() -> None:
+    found = predictor()
+    torch.nn.init.zeros_(found.model.head("number").output.bias)
+    (own,) = found.predict([text(0)], TASKS)
+    assert own["number"] == 50
+    assert own["set"] <= frozenset("pqr")
