@@ -18,7 +18,9 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
-OPTIONS: dict[str, list[dict[str, object]]] = {}
+OPTIONS: dict[str, list[dict[str, object]]] = {
+    "cross_stitch": [{}, {"alpha": "channel"}],
+}
 TASKS = ["a", "b", "c"]
 WIDTH = 4
 LENGTHS = [5, 2, 4]
