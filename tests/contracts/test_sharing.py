@@ -20,6 +20,7 @@ from tests.contracts.variants import (
 
 OPTIONS: dict[str, list[dict[str, object]]] = {
     "cross_stitch": [{}, {"alpha": "channel"}],
+    "sluice": [{"subspaces": n} for n in (1, 3)],
 }
 TASKS = ["a", "b", "c"]
 WIDTH = 4
