@@ -16,7 +16,10 @@ States = dict[str, State]
 
 
 class Columns(Sharing):
-    """A trunk a task, all of one shape, whose layers run side by side.
+    """A trunk a task, all of one shape, stepped together layer by layer.
+
+    A layer of all columns is a loop over them: most of their time goes to products of matrices,
+    which a CPU computes hardly faster side by side than one after the other.
 
     Args:
         tasks: The names of all tasks.
@@ -32,28 +35,27 @@ class Columns(Sharing):
         """Return the trunk of a task."""
         return cast("Trunk", self.trunks[task])
 
-    def between(self, i: int, outputs: Tensor) -> Tensor:
-        """Return what follows on layer i (from 1) of all columns, `[M, B, T, H]` as is given."""
+    def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what follows on the outputs of layer i (from 1), a tensor `[B, T, H]` a column."""
         return outputs
 
     def run(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None
     ) -> dict[str, Encoded]:
         """Encode for some tasks with their columns alone; see `Sharing.forward`."""
-        trunks = [self.column(task) for task in tasks]
-        hidden = [x.expand(len(tasks), *x.shape)]
+        hidden = {task: [x] for task in tasks}
         after: States = {task: [] for task in tasks}
-        for i in range(1, trunks[0].num_layers + 1):
-            before = [state[task][i - 1] if state else None for task in tasks]
-            outputs, new = type(trunks[0]).step_columns(trunks, i, hidden, mask, before)
-            hidden.append(self.between(i, outputs))
-            for task, own in zip(tasks, new, strict=True):
-                after[task].append(own)
+        for i in range(1, self.column(tasks[0]).num_layers + 1):
+            found = [
+                self.column(task).step(i, hidden[task], mask, state[task][i - 1] if state else None)
+                for task in tasks
+            ]
+            outputs = self.between(i, [output for output, _ in found])
+            for task, output, (_, new) in zip(tasks, outputs, found, strict=True):
+                hidden[task].append(output)
+                after[task].append(new)
         carried = {**state, **after} if state else None
-        layers = zip(*(layer.unbind() for layer in hidden[1:]), strict=True)
-        return {
-            task: Encoded([x, *own], carried) for task, own in zip(tasks, layers, strict=True)
-        }
+        return {task: Encoded(layers, carried) for task, layers in hidden.items()}
 
     def initial_state(self, batch_size: int) -> States:
         """Return the state of every trunk before the first token."""

@@ -46,12 +46,11 @@ class CrossStitch(Mixed):
             for size in self.sizes[1:]
         )
 
-    def between(self, i: int, outputs: Tensor) -> Tensor:
-        """Return the mixtures after layer i (from 1), `[M, B, T, H]` as is given."""
+    def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the mixtures after layer i (from 1), a tensor `[B, T, H]` a column."""
         alpha = self.alpha[i - 1]
-        if alpha.ndim == 2:
-            return torch.tensordot(alpha, outputs, dims=1)
-        return torch.einsum("abh,b...h->a...h", alpha, outputs)
+        mixture = "ab,b...h->a...h" if alpha.ndim == 2 else "abh,b...h->a...h"
+        return torch.einsum(mixture, alpha, torch.stack(list(outputs))).unbind()
 
     def learnt(self) -> dict[str, Tensor]:
         """Return α by layer: row a says what task a reads. Of many channels it is the mean."""

@@ -56,8 +56,12 @@ class Sluice(Mixed):
                 f"{subspaces} equal parts"
             )
         if orthogonality and subspaces > 1:
-            trunk.unit_weights(1)  # raises what there is to say
+            try:
+                trunk.unit_weights(1)
+            except ValueError as error:
+                raise ValueError(f"{error}; set orthogonality to 0") from error
         self.sizes.append(widths[0])
+        self.directions = trunk.directions
         self.subspaces = subspaces
         self.orthogonality = orthogonality
         self.alpha = nn.ParameterList(shares(len(tasks) * subspaces, balance) for _ in widths)
@@ -81,13 +85,13 @@ class Sluice(Mixed):
             for task, own in super().forward(x, mask, tasks, state).items()
         }
 
-    def between(self, i: int, outputs: Tensor) -> Tensor:
-        """Return the mixtures after layer i (from 1), `[M, B, T, H]` as is given."""
-        tasks, cuts = len(self.trunks), self.subspaces
-        directions = self.column(next(iter(self.trunks))).directions
+    def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the mixtures after layer i (from 1), a tensor `[B, T, H]` a column."""
+        tasks, cuts = len(outputs), self.subspaces
         alpha = self.alpha[i - 1].view(tasks, cuts, tasks, cuts)
-        parts = outputs.unflatten(3, (directions, cuts, -1))
-        return torch.einsum("msnu,nbtduw->mbtdsw", alpha, parts).flatten(3)
+        stacked = torch.stack(list(outputs))
+        parts = stacked.view(*stacked.shape[:3], self.directions, cuts, -1)
+        return torch.einsum("msnu,nbtduw->mbtdsw", alpha, parts).flatten(3).unbind()
 
     def overlap(self) -> Tensor:
         """Return ‖GᵀG'‖²_F, summed over the pairs of subspaces of each layer of each task."""
@@ -106,4 +110,4 @@ class Sluice(Mixed):
 
 
 def _weighed(weights: Tensor, layers: Sequence[Tensor]) -> Tensor:
-    return torch.tensordot(weights, torch.stack(list(layers)), dims=1)
+    return torch.einsum("l,l...->...", weights, torch.stack(list(layers)))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mtl.options import FilePath
@@ -89,34 +88,6 @@ class Trunk(nn.Module, ABC):
             The layer's output `[B, T, H]`, zero on padding, and its new state, the one after the
             last real token; None when nothing is carried.
         """
-
-    @classmethod
-    def step_columns(
-        cls,
-        trunks: Sequence[Trunk],
-        i: int,
-        hidden: list[Tensor],
-        mask: Tensor,
-        states: Sequence[Any],
-    ) -> tuple[Tensor, list[Any]]:
-        """Run layer i of M trunks that are alike but for their weights, as `step` runs one.
-
-        Args:
-            trunks: The trunks, all of this class and of one shape.
-            i: The layer.
-            hidden: Outputs so far, each `[M, B, T, H]`, an entry a trunk.
-            mask: `[B, T]` bool, True on real tokens, which come first.
-            states: The state of the layer in each trunk.
-
-        Returns:
-            The outputs `[M, B, T, H]`, and the new states.
-        """
-        columns = zip(*(layer.unbind() for layer in hidden), strict=True)
-        found = [
-            trunk.step(i, list(own), mask, state)
-            for trunk, own, state in zip(trunks, columns, states, strict=True)
-        ]
-        return torch.stack([output for output, _ in found]), [state for _, state in found]
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:

@@ -25,8 +25,10 @@ class _QRNNRecurrent(Recurrent):
 
     def unit_weights(self) -> Tensor:
         """Return the weights that make each unit of a direction, `[directions, N, H]`."""
-        units = -1, COUNTS[self.layer.pooling], self.layer.hidden_size
-        weights = self.layer.weight.flatten(0, 1).unflatten(1, units)  # [window · D, directions, …]
+        layer = self.layer
+        weights = layer.weight.view(
+            layer.weight.shape[:2].numel(), -1, COUNTS[layer.pooling], layer.hidden_size
+        )  # [window · D, directions, G, H]
         return weights.transpose(0, 1).flatten(1, 2)
 
     def forward(

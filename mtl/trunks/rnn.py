@@ -70,8 +70,8 @@ class Direction(nn.Module, ABC):
 
     def unit_weights(self) -> Tensor:
         """Return the weights that make each unit, `[N, H]`."""
-        weights = [self.rnn.get_parameter(name) for name in ("weight_ih_l0", RECURRENT)]
-        gates = torch.cat(weights, dim=1).unflatten(0, (-1, self.hidden_size))  # [G, H, D + H]
+        rows = torch.cat([cast("Tensor", self.rnn.weight_ih_l0), self.recurrent], dim=1)
+        gates = rows.view(-1, self.hidden_size, rows.shape[1])  # [G, H, D + H]
         return gates.transpose(1, 2).flatten(0, 1)
 
     @abstractmethod
