@@ -20,7 +20,7 @@ import yaml
 from quality import ROOT, finished, train
 from side_by_side import table
 
-EPOCHS = {100: 60, 500: 40, 2000: 25}
+EPOCHS = {100: 60, 500: 40, 2000: 15}
 """Training sentences to epochs; all sentences: those of the run file."""
 FEW = "training.batch.sentences=8"
 """Batches where there are few sentences."""

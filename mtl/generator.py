@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mtl.data.encoding import Encoder
-from mtl.data.sources import END
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
+from mtl.text.running import END
 from mtl.text.vocabulary.base import SPECIAL
 
 

@@ -12,6 +12,12 @@ from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
+from mtl.history import seed_folders
+
+
+def can_resume(folder: Path) -> bool:
+    """Say whether a run folder has an epoch from which training can go on."""
+    return (folder / TRAINING / "state.json").is_file()
 
 
 def check_folder(folder: Path, run: Run, resume: bool) -> None:
@@ -20,24 +26,35 @@ def check_folder(folder: Path, run: Run, resume: bool) -> None:
     Raises:
         MtlError: With what to do.
     """
-    if folder.is_file():
-        raise MtlError(f"{folder}: is a file; choose another folder with --output")
-    resumable = (folder / TRAINING / "state.json").is_file()
     if not resume:
-        if folder.is_dir() and any(folder.iterdir()):
-            go_on = "go on with it by --resume, " if resumable else ""
-            raise MtlError(
-                f"{folder}: exists already; {go_on}choose another folder with --output, or "
-                "remove it"
-            )
+        check_free(folder, any(map(can_resume, [folder, *seed_folders(folder)])))
         return
-    if not resumable:
+    if not can_resume(folder):
         raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
     before = load_config(folder / RUN, must_exist=False)
     for here, there, path in _differences(run, before):
         raise MtlError(
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
             "run file and overrides, or train into another --output"
+        )
+
+
+def check_free(folder: Path, begun: bool) -> None:
+    """Refuse a folder with files in it.
+
+    Args:
+        folder: The folder, which need not exist.
+        begun: Whether `--resume` would go on with what it holds.
+
+    Raises:
+        MtlError: With what to do.
+    """
+    if folder.is_file():
+        raise MtlError(f"{folder}: is a file; choose another folder with --output")
+    if folder.is_dir() and any(folder.iterdir()):
+        go_on = "go on with it by --resume, " if begun else ""
+        raise MtlError(
+            f"{folder}: exists already; {go_on}choose another folder with --output, or remove it"
         )
 
 

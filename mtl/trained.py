@@ -9,15 +9,17 @@ from typing import Any
 
 from mtl.checkpoint import MODEL, RUN, load_weights
 from mtl.config.run import Run
-from mtl.errors import CheckpointError, MtlError, did_you_mean
+from mtl.data.corpus import Corpus
+from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.loaders import batch_limits
 from mtl.generator import Sampling, generate
-from mtl.text.example import Example
+from mtl.history import check_run_folder
+from mtl.text.example import Example, Labels
 from mtl.text.tokenizer import tokenize, words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
-from mtl.training.evaluation import Evaluation
+from mtl.training.evaluation import Evaluation, label
 
 
 class TrainedModel:
@@ -97,8 +99,33 @@ class TrainedModel:
             corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
         )
         if not found.metrics:
-            splits = {split for corpus in corpora.values() for split in corpus.splits}
-            raise MtlError(f"no split {split!r} of these tasks{did_you_mean(split, splits)}")
+            raise _no_split(split, corpora)
+        return found
+
+    def label(
+        self, split: str, tasks: Sequence[str]
+    ) -> dict[str, tuple[list[Labels], list[Labels]]]:
+        """Return task to the gold and the predicted labels of the sentences of a split.
+
+        Args:
+            split: "train", "dev" or "test".
+            tasks: The tasks; those whose corpus has no such split are left out.
+
+        Raises:
+            MtlError: None of the corpora has such a split.
+        """
+        found: dict[str, tuple[list[Labels], list[Labels]]] = {}
+        corpora = load_corpora(_with_files(self.run, split, {}, tasks))
+        for name, corpus in corpora.items():
+            if split not in corpus.splits:
+                continue
+            own = [task for task in tasks if self.run.tasks[task].corpus == name]
+            for task, gold, predicted in label(self.predictor, corpus.splits[split], own):
+                both = found.setdefault(task, ([], []))
+                both[0].extend(gold)
+                both[1].extend(predicted)
+        if not found:
+            raise _no_split(split, corpora)
         return found
 
     def generate(
@@ -142,7 +169,7 @@ class TrainedModel:
         """Return the words of a prompt, cut as the text was that a language model has learnt."""
         (chosen, *_) = self.language_models([task] if task else None)
         reader = self.run.corpora[self.run.tasks[chosen].corpus].reader
-        return words_of(prompt, bool(reader.options.get("tokenize", True)))
+        return words_of(prompt, reader.options.get("tokenize", True))
 
     def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
         """Return the tasks wanted, in the order of the run.
@@ -196,6 +223,11 @@ def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:
     return [token.text for token in tokenize(sentence)] if isinstance(sentence, str) else sentence
 
 
+def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
+    known = {name for corpus in corpora.values() for name in corpus.splits}
+    return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
+
+
 def _with_files(
     run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
 ) -> Run:
@@ -228,8 +260,7 @@ def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedMo
         CheckpointError: It is no run folder, not finished, or damaged.
     """
     folder = Path(folder)
-    if not (folder / RUN).is_file():
-        raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+    check_run_folder(folder)
     overrides = {"training.device": device or "auto"}
     experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
     load_weights(folder / MODEL, experiment.model)

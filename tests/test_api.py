@@ -111,6 +111,8 @@ def test_mistakes_are_errors_of_ours(trained: mtl.TrainedModel, project: Path) -
         mtl.load(project / "data")
     with pytest.raises(ConfigError, match=r"override: training.epochs=0: training.epochs"):
         mtl.train(project / "run.yaml", {"training.epochs": 0})
+    with pytest.raises(MtlError, match=r"seeds: the run has several; .*`mtl.api.train_seeds`"):
+        mtl.train(project / "run.yaml", {"seeds": 2})
 
 
 def test_the_folder_is_named_after_the_run_file(

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.sources import END
 from mtl.experiment import Experiment
 from mtl.generator import Sampling, generate
 from mtl.text.example import Example
+from mtl.text.running import END
 from tests.training.texts import NEXT, language_model
 
 PROBS = st.lists(st.integers(1, 9), min_size=1, max_size=6)

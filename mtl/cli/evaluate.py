@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mtl.cli.tables import plain_console, print_spread
+
 if TYPE_CHECKING:
     from mtl.api import TrainedModel
     from mtl.training.evaluation import Evaluation
@@ -62,34 +64,49 @@ def evaluate(
     *,
     context: typer.Context,
 ) -> None:
-    """Score a trained model: every task, with a table by label."""
-    _refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
-    _refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
+    """Score a trained model: every task, with a table by label.
+
+    Where the folder holds several seeds, the mean and the standard deviation of their scores.
+    """
+    refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
+    refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
     from mtl import api
+    from mtl.history import seed_folders, spread_to_json
+    from mtl.metrics.spread import spread
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
 
-    model = api.load(folder, device=device)
-    files = {} if data is None else {_corpus(model, task): data}
-    found = model.evaluate(
-        split,
-        task,
-        data=files,
-        streams=streams,
-        dynamic=Dynamic(lr, decay, plain) if dynamic else None,
-        cache=Cache(window, theta, weight) if cache else None,
-    )
+    def score(own: Path) -> tuple[TrainedModel, Evaluation]:
+        model = api.load(own, device=device)
+        found = model.evaluate(
+            split,
+            task,
+            data={} if data is None else {_corpus(model, task): data},
+            streams=streams,
+            dynamic=Dynamic(lr, decay, plain) if dynamic else None,
+            cache=Cache(window, theta, weight) if cache else None,
+        )
+        return model, found
+
+    title = split if data is None else str(data)
+    if seeds := seed_folders(folder):
+        scores = spread([score(own)[1].scores() for own in seeds])
+        if as_json:
+            typer.echo(json.dumps(spread_to_json(scores), indent=1))
+        else:
+            print_spread(f"{title}, {len(seeds)} seeds", scores)
+        return
+    model, found = score(folder)
     for name in model.check_tasks(task):
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
         typer.echo(json.dumps(found.scores(), indent=1))
         return
-    console = Console(markup=False, emoji=False, highlight=False)  # labels are shown as they are
-    _print(console, split if data is None else str(data), found)
+    _print(plain_console(), title, found)
 
 
-def _refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
+def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
     """Refuse options that do nothing without another one."""
     for name in options:
         source = context.get_parameter_source(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -37,18 +38,15 @@ def generate(
     Words are shown as they come; a line ends where a sentence does.
     """
     from mtl import api
-    from mtl.data.sources import END
     from mtl.generator import Sampling
+    from mtl.text.running import spelt
 
     model = api.load(folder, device=device)
     sampling = Sampling(temperature, top_k, top_p)
     words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
-    before = " ".join(model.prompt_words(prompt, task))
-    sys.stdout.write(before)
-    blank = " " if before else ""
-    for word in words:
-        sys.stdout.write("\n" if word == END else f"{blank}{word}")
+    last = "\n"
+    for last in spelt(chain(model.prompt_words(prompt, task), words)):
+        sys.stdout.write(last)
         sys.stdout.flush()
-        blank = "" if word == END else " "
-    if blank:
+    if last != "\n":
         sys.stdout.write("\n")

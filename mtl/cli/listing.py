@@ -7,9 +7,9 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from mtl.cli.tables import plain_console
 from mtl.errors import ConfigError, did_you_mean
 from mtl.options import REQUIRED
 
@@ -31,7 +31,7 @@ def list_parts(
     known = {**by_plural, **KINDS}
     if kind is not None and kind not in known:
         raise ConfigError(f"no kind of part {kind!r}{did_you_mean(kind, by_plural)}")
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = plain_console()
     for name, registry in by_plural.items() if kind is None else [(kind, known[kind])]:
         table = Table("type", "what it is", "options")
         for part, cls in registry.items():

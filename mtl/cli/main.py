@@ -13,6 +13,8 @@ from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
 from mtl.cli.predict import predict
+from mtl.cli.relate import relate
+from mtl.cli.report import report
 from mtl.cli.schema import schema
 from mtl.cli.train import train
 from mtl.errors import MtlError
@@ -21,7 +23,7 @@ from mtl.version import __version__
 app = typer.Typer(
     name="mtl",
     help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog="mtl COMMAND --help tells more; so does the README.",
+    epilog="Example: mtl train configs/trec.yaml. More by mtl COMMAND --help, and in the README.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,6 +39,10 @@ app.command(epilog='Example: mtl generate runs/lm_wikitext2 --prompt "The city o
     generate
 )
 app.command(epilog="Example: mtl export runs/ewt_pos_ner --to onnx --output tagger.onnx")(export)
+app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
+app.command(epilog="Example: mtl relate configs/ewt_pos_ner.yaml --epochs 3 --limit 500 --seeds 3")(
+    relate
+)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)
 

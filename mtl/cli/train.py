@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.tables import print_spread
+
 RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="The run file, a YAML file.")]
 Overrides = Annotated[
     list[str] | None,
@@ -25,11 +27,19 @@ def train(
 ) -> None:
     """Train what a run file says.
 
-    Weights, metrics and log go to a run folder. Ctrl-C ends training and keeps the best model so
-    far.
+    Weights, metrics and log go to a run folder, for a run with several seeds to one a seed. Ctrl-C
+    ends training and keeps the best model so far.
     """
     from mtl import api
+    from mtl.experiment import load_config
+    from mtl.history import read_history, seed_folders
 
-    model = api.train(run, overrides or [], output=output, resume=resume)
-    typer.echo(f"model: {model.folder}")
-    typer.echo(f"next:  mtl evaluate {model.folder}")
+    if load_config(run, overrides or []).seeds == 1:
+        folder = api.train(run, overrides or [], output=output, resume=resume).folder
+        typer.echo(f"model: {folder}")
+    else:
+        folder = api.train_seeds(run, overrides or [], output=output, resume=resume)
+        seeds = seed_folders(folder)
+        print_spread(f"dev, best epochs of {len(seeds)} seeds", read_history(folder).dev())
+        typer.echo(f"models: {', '.join(map(str, seeds))}")
+    typer.echo(f"next:  mtl evaluate {folder}")

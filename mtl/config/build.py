@@ -215,7 +215,7 @@ class Builder:
         if not isinstance(node.value, str):
             return node.value
         try:
-            return find_file(node, self.must_exist, or_name=mark.or_name)
+            return find_file(node, self.must_exist, mark)
         except ConfigError as error:
             self.problems.add(node.place, path, f"{path}: {error}")
             return None

@@ -12,6 +12,7 @@ from mtl.config.document import DocumentError, Node, load, merge
 from mtl.config.paths import corpus_folders, find_file
 from mtl.config.run import Run
 from mtl.errors import ConfigError, did_you_mean
+from mtl.options import File
 
 _ONLY_IN_RUNS = set(Run.model_fields) - set(Corpus.model_fields)
 _WHOLE = {name for name, field in Corpus.model_fields.items() if field.is_required()} - {"name"}
@@ -113,7 +114,7 @@ class Corpora:
         if not self._reads_files(corpus):
             return str(node.value)
         try:
-            return find_file(node, self.builder.must_exist)
+            return find_file(node, self.builder.must_exist, File())
         except ConfigError as error:
             self.problems.add(node.place, path, f"{path}: {error}")
             return ""

@@ -22,13 +22,13 @@ def file_mark(annotation: Any) -> File | None:
     return next(filter(None, map(file_mark, get_args(annotation))), None)
 
 
-def find_file(node: Node, must_exist: bool, *, or_name: bool = False) -> str:
+def find_file(node: Node, must_exist: bool, mark: File) -> str:
     """Return the absolute path of the file that a value names.
 
     Args:
         node: The value; a relative path starts from the folder of its file.
         must_exist: Whether a missing file is an error, or taken to lie in the first place tried.
-        or_name: Whether a missing file is the name of something else, and returned as it is.
+        mark: What kind of file it is.
 
     Raises:
         ConfigError: There is no such file; the message says where it was looked for.
@@ -39,13 +39,15 @@ def find_file(node: Node, must_exist: bool, *, or_name: bool = False) -> str:
     tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
     if found := [path for path in tried if name and path.exists()]:
         return str(found[0])
-    if or_name:
+    if mark.or_name:
         return str(node.value)
     if not must_exist:
         return str(tried[0])
     places = " or ".join(str(path) for path in dict.fromkeys(tried))
-    advice = "" if data or os.path.isabs(name) else "; set MTL_DATA to the folder of your corpora"
-    raise ConfigError(f"no such file: {places}{advice}")
+    advice = mark.advice
+    if advice is None and not data and not os.path.isabs(name):
+        advice = "set MTL_DATA to the folder of your corpora"
+    raise ConfigError(f"no such file: {places}" + (f"; {advice}" if advice else ""))
 
 
 def corpus_folders(starts: Iterable[Path]) -> list[Path]:

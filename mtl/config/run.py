@@ -87,6 +87,11 @@ class Training(Settings):
     epochs: PositiveInt = Field(
         default=20, description="The number of passes over the data, at most."
     )
+    epoch_steps: PositiveInt | None = Field(
+        default=None,
+        description="The steps of an epoch, after which the model is evaluated and saved; the next "
+        "one goes on in the data where it ended. null: one pass.",
+    )
     batch: Batch = Field(
         default=Batch(sentences=32),
         description="The size of a batch, where a task has none of its own.",
@@ -175,6 +180,11 @@ class Run(Settings):
 
     seed: Annotated[int, Bounds(ge=0, lt=2**63)] = Field(
         default=1, description="Everything random follows from it."
+    )
+    seeds: PositiveInt = Field(
+        default=1,
+        description="How often the run is trained: with `seed`, the one after it, and so on, each "
+        "in a folder of its own.",
     )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
         description=f"What turns tokens into vectors: any of {', '.join(SLOTS)}."

@@ -9,12 +9,10 @@ from itertools import islice
 
 from mtl.data.readers.base import Record
 from mtl.errors import did_you_mean
+from mtl.text.running import END
 
 ABSENT = "_"
 """What CoNLL-U writes for no value: the label of a token without the feature."""
-
-END = "<eos>"
-"""What comes after the last word of a sentence, and before the first: a word to language models."""
 
 
 def neighbours(words: Sequence[str], side: str) -> list[str]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mtl.data.batching import generator
 from mtl.data.corpus import Split
-from mtl.data.sources import END
 from mtl.text.example import Example
+from mtl.text.running import END
 
 if TYPE_CHECKING:
     from mtl.data.batch import Batch

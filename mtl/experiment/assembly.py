@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.sources import END
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
@@ -25,6 +25,7 @@ from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
 from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
 
@@ -92,15 +93,18 @@ def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
 
 
 def number_words(
-    run: Run, corpora: Mapping[str, Corpus], vectors: Vectors, known: Sequence[str] = ()
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    vectors: Vectors,
+    known: Mapping[str, Vocabulary] = MappingProxyType({}),
 ) -> dict[str, Vocabulary]:
-    """Return the numbering of each feature, from the training text alone.
+    """Return the numbering of each feature, from the training text and what is known before.
 
     Args:
         run: The run.
         corpora: Its corpora, by name.
         vectors: What `load_vectors` gave; their words become known too.
-        known: Further words to know.
+        known: The vocabularies of the run that this one starts from, by feature.
     """
     counts: Counter[str] = Counter()
     for name, corpus in corpora.items():
@@ -116,11 +120,11 @@ def number_words(
         if cls.feature in vocabularies:
             raise ConfigError(f"embedding.{slot}: another slot has {cls.feature} already")
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
-        if issubclass(cls, WordVocabulary):
-            further = [*(vectors[slot][0] if slot in vectors else ()), *known]
-            vocabularies[cls.feature] = cls.build(counts, further, **options)
-        else:
-            vocabularies[cls.feature] = cls.build(counts, **options)
+        before = known.get(cls.feature)
+        given: list[Any] = [counts, before if isinstance(before, cls) else None]
+        if issubclass(cls, WordVocabulary) and slot in vectors:
+            given.append(vectors[slot][0])
+        vocabularies[cls.feature] = cls.build(*given, **options)
     return vocabularies
 
 

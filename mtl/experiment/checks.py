@@ -45,6 +45,8 @@ _LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 
 def mistakes(run: Run) -> Iterator[Mistake]:
     """Yield what does not fit together in a run, as far as that can be told without its data."""
+    if run.seed + run.seeds > 2**63:
+        yield "seeds", f"the last seed would be {run.seed + run.seeds - 1}; they end below 2^63"
     yield from _names(run)
     yield from pretrained.mistakes(run)
     yield from _texts(run)

@@ -138,7 +138,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     check_labels(run, corpora)
     vectors = load_vectors(run)
     start = _start(run)
-    vocabularies = number_words(run, corpora, vectors, start.words if start else ())
+    vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
     labels = number_labels(run, corpora, vocabularies)
     device = to_device(run.training.device)
     try:

@@ -32,6 +32,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         build("mixing", training.mixing, sizes, training.epochs),
         run.seed,
         {name: prod(run.tasks[task].sampling for task in tasks_of(run, name)) for name in corpora},
+        training.epoch_steps,
     )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)

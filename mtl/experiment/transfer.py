@@ -1,4 +1,4 @@
-"""Starting a run from the trunk and the embedding of another one."""
+"""Starting a run from the trunk, the embedding and the language models of another one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from mtl.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.config.run import Run
 from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError
-from mtl.experiment.assembly import vocabulary_classes
+from mtl.experiment.assembly import head_owners, head_part, vocabulary_classes
+from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
+from mtl.heads import LanguageModel
+from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary
-from mtl.text.vocabulary.base import SPECIAL
 from mtl.trunks import Trunk
 
 _TRUNK = "sharing.trunk."
@@ -51,17 +53,12 @@ class Start:
             raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another")
         return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)
 
-    @property
-    def words(self) -> Sequence[str]:
-        """The words that it knows."""
-        known = self.vocabularies.get("words")
-        return known.tables()[0][len(SPECIAL) :] if known else ()
-
     def give(self, model: MultiTaskModel, run: Run, vocabularies: Mapping[str, Vocabulary]) -> str:
         """Give a fresh model the weights, and return in words what it got.
 
-        Rows of embeddings go by the strings that they stand for; a string that is new stays as it
-        was made.
+        Rows of embeddings go by the strings that they stand for, and so do those of the output
+        layer of a language model, which goes to the task of the same name; what is new stays as it
+        was made. So do the heads of all other tasks.
 
         Raises:
             CheckpointError: A tensor is missing or of another shape.
@@ -79,6 +76,11 @@ class Start:
         for module in model.sharing.modules():
             if isinstance(module, Trunk):
                 self._copy(module, _TRUNK, "trunk and embedding")
+        told += [
+            f"head {name}: {self._language_model(name, model, run, vocabularies)}"
+            for name, head in model.heads.items()
+            if isinstance(head, LanguageModel)
+        ]
         return f"starts from {self.folder}: trunk; " + ", ".join(told)
 
     def _subwords(self, model: MultiTaskModel, ours: Vocabulary) -> str:
@@ -108,14 +110,44 @@ class Start:
         self._copy(module, prefix, f"embedding.{slot}", but=set(tables))
         found = 0
         for i, (name, weight) in enumerate(tables.items()):
-            rows = {string: row for row, string in enumerate(theirs[i % len(theirs)])}
-            pairs = [(row, rows[s]) for row, s in enumerate(ours[i % len(ours)]) if s in rows]
             known = self._tensor(prefix + name, (None, weight.shape[1]), f"embedding.{slot}")
-            to, source = torch.tensor(pairs).T
-            with torch.no_grad():
-                weight[to.to(weight.device)] = known[source].to(weight)
-            found += len(pairs)
+            found += len(_copy_rows(weight, known, ours[i % len(ours)], theirs[i % len(theirs)]))
         return f"{slot}: {found:,} of {sum(map(len, ours)):,} vectors"
+
+    def _language_model(
+        self, name: str, model: MultiTaskModel, run: Run, vocabularies: Mapping[str, Vocabulary]
+    ) -> str:
+        output, task, theirs = _output(model.heads[name]), run.tasks[name], self.run.tasks.get(name)
+        if theirs is None or theirs.source.text != task.source.text:
+            return "new, for lack of a task of this name and kind there"
+        owner = head_owners(self.run)[name]
+        part = head_part(self.run, owner)
+        if part.type != head_part(run, name).type:
+            return "new, as its type there is another"
+        start = f"heads.{owner}.output."
+        known = {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}
+        embedded = {id(parameter) for parameter in model.embedding.parameters()}  # given already
+        tensors = output.state_dict(keep_vars=True).items()
+        own = {name: value for name, value in tensors if id(value) not in embedded}
+        words, their_words = (v["words"].tables()[0] for v in (vocabularies, self.vocabularies))
+        with torch.device("meta"):  # which rows stand for which words, no numbers
+            empty = nn.Parameter(torch.empty(len(their_words), 1))
+            like = _output(build("head", part, output.in_features, their_words, empty))
+        rows, their_rows = output.rows(), like.rows()
+        if {n: t.shape[n in rows :] for n, t in own.items()} != {
+            n: t.shape[n in their_rows :] for n, t in known.items()
+        }:
+            return "new, as the output layer there is another"
+        new: set[int] = set()
+        for n, value in own.items():
+            if n in rows:
+                names = _names(words, rows[n]), _names(their_words, their_rows[n])
+                taken = _copy_rows(value, known[n], *names)
+                new.update(word for row, word in enumerate(rows[n]) if row not in taken)
+            else:
+                with torch.no_grad():
+                    value.copy_(known[n])
+        return f"{len(words) - len(new):,} of {len(words):,} words"
 
     def _copy(
         self,
@@ -144,3 +176,28 @@ class Start:
                 f"{wanted}; give both runs the same {what}"
             )
         return tensor
+
+
+def _output(head: nn.Module) -> NextWord:
+    assert isinstance(head, LanguageModel)
+    return head.output
+
+
+def _names(words: Sequence[str], numbers: Sequence[int]) -> list[str | int]:
+    """Return the words that rows stand for; of clusters of words, which count on, the number."""
+    return [words[n] if n < len(words) else n - len(words) for n in numbers]
+
+
+def _copy_rows(
+    to: Tensor, source: Tensor, ours: Sequence[str | int], theirs: Sequence[str | int]
+) -> set[int]:
+    """Copy the rows that stand for the same thing, and return which ones of ours these are."""
+    # A text in which unknown words are written <unk> has taught what the unknown word is like.
+    places = {name: row for row, name in enumerate(theirs)}
+    pairs = {row: places[name] for row, name in enumerate(ours) if name in places}
+    rows, known = (
+        torch.tensor(list(numbers), dtype=torch.long) for numbers in (pairs, pairs.values())
+    )
+    with torch.no_grad():
+        to[rows.to(to.device)] = source[known].to(to)
+    return set(pairs)

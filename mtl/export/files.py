@@ -47,6 +47,8 @@ def export_files(
     """
     if quantize and to != "onnx":
         raise MtlError("only ONNX files are quantised; export to onnx")
+    if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[to]:
+        raise MtlError(f"{path}: expected a name that ends in {SUFFIXES[to]}, as {to} is written")
     description = path.with_suffix(".json")
     if description == path:
         raise MtlError(f"{path}: the labels go into the file of this name; choose another")

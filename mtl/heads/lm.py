@@ -34,7 +34,8 @@ class LanguageModel(Head):
             of few dimensions, several times faster (Grave et al. 2016); "tied_adaptive": both;
             "mos": a mixture of tied softmaxes (Yang et al. 2017).
         cutoffs: How many of the most frequent words come before each cluster of adaptive outputs,
-            as fractions of all words, rising.
+            rising: fractions of all words below 1, else numbers of words, which leave the clusters
+            as they are when a run that starts from another one knows more words.
         num_softmaxes: How many softmaxes are mixed by "mos".
         dropout: Probability of dropping a unit of the hidden states, the same for all tokens.
         activation: Weight α of α·mean(h²) of the states after dropout, in training (AR, Merity et
@@ -52,7 +53,7 @@ class LanguageModel(Head):
         embedding: nn.Parameter | None = None,
         *,
         output: Output = "tied",
-        cutoffs: tuple[Annotated[float, Bounds(gt=0, lt=1)], ...] = (0.1, 0.4),
+        cutoffs: tuple[Annotated[float, Bounds(gt=0)], ...] = (0.1, 0.4),
         num_softmaxes: PositiveInt = 4,
         dropout: Probability = 0.4,
         activation: NonNegativeFloat = 0.0,
@@ -66,8 +67,9 @@ class LanguageModel(Head):
         if embedding is None:
             embedding = nn.Parameter(torch.randn(number, in_features) / in_features**0.5)
         if list(cutoffs) != sorted(set(cutoffs)):
-            raise ValueError(f"cutoffs: expected rising fractions, got {list(cutoffs)}")
-        cuts = sorted({max(1, int(number * cut)) for cut in cutoffs} - {number})
+            raise ValueError(f"cutoffs: expected rising numbers, got {list(cutoffs)}")
+        cuts = sorted({max(1, int(cut * number if cut < 1 else cut)) for cut in cutoffs})
+        cuts = [cut for cut in cuts if cut < number]
         self.output: NextWord
         if output == "full":
             self.output = FullSoftmax(in_features, number)

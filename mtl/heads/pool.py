@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ class PoolClassifier(Classifier):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names.
-        pooling: The mean or the maximum over the tokens, or the state of the last one.
+        pooling: The mean or the maximum over the tokens, or the state of the last one; concat for
+            all three side by side (Howard & Ruder 2018).
         attention: What is pooled of each token beside its own state: the other tokens of the
             sentence, weighted by a score of both states, by key_value those just before it, or
             by multi_head in four ways at once; null for nothing.
@@ -32,15 +34,18 @@ class PoolClassifier(Classifier):
         in_features: int,
         labels: Sequence[str],
         *,
-        pooling: Pooling = "max",
+        pooling: Pooling | Literal["concat"] = "max",
         attention: TokenAttention | None = None,
         window: PositiveInt = 5,
         dropout: Probability = 0.5,
     ) -> None:
         layer = token_attention(attention, in_features, window) if attention else None
         width = in_features + (layer.out_features if layer else 0)
-        super().__init__(in_features, labels, width, dropout)
-        self.pooling = pooling
+        poolings: tuple[Pooling, ...] = (
+            ("last", "max", "mean") if pooling == "concat" else (pooling,)
+        )
+        super().__init__(in_features, labels, len(poolings) * width, dropout)
+        self.poolings = poolings
         self.attention: nn.Module | None = layer
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -48,4 +53,4 @@ class PoolClassifier(Classifier):
         if self.attention is not None:
             contexts, _ = self.attention(hidden, mask)
             hidden = torch.cat([hidden, contexts], dim=2)
-        return pool(hidden, mask, self.pooling)
+        return torch.cat([pool(hidden, mask, pooling) for pooling in self.poolings], dim=1)

@@ -8,7 +8,7 @@ at a reduced width.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
@@ -116,6 +116,14 @@ class AdaptiveSoftmax(_Clustered):
         tail = [_Scores(projection, words.weight, None) for projection, words in clusters]
         return _Scores(nn.Identity(), self.head.weight, None), tail
 
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return that the head has the short list and the clusters, and each tail its words."""
+        words = range(self.num_words + len(self.cutoffs))
+        ends = enumerate(pairwise([*self.cutoffs, self.num_words]))
+        tail = {f"tail.{number}.1.weight": words[start:end] for number, (start, end) in ends}
+        head = [*words[: self.cutoffs[0]], *words[self.num_words :]]
+        return {"head.weight": head, **tail}
+
 
 class TiedAdaptiveSoftmax(_Clustered):
     """Adaptive softmax over the vectors that words are read with (–).
@@ -167,6 +175,10 @@ class TiedAdaptiveSoftmax(_Clustered):
             for projection, vectors, bias in zip(projections, words, biases, strict=True)
         ]
         return head, tail
+
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return that embedding and bias have all words."""
+        return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
 
 def _widths(width: int, clusters: int, div_value: float) -> list[int]:

@@ -7,6 +7,7 @@ are the units of any vocabulary: pieces of words and characters too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,13 @@ class NextWord(nn.Module, ABC):
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log p of all words, `[N, V]`, given `hidden [N, H]`."""
 
+    @abstractmethod
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return which parameters have rows that stand for words: name to the words, by number.
+
+        Rows for clusters of words count on from V. All other parameters know of no words.
+        """
+
 
 class FullSoftmax(NextWord):
     """A weight of its own for every word (Bengio et al. 2003).
@@ -67,6 +75,10 @@ class FullSoftmax(NextWord):
         """Return log p of all words, `[N, V]`."""
         scores: Tensor = self.output(hidden)
         return scores.log_softmax(1)
+
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return that weight and bias have all words."""
+        return dict.fromkeys(("output.weight", "output.bias"), range(self.num_words))
 
 
 class TiedSoftmax(NextWord):
@@ -95,6 +107,10 @@ class TiedSoftmax(NextWord):
         """Return log p of all words, `[N, V]`."""
         scores = nn.functional.linear(self.projection(hidden), self.embedding, self.bias)
         return scores.log_softmax(1)
+
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return that embedding and bias have all words."""
+        return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
 
 class MixtureOfSoftmaxes(NextWord):
@@ -138,6 +154,10 @@ class MixtureOfSoftmaxes(NextWord):
             scores = nn.functional.linear(x, self.embedding, self.bias)
             total = torch.logaddexp(total, weight.unsqueeze(1) + scores.log_softmax(1))
         return total
+
+    def rows(self) -> Mapping[str, Sequence[int]]:
+        """Return that embedding and bias have all words."""
+        return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
     def _mixture(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return log π `[N, K]` and tanh(P_k h) `[N, K, D]`."""

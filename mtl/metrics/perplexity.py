@@ -8,13 +8,15 @@ from typing import Self
 
 from mtl.metrics.base import Metric
 from mtl.text.example import Labels
+from mtl.text.running import goes_on, length
 
 
 class Perplexity(Metric):
     """exp of the mean negative log-probability of a word (Jelinek et al. 1977).
 
-    `perplexity` counts words, `bits_per_character` the characters of the text, with one between
-    words.
+    `perplexity` counts words, whose ends of sentences are some, and `bits_per_character` the
+    characters of the text, with one behind each word. So both say the same of models that read
+    words and of those that read characters.
     """
 
     higher_is_better = False
@@ -26,13 +28,13 @@ class Perplexity(Metric):
         self.characters = 0
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Sequence[float]]) -> None:  # type: ignore[override]
-        """Count more sentences: their words, and the log-probability of each in nats."""
-        for words, log_probs in zip(gold, predicted, strict=True):
-            if len(words) != len(log_probs):
-                raise ValueError(f"expected {len(words)} log-probabilities, got {len(log_probs)}")
+        """Count more sentences: their tokens, and the log-probability of each in nats."""
+        for tokens, log_probs in zip(gold, predicted, strict=True):
+            if len(tokens) != len(log_probs):
+                raise ValueError(f"expected {len(tokens)} log-probabilities, got {len(log_probs)}")
             self.nats.append(-math.fsum(log_probs))
-            self.words += len(words)
-            self.characters += sum(len(word) + 1 for word in words)
+            self.words += sum(not goes_on(token) for token in tokens)
+            self.characters += sum(map(length, tokens))
 
     def compute(self) -> dict[str, float]:
         """Return perplexity and bits a character; of no words, infinity."""

@@ -67,3 +67,7 @@ class Sharing(nn.Module, ABC):
     def learnt(self) -> dict[str, Tensor]:
         """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
         return {}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        return {}

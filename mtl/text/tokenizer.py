@@ -7,7 +7,9 @@ apart unless they follow a prefix (e-mail, 15 - year), abbreviations with their 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from mtl.text.running import characters
 
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|Rev|Hon|Gen|Col|Lt|Capt|Sgt|Maj|Sens?|Reps?|Gov|Pres|St|Messrs|Mt|Ft"
 _ABBREVIATIONS = (
@@ -84,9 +86,11 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def words_of(text: str, by_rule: bool) -> list[str]:
-    """Return the words of a text, cut by rule or else at blanks."""
-    return [token.text for token in tokenize(text)] if by_rule else text.split()
+def words_of(text: str, cut: bool | Literal["characters"]) -> list[str]:
+    """Return the words of a text, cut by rule (True) or at blanks (False), or their characters."""
+    if cut == "characters":
+        return characters(text)
+    return [token.text for token in tokenize(text)] if cut else text.split()
 
 
 _CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}

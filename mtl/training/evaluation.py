@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mtl.data.corpus import Split
@@ -57,16 +57,26 @@ def evaluate(
     """
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
+    for task, gold, predicted in label(predictor, split, list(metrics)):
+        counted[task].update(gold, predicted)
+        unseen[task] += predictor.encoder.labels[task].unseen(gold)
+    return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
+
+
+def label(
+    predictor: Predictor, split: Split, tasks: Sequence[str]
+) -> Iterator[tuple[str, list[Labels], list[Labels]]]:
+    """Yield tasks with the gold and the predicted labels of some more sentences of a split.
+
+    Sentences without labels for a task are left out.
+    """
     for start in range(0, len(split), _CHUNK):
         examples = split.examples(range(start, min(start + _CHUNK, len(split))))
-        predictions = predictor.predict(examples, list(metrics))
-        for task, metric in counted.items():
+        predictions = predictor.predict(examples, tasks)
+        for task in tasks:
             pairs = [
                 (example.labels[task], prediction[task])
                 for example, prediction in zip(examples, predictions, strict=True)
                 if task in example.labels
             ]
-            gold: Sequence[Labels] = [pair[0] for pair in pairs]
-            metric.update(gold, [pair[1] for pair in pairs])
-            unseen[task] += predictor.encoder.labels[task].unseen(gold)
-    return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
+            yield task, [pair[0] for pair in pairs], [pair[1] for pair in pairs]

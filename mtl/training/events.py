@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from mtl.training.evaluation import Evaluation
 
@@ -34,6 +36,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """A quantity that a person may read of what was learnt, such as how much tasks share.
+
+    Args:
+        values: A scalar, a vector or a matrix, on the CPU.
+        axes: The names of the rows and of the columns, or of the entries of a vector; empty where
+            they have none.
+    """
+
+    values: Tensor
+    axes: tuple[Sequence[str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Epoch:
     """The end of an epoch.
 
@@ -47,6 +63,7 @@ class Epoch:
         resting: The tasks that train no more.
         tokens_per_second: Task to its tokens by the seconds of the steps it took part in.
         seconds: How long training took, evaluation not counted.
+        learnt: What sharing and weighting have learnt, by `sharing.NAME` and `weighting.NAME`.
     """
 
     epoch: int
@@ -58,3 +75,4 @@ class Epoch:
     resting: frozenset[str]
     tokens_per_second: Mapping[str, float]
     seconds: float
+    learnt: Mapping[str, Learnt] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from mtl.data.encoding import Encoder
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
+from mtl.errors import MtlError
 from mtl.heads.lm import LanguageModel
 from mtl.metrics.base import Metric
 from mtl.model import MultiTaskModel
@@ -39,6 +41,9 @@ def measure(
         dynamic: How the model learns from each piece once it was scored; None: it does not. Only
             for tasks that give the next word: they alone have not seen what comes.
         cache: How much of what was read is expected again; None: nothing. For the same tasks.
+
+    Raises:
+        MtlError: The model learns so fast that the text has no probability left.
     """
     training = model.training
     model.eval()
@@ -73,6 +78,12 @@ def measure(
                     metric.update(gold, [row[: len(words)] for words, row in pairs])
                 if step:
                     step(total / batch.tokens)
+        scores = [score for metric in counted.values() for score in metric.compute().values()]
+        if dynamic and not all(map(math.isfinite, scores)):
+            raise MtlError(
+                "the text has no probability left, as the model learns from it too fast; try a "
+                "lower --lr"
+            )
         return Evaluation(counted)
     finally:
         model.train(training)

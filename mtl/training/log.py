@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from mtl.files import atomic_write
-from mtl.training.events import Epoch, Step
+from mtl.training.events import Epoch, Learnt, Step
 
 EVERY = 20
 """One step in so many is written down."""
+CURVES = 16
+"""What was learnt has a curve an entry in TensorBoard if it has at most so many."""
+CELL = 16
+"""The pixels of an entry's side in a picture of a matrix; the largest entry is white."""
 
 
 class RunLog:
@@ -19,15 +24,14 @@ class RunLog:
 
     Args:
         folder: The run folder.
-        resumed: The epochs done before, when the run goes on: what was written after them is
-            removed.
+        resumed: The epochs done before; what was written after them is removed.
     """
 
     def __init__(self, folder: Path, resumed: int = 0) -> None:
         self.metrics = folder / "metrics.jsonl"
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only for training
 
-        if resumed and self.metrics.is_file():
+        if self.metrics.is_file():
             self._forget(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
         self._text = (folder / "log.txt").open("a", encoding="utf-8")
@@ -82,12 +86,29 @@ class RunLog:
         record |= {"losses": epoch.losses, "dev": dev, "score": epoch.score}
         record |= {"improved": epoch.improved, "resting": sorted(epoch.resting)}
         record |= {"seconds": epoch.seconds, "tokens_per_second": epoch.tokens_per_second}
+        if epoch.learnt:
+            record["learnt"] = {name: own.values.tolist() for name, own in epoch.learnt.items()}
+            record["axes"] = {name: own.axes for name, own in epoch.learnt.items() if own.axes}
         self._line(record)
         parts = [f"{t}.{n} {v:.4f}" for t, scores in dev.items() for n, v in scores.items()]
         self.note(f"epoch {epoch.epoch + 1}, step {epoch.step}: {', '.join(parts)}")
         for task, scores in dev.items():
             for name, value in scores.items():
                 self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
+        for name, learnt in epoch.learnt.items():
+            self._draw(f"learnt/{name}", learnt, epoch.step)
+
+    def _draw(self, name: str, learnt: Learnt, step: int) -> None:
+        """Write a curve for each entry of what is small, and a picture of what is a matrix."""
+        values = learnt.values.float()
+        if values.numel() <= CURVES:
+            axes = learnt.axes or tuple([str(i) for i in range(size)] for size in values.shape)
+            for entry, value in zip(product(*axes), values.flatten().tolist(), strict=True):
+                self._board.add_scalar(".".join((name, *entry)), value, step)
+        if values.ndim == 2:
+            shades = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+            picture = shades.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
+            self._board.add_image(name, picture.unsqueeze(0), step)
 
     def _line(self, record: dict[str, Any]) -> None:
         self._metrics.write(json.dumps(record) + "\n")

@@ -7,9 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mtl.errors import ConfigError, did_you_mean
-
-Scores = Mapping[str, Mapping[str, float]]
-"""Task to its scores by name, the first one its own."""
+from mtl.metrics.spread import Scores
 
 
 class Selection:

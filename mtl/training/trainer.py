@@ -20,9 +20,10 @@ from mtl.data.mixing import Draw, Schedule
 from mtl.data.streams import Streams
 from mtl.errors import MtlError
 from mtl.model import MultiTaskModel, Output
+from mtl.sharing.base import Sharing
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Step
+from mtl.training.events import Epoch, Learnt, Step
 from mtl.training.schedules import Schedule as LearningRate
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
@@ -189,6 +190,7 @@ class Trainer:
         with self.averaged():
             dev = self.evaluate() if self.evaluate else None
             improved = self.selection.update(dev.scores()) if dev else True
+            learnt = self._learnt()
             if improved and self.learning_rate.restarts:
                 self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
         if dev:
@@ -204,7 +206,19 @@ class Trainer:
             resting=frozenset(self.selection.resting),
             tokens_per_second=_speeds(steps),
             seconds=sum(step.seconds for step in steps),
+            learnt=learnt,
         )
+
+    def _learnt(self) -> dict[str, Learnt]:
+        parts: dict[str, Sharing | Weighting] = {
+            "sharing": self.model.sharing,
+            "weighting": self.weighting,
+        }
+        return {
+            f"{kind}.{name}": Learnt(values.detach().cpu().clone(), part.axes().get(name, ()))
+            for kind, part in parts.items()
+            for name, values in part.learnt().items()
+        }
 
     def _follow(self, scores: Sequence[float]) -> None:
         """Begin the average or go back to the best weights, if the scores say so."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mtl.options import FilePath
+from mtl.options import RunPath
 
 State = list[Any]
 """What a trunk carries from one piece of a text to the next, one entry a layer."""
@@ -25,12 +25,13 @@ def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return state
 
 
-def common_options(*, init: FilePath | None = None) -> None:
+def common_options(*, init: RunPath | None = None) -> None:
     """Options of every trunk, which who makes it follows.
 
     Args:
-        init: Folder of a finished run: the weights of trunk and embedding start from those there,
-            and its words are known words. A language model of the same trunk is what pays.
+        init: Folder of a finished run: the weights of trunk, embedding and language models start
+            from those there, and its words are known words. A language model of the same trunk is
+            what pays.
     """
 
 

@@ -28,6 +28,14 @@ class Weighting(nn.Module, ABC):
     def weights(self) -> dict[str, float]:
         """Return the weight that each task's loss has now, for the log."""
 
+    def learnt(self) -> dict[str, Tensor]:
+        """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
+        return {}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        return {}
+
     def backward(
         self,
         losses: Mapping[str, Tensor],

@@ -50,6 +50,17 @@ def test_a_graph_of_torch_is_not_quantized(trained: Path) -> None:
     assert found.err == "error: only ONNX files are quantised; export to onnx\n"
 
 
+@pytest.mark.parametrize(("to", "name"), [("torch-export", "a.onnx"), ("onnx", "a.pt2")])
+def test_the_name_of_another_format_is_refused(
+    to: str, name: str, trained: Path, tmp_path: Path
+) -> None:
+    found = mtl("export", str(trained), "--to", to, "--output", str(tmp_path / name))
+    right = {"torch-export": ".pt2", "onnx": ".onnx"}[to]
+    assert found.code == 2
+    assert f"{name}: expected a name that ends in {right}, as {to} is written" in found.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_packages_are_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     found = mtl("export", str(trained), "--to", "onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_they_change_little_where_they_are_turned_down(model: str) -> None:
         assert perplexity(model, *options) == pytest.approx(before, rel=1e-6)
 
 
+@pytest.mark.parametrize("way", [[], ["--plain"], ["--cache", "--json"]])
+def test_a_model_that_learns_much_too_fast_says_so(model: str, way: list[str]) -> None:
+    result = mtl("evaluate", model, "--dynamic", "--lr", "1e6", *way)
+    assert (result.code, result.out) == (2, "")
+    assert "learns from it too fast; try a lower --lr" in result.err
+
+
 def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
     assert [*json.loads(mtl("evaluate", model, "--cache", "--json").out)] == ["next"]
     result = mtl("evaluate", model, "--cache", "--task", "previous")
@@ -125,6 +133,23 @@ def test_a_seed_and_greed_give_the_same_text_again(model: str) -> None:
     greedy = [mtl("generate", model, "--top-k", "1", "--seed", seed).out for seed in "123"]
     assert len(set(greedy)) == 1
     assert len({mtl("generate", model, "--seed", seed).out for seed in "123"}) == 3
+
+
+def test_a_model_of_characters_is_measured_by_words_and_writes_them(project: Path) -> None:
+    text = "the cat saw Rome\na Roman saw the cats\n" * 30
+    for split in ("train", "test"):
+        Path(f"{split}.txt").write_text(text)
+    Path("text.yaml").write_text(TEXT.replace("{type: text}", "{type: text, tokenize: characters}"))
+    Path("run.yaml").write_text(RUN.replace("{dim: 16}", "{dim: 16, lowercase: false}"))
+    trained = mtl("train", "run.yaml", "training.epochs=12")
+    assert trained.code == 0, trained.err
+    scores = json.loads(mtl("evaluate", "runs/run", "--json").out)["next"]
+    bits = math.log2(scores["perplexity"]) * (len(text.split()) + 60)
+    characters = len(text) - len("t ")  # nothing comes before the first one, so it is not given
+    assert scores["bits_per_character"] * characters == pytest.approx(bits)
+    assert scores["bits_per_character"] < 1
+    found = mtl("generate", "runs/run", "--prompt", "the cat saw Ro", "--top-k", "1").out
+    assert found.startswith(("the cat saw Rome\n", "the cat saw Roman "))
 
 
 def test_the_task_must_give_the_next_word(model: str) -> None:

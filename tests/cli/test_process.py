@@ -44,6 +44,19 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     assert Path("cut", WEIGHTS).read_bytes() == Path("whole", WEIGHTS).read_bytes()
 
 
+def test_ctrl_c_stops_all_seeds_and_resuming_trains_the_rest(project: Path) -> None:
+    running = start("train", "run.yaml", "seeds=3", "training.epochs=4000", "--output", "cut")
+    wait_for("cut/seed-1/checkpoint/state.json", running)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert err.endswith("error: cut: stopped before all seeds were trained; go on by --resume\n")
+    assert [path.name for path in Path("cut").iterdir()] == ["seed-1"]
+    command = ("train", "run.yaml", "seeds=3", "training.epochs=2", "--output", "cut", "--resume")
+    assert mtl(*command).code == 0
+    assert len(json.loads(Path("cut/summary.json").read_text())["best_epochs"]) == 3
+
+
 def wait_for(path: str, running: subprocess.Popen[str]) -> None:
     """Wait until a run has written a file."""
     while not (Path(path).exists() and Path(path).stat().st_size):
@@ -155,9 +168,11 @@ def test_help_version_and_unknown_options() -> None:
     assert mtl().code == 2
     usage = mtl("--help")
     assert usage.code == 0
-    for verb in ("train", "check", "evaluate", "predict", "list", "schema"):
+    assert "Example: mtl train " in usage.out
+    for verb in ("train", "check", "evaluate", "predict", "report", "relate", "list", "schema"):
         assert f"\n  {verb} " in usage.out
         assert mtl(verb, "--help").out.startswith(f"Usage: mtl {verb} ")
+        assert f"mtl {verb} " in mtl(verb, "--help").out.partition("Example: ")[2]
 
 
 @pytest.mark.parametrize(

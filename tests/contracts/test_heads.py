@@ -43,6 +43,7 @@ OPTIONS = {
         {"pooling": "mean"},
         {"pooling": "max"},
         {"pooling": "last"},
+        {"pooling": "concat"},
         {"attention": "additive"},
         {"attention": "key_value", "pooling": "last"},
     ],

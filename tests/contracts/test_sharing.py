@@ -131,3 +131,12 @@ def test_shared_parameters_are_those_that_several_tasks_train(variant: Variant) 
     several = {p for p in sharing.parameters() if sum(p in own for own in trained) > 1}
     assert set(sharing.shared_parameters()) == several
     assert set.union(*trained) == set(sharing.parameters())
+
+
+@sharings
+def test_names_are_as_many_as_what_was_learnt_has_entries(variant: Variant) -> None:
+    sharing = made(variant)
+    learnt = sharing.learnt()
+    assert all(values.ndim <= 2 for values in learnt.values())
+    for name, axes in sharing.axes().items():
+        assert tuple(map(len, axes)) == tuple(learnt[name].shape)

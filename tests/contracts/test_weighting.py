@@ -84,3 +84,12 @@ def test_combined_losses_are_scalars_of_the_tasks_given(variant: Variant) -> Non
     combined = made(variant).combine(Shared().losses(["c", "a"]))
     assert set(combined) == {"a", "c"}
     assert all(loss.ndim == 0 and loss.isfinite() for loss in combined.values())
+
+
+@weightings
+def test_names_are_as_many_as_what_was_learnt_has_entries(variant: Variant) -> None:
+    weighting = made(variant)
+    learnt = weighting.learnt()
+    assert all(values.ndim <= 2 for values in learnt.values())
+    for name, axes in weighting.axes().items():
+        assert tuple(map(len, axes)) == tuple(learnt[name].shape)

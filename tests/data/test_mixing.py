@@ -78,6 +78,23 @@ def test_an_epoch_has_the_promised_steps_and_every_corpus(name, sizes, epoch):
 
 
 @names
+@quick
+@given(sizes=some_sizes, steps=st.integers(4, 30), epochs=st.integers(1, 4))
+def test_epochs_may_have_so_many_steps_and_drop_nothing(name, sizes, steps, epochs):
+    schedule = Schedule(MIXING.find(name)(sizes, 3), 1, epoch_steps=steps)
+    assert all(len(list(schedule.epoch(e))) == steps for e in range(epochs))
+    counts = Counter((draw.corpus, draw.index) for draw in draws(schedule, epochs))
+    for corpus, size in sizes.items():
+        seen = [counts[corpus, index] for index in range(size)]
+        assert max(seen) - min(seen) <= 1
+
+
+def test_an_epoch_too_short_for_every_corpus_is_refused():
+    with pytest.raises(ConfigError, match="epoch_steps: expected at least 3, one a corpus, got 2"):
+        Schedule(Proportional(SIZES), 1, epoch_steps=2)
+
+
+@names
 def test_a_schedule_is_a_pure_function_of_the_seed(name):
     mixing = MIXING.find(name)(SIZES, 5)
     walked = Schedule(mixing, 1)

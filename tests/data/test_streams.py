@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mtl.data.corpus import Split
 from mtl.data.encoding import Encoder
-from mtl.data.sources import END
 from mtl.data.streams import Streams
 from mtl.text.labels import WordLabels
+from mtl.text.running import END
 from mtl.text.vocabulary import WordVocabulary
 
 BOTH = {"ahead": "next", "back": "previous"}

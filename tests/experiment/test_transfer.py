@@ -62,11 +62,32 @@ def rows(experiment: Experiment, slot: str = "words") -> dict[str, torch.Tensor]
     return dict(zip(strings, weight.detach(), strict=True))
 
 
-def test_words_keep_their_vectors_wherever_they_stand(project: Path) -> None:
+def test_words_keep_their_numbers_and_vectors_and_new_ones_come_after(project: Path) -> None:
     before, after = rows(mtl.load("runs/lm").experiment), rows(started())
-    assert set(before) <= set(after)
-    assert list(before) != list(after)[: len(before)]
+    assert list(after) == [*before, "zoe"]
     assert all(torch.equal(after[word], vector) for word, vector in before.items())
+
+
+def test_words_keep_their_vectors_wherever_they_stand(project: Path) -> None:
+    with Path("t-train.txt").open("a") as file:
+        file.write("B A X\n" * 40)
+    cased = {"embedding.words.lowercase": False}
+    mtl.train("lm.yaml", cased, output="runs/cased")
+    before, after = (
+        rows(e)
+        for e in (mtl.load("runs/cased").experiment, started(**{"trunk.init": "runs/cased"}))
+    )
+    assert list(before)[3:6] == ["A", "B", "X"]
+    assert list(after)[3:6] == ["a", "b", "x"]
+    assert all(torch.equal(after[word], before[word]) for word in "bcxy")
+
+
+@pytest.mark.parametrize("slot", ["characters", "affixes", "subwords"])
+def test_all_that_the_language_model_knows_of_words_stays_known(project: Path, slot: str) -> None:
+    before, after = (
+        e.vocabularies[slot].tables() for e in (mtl.load("runs/lm").experiment, started())
+    )
+    assert all(now[: len(then)] == list(then) for then, now in zip(before, after, strict=True))
 
 
 def test_new_words_stay_as_they_were_made(project: Path) -> None:
@@ -147,7 +168,7 @@ def test_a_trunk_of_another_shape_is_told_by_its_tensor(
 
 
 def test_no_run_folder_is_told(project: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm"):
+    with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm; train it first"):
         started(**{"trunk.init": "runs/lmm"})
     with pytest.raises(CheckpointError, match=r"trunk\.init: .*: no run folder"):
         started(**{"trunk.init": "cache"})

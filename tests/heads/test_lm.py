@@ -61,6 +61,11 @@ def test_cutoffs_are_fractions_of_the_words() -> None:
     assert head.output.cutoffs == (6, 15)
 
 
+def test_cutoffs_may_be_numbers_of_words_of_which_those_beyond_the_last_say_nothing() -> None:
+    head = LanguageModel(6, WORDS, output="adaptive", cutoffs=(0.2, 7, 12.0, 30, 400))
+    assert head.output.cutoffs == (6, 7, 12)
+
+
 def test_activations_and_their_changes_cost_in_training_alone() -> None:
     """AR and TAR (Merity et al. 2017), a mean over units, summed over real tokens."""
     hidden, mask, target = text()
@@ -86,5 +91,5 @@ def test_dropout_drops_the_same_units_of_all_tokens() -> None:
 
 @pytest.mark.parametrize("cutoffs", [(0.5, 0.1), (0.2, 0.2)])
 def test_cutoffs_that_do_not_rise_are_refused(cutoffs: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="expected rising fractions"):
+    with pytest.raises(ValueError, match="expected rising numbers"):
         LanguageModel(4, [str(n) for n in range(20)], output="adaptive", cutoffs=cutoffs)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from mtl.metrics import Perplexity, shown
+from mtl.text.running import END, characters
 
 TEXT = [("the", "cat"), ("sat",)]
 LOGS = [[math.log(0.5), math.log(0.25)], [math.log(0.125)]]
@@ -22,6 +23,19 @@ def test_perplexity_is_the_inverse_of_the_geometric_mean_of_the_probabilities():
 
 def test_bits_are_counted_by_character_with_one_after_each_word():
     assert measured(TEXT, LOGS)["bits_per_character"] == pytest.approx((1 + 2 + 3) / (4 + 4 + 4))
+
+
+def test_the_end_of_a_sentence_is_a_word_and_no_character_beyond_the_one_behind_the_last_word():
+    metric = Perplexity()
+    metric.update([("an", "ox", END)], [[0.0] * 3])
+    assert (metric.words, metric.characters) == (3, len("an ox\n"))
+
+
+def test_words_and_characters_are_counted_alike_where_the_tokens_are_characters():
+    tokens = (*characters("an ox"), END)
+    found = measured([tokens], [[-math.log(50)] * len(tokens)])
+    assert found["perplexity"] == pytest.approx(50 ** (5 / 3))
+    assert found["bits_per_character"] == pytest.approx(5 * math.log2(50) / len("an ox\n"))
 
 
 def test_a_model_that_finds_v_words_alike_has_perplexity_v():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mtl.config.document import load
 from mtl.data.corpus import load_corpus
 from mtl.data.readers import READERS
 from mtl.errors import ConfigError
@@ -20,8 +21,7 @@ RUNS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != 
 ELSEWHERE = {"quickstart", "ewt_pos_ner_minilm"}
 """Runs that need what lies in no folder of corpora: data that pip brings, a model of the hub."""
 CORPORA = {
-    path.stem: list(yaml.safe_load(path.read_text(encoding="utf-8"))["tasks"])
-    for path in sorted((ROOT / "tasks").glob("*.yaml"))
+    path.stem: list(load(path).plain()["tasks"]) for path in sorted((ROOT / "tasks").glob("*.yaml"))
 }
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
+from mtl.config.document import load
 from mtl.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,6 @@ def test_building_needs_no_torch() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tasks").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_corpus_names_its_licence(path: Path) -> None:
-    corpus = yaml.safe_load(path.read_text(encoding="utf-8"))
+    corpus = load(path).plain()
     assert corpus["title"]
     assert corpus["licence"]

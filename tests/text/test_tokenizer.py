@@ -59,11 +59,11 @@ def test_sentences_hold_all_but_the_blanks_and_cut_no_word(text):
     ],
 )
 def test_words_are_those_of_the_treebanks(text, words):
-    assert words_of(text, by_rule=True) == words.split(" ")
+    assert words_of(text, cut=True) == words.split(" ")
 
 
 def test_words_without_rules_are_what_stands_between_blanks():
-    assert words_of(" don't  stop. \n", by_rule=False) == ["don't", "stop."]
+    assert words_of(" don't  stop. \n", cut=False) == ["don't", "stop."]
 
 
 @pytest.mark.parametrize(
@@ -99,5 +99,5 @@ def test_words_agree_with_those_of_english_ewt():
     if not root:
         pytest.skip("MTL_DATA is not set")
     records = list(Conllu().read(Path(root) / "ud_english_ewt/en_ewt-ud-dev.conllu"))
-    agree = [words_of(r.metadata["text"], by_rule=True) == r.tokens for r in records]
+    agree = [words_of(r.metadata["text"], cut=True) == r.tokens for r in records]
     assert sum(agree) > 0.93 * len(agree)

@@ -74,7 +74,9 @@ def test_digits_may_be_taken_as_one():
 
 
 def test_further_words_are_known_and_come_last():
-    vocabulary = WordVocabulary.build({"cat": 2, "rare": 1}, ["Dog", "cat", "dog"], min_count=2)
+    vocabulary = WordVocabulary.build(
+        {"cat": 2, "rare": 1}, None, ["Dog", "cat", "dog"], min_count=2
+    )
     assert vocabulary.words[2:] == ["cat", "dog"]
 
 

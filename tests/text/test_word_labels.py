@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from mtl.data.sources import END, neighbours
+from mtl.data.sources import neighbours
 from mtl.text.labels import LabelVocabulary, WordLabels
+from mtl.text.running import END
 from mtl.text.vocabulary import PAD, UNKNOWN, WordVocabulary
 
 WORDS = WordVocabulary.build({"The": 3, "cat": 2, "dog": 1}, min_count=2)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mtl.metrics import Accuracy
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Step
+from mtl.training.events import Epoch, Learnt, Step
 from mtl.training.log import EVERY, RunLog
 
 
@@ -85,6 +90,33 @@ def test_an_epoch_without_development_set_is_a_line_too(tmp_path: Path) -> None:
     with RunLog(tmp_path) as log:
         log.write(bare)
     assert (lines(tmp_path)[0]["dev"], lines(tmp_path)[0]["score"]) == ({}, None)
+
+
+ALPHA = Learnt(torch.tensor([[0.75, 0.25], [0.5, 1.0]]), (["pos", "ner"], ["pos", "ner"]))
+
+
+def test_what_was_learnt_is_written_with_its_names(tmp_path: Path) -> None:
+    found = {"sharing.alpha": ALPHA, "weighting.scale": Learnt(torch.tensor(2.0))}
+    with RunLog(tmp_path) as log:
+        log.write(epoch(0))
+        log.write(replace(epoch(1), learnt=found))
+    bare, line = lines(tmp_path)
+    assert "learnt" not in bare
+    assert line["learnt"] == {"sharing.alpha": [[0.75, 0.25], [0.5, 1.0]], "weighting.scale": 2.0}
+    assert line["axes"] == {"sharing.alpha": [["pos", "ner"], ["pos", "ner"]]}
+
+
+def test_tensorboard_has_a_curve_an_entry_and_a_picture_a_matrix(tmp_path: Path) -> None:
+    large = Learnt(torch.eye(5))
+    with RunLog(tmp_path) as log:
+        log.write(replace(epoch(0), learnt={"sharing.alpha": ALPHA, "sharing.large": large}))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert events.Scalars("learnt/sharing.alpha.ner.pos")[0].value == 0.5
+    assert "learnt/sharing.large.0.0" not in events.Tags()["scalars"]
+    (image,) = events.Images("learnt/sharing.alpha")
+    pixels = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("L"))
+    assert pixels.shape == (32, 32)
+    assert pixels[::16, ::16].tolist() == [[170, 0], [85, 255]]
 
 
 def test_the_log_is_closed_after_an_error(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
-from mtl.data.sources import END
 from mtl.data.streams import Streams
 from mtl.experiment import Experiment, make_trainer
 from mtl.metrics import Perplexity
 from mtl.text.example import Example
+from mtl.text.running import END
 from mtl.training.likelihood import measure
 from tests.training.runs import corpus, prepared, steps_of
 from tests.training.texts import (

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from mtl.data.corpus import Corpus, Split
-from mtl.data.sources import END
 from mtl.experiment import Experiment
+from mtl.text.running import END
 from tests.training.runs import prepared
 
 LM = {"type": "lm", "dropout": 0.0}

@@ -36,27 +36,41 @@ class Schedule:
         mixing: How often each corpus is drawn.
         seed: The seed of the run.
         sampling: Corpus to the factor by which it is drawn more often than the mixing says.
+        epoch_steps: The steps of an epoch; None: those of one pass.
 
     Raises:
-        ConfigError: Factors were given to a mixing that takes a batch of every corpus a step.
+        ConfigError: Factors were given to a mixing that takes a batch of every corpus a step, or
+            an epoch is too short for a batch of every corpus.
     """
 
     def __init__(
-        self, mixing: Mixing, seed: int, sampling: Mapping[str, float] | None = None
+        self,
+        mixing: Mixing,
+        seed: int,
+        sampling: Mapping[str, float] | None = None,
+        epoch_steps: int | None = None,
     ) -> None:
         self.mixing = mixing
         self.seed = seed
+        self.epoch_steps = epoch_steps
         self.factors = {corpus: (sampling or {}).get(corpus, 1.0) for corpus in mixing.sizes}
         if mixing.joint and set(self.factors.values()) != {1.0}:
             raise ConfigError(
                 "joint mixing takes one batch of every corpus a step, so 'sampling' has no effect; "
                 "remove it, or choose another mixing"
             )
+        if epoch_steps is not None and not mixing.joint and epoch_steps < len(mixing.sizes):
+            raise ConfigError(
+                f"training.epoch_steps: expected at least {len(mixing.sizes)}, one a corpus, got "
+                f"{epoch_steps}"
+            )
         self._drawn_before = [dict.fromkeys(mixing.sizes, 0)]
 
     @property
     def steps_per_epoch(self) -> int:
         """The steps of an epoch: those of the mixing, each corpus's batches times its factor."""
+        if self.epoch_steps is not None:
+            return self.epoch_steps
         sizes = self.mixing.sizes
         scaled = sum(size * self.factors[corpus] for corpus, size in sizes.items())
         steps = round(self.mixing.steps_per_epoch * scaled / sum(sizes.values()))

@@ -16,11 +16,15 @@ class Text(Reader):
 
     Args:
         by: What a sentence is: a line, a paragraph (lines up to a blank one), or the whole file.
-        tokenize: Whether the text is cut into words by rule; if not, at blanks.
+        tokenize: Whether the text is cut into words by rule; if not, at blanks; characters: what a
+            language model reads are the characters of words.
     """
 
     def __init__(
-        self, *, by: Literal["line", "paragraph", "document"] = "line", tokenize: bool = False
+        self,
+        *,
+        by: Literal["line", "paragraph", "document"] = "line",
+        tokenize: bool | Literal["characters"] = False,
     ) -> None:
         self.by = by
         self.tokenize = tokenize

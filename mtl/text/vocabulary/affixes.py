@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent, united
 
 
 def word_shape(word: str) -> str:
@@ -30,7 +30,7 @@ class AffixVocabulary(Vocabulary):
     feature = "affixes"
     width = 4
 
-    def __init__(self, tables: Sequence[Iterable[str]]) -> None:
+    def __init__(self, tables: Iterable[Iterable[str]]) -> None:
         self._tables = [Numbering(strings) for strings in tables]
 
     @staticmethod
@@ -44,18 +44,29 @@ class AffixVocabulary(Vocabulary):
         return lower[:3], lower[-2:], lower[-3:], word_shape(word)
 
     @classmethod
-    def build(cls, counts: Mapping[str, int], *, min_affix_count: PositiveInt = 3) -> Self:
+    def build(
+        cls,
+        counts: Mapping[str, int],
+        known: Self | None = None,
+        *,
+        min_affix_count: PositiveInt = 3,
+    ) -> Self:
         """Make the vocabulary of a corpus.
 
         Args:
             counts: Word to how often it occurs in the training text.
+            known: The vocabulary of the run that this one starts from; its affixes come first.
             min_affix_count: Affixes and shapes less frequent than this are unknown.
         """
         tables: list[Counter[str]] = [Counter() for _ in range(cls.width)]
         for word, count in counts.items():
             for table, feature in zip(tables, cls.features(word), strict=True):
                 table[feature] += count
-        return cls([frequent(table, min_affix_count) for table in tables])
+        first = known.to_json() if known else [()] * cls.width
+        return cls(
+            united(strings, frequent(table, min_affix_count))
+            for strings, table in zip(first, tables, strict=True)
+        )
 
     def encode(self, word: str) -> list[int]:
         """Return one number a feature."""

@@ -23,11 +23,13 @@ class Vocabulary(ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, counts: Mapping[str, int]) -> Self:
+    def build(cls, counts: Mapping[str, int], known: Self | None = None) -> Self:
         """Make the vocabulary of a corpus.
 
         Args:
             counts: Word to how often it occurs in the training text, and there alone.
+            known: The vocabulary of the run that this one starts from: what it has stays known,
+                and comes first, in its order.
         """
 
     @abstractmethod
@@ -65,6 +67,11 @@ class Numbering:
 
     def __getitem__(self, string: str) -> int:
         return self.index.get(string, UNKNOWN)
+
+
+def united(known: Iterable[str], strings: Iterable[str]) -> list[str]:
+    """Return the known strings, then the new ones among the others, each once."""
+    return list(dict.fromkeys([*known, *strings]))
 
 
 def frequent(counts: Mapping[str, int], min_count: int) -> list[str]:

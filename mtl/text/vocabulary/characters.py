@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent, united
 
 
 class CharacterVocabulary(Vocabulary):
@@ -27,6 +27,7 @@ class CharacterVocabulary(Vocabulary):
     def build(
         cls,
         counts: Mapping[str, int],
+        known: Self | None = None,
         *,
         min_character_count: PositiveInt = 2,
         max_characters: PositiveInt = 32,
@@ -35,6 +36,7 @@ class CharacterVocabulary(Vocabulary):
 
         Args:
             counts: Word to how often it occurs in the training text.
+            known: The vocabulary of the run that this one starts from; its characters come first.
             min_character_count: Characters less frequent than this are unknown.
             max_characters: Of a longer word, that many are read: half from its start, half from
                 its end.
@@ -43,7 +45,13 @@ class CharacterVocabulary(Vocabulary):
         for word, count in counts.items():
             for character in word:
                 characters[character] += count
-        return cls(frequent(characters, min_character_count), max_characters)
+        first = known.characters if known else ()
+        return cls(united(first, frequent(characters, min_character_count)), max_characters)
+
+    @property
+    def characters(self) -> list[str]:
+        """The characters by number, without special ones and marks."""
+        return self._characters.strings[len(SPECIAL) + 2 :]
 
     def encode(self, word: str) -> list[int]:
         """Return the numbers of the characters."""
@@ -60,7 +68,7 @@ class CharacterVocabulary(Vocabulary):
     def to_json(self) -> Any:
         """Return characters and options."""
         return {
-            "characters": self._characters.strings[len(SPECIAL) + 2 :],
+            "characters": self.characters,
             "max_characters": self.max_characters,
         }
 

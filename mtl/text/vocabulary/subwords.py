@@ -26,6 +26,7 @@ class SubwordVocabulary(Vocabulary):
     def build(
         cls,
         counts: Mapping[str, int],
+        known: Self | None = None,
         *,
         pieces: PositiveInt = 4000,
         min_piece_count: NonNegativeInt = 2,
@@ -34,9 +35,13 @@ class SubwordVocabulary(Vocabulary):
 
         Args:
             counts: Word to how often it occurs in the training text.
+            known: The pieces of the run that this one starts from, which are taken as they are:
+                new ones would cut its words differently.
             pieces: The number of pieces; the 256 bytes and two special ones are among them.
             min_piece_count: Pairs less frequent than this are not merged.
         """
+        if known:
+            return known
         from tokenizers import Tokenizer
         from tokenizers.models import BPE
         from tokenizers.pre_tokenizers import ByteLevel

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent
+from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent, united
 
 
 class WordVocabulary(Vocabulary):
@@ -30,6 +30,7 @@ class WordVocabulary(Vocabulary):
     def build(
         cls,
         counts: Mapping[str, int],
+        known: Self | None = None,
         further: Iterable[str] = (),
         *,
         min_count: PositiveInt = 1,
@@ -40,6 +41,7 @@ class WordVocabulary(Vocabulary):
 
         Args:
             counts: Word to how often it occurs in the training text.
+            known: The vocabulary of the run that this one starts from; its words come first.
             further: Words to know besides, such as those of a file of pretrained vectors.
             min_count: Words less frequent than this are unknown words.
             lowercase: Whether case is dropped.
@@ -49,10 +51,9 @@ class WordVocabulary(Vocabulary):
         merged: Counter[str] = Counter()
         for word, count in counts.items():
             merged[empty.normalise(word)] += count
-        kept = frequent(merged, min_count)
-        known = set(kept)
-        added = [w for w in dict.fromkeys(map(empty.normalise, further)) if w not in known]
-        return cls([*kept, *added], lowercase, digits)
+        kept = [*frequent(merged, min_count), *map(empty.normalise, further)]
+        first = map(empty.normalise, known.words[len(SPECIAL) :] if known else ())
+        return cls(united(first, kept), lowercase, digits)
 
     def normalise(self, word: str) -> str:
         """Return the form of a word that is looked up."""

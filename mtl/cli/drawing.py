@@ -1,0 +1,99 @@
+"""Curves and heat maps made of characters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_HEIGHTS = "▁▂▃▄▅▆▇█"
+_WIDTH = 24
+"""The most characters of a curve."""
+_LARGEST = 12
+"""The most rows or columns of a matrix that is drawn."""
+
+
+def curve(values: Sequence[float]) -> str:
+    """Return a curve, the lowest of its values at the bottom; of many values some.
+
+    >>> curve([0.0, 0.5, 1.0, math.nan])
+    '▁▅█ '
+    """
+    if len(values) > _WIDTH:
+        values = [values[round(i * (len(values) - 1) / (_WIDTH - 1))] for i in range(_WIDTH)]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    return "".join(
+        _HEIGHTS[round(7 * _place(value, low, high))] if math.isfinite(value) else " "
+        for value in values
+    )
+
+
+def _place(value: float, low: float, high: float) -> float:
+    """Return where a value lies between two others, from 0 to 1."""
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def draw_learnt(console: Console, epochs: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was learnt: a curve of a scalar, a heat map of anything else.
+
+    Args:
+        console: Where to.
+        epochs: What a run wrote down of its epochs. Heat maps are of the first, the middle and the
+            last one.
+    """
+    told = [epoch for epoch in epochs if epoch.get("learnt")]
+    if not told:
+        return
+    for name, last in told[-1]["learnt"].items():
+        values = [epoch["learnt"][name] for epoch in told]
+        if not isinstance(last, list):
+            text = f"{name}: {values[0]:.3f} to {last:.3f}  {curve(values)}"
+            console.print(text, soft_wrap=True)
+            continue
+        shape = (len(last), len(last[0])) if isinstance(last[0], list) else (1, len(last))
+        if max(shape) > _LARGEST:
+            size = " × ".join(map(str, shape))
+            console.print(f"{name}: {size}, too large to draw; see TensorBoard", soft_wrap=True)
+            continue
+        chosen = sorted({0, (len(told) - 1) // 2, len(told) - 1})
+        console.print(f"{name}, epochs {', '.join(str(told[i]['epoch'] + 1) for i in chosen)}:")
+        axes = told[-1].get("axes", {}).get(name, [])
+        matrices = [_matrix(values[i]) for i in chosen]
+        console.print(Columns(_heat_maps(matrices, axes), padding=(0, 3)))
+
+
+def _matrix(values: list[Any]) -> list[list[float]]:
+    """Return a matrix, a vector as its only row."""
+    return values if isinstance(values[0], list) else [values]
+
+
+def _heat_maps(matrices: Sequence[list[list[float]]], axes: Sequence[Sequence[str]]) -> list[Table]:
+    """Return matrices as tables, all shaded alike: the largest number is white."""
+    numbers = [n for matrix in matrices for row in matrix for n in row if math.isfinite(n)]
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
+    rows, columns = axes if len(axes) == 2 else ([""], *axes) if axes else (None, None)
+    maps = []
+    for matrix in matrices:
+        table = Table(box=None, show_header=columns is not None, padding=0)
+        table.add_column("")
+        for name in columns or matrix[0]:
+            table.add_column(f" {name}", justify="right", no_wrap=True)
+        for i, row in enumerate(matrix):
+            cells = [_cell(number, low, high) for number in row]
+            table.add_row(f"{rows[i]} " if rows else "", *cells)
+        maps.append(table)
+    return maps
+
+
+def _cell(number: float, low: float, high: float) -> Text:
+    if not math.isfinite(number):
+        return Text(f" {number} ")
+    level = round(255 * _place(number, low, high))
+    ink = "black" if level > 127 else "white"
+    return Text(f" {number:.2f} ", style=f"{ink} on rgb({level},{level},{level})")

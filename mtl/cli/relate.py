@@ -1,0 +1,112 @@
+"""`mtl relate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtl.cli.tables import print_rows
+from mtl.cli.train import Overrides, RunFile
+
+if TYPE_CHECKING:
+    from mtl.relations import Relations
+
+
+def relate(
+    run: RunFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to; by default runs/, the name of the run file and -relations."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, help="Sentences of each corpus, at most.")] = 500,
+    seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 3,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """See which task of a run helps which.
+
+    Trains each task alone and each pair of tasks, with little data and for a short time, and shows
+    what a second task adds to the best dev score of the first, with the 95 % interval of the mean,
+    beside properties of the tasks that may tell so in advance.
+    """
+    from mtl.relations import relate
+
+    found = relate(
+        run,
+        overrides or [],
+        output=output or Path("runs") / f"{run.stem}-relations",
+        epochs=epochs,
+        limit=limit,
+        seeds=seeds,
+        resume=resume,
+    )
+    if as_json:
+        typer.echo(json.dumps(_json(found), indent=1))
+        return
+    _print(found)
+
+
+def _print(found: Relations) -> None:
+    from mtl.metrics import shown
+    from mtl.relations import SLOPES
+
+    tasks = list(found.traits)
+    rows = []
+    for main, score in found.scores.items():
+        row = [main, score, found.alone[main].shown(score)]
+        for other in tasks:
+            gain = found.gains.get((main, other))
+            margin = "" if gain is None or gain.margin is None else shown(score, gain.margin)
+            mean = (
+                "" if gain is None else f"{'+' if gain.mean >= 0 else ''}{shown(score, gain.mean)}"
+            )
+            row.append(f"{mean} ± {margin}" if margin else mean or "–")
+        rows.append(row)
+    print_rows(
+        "dev: a task alone, mean ± standard deviation; gains by a second one, mean ± 95 % interval",
+        ["task", "score", "alone", *(f"+ {task}" for task in tasks)],
+        rows,
+        left=2,
+    )
+    traits = found.traits.values()
+    rows = [
+        ["training sentences", *(f"{own.sentences:,}" for own in traits)],
+        ["different labels", *(f"{own.labels:,}" for own in traits)],
+        ["entropy of the labels, bits", *(f"{own.entropy:.2f}" for own in traits)],
+        ["different words by words", *(f"{own.type_token_ratio:.3f}" for own in traits)],
+        [
+            "words of dev not in training, %",
+            *("–" if own.unknown is None else f"{100 * own.unknown:.1f}" for own in traits),
+        ],
+        *(
+            [
+                f"slope of the loss at {100 * at:.0f} %",
+                *(f"{own.slopes[at]:.2f}" if own.slopes else "–" for own in traits),
+            ]
+            for at in SLOPES
+        ),
+    ]
+    print_rows("the tasks", ["", *tasks], rows)
+
+
+def _json(found: Relations) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "scores": dict(found.scores),
+        "alone": {task: own.to_json() for task, own in found.alone.items()},
+        "gains": {
+            main: {
+                other: {**gain.to_json(), "margin": gain.margin}
+                for (one, other), gain in found.gains.items()
+                if one == main
+            }
+            for main in found.scores
+        },
+        "tasks": {task: asdict(own) for task, own in found.traits.items()},
+    }

@@ -1,0 +1,171 @@
+"""`mtl report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mtl.cli.drawing import curve, draw_learnt
+from mtl.cli.evaluate import Device, Tasks, refuse_idle
+from mtl.cli.tables import plain_console, print_rows
+from mtl.errors import MtlError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtl.history import History
+    from mtl.metrics.significance import Comparison
+
+
+def report(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR", help="Run folders, of one seed or of several."),
+    ] = None,
+    output_format: Annotated[
+        Literal["text", "markdown", "json"], typer.Option("--format", help="The format.")
+    ] = "text",
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Run folders of two models: do they differ?"),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="With --test: train, dev or test, which both label.")
+    ] = "test",
+    task: Tasks = None,
+    draws: Annotated[
+        int, typer.Option(min=1, max=10**7, help="With --test: how often labels are exchanged.")
+    ] = 10_000,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="With --test: the same seed, the same p.")
+    ] = 1,
+    device: Device = None,
+    *,
+    context: typer.Context,
+) -> None:
+    """Tell what runs have learnt, from what they wrote down.
+
+    Of one run the best epoch, the dev scores, their curves over the epochs, and what was learnt of
+    how the tasks share; of several runs the dev scores side by side. With --test the labels that
+    two models give to each sentence are exchanged by chance, to see how often their scores would
+    differ as much if both were equally good.
+    """
+    refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
+    from mtl.history import read_history
+
+    shown = list(dict.fromkeys([*(folders or []), *(test or [])]))
+    if not shown:
+        raise typer.BadParameter("expected at least one run folder", param_hint="DIR")
+    runs = [read_history(folder) for folder in shown]
+    tasks = _tasks(runs, task)
+    found = _compare(*test, split, task, draws, seed, device) if test else {}
+    if output_format == "json":
+        tested = {name: asdict(own) for name, own in found.items()}
+        told = {str(run.folder): _json(run, tasks) for run in runs}
+        typer.echo(json.dumps({"runs": told, "test": tested}, indent=1))
+        return
+    if output_format == "text" and len(runs) == len(runs[0].seeds) == 1:
+        _tell(runs[0], tasks)
+    else:
+        rows = list(_side_by_side(runs, tasks))
+        header = ["task", "score", *(str(run.folder) for run in runs)]
+        print_rows("dev, best epochs", header, rows, output_format, left=2)
+    if test:
+        title = f"{split}, {draws:,} random exchanges of the labels of sentences"
+        header = ["task", "score", *map(str, test), "p", "sentences", "labelled differently"]
+        print_rows(title, header, [*map(_row, found.items())], output_format, left=2)
+
+
+def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
+    """Return the tasks to tell of.
+
+    Raises:
+        MtlError: A run has not the tasks that are wanted, or none that another one has.
+    """
+    for run in runs:
+        for task in wanted or ():
+            if task not in run.tasks:
+                near = did_you_mean(task, run.tasks)
+                raise MtlError(f"{run.folder}: the run has no task {task!r}{near}")
+        others = {task for other in runs if other is not run for task in other.tasks}
+        if others and others.isdisjoint(run.tasks):
+            raise MtlError(f"{run.folder}: the run has no task in common with the others")
+    every = dict.fromkeys(task for run in runs for task in run.tasks)
+    return [task for task in every if not wanted or task in wanted]
+
+
+def _compare(
+    first: Path,
+    second: Path,
+    split: str,
+    tasks: list[str] | None,
+    draws: int,
+    seed: int,
+    device: str | None,
+) -> dict[str, Comparison]:
+    from mtl import api
+    from mtl.comparison import compare
+
+    models = [api.load(folder, device=device) for folder in (first, second)]
+    return compare(models[0], models[1], split, tasks, draws=draws, seed=seed)
+
+
+def _json(run: History, tasks: Sequence[str]) -> dict[str, Any]:
+    from mtl.history import spread_to_json
+
+    dev = {task: scores for task, scores in run.dev().items() if task in tasks}
+    return {
+        "epochs": [len(epochs) for epochs in run.seeds],
+        "best_epochs": run.best_epochs,
+        "dev": spread_to_json(dev),
+        "learnt": [epoch.get("learnt", {}) for epoch in run.best],
+    }
+
+
+def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[str]]:
+    """Return the rows of a table with a column a run."""
+    dev = [run.dev() for run in runs]
+    rows = []
+    for task in tasks:
+        for name in dict.fromkeys(name for own in dev for name in own.get(task, ())):
+            found = [own.get(task, {}).get(name) for own in dev]
+            rows.append([task, name, *("–" if s is None else s.shown(name) for s in found)])
+    best = [", ".join(map(str, run.best_epochs)) for run in runs]
+    return [*rows, ["", "best epoch", *best]]
+
+
+def _row(item: tuple[str, Comparison]) -> list[str]:
+    from mtl.metrics import shown
+
+    task, found = item
+    scores = [shown(found.score, score) for score in (found.first, found.second)]
+    counts = [f"{count:,}" for count in (found.sentences, found.different)]
+    return [task, found.score, *scores, f"{found.p:.4f}", *counts]
+
+
+def _tell(run: History, tasks: Sequence[str]) -> None:
+    """Print all there is to say of one run."""
+    from mtl.metrics import shown
+
+    epochs, (best,) = run.seeds[0], run.best
+    console = plain_console()
+    seconds = sum(epoch["seconds"] for epoch in epochs)
+    numbers = f"best epoch {best['epoch'] + 1} of {len(epochs)}, {seconds:,.1f} s of training"
+    rows = []
+    for task in tasks:
+        scores: Mapping[str, float] = best["dev"].get(task, {})
+        own = next(iter(scores), None)
+        rows.append(
+            [
+                task,
+                ", ".join(f"{name} {shown(name, score)}" for name, score in scores.items()) or "–",
+                curve([epoch["dev"][task][own] for epoch in epochs]) if own else "–",
+                curve([epoch["losses"].get(task, float("nan")) for epoch in epochs]),
+            ]
+        )
+    header = ["task", "dev, best epoch", "by epoch", "training loss"]
+    print_rows(f"{run.folder}: {numbers}", header, rows, left=4)
+    draw_learnt(console, epochs)

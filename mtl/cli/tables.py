@@ -1,0 +1,60 @@
+"""Tables of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mtl.metrics.spread import Spread
+
+
+def plain_console() -> Console:
+    """Return a console for standard output that shows labels and names as they are."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def print_spread(title: str, scores: Mapping[str, Mapping[str, Spread]]) -> None:
+    """Print mean ± standard deviation of each score: a row a task."""
+    names = list(dict.fromkeys(name for by_name in scores.values() for name in by_name))
+    rows = [
+        [task, *(by_name[name].shown(name) if name in by_name else "–" for name in names)]
+        for task, by_name in scores.items()
+    ]
+    print_rows(title, ["task", *names], rows)
+
+
+def print_rows(
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    form: Literal["text", "markdown"] = "text",
+    *,
+    left: int = 1,
+) -> None:
+    """Print a table.
+
+    Args:
+        title: What stands above it.
+        header: The names of the columns.
+        rows: The cells.
+        form: For a terminal, or in Markdown.
+        left: How many columns, from the left, hold words; numbers stand on the right.
+    """
+    from mtl.training.display import print_table
+
+    if form == "markdown":
+        rule = ["---"] * left + ["---:"] * (len(header) - left)
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, rule, *rows)]
+        typer.echo("\n".join([f"{title}:", "", *(f"| {' | '.join(row)} |" for row in escaped), ""]))
+        return
+    table = Table()
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i < left else "right")
+    for row in rows:
+        table.add_row(*row)
+    print_table(plain_console(), title, table)

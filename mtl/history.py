@@ -1,0 +1,125 @@
+"""What run folders tell of how training went, and the folders of a run with several seeds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtl.checkpoint import RUN, write_json
+from mtl.errors import CheckpointError
+from mtl.metrics.spread import Spread, spread
+
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+"""The mean and the spread of dev scores over the seeds of a run."""
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Return the run folder of one seed, in the folder of a run that has several."""
+    return folder / f"seed-{seed}"
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """Return the run folders of the seeds that a folder holds, in order; of other folders none."""
+    found = [path.parent for path in folder.glob(f"seed-*/{RUN}")]
+    numbered = {int(m[1]): path for path in found if (m := re.fullmatch(r"seed-(\d+)", path.name))}
+    return [numbered[seed] for seed in sorted(numbered)]
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse what is no run folder.
+
+    Raises:
+        CheckpointError: It has no run file; says where one is if it holds several seeds.
+    """
+    if (folder / RUN).is_file():
+        return
+    if seeds := seed_folders(folder):
+        raise CheckpointError(f"{folder}: holds several seeds; name one of them, as {seeds[0]}")
+    raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+
+
+@dataclass(frozen=True)
+class History:
+    """What a run wrote down of its epochs.
+
+    Args:
+        folder: Its run folder, or that of all its seeds.
+        seeds: What metrics.jsonl says of each epoch, at least one, for each seed.
+    """
+
+    folder: Path
+    seeds: Sequence[Sequence[Mapping[str, Any]]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that were trained or scored."""
+        last = self.seeds[0][-1]
+        return list(dict.fromkeys([*last["dev"], *self.seeds[0][0]["losses"]]))
+
+    @property
+    def best(self) -> list[Mapping[str, Any]]:
+        """The epoch of each seed whose model was kept."""
+        return [[epoch for epoch in epochs if epoch["improved"]][-1] for epochs in self.seeds]
+
+    @property
+    def best_epochs(self) -> list[int]:
+        """The numbers of those epochs, from 1."""
+        return [epoch["epoch"] + 1 for epoch in self.best]
+
+    def dev(self) -> dict[str, dict[str, Spread]]:
+        """Return task to its dev scores in the best epochs."""
+        return spread([epoch["dev"] for epoch in self.best])
+
+
+def read_history(folder: Path) -> History:
+    """Read what a run folder, or a folder of several seeds, says of each epoch.
+
+    Raises:
+        CheckpointError: It is no such folder, or no epoch is finished.
+    """
+    return History(folder, [_epochs(own) for own in seed_folders(folder) or [folder]])
+
+
+def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """Return what a run folder says of each "epoch", or of the steps that were written down.
+
+    Raises:
+        CheckpointError: It is no run folder, or damaged.
+    """
+    check_run_folder(folder)
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        # A line that is cut is one at which training was killed.
+        records = [json.loads(line) for line in lines if line.endswith("}")]
+        return [record for record in records if record["type"] == kind]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error!r}; train again") from error
+
+
+def _epochs(folder: Path) -> list[dict[str, Any]]:
+    epochs = read_records(folder, "epoch")
+    if not epochs:
+        raise CheckpointError(f"{folder}: has not finished an epoch; there is nothing to tell yet")
+    return epochs
+
+
+def write_summary(folder: Path) -> None:
+    """Write the dev scores of the seeds of a run to `summary.json`."""
+    history = read_history(folder)
+    seeds = [own.name.removeprefix("seed-") for own in seed_folders(folder)]
+    best = dict(zip(seeds, history.best_epochs, strict=True))
+    write_json(folder / SUMMARY, {"best_epochs": best, "dev": spread_to_json(history.dev())})
+
+
+def spread_to_json(scores: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, Any]]:
+    """Return task to score to mean, sd and values, made of JSON types."""
+    return {
+        task: {name: own.to_json() for name, own in by_name.items()}
+        for task, by_name in scores.items()
+    }

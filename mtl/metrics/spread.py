@@ -1,0 +1,85 @@
+"""Scores of several runs, such as those of some seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtl.metrics.base import shown
+
+Scores = Mapping[str, Mapping[str, float]]
+"""Task to its scores by name, the first one its own."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score in each of several runs.
+
+    Args:
+        values: The scores, at least one.
+    """
+
+    values: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def sd(self) -> float | None:
+        """The standard deviation, estimated from a sample (divided by n − 1); None of one value."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def margin(self) -> float | None:
+        """Half the 95 % confidence interval of the mean (Student 1908); None of one value."""
+        if self.sd is None:
+            return None
+        count = len(self.values)
+        return student_quantile(0.975, count - 1) * self.sd / math.sqrt(count)
+
+    def to_json(self) -> dict[str, object]:
+        """Return mean, sd and values."""
+        return {"mean": self.mean, "sd": self.sd, "values": list(self.values)}
+
+    def shown(self, name: str) -> str:
+        """Return mean ± sd of the score `name` as people write it.
+
+        >>> Spread([0.5, 0.75, 1.0]).shown("accuracy")
+        '75.00 ± 25.00'
+        """
+        mean = shown(name, self.mean)
+        return mean if self.sd is None else f"{mean} ± {shown(name, self.sd)}"
+
+
+def student_quantile(p: float, degrees: int) -> float:
+    """Return the value below which a t-distributed variable lies with probability p > 1/2.
+
+    With t = √ν tan θ the density is that of cos^(ν−1) θ, which is smooth and of bounded range.
+
+    Args:
+        p: The probability, in (0.5, 1).
+        degrees: The degrees of freedom ν, at least 1.
+    """
+    theta = np.linspace(0, math.pi / 2, 20_001)
+    density = np.cos(theta) ** (degrees - 1)
+    below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return float(math.sqrt(degrees) * np.tan(np.interp(2 * p - 1, below / below[-1], theta)))
+
+
+def spread(runs: Sequence[Scores]) -> dict[str, dict[str, Spread]]:
+    """Return task to the spread of each of its scores, over the runs that have it."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for scores in runs:
+        for task, by_name in scores.items():
+            for name, score in by_name.items():
+                found.setdefault(task, {}).setdefault(name, []).append(score)
+    return {
+        task: {name: Spread(values) for name, values in by_name.items()}
+        for task, by_name in found.items()
+    }

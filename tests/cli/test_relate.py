@@ -1,0 +1,132 @@
+"""`mtl relate`: which task of a run helps which."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli import project as small
+from tests.cli.command import mtl
+from tests.cli.test_train import records, scores
+
+COMMAND = ("relate", "run.yaml", "--epochs", "2", "--limit", "30", "--seeds", "2", "--output")
+CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood"}
+
+
+@pytest.fixture(scope="module")
+def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a project after `mtl relate`, which lies in `out`."""
+    folder = tmp_path_factory.mktemp("related")
+    small.write(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = mtl(*COMMAND, "out", "--json")
+        Path("told").write_text(result.err)
+    assert result.code == 0, result.err
+    (folder / "found.json").write_text(result.out)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(related: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(related)
+
+
+def test_each_task_and_each_pair_is_trained_with_every_seed() -> None:
+    assert {path.name for path in Path("out").iterdir()} == CONTENT
+    for name in CONTENT:
+        assert {own.name for own in Path("out", name).iterdir()} == {
+            "seed-1", "seed-2", "summary.json"
+        }  # fmt: skip
+    lines = Path("told").read_text().splitlines()
+    assert lines[0] == "training 1 of 6, 2 seeds: ner"
+    assert lines[-1] == "training 6 of 6, 2 seeds: pos + mood"
+
+
+def test_a_training_is_that_of_mtl_train() -> None:
+    limits = ("corpora.news.limit.train=30", "corpora.mood.limit.train=30", "tasks.pos=null")
+    command = ("train", "run.yaml", "training.epochs=2", "seed=2", "training.metric=ner.span_f1")
+    assert mtl(*command, *limits, "--output", "alone").code == 0
+    assert records(Path("alone")) == records(Path("out/ner+mood/seed-2"))
+
+
+def test_gains_are_differences_of_the_best_dev_scores_seed_by_seed() -> None:
+    gain = json.loads(Path("found.json").read_text())["gains"]["ner"]["pos"]
+    best = {
+        name: [max(scores("ner", "span_f1", Path(f"out/{name}/seed-{s}"))) for s in (1, 2)]
+        for name in ("ner", "ner+pos")
+    }
+    expected = [b - a for a, b in zip(best["ner"], best["ner+pos"], strict=True)]
+    assert gain["values"] == expected
+    assert gain["margin"] == pytest.approx(12.7062 * abs(expected[0] - expected[1]) / 2, rel=1e-4)
+
+
+def test_tasks_have_the_properties_of_their_text() -> None:
+    found = json.loads(Path("found.json").read_text())["tasks"]
+    whole = mtl("relate", "run.yaml", "--epochs", "1", "--seeds", "1", "--output", "w", "--json")
+    news = json.loads(whole.out)["tasks"]["pos"]
+    rows = [row.split() for row in Path("data/train.txt").read_text().splitlines() if row]
+    dev = [row.split()[0] for row in Path("data/dev.txt").read_text().splitlines() if row]
+    tags = [count / len(rows) for count in Counter(row[1] for row in rows).values()]
+    words = {row[0] for row in rows}
+    assert found["mood"]["sentences"] == 30
+    assert (news["sentences"], news["labels"]) == (40, 3)
+    assert news["entropy"] == pytest.approx(-sum(p * math.log2(p) for p in tags))
+    assert news["type_token_ratio"] == pytest.approx(len(words) / len(rows))
+    assert news["unknown"] == sum(word not in words for word in dev) / len(dev)
+
+
+def test_slopes_are_those_of_the_loss_that_was_written_down(tmp_path: Path) -> None:
+    shutil.copytree("out", tmp_path / "out")
+    for seed in (1, 2):  # 1 - 0.5 x, at x of the training, without noise
+        path = tmp_path / f"out/pos/seed-{seed}/metrics.jsonl"
+        epochs = [json.loads(line) for line in path.read_text().splitlines() if '"epoch", ' in line]
+        whole = epochs[-1]["step"]
+        for epoch, at in zip(epochs, (0.25, 0.75), strict=True):
+            epoch["losses"]["pos"] = 1 - 0.5 * at
+        step = {"type": "step", "epoch": 0, "step": 0, "losses": {"pos": 1.0}}
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in [step, *epochs]))
+        assert whole == 8
+    result = mtl(*COMMAND, str(tmp_path / "out"), "--resume", "--json")
+    slopes = json.loads(result.out)["tasks"]["pos"]["slopes"]
+    assert slopes == pytest.approx({"0.1": -0.5, "0.2": -0.5, "0.3": -0.5})
+
+
+def test_what_is_finished_is_kept() -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("model.safetensors")}
+    result = mtl(*COMMAND, "out", "--resume", "--json")
+    assert result.out == Path("found.json").read_text()
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
+    out = mtl(*COMMAND, "out", "--resume").out
+    found = json.loads(Path("found.json").read_text())
+    gain = found["gains"]["mood"]["ner"]
+    (row,) = [line for line in out.splitlines() if line.startswith("│ mood │ accuracy")]
+    assert f" {100 * gain['mean']:+.2f} ±" in row
+    entropies = [f"{own['entropy']:.2f}" for own in found["tasks"].values()]
+    (row,) = [line for line in out.splitlines() if "entropy" in line]
+    assert [cell.strip() for cell in row.split("│")[2:-1]] == entropies
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*COMMAND, "out"], "out: exists already; go on with it by --resume, choose another"),
+        ([*COMMAND, "data"], "data: exists already; choose another folder with --output"),
+        ([*COMMAND, "new", "tasks.ner=null", "tasks.pos=null"],
+         "run.yaml: expected two tasks or more, one of them with a dev split"),
+        ([*COMMAND, "out", "--resume", "trunk.hidden_size=4"],
+         "out/ner/seed-1: was trained with trunk.hidden_size = 16, now it is 4"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told(arguments: list[str], message: str) -> None:
+    result = mtl(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert f"error: {message}" in result.err
