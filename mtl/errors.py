@@ -44,6 +44,10 @@ class DataError(MtlError):
         super().__init__(f"{Place(str(path), line)}: {message}")
 
 
+class TrainingError(MtlError):
+    """Training cannot go on."""
+
+
 class CheckpointError(MtlError):
     """A run folder that cannot be read, or does not fit the model."""
 

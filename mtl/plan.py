@@ -67,6 +67,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     ]
     if not trainer.evaluate:
         notes.append("no corpus has a dev split: the last epoch is kept, patience has no effect")
+    if trainer.weighting.note:
+        notes.append(trainer.weighting.note)
     thawed = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
     if thawed > trainer.epochs:
         notes.append(

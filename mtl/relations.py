@@ -23,6 +23,8 @@ from mtl.history import read_records, seed_folder, seed_folders
 from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
 from mtl.run_folder import check_free
+from mtl.sharing import SHARING
+from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
 """Where in training the slope of the loss is taken."""
@@ -161,6 +163,10 @@ def _changes(
     """Yield what makes a small run of some of its tasks of a run."""
     for task in run.tasks:
         yield f"tasks.{task}.patience=null" if task in group else f"tasks.{task}=null"
+    if len(group) < WEIGHTING.find(run.weighting.type).min_tasks:
+        yield "weighting=static"  # there is nothing to balance
+    if len(group) < SHARING.find(run.sharing.type).min_tasks:
+        yield "sharing=hard"  # nor anything to share
     yield from _limits(run, group, limit)
     scored = next(task for task in group if task in scores)
     yield f"training.metric={scored}.{scores[scored]}"

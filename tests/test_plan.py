@@ -30,11 +30,16 @@ SENTENCES = ["a N O\nb V I-X\n", "a N B-X\n", "c V O\n" * 7, "d N O\n", "e N O\n
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return planned(tmp_path, monkeypatch)
+
+
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: str = "static") -> Plan:
     monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "run.yaml").write_text(RUN)
     (tmp_path / "train.txt").write_text("\n".join(SENTENCES))
     run = load_config(
-        tmp_path / "run.yaml", {"corpora.own.splits": {}, "corpora.own.splits.test": None}
+        tmp_path / "run.yaml",
+        {"corpora.own.splits": {}, "corpora.own.splits.test": None, "weighting": weighting},
     )
     corpora = load_corpora(run)
     experiment = prepare(run, corpora)
@@ -68,6 +73,13 @@ def test_notes_say_what_is_unusual(plan: Plan) -> None:
         "own: windows more than sentences, as some have over 4 tokens: 1",
         "no corpus has a dev split: the last epoch is kept, patience has no effect",
     ]
+
+
+def test_a_total_that_may_be_negative_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = planned(tmp_path, monkeypatch, "uncertainty").notes
+    assert len([note for note in notes if "the total may be negative" in note]) == 1
 
 
 def test_the_description_is_a_line_a_fact(plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
@@ -13,6 +14,7 @@ from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus, Split
+from mtl.data.mixing import MIXING
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
@@ -21,7 +23,9 @@ from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
+from mtl.sharing import SHARING
 from mtl.text.spans import parse_tag
+from mtl.weighting import WEIGHTING
 
 
 def load_config(
@@ -54,6 +58,8 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _layers(run)
     yield from _metric(run)
     yield from _unscored(run)
+    yield from _sharing(run)
+    yield from _weighting(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -132,6 +138,8 @@ def _heads(run: Run) -> Iterator[Mistake]:
 def _layers(run: Run) -> Iterator[Mistake]:
     if reads_subwords(run) and run.trunk.options["num_layers"] is None:
         return  # nobody has looked at the model yet
+    if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
+        return  # told by `_sharing`
     with torch.device("meta"):  # shapes alone, no numbers
         sizes = make_sharing(run, 1).sizes
     for name, task in run.tasks.items():
@@ -192,6 +200,31 @@ def _unscored(run: Run) -> Iterator[Mistake]:
                 f"training.{kind}",
                 f"{part.type!r} follows the scores on a dev split, and no corpus has one; cut one "
                 "by `splits`, or choose another",
+            )
+
+
+def _sharing(run: Run) -> Iterator[Mistake]:
+    name = run.sharing.type
+    if len(run.tasks) < SHARING.find(name).min_tasks:
+        tasks = ", ".join(run.tasks)
+        yield (
+            "sharing.type",
+            f"{name!r} needs at least two tasks, the run has one: {tasks}; take 'hard'",
+        )
+
+
+def _weighting(run: Run) -> Iterator[Mistake]:
+    name = run.weighting.type
+    weighting = WEIGHTING.find(name)
+    if len(run.tasks) < weighting.min_tasks:
+        yield "weighting", f"{name!r} has nothing to balance in one task; take 'static'"
+    elif weighting.within_step and not MIXING.find(run.training.mixing.type).joint:
+        corpora = Counter(task.corpus for task in run.tasks.values())
+        if max(corpora.values()) < weighting.min_tasks:
+            yield (
+                "weighting",
+                f"{name!r} compares the tasks of a step, and every corpus has one alone; set "
+                "training.mixing to joint, so that a step takes a batch of each corpus",
             )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from math import prod
 
+from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.mixing import Schedule
+from mtl.errors import ConfigError
 from mtl.experiment.checks import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
@@ -15,8 +17,10 @@ from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
+from mtl.model import MultiTaskModel
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
+from mtl.weighting import Weighting
 
 
 def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
@@ -37,6 +41,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     freeze(run, model)
+    _check_shared(run, model, weighting)
     scored = scored_tasks(run)
     selection = Selection(
         training.metric,
@@ -63,3 +68,13 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
     )
+
+
+def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None:
+    """Refuse a weighting of shared gradients where there are none."""
+    shared = model.sharing.shared_parameters()
+    if weighting.reads_gradients and not any(p.requires_grad for p in shared):
+        raise ConfigError(
+            f"weighting: {run.weighting.type!r} reads the gradients of what several tasks train, "
+            "and that is nothing; let the trunk train, or take another"
+        )

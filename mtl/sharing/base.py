@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -35,6 +35,8 @@ class Sharing(nn.Module, ABC):
         make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
     """
 
+    min_tasks: ClassVar[int] = 1
+    """The fewest tasks among which it has anything to share."""
     sizes: list[int]
     """Widths of `Encoded.layers`."""
 

@@ -71,11 +71,13 @@ class Mixed(Columns):
         lr_factor: How many times the learning rate of the run the weights of the mixtures learn at.
     """
 
+    min_tasks = 2
+
     def __init__(
         self, tasks: Sequence[str], make_trunk: Callable[[], Trunk], *, lr_factor: float
     ) -> None:
-        if len(tasks) < 2:
-            raise ValueError(f"needs at least two tasks, the run has one: {', '.join(tasks)}")
+        if len(tasks) < self.min_tasks:
+            raise ValueError(f"expected two tasks or more, got {list(tasks)}")
         super().__init__(tasks, make_trunk)
         self.lr_factor = lr_factor
 

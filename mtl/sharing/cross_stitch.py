@@ -56,3 +56,8 @@ class CrossStitch(Mixed):
         """Return α by layer: row a says what task a reads. Of many channels it is the mean."""
         found = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
         return {n: alpha if alpha.ndim == 2 else alpha.mean(2) for n, alpha in found.items()}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the tasks, which rows and columns are of."""
+        tasks = list(self.trunks)
+        return {f"alpha.{i}": (tasks, tasks) for i in range(1, len(self.alpha) + 1)}

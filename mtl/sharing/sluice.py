@@ -108,6 +108,13 @@ class Sluice(Mixed):
         found = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
         return {**found, "beta": self.beta.detach()}
 
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the subspaces as `TASK.1`, `TASK.2`; tasks and layers for β."""
+        subspaces = [f"{task}.{s}" for task in self.trunks for s in range(1, self.subspaces + 1)]
+        layers = [str(i) for i in range(1, len(self.alpha) + 1)]
+        axes = {f"alpha.{layer}": (subspaces, subspaces) for layer in layers}
+        return {**axes, "beta": (list(self.trunks), layers)}
+
 
 def _weighed(weights: Tensor, layers: Sequence[Tensor]) -> Tensor:
     return torch.einsum("l,l...->...", weights, torch.stack(list(layers)))

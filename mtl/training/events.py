@@ -9,6 +9,23 @@ from torch import Tensor
 
 from mtl.training.evaluation import Evaluation
 
+EVERY = 20
+"""One step in so many is written down, and only there is found out what takes time to know."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """How the tasks of a step pull at what they share, before any weight.
+
+    Args:
+        norms: Task to the norm of the gradient of its loss by the shared parameters.
+        cosines: Task to the cosine between its gradient and that of each task after it: below 0
+            where they are in conflict.
+    """
+
+    norms: Mapping[str, float]
+    cosines: Mapping[str, Mapping[str, float]]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -19,8 +36,13 @@ class Step:
         step: The step of the run, from 0.
         losses: Task to its mean loss in nats, per token (taggers) or per sentence (classifiers).
         weights: Task to the weight that its loss had.
+        weighted: Task to its loss as weighted, with what the weighting adds to it.
+        penalties: Further terms of the loss by name.
+        total: What was minimised: the weighted losses and the penalties.
+        gradients: How the tasks pull; None where there are less than two, where they share nothing,
+            and at most steps.
         lr: The learning rate.
-        grad_norm: The global norm of the gradients before it was clipped.
+        grad_norm: The global norm of the model's gradients before it was clipped.
         tokens: Task to the number of tokens trained on.
         seconds: How long the step took.
     """
@@ -29,6 +51,10 @@ class Step:
     step: int
     losses: Mapping[str, float]
     weights: Mapping[str, float]
+    weighted: Mapping[str, float]
+    penalties: Mapping[str, float]
+    total: float
+    gradients: Gradients | None
     lr: float
     grad_norm: float
     tokens: Mapping[str, int]

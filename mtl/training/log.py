@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from mtl.files import atomic_write
-from mtl.training.events import Epoch, Learnt, Step
+from mtl.training.events import EVERY, Epoch, Learnt, Step
 
-EVERY = 20
-"""One step in so many is written down."""
 CURVES = 16
 """What was learnt has a curve an entry in TensorBoard if it has at most so many."""
 CELL = 16
@@ -73,12 +72,13 @@ class RunLog:
 
     def _step(self, step: Step) -> None:
         record = {"type": "step", "epoch": step.epoch, "step": step.step, "losses": step.losses}
-        record |= {"weights": step.weights, "lr": step.lr, "grad_norm": step.grad_norm}
+        record |= {"weights": step.weights, "weighted": step.weighted}
+        record |= {"penalties": step.penalties, "total": step.total}
+        record |= {"gradients": asdict(step.gradients) if step.gradients else None}
+        record |= {"lr": step.lr, "grad_norm": step.grad_norm}
         self._line({**record, "seconds": step.seconds})
-        for task, loss in step.losses.items():
-            self._board.add_scalar(f"train/{task}.loss", loss, step.step)
-        self._board.add_scalar("train/lr", step.lr, step.step)
-        self._board.add_scalar("train/grad_norm", step.grad_norm, step.step)
+        for name, value in _curves(step).items():
+            self._board.add_scalar(f"train/{name}", value, step.step)
 
     def _epoch(self, epoch: Epoch) -> None:
         dev = epoch.dev.scores() if epoch.dev else {}
@@ -113,3 +113,19 @@ class RunLog:
     def _line(self, record: dict[str, Any]) -> None:
         self._metrics.write(json.dumps(record) + "\n")
         self._metrics.flush()
+
+
+def _curves(step: Step) -> dict[str, float]:
+    """Return the numbers of a step by their names in TensorBoard."""
+    curves = {f"{task}.loss": loss for task, loss in step.losses.items()}
+    curves |= {f"{task}.weight": weight for task, weight in step.weights.items()}
+    curves |= {f"{task}.weighted": loss for task, loss in step.weighted.items()}
+    curves |= {f"penalty.{name}": value for name, value in step.penalties.items()}
+    if step.gradients:
+        curves |= {f"{task}.grad_norm": norm for task, norm in step.gradients.norms.items()}
+        curves |= {
+            f"{task}.{other}.cosine": cosine
+            for task, others in step.gradients.cosines.items()
+            for other, cosine in others.items()
+        }
+    return curves | {"total": step.total, "lr": step.lr, "grad_norm": step.grad_norm}

@@ -18,20 +18,17 @@ from mtl.data.encoding import Encoder
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Schedule
 from mtl.data.streams import Streams
-from mtl.errors import MtlError
+from mtl.errors import TrainingError
 from mtl.model import MultiTaskModel, Output
 from mtl.sharing.base import Sharing
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Learnt, Step
+from mtl.training.events import EVERY, Epoch, Learnt, Step
+from mtl.training.gradients import read_gradients
 from mtl.training.schedules import Schedule as LearningRate
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
-
-
-class TrainingError(MtlError):
-    """Training cannot go on."""
 
 
 class Trainer:
@@ -149,14 +146,19 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         losses: dict[str, Tensor] = {}
-        penalties: list[Tensor] = []
+        penalties: dict[str, Tensor] = {}
         for corpus, batch in batches.items():
             output = self._forward(corpus, batch)
-            penalties.extend(output.penalties.values())
+            for name, term in output.penalties.items():
+                penalties[name] = penalties[name] + term if name in penalties else term
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
         self.optimizer.zero_grad(set_to_none=True)
-        penalty = torch.stack(penalties).sum() if penalties else None
+        penalty = torch.stack([*penalties.values()]).sum() if penalties else None
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
+        telling = self.step % EVERY == 0 and len(losses) > 1 and len(shared) > 0
+        gradients = read_gradients(losses, shared) if telling else None
+        with torch.no_grad():
+            weighted = {t: own.item() for t, own in self.weighting.combine(losses).items()}
         weights = self.weighting.backward(losses, shared, penalty)
         norm = self._update()
         step = Step(
@@ -164,6 +166,10 @@ class Trainer:
             step=self.step,
             losses={task: loss.item() for task, loss in losses.items()},
             weights=weights,
+            weighted=weighted,
+            penalties={name: term.item() for name, term in penalties.items()},
+            total=sum(weighted.values()) + (0.0 if penalty is None else penalty.item()),
+            gradients=gradients,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,
             tokens={task: batch.tokens for batch in batches.values() for task in batch.targets},
@@ -173,8 +179,7 @@ class Trainer:
         return step
 
     def _update(self) -> float:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = clip_grad_norm_(parameters, self.clip_norm).item()
+        norm = clip_grad_norm_(self.model.parameters(), self.clip_norm).item()
         if not math.isfinite(norm):
             lr = self.optimizer.param_groups[0]["lr"]
             raise TrainingError(
@@ -196,10 +201,12 @@ class Trainer:
         if dev:
             self._follow(self.selection.scores)
         self.epoch += 1
+        losses = _means(steps)
+        self.weighting.end_epoch(losses)
         return Epoch(
             epoch=self.epoch - 1,
             step=self.step,
-            losses=_means(steps),
+            losses=losses,
             dev=dev,
             score=self.selection.scores[-1] if dev else None,
             improved=improved,

@@ -2,8 +2,33 @@
 
 from mtl.registry import Registry
 from mtl.weighting.base import Weighting
+from mtl.weighting.dwa import DWA
+from mtl.weighting.gradients import task_gradients
+from mtl.weighting.gradnorm import GradNorm
+from mtl.weighting.pcgrad import PCGrad
 from mtl.weighting.static import Static
+from mtl.weighting.uncertainty import Uncertainty
 
-WEIGHTING: Registry[Weighting] = Registry("weighting", Weighting, {"static": Static})
+WEIGHTING: Registry[Weighting] = Registry(
+    "weighting",
+    Weighting,
+    {
+        "static": Static,
+        "fixed": Static,  # the same under the name that papers use
+        "uncertainty": Uncertainty,
+        "dwa": DWA,
+        "gradnorm": GradNorm,
+        "pcgrad": PCGrad,
+    },
+)
 
-__all__ = ["WEIGHTING", "Static", "Weighting"]
+__all__ = [
+    "DWA",
+    "WEIGHTING",
+    "GradNorm",
+    "PCGrad",
+    "Static",
+    "Uncertainty",
+    "Weighting",
+    "task_gradients",
+]

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from mtl.errors import TrainingError
 
 
 class Weighting(nn.Module, ABC):
     """Balances the losses of the tasks.
 
+    What changes while it trains is in its state dict, so that a run can go on where it stopped.
+
     Args:
         tasks: All tasks, and the weight that the run file gives each.
     """
 
+    min_tasks: ClassVar[int] = 1
+    """The fewest tasks among which it has anything to balance."""
+    within_step: ClassVar[bool] = False
+    """Whether these must be in one step."""
+    reads_gradients: ClassVar[bool] = False
+    """Whether it needs parameters that several tasks train."""
+    note: ClassVar[str] = ""
+    """What a user should know of the losses that it makes; empty: nothing."""
+
     def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__()
         self.tasks = dict(tasks)
-
-    @abstractmethod
-    def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weighted loss (a scalar) of each task given."""
 
     @abstractmethod
     def weights(self) -> dict[str, float]:
@@ -35,6 +45,11 @@ class Weighting(nn.Module, ABC):
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
         """Return the names of the rows and columns of what `learnt` gives, where they have some."""
         return {}
+
+    def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted loss (a scalar) of each task given: by default, weight times loss."""
+        weights = self.weights()
+        return {task: weights[task] * loss for task, loss in losses.items()}
 
     def backward(
         self,
@@ -55,3 +70,24 @@ class Weighting(nn.Module, ABC):
         torch.autograd.backward(total)
         used = self.weights()
         return {task: used[task] for task in losses}
+
+    def end_epoch(self, losses: Mapping[str, float]) -> None:
+        """Take notice of the end of an epoch.
+
+        Args:
+            losses: Task to the mean of its losses over the epoch; only the tasks that trained.
+        """
+
+
+def refuse_negative(weighting: str, losses: Mapping[str, float]) -> None:
+    """Refuse losses that a method for likelihoods cannot read.
+
+    Raises:
+        TrainingError: A loss is below zero; the message names the task.
+    """
+    for task, loss in losses.items():
+        if loss < 0:
+            raise TrainingError(
+                f"weighting {weighting!r} needs losses of at least 0, and that of task {task!r} is "
+                f"{loss:.4g}; mend its head, or take the weighting 'static'"
+            )

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from torch import Tensor
-
 from mtl.weighting.base import Weighting
 
 
@@ -15,10 +11,6 @@ class Static(Weighting):
     Args:
         tasks: All tasks, and the weight that the run file gives each.
     """
-
-    def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each loss times its weight."""
-        return {task: self.tasks[task] * loss for task, loss in losses.items()}
 
     def weights(self) -> dict[str, float]:
         """Return the weights given."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.errors import ConfigError
-from mtl.experiment import load_config, prepare
+from mtl.experiment import load_config, make_trainer, prepare
 from tests.training.runs import corpus, prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
@@ -58,6 +58,34 @@ def test_what_follows_the_scores_needs_a_dev_split(
     del made["files"]["dev"]
     with pytest.raises(ConfigError, match=r"training.\w+: '\w+' follows the scores on a dev split"):
         prepared(tmp_path, {"pos": POS}, {"c": made}, **training)
+
+
+ALONE = {"pos": {"use": "c/pos"}, "verb": {"use": "d/verb"}}
+"""Two tasks of two corpora."""
+
+
+@pytest.mark.parametrize("weighting", ["dwa", "gradnorm", "pcgrad"])
+def test_one_task_is_nothing_to_balance(weighting: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=f"weighting: '{weighting}' has nothing to balance in one"
+    ):
+        prepared(tmp_path, {"pos": POS}, weighting=weighting)
+
+
+def test_tasks_that_never_meet_in_a_step_cannot_be_compared(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 8) for name in "cd"}
+    with pytest.raises(ConfigError, match="weighting: 'pcgrad' compares the tasks of a step, and"):
+        prepared(tmp_path, ALONE, corpora, weighting="pcgrad")
+    prepared(tmp_path, ALONE, corpora, weighting="pcgrad", mixing="joint")
+    prepared(tmp_path, ALONE, corpora, weighting="gradnorm")
+
+
+@pytest.mark.parametrize("weighting", ["gradnorm", "pcgrad"])
+def test_gradients_of_a_frozen_trunk_cannot_be_compared(weighting: str, tmp_path: Path) -> None:
+    tuning = {"fine_tuning": {"frozen": ["trunk"]}}
+    made = prepared(tmp_path, {"pos": POS, "ner": NER}, weighting=weighting, **tuning)
+    with pytest.raises(ConfigError, match=f"weighting: '{weighting}' reads the gradients of what"):
+        make_trainer(*made)
 
 
 def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:

@@ -66,9 +66,11 @@ def test_misra_2016_equation_1_every_layer_reads_mixtures_of_the_one_below(alpha
 
 @kinds
 def test_misra_2016_section_4_shares_start_at_nine_to_one_and_sum_to_one(alpha: str) -> None:
-    found = CrossStitch(TASKS, trunk, alpha=alpha).learnt()
+    sharing = CrossStitch(TASKS, trunk, alpha=alpha)
+    found = sharing.learnt()
     expected = torch.tensor([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]])
     assert list(found) == ["alpha.1", "alpha.2"]
+    assert sharing.axes() == dict.fromkeys(found, (TASKS, TASKS))
     for matrix in found.values():
         torch.testing.assert_close(matrix, expected)
 
@@ -100,9 +102,14 @@ def test_transformers_are_stitched_too() -> None:
 
 
 def test_one_task_has_nobody_to_read(tmp_path: Path) -> None:
-    message = "sharing 'cross_stitch': needs at least two tasks, the run has one: pos"
+    message = r"sharing.type: 'cross_stitch' needs at least two tasks, the run has one: pos;"
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, {"pos": RUN["pos"]}, sharing="cross_stitch")
+
+
+def test_alone_it_says_what_it_expects() -> None:
+    with pytest.raises(ValueError, match=r"expected two tasks or more, got \['a'\]"):
+        CrossStitch(["a"], trunk)
 
 
 @kinds

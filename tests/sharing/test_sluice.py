@@ -149,6 +149,13 @@ def test_shares_start_with_their_own_subspace_and_the_last_layer() -> None:
     torch.testing.assert_close(found["beta"], torch.tensor([[0.1, 0.9]] * 3))
 
 
+def test_rows_and_columns_have_names() -> None:
+    sharing = Sluice(["a", "b"], trunk)
+    subspaces = ["a.1", "a.2", "b.1", "b.2"]
+    alphas = dict.fromkeys(["alpha.1", "alpha.2"], (subspaces, subspaces))
+    assert sharing.axes() == {**alphas, "beta": (["a", "b"], ["1", "2"])}
+
+
 def test_of_one_layer_heads_read_all() -> None:
     sharing = Sluice(TASKS, lambda: LSTMTrunk(4, num_layers=1, hidden_size=4))
     assert sharing.beta.tolist() == [[1.0]] * 3
@@ -168,17 +175,10 @@ def test_gradients_agree_with_differences() -> None:
     assert torch.autograd.gradcheck(encode, [*values.values()], fast_mode=True)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "needs at least two tasks, the run has one: pos"),
-        ({"subspaces": 3}, "subspaces: 8 units a direction cannot be cut into 3 equal parts"),
-    ],
-)
-def test_what_cannot_be_cut_or_shared(options: Any, message: str, tmp_path: Path) -> None:
-    tasks = RUN if options else {"pos": RUN["pos"]}
-    with pytest.raises(ConfigError, match=f"sharing 'sluice': {message}"):
-        prepared(tmp_path, tasks, sharing={"type": "sluice", **options})
+def test_units_that_cannot_be_cut_are_told_before_training(tmp_path: Path) -> None:
+    message = "sharing 'sluice': subspaces: 8 units a direction cannot be cut into 3 equal parts"
+    with pytest.raises(ConfigError, match=message):
+        prepared(tmp_path, RUN, sharing={"type": "sluice", "subspaces": 3})
 
 
 def test_layers_of_two_widths_cannot_be_mixed() -> None:

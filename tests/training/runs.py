@@ -73,16 +73,13 @@ def prepared(
     *,
     trunk: Mapping[str, Any] = RUN["trunk"],
     sharing: Mapping[str, Any] | str = "hard",
+    weighting: str = "static",
     **training: Any,
 ) -> tuple[Experiment, dict[str, Corpus]]:
     """Return a run whose tasks are given; corpora by default `c`, 22 sentences."""
     corpora = corpora or {"c": corpus(folder, "c", 22)}
-    run = {
-        **RUN,
-        "trunk": dict(trunk),
-        "sharing": sharing,
-        "training": {**RUN["training"], **training},
-    }
+    run = {**RUN, "trunk": dict(trunk), "training": {**RUN["training"], **training}}
+    run |= {"sharing": sharing, "weighting": {"type": weighting}}
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({**run, "corpora": dict(corpora), "tasks": dict(tasks)}))
     config = load_config(path)

@@ -23,7 +23,20 @@ def show(*events: Step | Epoch, terminal: bool = False, best: int | None = None)
 
 
 def step(number: int) -> Step:
-    return Step(number // 10, number, {"pos": 0.5}, {"pos": 1.0}, 0.01, 2.5, {"pos": 700}, 0.1)
+    return Step(
+        epoch=number // 10,
+        step=number,
+        losses={"pos": 0.5},
+        weights={"pos": 1.0},
+        weighted={"pos": 0.5},
+        penalties={},
+        total=0.5,
+        gradients=None,
+        lr=0.01,
+        grad_norm=2.5,
+        tokens={"pos": 700},
+        seconds=0.1,
+    )
 
 
 def epoch(number: int, improved: bool, *, scored: bool = True) -> Epoch:

@@ -17,12 +17,25 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mtl.metrics import Accuracy
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Learnt, Step
-from mtl.training.log import EVERY, RunLog
+from mtl.training.events import EVERY, Epoch, Gradients, Learnt, Step
+from mtl.training.log import RunLog
 
 
-def step(number: int) -> Step:
-    return Step(number // 30, number, {"pos": 0.5}, {"pos": 1.0}, 0.01, 2.5, {"pos": 7}, 0.1)
+def step(number: int, *, tells: bool = False) -> Step:
+    return Step(
+        epoch=number // 30,
+        step=number,
+        losses={"pos": 0.5, "ner": 3.0},
+        weights={"pos": 1.0, "ner": 0.5},
+        weighted={"pos": 0.5, "ner": 1.5},
+        penalties={"tar": 0.25},
+        total=2.25,
+        gradients=Gradients({"pos": 4.0, "ner": 8.0}, {"pos": {"ner": -0.5}}) if tells else None,
+        lr=0.01,
+        grad_norm=2.5,
+        tokens={"pos": 7, "ner": 7},
+        seconds=0.1,
+    )
 
 
 def epoch(number: int) -> Epoch:
@@ -44,13 +57,24 @@ def test_every_twentieth_step_and_every_epoch_is_a_line(tmp_path: Path) -> None:
     first, second, last = lines(tmp_path)
     assert EVERY == 20
     assert (first["step"], second["step"]) == (0, 20)
-    assert first["losses"] == {"pos": 0.5}
-    assert (first["lr"], first["grad_norm"], first["weights"]) == (0.01, 2.5, {"pos": 1.0})
+    assert (first["lr"], first["grad_norm"], first["gradients"]) == (0.01, 2.5, None)
     assert (last["type"], last["dev"], last["resting"]) == (
         "epoch",
         {"pos": {"accuracy": 0.5}},
         ["pos"],
     )
+
+
+def test_the_line_of_a_step_tells_what_its_total_is_made_of(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.write(step(0, tells=True))
+    (line,) = lines(tmp_path)
+    assert line["losses"] == {"pos": 0.5, "ner": 3.0}
+    assert line["weights"] == {"pos": 1.0, "ner": 0.5}
+    assert line["weighted"] == {"pos": 0.5, "ner": 1.5}
+    assert (line["penalties"], line["total"]) == ({"tar": 0.25}, 2.25)
+    expected = {"norms": {"pos": 4.0, "ner": 8.0}, "cosines": {"pos": {"ner": -0.5}}}
+    assert line["gradients"] == expected
 
 
 def test_lines_are_there_as_soon_as_they_are_written(tmp_path: Path) -> None:
@@ -83,6 +107,21 @@ def test_tensorboard_reads_losses_and_scores(tmp_path: Path) -> None:
     assert [scalar.value for scalar in events.Scalars("train/pos.loss")] == [0.5, 0.5]
     assert [scalar.step for scalar in events.Scalars("dev/pos.accuracy")] == [30]
     assert events.Scalars("train/grad_norm")[0].value == 2.5
+
+
+def test_tensorboard_reads_what_the_total_is_made_of_and_the_gradients(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.write(step(0, tells=True))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    found = {
+        tag.removeprefix("train/"): events.Scalars(tag)[0].value for tag in events.Tags()["scalars"]
+    }
+    assert found == pytest.approx({
+        "pos.loss": 0.5, "ner.loss": 3.0, "pos.weight": 1.0, "ner.weight": 0.5,
+        "pos.weighted": 0.5, "ner.weighted": 1.5, "penalty.tar": 0.25, "total": 2.25,
+        "pos.grad_norm": 4.0, "ner.grad_norm": 8.0, "pos.ner.cosine": -0.5, "lr": 0.01,
+        "grad_norm": 2.5,
+    })  # fmt: skip
 
 
 def test_an_epoch_without_development_set_is_a_line_too(tmp_path: Path) -> None:

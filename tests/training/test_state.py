@@ -21,6 +21,10 @@ SETUPS: list[dict[str, Any]] = [
     {"optimizer": {"type": "nadam", "lr": 0.01}, "mixing": {"type": "annealed"}},
     {"fine_tuning": {"lr_ratio": 2.6, "gradual": True}, "average": 0.9, "epochs": 4},
     {"fine_tuning": {"frozen": ["embedding"]}, "schedule": "slanted"},
+    {"weighting": "uncertainty"},
+    {"weighting": "dwa", "epochs": 4},
+    {"weighting": "gradnorm"},
+    {"weighting": "pcgrad"},
 ]
 WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
 """Scores go up and down."""
@@ -58,6 +62,7 @@ def check_resumed(folder: Path, after: int, setup: dict[str, Any]) -> tuple[Trai
     state = resumed.model.state_dict()
     assert all(torch.equal(state[name], v) for name, v in whole.model.state_dict().items())
     assert resumed.selection.to_json() == whole.selection.to_json()
+    assert resumed.weighting.weights() == whole.weighting.weights()
     return whole, resumed
 
 

@@ -157,6 +157,14 @@ def test_without_a_norm_nothing_is_cut(tmp_path: Path) -> None:
     assert torch.stack(grads).norm().item() == pytest.approx(last.grad_norm)
 
 
+def test_what_a_weighting_learns_has_no_part_in_that_norm(tmp_path: Path) -> None:
+    made = trainer(tmp_path, {"pos": POS, "ner": NER}, weighting="uncertainty", clip_norm=None)
+    first = next(made.run())
+    grads = [p.grad.norm() for p in made.model.parameters() if p.grad is not None]
+    assert torch.stack(grads).norm().item() == pytest.approx(first.grad_norm)
+    assert all(own.grad is not None and own.grad != 0 for own in made.weighting.parameters())
+
+
 def test_the_learning_rate_follows_its_schedule(tmp_path: Path) -> None:
     steps = steps_of(trainer(tmp_path, {"pos": POS}, epochs=1).run())
     expected = [0.02 * factor for factor in (1 / 3, 2 / 3, 1, 1, 1, 1)]
