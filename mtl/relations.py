@@ -166,7 +166,7 @@ def _changes(
     if len(group) < WEIGHTING.find(run.weighting.type).min_tasks:
         yield "weighting=static"  # there is nothing to balance
     if len(group) < SHARING.find(run.sharing.type).min_tasks:
-        yield "sharing=hard"  # nor anything to share
+        yield "sharing=hard"  # nor to share
     yield from _limits(run, group, limit)
     scored = next(task for task in group if task in scores)
     yield f"training.metric={scored}.{scores[scored]}"

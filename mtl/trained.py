@@ -245,7 +245,11 @@ def _with_files(
             changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
-    kept = {task: part for task, part in run.tasks.items() if part.corpus in needed}
+    kept = {
+        task: part.model_copy(update={"where": {}, "criteria": {}}) if part.corpus in data else part
+        for task, part in run.tasks.items()
+        if part.corpus in needed
+    }
     return run.model_copy(update={"corpora": corpora, "tasks": kept})
 
 

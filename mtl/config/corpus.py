@@ -126,6 +126,11 @@ class Corpus(Settings):
     )
     tasks: dict[str, CorpusTask] = Field(description="What can be learnt, by name.")
 
+    @property
+    def split_names(self) -> set[str]:
+        """The splits that it has, from files or cut from the training data."""
+        return {*self.files, *({"dev", "test"} if self.folds else self.splits)}
+
     @model_validator(mode="after")
     def _splits_fit(self) -> Corpus:
         if "train" not in self.files:
@@ -137,6 +142,6 @@ class Corpus(Settings):
             given = "folds" if self.folds else "splits"
             raise Misfit(given, f"{twice[0]!r} cannot be cut from train; it is among the files")
         for name in ("limit", "expect"):
-            if unknown := sorted(set(getattr(self, name)) - set(self.files) - cut):
+            if unknown := sorted(set(getattr(self, name)) - self.split_names):
                 raise Misfit(name, f"{unknown[0]!r} is no split of this corpus")
         return self

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from mtl.config.build import Builder, Kinds
+from mtl.config.build import Builder, Kinds, join
 from mtl.config.corpora import Corpora
-from mtl.config.corpus import Corpus
+from mtl.config.corpus import Corpus, Source
 from mtl.config.document import IMPLICIT, Node, load, merge
 from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
@@ -168,7 +168,20 @@ class _RunLoader:
             return None
         corpus, offered = used[1], used[1].tasks[values["use"].rpartition("/")[2]]
         values |= {"corpus": corpus.name, "source": offered.labels, "scheme": offered.scheme}
+        if "where" in values:
+            values["criteria"] = self._criteria(node.value["where"], f"{path}.where", corpus)
         return self.builder.finish(Task, values, node, path)
+
+    def _criteria(self, where: Node, path: str, corpus: Corpus) -> dict[str, Source]:
+        """Return where the labels are that the labelled sentences of a task are chosen by."""
+        known = corpus.tasks
+        self.builder.refuse_unknown(where.value, corpus.split_names, path)
+        names: set[str] = set()
+        for split, chosen in where.value.items():
+            if chosen.value is not None:
+                self.builder.refuse_unknown(chosen.value, known, join(path, split))
+                names |= chosen.value.keys()
+        return {name: known[name].labels for name in known if name in names}
 
     def _use(self, node: Node, path: str) -> tuple[Node, Corpus | None] | None:
         """Return what the corpus file says of the task that is used, and the corpus if sound."""

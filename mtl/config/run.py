@@ -167,11 +167,20 @@ class Task(Settings):
     sampling: PositiveFloat = Field(
         default=1.0, description="How often its corpus is drawn is multiplied by this."
     )
+    where: dict[str, dict[str, list[str]]] = Field(
+        default={},
+        description="Split to the sentences whose labels count, by the labels of another task of "
+        "the corpus, one a sentence: {train: {genre: [news, blog]}}. The others take part as if "
+        "they were not labelled for this one.",
+    )
 
     corpus: str = Field(exclude=True, description="The name of its corpus.")
     source: Source = Field(exclude=True, description="Where the labels are.")
     scheme: Literal["bio", "iob1", "iobes"] | None = Field(
         exclude=True, description="How the files write spans."
+    )
+    criteria: dict[str, Source] = Field(
+        default={}, exclude=True, description="Where the labels are that `where` goes by."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import Level, Summary, default_cache, label_column, stored
-from mtl.errors import DataError, MtlError
+from mtl.errors import DataError, MtlError, did_you_mean
 from mtl.text.example import Example, Labels
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Split(Sequence[Example]):
         dataset: The sentences of some files.
         levels: Task to whether its labels belong to tokens or to the sentence.
         rows: Which sentences of the data set these are; by default all.
+        withheld: Task to the sentences of the data set whose labels are as if not there,
+            `[sentences]` bool.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class Split(Sequence[Example]):
         dataset: datasets.Dataset,
         levels: Mapping[str, Level],
         rows: np.ndarray | None = None,
+        withheld: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.dataset = dataset
         self.levels = dict(levels)
         self.rows = np.arange(len(dataset)) if rows is None else rows
+        self.withheld = dict(withheld or {})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,15 +72,13 @@ class Split(Sequence[Example]):
     def examples(self, indices: Sequence[int]) -> list[Example]:
         """Return several examples at once, which costs little more than one."""
         columns = self._fetch(self.dataset, indices)
-        labels = {task: columns[label_column(task)] for task in self.levels}
+        labels = {
+            task: self._given(task, columns[label_column(task)], indices) for task in self.levels
+        }
         return [
             Example(
                 tuple(tokens),
-                {
-                    task: self._labels(task, column[i])
-                    for task, column in labels.items()
-                    if column[i] is not None
-                },
+                {task: found for task, own in labels.items() if (found := own[i]) is not None},
                 line,
             )
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
@@ -86,15 +88,40 @@ class Split(Sequence[Example]):
         """Return some of the sentences, in their order: those whose hashes come first."""
         hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
         kept = np.sort(np.argsort(hashes, kind="stable")[:number])
-        return Split(self.dataset, self.levels, self.rows[kept])
+        return Split(self.dataset, self.levels, self.rows[kept], self.withheld)
+
+    def without(self, tasks: Collection[str]) -> Split:
+        """Return the split without the labels of some tasks."""
+        levels = {task: level for task, level in self.levels.items() if task not in tasks}
+        return Split(self.dataset, levels, self.rows, self.withheld)
+
+    def labelled_where(self, task: str, by: str, values: Sequence[str]) -> Split:
+        """Return the split with labels of a task only where those of another are among `values`.
+
+        Args:
+            task: The task.
+            by: The other one, which has one label a sentence.
+            values: Labels, each of which some sentence has.
+
+        Raises:
+            MtlError: No sentence has one of the labels.
+        """
+        labels = list(self.labels(by))
+        for value in values:
+            if value not in labels:
+                known = {str(label) for label in labels}
+                raise MtlError(f"no sentence has the label {value!r}{did_you_mean(value, known)}")
+        withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
+        withheld[self.rows] |= [label not in values for label in labels]
+        return Split(self.dataset, self.levels, self.rows, {**self.withheld, task: withheld})
 
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task, None for a sentence without."""
         name = label_column(task)
         dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
-            for labels in self._fetch(dataset, range(len(self))[start : start + _BATCH])[name]:
-                yield None if labels is None else self._labels(task, labels)
+            indices = range(len(self))[start : start + _BATCH]
+            yield from self._given(task, self._fetch(dataset, indices)[name], indices)
 
     def word_counts(self) -> Counter[str]:
         """Return how often each word occurs."""
@@ -131,8 +158,16 @@ class Split(Sequence[Example]):
         columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
         return columns
 
-    def _labels(self, task: str, labels: list[str]) -> Labels:
-        return labels[0] if self.levels[task] == "sentence" else tuple(labels)
+    def _given(
+        self, task: str, column: Sequence[list[str] | None], indices: Sequence[int]
+    ) -> list[Labels | None]:
+        """Return the labels of a task as the column has them, None where it has none."""
+        if task in self.withheld:
+            hidden = self.withheld[task][self.rows[np.asarray(indices, dtype=np.intp)]]
+            column = [None if no else labels for no, labels in zip(hidden, column, strict=True)]
+        if self.levels[task] == "sentence":
+            return [None if labels is None else labels[0] for labels in column]
+        return [None if labels is None else tuple(labels) for labels in column]
 
 
 @dataclass(frozen=True)

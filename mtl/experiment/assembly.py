@@ -155,6 +155,12 @@ def number_labels(
         )
         if not len(labels[owner]):
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
+        if HEADS.find(part.type).adversarial and len(labels[owner]) < 2:
+            only = labels[owner].labels[0]
+            raise ConfigError(
+                f"tasks.{owner}: {part.type!r} needs two domains or more, and all sentences of the "
+                f"training data have the label {only!r}; add a corpus whose task shares the head"
+            )
     return labels
 
 
@@ -234,8 +240,12 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
         run: The run.
         in_features: Width of the token vectors.
     """
+    part = run.sharing
+    if "groups" in part.options and part.options["groups"] is None:  # null is those of a corpus
+        groups = [tasks_of(run, corpus) for corpus in run.corpora]
+        part = Part(type=part.type, options={**part.options, "groups": groups})
     sharing: Sharing = build(
-        "sharing", run.sharing, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
+        "sharing", part, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
     )
     return sharing
 

@@ -18,6 +18,7 @@ from mtl.data.mixing import MIXING
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment import pretrained
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.corpora import tasks_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
@@ -58,8 +59,8 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _layers(run)
     yield from _metric(run)
     yield from _unscored(run)
-    yield from _sharing(run)
     yield from _weighting(run)
+    yield from _sharing(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -90,6 +91,8 @@ def _texts(run: Run) -> Iterator[Mistake]:
             if limits.streams is not None:
                 yield f"tasks.{name}", "streams are for language models; give the task a `batch`"
             continue
+        if task.where:
+            yield f"tasks.{name}.where", "a language model learns from the whole text"
         if not head.open_labels:
             yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
         if "words" not in run.embedding:
@@ -149,14 +152,25 @@ def _layers(run: Run) -> Iterator[Mistake]:
             yield f"tasks.{name}.layer", str(error)
 
 
+def _sharing(run: Run) -> Iterator[Mistake]:
+    """Check that there is something to share, and the groups that an adversary tells apart."""
+    name = run.sharing.type
+    if len(run.tasks) < SHARING.find(name).min_tasks:
+        yield "sharing", f"{name!r} has nothing to share in one task; take 'hard'"
+    groups = run.sharing.options.get("groups") or []
+    group_of = {task: number for number, group in enumerate(groups) for task in group}
+    for corpus in run.corpora:
+        first, *others = tasks_of(run, corpus)
+        for task in others:
+            if group_of.get(task) != group_of.get(first):
+                message = f"{first!r} and {task!r} read the same sentences; put them into one group"
+                yield "sharing.groups", message
+
+
 def scored_tasks(run: Run) -> list[str]:
     """Return the tasks whose corpus has a development set."""
-    corpora = run.corpora
     return [
-        name
-        for name, task in run.tasks.items()
-        if "dev" in {*corpora[task.corpus].files, *corpora[task.corpus].splits}
-        or corpora[task.corpus].folds
+        name for name, task in run.tasks.items() if "dev" in run.corpora[task.corpus].split_names
     ]
 
 
@@ -201,16 +215,6 @@ def _unscored(run: Run) -> Iterator[Mistake]:
                 f"{part.type!r} follows the scores on a dev split, and no corpus has one; cut one "
                 "by `splits`, or choose another",
             )
-
-
-def _sharing(run: Run) -> Iterator[Mistake]:
-    name = run.sharing.type
-    if len(run.tasks) < SHARING.find(name).min_tasks:
-        tasks = ", ".join(run.tasks)
-        yield (
-            "sharing.type",
-            f"{name!r} needs at least two tasks, the run has one: {tasks}; take 'hard'",
-        )
 
 
 def _weighting(run: Run) -> Iterator[Mistake]:

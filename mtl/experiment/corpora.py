@@ -8,6 +8,7 @@ from mtl.config.corpus import CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
+from mtl.errors import ConfigError, MtlError
 from mtl.experiment.kinds import build
 from mtl.text.spans import malformed
 
@@ -21,9 +22,15 @@ def load_corpora(run: Run) -> dict[str, Corpus]:
     """Read the corpora of the run, with the labels of its tasks under the tasks' names."""
     corpora = {}
     for name, corpus in run.corpora.items():
-        wanted = {task: _corpus_task(run.tasks[task]) for task in tasks_of(run, name)}
+        own = tasks_of(run, name)
+        wanted = {task: _corpus_task(run.tasks[task]) for task in own}
+        for task in own:
+            wanted |= {
+                _criterion(by): wanted[task].model_copy(update={"labels": source})
+                for by, source in run.tasks[task].criteria.items()
+            }
         config = corpus.model_copy(update={"tasks": wanted})
-        corpora[name] = load_corpus(config, build("reader", corpus.reader))
+        corpora[name] = _chosen(run, load_corpus(config, build("reader", corpus.reader)))
     return corpora
 
 
@@ -32,6 +39,35 @@ def _corpus_task(task: Task) -> CorpusTask:
     return CorpusTask.model_construct(
         labels=task.source, scheme=task.scheme, head=head, metric=task.metric
     )
+
+
+def _criterion(by: str) -> str:
+    """Return what labels that `where` goes by are called here, which no task is."""
+    return f"where {by}"
+
+
+def _chosen(run: Run, corpus: Corpus) -> Corpus:
+    """Return the corpus with the labels that `where` leaves to the tasks.
+
+    Raises:
+        ConfigError: It names labels that there are not, or that are none of a sentence.
+    """
+    splits, notes = dict(corpus.splits), list(corpus.notes)
+    criteria: set[str] = set()
+    for task in tasks_of(run, corpus.name):
+        for split, chosen in run.tasks[task].where.items():
+            for by, values in chosen.items():
+                criteria.add(_criterion(by))
+                path = f"tasks.{task}.where.{split}.{by}"
+                if splits[split].levels[_criterion(by)] != "sentence":
+                    raise ConfigError(f"{path}: expected a task with one label a sentence")
+                try:
+                    splits[split] = splits[split].labelled_where(task, _criterion(by), values)
+                except MtlError as error:
+                    raise ConfigError(f"{path}: {error}") from error
+            left = sum(labels is not None for labels in splits[split].labels(task))
+            notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
+    return Corpus(corpus.name, {n: own.without(criteria) for n, own in splits.items()}, notes)
 
 
 def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from mtl.heads.cnn import CNNClassifier
 from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
+from mtl.heads.domain_distance import DomainDistance
 from mtl.heads.lm import LanguageModel
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
@@ -24,6 +25,7 @@ HEADS: Registry[Head] = Registry(
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
         "domain": DomainClassifier,
+        "domain_distance": DomainDistance,
         "lm": LanguageModel,
     },
 )
@@ -36,6 +38,7 @@ __all__ = [
     "Classifier",
     "ConstrainedTagger",
     "DomainClassifier",
+    "DomainDistance",
     "FoundSpan",
     "Head",
     "LanguageModel",

@@ -16,6 +16,7 @@ from mtl.layers.attention import (
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.crf import CRF
+from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
@@ -23,7 +24,15 @@ from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
+from mtl.layers.weight_penalties import (
+    block_penalty,
+    clustered_penalty,
+    distance_penalty,
+    mean_penalty,
+    trace_penalty,
+)
 
 __all__ = [
     "CRF",
@@ -54,6 +63,14 @@ __all__ = [
     "TransformerLayer",
     "VariationalDropout",
     "activation_penalty",
+    "block_penalty",
+    "clustered_penalty",
+    "coral_distance",
+    "distance_penalty",
     "linear_cross_entropy",
+    "mean_penalty",
+    "mmd_distance",
+    "subspace_overlap",
     "temporal_activation_penalty",
+    "trace_penalty",
 ]

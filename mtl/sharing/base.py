@@ -36,7 +36,7 @@ class Sharing(nn.Module, ABC):
     """
 
     min_tasks: ClassVar[int] = 1
-    """The fewest tasks among which it has anything to share."""
+    """With fewer tasks there is nothing to share so."""
     sizes: list[int]
     """Widths of `Encoded.layers`."""
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from mtl.training.evaluation import Evaluation
 
 EVERY = 20
-"""One step in so many is written down, and only there is found out what takes time to know."""
+"""One step in so many is written down,"""
+RARE = 5 * EVERY
+"""and one in so many with the gradients of its tasks, which take the time of a step or two more."""
 
 
 @dataclass(frozen=True)

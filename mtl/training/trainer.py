@@ -23,7 +23,7 @@ from mtl.model import MultiTaskModel, Output
 from mtl.sharing.base import Sharing
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import EVERY, Epoch, Learnt, Step
+from mtl.training.events import RARE, Epoch, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.schedules import Schedule as LearningRate
 from mtl.training.selection import Selection
@@ -155,7 +155,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.stack([*penalties.values()]).sum() if penalties else None
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
-        telling = self.step % EVERY == 0 and len(losses) > 1 and len(shared) > 0
+        telling = self.step % RARE == 0 and len(losses) > 1 and len(shared) > 0
         gradients = read_gradients(losses, shared) if telling else None
         with torch.no_grad():
             weighted = {t: own.item() for t, own in self.weighting.combine(losses).items()}

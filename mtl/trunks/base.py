@@ -50,6 +50,8 @@ class Trunk(nn.Module, ABC):
     """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
     directions: int = 1
     """How many directions stand side by side in every layer, each with an equal part of it."""
+    stacks: int = 1
+    """How many stacks that never see each other stand side by side in every layer, of one width."""
 
     @property
     def num_layers(self) -> int:

@@ -66,13 +66,15 @@ def test_gains_are_differences_of_the_best_dev_scores_seed_by_seed() -> None:
     assert gain["margin"] == pytest.approx(12.7062 * abs(expected[0] - expected[1]) / 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("part", ["weighting=dwa", "sharing=cross_stitch"])
-def test_a_task_alone_has_nothing_to_balance_or_share(part: str) -> None:
-    kind, _, name = part.partition("=")
-    budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", kind)
-    assert mtl("relate", "run.yaml", "tasks.mood=null", part, *budget).code == 0
-    runs = {n: Path(kind, n, "seed-1/run.yaml").read_text() for n in ("ner", "ner+pos")}
-    assert {n: f"type: {name}" in run for n, run in runs.items()} == {"ner": False, "ner+pos": True}
+@pytest.mark.parametrize(("kind", "part"), [("weighting", "dwa"), ("sharing", "soft")])
+def test_a_task_alone_has_nothing_to_balance_or_share(kind: str, part: str) -> None:
+    budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", part)
+    assert mtl("relate", "run.yaml", "tasks.mood=null", f"{kind}={part}", *budget).code == 0
+    runs = {n: Path(part, n, "seed-1/run.yaml").read_text() for n in ("ner", "ner+pos")}
+    assert {name: f"type: {part}\n" in run for name, run in runs.items()} == {
+        "ner": False,
+        "ner+pos": True,
+    }
 
 
 def test_tasks_have_the_properties_of_their_text() -> None:

@@ -53,7 +53,7 @@ MISTAKES = {
     "batch: {streams: 2, bptt: 0}": "31: tasks.x.batch.bptt: expected a whole number of at least "
     "1, got 0",
     "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, head, layer, lr, "
-    "metric, patience, sampling, use, weight",
+    "metric, patience, sampling, use, weight, where",
 }
 
 
@@ -262,7 +262,8 @@ def test_an_empty_run_lacks_everything(write: Write, kinds: Mapping[str, Registr
     ]
 
 
-KEYS = ["trunk", "trunk.type", "tasks", "tasks.ner", "tasks.ner.use", "tasks.ner.head", "corpora",
+KEYS = ["trunk", "trunk.type", "tasks", "tasks.ner", "tasks.ner.use", "tasks.ner.head",
+        "tasks.ner.where", "tasks.ner.where.train", "corpora",
         "corpora.news", "corpora.news.files", "corpora.news.reader", "corpora.news.tasks",
         "corpora.news.tasks.ner", "corpora.news.tasks.ner.labels", "embedding", "training",
         "training.batch", "training.metric", "embedding.words.vectors"]  # fmt: skip

@@ -52,6 +52,7 @@ OPTIONS = {
     ]
     + [{"hops": 3, "penalty": 0.1}],
     "domain": [{}, {"pooling": "max", "strength": 0.1}],
+    "domain_distance": [{}, {"distance": "coral", "pooling": "max"}],
     "lm": [
         {"output": name, "dropout": 0.1}
         for name in ("tied", "full", "mos", "adaptive", "tied_adaptive")
@@ -64,6 +65,8 @@ LENGTHS = [4, 1, 3, 0]
 heads = over(variants(HEADS, OPTIONS))
 # Clusters of words need two words.
 of_one = over([v for v in variants(HEADS, OPTIONS) if "adaptive" not in str(v.option("output"))])
+# Of a distance between domains, which is of the batch, see tests/heads/test_domain_distance.py.
+of_sentences = over([v for v in variants(HEADS, OPTIONS) if v.name != "domain_distance"])
 taggers = over([v for v in variants(HEADS, OPTIONS) if v.cls.level == "token"])
 
 
@@ -200,7 +203,7 @@ def test_log_probabilities_are_sums_over_labellings(variant: Variant, length: in
     torch.testing.assert_close(found, expected)
 
 
-@heads
+@of_sentences
 def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None:
     head, (hidden, mask) = made(variant).train(), text()
     hidden.requires_grad_()
@@ -213,7 +216,7 @@ def test_gradients_reach_the_input_and_every_parameter(variant: Variant) -> None
         assert parameter.grad.any(), name
 
 
-@heads
+@of_sentences
 def test_huge_hidden_states_give_finite_results(variant: Variant) -> None:
     head, (hidden, mask) = made(variant), text()
     large = (1e4 * hidden).requires_grad_()

@@ -18,9 +18,13 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
+PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf"]
 OPTIONS: dict[str, list[dict[str, object]]] = {
     "cross_stitch": [{}, {"alpha": "channel"}],
     "sluice": [{"subspaces": n} for n in (1, 3)],
+    "soft": [{"penalty": name} for name in PENALTIES]
+    + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
+    "shared_private": [{}, {"adversary": 0.1, "difference": 0.1}],
 }
 TASKS = ["a", "b", "c"]
 WIDTH = 4
@@ -29,7 +33,7 @@ sharings = over(variants(SHARING, OPTIONS))
 
 
 def trunk() -> LSTMTrunk:
-    return LSTMTrunk(WIDTH, num_layers=2, hidden_size=3, bidirectional=False)
+    return LSTMTrunk(WIDTH, num_layers=2, hidden_size=3, bidirectional=False, dropout=0)
 
 
 def made(variant: Variant) -> Sharing:
@@ -54,6 +58,15 @@ def trained_by(sharing: Sharing, task: str) -> set[nn.Parameter]:
     return {p for p in sharing.parameters() if p.grad is not None and p.grad.any()}
 
 
+def penalties(sharing: Sharing, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """The penalties of a batch for each task, under its name; sharings may mark them as one."""
+    return {
+        f"{task} {name}": penalty
+        for task in TASKS
+        for name, penalty in sharing(x, mask, [task])[task].penalties.items()
+    }
+
+
 @sharings
 def test_exactly_the_tasks_asked_for_are_encoded(variant: Variant) -> None:
     sharing, (x, mask) = made(variant), text()
@@ -71,10 +84,18 @@ def test_layers_have_the_promised_sizes(variant: Variant) -> None:
 
 
 @sharings
-def test_penalties_are_finite_scalars(variant: Variant) -> None:
+def test_penalties_are_finite_scalars_in_training_alone(variant: Variant) -> None:
     sharing, (x, mask) = made(variant), text()
-    for encoded in sharing(x, mask, TASKS).values():
-        assert all(p.ndim == 0 and p.isfinite() for p in encoded.penalties.values())
+    assert not penalties(sharing, x, mask)
+    found = penalties(sharing.train(), x, mask)
+    assert all(p.ndim == 0 and p.isfinite() for p in found.values())
+
+
+@sharings
+def test_padding_changes_no_penalty(variant: Variant) -> None:
+    sharing, (x, mask) = made(variant).train(), text()
+    dirty = penalties(sharing, with_garbage(x, mask, more=2), widened(mask, 2))
+    torch.testing.assert_close(dirty, penalties(sharing, x, mask))
 
 
 @sharings
@@ -130,7 +151,16 @@ def test_shared_parameters_are_those_that_several_tasks_train(variant: Variant) 
     trained = [trained_by(sharing, task) for task in TASKS]
     several = {p for p in sharing.parameters() if sum(p in own for own in trained) > 1}
     assert set(sharing.shared_parameters()) == several
-    assert set.union(*trained) == set(sharing.parameters())
+
+
+@sharings
+def test_a_task_or_a_penalty_trains_every_parameter(variant: Variant) -> None:
+    sharing = made(variant).train()
+    trained = set.union(*(trained_by(sharing, task) for task in TASKS))
+    sharing.zero_grad(set_to_none=True)
+    torch.autograd.backward([*penalties(sharing, *text()).values()])
+    trained |= {p for p in sharing.parameters() if p.grad is not None and p.grad.any()}
+    assert trained == set(sharing.parameters())
 
 
 @sharings

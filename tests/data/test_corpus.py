@@ -75,6 +75,12 @@ def test_a_split_is_a_sequence(split):
         split[2500]
 
 
+def test_labels_that_are_left_out_stay_so_in_a_part(split):
+    part = split.labelled_where("number", "number", ["3", "1999"]).limited(2500)
+    assert {label for label in part.labels("number") if label is not None} == {"3", "1999"}
+    assert [bool(example.labels) for example in part[2:5]] == [False, True, False]
+
+
 def test_examples_come_in_the_order_asked_for(split):
     indices = np.random.default_rng(0).integers(0, 2500, 64)
     assert [e.labels["number"] for e in split.examples(indices)] == [str(i) for i in indices]

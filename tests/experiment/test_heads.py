@@ -21,6 +21,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "attention": {**VERB, "head": {"type": "attention", "hops": 2, "penalty": 0.1}},
     "cnn": {**VERB, "head": {"type": "cnn", "maps": 4, "k": 2}},
     "domain": {**VERB, "head": {"type": "domain", "ramp": 5}},
+    "coral": {**VERB, "head": {"type": "domain_distance", "distance": "coral"}},
+    "mmd": {**VERB, "head": {"type": "domain_distance", "distance": "mmd"}},
 }
 
 

@@ -102,7 +102,7 @@ def test_transformers_are_stitched_too() -> None:
 
 
 def test_one_task_has_nobody_to_read(tmp_path: Path) -> None:
-    message = r"sharing.type: 'cross_stitch' needs at least two tasks, the run has one: pos;"
+    message = "sharing: 'cross_stitch' has nothing to share in one task; take 'hard'"
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, {"pos": RUN["pos"]}, sharing="cross_stitch")
 

@@ -79,7 +79,7 @@ def prepared(
     """Return a run whose tasks are given; corpora by default `c`, 22 sentences."""
     corpora = corpora or {"c": corpus(folder, "c", 22)}
     run = {**RUN, "trunk": dict(trunk), "training": {**RUN["training"], **training}}
-    run |= {"sharing": sharing, "weighting": {"type": weighting}}
+    run |= {"sharing": sharing, "weighting": weighting}
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({**run, "corpora": dict(corpora), "tasks": dict(tasks)}))
     config = load_config(path)

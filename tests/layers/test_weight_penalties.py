@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from math import inf
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtl.layers import (
+    block_penalty,
+    clustered_penalty,
+    distance_penalty,
+    mean_penalty,
+    trace_penalty,
+)
+
+CLUSTERS = [0, 1, 0]
+PENALTIES: dict[str, Callable[[Tensor], Tensor]] = {
+    "distance": distance_penalty,
+    "mean": mean_penalty,
+    "clustered": lambda weights: clustered_penalty(weights, CLUSTERS),
+    "trace": trace_penalty,
+    "l1_l2": block_penalty,
+    "l1_linf": lambda weights: block_penalty(weights, inf),
+}
+over = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+
+
+def weights() -> Tensor:
+    """The weights of three tasks, `[3, 2, 4]`."""
+    return torch.randn(3, 2, 4).double()
+
+
+def test_distances_are_those_of_all_pairs() -> None:
+    w = weights()
+    expected = sum(np.linalg.norm(a - b) ** 2 for a, b in combinations(w.numpy(), 2))
+    assert distance_penalty(w).item() == pytest.approx(expected)
+
+
+def test_evgeniou_pontil_2004_the_mean_is_small_and_tasks_are_near_it() -> None:
+    w = weights().flatten(1)
+    mean = w.numpy().mean(0)
+    expected = mean @ mean + 5 / 3 * sum((row - mean) @ (row - mean) for row in w.numpy())
+    assert mean_penalty(w, within=5).item() == pytest.approx(expected)
+
+
+def test_jacob_2009_clusters_are_near_the_mean_and_tasks_near_their_cluster() -> None:
+    a, b, c = w = weights().flatten(1).numpy()
+    mean, first = w.mean(0), (a + c) / 2
+    expected = mean @ mean
+    expected += 0.5 * (2 * (first - mean) @ (first - mean) + (b - mean) @ (b - mean))
+    expected += 4 * ((a - first) @ (a - first) + (c - first) @ (c - first))
+    found = clustered_penalty(torch.from_numpy(w), CLUSTERS, between=0.5, within=4)
+    assert found.item() == pytest.approx(expected)
+
+
+def test_one_cluster_is_the_penalty_on_the_mean() -> None:
+    one = clustered_penalty(w := weights(), [7, 7, 7], within=2, between=100)
+    torch.testing.assert_close(one, mean_penalty(w, within=6))
+
+
+def test_every_task_has_a_cluster() -> None:
+    with pytest.raises(ValueError, match="clusters: expected 3 numbers, got 2"):
+        clustered_penalty(weights(), [0, 1])
+
+
+def test_the_trace_norm_sums_the_singular_values_of_the_tasks_flat_weights() -> None:
+    w = weights()
+    by_numpy = np.linalg.svd(w.reshape(3, 8).numpy(), compute_uv=False).sum()
+    assert trace_penalty(w).item() == pytest.approx(by_numpy)
+
+
+def test_the_trace_norm_of_tasks_that_are_multiples_of_one_is_that_of_one_row() -> None:
+    w = torch.tensor([[1.0], [2.0], [-2.0]]).double() * torch.tensor([3.0, 4.0])
+    assert trace_penalty(w).item() == pytest.approx(3 * 5)
+
+
+@pytest.mark.parametrize("order", [2, inf])
+def test_block_norms_are_summed_over_the_weights(order: float) -> None:
+    w = weights()
+    columns = w.flatten(1).T.numpy()
+    expected = sum(np.linalg.norm(column, order) for column in columns)
+    assert block_penalty(w, order).item() == pytest.approx(expected)
+
+
+@over
+def test_gradients_are_those_of_finite_differences(penalty: Callable[[Tensor], Tensor]) -> None:
+    assert torch.autograd.gradcheck(penalty, weights().requires_grad_())
+
+
+@over
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_gradients_are_finite_where_tasks_are_alike(
+    penalty: Callable[[Tensor], Tensor], start: float
+) -> None:
+    w = torch.full((3, 2, 4), start, requires_grad=True)
+    penalty(w).backward()
+    assert w.grad.isfinite().all()
+    assert (w.grad.abs() <= 2).all()

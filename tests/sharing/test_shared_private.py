@@ -1,0 +1,179 @@
+"""Shared and private trunks: who reads what, and what the penalties do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtl.errors import ConfigError
+from mtl.layers import subspace_overlap
+from mtl.sharing import SharedPrivate
+from mtl.trunks import LSTMTrunk
+from tests.contracts.variants import prefix_mask
+from tests.training.runs import corpus, epochs_of, prepared, trainer
+
+MASK = prefix_mask([5, 2, 4])
+
+
+def trunk() -> LSTMTrunk:
+    return LSTMTrunk(4, hidden_size=3, num_layers=2, dropout=0)
+
+
+def made(**options: Any) -> SharedPrivate:
+    torch.manual_seed(1)
+    return SharedPrivate(["a", "b"], trunk, **options)
+
+
+def text() -> Tensor:
+    torch.manual_seed(2)
+    return torch.randn(3, 5, 4) * MASK.unsqueeze(2)
+
+
+def adversary_loss(sharing: SharedPrivate, task: str = "b") -> Tensor:
+    return sharing(text(), MASK, [task])[task].penalties["adversary"]
+
+
+def gradients(module: nn.Module) -> list[Tensor | None]:
+    return [parameter.grad for parameter in module.parameters()]
+
+
+def test_a_task_reads_the_shared_trunk_and_its_own_at_every_layer() -> None:
+    sharing = made()
+    shared, _ = sharing.shared(text(), MASK)
+    own, _ = sharing.private["b"](text(), MASK)
+    _, *found = sharing(text(), MASK, ["b"])["b"].layers
+    for layer, one, other in zip(found, shared[1:], own[1:], strict=True):
+        # Forward directions first: the stacks of the two directions stay apart.
+        parts = [one[..., :3], other[..., :3], one[..., 3:], other[..., 3:]]
+        assert torch.equal(layer, torch.cat(parts, dim=2))
+
+
+def test_what_the_forward_halves_say_of_a_word_does_not_depend_on_later_ones() -> None:
+    sharing, x = made(), text()
+    later = x.clone()
+    later[:, 3:] += 1
+    first, second = (sharing(v, MASK, ["a"])["a"].layers[-1] for v in (x, later))
+    assert torch.equal(first[:, :3, :6], second[:, :3, :6])
+    assert not torch.equal(first[:, :3, 6:], second[:, :3, 6:])
+
+
+def test_the_private_trunk_of_a_task_learns_from_no_other() -> None:
+    sharing = made(adversary=1.0, difference=1.0)
+    encoded = sharing(text(), MASK, ["a"])["a"]
+    (encoded.layers[-1].sum() + sum(encoded.penalties.values())).backward()
+    assert all(g is None for g in gradients(sharing.private["b"]))
+    for module in (sharing.private["a"], sharing.shared):
+        assert all(g is not None and g.any() for g in gradients(module))
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.25])
+def test_the_shared_trunk_gets_the_adversarys_gradient_times_minus_the_strength(
+    strength: float,
+) -> None:
+    sharing, plain = made(adversary=strength), made(adversary=strength)
+    adversary_loss(sharing).backward()
+    pooled = plain.shared(text(), MASK)[0][-1].sum(1) / MASK.sum(1, keepdim=True)
+    functional.cross_entropy(plain.discriminator[1](pooled), torch.tensor([1, 1, 1])).backward()
+    for found, own in zip(gradients(sharing.shared), gradients(plain.shared), strict=True):
+        torch.testing.assert_close(found, -strength * own)
+    for found, own in zip(
+        gradients(sharing.discriminator), gradients(plain.discriminator), strict=True
+    ):
+        torch.testing.assert_close(found, own)
+
+
+def test_at_the_start_of_a_ramp_the_adversary_learns_alone() -> None:
+    sharing = made(adversary=1.0, ramp=10)
+    adversary_loss(sharing).backward()
+    assert not any(g.any() for g in gradients(sharing.shared))
+    assert all(g.any() for g in gradients(sharing.discriminator))
+    sharing.zero_grad()
+    adversary_loss(sharing).backward()
+    assert all(g.any() for g in gradients(sharing.shared))
+
+
+def test_the_adversary_learns_to_tell_texts_apart_and_the_trunk_to_hide_it() -> None:
+    sharing = made(adversary=1.0)
+    x = {"a": text(), "b": (text() + 2) * MASK.unsqueeze(2)}
+
+    def trained(module: nn.Module) -> float:
+        """The adversary's loss after some steps of one module."""
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+        for _ in range(60):
+            sharing.zero_grad()
+            loss = sum(sharing(x[t], MASK, [t])[t].penalties["adversary"] for t in "ab")
+            loss.backward()
+            optimizer.step()
+        return loss.item() / 2
+
+    assert trained(sharing.discriminator) < 0.4
+    assert trained(sharing.shared) > 0.69  # log 2 is that of not knowing
+
+
+def test_the_difference_is_the_overlap_of_the_last_layers() -> None:
+    sharing = made(difference=0.5)
+    found = sharing(text(), MASK, ["b"])["b"].penalties
+    tops = [trunk(text(), MASK)[0][-1] for trunk in (sharing.shared, sharing.private["b"])]
+    torch.testing.assert_close(found, {"difference.b": 0.5 * subspace_overlap(*tops, MASK)})
+
+
+def test_penalties_do_not_grow_with_the_batch() -> None:
+    sharing = made(adversary=0.1, difference=0.1)
+    once = sharing(text(), MASK, ["a"])["a"].penalties
+    twice = sharing(text().repeat(2, 1, 1), MASK.repeat(2, 1), ["a"])["a"].penalties
+    torch.testing.assert_close(twice, once)
+
+
+def test_tasks_of_a_group_are_one_to_the_adversary() -> None:
+    sharing = SharedPrivate([*"abc"], trunk, adversary=0.1, groups=[["c", "a"], ["b"]])
+    found = sharing(text(), MASK, ["a", "c"])
+    assert found["a"].penalties["adversary"] is found["c"].penalties["adversary"]
+    with pytest.raises(ValueError, match="groups: expected tasks of one group in a batch"):
+        sharing(text(), MASK, ["a", "b"])
+
+
+MISTAKES = {
+    "ramp: does nothing without an adversary": {"ramp": 5},
+    "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
+    "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
+}
+
+
+@pytest.mark.parametrize(("message", "options"), MISTAKES.items())
+def test_options_that_do_not_go_together(message: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=message):
+        SharedPrivate(**{"tasks": ["a", "b"], "make_trunk": trunk, **options})
+
+
+ONE_CORPUS = {"pos": {"use": "c/pos"}, "verb": {"use": "c/verb"}}
+TWO_CORPORA = {**ONE_CORPUS, "other": {"use": "d/pos"}}
+
+
+def adversarial(**options: Any) -> dict[str, Any]:
+    return {"type": "shared_private", "adversary": 0.1, "difference": 0.1, **options}
+
+
+@pytest.mark.parametrize("mixing", ["proportional", "joint"])
+def test_it_trains_through_the_run_file(mixing: str, tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 12) for name in "cd"}
+    sharing = adversarial(ramp=10)
+    made = trainer(tmp_path, TWO_CORPORA, corpora, sharing=sharing, mixing=mixing, epochs=4)
+    first, *_, last = epochs_of(made.run())
+    assert last.losses["pos"] < first.losses["pos"]
+    group_of = made.model.sharing.group_of
+    assert group_of["pos"] == group_of["verb"] != group_of["other"]
+
+
+def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="sharing 'shared_private': adversary: needs tasks on"):
+        prepared(tmp_path, ONE_CORPUS, sharing=adversarial())
+
+
+def test_tasks_of_a_corpus_cannot_be_of_two_groups(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sharing\.groups: 'pos' and 'verb' read the same"):
+        prepared(tmp_path, ONE_CORPUS, sharing=adversarial(groups=[["pos"], ["verb"]]))

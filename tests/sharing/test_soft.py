@@ -1,0 +1,137 @@
+"""Soft sharing: a trunk a task, and a penalty between their weights."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mtl.errors import ConfigError
+from mtl.layers import block_penalty
+from mtl.sharing import Soft
+from mtl.trunks import LSTMTrunk
+from tests.training.runs import epochs_of, trainer
+
+X = torch.linspace(-2, 2, 40).sin().reshape(2, 5, 4)
+MASK = torch.ones(2, 5, dtype=torch.bool)
+TASKS = {"pos": {"use": "c/pos"}, "verb": {"use": "c/verb"}}
+
+
+def trunk() -> LSTMTrunk:
+    return LSTMTrunk(4, hidden_size=3, num_layers=1)
+
+
+def made(tasks: str = "ab", **options: Any) -> Soft:
+    return Soft(list(tasks), trunk, **options)
+
+
+def shaken(sharing: Soft) -> Soft:
+    for parameter in sharing.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return sharing
+
+
+def penalty(sharing: Soft) -> torch.Tensor:
+    return sharing(X, MASK, ["a"])["a"].penalties["soft"]
+
+
+def distance(sharing: Soft) -> float:
+    """The squared distance of the trunks of the first two tasks."""
+    first, second = (list(trunk.parameters()) for trunk in list(sharing.trunks.values())[:2])
+    return sum((a - b).square().sum().item() for a, b in zip(first, second, strict=True))
+
+
+def test_trunks_start_alike_and_are_none_the_less_two() -> None:
+    sharing = made()
+    assert distance(sharing) == 0
+    sharing(X, MASK, ["a"])["a"].layers[-1].sum().backward()
+    assert all(p.grad is not None for p in sharing.trunks["a"].parameters())
+    assert all(p.grad is None for p in sharing.trunks["b"].parameters())
+
+
+def test_duong_2015_the_penalty_is_the_squared_distance_of_all_weights() -> None:
+    sharing = shaken(made(strength=0.5))
+    assert penalty(sharing).item() == pytest.approx(0.5 * distance(sharing), rel=1e-5)
+
+
+def test_the_penalty_draws_in_the_trunks_of_tasks_that_are_not_in_the_batch() -> None:
+    sharing = shaken(made(strength=0.5))
+    penalty(sharing).backward()
+    both = zip(*(trunk.parameters() for trunk in sharing.trunks.values()), strict=True)
+    for a, b in both:
+        torch.testing.assert_close(b.grad, b.detach() - a.detach())
+        torch.testing.assert_close(a.grad, -b.grad)
+
+
+def test_the_option_says_which_penalty_it_is() -> None:
+    sharing = shaken(made("abc", penalty="l1_l2", strength=1.0))
+    alike = zip(*(trunk.parameters() for trunk in sharing.trunks.values()), strict=True)
+    expected = sum(block_penalty(torch.stack(weights)).item() for weights in alike)
+    assert penalty(sharing).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_tasks_of_a_cluster_come_nearer_than_others() -> None:
+    clusters = [["a", "c"], ["b"]]
+    sharing = shaken(made("abc", penalty="clustered", clusters=clusters, between=0.0))
+    optimizer = torch.optim.SGD(sharing.trunks.parameters(), lr=100)
+    for _ in range(50):
+        optimizer.zero_grad()
+        penalty(sharing).backward()
+        optimizer.step()
+    a, b, c = (next(sharing.trunks[task].parameters()) for task in "abc")
+    assert (a - c).norm() < 0.01 * (a - b).norm()
+
+
+def test_what_was_learnt_is_how_far_tasks_lie_apart() -> None:
+    sharing = shaken(made("abc"))
+    found = sharing.learnt()["distance"]
+    assert found[0, 1].item() ** 2 == pytest.approx(distance(sharing), rel=1e-4)
+    assert torch.equal(found, found.T)
+    assert not found.diagonal().any()
+    assert sharing.axes()["distance"] == (["a", "b", "c"], ["a", "b", "c"])
+
+
+MISTAKES = {
+    "the penalty 'clustered' needs them": {"penalty": "clustered"},
+    "the penalty 'trace' does nothing with them": {"penalty": "trace", "clusters": [["a", "b"]]},
+    "there is no task 'x'; expected some of: a, b": {
+        "penalty": "clustered",
+        "clusters": [["a"], ["x"]],
+    },
+    "'a' occurs twice": {"penalty": "clustered", "clusters": [["a"], ["a", "b"]]},
+    "'b' occurs twice": {"penalty": "clustered", "clusters": [["a"], ["b", "b"]]},
+    "'b' is missing; expected every task once": {"penalty": "clustered", "clusters": [["a"]]},
+}
+
+
+@pytest.mark.parametrize(("message", "options"), MISTAKES.items())
+def test_options_that_do_not_go_together(message: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=message):
+        made(**options)
+
+
+@pytest.mark.parametrize("name", ["soft", "shared_private"])
+def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"sharing: '{name}' has nothing to share in one task"):
+        trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
+
+
+@pytest.mark.parametrize("name", ["distance", "mean", "trace", "l1_l2", "l1_linf"])
+def test_every_penalty_trains_through_the_run_file(name: str, tmp_path: Path) -> None:
+    sharing = {"type": "soft", "penalty": name, "strength": 0.01}
+    made = trainer(tmp_path, TASKS, sharing=sharing, epochs=4)
+    first, *_, last = epochs_of(made.run())
+    assert last.losses["pos"] < first.losses["pos"]
+
+
+def test_the_more_strength_the_nearer_trunks_stay(tmp_path: Path) -> None:
+    distances = []
+    for strength in (0.0, 0.01, 1.0):
+        sharing = {"type": "soft", "strength": strength}
+        made = trainer(tmp_path, TASKS, sharing=sharing, epochs=2)
+        list(made.run())
+        distances.append(distance(made.model.sharing))
+    assert all(far > near for far, near in pairwise(distances))
