@@ -168,6 +168,8 @@ def _forms(run: Run) -> Iterator[Mistake]:
 def _layers(run: Run) -> Iterator[Mistake]:
     if reads_subwords(run) and run.trunk.options["num_layers"] is None:
         return  # nobody has looked at the model yet
+    if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
+        return  # told by `_sharing`
     with torch.device("meta"):  # shapes alone, no numbers
         sizes = make_sharing(run, 1).sizes
     for name, task in run.tasks.items():

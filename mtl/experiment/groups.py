@@ -28,9 +28,9 @@ def freeze(run: Run, model: MultiTaskModel) -> None:
 def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> torch.optim.Optimizer:
     """Return the optimiser of all weights that train.
 
-    Its groups are the layers, if these are treated differently, and the heads with a learning rate
-    of their own; `since` is the epoch from which a group trains. The first group has the learning
-    rate that the run file gives.
+    Its groups are the layers, if these are treated differently, and heads and parts of the sharing
+    with a learning rate of their own; `since` is the epoch from which a group trains. The first
+    group has the learning rate that the run file gives.
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
@@ -42,18 +42,20 @@ def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> tor
         for parameter in head.parameters()
         if parameter not in embedded
     }
-    members: dict[tuple[int, float | None], list[nn.Parameter]] = {(0, None): []}
+    factors = model.sharing.lr_factors()
+    members: dict[tuple[int, float | None, float], list[nn.Parameter]] = {(0, None, 1.0): []}
     for parameter in (*model.parameters(), *weighting.parameters()):
         if parameter.requires_grad:
-            key = below.get(parameter, 0), lrs.get(parameter)
+            key = below.get(parameter, 0), lrs.get(parameter), factors.get(parameter, 1.0)
             members.setdefault(key, []).append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": own} if lr is None else {"params": own, "lr": lr}
-        for (_, lr), own in members.items()
+        for (_, lr, _), own in members.items()
     ]
     optimizer: torch.optim.Optimizer = build("optimizer", run.training.optimizer, groups)
-    if tuning:
-        for group, (depth, _) in zip(optimizer.param_groups, members, strict=True):
+    for group, (depth, _, factor) in zip(optimizer.param_groups, members, strict=True):
+        group["lr"] *= factor
+        if tuning:
             group["lr"] /= tuning.lr_ratio**depth
             group["since"] = depth if tuning.gradual else 0
     return optimizer

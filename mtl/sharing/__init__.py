@@ -2,15 +2,37 @@
 
 from mtl.registry import Registry
 from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
 from mtl.sharing.mmoe import MixtureOfExperts
+from mtl.sharing.none import NoSharing
 from mtl.sharing.shared_private import SharedPrivate
+from mtl.sharing.sluice import Sluice
 from mtl.sharing.soft import Soft
 
 SHARING: Registry[Sharing] = Registry(
     "sharing",
     Sharing,
-    {"hard": Hard, "soft": Soft, "shared_private": SharedPrivate, "mmoe": MixtureOfExperts},
+    {
+        "hard": Hard,
+        "none": NoSharing,
+        "soft": Soft,
+        "cross_stitch": CrossStitch,
+        "sluice": Sluice,
+        "shared_private": SharedPrivate,
+        "mmoe": MixtureOfExperts,
+    },
 )
 
-__all__ = ["SHARING", "Encoded", "Hard", "MixtureOfExperts", "SharedPrivate", "Sharing", "Soft"]
+__all__ = [
+    "SHARING",
+    "CrossStitch",
+    "Encoded",
+    "Hard",
+    "MixtureOfExperts",
+    "NoSharing",
+    "SharedPrivate",
+    "Sharing",
+    "Sluice",
+    "Soft",
+]

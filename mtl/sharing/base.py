@@ -62,6 +62,10 @@ class Sharing(nn.Module, ABC):
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that several tasks train."""
 
+    def lr_factors(self) -> dict[nn.Parameter, float]:
+        """Return how many times the learning rate of the run some parameters learn at."""
+        return {}
+
     def learnt(self) -> dict[str, Tensor]:
         """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
         return {}

@@ -48,6 +48,8 @@ class Trunk(nn.Module, ABC):
     common = staticmethod(common_options)
     sizes: list[int]
     """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
+    directions: int = 1
+    """How many directions stand side by side in every layer, each with an equal part of it."""
     stacks: int = 1
     """How many stacks that never see each other stand side by side in every layer, of one width."""
 
@@ -63,6 +65,16 @@ class Trunk(nn.Module, ABC):
         as one layer.
         """
         return [list(self.parameters())]
+
+    def unit_weights(self, i: int) -> Tensor:
+        """Return the weights that make each unit of layer i (from 1), `[directions, N, H]`.
+
+        A column has all N weights of a unit: of its gates, by the layer's input and by its state.
+
+        Raises:
+            ValueError: The trunk does not tell its units apart.
+        """
+        raise ValueError(f"{type(self).__name__} does not tell which weights make which unit")
 
     @abstractmethod
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:

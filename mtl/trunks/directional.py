@@ -25,6 +25,10 @@ class Recurrent(nn.Module, ABC):
         """Return the state of the forward direction before the first token."""
 
     @abstractmethod
+    def unit_weights(self) -> Tensor:
+        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+
+    @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs and, when a state is given, the one after the text.
 
@@ -77,7 +81,8 @@ class DirectionalTrunk(Trunk):
         feed_forward: int,
     ) -> None:
         super().__init__()
-        width = (1 + bool(bidirectional)) * hidden_size
+        self.directions = 1 + bool(bidirectional)
+        width = self.directions * hidden_size
         self.sizes = [in_features] + [width] * num_layers
         self.stacks = 2 if bidirectional is True else 1
         self.dense = connections == "dense"
@@ -105,6 +110,10 @@ class DirectionalTrunk(Trunk):
         for layer, link in zip(found[1:], self.links, strict=False):
             layer += link.parameters()
         return found
+
+    def unit_weights(self, i: int) -> Tensor:
+        """Return the weights of gates by unit of layer i; see `Trunk.unit_weights`."""
+        return cast("Recurrent", self.layers[i - 1]).unit_weights()
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token; only the forward direction carries one."""

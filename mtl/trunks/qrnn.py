@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
+from mtl.ops.qrnn import COUNTS
 from mtl.options import NonNegativeInt, PositiveInt, Probability
 from mtl.trunks.directional import Bidirectional, Connections, DirectionalTrunk, Recurrent
 
@@ -21,6 +22,14 @@ class _QRNNRecurrent(Recurrent):
     def initial(self, batch_size: int) -> QRNNState:
         """Return the state of the forward direction before the first token."""
         return self.layer.initial_state(batch_size)
+
+    def unit_weights(self) -> Tensor:
+        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+        layer = self.layer
+        weights = layer.weight.view(
+            layer.weight.shape[:2].numel(), -1, COUNTS[layer.pooling], layer.hidden_size
+        )  # [window · D, directions, G, H]
+        return weights.transpose(0, 1).flatten(1, 2)
 
     def forward(
         self, x: Tensor, mask: Tensor, state: QRNNState | None

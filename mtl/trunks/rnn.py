@@ -68,6 +68,12 @@ class Direction(nn.Module, ABC):
         start = zeros if self.start is None else self.start
         return tuple(part.expand(batch_size, -1) for part in start)
 
+    def unit_weights(self) -> Tensor:
+        """Return the weights that make each unit, `[N, H]`."""
+        rows = torch.cat([cast("Tensor", self.rnn.weight_ih_l0), self.recurrent], dim=1)
+        gates = rows.view(-1, self.hidden_size, rows.shape[1])  # [G, H, D + H]
+        return gates.transpose(1, 2).flatten(0, 1)
+
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
@@ -102,6 +108,11 @@ class SideBySide(Recurrent):
     def initial(self, batch_size: int) -> Cell:
         """Return the state of the forward direction before the first token."""
         return self.ahead.initial(batch_size)
+
+    def unit_weights(self) -> Tensor:
+        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+        sides = [self.ahead] if self.back is None else [self.ahead, self.back]
+        return torch.stack([side.unit_weights() for side in sides])
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs and, when a state is given, the one after the text."""

@@ -20,6 +20,8 @@ from tests.contracts.variants import (
 
 PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf"]
 OPTIONS: dict[str, list[dict[str, object]]] = {
+    "cross_stitch": [{}, {"alpha": "channel"}],
+    "sluice": [{"subspaces": n} for n in (1, 3)],
     "soft": [{"penalty": name} for name in PENALTIES]
     + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
     "shared_private": [{}, {"adversary": 0.1, "difference": 0.1}],

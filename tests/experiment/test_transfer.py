@@ -113,6 +113,13 @@ def test_the_trunk_is_that_of_the_language_model(project: Path) -> None:
     assert all(torch.equal(value, trunks[1][name]) for name, value in trunks[0].items())
 
 
+def test_every_column_starts_from_it(project: Path) -> None:
+    two = {"sharing.type": "cross_stitch", "tasks.again": {"use": "c/pos"}}
+    expected = mtl.load("runs/lm").experiment.model.sharing.trunk.state_dict()
+    for trunk in started(**two).model.sharing.trunks.values():
+        assert all(torch.equal(value, expected[name]) for name, value in trunk.state_dict().items())
+
+
 def test_it_is_told_what_was_taken(project: Path) -> None:
     experiment = started()
     known = len(rows(mtl.load("runs/lm").experiment))

@@ -1,0 +1,104 @@
+"""Columns: a trunk a task, side by side. Letters: M tasks, B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mtl.sharing.base import Encoded, Sharing
+from mtl.trunks.base import State, Trunk
+
+States = dict[str, State]
+"""Task to the state of its trunk."""
+
+
+class Columns(Sharing):
+    """A trunk a task, all of one shape, stepped together layer by layer.
+
+    A layer of all columns is a loop over them: most of their time goes to products of matrices,
+    which a CPU computes hardly faster side by side than one after the other.
+
+    Args:
+        tasks: The names of all tasks.
+        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+    """
+
+    def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
+        super().__init__()
+        self.trunks = nn.ModuleDict({task: make_trunk() for task in tasks})
+        self.sizes = list(self.column(tasks[0]).sizes)
+
+    def column(self, task: str) -> Trunk:
+        """Return the trunk of a task."""
+        return cast("Trunk", self.trunks[task])
+
+    def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return what follows on the outputs of layer i (from 1), a tensor `[B, T, H]` a column."""
+        return outputs
+
+    def run(
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None
+    ) -> dict[str, Encoded]:
+        """Encode for some tasks with their columns alone; see `Sharing.forward`."""
+        hidden = {task: [x] for task in tasks}
+        after: States = {task: [] for task in tasks}
+        for i in range(1, self.column(tasks[0]).num_layers + 1):
+            found = [
+                self.column(task).step(i, hidden[task], mask, state[task][i - 1] if state else None)
+                for task in tasks
+            ]
+            outputs = self.between(i, [output for output, _ in found])
+            for task, output, (_, new) in zip(tasks, outputs, found, strict=True):
+                hidden[task].append(output)
+                after[task].append(new)
+        carried = {**state, **after} if state else None
+        return {task: Encoded(layers, carried) for task, layers in hidden.items()}
+
+    def initial_state(self, batch_size: int) -> States:
+        """Return the state of every trunk before the first token."""
+        return {task: self.column(task).initial_state(batch_size) for task in self.trunks}
+
+
+class Mixed(Columns):
+    """Columns that read each other, so that all of them run whichever task is asked for.
+
+    Args:
+        tasks: The names of all tasks, two at least.
+        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        lr_factor: How many times the learning rate of the run the weights of the mixtures learn at.
+    """
+
+    min_tasks = 2
+
+    def __init__(
+        self, tasks: Sequence[str], make_trunk: Callable[[], Trunk], *, lr_factor: float
+    ) -> None:
+        if len(tasks) < self.min_tasks:
+            raise ValueError(f"expected two tasks or more, got {list(tasks)}")
+        super().__init__(tasks, make_trunk)
+        self.lr_factor = lr_factor
+
+    def forward(
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
+    ) -> dict[str, Encoded]:
+        """Encode for some tasks with all columns; see `Sharing.forward`."""
+        found = self.run(x, mask, list(self.trunks), state)
+        return {task: found[task] for task in tasks}
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return all parameters: through the mixtures every task trains every trunk."""
+        return list(self.parameters())
+
+    def lr_factors(self) -> dict[nn.Parameter, float]:
+        """Return the factor of everything that is no trunk's."""
+        of_trunks = set(self.trunks.parameters())
+        return {p: self.lr_factor for p in self.parameters() if p not in of_trunks}
+
+
+def shares(count: int, own: float) -> Tensor:
+    """Return a matrix `[count, count]` with `own` on its diagonal, whose rows sum to 1."""
+    matrix = torch.full((count, count), (1 - own) / (count - 1))
+    return matrix.fill_diagonal_(own)

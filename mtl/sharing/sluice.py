@@ -1,0 +1,120 @@
+"""Sluice networks. Letters: M tasks, S subspaces, L layers, B sentences, T tokens, H width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from mtl.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from mtl.sharing.base import Encoded
+from mtl.sharing.columns import Mixed, States, shares
+from mtl.trunks.base import Trunk
+
+
+class Sluice(Mixed):
+    """Learns which parts of which layers tasks share, and which layers they read (Ruder 2019).
+
+    A layer of each task is cut into subspaces G_{m,1} … G_{m,S}; the next one reads mixtures of all
+    M·S of them, by a matrix α a layer. A head reads Σ_l β_{m,l} h̃_{m,l}, which is the last entry of
+    `Encoded.layers`, behind the layers themselves. λ Σ ‖G_{m,1}ᵀ G_{m,2}‖²_F over layers and tasks
+    keeps the weights of a task's subspaces apart. Hard sharing, cross-stitch units and low
+    supervision are special α and β.
+
+    Directions of a layer are cut and mixed alike but apart, so that independent stacks stay so.
+
+    Args:
+        tasks: The names of all tasks, two at least.
+        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        subspaces: Into how many subspaces S a layer is cut.
+        balance: Share at the start of a subspace in its own mixture, and of the last layer in what
+            a head reads; the others have equal parts of the rest, so that shares sum to 1.
+        orthogonality: The weight λ of the penalty; 0: none.
+        lr_factor: How many times the learning rate of the run α and β learn at.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        make_trunk: Callable[[], Trunk],
+        *,
+        subspaces: PositiveInt = 2,
+        balance: Fraction = 0.9,
+        orthogonality: NonNegativeFloat = 0.01,
+        lr_factor: PositiveFloat = 1.0,
+    ) -> None:
+        super().__init__(tasks, make_trunk, lr_factor=lr_factor)
+        trunk, widths = self.column(tasks[0]), self.sizes[1:]
+        if len(set(widths)) > 1:
+            raise ValueError(f"layers of widths {widths} cannot be mixed; make all alike")
+        if widths[0] % (trunk.directions * subspaces):
+            raise ValueError(
+                f"subspaces: {widths[0] // trunk.directions} units a direction cannot be cut into "
+                f"{subspaces} equal parts"
+            )
+        if orthogonality and subspaces > 1:
+            try:
+                trunk.unit_weights(1)
+            except ValueError as error:
+                raise ValueError(f"{error}; set orthogonality to 0") from error
+        self.sizes.append(widths[0])
+        self.directions = trunk.directions
+        self.subspaces = subspaces
+        self.orthogonality = orthogonality
+        self.alpha = nn.ParameterList(shares(len(tasks) * subspaces, balance) for _ in widths)
+        last = shares(len(widths), balance)[-1:] if len(widths) > 1 else torch.ones(1, 1)
+        self.beta = nn.Parameter(last.repeat(len(tasks), 1))
+
+    def forward(
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
+    ) -> dict[str, Encoded]:
+        """Encode for some tasks with all columns; see `Sharing.forward`."""
+        beta = dict(zip(self.trunks, self.beta, strict=True))
+        penalties = {}
+        if self.training and self.orthogonality and self.subspaces > 1:
+            penalties["orthogonality"] = self.orthogonality * self.overlap()
+        return {
+            task: replace(
+                own,
+                layers=[*own.layers, _weighed(beta[task], own.layers[1:])],
+                penalties=penalties,
+            )
+            for task, own in super().forward(x, mask, tasks, state).items()
+        }
+
+    def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the mixtures after layer i (from 1), a tensor `[B, T, H]` a column."""
+        tasks, cuts = len(outputs), self.subspaces
+        alpha = self.alpha[i - 1].view(tasks, cuts, tasks, cuts)
+        stacked = torch.stack(list(outputs))
+        parts = stacked.view(*stacked.shape[:3], self.directions, cuts, -1)
+        return torch.einsum("msnu,nbtduw->mbtdsw", alpha, parts).flatten(3).unbind()
+
+    def overlap(self) -> Tensor:
+        """Return ‖GᵀG'‖²_F, summed over the pairs of subspaces of each layer of each task."""
+        total = self.beta.new_zeros(())
+        trunks = [self.column(task) for task in self.trunks]
+        for i in range(1, trunks[0].num_layers + 1):
+            weights = torch.stack([trunk.unit_weights(i) for trunk in trunks])
+            for one, other in combinations(weights.chunk(self.subspaces, dim=-1), 2):
+                total = total + (one.mT @ other).pow(2).sum()
+        return total
+
+    def learnt(self) -> dict[str, Tensor]:
+        """Return α by layer, a row a subspace of a task, tasks first; and β, a row a task."""
+        found = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
+        return {**found, "beta": self.beta.detach()}
+
+    def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
+        """Return the subspaces as `TASK.1`, `TASK.2`; tasks and layers for β."""
+        subspaces = [f"{task}.{s}" for task in self.trunks for s in range(1, self.subspaces + 1)]
+        layers = [str(i) for i in range(1, len(self.alpha) + 1)]
+        axes = {f"alpha.{layer}": (subspaces, subspaces) for layer in layers}
+        return {**axes, "beta": (list(self.trunks), layers)}
+
+
+def _weighed(weights: Tensor, layers: Sequence[Tensor]) -> Tensor:
+    return torch.einsum("l,l...->...", weights, torch.stack(list(layers)))
