@@ -37,15 +37,19 @@ class File:
         or_name: Whether it may also be the name of something that lies elsewhere: what is not
             found stays as it was written.
         advice: What to do where it is missing; None: what is done for data.
+        shipped: The folder of the package in which it is looked for last.
     """
 
     or_name: bool = False
     advice: str | None = None
+    shipped: str | None = None
 
 
 FilePath = Annotated[str, File()]
-RunPath = Annotated[str, File(advice="train it first: mtl train RUN.yaml --output DIR")]
-"""The folder of a finished run."""
+RunPath = Annotated[
+    str, File(advice="train it first: mtl train RUN.yaml --output DIR", shipped="pretrained")
+]
+"""The folder of a finished run, or the name of one that comes with the package."""
 ModelName = Annotated[str, File(or_name=True)]
 """A folder, or a name on the Hugging Face hub."""
 Probability = Annotated[float, Bounds(ge=0, lt=1)]

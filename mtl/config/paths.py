@@ -11,7 +11,8 @@ from mtl.config.document import Node
 from mtl.errors import ConfigError
 from mtl.options import File
 
-SHIPPED = Path(__file__).parent.parent / "tasks"
+PACKAGE = Path(__file__).parent.parent
+SHIPPED = PACKAGE / "tasks"
 """Corpus files that come with the package."""
 
 
@@ -36,6 +37,8 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     name = os.path.expanduser(node.value)
     data = os.environ.get("MTL_DATA")
     folders = [node.folder, *([Path(data)] if data else [])]
+    if mark.shipped:
+        folders.append(PACKAGE / mark.shipped)
     tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
     if found := [path for path in tried if name and path.exists()]:
         return str(found[0])

@@ -9,7 +9,7 @@ from mtl.config.run import Run
 from mtl.embeddings import TransformerEmbedding
 from mtl.errors import ConfigError
 from mtl.model import MultiTaskModel
-from mtl.pretrained import read_sizes, read_weights
+from mtl.hub import read_sizes, read_weights
 from mtl.trunks import TRUNKS, TransformerTrunk
 
 MARKS = 2

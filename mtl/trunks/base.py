@@ -31,7 +31,8 @@ def common_options(*, init: RunPath | None = None) -> None:
     Args:
         init: Folder of a finished run: the weights of trunk, embedding and language models start
             from those there, and its words are known words. A language model of the same trunk is
-            what pays.
+            what pays; "wikitext2" is one that comes with the package, for the trunk and the
+            embedding of configs/base/lstm.yaml.
     """
 
 

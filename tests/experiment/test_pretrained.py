@@ -20,7 +20,7 @@ from mtl.checkpoint import load_tensors
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
-from tests.pretrained import bert, roberta
+from tests.hub import bert, roberta
 from tests.training.runs import RUN, corpus
 
 TASKS = {

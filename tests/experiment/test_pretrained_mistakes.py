@@ -11,7 +11,7 @@ import mtl
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment import load_config, load_corpora, prepare
 from tests.experiment.test_pretrained import run_file
-from tests.pretrained import bert, written
+from tests.hub import bert, written
 
 SIZES = ["hidden_size", "num_layers", "num_heads", "feed_forward", "positions"]
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtl.text.vocabulary import TransformerVocabulary
-from tests.pretrained import bert, roberta
+from tests.hub import bert, roberta
 
 WORDS = ["the", "Ada", "cats", "sat007", "caé", "up", "www"]
 made = pytest.mark.parametrize("make", [bert, roberta])

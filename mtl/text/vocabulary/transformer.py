@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from mtl.options import ModelName
-from mtl.pretrained import read_tokenizer
+from mtl.hub import read_tokenizer
 from mtl.text.vocabulary.base import SPECIAL, Vocabulary
 
 if TYPE_CHECKING:
