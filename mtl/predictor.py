@@ -203,7 +203,7 @@ class Predictor:
                     mask,
                     [pieces[i][1] for i in indices],
                     confidence=confidence,
-                    spans=self._has_spans(task),
+                    scheme=self.schemes.get(task),
                     attention=task in attention,
                 )
                 found.update(zip(product(indices, [task]), readings, strict=True))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtl.data.windows import Window
 from mtl.heads import FoundSpan, Head, Tagger
-from mtl.text.spans import Span, read_spans
+from mtl.text.spans import Scheme, Span, join_tag, parse_tag, read_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def read(
     windows: Sequence[Window],
     *,
     confidence: bool = False,
-    spans: bool = False,
+    scheme: Scheme | None = None,
     attention: bool = False,
 ) -> list[Reading]:
     """Return what a head says of each window.
@@ -50,13 +50,15 @@ def read(
         mask: `[B, T]` or `[2 B, T]` bool, True on real tokens, which come first.
         windows: The B windows.
         confidence: Whether to say how probable tags are.
-        spans: Whether tags describe spans, and these, too, are to have a probability.
+        scheme: That in which tags are given, if they describe spans: these, too, are then said to
+            be so probable. The probability of a tag of BIO is that of all tags of IOBES, where
+            these were learnt, that it stands for.
         attention: Whether to say where the head looks.
     """
     if head.level == "sentence":
         readings = [Reading(evidence=own) for own in head.evidence(hidden, mask)]
     else:
-        readings = _tagged(head, hidden, mask, windows, confidence, spans)
+        readings = _tagged(head, hidden, mask, windows, confidence, scheme)
     if attention:
         weights = _weights(head, hidden, mask)
         count = len(windows)
@@ -70,7 +72,7 @@ def _tagged(
     mask: Tensor,
     windows: Sequence[Window],
     confidence: bool,
-    spans: bool,
+    scheme: Scheme | None,
 ) -> list[Reading]:
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
@@ -78,10 +80,9 @@ def _tagged(
     tags = [[head.labels[label] for label in path[part]] for path, part in paths]
     if not confidence:
         return [Reading(own) for own in tags]
-    log_probs = head.log_probs(hidden, mask).gather(2, ids.unsqueeze(2)).squeeze(2)  # [B, T]
-    rows = zip(tags, log_probs.exp().tolist(), kept, strict=True)
+    rows = zip(tags, _certain(head, hidden, mask, ids, scheme).tolist(), kept, strict=True)
     readings = [Reading(own, confidence=certain[part]) for own, certain, part in rows]
-    if not (spans and isinstance(head, Tagger)):
+    if not (scheme and isinstance(head, Tagger)):
         return readings
     described = [read_spans(own) for own in tags]
     placed = [
@@ -93,6 +94,24 @@ def _tagged(
         replace(reading, spans=list(map(FoundSpan, own, certain)))
         for reading, own, certain in zip(readings, described, found, strict=True)
     ]
+
+
+def _certain(
+    head: Head, hidden: Tensor, mask: Tensor, ids: Tensor, scheme: Scheme | None
+) -> Tensor:
+    """Return how probable each of the labels is, `[B, T]`, once it is given in a scheme."""
+    given = [_given(label) for label in head.labels] if scheme == "bio" else head.labels
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(given))}
+    places = torch.tensor([numbers[label] for label in given], device=ids.device)
+    probabilities = head.log_probs(hidden, mask).exp()  # [B, T, K]
+    sums = probabilities.new_zeros(*ids.shape, len(numbers)).index_add(2, places, probabilities)
+    return sums.gather(2, places[ids].unsqueeze(2)).squeeze(2).clamp(max=1)
+
+
+def _given(tag: str) -> str:
+    """Return the tag of BIO that a tag becomes, whichever are beside it."""
+    prefix, kind = parse_tag(tag)
+    return join_tag({"S": "B", "E": "I"}.get(prefix, prefix), kind)
 
 
 def _weights(head: Head, hidden: Tensor, mask: Tensor) -> list[Tensor]:
