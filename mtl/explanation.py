@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,8 +19,7 @@ Confidence: TypeAlias = "tuple[float, ...] | float | dict[str, float]"
 """A probability a tag; that of the label; of sets, label to how probable it is that it is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """The labels of a sentence, and what they rest on.
 
     Args:
@@ -89,9 +87,8 @@ def with_attention(
     """
     sides = zip(*(reading.attention for reading in readings), strict=True)
     found = [_joined_weights(side, windows) for side in sides] or [torch.zeros(0)] * sentences
-    return replace(
-        explanation, attention=found[0], attention_b=found[1] if sentences == 2 else None
-    )
+    second = found[1] if sentences == 2 else None
+    return explanation._replace(attention=found[0], attention_b=second)
 
 
 def who_attends() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -120,8 +119,7 @@ class Predictor:
     ) -> list[dict[str, Explanation]]:
         said = self._run(examples, tasks, confidence, attention)
         answers: list[dict[str, Explanation]] = [{} for _ in examples]
-        for task in tasks:
-            texts = [own[task] for own in said]
+        for task, texts in said.items():
             found = self._explained(task, texts, confidence)
             if task in attention:
                 found = [
@@ -175,7 +173,7 @@ class Predictor:
     def evidence(self, examples: Sequence[Example], task: str) -> Tensor:
         """Return the scores from which the answers of a sentence head follow, `[N, S]`."""
         with self._evaluating():
-            return self._means(task, [own[task] for own in self._run(examples, [task])])
+            return self._means(task, self._run(examples, [task])[task])
 
     def _run(
         self,
@@ -183,8 +181,8 @@ class Predictor:
         tasks: Sequence[str],
         confidence: bool = False,
         attention: Collection[str] = (),
-    ) -> list[dict[str, list[Reading]]]:
-        """Return what the head of each task says of the windows of each sentence."""
+    ) -> dict[str, list[list[Reading]]]:
+        """Return what the head of each task says of each sentence, window by window."""
         pieces = [
             (row, window)
             for row, example in enumerate(examples)
@@ -193,7 +191,7 @@ class Predictor:
         ]
         subwords = isinstance(self.model.embedding, TransformerEmbedding)
         encode = (self._subwords if subwords else self._words)(examples, tasks)
-        found: dict[tuple[int, str], Reading] = {}
+        found: dict[str, dict[int, Reading]] = {task: {} for task in tasks}
         for indices in self._batches([window.end - window.start for _, window in pieces]):
             hidden, mask = encode([pieces[i] for i in indices])
             for task, states in hidden.items():
@@ -206,11 +204,11 @@ class Predictor:
                     scheme=self.schemes.get(task),
                     attention=task in attention,
                 )
-                found.update(zip(product(indices, [task]), readings, strict=True))
-        texts: list[dict[str, list[Reading]]] = [{task: [] for task in tasks} for _ in examples]
-        for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
-            for task in tasks:
-                texts[row][task].append(found[i, task])
+                found[task].update(zip(indices, readings, strict=True))
+        texts: dict[str, list[list[Reading]]] = {task: [[] for _ in examples] for task in tasks}
+        for task, own in texts.items():
+            for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
+                own[row].append(found[task][i])
         return texts
 
     def _windows(self, example: Example) -> list[Window]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,7 @@ from mtl.heads import FoundSpan, Head, Tagger
 from mtl.text.spans import Scheme, Span, join_tag, parse_tag, read_spans
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a head says of one window.
 
     Args:
@@ -62,7 +61,7 @@ def read(
     if attention:
         weights = _weights(head, hidden, mask)
         count = len(windows)
-        readings = [replace(own, attention=weights[row::count]) for row, own in enumerate(readings)]
+        readings = [own._replace(attention=weights[row::count]) for row, own in enumerate(readings)]
     return readings
 
 
@@ -91,7 +90,7 @@ def _tagged(
     ]
     found = head.confidences(hidden, mask, ids, placed)
     return [
-        replace(reading, spans=list(map(FoundSpan, own, certain)))
+        reading._replace(spans=list(map(FoundSpan, own, certain)))
         for reading, own, certain in zip(readings, described, found, strict=True)
     ]
 
