@@ -34,6 +34,7 @@ def ship(run: Path, to: Path, data: str) -> None:
 
 
 def main() -> None:
+    """Read the arguments and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("name", help="what it is called in the package")

@@ -8,8 +8,8 @@ from mtl.config.parts import Misfit, Part
 from mtl.config.run import Run
 from mtl.embeddings import TransformerEmbedding
 from mtl.errors import ConfigError
-from mtl.model import MultiTaskModel
 from mtl.hub import read_sizes, read_weights
+from mtl.model import MultiTaskModel
 from mtl.trunks import TRUNKS, TransformerTrunk
 
 MARKS = 2
