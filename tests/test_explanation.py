@@ -257,3 +257,9 @@ def test_a_model_in_training_draws_nothing() -> None:
     found.explain([text(5)], SINGLE, confidence=True, attention=LOOKING)
     assert torch.equal(found.evidence([text(5)], "kind"), before)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_means_of_log_probabilities_are_made_probabilities_again() -> None:
+    means = torch.tensor([[0.5, 0.2]]).log()
+    found = Head.log_probs_from(SoftmaxTagger(6, ["a", "b"]), means).exp()
+    torch.testing.assert_close(found, torch.tensor([[5 / 7, 2 / 7]]))
