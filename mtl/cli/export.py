@@ -36,7 +36,9 @@ def export(
     network = model.predictor.model
     # Of all tasks those are left out that are no taggers; one that is named is refused.
     tasks = [
-        name for name in model.check_tasks(task) if task or isinstance(network.head(name), Tagger)
+        name
+        for name in model.labelled_tasks(task)
+        if task or isinstance(network.head(name), Tagger)
     ]
     if not tasks:
         raise MtlError(f"{folder}: has no taggers; only taggers are exported")
