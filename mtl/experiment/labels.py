@@ -65,10 +65,10 @@ def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: Hint) 
                 return
     what = f"pattern {hint.pattern!r}" if hint.lexicon is None else f"lexicon {hint.lexicon}"
     every = "word" if hint.level == "token" else "sentence"
-    mend = "correct it" if hint.lexicon is None else "expected one word a line"
+    mend = "correct it" if hint.lexicon is None else "correct it (one word a line)"
     raise ConfigError(
         f"tasks.{task}: by the {what} every {every} of the training data is {min(found)!r}, which "
-        f"leaves nothing to learn; {mend}"
+        f"leaves nothing to learn; {mend} or leave the task out"
     )
 
 

@@ -15,6 +15,7 @@ import mtl
 from mtl.checkpoint import load_training, save_training
 from mtl.errors import ConfigError
 from mtl.experiment import load_config
+from mtl.relations import entropy, relate
 from mtl.text.labels import FrequencyBins
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
@@ -130,6 +131,15 @@ def test_training_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     assert all(torch.equal(state[n], v) for n, v in second.model.state_dict().items())
 
 
+def test_relations_are_told_by_the_bins_of_words(tmp_path: Path) -> None:
+    prepared(tmp_path, {name: TASKS[name] for name in ("pos", "frequency")}, made(tmp_path))
+    found = relate(tmp_path / "run.yaml", output=tmp_path / "out", epochs=1, seeds=1)
+    labels = Counter(bins_of_text()[word] for i in range(22) for word in sentence(i)["tokens"])
+    traits = found.traits["frequency"]
+    assert (traits.sentences, traits.labels) == (22, len(labels))
+    assert traits.entropy == pytest.approx(entropy(list(labels.values())))
+
+
 @pytest.mark.parametrize("bidirectional", [True, False, "interleaved"])
 def test_an_auto_encoder_reads_all_of_any_trunk(bidirectional: Any, tmp_path: Path) -> None:
     trunk = {"type": "lstm", "num_layers": 2, "hidden_size": 8, "bidirectional": bidirectional}
@@ -179,11 +189,11 @@ def test_heads_that_do_not_fit(tasks: dict[str, Any], message: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("hint", "message"),
     [
-        ({"pattern": "^x$"}, "tasks.h: by the pattern '^x$' every word of the training data is 'no'"),
+        ({"pattern": "^x$"}, "tasks.h: by the pattern '^x$' every word of the training data is"),
         ({"pattern": ".", "level": "sentence"}, "tasks.h: by the pattern '.' every sentence of the "
          "training data is 'yes', which leaves nothing to learn; correct it"),
         ({"lexicon": "names.txt"}, "names.txt every word of the training data is 'no', which "
-         "leaves nothing to learn; expected one word a line"),
+         "leaves nothing to learn; correct it (one word a line) or leave the task out"),
     ],
 )  # fmt: skip
 def test_a_hint_that_says_always_the_same_is_a_mistake(
