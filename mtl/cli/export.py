@@ -34,7 +34,8 @@ def export(
 
     model = api.load(folder, device="cpu")
     network = model.predictor.model
-    # Of all tasks those are left out that are no taggers; one that is named is refused.
+    # Of all tasks those are left out that are no taggers, which are refused if they are named, and
+    # those that tell nothing but what the words do.
     tasks = [
         name
         for name in model.labelled_tasks(task)

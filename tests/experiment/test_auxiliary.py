@@ -19,6 +19,7 @@ from mtl.relations import entropy, relate
 from mtl.text.labels import FrequencyBins
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
+from tests.cli.command import mtl as command
 from tests.training.runs import CORPUS, corpus, prepared, sentence, steps_of, trainer
 
 SOFTMAX = {"head": {"type": "softmax"}, "metric": "accuracy"}
@@ -103,6 +104,15 @@ def test_predictions_leave_them_out_unless_they_are_named(model: mtl.TrainedMode
     assert set(model.predict(["the cat"])) == {"pos"}
     found = model.predict([["w7", "the"]], ["numbered", "frequency"])
     assert found == {"numbered": [["yes", "no"]], "frequency": [["0", found["frequency"][0][1]]]}
+
+
+def test_programs_leave_them_out_too(model: mtl.TrainedModel, tmp_path: Path) -> None:
+    path = tmp_path / "a.pt2"
+    assert (
+        command("export", str(model.folder), "--to", "torch-export", "--output", str(path)).code
+        == 0
+    )
+    assert [*json.loads(path.with_suffix(".json").read_text())["tasks"]] == ["pos"]
 
 
 def test_another_file_is_scored_by_the_counts_of_training(
