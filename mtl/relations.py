@@ -25,6 +25,7 @@ from mtl.metrics.spread import Spread
 from mtl.run_folder import check_free
 from mtl.sharing import SHARING
 from mtl.text.example import names_in
+from mtl.text.labels import FrequencyBins
 from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
@@ -145,6 +146,7 @@ def relate(
         name: _traits(
             name,
             corpora[task.corpus],
+            bool(task.source.word),
             _slopes([seed_folder(output / name, seed) for seed in numbers], name, epochs)
             if name in mains
             else {},
@@ -179,9 +181,11 @@ def _limits(run: Run, tasks: Iterable[str], limit: int) -> list[str]:
     return [f"corpora.{name}.limit.train={limit}" for name in corpora]
 
 
-def _traits(task: str, corpus: Corpus, slopes: Mapping[float, float]) -> Traits:
+def _traits(task: str, corpus: Corpus, frequency: bool, slopes: Mapping[float, float]) -> Traits:
     train = corpus.splits["train"]
     labelled = [own for own in train.labels(task) if own is not None]
+    if frequency:
+        labelled = [*map(FrequencyBins.of(labelled).read, labelled)]
     labels = Counter(label for own in labelled for label in names_in(own))
     words = train.word_counts()
     unknown = None

@@ -215,20 +215,18 @@ class TrainedModel:
         """
         pairs = [task for task in tasks if pair_of(self.run, task)]
         if pairs and len(pairs) < len(tasks):
-            raise MtlError(
-                f"{', '.join(pairs)}: compares two sentences, the other tasks read one; name tasks "
-                "of one kind"
-            )
+            found = f"{', '.join(pairs)}: compares two sentences, the other tasks read one"
+            raise MtlError(f"{found}; name tasks of one kind")
         return bool(pairs)
 
     def labelled_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
-        """Return the tasks wanted, by default all but language models, if there are others.
+        """Return the tasks wanted, by default those whose labels the words do not tell, if any.
 
         Raises:
             MtlError: The model has no such task.
         """
         wanted = self.check_tasks(tasks)
-        labelled = [task for task in wanted if self.run.tasks[task].source.text is None]
+        labelled = [task for task in wanted if not self.run.tasks[task].source.derived]
         return wanted if tasks else labelled or wanted
 
     def attending_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:

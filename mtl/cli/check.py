@@ -27,5 +27,5 @@ def check(run: RunFile, overrides: Overrides = None) -> None:
         for text in example.texts:
             typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
-            typer.echo(f"  {task}: {shown(labels)}")
+            typer.echo(f"  {task}: {shown(experiment.encoder.labels[task].read(labels))}")
     typer.echo(f"\n{run}: all is well")

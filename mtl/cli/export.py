@@ -34,9 +34,12 @@ def export(
 
     model = api.load(folder, device="cpu")
     network = model.predictor.model
-    # Of all tasks those are left out that are no taggers; one that is named is refused.
+    # Of all tasks those are left out that are no taggers, which are refused if they are named, and
+    # those that tell nothing but what the words do.
     tasks = [
-        name for name in model.check_tasks(task) if task or isinstance(network.head(name), Tagger)
+        name
+        for name in model.labelled_tasks(task)
+        if task or isinstance(network.head(name), Tagger)
     ]
     if not tasks:
         raise MtlError(f"{folder}: has no taggers; only taggers are exported")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
-from mtl.options import Bounds, NonNegativeInt, PositiveInt
+from mtl.options import Bounds, FilePath, NonNegativeInt, PositiveInt
 
 
 def _check_pattern(pattern: str) -> str:
@@ -18,6 +18,14 @@ def _check_pattern(pattern: str) -> str:
         groups = 0
     if groups != 1:
         raise ValueError("expected one group")
+    return pattern
+
+
+def _check_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(str(error)) from error
     return pattern
 
 
@@ -32,17 +40,43 @@ Pattern = Annotated[
     AfterValidator(_check_pattern),
     Expected("a regular expression with one group in round brackets"),
 ]
+Expression = Annotated[str, AfterValidator(_check_expression), Expected("a regular expression")]
 SplitSize = Annotated[
     PositiveInt | Annotated[str, AfterValidator(_check_percentage)],
     Expected("a percentage such as 10% or a number of sentences"),
 ]
 
 
+class Hint(Settings):
+    """What words are looked for: exactly one of `pattern` and `lexicon`."""
+
+    alternatives: ClassVar[tuple[str, ...]] = ("pattern", "lexicon")
+
+    pattern: Expression | None = Field(
+        default=None, description="A regular expression that is found anywhere in a word."
+    )
+    lexicon: FilePath | None = Field(
+        default=None,
+        description="A file of words, one a line. One in lower case stands for all its forms of "
+        "case.",
+    )
+    level: Literal["token", "sentence"] = Field(
+        default="token", description="Whether each word is told of, or whether any is there."
+    )
+
+
 class Source(Settings):
-    """Where labels stand: exactly one of `column`, `metadata`, `feature`, `misc` and `text`."""
+    """Where labels stand: in one of `column`, `metadata`, `feature` and `misc`, or in the words.
+
+    Those that follow from the words alone are given by exactly one of `text`, `word` and `hint`.
+    """
 
     shorthand = "column"
-    alternatives: ClassVar[tuple[str, ...]] = ("column", "metadata", "feature", "misc", "text")
+    in_words: ClassVar[tuple[str, ...]] = ("text", "word", "hint")
+    alternatives: ClassVar[tuple[str, ...]] = (
+        *("column", "metadata", "feature", "misc"),
+        *in_words,
+    )
 
     column: str | None = Field(default=None, description="The name of a column.")
     metadata: str | None = Field(
@@ -50,10 +84,19 @@ class Source(Settings):
     )
     feature: str | None = Field(default=None, description="A key of the FEATS column of CoNLL-U.")
     misc: str | None = Field(default=None, description="A key of the MISC column of CoNLL-U.")
-    text: Literal["next", "previous"] | None = Field(
+    text: Literal["next", "previous", "same"] | None = Field(
         default=None,
         description="The text itself: the label of a word is the one after it, or before it, as "
-        "language models learn it.",
+        "language models learn it; or the same one, as auto-encoders do.",
+    )
+    word: Literal["frequency"] | None = Field(
+        default=None,
+        description="What is known of a word: how frequent it is in the training text, as a whole "
+        "number, the logarithm of its count (Plank et al. 2016).",
+    )
+    hint: Hint | None = Field(
+        default=None,
+        description="Whether a word, or any of the sentence, is of some kind: yes or no.",
     )
     pattern: Pattern | None = Field(
         default=None, description="The label is what the group of this regular expression matches."
@@ -72,6 +115,8 @@ class Source(Settings):
     def _form_fits(self) -> Source:
         if self.form != "label" and self.kind not in ("column", "metadata"):
             raise Misfit("form", f"a {self.form} stands in a column or in metadata")
+        if self.pattern is not None and self.derived:
+            raise Misfit("pattern", f"nothing is to be found in the labels of `{self.kind}`")
         if self.separator is not None and (self.form != "set" or not self.separator.strip(" ")):
             raise Misfit("separator", "expected a sign, and `form: set`")
         return self
@@ -86,9 +131,15 @@ class Source(Settings):
         """The name of the column, or the key."""
         return str(getattr(self, self.kind))
 
+    @property
+    def derived(self) -> bool:
+        """Whether the labels follow from the words, so that nobody has to write them."""
+        return self.kind in self.in_words
+
     @model_serializer
-    def _short(self) -> dict[str, str]:
-        given = {self.kind: self.key}
+    def _short(self) -> dict[str, Any]:
+        hint = self.hint and self.hint.model_dump(exclude_none=True)
+        given: dict[str, Any] = {self.kind: hint or self.key}
         for name in ("pattern", "form", "separator"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 given[name] = getattr(self, name)
@@ -123,6 +174,8 @@ class CorpusTask(Settings):
     def _spans_are_labels(self) -> CorpusTask:
         if self.scheme and self.labels.form != "label":
             raise Misfit("scheme", f"spans are labels of tokens, not a {self.labels.form}")
+        if self.scheme and self.labels.derived:
+            raise Misfit("scheme", f"the labels of `{self.labels.kind}` are no spans")
         return self
 
 

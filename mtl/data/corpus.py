@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import datasets
 
     from mtl.config.corpus import Corpus as CorpusConfig
+    from mtl.config.corpus import Source as SourceConfig
     from mtl.data.readers.base import Reader
 
 _BATCH = 1000
@@ -203,10 +205,7 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
 
     datasets.disable_progress_bars()
     cache = cache or default_cache()
-    sources = {
-        task: Source(own.kind, own.key, own.pattern, own.form, own.separator)
-        for task, own in ((task, part.labels) for task, part in config.tasks.items())
-    }
+    sources = {task: _source(part.labels) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     found = {split: stored(reader, paths, sources, cache) for split, paths in files.items()}
     summaries = {split: summary for split, (_, summary) in found.items()}
@@ -227,6 +226,13 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
         splits[split] = whole.limited(number)
         notes.append(f"{split}: {len(splits[split])} of {len(whole)} sentences taken")
     return Corpus(config.name, splits, notes)
+
+
+def _source(own: SourceConfig) -> LabelSource:
+    if own.hint:
+        lexicon = own.hint.lexicon
+        return Hint(own.hint.level, own.hint.pattern, read_lexicon(lexicon) if lexicon else None)
+    return Source(own.kind, own.key, own.pattern, own.form, own.separator)
 
 
 def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
@@ -261,7 +267,7 @@ def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
 def _check_labels(
     reader: Reader,
     files: Mapping[str, list[Path]],
-    sources: Mapping[str, Source],
+    sources: Mapping[str, LabelSource],
     summaries: Mapping[str, Summary],
 ) -> dict[str, Level]:
     """Return the level of each task.
@@ -271,12 +277,13 @@ def _check_labels(
     """
     levels: dict[str, Level] = {}
     for task, source in sources.items():
-        if not any(summary.labelled[task] for summary in summaries.values()):
+        found = any(summary.labelled[task] for summary in summaries.values())
+        if isinstance(source, Source) and source.written and not found:
             path = files["train"][0]
             raise DataError(f"task {task!r}: {source.complaint(reader.read(path))}", path)
         for split, summary in summaries.items():
             level = summary.levels.get(task)
             if level and levels.setdefault(task, level) != level:
-                found = f"task {task!r}: one label a {level}, in other splits one a {levels[task]}"
-                raise DataError(f"{found}; make them alike", files[split][0])
+                both = f"one label a {level}, in other splits one a {levels[task]}"
+                raise DataError(f"task {task!r}: {both}; make them alike", files[split][0])
     return levels

@@ -17,21 +17,27 @@ ABSENT = "_"
 
 
 def neighbours(words: Sequence[str], side: str) -> list[str]:
-    """Return the word "next" to each word of a sentence, or the "previous" one.
+    """Return the word "next" to each word of a sentence, the "previous" one, or the "same".
 
     >>> neighbours(["a", "b"], "next")
     ['b', '<eos>']
     """
+    if side == "same":
+        return [*words]
     return [*words[1:], END] if side == "next" else [END, *words[:-1]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column, a comment, one key of the features or of MISC, or the text itself.
+    """A column, a comment, one key of the features or of MISC, or the words themselves.
+
+    Of labels that are known of words, such as their frequency, the words are all that is stored:
+    what they stand for follows from the training text, by a numbering of labels.
 
     Args:
-        kind: "column", "metadata", "feature", "misc" or "text".
-        key: The name of the column or comment, or the key; for the text "next" or "previous".
+        kind: "column", "metadata", "feature", "misc", "text" or "word".
+        key: The name of the column or comment, or the key; for the text "next", "previous" or
+            "same"; for the word "frequency".
         pattern: A regular expression whose group is the label; by default the value is.
         form: "label"; "set" or "number" for those of a sentence.
         separator: What stands between the labels of a set that is one string.
@@ -42,6 +48,11 @@ class Source:
     pattern: str | None = None
     form: str = "label"
     separator: str | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the labels stand in the file, where they may be missing."""
+        return self.kind not in ("text", "word")
 
     def labels(self, record: Record) -> list[str] | str | frozenset[str] | float | None:
         """Return one label a token, what the sentence has, or None where there is nothing.
@@ -95,6 +106,8 @@ class Source:
     def _value(self, record: Record) -> list[str] | str | None:
         if self.kind == "text":
             return neighbours(record.tokens, self.key)
+        if self.kind == "word":
+            return record.tokens
         if self.kind == "column":
             return record.columns.get(self.key)
         if self.kind == "metadata":

@@ -14,8 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
-from mtl.data.sources import ABSENT, Source
+from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
 from mtl.text.example import Labels
@@ -61,7 +62,7 @@ def default_cache() -> Path:
 
 
 def stored(
-    reader: Reader, paths: list[Path], sources: Mapping[str, Source], cache: Path
+    reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource], cache: Path
 ) -> tuple[datasets.Dataset, Summary]:
     """Return the sentences of some files, read and written only the first time.
 
@@ -86,7 +87,7 @@ def stored(
     return found
 
 
-def _key(reader: Reader, paths: list[Path], sources: Mapping[str, Source]) -> str:
+def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> str:
     """Return a name that changes with anything that the stored sentences depend on."""
     kind = type(reader)
     try:
@@ -128,7 +129,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
-def _build(folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str, Source]) -> None:
+def _build(
+    folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]
+) -> None:
     """Write an entry under a temporary name, then rename it.
 
     Several processes may do so at once: the first to finish wins, the others throw theirs away.
@@ -153,7 +156,7 @@ def _build(folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str
 class _Writer:
     """Turns records into an Arrow file, and counts."""
 
-    def __init__(self, reader: Reader, sources: Mapping[str, Source]) -> None:
+    def __init__(self, reader: Reader, sources: Mapping[str, LabelSource]) -> None:
         self.reader = reader
         self.sources = sources
         self.sentences = 0
@@ -193,7 +196,9 @@ class _Writer:
         if self.sentences == before:
             raise DataError("there is no sentence in it", path)
 
-    def _labels(self, task: str, source: Source, record: Record, path: Path) -> list[str] | None:
+    def _labels(
+        self, task: str, source: LabelSource, record: Record, path: Path
+    ) -> list[str] | None:
         """Return the labels of a task as a list, checked against the sentence."""
         try:
             labels = source.labels(record)

@@ -37,7 +37,7 @@ class Streams:
         name: The name of the corpus.
         split: Its sentences.
         seed: The seed of the run.
-        sides: Task to whether it predicts the "next" word or the "previous" one.
+        sides: Task to whether it predicts the "next" word, the "previous" or the "same" one.
         streams: The number of streams B.
         bptt: Words of a piece: how far the gradient goes back.
         random_bptt: Whether the length varies: about `bptt`, one time in twenty about half of it.
@@ -95,7 +95,7 @@ class Streams:
         end = min(offset + end, total, offset + self.length)
         start = min(offset + start, end)
         words = self._words(start - 1, end + 1)  # with the word before and the one behind
-        sides = {"next": words[2:], "previous": words[:-2]}
+        sides = {"next": words[2:], "previous": words[:-2], "same": words[1:-1]}
         return Example(words[1:-1], {task: sides[side] for task, side in self.sides.items()})
 
     def _words(self, start: int, end: int) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
 from mtl.text.example import Labels
-from mtl.text.labels import LabelSets, LabelVocabulary, Numbers, WordLabels
+from mtl.text.labels import FrequencyBins, LabelSets, LabelVocabulary, Numbers, WordLabels
 from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
@@ -173,6 +173,8 @@ def _numbering(run: Run, owner: str, labels: Iterable[Labels]) -> LabelVocabular
         return LabelSets(label for own in labels if isinstance(own, frozenset) for label in own)
     if form == "number":
         return Numbers.of([own for own in labels if isinstance(own, float)])
+    if run.tasks[owner].source.word:
+        return FrequencyBins.of(labels)
     part = head_part(run, owner)
     scheme = part.options.get("scheme") or run.tasks[owner].scheme
     return LabelVocabulary.build(labels, level=HEADS.find(part.type).level, scheme=scheme)
@@ -245,7 +247,7 @@ def side(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
         sizes: Widths of all layers, the embedding first.
     """
     text, layer = run.tasks[task].source.text, run.tasks[task].layer
-    if text is None or run.trunk.options.get("bidirectional") is not True:
+    if text in (None, "same") or run.trunk.options.get("bidirectional") is not True:
         return None
     if layer in (0, -len(sizes)):  # a word by itself has seen neither neighbour
         return None

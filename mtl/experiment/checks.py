@@ -11,7 +11,7 @@ from torch import nn
 
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
-from mtl.config.run import Run
+from mtl.config.run import Run, Task
 from mtl.data.mixing import MIXING
 from mtl.errors import ConfigError, did_you_mean
 from mtl.experiment import pretrained
@@ -95,6 +95,8 @@ def _texts(run: Run) -> Iterator[Mistake]:
             yield "embedding", f"task {name!r} needs the slot 'words', whose words it gives"
         if METRICS.find(task.metric.type).reads != "log_probs":
             yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
+        if task.source.text == "same":
+            continue
         if both == "interleaved":
             yield (
                 "trunk.bidirectional",
@@ -151,10 +153,11 @@ def _forms(run: Run) -> Iterator[Mistake]:
             yield f"tasks.{task}.head", f"pairs and sentences share no head, as with {owner!r}"
         if sentence and task == owner and part.options.get("compare") is not None and not pairs:
             yield f"tasks.{task}.head.compare", "the reader has no `pair` to compare sentences with"
-        if form != (other := run.tasks[owner].source.form):
+        if (own := _what(run.tasks[task])) != (other := _what(run.tasks[owner])):
             yield (
                 f"tasks.{task}.head",
-                f"{what}, those of {owner!r} are {_FORMS[other]}; give the task a head of its own",
+                f"the labels are {own}, those of {owner!r} are {other}; give the task a head of "
+                "its own",
             )
         metric = run.tasks[task].metric.type
         if METRICS.find(metric).reads not in (_FORMS[form], "log_probs"):
@@ -163,6 +166,11 @@ def _forms(run: Run) -> Iterator[Mistake]:
                 f"tasks.{task}.metric",
                 f"{metric!r} is not for {_FORMS[form]}; take one of: {', '.join(sorted(able))}",
             )
+
+
+def _what(task: Task) -> str:
+    """Return what a head has to learn of a task."""
+    return "frequencies of words" if task.source.word else _FORMS[task.source.form]
 
 
 def _layers(run: Run) -> Iterator[Mistake]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from mtl.config.corpus import Hint
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError
 from mtl.experiment.assembly import head_owners, head_part
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
-from mtl.text.example import of_tokens
+from mtl.text.example import names_in, of_tokens
 from mtl.text.spans import parse_tag
 
 _TRIED = 1000
@@ -24,7 +25,8 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
     """Try the heads and metrics of a run on its labels.
 
     Raises:
-        ConfigError: The labels are of another level than the head, or mean nothing to the metric.
+        ConfigError: The labels are of another level than the head, mean nothing to the metric, or
+            are all the same where they tell of words.
         DataError: A label should be a span tag and is not.
     """
     owners = head_owners(run)
@@ -37,6 +39,8 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
                 f"{_LEVELS[level]}; choose another head"
             )
+        if task.source.hint and owners[name] == name:
+            _check_hint(run, corpora, name, task.source.hint)
         files = run.corpora[task.corpus].files
         for part, split in splits.items():
             if task.source.text:
@@ -48,6 +52,24 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 build("metric", task.metric).update(labels, labels)
             except MtlError as error:
                 raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
+
+
+def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: Hint) -> None:
+    """Check that the tasks that share a head do not all have one and the same label everywhere."""
+    users = [user for user, owner in head_owners(run).items() if owner == task]
+    found: set[str] = set()
+    for user in users:
+        for labels in corpora[run.tasks[user].corpus].splits["train"].labels(user):
+            found.update(names_in(labels or ()))
+            if len(found) > 1:
+                return
+    what = f"pattern {hint.pattern!r}" if hint.lexicon is None else f"lexicon {hint.lexicon}"
+    every = "word" if hint.level == "token" else "sentence"
+    mend = "correct it" if hint.lexicon is None else "correct it (one word a line)"
+    raise ConfigError(
+        f"tasks.{task}: by the {what} every {every} of the training data is {min(found)!r}, which "
+        f"leaves nothing to learn; {mend} or leave the task out"
+    )
 
 
 def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:

@@ -61,7 +61,7 @@ def mistakes(run: Run) -> Iterator[tuple[str, str]]:
     if not _is_transformer(run):
         return
     for name, task in run.tasks.items():
-        if task.source.text is not None:
+        if task.source.text not in (None, "same"):
             yield (
                 f"tasks.{name}",
                 "a transformer has seen the words on both sides of a word, and so the one that a "

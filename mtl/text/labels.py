@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 from mtl.errors import MtlError
@@ -85,6 +85,10 @@ class LabelVocabulary:
     def __hash__(self) -> int:
         return hash((self.labels, self.level, self.scheme))
 
+    def read(self, labels: Labels) -> Labels:
+        """Return the labels for which those of the data stand: as a rule, the same."""
+        return labels
+
     def encode(self, labels: Labels) -> Target:
         """Return the number of each label, or of the sentence's; `UNSEEN` for new ones.
 
@@ -114,7 +118,7 @@ class LabelVocabulary:
         )
 
     def _normal(self, labels: Labels) -> Sequence[str]:
-        sequence = _sequence(labels, self.level)
+        sequence = _sequence(self.read(labels), self.level)
         return convert(sequence, self.scheme) if self.scheme else sequence
 
     def to_json(self) -> Any:
@@ -126,6 +130,8 @@ class LabelVocabulary:
         """Make the vocabulary from what `to_json` gave."""
         if "words" in data:
             return WordLabels(WordVocabulary.from_json(data["words"]))
+        if "bins" in data:
+            return FrequencyBins(data["bins"])
         if "sets" in data:
             return LabelSets(data["sets"])
         if "mean" in data:
@@ -160,6 +166,38 @@ class WordLabels(LabelVocabulary):
     def to_json(self) -> Any:
         """Return what `from_json` needs, made of JSON types."""
         return {"words": self.vocabulary.to_json()}
+
+
+class FrequencyBins(LabelVocabulary):
+    """How frequent words are in the training text: ⌊ln count⌋ (Plank et al. 2016).
+
+    >>> bins = FrequencyBins.of([("the", "the"), ("the", "cat")])
+    >>> bins.labels, bins.read(("the", "cat", "dog"))
+    (('0', '1'), ('1', '0', '0'))
+
+    Args:
+        bins: Word to bin. A word that is not there is in bin 0, as those are that occur once or
+            twice: an unknown word is a rare one.
+    """
+
+    def __init__(self, bins: Mapping[str, int]) -> None:
+        super().__init__(map(str, range(1 + max(bins.values(), default=0))), level="token")
+        self.bins = dict(bins)
+
+    @classmethod
+    def of(cls, sentences: Iterable[Labels]) -> FrequencyBins:
+        """Count the words of the training text."""
+        counts = Counter(word for words in sentences for word in of_tokens(words))
+        bins = {word: int(math.log(count)) for word, count in counts.items()}
+        return cls({word: number for word, number in bins.items() if number})
+
+    def read(self, labels: Labels) -> tuple[str, ...]:
+        """Return the bin of each word."""
+        return tuple(str(self.bins.get(word, 0)) for word in of_tokens(labels))
+
+    def to_json(self) -> Any:
+        """Return what `from_json` needs, made of JSON types."""
+        return {"bins": self.bins}
 
 
 class LabelSets(LabelVocabulary):

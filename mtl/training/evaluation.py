@@ -98,8 +98,9 @@ def label(
         examples = split.examples(range(start, min(start + _CHUNK, len(split))))
         predictions = predictor.predict(examples, tasks)
         for task in tasks:
+            read = predictor.encoder.labels[task].read
             pairs = [
-                (example.labels[task], prediction[task])
+                (read(example.labels[task]), prediction[task])
                 for example, prediction in zip(examples, predictions, strict=True)
                 if task in example.labels
             ]

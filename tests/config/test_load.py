@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from mtl.config import Batch, Kinds, Part, Run, Source
+from mtl.config import Batch, Kinds, Part, Run, Source, run_to_yaml
 
 Load = Callable[..., Run]
 Write = Callable[..., Path]
@@ -37,6 +37,18 @@ def test_a_task_has_what_its_corpus_says(load: Load) -> None:
 def test_labels_say_their_kind_and_key(load: Load) -> None:
     source = load("tasks.genre.use=news/genre").tasks["genre"].source
     assert (source.kind, source.key, source.pattern) == ("metadata", "id", "^([a-z]+)")
+
+
+def test_a_hint_and_its_lexicon_are_kept_in_the_complete_run(load: Load, write: Write) -> None:
+    write("tasks/names.txt", "Ada")
+    labels = "{labels: {hint: {lexicon: names.txt, level: sentence}}, scheme: null}"
+    write("tasks/mine.yaml", f"extends: news.yaml\ntasks: {{ner: {labels}}}")
+    run = load("tasks.ner.use=mine/ner")
+    source = run.tasks["ner"].source
+    assert source.hint.lexicon == str(Path("tasks/names.txt").absolute())
+    write("again.yaml", run_to_yaml(run))
+    again = load(path="again.yaml")
+    assert (again, again.tasks["ner"].source) == (run, source)
 
 
 def test_files_are_absolute(load: Load, tmp_path: Path) -> None:

@@ -144,9 +144,18 @@ IN_CORPUS = {
     "tasks: {ner: {labels: {pattern: 'a'}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got 'a'",
     "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: give exactly "
-    "one of column, metadata, feature, misc, text",
+    "one of column, metadata, feature, misc, text, word, hint",
     "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
-    "'previous' or null, got 'both'",
+    "'previous', 'same' or null, got 'both'",
+    "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: the labels "
+    "of `word` are no spans",
+    "tasks: {ner: {labels: {text: next, pattern: '(a)'}}}": "2:45: tasks.ner.labels.pattern: "
+    "nothing is to be found in the labels of `text`",
+    "tasks: {ner: {labels: {hint: {pattern: '('}}}}": "2:40: tasks.ner.labels.hint.pattern: "
+    "expected a regular expression or null, got '('",
+    "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: give "
+    "exactly one of pattern, lexicon",
+    "tasks: {ner: {labels: {hint: 3}}}": "2:30: tasks.ner.labels.hint: expected a mapping, got 3",
     "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes' or "
     "null, got 'iob2'; did you mean 'iob1'?",
     "tasks: {y: {labels: y, head: crf}}": "2:12: missing key 'tasks.y.metric'",

@@ -59,6 +59,14 @@ def test_numbers_are_read_and_may_be_missing(read, missing):
     assert read(Csv(), f"text,score\na,-1.5\nb,{missing}\nc,1e3\n", NUMBER) == [-1.5, None, 1000]
 
 
+def test_one_column_gives_classes_and_numbers(tmp_path, load):
+    (tmp_path / "data").write_text("text,score\na,3\nb,\nc,4.5\n")
+    both = {"class": {"column": "score"}, "number": NUMBER}
+    split = load(Csv(), {"train": tmp_path / "data"}, both).splits["train"]
+    found = [{"class": "3", "number": 3.0}, {}, {"class": "4.5", "number": 4.5}]
+    assert [example.labels for example in split] == found
+
+
 def test_numbers_of_json_keep_all_their_digits(read):
     assert read(Jsonl(), f'{{"text": "a", "score": {math.pi}}}\n', NUMBER) == [math.pi]
 
