@@ -79,7 +79,7 @@ def export_program(
         MtlError: A part of the model cannot be exported.
     """
     own = with_whole_layers(deepcopy(model).cpu().eval())
-    used = {own.head_of[task] for task in tasks}
+    used = {own.head_of[task] for task in (*tasks, *own.label_vectors)}
     own.heads = nn.ModuleDict({name: head for name, head in own.heads.items() if name in used})
     whole = Emissions(own, tasks).eval()
     batch = encoder.batch([Example(tuple(text.split())) for text in _SAMPLE])

@@ -4,6 +4,7 @@ from mtl.registry import Registry
 from mtl.sharing.base import Encoded, Sharing
 from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
+from mtl.sharing.hierarchical import Hierarchical
 from mtl.sharing.mmoe import MixtureOfExperts
 from mtl.sharing.none import NoSharing
 from mtl.sharing.shared_private import SharedPrivate
@@ -21,6 +22,7 @@ SHARING: Registry[Sharing] = Registry(
         "sluice": Sluice,
         "shared_private": SharedPrivate,
         "mmoe": MixtureOfExperts,
+        "hierarchical": Hierarchical,
     },
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "CrossStitch",
     "Encoded",
     "Hard",
+    "Hierarchical",
     "MixtureOfExperts",
     "NoSharing",
     "SharedPrivate",
