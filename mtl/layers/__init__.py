@@ -31,6 +31,8 @@ from mtl.layers.weight_penalties import (
     clustered_penalty,
     distance_penalty,
     mean_penalty,
+    relationship_penalty,
+    task_covariance,
     trace_penalty,
 )
 
@@ -70,7 +72,9 @@ __all__ = [
     "linear_cross_entropy",
     "mean_penalty",
     "mmd_distance",
+    "relationship_penalty",
     "subspace_overlap",
+    "task_covariance",
     "temporal_activation_penalty",
     "trace_penalty",
 ]

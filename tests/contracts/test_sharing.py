@@ -18,7 +18,7 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
-PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf"]
+PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf", "relationship"]
 OPTIONS: dict[str, list[dict[str, object]]] = {
     "cross_stitch": [{}, {"alpha": "channel"}],
     "sluice": [{"subspaces": n} for n in (1, 3)],
