@@ -184,6 +184,14 @@ def _sharing(run: Run) -> Iterator[Mistake]:
     name = run.sharing.type
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} has nothing to share in one task; take 'hard'"
+    if not SHARING.find(name).has_trunks:
+        message = f"{name!r} has no trunks with weights of their own; take another sharing"
+        if run.trunk.options.get("init"):
+            yield "trunk.init", message
+        if run.training.fine_tuning:
+            yield "training.fine_tuning", message
+        if reads_subwords(run):
+            yield "trunk.name", message
     groups = run.sharing.options.get("groups") or []
     group_of = {task: number for number, group in enumerate(groups) for task in group}
     for corpus in run.corpora:

@@ -18,6 +18,7 @@ from mtl.layers.constraints import Constraints
 from mtl.layers.crf import CRF
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
@@ -44,6 +45,7 @@ __all__ = [
     "ConcatScore",
     "Constraints",
     "EmbeddingDropout",
+    "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
     "Highway",

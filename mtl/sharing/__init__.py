@@ -10,6 +10,7 @@ from mtl.sharing.none import NoSharing
 from mtl.sharing.shared_private import SharedPrivate
 from mtl.sharing.sluice import Sluice
 from mtl.sharing.soft import Soft
+from mtl.sharing.tensor import TensorFactorisation
 
 SHARING: Registry[Sharing] = Registry(
     "sharing",
@@ -23,6 +24,7 @@ SHARING: Registry[Sharing] = Registry(
         "shared_private": SharedPrivate,
         "mmoe": MixtureOfExperts,
         "hierarchical": Hierarchical,
+        "tensor": TensorFactorisation,
     },
 )
 
@@ -38,4 +40,5 @@ __all__ = [
     "Sharing",
     "Sluice",
     "Soft",
+    "TensorFactorisation",
 ]

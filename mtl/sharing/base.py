@@ -41,6 +41,8 @@ class Sharing(nn.Module, ABC):
 
     min_tasks: ClassVar[int] = 1
     """With fewer tasks there is nothing to share so."""
+    has_trunks: ClassVar[bool] = True
+    """Whether its trunks have weights of their own, which may start from others and be frozen."""
     sizes: list[int]
     """Widths of `Encoded.layers`."""
     label_dims: Mapping[str, int] = MappingProxyType({})
