@@ -79,9 +79,8 @@ def export_program(
         MtlError: A part of the model cannot be exported.
     """
     if not model.sharing.has_trunks:
-        raise MtlError(
-            "the sharing 'tensor' makes its weights in each step, and is not exported; take another"
-        )
+        name = type(model.sharing).__name__
+        raise MtlError(f"{name} makes the weights of trunks in each step, and is not exported")
     own = with_whole_layers(deepcopy(model).cpu().eval())
     used = {own.head_of[task] for task in (*tasks, *own.label_vectors)}
     own.heads = nn.ModuleDict({name: head for name, head in own.heads.items() if name in used})

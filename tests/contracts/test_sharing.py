@@ -24,6 +24,7 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     "sluice": [{"subspaces": n} for n in (1, 3)],
     "soft": [{"penalty": name} for name in PENALTIES]
     + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
+    "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
     "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")],
     "shared_private": [{}, {"adversary": 0.1, "difference": 0.1}],
 }
