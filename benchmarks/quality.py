@@ -17,6 +17,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from mtl.config.document import load
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -35,6 +37,11 @@ def train(config: str, seed: int, folder: Path, overrides: list[str]) -> None:
     command = [sys.executable, "-m", "mtl.cli.main", "evaluate", str(folder), "--json"]
     scores = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     (folder / "scores.json").write_text(scores)
+
+
+def tasks(config: str) -> dict[str, dict]:
+    """Return the tasks of a run in configs/ by name."""
+    return load(ROOT / f"configs/{config}.yaml").plain()["tasks"]
 
 
 def epochs(folder: Path) -> list[dict]:

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 
-import yaml
-from quality import ROOT, finished, train
+from quality import finished, tasks, train
 from side_by_side import table
 
 EPOCHS = {100: 60, 500: 40, 2000: 15}
@@ -28,8 +27,7 @@ FEW = "training.batch.sentences=8"
 
 def corpora(config: str) -> list[str]:
     """Return the corpora of a run file."""
-    run = yaml.safe_load((ROOT / f"configs/{config}.yaml").read_text())
-    return list(dict.fromkeys(task["use"].split("/")[0] for task in run["tasks"].values()))
+    return list(dict.fromkeys(task["use"].split("/")[0] for task in tasks(config).values()))
 
 
 def overrides(config: str, size: int | None) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +15,16 @@ from mtl.data.batching import batches
 from mtl.data.encoding import Encoder, number, pad
 from mtl.data.windows import Window, windows
 from mtl.embeddings import TransformerEmbedding
-from mtl.heads import Classifier
+from mtl.errors import MtlError
+from mtl.explanation import (
+    Explanation,
+    explained_sentences,
+    explained_tags,
+    with_attention,
+)
+from mtl.heads import Classifier, Head, Tagger
 from mtl.model import MultiTaskModel
+from mtl.reading import Reading, mean_evidence, read
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
 
@@ -22,6 +32,8 @@ Prediction = dict[str, Labels]
 """Task to the labels of one sentence."""
 Piece = tuple[int, Window]
 """Row and window of an example."""
+LONGEST = 2048
+"""The most tokens of which it is told how much each looks at each other one."""
 Encode = Callable[[Sequence[Piece]], tuple[Mapping[str, Tensor], Tensor]]
 
 
@@ -60,63 +72,144 @@ class Predictor:
 
         What a long document has as a whole follows from the means of its scores over the windows.
         """
-        tags, means = self._run(examples, tasks)
-        heads = {task: self.model.head(task) for task in tasks}
-        named = {task: heads[task].named(heads[task].conclude(own)) for task, own in means.items()}
-        return [
-            {
-                task: named[task][row] if task in named else self._tags(task, own.get(task, []))
-                for task in tasks
-            }
-            for row, own in enumerate(tags)
-        ]
+        found = self.explain(examples, tasks)
+        return [{task: answer.labels for task, answer in own.items()} for own in found]
+
+    @torch.inference_mode()
+    def explain(
+        self,
+        examples: Sequence[Example],
+        tasks: Sequence[str],
+        *,
+        confidence: bool = False,
+        attention: Collection[str] = (),
+    ) -> list[dict[str, Explanation]]:
+        """Return the labels of each sentence, in the order given, with what they rest on.
+
+        Args:
+            examples: The sentences.
+            tasks: The tasks.
+            confidence: Whether to say how probable the labels are.
+            attention: Those of the tasks of which to say where their heads look.
+
+        Raises:
+            MtlError: A text is too long for a matrix of its tokens.
+        """
+        for task in attention:
+            self._check_lengths(task, examples)
+        with self._evaluating():
+            return self._answers(examples, tasks, confidence, attention)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Have the model in evaluation, without dropout; afterwards it is as it was."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(training)
+
+    def _answers(
+        self,
+        examples: Sequence[Example],
+        tasks: Sequence[str],
+        confidence: bool,
+        attention: Collection[str],
+    ) -> list[dict[str, Explanation]]:
+        said = self._run(examples, tasks, confidence, attention)
+        answers: list[dict[str, Explanation]] = [{} for _ in examples]
+        for task, texts in said.items():
+            found = self._explained(task, texts, confidence)
+            if task in attention:
+                found = [
+                    with_attention(own, text, self._windows(example), len(example.texts))
+                    for own, text, example in zip(found, texts, examples, strict=True)
+                ]
+            for answer, own in zip(answers, found, strict=True):
+                answer[task] = own
+        return answers
+
+    @torch.inference_mode()
+    def attention(self, task: str) -> Literal["weights", "matrix"] | None:
+        """Return what there is to say of where a head looks.
+
+        Returns:
+            Weights of tokens; a matrix, of tokens that look at tokens; None if it has no attention.
+        """
+        head = self.model.head(task)
+        states = self._of_no_token(head)
+        with self._evaluating():
+            weights = head.attention_weights(states, states[..., 0] > 0)
+        if weights is None:
+            return None
+        return "weights" if weights.ndim == 3 else "matrix"
+
+    def _check_lengths(self, task: str, examples: Sequence[Example]) -> None:
+        longest = max(map(len, examples), default=0)
+        if longest > LONGEST and self.attention(task) == "matrix":
+            raise MtlError(
+                f"task {task!r}: the attention of each of {longest:,} words to each other one is "
+                f"too much to tell; expected a text of at most {LONGEST:,}"
+            )
+
+    def _explained(
+        self, task: str, texts: Sequence[Sequence[Reading]], confidence: bool
+    ) -> list[Explanation]:
+        """Return the labels of each text, given what the head says of its windows."""
+        head = self.model.head(task)
+        if head.level == "sentence":
+            return explained_sentences(head, self._means(task, texts), confidence=confidence)
+        tags = [self._tags(task, [tag for own in text for tag in own.tags]) for text in texts]
+        if not confidence:
+            return [Explanation(own) for own in tags]
+        both = zip(texts, tags, strict=True)
+        return [explained_tags(text, own, spans=self._has_spans(task)) for text, own in both]
+
+    def _has_spans(self, task: str) -> bool:
+        return bool(self.schemes.get(task)) and isinstance(self.model.head(task), Tagger)
 
     @torch.inference_mode()
     def evidence(self, examples: Sequence[Example], task: str) -> Tensor:
         """Return the scores from which the answers of a sentence head follow, `[N, S]`."""
-        return self._run(examples, [task])[1][task]
+        with self._evaluating():
+            return self._means(task, self._run(examples, [task])[task])
 
     def _run(
-        self, examples: Sequence[Example], tasks: Sequence[str]
-    ) -> tuple[list[dict[str, list[str]]], dict[str, Tensor]]:
-        """Return the tags of each sentence by task, and what sentence heads read, `[N, S]`."""
-        training = self.model.training
-        self.model.eval()
-        try:
-            return self._evaluated(examples, tasks)
-        finally:
-            self.model.train(training)
-
-    def _evaluated(
-        self, examples: Sequence[Example], tasks: Sequence[str]
-    ) -> tuple[list[dict[str, list[str]]], dict[str, Tensor]]:
+        self,
+        examples: Sequence[Example],
+        tasks: Sequence[str],
+        confidence: bool = False,
+        attention: Collection[str] = (),
+    ) -> dict[str, list[list[Reading]]]:
+        """Return what the head of each task says of each sentence, window by window."""
         pieces = [
             (row, window)
             for row, example in enumerate(examples)
             for window in self._windows(example)
             if len(example)
         ]
-        tags: list[dict[str, list[str]]] = [{} for _ in examples]
         subwords = isinstance(self.model.embedding, TransformerEmbedding)
         encode = (self._subwords if subwords else self._words)(examples, tasks)
-        found: dict[int, dict[str, list[str] | Tensor]] = {}
+        found: dict[str, dict[int, Reading]] = {task: {} for task in tasks}
         for indices in self._batches([window.end - window.start for _, window in pieces]):
-            own = [pieces[i] for i in indices]
-            each = self._labels(*encode(own), [window for _, window in own])
-            found.update(zip(indices, each, strict=True))
-        for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
-            for task, labels in found[i].items():
-                if not isinstance(labels, Tensor):
-                    tags[row].setdefault(task, []).extend(labels)
-        rows = [row for row, _ in pieces]
-        means = {}
-        for task in tasks:
-            if self.model.head(task).level == "sentence":
-                evidence = [
-                    e for i in range(len(pieces)) if isinstance(e := found[i][task], Tensor)
-                ]
-                means[task] = self._means(task, rows, evidence, len(examples))
-        return tags, means
+            hidden, mask = encode([pieces[i] for i in indices])
+            for task, states in hidden.items():
+                readings = read(
+                    self.model.head(task),
+                    states,
+                    mask,
+                    [pieces[i][1] for i in indices],
+                    confidence=confidence,
+                    scheme=self.schemes.get(task),
+                    attention=task in attention,
+                )
+                found[task].update(zip(indices, readings, strict=True))
+        texts: dict[str, list[list[Reading]]] = {task: [[] for _ in examples] for task in tasks}
+        for task, own in texts.items():
+            for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
+                own[row].append(found[task][i])
+        return texts
 
     def _windows(self, example: Example) -> list[Window]:
         """Return the windows in which a text is read; pairs are read whole."""
@@ -186,51 +279,15 @@ class Predictor:
         )
         return [indices.tolist() for indices in cut]
 
-    def _labels(
-        self, hidden: Mapping[str, Tensor], mask: Tensor, kept: Sequence[Window]
-    ) -> list[dict[str, list[str] | Tensor]]:
-        """Return what each task says of each text: tags of the kept part, or evidence `[S]`.
-
-        Args:
-            hidden: What the head of each task reads, `[B, T, H]`.
-            mask: `[B, T]` bool, True on real tokens.
-            kept: The window that each text is.
-        """
-        found: list[dict[str, list[str] | Tensor]] = [{} for _ in kept]
-        for task, states in hidden.items():
-            head = self.model.head(task)
-            if head.level == "sentence":
-                for own, evidence in zip(found, head.evidence(states, mask), strict=True):
-                    own[task] = evidence
-                continue
-            ids = head.decode(states, mask).tolist()
-            for own, w, row in zip(found, kept, ids, strict=True):
-                labels = row[w.keep_start - w.start : w.keep_end - w.start]
-                own[task] = [head.labels[label] for label in labels]
-        return found
-
-    def _means(
-        self, task: str, rows: Sequence[int], evidence: Sequence[Tensor], count: int
-    ) -> Tensor:
-        """Return the mean evidence for each text, `[N, S]`.
-
-        Args:
-            task: A task whose labels belong to sentences.
-            rows: The text that each piece is of.
-            evidence: What each piece says, `[S]`.
-            count: The number N of texts, some of which may have no piece.
-        """
+    def _means(self, task: str, texts: Sequence[Sequence[Reading]]) -> Tensor:
+        """Return the mean evidence for each text, `[N, S]`."""
         head = self.model.head(task)
+        return mean_evidence(head, texts, self._of_no_token(head))
+
+    def _of_no_token(self, head: Head) -> Tensor:
+        """Return what a head reads of a sentence without tokens: states of padding, `[·, 1, H]`."""
         sentences = 2 if isinstance(head, Classifier) and head.comparison else 1
-        states = next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
-        of_no_token = head.evidence(states, states[..., 0] > 0)  # [1, S]
-        if not evidence:
-            return of_no_token.expand(count, -1)
-        index = torch.tensor(rows, device=of_no_token.device)
-        sums = of_no_token.new_zeros(count, of_no_token.shape[1])
-        sums = sums.index_add(0, index, torch.stack(list(evidence)))
-        pieces = torch.bincount(index, minlength=count).unsqueeze(1)
-        return torch.where(pieces > 0, sums / pieces.clamp(min=1), of_no_token)
+        return next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
 
     def _tags(self, task: str, tags: Sequence[str]) -> tuple[str, ...]:
         """Return tags in the scheme that they are given in."""

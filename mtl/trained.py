@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from mtl.checkpoint import MODEL, RUN, load_weights
-from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import pair_of
+from mtl.experiment.corpora import pair_of, with_files
 from mtl.experiment.loaders import batch_limits
+from mtl.explanation import Explanation, who_attends
 from mtl.generator import Sampling, generate
 from mtl.history import check_run_folder
-from mtl.text.example import Example, Labels, plain
-from mtl.text.tokenizer import tokenize, words_of
+from mtl.text.example import Labels, plain
+from mtl.text.given import Sentences, examples_of
+from mtl.text.tokenizer import words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
 from mtl.training.evaluation import Evaluation, label
@@ -44,7 +45,7 @@ class TrainedModel:
 
     def predict(
         self,
-        sentences: Sequence[str | Sequence[str] | Sequence[Sequence[str]]],
+        sentences: Sentences,
         tasks: Sequence[str] | None = None,
     ) -> dict[str, list[Any]]:
         """Return the labels of sentences: task to one item a sentence.
@@ -62,13 +63,33 @@ class TrainedModel:
             MtlError: One string in place of a list, one sentence in place of two, or a task that
                 the model does not have.
         """
-        if isinstance(sentences, str):
-            raise MtlError("expected a list of sentences, got one string; put it into a list")
         wanted = self.labelled_tasks(tasks)
-        made = _pair if self.reads_pairs(wanted) else _single
-        examples = [made(sentence) for sentence in sentences]
+        examples = examples_of(sentences, pairs=self.reads_pairs(wanted))
         found = self.predictor.predict(examples, wanted)
         return {task: [plain(own[task]) for own in found] for task in wanted}
+
+    def explain(
+        self,
+        sentences: Sentences,
+        tasks: Sequence[str] | None = None,
+        *,
+        attention: bool = False,
+    ) -> dict[str, list[Explanation]]:
+        """Return the labels of sentences with what they rest on: task to one item a sentence.
+
+        Args:
+            sentences: As for `predict`.
+            tasks: The tasks wanted; None: as `labelled_tasks`.
+            attention: Whether to say, beside how probable labels are, where heads look.
+
+        Raises:
+            MtlError: As for `predict`; or attention is wanted of a task that has none.
+        """
+        wanted = self.labelled_tasks(tasks)
+        looking = self.attending_tasks(tasks) if attention else []
+        examples = examples_of(sentences, pairs=self.reads_pairs(wanted))
+        found = self.predictor.explain(examples, wanted, confidence=True, attention=looking)
+        return {task: [own[task] for own in found] for task in wanted}
 
     def evaluate(
         self,
@@ -97,7 +118,7 @@ class TrainedModel:
         wanted = self.check_tasks(tasks)
         if dynamic or cache:
             wanted = self.language_models(tasks, streams=True)
-        run = _with_files(self.run, split, data or {}, wanted)
+        run = with_files(self.run, split, data or {}, wanted)
         corpora = load_corpora(run)
         found = self.experiment.evaluate(
             corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
@@ -119,7 +140,7 @@ class TrainedModel:
             MtlError: None of the corpora has such a split.
         """
         found: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        corpora = load_corpora(_with_files(self.run, split, {}, tasks))
+        corpora = load_corpora(with_files(self.run, split, {}, tasks))
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
@@ -210,6 +231,19 @@ class TrainedModel:
         labelled = [task for task in wanted if self.run.tasks[task].source.text is None]
         return wanted if tasks else labelled or wanted
 
+    def attending_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
+        """Return those of the tasks wanted whose heads have attention.
+
+        Raises:
+            MtlError: A task that is named has none, or no task has.
+        """
+        wanted = self.labelled_tasks(tasks)
+        found = [task for task in wanted if self.predictor.attention(task)]
+        if (tasks and len(found) < len(wanted)) or not found:
+            names = ", ".join(task for task in wanted if task not in found)
+            raise MtlError(f"{names}: no attention to tell of; {who_attends()}")
+        return found
+
     def language_models(
         self, tasks: Sequence[str] | None = None, *, streams: bool = False
     ) -> list[str]:
@@ -237,49 +271,9 @@ class TrainedModel:
         return [task for task in able if not tasks or task in tasks]
 
 
-def _single(sentence: Any) -> Example:
-    return Example(tuple(_tokens(sentence)))
-
-
-def _pair(sentences: Any) -> Example:
-    if isinstance(sentences, str) or len(sentences) != 2:
-        raise MtlError(f"expected two sentences to compare, got {sentences!r}")
-    first, second = map(_tokens, sentences)
-    return Example.pair(first, second)
-
-
-def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:
-    return [token.text for token in tokenize(sentence)] if isinstance(sentence, str) else sentence
-
-
 def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
     known = {name for corpus in corpora.values() for name in corpus.splits}
     return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
-
-
-def _with_files(
-    run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
-) -> Run:
-    """Return the run with the corpora of some tasks alone, and with other files for a split."""
-    needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
-    for name in data:
-        if name not in needed:
-            raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
-    corpora = {}
-    for name in needed:
-        corpus = run.corpora[name]
-        if name in data:
-            file = [str(Path(data[name]).absolute())]
-            files = {"train": file, split: file}  # only this file need be there
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
-            corpus = corpus.model_copy(update=changes)
-        corpora[name] = corpus
-    kept = {
-        task: part.model_copy(update={"where": {}, "criteria": {}}) if part.corpus in data else part
-        for task, part in run.tasks.items()
-        if part.corpus in needed
-    }
-    return run.model_copy(update={"corpora": corpora, "tasks": kept})
 
 
 def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedModel:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl.data.readers.conll import Conll
 from mtl.data.readers.conllu import Conllu
@@ -15,6 +15,14 @@ from mtl.errors import DataError
 from mtl.text.example import Example, Labels, plain
 from mtl.text.spans import read_spans
 from mtl.text.tokenizer import split_sentences, tokenize
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl.explanation import Confidence, Explanation
+
+DIGITS = 6
+"""Digits of probabilities and weights in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +124,54 @@ READ: dict[str, Callable[[Iterable[str], str], Iterator[Sentence]]] = {
 """Format to its reader: lines and the name of the input in, sentences out."""
 
 
-def write_conll(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str]) -> str:
-    """Return a sentence with a word a line, a column a tagger, and a comment a classifier."""
-    lines = [f"# {key} = {_one_line(value)}" for key, value in sentence.fields.items()]
+def write_conll(sentence: Sentence, answers: Mapping[str, Explanation], spans: set[str]) -> str:
+    """Return a sentence with a word a line, a column a tagger, and a comment a classifier.
+
+    Probabilities of tags, and weights of words, have columns of their own.
+    """
+    lines = [f"# {key} = {one_line(value)}" for key, value in sentence.fields.items()]
     if sentence.text is not None:
-        lines.append(f"# text = {_one_line(sentence.text)}")
+        lines.append(f"# text = {one_line(sentence.text)}")
     if sentence.other:
         other = sentence.other.text or " ".join(sentence.other.tokens)
-        lines.append(f"# text_b = {_one_line(other)}")
+        lines.append(f"# text_b = {one_line(other)}")
     if sentence.offsets:
         lines.append(f"# start = {sentence.offsets[0][0]}")
-    columns = {task: own for task, own in labels.items() if isinstance(own, tuple)}
-    lines += [f"# {task} = {shown(labels[task])}" for task in labels if task not in columns]
+    columns: dict[str, Sequence[str]] = {}
+    for task, own in answers.items():
+        if isinstance(own.labels, tuple):
+            columns[task] = own.labels
+            if isinstance(own.confidence, tuple):
+                columns[f"{task}.confidence"] = [*map(_fraction, own.confidence)]
+        else:
+            lines.append(f"# {task} = {shown(own.labels)}")
+            if own.confidence is not None:
+                lines.append(f"# {task}.confidence = {shown_confidence(own.confidence)}")
+        columns |= _weights(f"{task}.attention", own.attention)
+        others = _weights(f"{task}.attention_b", own.attention_b)
+        lines += [f"# {name} = {' '.join(weights)}" for name, weights in others.items()]
     lines.append("# columns = " + " ".join(["token", *columns]))
     tokens = (re.sub(r"[\t\r\n]+", " ", token) or "_" for token in sentence.tokens)
     rows = zip(tokens, *columns.values(), strict=True)
     return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
 
 
-def write_jsonl(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str]) -> str:
+def _weights(name: str, weights: Tensor | None) -> dict[str, Sequence[str]]:
+    """Return the weights of words, given `[T]` or `[Q, T]`, by the names of their columns."""
+    if weights is None:
+        return {}
+    rows = hops(weights)
+    names = [f"{name}.{hop}" for hop in range(1, len(rows) + 1)] if len(rows) > 1 else [name]
+    return {own: [*map(_fraction, row)] for own, row in zip(names, rows, strict=True)}
+
+
+def hops(weights: Tensor) -> list[list[float]]:
+    """Return the weights of words hop by hop, given `[T]` of one, or `[Q, T]`."""
+    rows: list[list[float]] = (weights if weights.ndim == 2 else weights.unsqueeze(0)).tolist()
+    return rows
+
+
+def write_jsonl(sentence: Sentence, answers: Mapping[str, Explanation], spans: set[str]) -> str:
     """Return a sentence as one JSON object, with the spans of those tasks that have them."""
     record: dict[str, Any] = dict(sentence.fields)
     if sentence.text is not None:
@@ -146,16 +183,42 @@ def write_jsonl(sentence: Sentence, labels: Mapping[str, Labels], spans: set[str
         record["tokens_b"] = list(sentence.other.tokens)
     if sentence.offsets:
         record["offsets"] = [list(pair) for pair in sentence.offsets]
-    for task, own in labels.items():
-        record[task] = plain(own)
-    found = {
-        task: [_span(sentence, *span) for span in read_spans(own)]
-        for task, own in labels.items()
-        if task in spans and isinstance(own, tuple)
+    for task, own in answers.items():
+        record[task] = plain(own.labels)
+    more: dict[str, dict[str, Any]] = {
+        "spans": {task: _spans(sentence, answers[task]) for task in answers if task in spans},
+        "confidence": {task: _rounded(own.confidence) for task, own in answers.items()},
+        "attention": {task: _numbers(own.attention) for task, own in answers.items()},
+        "attention_b": {task: _numbers(own.attention_b) for task, own in answers.items()},
     }
-    if found:
-        record["spans"] = found
+    for name, by_task in more.items():
+        known = {task: value for task, value in by_task.items() if value is not None}
+        if known:
+            record[name] = known
     return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _rounded(confidence: Confidence | None) -> Any:
+    if isinstance(confidence, tuple):
+        return [round(own, DIGITS) for own in confidence]
+    if isinstance(confidence, dict):
+        return {label: round(own, DIGITS) for label, own in confidence.items()}
+    return None if confidence is None else round(confidence, DIGITS)
+
+
+def _numbers(weights: Tensor | None) -> Any:
+    return None if weights is None else weights.double().round(decimals=DIGITS).tolist()
+
+
+def _spans(sentence: Sentence, answer: Explanation) -> list[dict[str, Any]] | None:
+    if not isinstance(answer.labels, tuple):
+        return None
+    if answer.spans is None:
+        return [_span(sentence, *span) for span in read_spans(answer.labels)]
+    return [
+        _span(sentence, *span) | {"confidence": round(confidence, DIGITS)}
+        for span, confidence in answer.spans
+    ]
 
 
 def _span(sentence: Sentence, kind: str, start: int, end: int) -> dict[str, Any]:
@@ -179,12 +242,26 @@ def shown(labels: Labels) -> str:
     return f"{labels:.6g}" if isinstance(labels, float) else str(labels)
 
 
-def _one_line(value: Any) -> str:
+def shown_confidence(confidence: Confidence) -> str:
+    """Return probabilities on one line; those of a set with their labels, the highest first."""
+    if isinstance(confidence, dict):
+        ordered = sorted(confidence.items(), key=lambda item: -item[1])
+        return ", ".join(f"{label} {_fraction(own)}" for label, own in ordered)
+    return " ".join(map(_fraction, confidence if isinstance(confidence, tuple) else [confidence]))
+
+
+def _fraction(number: float) -> str:
+    return f"{number:.4f}"
+
+
+def one_line(value: Any) -> str:
+    """Return a value as text without line ends."""
     return " ".join(str(value).split())
 
 
-WRITE: dict[str, Callable[[Sentence, Mapping[str, Labels], set[str]], str]] = {
+WRITE: dict[str, Callable[[Sentence, Mapping[str, Explanation], set[str]], str]] = {
     "conll": write_conll,
     "jsonl": write_jsonl,
 }
-"""Format to its writer: a sentence, its labels and the tasks that have spans in, text out."""
+"""Format to its writer: a sentence, labels with what they rest on, tasks that have spans in, text
+out."""

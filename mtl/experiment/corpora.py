@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 
 from mtl.config.corpus import CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
-from mtl.errors import ConfigError, MtlError
+from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
 from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
@@ -85,3 +87,38 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
             tags = corpora[task.corpus].splits["train"].labels(name)
             broken[name] = sum(malformed(of_tokens(t), task.scheme) for t in tags if t is not None)
     return {name: count for name, count in broken.items() if count}
+
+
+def with_files(
+    run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
+) -> Run:
+    """Return the run with the corpora of some tasks alone, and with other files for a split.
+
+    Args:
+        run: The run.
+        split: "train", "dev" or "test".
+        data: Corpus to the file that takes the place of its split.
+        tasks: The tasks.
+
+    Raises:
+        MtlError: None of the tasks has such a corpus.
+    """
+    needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
+    for name in data:
+        if name not in needed:
+            raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
+    corpora = {}
+    for name in needed:
+        corpus = run.corpora[name]
+        if name in data:
+            file = [str(Path(data[name]).absolute())]
+            files = {"train": file, split: file}  # only this file need be there
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
+            corpus = corpus.model_copy(update=changes)
+        corpora[name] = corpus
+    kept = {
+        task: part.model_copy(update={"where": {}, "criteria": {}}) if part.corpus in data else part
+        for task, part in run.tasks.items()
+        if part.corpus in needed
+    }
+    return run.model_copy(update={"corpora": corpora, "tasks": kept})

@@ -17,8 +17,8 @@ class AttentionClassifier(Classifier):
 
     A = softmax_t(score(h_t)), p(y | x) = softmax(W drop([A_1 H; …; A_Q H]) + b)
 
-    `head.pooling(hidden, mask)` gives the means and the weights A, which tell where it looks. The
-    penalty is for training: in evaluation the loss is the likelihood alone.
+    `head.attention_weights(hidden, mask)` gives A, which tells where it looks. The penalty is for
+    training: in evaluation the loss is the likelihood alone.
 
     Args:
         in_features: Width H of the hidden states.
@@ -56,6 +56,11 @@ class AttentionClassifier(Classifier):
         """Return the means side by side, `[B, Q H]`."""
         means: Tensor = self.pooling(hidden, mask)[0]
         return means.flatten(1)
+
+    def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the weights A, `[B, Q, T]`."""
+        weights: Tensor = self.pooling(hidden, mask)[1]
+        return weights
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence in nats, in training with the penalty, `[B]`."""

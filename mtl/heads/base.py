@@ -51,6 +51,19 @@ class Head(nn.Module, ABC):
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""
 
+    def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
+        """Return where the head looks: weights that sum to one over tokens, zero on padding.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+
+        Returns:
+            `[B, N, T]`, if it makes N means of a sentence; `[B, N, T, T]`, if each token looks at
+            the tokens in N ways; None if it has no attention.
+        """
+        return None
+
     # ---- long texts, of heads whose labels belong to sentences
 
     def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -60,6 +73,10 @@ class Head(nn.Module, ABC):
     def conclude(self, evidence: Tensor) -> Tensor:
         """Return what `decode` does, given `evidence`."""
         return evidence.argmax(1)
+
+    def log_probs_from(self, evidence: Tensor) -> Tensor:
+        """Return what `log_probs` does, `[B, K]`, given `evidence`."""
+        return evidence.log_softmax(1)
 
     def named(self, decoded: Tensor) -> Sequence[str | frozenset[str] | float]:
         """Return what `decode` gave, in the words of a user."""

@@ -78,7 +78,7 @@ class Classifier(Head):
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the log-probability of every label, `[B, K]`."""
-        return self.objective.log_probs(self.scores(hidden, mask))
+        return self.log_probs_from(self.scores(hidden, mask))
 
     def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the scores, `[B, S]`."""
@@ -87,6 +87,10 @@ class Classifier(Head):
     def conclude(self, evidence: Tensor) -> Tensor:
         """Return what `decode` does, given scores."""
         return self.objective.decode(evidence)
+
+    def log_probs_from(self, evidence: Tensor) -> Tensor:
+        """Return what `log_probs` does, given scores."""
+        return self.objective.log_probs(evidence)
 
     def named(self, decoded: Tensor) -> Sequence[Answer]:
         """Return what `decode` gave: the name of each label, sets of names, or numbers."""

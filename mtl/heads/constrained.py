@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from mtl.heads.softmax import SoftmaxTagger
-from mtl.layers.attention import TokenAttention
 from mtl.layers.constraints import Constraints
+from mtl.layers.token_attention import TokenAttention
 from mtl.options import PositiveFloat, PositiveInt, Probability
 from mtl.text.spans import Scheme
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mtl.heads.tagger import Tagger
-from mtl.layers.attention import TokenAttention
 from mtl.layers.crf import CRF
+from mtl.layers.token_attention import TokenAttention
 from mtl.ops import crf_score
 from mtl.options import PositiveFloat, PositiveInt, Probability
 from mtl.text.spans import Scheme, transitions

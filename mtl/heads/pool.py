@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
-from mtl.layers.attention import TokenAttention, token_attention
 from mtl.layers.sequence import Pooling, pool
+from mtl.layers.token_attention import (
+    TokenAttention,
+    TokenAttentionLayer,
+    token_attention,
+    token_weights,
+)
 from mtl.options import PositiveInt, Probability
 
 
@@ -46,7 +51,7 @@ class PoolClassifier(Classifier):
         )
         super().__init__(in_features, labels, len(poolings) * width, dropout)
         self.poolings = poolings
-        self.attention: nn.Module | None = layer
+        self.attention: TokenAttentionLayer | None = layer
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the pooled states, `[B, P]`."""
@@ -54,3 +59,7 @@ class PoolClassifier(Classifier):
             contexts, _ = self.attention(hidden, mask)
             hidden = torch.cat([hidden, contexts], dim=2)
         return torch.cat([pool(hidden, mask, pooling) for pooling in self.poolings], dim=1)
+
+    def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
+        """Return how much each token looks at each other one, `[B, N, T, T]`; None: not at all."""
+        return token_weights(self.attention, hidden, mask) if self.attention else None

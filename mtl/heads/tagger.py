@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 from mtl.errors import did_you_mean
 from mtl.heads.base import Head
-from mtl.layers.attention import TokenAttention, token_attention
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.token_attention import (
+    TokenAttention,
+    TokenAttentionLayer,
+    token_attention,
+    token_weights,
+)
 from mtl.options import PositiveFloat, PositiveInt, Probability
 from mtl.text.spans import Scheme, Span, read_spans
 
@@ -66,7 +71,7 @@ class Tagger(Head):
         super().__init__(in_features, labels)
         self.scheme = scheme
         self.dropout = VariationalDropout(dropout)
-        self.attention: nn.Module | None = None
+        self.attention: TokenAttentionLayer | None = None
         if attention:
             layer = token_attention(attention, in_features, window)
             self.attention, in_features = layer, in_features + layer.out_features
@@ -93,6 +98,10 @@ class Tagger(Head):
             x = torch.cat([x, contexts], dim=2)
         scores: Tensor = self.output(self.hidden(x))
         return scores
+
+    def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
+        """Return how much each token looks at each other one, `[B, N, T, T]`; None: not at all."""
+        return token_weights(self.attention, hidden, mask) if self.attention else None
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor] | None:
         """Return what labels score beside their tokens: transitions `[K, K]`, start and end `[K]`.
@@ -151,8 +160,24 @@ class Tagger(Head):
             read_spans(self.labels[label] for label in path[:length])
             for path, length in zip(paths.tolist(), lengths, strict=True)
         ]
+        certain = self.confidences(hidden, mask, paths, found)
+        both = zip(found, certain, strict=True)
+        return [list(map(FoundSpan, spans, own)) for spans, own in both]
+
+    @torch.no_grad()
+    def confidences(
+        self, hidden: Tensor, mask: Tensor, labels: Tensor, spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """Return how probable it is that the tokens of each span have these labels.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            labels: Label ids, `[B, T]`.
+            spans: Those of each sentence.
+        """
         rows = torch.tensor(
-            [[row, s.start, s.end] for row, spans in enumerate(found) for s in spans],
+            [[row, s.start, s.end] for row, own in enumerate(spans) for s in own],
             dtype=torch.long,
             device=mask.device,
         ).reshape(-1, 3)  # [N, 3]
@@ -160,8 +185,8 @@ class Tagger(Head):
         positions = torch.arange(mask.shape[1], device=mask.device)
         inside = (positions >= start.unsqueeze(1)) & (positions < end.unsqueeze(1))  # [N, T]
         scores = self.scores(hidden, mask)[row]
-        certain = iter(self.log_prob_of(scores, mask[row], paths[row], inside).exp().tolist())
-        return [[FoundSpan(span, next(certain)) for span in spans] for spans in found]
+        certain = iter(self.log_prob_of(scores, mask[row], labels[row], inside).exp().tolist())
+        return [[next(certain) for _ in own] for own in spans]
 
 
 def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:

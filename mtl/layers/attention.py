@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Score = Literal["additive", "concat", "multiplicative", "scaled"]
-TokenAttention = Literal[
-    "additive", "concat", "multiplicative", "scaled", "key_value", "multi_head"
-]
 
 
 class AdditiveScore(nn.Module):
@@ -260,20 +257,3 @@ class MultiHeadAttention(nn.Module):
         weights = masked_softmax(scores, mask[:, None, None])
         contexts = (weights @ values).transpose(1, 2).flatten(2)
         return self.output(contexts), weights
-
-
-def token_attention(
-    name: TokenAttention, in_features: int, window: int
-) -> SelfAttention | KeyValueAttention | MultiHeadAttention:
-    """Return a layer over states by name: `layer(x, mask)` is contexts and weights.
-
-    Args:
-        name: `key_value`, `multi_head`, or the score of a `SelfAttention`.
-        in_features: Width H of the states.
-        window: How many tokens `key_value` looks back.
-    """
-    if name == "key_value":
-        return KeyValueAttention(in_features, window=window)
-    if name == "multi_head":
-        return MultiHeadAttention(in_features)
-    return SelfAttention(in_features, score=name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +20,18 @@ from mtl.layers.weight_penalties import (
     trace_penalty,
 )
 from mtl.options import NonNegativeFloat
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Encoded
+from mtl.sharing.columns import States
 from mtl.sharing.groups import number_groups
-from mtl.trunks.base import State, Trunk
+from mtl.sharing.none import NoSharing
+from mtl.trunks.base import Trunk
 
 Penalty = Literal["distance", "mean", "clustered", "trace", "l1_l2", "l1_linf", "relationship"]
 FLOOR = 0.01
 """Share of I / M in a learned covariance: if it were singular, tasks could not come apart."""
 
 
-class Soft(Sharing):
+class Soft(NoSharing):
     """Each task has a trunk, and a penalty draws their weights together (Duong et al. 2015).
 
     loss = Σ_t L_t + λ Ω(weights of all trunks), once a batch
@@ -70,35 +73,26 @@ class Soft(Sharing):
         between: NonNegativeFloat = 1.0,
         clusters: list[list[str]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(tasks, make_trunk)
         if (penalty == "clustered") != (clusters is not None):
             told = "needs" if clusters is None else "does nothing with"
             raise ValueError(f"clusters: the penalty {penalty!r} {told} them")
         numbers = number_groups(tasks, clusters or [tasks], "clusters")
         self.penalty = _chosen(penalty, within, between, [numbers[task] for task in tasks])
         self.strength = strength
-        self.trunks = nn.ModuleDict({task: make_trunk() for task in tasks})
         first, *others = self.trunks.values()
         for trunk in others:
             trunk.load_state_dict(first.state_dict())
-        self.sizes = cast("Trunk", first).sizes
 
     def forward(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        tasks: Sequence[str],
-        state: Mapping[str, State] | None = None,
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
     ) -> dict[str, Encoded]:
         """Run the trunk of every task asked for; see `Sharing.forward`."""
-        after = dict(state) if state else None
-        layers = {}
-        for task in tasks:
-            layers[task], own = self.trunks[task](x, mask, state[task] if state else None)
-            if after is not None:
-                after[task] = own
-        penalties = {"soft": self.strength * self._weights_penalty()} if self.training else {}
-        return {task: Encoded(own, after, penalties) for task, own in layers.items()}
+        found = super().forward(x, mask, tasks, state)
+        if not self.training:
+            return found
+        penalties = {"soft": self.strength * self._weights_penalty()}
+        return {task: replace(own, penalties=penalties) for task, own in found.items()}
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
@@ -113,17 +107,6 @@ class Soft(Sharing):
     def _weights_penalty(self) -> Tensor:
         alike = zip(*(trunk.parameters() for trunk in self.trunks.values()), strict=True)
         return torch.stack([self.penalty(torch.stack(weights)) for weights in alike]).sum()
-
-    def initial_state(self, batch_size: int) -> dict[str, State]:
-        """Return the states of all trunks before the first token, by task."""
-        return {
-            task: cast("Trunk", trunk).initial_state(batch_size)
-            for task, trunk in self.trunks.items()
-        }
-
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """Return none: a task trains its own trunk."""
-        return []
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:

@@ -258,6 +258,7 @@ def test_decoding_follows_from_the_evidence(variant: Variant) -> None:
     evidence = head.evidence(hidden, mask)
     torch.testing.assert_close(head.conclude(evidence), head.decode(hidden, mask))
     assert len(head.named(head.decode(hidden, mask))) == len(mask)
+    torch.testing.assert_close(head.log_probs_from(evidence), head.log_probs(hidden, mask))
 
 
 @heads
