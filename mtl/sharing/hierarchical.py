@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from mtl.options import NonNegativeFloat, NonNegativeInt
-from mtl.sharing.base import Encoded, LabelVectors, Sharing
+from mtl.sharing.base import Encoded, LabelVectors
+from mtl.sharing.columns import Columns, States
 from mtl.sharing.groups import number_groups
-from mtl.trunks.base import State, Trunk
-
-States = dict[str, State]
-"""Task to the state of its trunk."""
+from mtl.trunks.base import Trunk
 
 
-class Hierarchical(Sharing):
+class Hierarchical(Columns):
     """Each task has a trunk upon that of the task below (Joint Many-Task, Hashimoto et al. 2017).
 
     x_1 = x,  x_l = P_l [x; h_{l-1}; Σ_{j<l} Σ_k p_j(k) e_jk],  h_l = trunk_l(x_l)
@@ -53,23 +50,18 @@ class Hierarchical(Sharing):
         label_dim: NonNegativeInt = 100,
         successive: NonNegativeFloat = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(tasks, make_trunk)
         self.order = list(tasks) if order is None else order
         number_groups(tasks, [[task] for task in self.order], "order")
         self.successive = successive
         self.label_dims = dict.fromkeys(self.order[:-1], label_dim) if label_dim else {}
         self.label_dim = label_dim
-        self.trunks = nn.ModuleDict({task: make_trunk() for task in self.order})
-        self.sizes = self._trunk(self.order[0]).sizes
         own, *_, below = self.sizes
         self.inputs = nn.ModuleDict(
             {task: nn.Linear(own + below + label_dim, own, bias=False) for task in self.order[1:]}
         )
         self._start: Tensor | None = None
         """The weights of all levels but the highest as the epoch began."""
-
-    def _trunk(self, task: str) -> Trunk:
-        return cast("Trunk", self.trunks[task])
 
     def forward(
         self,
@@ -128,10 +120,6 @@ class Hierarchical(Sharing):
     def begin_epoch(self, epoch: int) -> None:
         """Remember the weights that the penalty holds those of the epoch to."""
         self._start = _flat(self._weights(len(self.order) - 1)) if self.successive else None
-
-    def initial_state(self, batch_size: int) -> States:
-        """Return the states of all trunks before the first token, by task."""
-        return {task: self._trunk(task).initial_state(batch_size) for task in self.order}
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all levels but the highest."""

@@ -153,7 +153,7 @@ def _chosen(
     penalty: Penalty, within: float, between: float, clusters: Sequence[int]
 ) -> Callable[[Tensor], Tensor]:
     """Return the penalty on weights `[M, ...]`."""
-    penalties: Mapping[str, Callable[[Tensor], Tensor]] = {
+    penalties: dict[str, Callable[[Tensor], Tensor]] = {
         "distance": distance_penalty,
         "mean": lambda weights: mean_penalty(weights, within=within),
         "clustered": lambda weights: clustered_penalty(

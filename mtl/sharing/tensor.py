@@ -12,10 +12,8 @@ from torch.func import functional_call
 from mtl.layers.factored import FactoredStack, Factors
 from mtl.options import Bounds
 from mtl.sharing.base import Encoded, Sharing
-from mtl.trunks.base import State, Trunk
-
-States = dict[str, State]
-"""Task to the state of its trunk."""
+from mtl.sharing.columns import States
+from mtl.trunks.base import Trunk
 
 
 class TensorFactorisation(Sharing):
