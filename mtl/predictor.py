@@ -24,7 +24,7 @@ from mtl.explanation import (
 )
 from mtl.heads import Classifier, Head, Tagger
 from mtl.model import MultiTaskModel
-from mtl.reading import Reading, mean_evidence, read
+from mtl.reading import Reading, join, mean_evidence, read
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
 
@@ -72,8 +72,12 @@ class Predictor:
 
         What a long document has as a whole follows from the means of its scores over the windows.
         """
-        found = self.explain(examples, tasks)
-        return [{task: answer.labels for task, answer in own.items()} for own in found]
+        answers: list[Prediction] = [{} for _ in examples]
+        with self._evaluating():
+            for task, texts in self._run(examples, tasks).items():
+                for answer, labels in zip(answers, self._labels(task, texts), strict=True):
+                    answer[task] = labels
+        return answers
 
     @torch.inference_mode()
     def explain(
@@ -97,8 +101,18 @@ class Predictor:
         """
         for task in attention:
             self._check_lengths(task, examples)
+        answers: list[dict[str, Explanation]] = [{} for _ in examples]
         with self._evaluating():
-            return self._answers(examples, tasks, confidence, attention)
+            for task, texts in self._run(examples, tasks, confidence, attention).items():
+                found = self._explained(task, texts, confidence)
+                if task in attention:
+                    found = [
+                        with_attention(own, text, self._windows(example), len(example.texts))
+                        for own, text, example in zip(found, texts, examples, strict=True)
+                    ]
+                for answer, explanation in zip(answers, found, strict=True):
+                    answer[task] = explanation
+        return answers
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -109,26 +123,6 @@ class Predictor:
             yield
         finally:
             self.model.train(training)
-
-    def _answers(
-        self,
-        examples: Sequence[Example],
-        tasks: Sequence[str],
-        confidence: bool,
-        attention: Collection[str],
-    ) -> list[dict[str, Explanation]]:
-        said = self._run(examples, tasks, confidence, attention)
-        answers: list[dict[str, Explanation]] = [{} for _ in examples]
-        for task, texts in said.items():
-            found = self._explained(task, texts, confidence)
-            if task in attention:
-                found = [
-                    with_attention(own, text, self._windows(example), len(example.texts))
-                    for own, text, example in zip(found, texts, examples, strict=True)
-                ]
-            for answer, own in zip(answers, found, strict=True):
-                answer[task] = own
-        return answers
 
     @torch.inference_mode()
     def attention(self, task: str) -> Literal["weights", "matrix"] | None:
@@ -160,14 +154,26 @@ class Predictor:
         head = self.model.head(task)
         if head.level == "sentence":
             return explained_sentences(head, self._means(task, texts), confidence=confidence)
-        tags = [self._tags(task, [tag for own in text for tag in own.tags]) for text in texts]
+        tags = self._tags(task, texts)
         if not confidence:
             return [Explanation(own) for own in tags]
+        spans = bool(self.schemes.get(task)) and isinstance(head, Tagger)
         both = zip(texts, tags, strict=True)
-        return [explained_tags(text, own, spans=self._has_spans(task)) for text, own in both]
+        return [explained_tags(text, own, spans=spans) for text, own in both]
 
-    def _has_spans(self, task: str) -> bool:
-        return bool(self.schemes.get(task)) and isinstance(self.model.head(task), Tagger)
+    def _labels(self, task: str, texts: Sequence[Sequence[Reading]]) -> Sequence[Labels]:
+        """Return the labels of each text, given what the head says of its windows."""
+        head = self.model.head(task)
+        if head.level == "sentence":
+            return head.named(head.conclude(self._means(task, texts)))
+        return self._tags(task, texts)
+
+    def _tags(self, task: str, texts: Sequence[Sequence[Reading]]) -> list[tuple[str, ...]]:
+        """Return the tags of each text in the scheme that they are given in."""
+        scheme = self.schemes.get(task)
+        if not scheme:
+            return [tuple(join(text)) for text in texts]
+        return [tuple(convert(join(text), scheme)) for text in texts]
 
     @torch.inference_mode()
     def evidence(self, examples: Sequence[Example], task: str) -> Tensor:
@@ -288,8 +294,3 @@ class Predictor:
         """Return what a head reads of a sentence without tokens: states of padding, `[·, 1, H]`."""
         sentences = 2 if isinstance(head, Classifier) and head.comparison else 1
         return next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
-
-    def _tags(self, task: str, tags: Sequence[str]) -> tuple[str, ...]:
-        """Return tags in the scheme that they are given in."""
-        scheme = self.schemes.get(task)
-        return tuple(convert(tags, scheme) if scheme else tags)

@@ -65,6 +65,11 @@ def read(
     return readings
 
 
+def join(text: Sequence[Reading]) -> Sequence[str]:
+    """Return the tags of a text, given what is said of its windows."""
+    return text[0].tags if len(text) == 1 else [tag for own in text for tag in own.tags]
+
+
 def _tagged(
     head: Head,
     hidden: Tensor,
