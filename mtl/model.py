@@ -85,6 +85,13 @@ class MultiTaskModel(nn.Module):
         self.mixes = nn.ModuleDict(
             {task: ScalarMix(depth) for task, layer in layers.items() if layer == "mix"}
         )
+        self.label_vectors = nn.ModuleDict(
+            {
+                task: nn.Linear(len(self.head(task).labels), dim, bias=False)
+                for task, dim in sharing.label_dims.items()
+                if self.head(task).level == "token" and not self.head(task).open_labels
+            }
+        )
 
     def head(self, task: str) -> Head:
         """Return the head of a task."""
@@ -105,7 +112,8 @@ class MultiTaskModel(nn.Module):
         self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None
     ) -> Encoding:
         """Return what `encode` does, given token vectors `[B, T, D]` and the mask `[B, T]`."""
-        encoded: dict[str, Encoded] = self.sharing(x, mask, list(tasks), state)
+        more = [self._expected_label] if self.sharing.label_dims else []
+        encoded: dict[str, Encoded] = self.sharing(x, mask, list(tasks), state, *more)
         penalties: dict[str, Tensor] = {}
         for own in encoded.values():
             penalties |= own.penalties
@@ -119,6 +127,15 @@ class MultiTaskModel(nn.Module):
         layer = self.layers[task]
         hidden: Tensor = self.mixes[task](layers[1:]) if layer == "mix" else layers[layer]
         return hidden[..., self.columns[task]] if task in self.columns else hidden
+
+    def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:
+        """Return Σ_k p(k) e_k of each token, `[B, T, E]`; see `LabelVectors`."""
+        if task not in self.label_vectors:
+            return None
+        log_probs = self.head(task).log_probs(self._read(task, layers), mask)
+        probabilities = log_probs.exp() * mask.unsqueeze(-1)
+        vectors: Tensor = self.label_vectors[task](probabilities)
+        return vectors
 
     def forward(self, batch: Batch, state: Any = None) -> Output:
         """Return the losses of the tasks that `batch.targets` names."""

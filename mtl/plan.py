@@ -47,6 +47,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     run, model = experiment.run, experiment.model
     parts = {"embedding": model.embedding, "trunk": model.sharing}
     parts |= {f"head {name}": head for name, head in model.heads.items()}
+    if model.label_vectors:
+        parts["label vectors"] = model.label_vectors
     parameters: dict[str, int] = {}
     counted: set[nn.Parameter] = set()
     for name, module in parts.items():

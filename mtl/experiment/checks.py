@@ -22,7 +22,7 @@ from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords, with_sizes
 from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
-from mtl.sharing import SHARING
+from mtl.sharing import SHARING, Hierarchical
 from mtl.weighting import WEIGHTING
 
 
@@ -192,6 +192,14 @@ def _sharing(run: Run) -> Iterator[Mistake]:
     name = run.sharing.type
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} has nothing to share in one task; take 'hard'"
+    if not SHARING.find(name).has_trunks:
+        message = f"{name!r} has no trunks with weights of their own; take another sharing"
+        if run.trunk.options.get("init"):
+            yield "trunk.init", message
+        if run.training.fine_tuning:
+            yield "training.fine_tuning", message
+        if reads_subwords(run):
+            yield "trunk.name", message
     groups = run.sharing.options.get("groups") or []
     group_of = {task: number for number, group in enumerate(groups) for task in group}
     for corpus in run.corpora:
@@ -200,6 +208,22 @@ def _sharing(run: Run) -> Iterator[Mistake]:
             if group_of.get(task) != group_of.get(first):
                 message = f"{first!r} and {task!r} read the same sentences; put them into one group"
                 yield "sharing.groups", message
+    if issubclass(SHARING.find(name), Hierarchical):
+        yield from _levels(run)
+
+
+def _levels(run: Run) -> Iterator[Mistake]:
+    """Check what stands upon what in a hierarchy of tasks."""
+    if reads_subwords(run):
+        yield "sharing", "levels read labels of words, the trunk subwords; take another trunk"
+    first, *above = run.sharing.options["order"] or run.tasks
+    for task in above:
+        if task in run.tasks and run.tasks[task].source.text is not None:
+            yield (
+                "sharing.order",
+                f"a level upon another has seen the word that {task!r} is to give; make it the "
+                f"lowest in the place of {first!r}",
+            )
 
 
 def scored_tasks(run: Run) -> list[str]:

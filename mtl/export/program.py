@@ -78,8 +78,11 @@ def export_program(
     Raises:
         MtlError: A part of the model cannot be exported.
     """
+    if not model.sharing.has_trunks:
+        name = type(model.sharing).__name__
+        raise MtlError(f"{name} makes the weights of trunks in each step, and is not exported")
     own = with_whole_layers(deepcopy(model).cpu().eval())
-    used = {own.head_of[task] for task in tasks}
+    used = {own.head_of[task] for task in (*tasks, *own.label_vectors)}
     own.heads = nn.ModuleDict({name: head for name, head in own.heads.items() if name in used})
     whole = Emissions(own, tasks).eval()
     batch = encoder.batch([Example(tuple(text.split())) for text in _SAMPLE])

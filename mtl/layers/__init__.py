@@ -18,6 +18,7 @@ from mtl.layers.constraints import Constraints
 from mtl.layers.crf import CRF
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
@@ -31,6 +32,8 @@ from mtl.layers.weight_penalties import (
     clustered_penalty,
     distance_penalty,
     mean_penalty,
+    relationship_penalty,
+    task_covariance,
     trace_penalty,
 )
 
@@ -42,6 +45,7 @@ __all__ = [
     "ConcatScore",
     "Constraints",
     "EmbeddingDropout",
+    "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
     "Highway",
@@ -70,7 +74,9 @@ __all__ = [
     "linear_cross_entropy",
     "mean_penalty",
     "mmd_distance",
+    "relationship_penalty",
     "subspace_overlap",
+    "task_covariance",
     "temporal_activation_penalty",
     "trace_penalty",
 ]

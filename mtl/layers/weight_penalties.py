@@ -83,6 +83,40 @@ def block_penalty(weights: Tensor, order: float = 2.0) -> Tensor:
     return norms.sum()
 
 
+def relationship_penalty(weights: Tensor, covariance: Tensor) -> Tensor:
+    """Return tr(Wᵀ Σ⁻¹ W), one task a row of W, which draws them together as far as Σ relates them.
+
+    Minus twice the logarithm of a matrix normal density with covariance Σ of the tasks, less what
+    does not depend on W (Zhang & Yeung 2010; of the weights of layers, Long et al. 2017).
+
+    Args:
+        weights: `[M, ...]`.
+        covariance: Σ, `[M, M]`, positive definite.
+    """
+    rows = weights.flatten(1)
+    total: Tensor = (rows * torch.linalg.solve(covariance, rows)).sum()
+    return total
+
+
+def task_covariance(weights: Tensor, *, floor: float = 0.0) -> Tensor:
+    """Return Σ = (W Wᵀ)^½ / tr (W Wᵀ)^½, `[M, M]`, one task a row of W (Zhang & Yeung 2010).
+
+    Of all covariances with trace 1 the one for which `relationship_penalty` is least, and then it
+    is the square of `trace_penalty`.
+
+    Args:
+        weights: `[M, ...]`, not all zero.
+        floor: Share ε of I / M in what is returned, (1 − ε) Σ + ε I / M, whose trace is 1 as well
+            and which has an inverse also if some tasks have the same weights.
+    """
+    rows = weights.flatten(1).double()
+    squares, vectors = torch.linalg.eigh(rows @ rows.T)
+    roots = squares.clamp(min=0).sqrt()
+    shares = (1 - floor) * roots / roots.sum() + floor / len(rows)
+    covariance: Tensor = (vectors * shares) @ vectors.T
+    return covariance.to(weights.dtype)
+
+
 def _spread(weights: Tensor) -> Tensor:
     """Return Σ_m ‖w_m − w̄‖²."""
     return (weights - weights.mean(0)).square().sum()

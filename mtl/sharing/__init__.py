@@ -4,11 +4,13 @@ from mtl.registry import Registry
 from mtl.sharing.base import Encoded, Sharing
 from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
+from mtl.sharing.hierarchical import Hierarchical
 from mtl.sharing.mmoe import MixtureOfExperts
 from mtl.sharing.none import NoSharing
 from mtl.sharing.shared_private import SharedPrivate
 from mtl.sharing.sluice import Sluice
 from mtl.sharing.soft import Soft
+from mtl.sharing.tensor import TensorFactorisation
 
 SHARING: Registry[Sharing] = Registry(
     "sharing",
@@ -21,6 +23,8 @@ SHARING: Registry[Sharing] = Registry(
         "sluice": Sluice,
         "shared_private": SharedPrivate,
         "mmoe": MixtureOfExperts,
+        "hierarchical": Hierarchical,
+        "tensor": TensorFactorisation,
     },
 )
 
@@ -29,10 +33,12 @@ __all__ = [
     "CrossStitch",
     "Encoded",
     "Hard",
+    "Hierarchical",
     "MixtureOfExperts",
     "NoSharing",
     "SharedPrivate",
     "Sharing",
     "Sluice",
     "Soft",
+    "TensorFactorisation",
 ]

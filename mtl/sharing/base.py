@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+
+LabelVectors = Callable[[str, Sequence[Tensor], Tensor], Tensor | None]
+"""Gives the expected vector of each token's label, given a task, its layers and the mask."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,16 @@ class Sharing(nn.Module, ABC):
 
     min_tasks: ClassVar[int] = 1
     """With fewer tasks there is nothing to share so."""
+    has_trunks: ClassVar[bool] = True
+    """Whether its trunks have weights of their own, which may start from others and be frozen."""
     sizes: list[int]
     """Widths of `Encoded.layers`."""
+    label_dims: Mapping[str, int] = MappingProxyType({})
+    """Tasks whose predicted labels it reads, and the width of the vectors that it wants of them.
+
+    If there are some, the model calls `forward` with one more argument, `LabelVectors`: it gives
+    Σ_k p(k) e_k by the head's probabilities, `[B, T, E]`, zero on padding; None for a task whose
+    labels belong to sentences or are words."""
 
     @abstractmethod
     def forward(
@@ -65,6 +77,9 @@ class Sharing(nn.Module, ABC):
     def lr_factors(self) -> dict[nn.Parameter, float]:
         """Return how many times the learning rate of the run some parameters learn at."""
         return {}
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Take notice that an epoch (from 0) begins; what it keeps must follow from the weights."""
 
     def learnt(self) -> dict[str, Tensor]:
         """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""

@@ -15,6 +15,8 @@ from mtl.layers.weight_penalties import (
     clustered_penalty,
     distance_penalty,
     mean_penalty,
+    relationship_penalty,
+    task_covariance,
     trace_penalty,
 )
 from mtl.options import NonNegativeFloat
@@ -24,7 +26,9 @@ from mtl.sharing.groups import number_groups
 from mtl.sharing.none import NoSharing
 from mtl.trunks.base import Trunk
 
-Penalty = Literal["distance", "mean", "clustered", "trace", "l1_l2", "l1_linf"]
+Penalty = Literal["distance", "mean", "clustered", "trace", "l1_l2", "l1_linf", "relationship"]
+FLOOR = 0.01
+"""Share of I / M in a learned covariance: if it were singular, tasks could not come apart."""
 
 
 class Soft(NoSharing):
@@ -44,9 +48,12 @@ class Soft(NoSharing):
             et al. 2009). "trace": the trace norm of the tasks' weights, one task a row (Yang &
             Hospedales 2017), which asks for few dimensions, not for nearness. "l1_l2", "l1_linf":
             the norm of each weight over the tasks, summed, so that all tasks do without the same
-            weights (Argyriou et al. 2007).
-        strength: λ. As the penalties are sums over all weights, it is small: for "l1_l2" and
-            "l1_linf" some 1e-5.
+            weights (Argyriou et al. 2007). "relationship": tr(Wᵀ Σ⁻¹ W), one task a row of W, where
+            the covariance Σ of the tasks is learnt: at first I / M, and as each further epoch
+            begins (W Wᵀ)^½ over its trace (Zhang & Yeung 2010; Long et al. 2017), with 1 % of I / M
+            in it.
+        strength: λ. As the penalties are sums over all weights, it is small: for "l1_l2",
+            "l1_linf" and "relationship" some 1e-5.
         within: How much tasks are drawn to their mean or that of their cluster, next to how small
             the mean of all is held; for "mean" and "clustered".
         between: How much the means of clusters are drawn to that of all; for "clustered".
@@ -87,20 +94,55 @@ class Soft(NoSharing):
         penalties = {"soft": self.strength * self._weights_penalty()}
         return {task: replace(own, penalties=penalties) for task, own in found.items()}
 
+    @torch.no_grad()
+    def begin_epoch(self, epoch: int) -> None:
+        """Let the covariance of "relationship" follow from the weights, if they are trained."""
+        if epoch and isinstance(self.penalty, Relationship):
+            self.penalty.covariance = task_covariance(self._weights(), floor=FLOOR)
+
+    def _weights(self) -> Tensor:
+        """Return the weights of all trunks, one a row."""
+        return torch.stack([_flat(trunk) for trunk in self.trunks.values()])
+
     def _weights_penalty(self) -> Tensor:
         alike = zip(*(trunk.parameters() for trunk in self.trunks.values()), strict=True)
         return torch.stack([self.penalty(torch.stack(weights)) for weights in alike]).sum()
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:
-        """Return how far the weights of the tasks lie apart, ‖w_a − w_b‖."""
-        weights = torch.stack([_flat(trunk) for trunk in self.trunks.values()])
+        """Return how far the weights of the tasks lie apart, ‖w_a − w_b‖; of "relationship" Σ."""
+        weights = self._weights()
         exact = "donot_use_mm_for_euclid_dist"  # products cannot tell near vectors apart
-        return {"distance": torch.cdist(weights, weights, compute_mode=exact)}
+        found = {"distance": torch.cdist(weights, weights, compute_mode=exact)}
+        if isinstance(self.penalty, Relationship):
+            found["relationship"] = task_covariance(weights, floor=FLOOR)
+        return found
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which are rows and columns."""
-        return {"distance": (list(self.trunks), list(self.trunks))}
+        """Return the tasks, which are rows and columns of all."""
+        tasks = list(self.trunks)
+        related = isinstance(self.penalty, Relationship)
+        return dict.fromkeys(["distance", *["relationship"] * related], (tasks, tasks))
+
+
+class Relationship(nn.Module):
+    """tr(Wᵀ Σ⁻¹ W) of weights `[M, ...]`, with Σ at first I / M.
+
+    Σ follows from the weights, so no checkpoint needs it.
+
+    Args:
+        tasks: The number M of tasks.
+    """
+
+    covariance: Tensor
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__()
+        self.register_buffer("covariance", torch.eye(tasks) / tasks, persistent=False)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return the penalty on weights `[M, ...]`."""
+        return relationship_penalty(weights, self.covariance)
 
 
 def _flat(module: nn.Module) -> Tensor:
@@ -111,7 +153,7 @@ def _chosen(
     penalty: Penalty, within: float, between: float, clusters: Sequence[int]
 ) -> Callable[[Tensor], Tensor]:
     """Return the penalty on weights `[M, ...]`."""
-    return {
+    penalties: dict[str, Callable[[Tensor], Tensor]] = {
         "distance": distance_penalty,
         "mean": lambda weights: mean_penalty(weights, within=within),
         "clustered": lambda weights: clustered_penalty(
@@ -120,4 +162,6 @@ def _chosen(
         "trace": trace_penalty,
         "l1_l2": block_penalty,
         "l1_linf": lambda weights: block_penalty(weights, inf),
-    }[penalty]
+        "relationship": Relationship(len(clusters)),
+    }
+    return penalties[penalty]

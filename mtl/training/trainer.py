@@ -96,6 +96,7 @@ class Trainer:
         while self.epoch < self.epochs and not self._finished:
             steps: list[Step] = []
             self._thaw()
+            self.model.sharing.begin_epoch(self.epoch)
             resting = self.selection.resting
             self.model.train()
             for draws in self.schedule.epoch(self.epoch):

@@ -18,12 +18,14 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
-PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf"]
+PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf", "relationship"]
 OPTIONS: dict[str, list[dict[str, object]]] = {
     "cross_stitch": [{}, {"alpha": "channel"}],
     "sluice": [{"subspaces": n} for n in (1, 3)],
     "soft": [{"penalty": name} for name in PENALTIES]
     + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
+    "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
+    "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")],
     "shared_private": [{}, {"adversary": 0.1, "difference": 0.1}],
 }
 TASKS = ["a", "b", "c"]

@@ -14,10 +14,13 @@ from mtl.layers import (
     clustered_penalty,
     distance_penalty,
     mean_penalty,
+    relationship_penalty,
+    task_covariance,
     trace_penalty,
 )
 
 CLUSTERS = [0, 1, 0]
+COVARIANCE = torch.tensor([[0.5, 0.2, 0.1], [0.2, 0.3, 0.0], [0.1, 0.0, 0.2]]).double()
 PENALTIES: dict[str, Callable[[Tensor], Tensor]] = {
     "distance": distance_penalty,
     "mean": mean_penalty,
@@ -25,6 +28,7 @@ PENALTIES: dict[str, Callable[[Tensor], Tensor]] = {
     "trace": trace_penalty,
     "l1_l2": block_penalty,
     "l1_linf": lambda weights: block_penalty(weights, inf),
+    "relationship": lambda weights: relationship_penalty(weights, 9 * COVARIANCE.to(weights)),
 }
 over = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
 
@@ -84,6 +88,43 @@ def test_block_norms_are_summed_over_the_weights(order: float) -> None:
     columns = w.flatten(1).T.numpy()
     expected = sum(np.linalg.norm(column, order) for column in columns)
     assert block_penalty(w, order).item() == pytest.approx(expected)
+
+
+def test_zhang_yeung_2010_the_penalty_is_the_trace_of_weights_by_the_inverse_covariance() -> None:
+    w = (weights_ := weights()).flatten(1).numpy().T  # a column a task, as in the paper
+    expected = np.trace(w @ np.linalg.inv(COVARIANCE.numpy()) @ w.T)
+    assert relationship_penalty(weights_, COVARIANCE).item() == pytest.approx(expected)
+
+
+def test_a_matrix_normal_density_differs_from_the_penalty_by_what_no_weight_is_in() -> None:
+    normal = torch.distributions.MultivariateNormal(torch.zeros(3).double(), COVARIANCE)
+    one, other = weights(), weights()
+    first, second = (-2 * normal.log_prob(w.flatten(1).T).sum() for w in (one, other))
+    difference = relationship_penalty(one, COVARIANCE) - relationship_penalty(other, COVARIANCE)
+    torch.testing.assert_close(first - second, difference)
+
+
+def test_zhang_yeung_2010_the_covariance_is_a_square_root_with_trace_1() -> None:
+    w = weights()
+    found = task_covariance(w).numpy()
+    gram = w.flatten(1).numpy() @ w.flatten(1).numpy().T
+    np.testing.assert_allclose(found @ found / np.trace(found @ found), gram / np.trace(gram))
+    assert np.trace(found) == pytest.approx(1)
+    assert (np.linalg.eigvalsh(found) > 0).all()
+
+
+def test_under_its_own_covariance_the_penalty_is_the_squared_trace_norm() -> None:
+    w = weights()
+    found = relationship_penalty(w, task_covariance(w))
+    torch.testing.assert_close(found, trace_penalty(w) ** 2)
+    assert found < relationship_penalty(w, COVARIANCE)  # and of trace 1 no other has less
+
+
+@pytest.mark.parametrize("floor", [0.01, 0.5])
+def test_of_tasks_that_are_alike_the_floor_makes_the_covariance_regular(floor: float) -> None:
+    found = task_covariance(torch.ones(3, 8).double(), floor=floor)
+    expected = (1 - floor) * torch.ones(3, 3) / 3 + floor * torch.eye(3) / 3
+    torch.testing.assert_close(found, expected.double())
 
 
 @over

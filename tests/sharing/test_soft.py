@@ -94,6 +94,20 @@ def test_what_was_learnt_is_how_far_tasks_lie_apart() -> None:
     assert sharing.axes()["distance"] == (["a", "b", "c"], ["a", "b", "c"])
 
 
+def test_the_covariance_of_tasks_follows_their_weights_after_the_first_epoch() -> None:
+    sharing = made("ab", penalty="relationship", strength=1.0)
+    sharing.begin_epoch(0)
+    squares = sum(p.square().sum().item() for p in sharing.trunks.parameters())
+    assert penalty(sharing).item() == pytest.approx(2 * squares, rel=1e-5)  # Σ is I / 2
+    shaken(sharing).begin_epoch(1)
+    sigma = sharing.learnt()["relationship"]
+    assert sigma.trace().item() == pytest.approx(1)
+    flat = [torch.cat([p.flatten() for p in t.parameters()]) for t in sharing.trunks.values()]
+    w = torch.stack(flat)
+    expected = (w * (sigma.inverse() @ w)).sum()
+    assert penalty(sharing).item() == pytest.approx(expected.item(), rel=1e-3)
+
+
 MISTAKES = {
     "the penalty 'clustered' needs them": {"penalty": "clustered"},
     "the penalty 'trace' does nothing with them": {"penalty": "trace", "clusters": [["a", "b"]]},
@@ -119,12 +133,21 @@ def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
         trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
 
 
-@pytest.mark.parametrize("name", ["distance", "mean", "trace", "l1_l2", "l1_linf"])
+@pytest.mark.parametrize("name", ["distance", "mean", "trace", "l1_l2", "l1_linf", "relationship"])
 def test_every_penalty_trains_through_the_run_file(name: str, tmp_path: Path) -> None:
     sharing = {"type": "soft", "penalty": name, "strength": 0.01}
     made = trainer(tmp_path, TASKS, sharing=sharing, epochs=4)
     first, *_, last = epochs_of(made.run())
     assert last.losses["pos"] < first.losses["pos"]
+
+
+def test_a_run_writes_down_how_tasks_are_related(tmp_path: Path) -> None:
+    sharing = {"type": "soft", "penalty": "relationship", "strength": 1e-5}
+    *_, last = epochs_of(trainer(tmp_path, TASKS, sharing=sharing).run())
+    found = last.learnt["sharing.relationship"]
+    assert tuple(found.axes) == (["pos", "verb"], ["pos", "verb"])
+    assert found.values.trace().item() == pytest.approx(1)
+    assert (torch.linalg.eigvalsh(found.values) > 0).all()
 
 
 def test_the_more_strength_the_nearer_trunks_stay(tmp_path: Path) -> None:

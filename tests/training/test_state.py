@@ -25,6 +25,9 @@ SETUPS: list[dict[str, Any]] = [
     {"weighting": "dwa", "epochs": 4},
     {"weighting": "gradnorm"},
     {"weighting": "pcgrad"},
+    {"sharing": {"type": "hierarchical", "successive": 0.1}},
+    {"sharing": {"type": "soft", "penalty": "relationship"}},
+    {"sharing": {"type": "tensor"}},
 ]
 WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
 """Scores go up and down."""
