@@ -181,7 +181,7 @@ def spans(address: ElementTree.Element) -> Iterator[tuple[str, str]]:
     """Yield tokens and BIO tags: neighbours with one label are a span, signs around it are not."""
     for label, elements in groupby(address, key=lambda element: element.tag):
         text = " ".join(f"{element.text or ''}{element.tail or ''}" for element in elements)
-        words = words_of(text, by_rule=True)
+        words = words_of(text, cut=True)
         named = [n for n, word in enumerate(words) if any(map(str.isalnum, word))]
         first, last = (named[0], named[-1]) if named else (0, len(words) - 1)
         for n, word in enumerate(words):
