@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -118,7 +120,7 @@ def relate(
         load_config(config, own)
     console = console or Console(stderr=True)
     for number, group in enumerate(groups, 1):
-        told = f"training {number} of {len(groups)}, {seeds} seeds: {' + '.join(group)}"
+        told = f"training {number} of {len(groups)}, {seeds} seed{'s' * (seeds > 1)}: {' + '.join(group)}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
@@ -170,10 +172,20 @@ def _changes(
         yield "weighting=static"  # there is nothing to balance
     if len(group) < SHARING.find(run.sharing.type).min_tasks:
         yield "sharing=hard"  # nor to share
+    else:
+        for option, value in run.sharing.options.items():
+            if isinstance(value, list):  # what lists there are name tasks
+                yield f"sharing.{option}={json.dumps(_among(value, group))}"
     yield from _limits(run, group, limit)
     scored = next(task for task in group if task in scores)
     yield f"training.metric={scored}.{scores[scored]}"
     yield from ("training.patience=null", f"training.epochs={epochs}", f"seeds={seeds}")
+
+
+def _among(names: list[Any], group: Sequence[str]) -> list[Any]:
+    """Return what is left of a list of tasks, or of lists of them, when others are dropped."""
+    left = [_among(own, group) if isinstance(own, list) else own for own in names]
+    return [own for own in left if own and (isinstance(own, list) or own in group)]
 
 
 def _limits(run: Run, tasks: Iterable[str], limit: int) -> list[str]:

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli import project as small
 from tests.cli.command import mtl
@@ -74,6 +75,19 @@ def test_a_task_alone_has_nothing_to_balance_or_share(kind: str, part: str) -> N
     assert {name: f"type: {part}\n" in run for name, run in runs.items()} == {
         "ner": False,
         "ner+pos": True,
+    }
+
+
+def test_a_pair_has_what_the_sharing_says_of_its_tasks() -> None:
+    sharing = "sharing={type: soft, penalty: clustered, clusters: [[ner, mood], [pos]]}"
+    budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", "clusters")
+    assert mtl("relate", "run.yaml", sharing, *budget).code == 0
+    runs = {n: Path("clusters", n, "seed-1/run.yaml") for n in ("ner+pos", "pos+mood", "ner+mood")}
+    found = {n: yaml.safe_load(path.read_text())["sharing"]["clusters"] for n, path in runs.items()}
+    assert found == {
+        "ner+pos": [["ner"], ["pos"]],
+        "pos+mood": [["mood"], ["pos"]],
+        "ner+mood": [["ner", "mood"]],
     }
 
 
