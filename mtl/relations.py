@@ -120,7 +120,8 @@ def relate(
         load_config(config, own)
     console = console or Console(stderr=True)
     for number, group in enumerate(groups, 1):
-        told = f"training {number} of {len(groups)}, {seeds} seed{'s' * (seeds > 1)}: {' + '.join(group)}"
+        often = f"{seeds} seed{'s' * (seeds > 1)}"
+        told = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
