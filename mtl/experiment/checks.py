@@ -180,10 +180,10 @@ def _layers(run: Run) -> Iterator[Mistake]:
     if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
         return  # told by `_sharing`
     with torch.device("meta"):  # shapes alone, no numbers
-        sizes = make_sharing(run, 1).sizes
+        sharing = make_sharing(run, 1)
     for name, task in run.tasks.items():
         try:
-            layer_width(task.layer, sizes)
+            layer_width(task.layer, sharing.sizes_of(name))
         except ConfigError as error:
             yield f"tasks.{name}.layer", str(error)
 

@@ -38,7 +38,13 @@ def load_corpora(run: Run) -> dict[str, Corpus]:
                 _criterion(by): wanted[task].model_copy(update={"labels": source})
                 for by, source in run.tasks[task].criteria.items()
             }
-        config = corpus.model_copy(update={"tasks": wanted})
+        where = {
+            split: {_criterion(by): values for by, values in chosen.items()}
+            for split, chosen in corpus.where.items()
+        }
+        for chosen in corpus.where.values():
+            wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
+        config = corpus.model_copy(update={"tasks": wanted, "where": where})
         corpora[name] = _chosen(run, load_corpus(config, build("reader", corpus.reader)))
     return corpora
 
@@ -62,21 +68,19 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
         ConfigError: It names labels that there are not, or that are none of a sentence.
     """
     splits, notes = dict(corpus.splits), list(corpus.notes)
-    criteria: set[str] = set()
-    for task in tasks_of(run, corpus.name):
+    tasks = tasks_of(run, corpus.name)
+    for task in tasks:
         for split, chosen in run.tasks[task].where.items():
             for by, values in chosen.items():
-                criteria.add(_criterion(by))
                 path = f"tasks.{task}.where.{split}.{by}"
-                if splits[split].levels[_criterion(by)] != "sentence":
-                    raise ConfigError(f"{path}: expected a task with one label a sentence")
                 try:
                     splits[split] = splits[split].labelled_where(task, _criterion(by), values)
                 except MtlError as error:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
-    return Corpus(corpus.name, {n: own.without(criteria) for n, own in splits.items()}, notes)
+    own = {n: split.without(split.levels.keys() - {*tasks}) for n, split in splits.items()}
+    return Corpus(corpus.name, own, notes)
 
 
 def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
@@ -113,7 +117,8 @@ def with_files(
         if name in data:
             file = [str(Path(data[name]).absolute())]
             files = {"train": file, split: file}  # only this file need be there
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
+            changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
     kept = {

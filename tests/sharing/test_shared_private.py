@@ -122,6 +122,30 @@ def test_the_difference_is_the_overlap_of_the_last_layers() -> None:
     torch.testing.assert_close(found, {"difference.b": 0.5 * subspace_overlap(*tops, MASK)})
 
 
+def test_a_task_of_the_shared_trunk_alone_reads_nothing_private() -> None:
+    sharing = made(shared_only=["b"], difference=0.5)
+    before = sharing(text(), MASK, ["a", "b"])
+    with torch.no_grad():
+        for parameter in sharing.private.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    after = sharing(text(), MASK, ["a", "b"])
+    shared, _ = sharing.shared(text(), MASK)
+    for one, other, own in zip(before["b"].layers, after["b"].layers, shared, strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, own)
+    assert not torch.equal(before["a"].layers[-1], after["a"].layers[-1])
+    assert (set(before["a"].penalties), set(before["b"].penalties)) == ({"difference.a"}, set())
+
+
+def test_a_task_of_the_shared_trunk_alone_trains_no_other() -> None:
+    sharing = made(shared_only=["b"], adversary=1.0)
+    encoded = sharing(text(), MASK, ["b"])["b"]
+    (encoded.layers[-1].sum() + encoded.penalties["adversary"]).backward()
+    assert list(sharing.private) == ["a"]
+    assert all(g is None for g in gradients(sharing.private))
+    assert all(g is not None and g.any() for g in gradients(sharing.shared))
+
+
 def test_penalties_do_not_grow_with_the_batch() -> None:
     sharing = made(adversary=0.1, difference=0.1)
     once = sharing(text(), MASK, ["a"])["a"].penalties
@@ -141,6 +165,7 @@ MISTAKES = {
     "ramp: does nothing without an adversary": {"ramp": 5},
     "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
+    "shared_only: there is no task 'x'; expected some of: a, b": {"shared_only": ["x"]},
 }
 
 

@@ -20,8 +20,8 @@ class Progress(Mixing):
         sizes: Corpus to the number of batches in one pass over it.
         epochs: The number of epochs of the run.
         power: α: the higher, the more it matters how far a corpus lags.
-        smoothing: ε: the higher, the more equally often; at most, where nothing is right yet, a corpus
-            is drawn (1 + ε) / ε times as often as one that has reached its target.
+        smoothing: ε: the higher, the more alike; where nothing is right yet, a corpus is drawn
+            (1 + ε) / ε times as often as one that has reached its target.
     """
 
     needs_scores = True

@@ -37,8 +37,8 @@ class Schedule:
         seed: The seed of the run.
         sampling: Corpus to the factor by which it is drawn more often than the mixing says.
         epoch_steps: The steps of an epoch; None: those of one pass.
-        reached: Gives how far each corpus had come after so many epochs (see `Mixing.factors`), which
-            must not change any more; it is asked for a mixing that needs the scores.
+        reached: Gives how far each corpus had come after so many epochs (see `Mixing.factors`),
+            which must not change any more; it is asked for a mixing that needs the scores.
 
     Raises:
         ConfigError: Factors were given to a mixing that takes a batch of every corpus a step, or
