@@ -194,6 +194,28 @@ def test_it_trains_through_the_run_file(mixing: str, tmp_path: Path) -> None:
     assert group_of["pos"] == group_of["verb"] != group_of["other"]
 
 
+def test_domains_are_separated_through_the_run_file(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 12) for name in "cd"}
+    same = {"labels": {"text": "same"}, "head": "lm", "metric": "perplexity"}
+    for own in corpora.values():
+        own["tasks"] = {**own["tasks"], "same": same}
+    tasks = {"pos": {"use": "c/pos"}, "same": {"use": "c/same"}}
+    tasks["other"] = {"use": "d/same", "head": "same"}
+    options = {"sharing": adversarial(shared_only=["pos"]), "metric": "pos.accuracy"}
+    model = trainer(tmp_path, tasks, corpora, **options).model
+    assert set(model.sharing.private) == {"same", "other"}
+    group_of = model.sharing.group_of
+    assert group_of["pos"] == group_of["same"] != group_of["other"]
+    assert model.head("same") is model.head("other")
+    assert model.head("same").in_features == 2 * model.head("pos").in_features
+
+
+def test_heads_are_not_shared_between_one_trunk_and_two(tmp_path: Path) -> None:
+    tasks = {"pos": {"use": "c/pos"}, "again": {"use": "c/pos", "head": "pos"}}
+    with pytest.raises(ConfigError, match=r"tasks\.again\.layer: shares the head of 'pos', which"):
+        prepared(tmp_path, tasks, sharing={"type": "shared_private", "shared_only": ["pos"]})
+
+
 def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="sharing 'shared_private': adversary: needs tasks on"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial())
