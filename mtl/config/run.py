@@ -61,7 +61,7 @@ class Batch(Settings):
     )
 
     @model_serializer
-    def _given(self) -> dict[str, float | bool | None]:
+    def _given(self) -> dict[str, int | float | bool | None]:
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
             names += ["bptt", "random_bptt", "growing_bptt"]
