@@ -54,12 +54,17 @@ class Batch(Settings):
         description="Whether the length of pieces varies about `bptt`, and the learning rate of "
         "a step with it (Merity et al. 2017).",
     )
+    growing_bptt: Annotated[float, Bounds(ge=0, le=1000)] = Field(
+        default=0.0,
+        description="Pieces are short at first and grow to `bptt` evenly, over as many batches as "
+        "this many passes have later on; 0: they are never short.",
+    )
 
     @model_serializer
-    def _given(self) -> dict[str, int | bool | None]:
+    def _given(self) -> dict[str, int | float | bool | None]:
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
-            names += ["bptt", "random_bptt"]
+            names += ["bptt", "random_bptt", "growing_bptt"]
         return {name: getattr(self, name) for name in names}
 
 

@@ -18,6 +18,7 @@ from mtl.data.splits import cut, fold
 from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
 from mtl.errors import DataError, MtlError, did_you_mean
 from mtl.text.example import Example, Labels
+from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
     import datasets
@@ -190,11 +191,13 @@ class Corpus:
         name: What messages and tables call it.
         splits: "train", and "dev" and "test" where there are any.
         notes: What the user should know of how the splits came about.
+        subwords: What its words are cut into, if they are.
     """
 
     name: str
     splits: Mapping[str, Split]
     notes: Sequence[str] = field(default_factory=list)
+    subwords: Subwords | None = None
 
 
 def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = None) -> Corpus:

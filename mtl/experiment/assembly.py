@@ -18,7 +18,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import pair_of, tasks_of
+from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
@@ -76,10 +76,8 @@ def set_vectors(
 ) -> None:
     """Give the words of a fresh model their pretrained vectors."""
     for slot, (words, matrix) in vectors.items():
-        vocabulary, embedding = (
-            vocabularies["words"],
-            model.embedding.get_submodule(f"parts.{slot}"),
-        )
+        vocabulary = vocabularies["words"]
+        embedding = model.embedding.get_submodule(f"parts.{slot}")
         assert isinstance(embedding, WordEmbedding)
         # Several words of the file may be one to us, as The and the: the first one counts.
         rows = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
@@ -125,8 +123,10 @@ def number_words(
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
         before = known.get(cls.feature)
         given: list[Any] = [counts, before if isinstance(before, cls) else None]
-        if issubclass(cls, WordVocabulary) and slot in vectors:
-            given.append(vectors[slot][0])
+        if issubclass(cls, WordVocabulary):
+            # All subwords, also those that the training text lacks: so no text has an unknown one.
+            further = subwords.tokens if (subwords := subwords_of(corpora)) else []
+            given.append([*further, *vectors[slot][0]] if slot in vectors else further)
         vocabularies[cls.feature] = cls.build(*given, **options)
     return vocabularies
 
