@@ -172,6 +172,11 @@ class Task(Settings):
     sampling: PositiveFloat = Field(
         default=1.0, description="How often its corpus is drawn is multiplied by this."
     )
+    target: PositiveFloat | None = Field(
+        default=None,
+        description="The score on the dev set with which the task has arrived, for the mixing "
+        "'progress': a fraction, not per cent, where the score is one; null: 1.",
+    )
     where: dict[str, dict[str, list[str]]] = Field(
         default={},
         description="Split to the sentences whose labels count, by the labels of another task of "

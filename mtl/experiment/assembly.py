@@ -214,12 +214,13 @@ def make_model(
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
-    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes))}
+    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes_of(task)))}
     for owner, own_labels in labels.items():
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
             part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
-        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), answers_of(own_labels)]
+        width = read_width(run, owner, sharing.sizes_of(owner), columns)
+        given: list[Any] = [width, answers_of(own_labels)]
         if pair_of(run, owner):
             compare = part.options.get("compare")
             given[1] = Pairs(given[1], PARTS if compare is None else compare)
@@ -227,7 +228,7 @@ def make_model(
             given.append(embedding.get_submodule("parts.words.table").weight)
         heads[owner] = build("head", part, *given)
     for task, owner in owners.items():
-        if read_width(run, task, sharing.sizes, columns) != heads[owner].in_features:
+        if read_width(run, task, sharing.sizes_of(task), columns) != heads[owner].in_features:
             raise ConfigError(
                 f"tasks.{task}.layer: shares the head of {owner!r}, which reads a layer of "
                 f"another width; give both the same layer"

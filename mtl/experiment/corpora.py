@@ -76,7 +76,13 @@ def load_corpora(run: Run, subwords: Subwords | None = None) -> dict[str, Corpus
                 _criterion(by): wanted[task].model_copy(update={"labels": source})
                 for by, source in run.tasks[task].criteria.items()
             }
-        config = corpus.model_copy(update={"tasks": wanted})
+        where = {
+            split: {_criterion(by): values for by, values in chosen.items()}
+            for split, chosen in corpus.where.items()
+        }
+        for chosen in corpus.where.values():
+            wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
+        config = corpus.model_copy(update={"tasks": wanted, "where": where})
         if subwords and cuts_subwords(corpus):
             found = load_corpus(config, build("reader", corpus.reader, subwords))
             notes = [*found.notes, f"read in subwords, of which there are {len(subwords.tokens):,}"]
@@ -105,7 +111,9 @@ def _learn_subwords(run: Run) -> Subwords:
             options = corpus.reader.options
             numbers[options["subwords"]] = name
             reader = Part(type=corpus.reader.type, options={**options, "tokenize": False})
-            config = corpus.model_copy(update={"tasks": {}})
+            needed = {by for chosen in corpus.where.values() for by in chosen}
+            tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
+            config = corpus.model_copy(update={"tasks": tasks})
             words = load_corpus(config, build("reader", reader))
             counts.update(words.splits["train"].word_counts())
     if len(numbers) > 1:
@@ -133,21 +141,18 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
         ConfigError: It names labels that there are not, or that are none of a sentence.
     """
     splits, notes = dict(corpus.splits), list(corpus.notes)
-    criteria: set[str] = set()
-    for task in tasks_of(run, corpus.name):
+    tasks = tasks_of(run, corpus.name)
+    for task in tasks:
         for split, chosen in run.tasks[task].where.items():
             for by, values in chosen.items():
-                criteria.add(_criterion(by))
                 path = f"tasks.{task}.where.{split}.{by}"
-                if splits[split].levels[_criterion(by)] != "sentence":
-                    raise ConfigError(f"{path}: expected a task with one label a sentence")
                 try:
                     splits[split] = splits[split].labelled_where(task, _criterion(by), values)
                 except MtlError as error:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
-    splits = {name: split.without(criteria) for name, split in splits.items()}
+    splits = {n: split.without(split.levels.keys() - {*tasks}) for n, split in splits.items()}
     return replace(corpus, splits=splits, notes=notes)
 
 
@@ -185,7 +190,8 @@ def with_files(
         if name in data:
             file = [str(Path(data[name]).absolute())]
             files = {"train": file, split: file}  # only this file need be there
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
+            changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
     kept = {

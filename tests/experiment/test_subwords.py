@@ -56,6 +56,19 @@ def made(name: str = "run", **changes: Any) -> Experiment:
     return prepare(config, load_corpora(config))
 
 
+def test_subwords_are_learnt_from_the_sentences_that_are_taken() -> None:
+    next_word = {"labels": {"text": "next"}, "head": "lm", "metric": "perplexity"}
+    hint = {"labels": {"hint": {"pattern": "w", "level": "sentence"}}}
+    tasks = {"next": next_word, "walk": {**hint, "head": "pool", "metric": "accuracy"}}
+    write(tasks=tasks, where={"train": {"walk": ["yes"]}})
+    taken = load_corpora(load_config("run.yaml"))["t"]
+    Path("train.txt").write_text("".join(line for line in TRAIN.splitlines(True) if "w" in line))
+    write()
+    alone = load_corpora(load_config("run.yaml"))["t"]
+    assert len(taken.splits["train"]) == len(alone.splits["train"]) == 16
+    assert taken.subwords.tokens == alone.subwords.tokens
+
+
 def test_perplexity_is_that_of_the_words_of_the_text() -> None:
     model = mtl.train("run.yaml")
     found = model.evaluate("dev", streams=1).scores()["next"]
