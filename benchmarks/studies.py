@@ -63,16 +63,19 @@ def row_of(study: dict, row: str, folder: Path, seeds: list[int]) -> list[str] |
     found = [scores(folders) for folders in by_seed if all(map(finished, folders))]
     if not found:
         return None
-    columns = [[own.get(task) for own in found] for task in tasks(study["run"])]
+    columns = [[own[task] for own in found] for task in scored(study)]
     if len(columns) > 1:
-        columns.append([mean(own.values()) for own in found])
+        columns.append([mean(values) for values in zip(*columns, strict=True)])
     return [row, *map(cell, columns), str(len(found))]
 
 
-def cell(values: list[float | None]) -> str:
-    """Return mean and deviation over seeds; nothing where a row lacks the task."""
-    if None in values:
-        return ""
+def scored(study: dict) -> list[str]:
+    """Return the tasks that the table has: all, or those that the study names."""
+    return study.get("scores") or list(tasks(study["run"]))
+
+
+def cell(values: list[float]) -> str:
+    """Return mean and deviation over seeds."""
     spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
     return f"{mean(values):.2f}{spread}"
 
@@ -93,7 +96,7 @@ def main() -> None:
                 if not finished(own := run.with_name(f"{run.name}-{seed}")):
                     train(study["run"], seed, own, [*changes, *fold(study, seed), *options.set])
     found = [row_of(study, row, folder, options.seeds) for row in study["rows"]]
-    head = ["", *tasks(study["run"]), *(["mean"] if len(tasks(study["run"])) > 1 else []), "seeds"]
+    head = ["", *scored(study), *["mean"][: len(scored(study)) - 1], "seeds"]
     print(table(head, [row for row in found if row]))
 
 
