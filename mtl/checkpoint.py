@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mtl.errors import CheckpointError
 from mtl.files import atomic_write
 from mtl.text.labels import LabelVocabulary
+from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
 
@@ -22,6 +23,8 @@ RUN = "run.yaml"
 """The run file in a run folder, complete: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
+SUBWORDS = "vocabulary/tokenizer.json"
+"""What cut the text of language models into subwords, in the format of `tokenizers`."""
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -117,14 +120,19 @@ def load_weights(path: Path, model: nn.Module) -> None:
 
 
 def save_vocabularies(
-    folder: Path, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
+    folder: Path,
+    vocabularies: Mapping[str, Vocabulary],
+    labels: Mapping[str, LabelVocabulary],
+    subwords: Subwords | None = None,
 ) -> None:
-    """Write `vocabulary/`: one file a feature, and the labels of each head."""
+    """Write `vocabulary/`: one file a feature, the labels of each head, and subwords if any."""
     target = folder / "vocabulary"
     target.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in vocabularies.items():
         write_json(target / f"{name}.json", vocabulary.to_json())
     write_json(target / "labels.json", {head: own.to_json() for head, own in labels.items()})
+    if subwords:
+        write_json(folder / SUBWORDS, subwords.to_json())
 
 
 def load_vocabularies(
@@ -148,6 +156,19 @@ def load_vocabularies(
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{source}: not a vocabulary of this version: {error!r}") from error
     return vocabularies, labels
+
+
+def load_subwords(folder: Path) -> Subwords:
+    """Read the subwords of a run folder.
+
+    Raises:
+        CheckpointError: It has none, or they are damaged.
+    """
+    path = folder / SUBWORDS
+    try:
+        return Subwords.from_json(read_json(path))
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: not subwords of this version: {error!r}") from error
 
 
 def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import RUN, TRAINING, save_vocabularies
+from mtl.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies
 from mtl.config.load import run_to_yaml
 from mtl.config.run import Run
 from mtl.errors import MtlError
@@ -68,6 +68,9 @@ def check_data(folder: Path, experiment: Experiment) -> None:
     for name, vocabulary in experiment.vocabularies.items():
         if vocabulary.to_json() != vocabularies[name].to_json():
             raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
+    subwords = experiment.subwords
+    if subwords and subwords.to_json() != load_subwords(folder).to_json():
+        raise MtlError(f"{folder}: was trained with other subwords; the text has changed since")
     if experiment.labels != labels:
         raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
 
@@ -98,4 +101,4 @@ def start_folder(folder: Path, experiment: Experiment) -> None:
         raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
-    save_vocabularies(folder, experiment.vocabularies, experiment.labels)
+    save_vocabularies(folder, experiment.vocabularies, experiment.labels, experiment.subwords)

@@ -11,7 +11,7 @@ from mtl.checkpoint import MODEL, RUN, load_weights
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import pair_of, with_files
+from mtl.experiment.corpora import check_words, pair_of, with_files
 from mtl.experiment.loaders import batch_limits
 from mtl.explanation import Explanation, who_attends
 from mtl.generator import Sampling, generate
@@ -119,7 +119,7 @@ class TrainedModel:
         if dynamic or cache:
             wanted = self.language_models(tasks, streams=True)
         run = with_files(self.run, split, data or {}, wanted)
-        corpora = load_corpora(run)
+        corpora = load_corpora(run, self.experiment.subwords)
         found = self.experiment.evaluate(
             corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
         )
@@ -140,7 +140,8 @@ class TrainedModel:
             MtlError: None of the corpora has such a split.
         """
         found: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        corpora = load_corpora(with_files(self.run, split, {}, tasks))
+        run = with_files(self.run, split, {}, tasks)
+        corpora = load_corpora(run, self.experiment.subwords)
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
@@ -194,7 +195,8 @@ class TrainedModel:
         """Return the words of a prompt, cut as the text was that a language model has learnt."""
         (chosen, *_) = self.language_models([task] if task else None)
         reader = self.run.corpora[self.run.tasks[chosen].corpus].reader
-        return words_of(prompt, reader.options.get("tokenize", True))
+        cut = reader.options.get("tokenize", True)
+        return words_of(prompt, cut, self.experiment.subwords)
 
     def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
         """Return the tasks wanted, in the order of the run.
@@ -227,7 +229,9 @@ class TrainedModel:
         """
         wanted = self.check_tasks(tasks)
         labelled = [task for task in wanted if not self.run.tasks[task].source.derived]
-        return wanted if tasks else labelled or wanted
+        found = wanted if tasks else labelled or wanted
+        check_words(self.run, found)
+        return found
 
     def attending_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
         """Return those of the tasks wanted whose heads have attention.

@@ -45,8 +45,9 @@ def generate(
     sampling = Sampling(temperature, top_k, top_p)
     words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
     last = "\n"
-    for last in spelt(chain(model.prompt_words(prompt, task), words)):
-        sys.stdout.write(last)
+    for text in spelt(chain(model.prompt_words(prompt, task), words)):
+        sys.stdout.write(text)
         sys.stdout.flush()
+        last = text or last
     if last != "\n":
         sys.stdout.write("\n")

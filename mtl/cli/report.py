@@ -71,11 +71,11 @@ def report(
         _tell(runs[0], tasks)
     else:
         rows = list(_side_by_side(runs, tasks))
-        header = ["task", "score", *(str(run.folder) for run in runs)]
+        header = ["task", "score", *_short(shown)]
         print_rows("dev, best epochs", header, rows, output_format, left=2)
     if test:
         title = f"{split}, {draws:,} random exchanges of the labels of sentences"
-        header = ["task", "score", *map(str, test), "p", "sentences", "labelled differently"]
+        header = ["task", "score", *_short(test), "p", "sentences", "labelled differently"]
         print_rows(title, header, [*map(_row, found.items())], output_format, left=2)
 
 
@@ -95,6 +95,12 @@ def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
             raise MtlError(f"{run.folder}: the run has no task in common with the others")
     every = dict.fromkeys(task for run in runs for task in run.tasks)
     return [task for task in every if not wanted or task in wanted]
+
+
+def _short(folders: Sequence[Path]) -> list[str]:
+    """Return what columns call folders: their last names, where these tell them apart."""
+    names = [folder.name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def _compare(

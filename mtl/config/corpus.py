@@ -195,6 +195,11 @@ class Corpus(Settings):
     folds: Folds | None = Field(
         default=None, description="Cross-validation, for corpora without a split."
     )
+    where: dict[str, dict[str, list[str]]] = Field(
+        default={},
+        description="Split to the sentences that are taken of it, by the labels of a task that has "
+        "one a sentence: {train: {genre: [news, blog]}}. So a corpus can be one domain of a file.",
+    )
     limit: dict[str, PositiveInt] = Field(
         default={},
         description="Split to the number of sentences that are taken of it, the same ones every "
@@ -220,7 +225,10 @@ class Corpus(Settings):
         if twice := sorted(cut & set(self.files)):
             given = "folds" if self.folds else "splits"
             raise Misfit(given, f"{twice[0]!r} cannot be cut from train; it is among the files")
-        for name in ("limit", "expect"):
+        for name in ("where", "limit", "expect"):
             if unknown := sorted(set(getattr(self, name)) - self.split_names):
                 raise Misfit(name, f"{unknown[0]!r} is no split of this corpus")
+        for chosen in self.where.values():
+            if unknown := sorted(set(chosen) - set(self.tasks)):
+                raise Misfit("where", f"{unknown[0]!r} is no task of this corpus")
         return self

@@ -54,12 +54,17 @@ class Batch(Settings):
         description="Whether the length of pieces varies about `bptt`, and the learning rate of "
         "a step with it (Merity et al. 2017).",
     )
+    growing_bptt: Annotated[float, Bounds(ge=0, le=1000)] = Field(
+        default=0.0,
+        description="Pieces are short at first and grow to `bptt` evenly, over as many batches as "
+        "this many passes have later on; 0: they are never short.",
+    )
 
     @model_serializer
-    def _given(self) -> dict[str, int | bool | None]:
+    def _given(self) -> dict[str, int | float | bool | None]:
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
-            names += ["bptt", "random_bptt"]
+            names += ["bptt", "random_bptt", "growing_bptt"]
         return {name: getattr(self, name) for name in names}
 
 
@@ -166,6 +171,11 @@ class Task(Settings):
     batch: Batch | None = Field(default=None, description="The size of its corpus' batches.")
     sampling: PositiveFloat = Field(
         default=1.0, description="How often its corpus is drawn is multiplied by this."
+    )
+    target: PositiveFloat | None = Field(
+        default=None,
+        description="The score on the dev set with which the task has arrived, for the mixing "
+        "'progress': a fraction, not per cent, where the score is one; null: 1.",
     )
     where: dict[str, dict[str, list[str]]] = Field(
         default={},

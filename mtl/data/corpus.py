@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from mtl.data.choosing import take
 from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
 from mtl.errors import DataError, MtlError, did_you_mean
 from mtl.text.example import Example, Labels
+from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
     import datasets
@@ -107,16 +109,25 @@ class Split(Sequence[Example]):
             values: Labels, each of which some sentence has.
 
         Raises:
-            MtlError: No sentence has one of the labels.
+            MtlError: No sentence has one of the labels, or sentences do not have one each.
         """
+        withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
+        withheld[self.rows] |= ~self._among(by, values)
+        return Split(self.dataset, self.levels, self.rows, {**self.withheld, task: withheld})
+
+    def where(self, by: str, values: Sequence[str]) -> Split:
+        """Return the sentences that `labelled_where` would leave their labels."""
+        return Split(self.dataset, self.levels, self.rows[self._among(by, values)], self.withheld)
+
+    def _among(self, by: str, values: Sequence[str]) -> np.ndarray:
+        if self.levels[by] != "sentence":
+            raise MtlError("expected a task with one label a sentence")
         labels = list(self.labels(by))
         for value in values:
             if value not in labels:
                 known = {str(label) for label in labels}
                 raise MtlError(f"no sentence has the label {value!r}{did_you_mean(value, known)}")
-        withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
-        withheld[self.rows] |= [label not in values for label in labels]
-        return Split(self.dataset, self.levels, self.rows, {**self.withheld, task: withheld})
+        return np.array([label in values for label in labels])
 
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task, None for a sentence without."""
@@ -180,11 +191,13 @@ class Corpus:
         name: What messages and tables call it.
         splits: "train", and "dev" and "test" where there are any.
         notes: What the user should know of how the splits came about.
+        subwords: What its words are cut into, if they are.
     """
 
     name: str
     splits: Mapping[str, Split]
     notes: Sequence[str] = field(default_factory=list)
+    subwords: Subwords | None = None
 
 
 def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = None) -> Corpus:
@@ -221,11 +234,8 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
             hint = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
     notes = _notes(splits, summaries)
-    for split, number in config.limit.items():
-        whole = splits[split]
-        splits[split] = whole.limited(number)
-        notes.append(f"{split}: {len(splits[split])} of {len(whole)} sentences taken")
-    return Corpus(config.name, splits, notes)
+    taken, chosen = take(config, splits)
+    return Corpus(config.name, taken, notes + chosen)
 
 
 def _source(own: SourceConfig) -> LabelSource:

@@ -20,6 +20,7 @@ from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
 from mtl.text.example import Labels
+from mtl.text.running import whole_words
 
 if TYPE_CHECKING:
     import datasets
@@ -107,6 +108,8 @@ def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) 
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "to_json"):
+        return value.to_json()
     return vars(value) if hasattr(value, "__dict__") else repr(value)
 
 
@@ -188,7 +191,7 @@ class _Writer:
                 "tokens": tokens,
                 "second": None if record.pair is None else len(record.tokens),
                 "line": record.line,
-                "hash": sentence_hash(tokens),
+                "hash": sentence_hash(whole_words(tokens)),
             }
             for task, source in self.sources.items():
                 row[label_column(task)] = self._labels(task, source, record, path)

@@ -31,7 +31,8 @@ class Streams:
     """Cuts one split of a corpus into streams and these into pieces.
 
     Every word is read once a pass. The lengths of the pieces are the same in every pass, their
-    order is not.
+    order is not. Pieces that grow make passes of more batches than others; what is called a pass
+    by those who draw batches has as many as the others, and so ends within the text for a while.
 
     Args:
         name: The name of the corpus.
@@ -41,6 +42,8 @@ class Streams:
         streams: The number of streams B.
         bptt: Words of a piece: how far the gradient goes back.
         random_bptt: Whether the length varies: about `bptt`, one time in twenty about half of it.
+        growing_bptt: Over how many times the batches of a pass the length grows to `bptt`, batch by
+            batch.
     """
 
     carries = True
@@ -58,6 +61,7 @@ class Streams:
         streams: int,
         bptt: int,
         random_bptt: bool,
+        growing_bptt: float = 0,
     ) -> None:
         self.name = name
         self.split = split
@@ -67,28 +71,43 @@ class Streams:
         self.bptt = bptt
         self._ends = np.cumsum(split.lengths.astype(np.int64) + 1)  # of each sentence, with its END
         self.length = -(-int(self._ends[-1]) // streams)  # of a stream; the last may be shorter
-        self._lengths = _pieces(self.length, bptt, generator(seed, name, "bptt"), random_bptt)
+        random = generator(seed, name, "bptt")
+        self._lengths = _pieces(self.length, bptt, random, random_bptt)
+        self._growing: list[NDArray[np.int64]] = []
+        """The lengths of the pieces of each pass in which they grow."""
+        growing, number = round(growing_bptt * self.size), 0
+        while number < growing:
+            lengths = _pieces(self.length, bptt, random, random_bptt, number, growing)
+            self._growing.append(lengths)
+            number += len(lengths)
 
     @cached_property
     def size(self) -> int:
-        """The number of batches in one pass."""
+        """The number of batches in one pass, once the pieces have grown."""
         return len(self._lengths)
 
     def batch(self, encoder: Encoder, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, with targets for some tasks."""
         batch = encoder.batch(self.examples(epoch, index), tasks)
-        length = self._order(epoch)[index]
-        return replace(batch, continues=index > 0, lr_factor=float(length / self.bptt))
+        lengths, place = self._place(epoch, index)
+        return replace(batch, continues=place > 0, lr_factor=float(lengths[place] / self.bptt))
 
     def examples(self, epoch: int, index: int) -> list[Example]:
         """Return a piece of each stream, as sentences whose labels are the words beside theirs."""
-        lengths = self._order(epoch)
-        start = int(lengths[:index].sum())
-        end = start + int(lengths[index])
+        lengths, place = self._place(epoch, index)
+        start = int(lengths[:place].sum())
+        end = start + int(lengths[place])
         return [self._piece(b * self.length, start, end) for b in range(self.streams)]
 
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        return generator(self.seed, self.name, epoch).permutation(self._lengths)
+    def _place(self, epoch: int, index: int) -> tuple[NDArray[np.int64], int]:
+        """Return the lengths of the pieces of the pass that a batch is of, and its place there."""
+        number = epoch * self.size + index
+        for lengths in self._growing:
+            if number < len(lengths):
+                return lengths, number
+            number -= len(lengths)
+        epoch, index = divmod(number, self.size)
+        return generator(self.seed, self.name, epoch).permutation(self._lengths), index
 
     def _piece(self, offset: int, start: int, end: int) -> Example:
         total = int(self._ends[-1])
@@ -110,13 +129,30 @@ class Streams:
         return (*[END] * (inside[0] - start), *found, *[END] * (end - inside[1]))
 
 
-def _pieces(length: int, bptt: int, random: np.random.Generator, vary: bool) -> NDArray[np.int64]:
-    """Return the lengths of the pieces of a stream."""
-    lengths = []
+def _pieces(
+    length: int,
+    bptt: int,
+    random: np.random.Generator,
+    vary: bool,
+    before: int = 0,
+    growing: int = 1,
+) -> NDArray[np.int64]:
+    """Return the lengths of the pieces of a stream.
+
+    Args:
+        length: That of the stream.
+        bptt: That of a piece.
+        random: Random numbers.
+        vary: Whether pieces vary.
+        before: The pieces of passes before this one.
+        growing: The number of the first piece, from 1, that is as long as asked.
+    """
+    lengths: list[int] = []
     left = length
     while left > 0:
-        mean = bptt if not vary or random.random() < 0.95 else bptt / 2
-        wanted = round(random.normal(mean, _SPREAD)) if vary else bptt
-        lengths.append(min(left, max(min(bptt, _SPREAD), wanted) if vary else wanted))
+        mean = bptt * min(1.0, (before + len(lengths) + 1) / growing)
+        mean = mean if not vary or random.random() < 0.95 else mean / 2
+        wanted = round(random.normal(mean, _SPREAD) if vary else mean)
+        lengths.append(min(left, max(min(bptt, _SPREAD), wanted)))
         left -= lengths[-1]
     return np.array(lengths, dtype=np.int64)

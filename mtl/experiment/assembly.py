@@ -18,7 +18,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import pair_of, tasks_of
+from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
@@ -76,10 +76,8 @@ def set_vectors(
 ) -> None:
     """Give the words of a fresh model their pretrained vectors."""
     for slot, (words, matrix) in vectors.items():
-        vocabulary, embedding = (
-            vocabularies["words"],
-            model.embedding.get_submodule(f"parts.{slot}"),
-        )
+        vocabulary = vocabularies["words"]
+        embedding = model.embedding.get_submodule(f"parts.{slot}")
         assert isinstance(embedding, WordEmbedding)
         # Several words of the file may be one to us, as The and the: the first one counts.
         rows = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
@@ -125,8 +123,10 @@ def number_words(
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
         before = known.get(cls.feature)
         given: list[Any] = [counts, before if isinstance(before, cls) else None]
-        if issubclass(cls, WordVocabulary) and slot in vectors:
-            given.append(vectors[slot][0])
+        if issubclass(cls, WordVocabulary):
+            # All subwords, also those that the training text lacks: so no text has an unknown one.
+            further = subwords.tokens if (subwords := subwords_of(corpora)) else []
+            given.append([*further, *vectors[slot][0]] if slot in vectors else further)
         vocabularies[cls.feature] = cls.build(*given, **options)
     return vocabularies
 
@@ -214,12 +214,13 @@ def make_model(
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
-    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes))}
+    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes_of(task)))}
     for owner, own_labels in labels.items():
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
             part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
-        given: list[Any] = [read_width(run, owner, sharing.sizes, columns), answers_of(own_labels)]
+        width = read_width(run, owner, sharing.sizes_of(owner), columns)
+        given: list[Any] = [width, answers_of(own_labels)]
         if pair_of(run, owner):
             compare = part.options.get("compare")
             given[1] = Pairs(given[1], PARTS if compare is None else compare)
@@ -227,7 +228,7 @@ def make_model(
             given.append(embedding.get_submodule("parts.words.table").weight)
         heads[owner] = build("head", part, *given)
     for task, owner in owners.items():
-        if read_width(run, task, sharing.sizes, columns) != heads[owner].in_features:
+        if read_width(run, task, sharing.sizes_of(task), columns) != heads[owner].in_features:
             raise ConfigError(
                 f"tasks.{task}.layer: shares the head of {owner!r}, which reads a layer of "
                 f"another width; give both the same layer"

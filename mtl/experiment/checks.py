@@ -14,7 +14,7 @@ from mtl.config.overrides import Overrides
 from mtl.config.run import Run, Task
 from mtl.data.mixing import MIXING
 from mtl.errors import ConfigError, did_you_mean
-from mtl.experiment import pretrained
+from mtl.experiment import pretrained, targets
 from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import KINDS, build
@@ -55,6 +55,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _layers(run)
     yield from _metric(run)
     yield from _unscored(run)
+    yield from targets.mistakes(run, set(scored_tasks(run)) - adversaries(run))
     yield from _weighting(run)
     yield from _sharing(run)
 
@@ -179,10 +180,10 @@ def _layers(run: Run) -> Iterator[Mistake]:
     if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
         return  # told by `_sharing`
     with torch.device("meta"):  # shapes alone, no numbers
-        sizes = make_sharing(run, 1).sizes
+        sharing = make_sharing(run, 1)
     for name, task in run.tasks.items():
         try:
-            layer_width(task.layer, sizes)
+            layer_width(task.layer, sharing.sizes_of(name))
         except ConfigError as error:
             yield f"tasks.{name}.layer", str(error)
 
@@ -266,7 +267,8 @@ def _metric(run: Run) -> Iterator[Mistake]:
 
 
 def _unscored(run: Run) -> Iterator[Mistake]:
-    parts = {"schedule": run.training.schedule, "average": run.training.average}
+    training = run.training
+    parts = {"schedule": training.schedule, "average": training.average, "mixing": training.mixing}
     for kind, part in parts.items():
         if part and KINDS[kind].find(part.type).needs_scores and not scored_tasks(run):
             yield (

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
+from mtl.checkpoint import SUBWORDS, load_subwords
+from mtl.config.corpus import Corpus as CorpusConfig
 from mtl.config.corpus import CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
@@ -14,6 +18,7 @@ from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
 from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
+from mtl.text.subwords import Subwords
 
 
 def tasks_of(run: Run, corpus: str) -> list[str]:
@@ -27,8 +32,41 @@ def pair_of(run: Run, task: str) -> str | None:
     return pair
 
 
-def load_corpora(run: Run) -> dict[str, Corpus]:
-    """Read the corpora of the run, with the labels of its tasks under the tasks' names."""
+def cuts_subwords(corpus: CorpusConfig) -> bool:
+    """Return whether the text of a corpus is cut into subwords."""
+    return corpus.reader.options.get("tokenize") == "subwords"
+
+
+def subwords_of(corpora: Mapping[str, Corpus]) -> Subwords | None:
+    """Return what corpora of a run are cut into, if they are."""
+    return next((corpus.subwords for corpus in corpora.values() if corpus.subwords), None)
+
+
+def check_words(run: Run, tasks: Sequence[str]) -> None:
+    """Refuse tasks that read parts of words.
+
+    Raises:
+        MtlError: One of the tasks does.
+    """
+    for task in tasks:
+        cut = run.corpora[run.tasks[task].corpus].reader.options.get("tokenize")
+        if isinstance(cut, str):
+            raise MtlError(
+                f"task {task!r} reads {cut} and so has nothing to say of words; use mtl evaluate "
+                "or mtl generate"
+            )
+
+
+def load_corpora(run: Run, subwords: Subwords | None = None) -> dict[str, Corpus]:
+    """Read the corpora of the run, with the labels of its tasks under the tasks' names.
+
+    Args:
+        run: The run.
+        subwords: What those are cut into that are to be cut so; None: what the run that this one
+            starts from has learnt, or what is now learnt from their training text.
+    """
+    if subwords is None and any(map(cuts_subwords, run.corpora.values())):
+        subwords = _known_subwords(run) or _learn_subwords(run)
     corpora = {}
     for name, corpus in run.corpora.items():
         own = tasks_of(run, name)
@@ -38,9 +76,50 @@ def load_corpora(run: Run) -> dict[str, Corpus]:
                 _criterion(by): wanted[task].model_copy(update={"labels": source})
                 for by, source in run.tasks[task].criteria.items()
             }
-        config = corpus.model_copy(update={"tasks": wanted})
-        corpora[name] = _chosen(run, load_corpus(config, build("reader", corpus.reader)))
+        where = {
+            split: {_criterion(by): values for by, values in chosen.items()}
+            for split, chosen in corpus.where.items()
+        }
+        for chosen in corpus.where.values():
+            wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
+        config = corpus.model_copy(update={"tasks": wanted, "where": where})
+        if subwords and cuts_subwords(corpus):
+            found = load_corpus(config, build("reader", corpus.reader, subwords))
+            notes = [*found.notes, f"read in subwords, of which there are {len(subwords.tokens):,}"]
+            corpora[name] = _chosen(run, replace(found, notes=notes, subwords=subwords))
+        else:
+            corpora[name] = _chosen(run, load_corpus(config, build("reader", corpus.reader)))
     return corpora
+
+
+def _known_subwords(run: Run) -> Subwords | None:
+    """Return the subwords of the run that this one starts from, if there are any."""
+    init = run.trunk.options.get("init")
+    return load_subwords(Path(init)) if init and (Path(init) / SUBWORDS).is_file() else None
+
+
+def _learn_subwords(run: Run) -> Subwords:
+    """Learn the subwords of a run from the words of all its corpora that are cut into them.
+
+    Raises:
+        ConfigError: They are to be cut into different numbers of subwords.
+    """
+    counts: Counter[str] = Counter()
+    numbers: dict[int, str] = {}
+    for name, corpus in run.corpora.items():
+        if cuts_subwords(corpus):
+            options = corpus.reader.options
+            numbers[options["subwords"]] = name
+            reader = Part(type=corpus.reader.type, options={**options, "tokenize": False})
+            needed = {by for chosen in corpus.where.values() for by in chosen}
+            tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
+            config = corpus.model_copy(update={"tasks": tasks})
+            words = load_corpus(config, build("reader", reader))
+            counts.update(words.splits["train"].word_counts())
+    if len(numbers) > 1:
+        found = ", ".join(f"{name!r} {number}" for number, name in numbers.items())
+        raise ConfigError(f"a run has one set of subwords; give all corpora as many, now {found}")
+    return Subwords.learn(counts, *numbers)
 
 
 def _corpus_task(task: Task) -> CorpusTask:
@@ -62,21 +141,19 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
         ConfigError: It names labels that there are not, or that are none of a sentence.
     """
     splits, notes = dict(corpus.splits), list(corpus.notes)
-    criteria: set[str] = set()
-    for task in tasks_of(run, corpus.name):
+    tasks = tasks_of(run, corpus.name)
+    for task in tasks:
         for split, chosen in run.tasks[task].where.items():
             for by, values in chosen.items():
-                criteria.add(_criterion(by))
                 path = f"tasks.{task}.where.{split}.{by}"
-                if splits[split].levels[_criterion(by)] != "sentence":
-                    raise ConfigError(f"{path}: expected a task with one label a sentence")
                 try:
                     splits[split] = splits[split].labelled_where(task, _criterion(by), values)
                 except MtlError as error:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
-    return Corpus(corpus.name, {n: own.without(criteria) for n, own in splits.items()}, notes)
+    splits = {n: split.without(split.levels.keys() - {*tasks}) for n, split in splits.items()}
+    return replace(corpus, splits=splits, notes=notes)
 
 
 def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
@@ -113,7 +190,8 @@ def with_files(
         if name in data:
             file = [str(Path(data[name]).absolute())]
             files = {"train": file, split: file}  # only this file need be there
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None, "limit": {}}
+            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
+            changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
     kept = {

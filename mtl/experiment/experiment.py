@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtl.checkpoint import RUN, load_vocabularies, to_device
+from mtl.checkpoint import RUN, load_subwords, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
@@ -26,7 +26,7 @@ from mtl.experiment.assembly import (
     vocabulary_classes,
 )
 from mtl.experiment.checks import load_config
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.labels import check_labels
 from mtl.experiment.loaders import make_loader
@@ -37,6 +37,7 @@ from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.predictor import Predictor
 from mtl.text.labels import LabelVocabulary
+from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
@@ -58,6 +59,7 @@ class Experiment:
         model: The model.
         device: Where it computes.
         notes: What the user should know of how it was made.
+        subwords: What the text of its language models is cut into, if it is.
     """
 
     run: Run
@@ -66,6 +68,7 @@ class Experiment:
     model: MultiTaskModel
     device: torch.device
     notes: Sequence[str] = ()
+    subwords: Subwords | None = None
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -172,7 +175,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
     notes = [start.give(model, run, vocabularies)] if start else []
-    return Experiment(run, vocabularies, labels, model, device, notes)
+    return Experiment(run, vocabularies, labels, model, device, notes, subwords_of(corpora))
 
 
 def _start(run: Run) -> Start | None:
@@ -196,7 +199,8 @@ def restore(run: Run, folder: Path) -> Experiment:
     vocabularies, labels = read_numberings(run, folder)
     device = to_device(run.training.device)
     model = make_model(run, vocabularies, labels).to(device)
-    return Experiment(run, vocabularies, labels, model, device)
+    subwords = load_subwords(folder) if any(map(cuts_subwords, run.corpora.values())) else None
+    return Experiment(run, vocabularies, labels, model, device, subwords=subwords)
 
 
 def read_numberings(

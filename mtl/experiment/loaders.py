@@ -57,6 +57,7 @@ def make_loader(
             streams=min(limits.streams, streams or limits.streams),
             bptt=limits.bptt,
             random_bptt=limits.random_bptt and streams is None,
+            growing_bptt=limits.growing_bptt if streams is None else 0,
         )
     return Loader(
         corpus.name,

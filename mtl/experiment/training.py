@@ -16,8 +16,10 @@ from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
+from mtl.experiment.targets import targets
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
+from mtl.training.progress import reached
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 from mtl.weighting import Weighting
@@ -27,17 +29,10 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     """Return the trainer of a run, at its start."""
     run, model = experiment.run, experiment.model
     training = run.training
+    tasks = {name: tasks_of(run, name) for name in corpora}
     loaders = {
-        name: make_loader(run, corpus, "train", tasks_of(run, name))
-        for name, corpus in corpora.items()
+        name: make_loader(run, corpus, "train", tasks[name]) for name, corpus in corpora.items()
     }
-    sizes = {name: loader.size for name, loader in loaders.items()}
-    schedule = Schedule(
-        build("mixing", training.mixing, sizes, training.epochs),
-        run.seed,
-        {name: prod(run.tasks[task].sampling for task in tasks_of(run, name)) for name in corpora},
-        training.epoch_steps,
-    )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     freeze(run, model)
@@ -50,12 +45,24 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
         adversaries=adversaries(run),
     )
+    schedule = Schedule(
+        build(
+            "mixing",
+            training.mixing,
+            {name: loader.size for name, loader in loaders.items()},
+            training.epochs,
+        ),
+        run.seed,
+        {name: prod(run.tasks[task].sampling for task in own) for name, own in tasks.items()},
+        training.epoch_steps,
+        partial(reached, selection, tasks, targets(run, selection.averaged)),
+    )
     return Trainer(
         model,
         weighting,
         encoder=experiment.encoder,
         loaders=loaders,
-        tasks={name: tasks_of(run, name) for name in corpora},
+        tasks=tasks,
         schedule=schedule,
         optimizer=make_optimizer(run, model, weighting),
         learning_rate=build(

@@ -44,7 +44,7 @@ class Sharing(nn.Module, ABC):
     has_trunks: ClassVar[bool] = True
     """Whether its trunks have weights of their own, which may start from others and be frozen."""
     sizes: list[int]
-    """Widths of `Encoded.layers`."""
+    """Widths of `Encoded.layers`; see `sizes_of`."""
     label_dims: Mapping[str, int] = MappingProxyType({})
     """Tasks whose predicted labels it reads, and the width of the vectors that it wants of them.
 
@@ -73,6 +73,10 @@ class Sharing(nn.Module, ABC):
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that several tasks train."""
+
+    def sizes_of(self, task: str) -> list[int]:
+        """Return the widths of the layers that a task is given: by default, `sizes`."""
+        return self.sizes
 
     def lr_factors(self) -> dict[nn.Parameter, float]:
         """Return how many times the learning rate of the run some parameters learn at."""

@@ -26,7 +26,9 @@ class SharedPrivate(Sharing):
 
     A task reads [shared; private] at every layer, so layers are twice as wide. Two penalties keep
     the trunks to their parts, `adversary` and `difference`: without them it is the paper's SP-MTL,
-    with them ASP-MTL. For tasks on several corpora, whose texts differ.
+    with them ASP-MTL. For tasks on several corpora, whose texts differ. With a task that is
+    `shared_only`, and others that give back the text of each domain (`labels: {text: same}`), these
+    are domain separation networks (Bousmalis et al. 2016).
 
     Args:
         tasks: The names of all tasks.
@@ -41,6 +43,8 @@ class SharedPrivate(Sharing):
             things. 0: no such penalty.
         groups: The tasks of each group that the adversary tells apart: [[pos, ner], [chunk]]. null:
             those of a corpus are a group, since a sentence serves them all.
+        shared_only: The tasks that have no trunk of their own and read the shared one alone, so
+            that they serve texts of all domains. null: none.
     """
 
     min_tasks = 2
@@ -54,12 +58,19 @@ class SharedPrivate(Sharing):
         ramp: PositiveInt | None = None,
         difference: NonNegativeFloat = 0.0,
         groups: list[list[str]] | None = None,
+        shared_only: list[str] | None = None,
     ) -> None:
         super().__init__()
         if ramp is not None and not adversary:
             raise ValueError("ramp: does nothing without an adversary")
         self.shared = make_trunk()
-        self.private = nn.ModuleDict({task: make_trunk() for task in tasks})
+        if unknown := sorted({*(shared_only or ())} - {*tasks}):
+            names = ", ".join(tasks)
+            raise ValueError(
+                f"shared_only: there is no task {unknown[0]!r}; expected some of: {names}"
+            )
+        own_trunks = [task for task in tasks if task not in (shared_only or ())]
+        self.private = nn.ModuleDict({task: make_trunk() for task in own_trunks})
         self.difference = difference
         self.group_of = number_groups(tasks, groups or [[task] for task in tasks], "groups")
         self.discriminator: nn.Module | None = None
@@ -82,18 +93,15 @@ class SharedPrivate(Sharing):
         shared_state, private_states = state or (None, {})
         shared, shared_state = self.shared(x, mask, shared_state)
         after = dict(private_states)
-        private = {}
-        for task in tasks:
-            private[task], after[task] = self.private[task](x, mask, private_states.get(task))
         common = self._adversary(shared[-1], mask, tasks)
-        return {
-            task: Encoded(
-                [x, *map(self._beside, shared[1:], own[1:])],
-                (shared_state, after) if state else None,
-                common | self._difference(task, shared[-1], own[-1], mask),
-            )
-            for task, own in private.items()
-        }
+        layers, penalties = dict.fromkeys(tasks, shared), dict.fromkeys(tasks, common)
+        for task in tasks:
+            if task in self.private:
+                own, after[task] = self.private[task](x, mask, private_states.get(task))
+                layers[task] = [x, *map(self._beside, shared[1:], own[1:])]
+                penalties[task] = common | self._difference(task, shared[-1], own[-1], mask)
+        carried = (shared_state, after) if state else None
+        return {task: Encoded(layers[task], carried, penalties[task]) for task in tasks}
 
     def _beside(self, shared: Tensor, private: Tensor) -> Tensor:
         """Return both side by side, `[B, T, 2H]`; independent stacks stay apart."""
@@ -125,6 +133,10 @@ class SharedPrivate(Sharing):
             task: cast("Trunk", own).initial_state(batch_size) for task, own in self.private.items()
         }
         return self.shared.initial_state(batch_size), private
+
+    def sizes_of(self, task: str) -> list[int]:
+        """Return the widths of the layers that a task is given: those of one trunk, or of two."""
+        return self.sizes if task in self.private else self.shared.sizes
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the shared trunk; no task's loss trains the adversary."""

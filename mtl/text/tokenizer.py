@@ -7,9 +7,10 @@ apart unless they follow a prefix (e-mail, 15 - year), abbreviations with their 
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from mtl.text.running import characters
+from mtl.text.subwords import Subwords
 
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|Rev|Hon|Gen|Col|Lt|Capt|Sgt|Maj|Sens?|Reps?|Gov|Pres|St|Messrs|Mt|Ft"
 _ABBREVIATIONS = (
@@ -86,8 +87,25 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def words_of(text: str, cut: bool | Literal["characters"]) -> list[str]:
-    """Return the words of a text, cut by rule (True) or at blanks (False), or their characters."""
+Cut: TypeAlias = bool | Literal["characters", "subwords"]
+"""How a text is cut: into words by rule (True) or at blanks (False), or into parts of words."""
+
+
+def words_of(text: str, cut: Cut, subwords: Subwords | None = None) -> list[str]:
+    """Return the words of a text, or their parts.
+
+    Args:
+        text: The text.
+        cut: What into.
+        subwords: What cuts into subwords, where that is wanted.
+
+    Raises:
+        ValueError: It is wanted and not given.
+    """
+    if cut == "subwords":
+        if subwords is None:
+            raise ValueError("subwords: expected some that were learnt, got None")
+        return subwords.cut(text)
     if cut == "characters":
         return characters(text)
     return [token.text for token in tokenize(text)] if cut else text.split()

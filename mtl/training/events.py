@@ -91,7 +91,8 @@ class Epoch:
         resting: The tasks that train no more.
         tokens_per_second: Task to its tokens by the seconds of the steps it took part in.
         seconds: How long training took, evaluation not counted.
-        learnt: What sharing and weighting have learnt, by `sharing.NAME` and `weighting.NAME`.
+        learnt: What sharing and weighting have learnt, by `sharing.NAME` and `weighting.NAME`; of a
+            mixing that follows the scores `mixing.shares`, how much each corpus was drawn.
     """
 
     epoch: int

@@ -95,13 +95,14 @@ class Selection:
     @property
     def resting(self) -> set[str]:
         """The tasks whose patience is out."""
+        return self.resting_after(len(self.scores))
+
+    def resting_after(self, epochs: int) -> set[str]:
+        """Return the tasks whose patience was out after so many epochs."""
         return {
             task
             for task, patience in self.task_patience.items()
-            if any(
-                waited(self.task_scores[task][:n]) >= patience
-                for n in range(1, len(self.task_scores[task]) + 1)
-            )
+            if any(waited(self.task_scores[task][:n]) >= patience for n in range(1, epochs + 1))
         }
 
     def to_json(self) -> Any:

@@ -222,11 +222,16 @@ class Trainer:
             "sharing": self.model.sharing,
             "weighting": self.weighting,
         }
-        return {
+        found = {
             f"{kind}.{name}": Learnt(values.detach().cpu().clone(), part.axes().get(name, ()))
             for kind, part in parts.items()
             for name, values in part.learnt().items()
         }
+        if self.schedule.mixing.needs_scores:
+            drawn = self.schedule.counts(self.epoch)
+            shares = torch.tensor([*drawn.values()]) / sum(drawn.values())
+            found["mixing.shares"] = Learnt(shares, (list(drawn),))
+        return found
 
     def _follow(self, scores: Sequence[float]) -> None:
         """Begin the average or go back to the best weights, if the scores say so."""

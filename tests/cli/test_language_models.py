@@ -152,6 +152,28 @@ def test_a_model_of_characters_is_measured_by_words_and_writes_them(project: Pat
     assert found.startswith(("the cat saw Rome\n", "the cat saw Roman "))
 
 
+def test_a_model_of_subwords_writes_whole_words_and_is_measured_by_them(project: Path) -> None:
+    text = "naïve walkers walked home\nthe talkers talked\n" * 30
+    for split in ("train", "test"):
+        Path(f"{split}.txt").write_text(text)
+    reader = "{type: text, tokenize: subwords, subwords: 270}"
+    Path("text.yaml").write_text(TEXT.replace("{type: text}", reader))
+    Path("run.yaml").write_text(RUN.replace("{dim: 16}", "{dim: 16, lowercase: false}"))
+    trained = mtl("train", "run.yaml", "training.epochs=12")
+    assert trained.code == 0, trained.err
+    assert "text: read in subwords, of which there are 270" in trained.err
+    scores = json.loads(mtl("evaluate", "runs/run", "--json").out)["next"]
+    bits = math.log2(scores["perplexity"]) * (len(text.split()) + 60 - 1)
+    characters = len(text) - 1  # the first subword is not given, and is n or the blank before it
+    assert scores["bits_per_character"] * characters == pytest.approx(bits, rel=1e-2)
+    found = mtl("generate", "runs/run", "--prompt", "naïve walkers", "--top-k", "1").out
+    assert found.startswith("naïve walkers walked home\nthe talkers ")
+    Path("text.yaml").write_text(Path("text.yaml").read_text().replace("270", "100"))
+    refused = mtl("check", "run.yaml")
+    assert (refused.code, refused.out) == (2, "")
+    assert "text.yaml:1:52: reader.subwords: expected a whole number of at least 256" in refused.err
+
+
 def test_the_task_must_give_the_next_word(model: str) -> None:
     result = mtl("generate", model, "--task", "previous")
     message = "task 'previous' is no language model that gives the next word of a text"

@@ -92,6 +92,13 @@ def test_several_runs_stand_side_by_side() -> None:
     assert best.endswith(" | 1 | 1, 1 |")
 
 
+def test_columns_have_the_last_names_of_folders_where_these_differ(runs: Path) -> None:
+    found = mtl("report", str(runs / "good"), "./poor", "--format", "markdown").out
+    assert "| task | score | good | poor |" in found
+    found = mtl("report", str(runs / "good"), "good", "--format", "markdown").out
+    assert f"| task | score | {runs / 'good'} | good |" in found
+
+
 def test_a_score_that_a_run_does_not_have_is_a_dash() -> None:
     out = mtl("report", "good", "seeds", "--format", "markdown").out
     assert re.search(r"\| ner \| span_f1 \| [\d.]+ \| – \|", out)

@@ -53,7 +53,7 @@ MISTAKES = {
     "batch: {streams: 2, bptt: 0}": "31: tasks.x.batch.bptt: expected a whole number of at least "
     "1, got 0",
     "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, head, layer, lr, "
-    "metric, patience, sampling, use, weight, where",
+    "metric, patience, sampling, target, use, weight, where",
 }
 
 
@@ -162,7 +162,7 @@ IN_CORPUS = {
     "tasks: {ner: {use: a/b}}": "2:15: unknown key 'tasks.ner.use'; expected one of: head, labels, "
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
-    "reader, splits, tasks, title",
+    "reader, splits, tasks, title, where",
     "limit: {devel: 5}": "2:8: limit: 'devel' is no split of this corpus",
 }
 

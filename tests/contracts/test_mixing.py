@@ -10,7 +10,10 @@ from mtl.data.batching import generator
 from mtl.data.mixing import MIXING
 from tests.contracts.variants import Variant, over, variants
 
-OPTIONS = {"temperature": [{}, {"temperature": 0.01}, {"temperature": 100.0}]}
+OPTIONS = {
+    "temperature": [{}, {"temperature": 0.01}, {"temperature": 100.0}],
+    "progress": [{}, {"power": 16.0, "smoothing": 0.001}],
+}
 mixings = over(variants(MIXING, OPTIONS))
 some_sizes = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5000), min_size=1)
 
@@ -34,6 +37,18 @@ def test_answers_depend_on_the_step_alone(variant: Variant) -> None:
     assert [variant.make(sizes, 3).probabilities(step) for step in range(40)] == forth
     assert [walked.probabilities(step) for step in reversed(range(40))] == forth[::-1]
     assert sizes == {"a": 9, "b": 2}
+
+
+@mixings
+@given(reached=st.dictionaries(st.sampled_from("ab"), st.floats(0, 1)))
+def test_scores_change_draws_only_where_they_are_needed(
+    variant: Variant, reached: dict[str, float]
+) -> None:
+    mixing = variant.make({"a": 9, "b": 2}, 3)
+    factors = mixing.factors(reached)
+    assert list(factors) == ["a", "b"]
+    assert all(0 < factor < float("inf") for factor in factors.values())
+    assert mixing.needs_scores or set(factors.values()) == {1.0}
 
 
 @mixings

@@ -26,7 +26,11 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
     "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
     "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")],
-    "shared_private": [{}, {"adversary": 0.1, "difference": 0.1}],
+    "shared_private": [
+        {},
+        {"adversary": 0.1, "difference": 0.1},
+        {"difference": 0.1, "shared_only": ["b"]},
+    ],
 }
 TASKS = ["a", "b", "c"]
 WIDTH = 4
@@ -79,9 +83,9 @@ def test_exactly_the_tasks_asked_for_are_encoded(variant: Variant) -> None:
 @sharings
 def test_layers_have_the_promised_sizes(variant: Variant) -> None:
     sharing, (x, mask) = made(variant), text()
-    for encoded in sharing(x, mask, TASKS).values():
+    for task, encoded in sharing(x, mask, TASKS).items():
         shapes = [layer.shape for layer in encoded.layers]
-        assert shapes == [(*mask.shape, size) for size in sharing.sizes]
+        assert shapes == [(*mask.shape, size) for size in sharing.sizes_of(task)]
         assert encoded.layers[0] is x
 
 

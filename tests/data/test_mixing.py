@@ -13,6 +13,7 @@ from mtl.data.mixing import (
     Annealed,
     Draw,
     Joint,
+    Progress,
     Proportional,
     RoundRobin,
     Schedule,
@@ -151,6 +152,42 @@ def test_round_robin_takes_turns():
 def test_joint_takes_a_batch_of_every_corpus_each_step():
     steps = list(Schedule(Joint({"a": 3, "b": 2}), 1).epoch(0))
     assert steps == [[Draw("a", 0, i), Draw("b", i // 2, i % 2)] for i in range(3)]
+
+
+def test_progress_follows_jean_firat_and_johnson():
+    mixing = Progress({"a": 70, "b": 20, "c": 10}, power=2.0, smoothing=0.1)
+    schedule = Schedule(mixing, 1, epoch_steps=1000, reached=lambda _: {"a": 0.9, "b": 0.5})
+    weights = {"a": 1 / (0.81 + 0.1), "b": 1 / (0.25 + 0.1), "c": 1 / (1 + 0.1)}
+    expected = {name: 1000 * w / sum(weights.values()) for name, w in weights.items()}
+    assert schedule.counts(3) == {name: pytest.approx(n, abs=1) for name, n in expected.items()}
+
+
+def test_progress_draws_all_equally_often_until_there_are_scores():
+    assert Schedule(Progress(SIZES), 1).counts(0) == Schedule(Uniform(SIZES), 1).counts(0)
+
+
+def test_a_sampling_factor_holds_also_where_scores_are_followed():
+    def counts(**sampling):
+        reached = {"large": 0.9, "middle": 0.5}
+        schedule = Schedule(Progress(SIZES), 1, sampling, 1000, lambda _: reached)
+        return schedule.counts(1)
+
+    plain, more = counts(), counts(middle=2.0)
+    assert more["middle"] / more["large"] == pytest.approx(
+        2 * plain["middle"] / plain["large"], rel=0.02
+    )
+
+
+def test_draws_depend_on_what_was_reached_in_each_epoch_before():
+    def drawn(*reached):
+        schedule = Schedule(Progress({"a": 10, "b": 10}), 1, reached=lambda e: reached[e])
+        return list(schedule.epoch(len(reached) - 1))
+
+    slow, fast = {"a": 0.1, "b": 1.0}, {"a": 1.0, "b": 0.1}
+    assert drawn({}, slow, fast) == drawn({}, slow, fast) != drawn({}, fast, fast)
+    assert [step[0].corpus for step in drawn({}, slow, fast)] == [
+        step[0].corpus for step in drawn({}, fast, fast)
+    ]
 
 
 def test_a_sampling_factor_multiplies_the_batches_of_a_corpus():

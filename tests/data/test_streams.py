@@ -20,13 +20,14 @@ from mtl.text.vocabulary import WordVocabulary
 BOTH = {"ahead": "next", "back": "previous"}
 
 
-def made(lengths, streams, bptt, random_bptt=False, seed=1):
+def made(lengths, streams, bptt, random_bptt=False, seed=1, **growing):
     """Streams of a text in which every word is another, and the words of that text in order."""
     numbers = iter(range(sum(lengths)))
     sentences = [[f"w{next(numbers)}" for _ in range(length)] for length in lengths]
     split = Split(datasets.Dataset.from_dict({"tokens": sentences}), {})
     text = [word for sentence in sentences for word in (*sentence, END)]
-    cut = Streams("c", split, seed, BOTH, streams=streams, bptt=bptt, random_bptt=random_bptt)
+    size = {"streams": streams, "bptt": bptt, "random_bptt": random_bptt, **growing}
+    cut = Streams("c", split, seed, BOTH, **size)
     return cut, text
 
 
@@ -111,3 +112,46 @@ def test_a_batch_goes_on_where_the_one_before_ended_and_slows_down_for_short_pie
 def test_the_seed_decides_the_pieces():
     one, other = (made([50] * 20, 1, 20, True, seed)[0] for seed in (1, 2))
     assert sorted(piece_lengths(one, 0)) != sorted(piece_lengths(other, 0))
+
+
+@given(TEXTS, st.integers(1, 9), st.integers(1, 30), st.booleans(), st.floats(0, 3))
+def test_growing_pieces_read_every_word_in_order_pass_after_pass(
+    lengths, streams, bptt, vary, growing
+):
+    cut, text = made(lengths, streams, bptt, vary, growing_bptt=growing)
+    batches = [cut.examples(epoch, index) for epoch in range(9) for index in range(cut.size)]
+    first = [word for pieces in batches for word in pieces[0].tokens]
+    stream = text[: cut.length]
+    assert first == (stream * (len(first) // len(stream) + 1))[: len(first)]
+    assert len(first) > 2 * len(stream)
+
+
+def test_pieces_grow_evenly_to_their_length_over_so_many_passes():
+    cut, _ = made([100] * 20, 2, 40, growing_bptt=2)
+    found = [*piece_lengths(cut, 0), *piece_lengths(cut, 1)]
+    wanted = [max(5, round(40 * n / (2 * cut.size))) for n in range(1, len(found) + 1)]
+    last = np.cumsum(found) % cut.length == 0  # the last piece of the text is what is left of it
+    assert cut.size == 26
+    assert [n for n, end in zip(found, last, strict=True) if not end] == [
+        n for n, end in zip(wanted, last, strict=True) if not end
+    ]
+
+
+def test_the_state_goes_on_through_growing_pieces_and_the_learning_rate_grows_with_them():
+    cut, text = made([30] * 20, 2, 40, growing_bptt=1)
+    words = WordVocabulary.build(dict.fromkeys(text, 1))
+    encoder = Encoder({"words": words}, dict.fromkeys(BOTH, WordLabels(words)))
+    found = [length for epoch in range(4) for length in piece_lengths(cut, epoch)]
+    batches = [cut.batch(encoder, *divmod(n, cut.size), ["ahead"]) for n in range(len(found))]
+    assert [batch.lr_factor for batch in batches] == [length / 40 for length in found]
+    firsts = [batch.examples[0].tokens[0] == "w0" for batch in batches]
+    assert [not batch.continues for batch in batches] == firsts
+    assert sum(firsts) > 2
+
+
+def test_pieces_that_have_grown_are_those_of_streams_whose_pieces_never_grow():
+    plain, growing = (made([50] * 20, 1, 20, True, growing_bptt=n)[0] for n in (0, 1))
+    found = [growing.examples(epoch, i) for epoch in range(4) for i in range(growing.size)]
+    _, second, *_ = [n for n, pieces in enumerate(found) if pieces[0].tokens[0] == "w0"]
+    assert second > growing.size
+    assert found[second : second + plain.size] == [plain.examples(0, i) for i in range(plain.size)]

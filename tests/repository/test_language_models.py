@@ -24,7 +24,7 @@ def test_the_commands_of_the_page_do_what_it_says(
     results = PAGE.run()
     assert {line: result.err for line, result in results.items() if result.code} == {}
     written = [result.out for line, result in results.items() if line.startswith("mtl generate")]
-    assert all(text.startswith("the old king ") for text in written)
+    assert all(text.startswith("the old king") for text in written)
     started = [result.err for line, result in results.items() if "trunk.init" in line]
     assert all("starts from" in told for told in started)
     assert all(re.search(r"words: 12 of 13 vectors", told) for told in started)

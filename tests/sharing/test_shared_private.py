@@ -122,6 +122,30 @@ def test_the_difference_is_the_overlap_of_the_last_layers() -> None:
     torch.testing.assert_close(found, {"difference.b": 0.5 * subspace_overlap(*tops, MASK)})
 
 
+def test_a_task_of_the_shared_trunk_alone_reads_nothing_private() -> None:
+    sharing = made(shared_only=["b"], difference=0.5)
+    before = sharing(text(), MASK, ["a", "b"])
+    with torch.no_grad():
+        for parameter in sharing.private.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    after = sharing(text(), MASK, ["a", "b"])
+    shared, _ = sharing.shared(text(), MASK)
+    for one, other, own in zip(before["b"].layers, after["b"].layers, shared, strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, own)
+    assert not torch.equal(before["a"].layers[-1], after["a"].layers[-1])
+    assert (set(before["a"].penalties), set(before["b"].penalties)) == ({"difference.a"}, set())
+
+
+def test_a_task_of_the_shared_trunk_alone_trains_no_other() -> None:
+    sharing = made(shared_only=["b"], adversary=1.0)
+    encoded = sharing(text(), MASK, ["b"])["b"]
+    (encoded.layers[-1].sum() + encoded.penalties["adversary"]).backward()
+    assert list(sharing.private) == ["a"]
+    assert all(g is None for g in gradients(sharing.private))
+    assert all(g is not None and g.any() for g in gradients(sharing.shared))
+
+
 def test_penalties_do_not_grow_with_the_batch() -> None:
     sharing = made(adversary=0.1, difference=0.1)
     once = sharing(text(), MASK, ["a"])["a"].penalties
@@ -141,6 +165,7 @@ MISTAKES = {
     "ramp: does nothing without an adversary": {"ramp": 5},
     "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
+    "shared_only: there is no task 'x'; expected some of: a, b": {"shared_only": ["x"]},
 }
 
 
@@ -167,6 +192,28 @@ def test_it_trains_through_the_run_file(mixing: str, tmp_path: Path) -> None:
     assert last.losses["pos"] < first.losses["pos"]
     group_of = made.model.sharing.group_of
     assert group_of["pos"] == group_of["verb"] != group_of["other"]
+
+
+def test_domains_are_separated_through_the_run_file(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 12) for name in "cd"}
+    same = {"labels": {"text": "same"}, "head": "lm", "metric": "perplexity"}
+    for own in corpora.values():
+        own["tasks"] = {**own["tasks"], "same": same}
+    tasks = {"pos": {"use": "c/pos"}, "same": {"use": "c/same"}}
+    tasks["other"] = {"use": "d/same", "head": "same"}
+    options = {"sharing": adversarial(shared_only=["pos"]), "metric": "pos.accuracy"}
+    model = trainer(tmp_path, tasks, corpora, **options).model
+    assert set(model.sharing.private) == {"same", "other"}
+    group_of = model.sharing.group_of
+    assert group_of["pos"] == group_of["same"] != group_of["other"]
+    assert model.head("same") is model.head("other")
+    assert model.head("same").in_features == 2 * model.head("pos").in_features
+
+
+def test_heads_are_not_shared_between_one_trunk_and_two(tmp_path: Path) -> None:
+    tasks = {"pos": {"use": "c/pos"}, "again": {"use": "c/pos", "head": "pos"}}
+    with pytest.raises(ConfigError, match=r"tasks\.again\.layer: shares the head of 'pos', which"):
+        prepared(tmp_path, tasks, sharing={"type": "shared_private", "shared_only": ["pos"]})
 
 
 def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:

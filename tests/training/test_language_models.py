@@ -55,11 +55,13 @@ def stopped(folder: Path, tasks: dict[str, Any], after: int, setup: dict[str, An
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "qrnn"])
-@pytest.mark.parametrize("mixing", ["proportional", "uniform"])
+@pytest.mark.parametrize(
+    ("mixing", "growing"), [("proportional", 0), ("uniform", 0), ("proportional", 1.5)]
+)
 def test_streams_are_resumed_bit_for_bit_within_a_pass(
-    kind: str, mixing: str, tmp_path: Path
+    kind: str, mixing: str, growing: float, tmp_path: Path
 ) -> None:
-    text = {**NEXT, **STREAMS}
+    text = {**NEXT, "batch": {"streams": 2, "bptt": 12, "growing_bptt": growing}}
     tasks = {"next": text, "pos": {"use": "c/pos"}}
     trunk = {"type": kind, "hidden_size": 8, "dropout": 0.2, "weight_drop": 0.2}
     setup = {"mixing": mixing, "metric": "pos.accuracy", "average": 0.9, "trunk": trunk}

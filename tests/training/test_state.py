@@ -33,15 +33,17 @@ WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
 """Scores go up and down."""
 
 
-def stopped_and_resumed(folder: Path, after: int, setup: dict[str, Any]) -> Trainer:
+def stopped_and_resumed(
+    folder: Path, after: int, setup: dict[str, Any], tasks: dict[str, Any] = TASKS
+) -> Trainer:
     """A trainer that goes on from what another one left on disk after some epochs."""
-    first = trainer(folder, TASKS, **setup)
+    first = trainer(folder, tasks, **setup)
     for event in first.run():
         if isinstance(event, Epoch) and event.epoch == after - 1:
             break
     save_training(folder, *training_state(first))
     torch.manual_seed(99)
-    second = trainer(folder, TASKS, **setup)
+    second = trainer(folder, tasks, **setup)
     restore_training_state(second, *load_training(folder))
     return second
 
@@ -53,11 +55,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     check_resumed(tmp_path, 1, setup)
 
 
-def check_resumed(folder: Path, after: int, setup: dict[str, Any]) -> tuple[Trainer, Trainer]:
+def check_resumed(
+    folder: Path, after: int, setup: dict[str, Any], tasks: dict[str, Any] = TASKS
+) -> tuple[Trainer, Trainer]:
     """Return a run and another that was resumed after some epochs, which are equal."""
-    whole = trainer(folder, TASKS, **setup)
+    whole = trainer(folder, tasks, **setup)
     events = list(whole.run())
-    resumed = stopped_and_resumed(folder, after, setup)
+    resumed = stopped_and_resumed(folder, after, setup, tasks)
     rest = list(resumed.run())
     expected = [step.losses for step in steps_of(iter(events)) if step.epoch >= after]
     assert [step.losses for step in steps_of(iter(rest))] == expected

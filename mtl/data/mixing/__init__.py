@@ -3,6 +3,7 @@
 from mtl.data.mixing.annealed import Annealed
 from mtl.data.mixing.base import Mixing
 from mtl.data.mixing.joint import Joint
+from mtl.data.mixing.progress import Progress
 from mtl.data.mixing.proportional import Proportional
 from mtl.data.mixing.round_robin import RoundRobin
 from mtl.data.mixing.schedule import Draw, Schedule
@@ -20,6 +21,7 @@ MIXING: Registry[Mixing] = Registry(
         "annealed": Annealed,
         "round_robin": RoundRobin,
         "joint": Joint,
+        "progress": Progress,
     },
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "Draw",
     "Joint",
     "Mixing",
+    "Progress",
     "Proportional",
     "RoundRobin",
     "Schedule",

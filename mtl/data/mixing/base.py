@@ -21,6 +21,8 @@ class Mixing(ABC):
 
     joint: ClassVar[bool] = False
     """Whether each step takes one batch of every corpus, instead of one batch of one of them."""
+    needs_scores: ClassVar[bool] = False
+    """Whether it follows the scores on the development sets."""
 
     def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)
@@ -34,6 +36,15 @@ class Mixing(ABC):
     @abstractmethod
     def probabilities(self, step: int) -> dict[str, float]:
         """Return how likely each corpus is to be drawn at a step, from 0; they sum to one."""
+
+    def factors(self, reached: Mapping[str, float]) -> dict[str, float]:
+        """Return how many times as often as that each corpus is drawn: by default, once.
+
+        Args:
+            reached: Corpus to how near its tasks had come to their targets before the epoch, from 0
+                to 1; corpora of which nothing is known are not in it.
+        """
+        return dict.fromkeys(self.sizes, 1.0)
 
     def order(self, counts: Mapping[str, int], random: np.random.Generator) -> list[str]:
         """Return the corpora of the steps of an epoch, in order: by default, shuffled.

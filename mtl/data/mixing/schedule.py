@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mtl.data.batching import generator
@@ -26,7 +26,7 @@ class Draw:
 
 
 class Schedule:
-    """The batches of a run, step by step: a pure function of the mixing, the seed and the factors.
+    """The batches of a run, step by step: a pure function of mixing, seed, factors and progress.
 
     A corpus is gone through batch by batch, and the next pass starts where the last one ended,
     in whatever epoch of the run that is. So no sentence is dropped: at any time every one has been
@@ -37,6 +37,8 @@ class Schedule:
         seed: The seed of the run.
         sampling: Corpus to the factor by which it is drawn more often than the mixing says.
         epoch_steps: The steps of an epoch; None: those of one pass.
+        reached: Gives how far each corpus had come after so many epochs (see `Mixing.factors`),
+            which must not change any more; it is asked for a mixing that needs the scores.
 
     Raises:
         ConfigError: Factors were given to a mixing that takes a batch of every corpus a step, or
@@ -49,10 +51,12 @@ class Schedule:
         seed: int,
         sampling: Mapping[str, float] | None = None,
         epoch_steps: int | None = None,
+        reached: Callable[[int], Mapping[str, float]] = lambda _: {},
     ) -> None:
         self.mixing = mixing
         self.seed = seed
         self.epoch_steps = epoch_steps
+        self.reached = reached
         self.factors = {corpus: (sampling or {}).get(corpus, 1.0) for corpus in mixing.sizes}
         if mixing.joint and set(self.factors.values()) != {1.0}:
             raise ConfigError(
@@ -89,7 +93,9 @@ class Schedule:
         for step in range(epoch * length, (epoch + 1) * length):
             for corpus, probability in self.mixing.probabilities(step).items():
                 shares[corpus] += probability * self.factors[corpus]
-        return apportion(shares, self.steps_per_epoch)
+        factors = self.mixing.factors(self.reached(epoch) if self.mixing.needs_scores else {})
+        followed = {corpus: share * factors[corpus] for corpus, share in shares.items()}
+        return apportion(followed, self.steps_per_epoch)
 
     def plan(self, epoch: int) -> list[str]:
         """Return the corpus of each step of an epoch (not of a joint mixing: it takes them all).

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from mtl.data.readers.base import Reader, Record
 from mtl.files import open_text
-from mtl.text.tokenizer import words_of
+from mtl.options import Bounds
+from mtl.text.subwords import BYTES, Subwords
+from mtl.text.tokenizer import Cut, words_of
 
 
 class Text(Reader):
     """Running text; blank lines hold no words and are passed over.
 
     Args:
+        learnt: What cuts into subwords, where that is wanted.
         by: What a sentence is: a line, a paragraph (lines up to a blank one), or the whole file.
-        tokenize: Whether the text is cut into words by rule; if not, at blanks; characters: what a
-            language model reads are the characters of words.
+        tokenize: Whether the text is cut into words by rule; if not, at blanks; characters,
+            subwords: what a language model reads are the parts of the words between blanks.
+        subwords: How many subwords are learnt from the training text (byte-level BPE), the 256
+            bytes among them, where it is cut into these.
     """
 
     def __init__(
         self,
+        learnt: Subwords | None = None,
         *,
         by: Literal["line", "paragraph", "document"] = "line",
-        tokenize: bool | Literal["characters"] = False,
+        tokenize: Cut = False,
+        subwords: Annotated[int, Bounds(ge=BYTES)] = 8000,
     ) -> None:
+        self.learnt = learnt
         self.by = by
         self.tokenize = tokenize
+        self.subwords = subwords
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
@@ -35,7 +44,7 @@ class Text(Reader):
             words: list[str] = []
             start = 0
             for line, text in enumerate(file, 1):
-                found = words_of(text, self.tokenize)
+                found = words_of(text, self.tokenize, self.learnt)
                 if words and (self.by == "line" or (self.by == "paragraph" and not found)):
                     yield Record(words, line=start)
                     words = []

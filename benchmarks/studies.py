@@ -1,0 +1,101 @@
+"""What each sharing, or each head, gives its tasks: test scores, mean and deviation over seeds.
+
+    MTL_DATA=… python benchmarks/studies.py taggers --seeds 1 2 3
+
+benchmarks/studies.yaml says what is trained. A run that is finished is not trained again, so
+the table can be made again as more are: a row is of the seeds that are there, and says how many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+
+import yaml
+from quality import finished, tasks, train
+from side_by_side import table
+
+STUDIES = yaml.safe_load(Path(__file__).with_name("studies.yaml").read_text(encoding="utf-8"))
+
+
+def runs_of(study: dict, row: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the folders of a row's runs, without seeds, and what they change.
+
+    There is one, or one a task where tasks are alone.
+    """
+    changes = [*study["common"], *study["rows"][row]]
+    name = re.sub(r"\W+", "_", row)
+    if row != "alone":
+        yield folder / name, changes
+        return
+    for task in tasks(study["run"]):
+        others = [f"tasks.{other}=null" for other in tasks(study["run"]) if other != task]
+        mine = [c for c in changes if not c.startswith("corpora.") or _of(c, task, study["run"])]
+        yield folder / f"{name}_{task}", [*mine, *others]
+
+
+def fold(study: dict, seed: int) -> list[str]:
+    """Return what a seed changes: the fold that is tested on, where there are folds."""
+    return [f"corpora.{study['fold']}.folds.fold={seed - 1}"] if "fold" in study else []
+
+
+def _of(change: str, task: str, config: str) -> bool:
+    return change.split(".")[1] == tasks(config)[task]["use"].split("/")[0]
+
+
+def scores(folders: list[Path]) -> dict[str, float]:
+    """Return the score of every task, in percent, from the folders that have it."""
+    found = {}
+    for folder in folders:
+        for task, own in json.loads((folder / "scores.json").read_text()).items():
+            found[task] = 100 * next(iter(own.values()))
+    return found
+
+
+def row_of(study: dict, row: str, folder: Path, seeds: list[int]) -> list[str] | None:
+    """Return a row of the table from the seeds that are finished; None if there are none."""
+    runs = [run for run, _ in runs_of(study, row, folder)]
+    by_seed = [[run.with_name(f"{run.name}-{seed}") for run in runs] for seed in seeds]
+    found = [scores(folders) for folders in by_seed if all(map(finished, folders))]
+    if not found:
+        return None
+    columns = [[own.get(task) for own in found] for task in tasks(study["run"])]
+    if len(columns) > 1:
+        columns.append([mean(own.values()) for own in found])
+    return [row, *map(cell, columns), str(len(found))]
+
+
+def cell(values: list[float | None]) -> str:
+    """Return mean and deviation over seeds; nothing where a row lacks the task."""
+    if None in values:
+        return ""
+    spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{spread}"
+
+
+def main() -> None:
+    """Train what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--rows", nargs="*", help="train these alone; nothing: none")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--runs", type=Path, default=Path("runs/studies"), help="run folders")
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")
+    options = parser.parse_args()
+    study, folder = STUDIES[options.study], options.runs / options.study
+    for seed in options.seeds:
+        for row in study["rows"] if options.rows is None else options.rows:
+            for run, changes in runs_of(study, row, folder):
+                if not finished(own := run.with_name(f"{run.name}-{seed}")):
+                    train(study["run"], seed, own, [*changes, *fold(study, seed), *options.set])
+    found = [row_of(study, row, folder, options.seeds) for row in study["rows"]]
+    head = ["", *tasks(study["run"]), *(["mean"] if len(tasks(study["run"])) > 1 else []), "seeds"]
+    print(table(head, [row for row in found if row]))
+
+
+if __name__ == "__main__":
+    main()
