@@ -8,6 +8,8 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "crf.h"
@@ -58,6 +60,13 @@ inline void expect(const char* name, const Tensor& x, ScalarType type, std::init
   STD_TORCH_CHECK(fits, "mtl::crf: ", name, " does not fit the emissions in shape, type or device");
 }
 
+// As much work for a thread as is worth its start: tens of microseconds.
+constexpr int64_t kWorth = 2'000'000;
+
+constexpr const char* kHole =
+    "mask: expected the real tokens of a sentence first, padding after them; leave the tokens out "
+    "that are not to count";
+
 // The arguments that all operators share, checked and laid out.
 struct Inputs {
   Tensor emissions, transitions, start, end;
@@ -78,12 +87,30 @@ struct Inputs {
     if (emissions.stride(2) != 1) emissions = packed(emissions);
     const Tensor real = packed(mask);
     const bool* row = real.const_data_ptr<bool>();
-    for (int64_t b = 0; b < sentences; ++b, row += steps)
-      lengths.push_back(std::count(row, row + steps, true));
+    lengths.reserve(sentences);
+    for (int64_t b = 0; b < sentences; ++b, row += steps) {
+      const bool* padding = std::find(row, row + steps, false);
+      // Python makes a ValueError of it.
+      if (std::find(padding, row + steps, true) != row + steps) throw std::invalid_argument(kHole);
+      lengths.push_back(padding - row);
+    }
   }
 
   Tensor empty(std::initializer_list<int64_t> shape) const {
-    return torch::stable::new_empty(emissions, shape);
+    int32_t type;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(emissions.get(), &type));
+    return empty(shape, type);
+  }
+
+  // Takes less time than torch::stable::new_empty.
+  static Tensor empty(std::initializer_list<int64_t> shape, int32_t type) {
+    int64_t strides[3] = {1, 1, 1};
+    for (int64_t i = shape.size() - 1; i > 0; --i)
+      strides[i - 1] = strides[i] * std::max<int64_t>(1, shape.begin()[i]);
+    AtenTensorHandle made;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(shape.size(), shape.begin(), strides, type,
+                                                    aoti_torch_device_type_cpu(), 0, &made));
+    return Tensor(made);
   }
 
   // Calls `pass` with a null pointer of the type of the emissions.
@@ -127,7 +154,7 @@ struct Batch {
   const Scores<T> scores;
   const T* emissions;
   int64_t sentence_stride, step_stride;
-  Ready<T> ready;
+  Ready<T> ready{};
   Buffer<T> rows;
 
   explicit Batch(const Inputs& in_)
@@ -137,9 +164,12 @@ struct Batch {
         emissions(in.emissions.const_data_ptr<T>()), sentence_stride(in.emissions.stride(0)),
         step_stride(in.emissions.stride(1)), rows(Ready<T>::size(in.labels, row())) {
     const int64_t row = this->row();
-    T* at = rows.get();
-    ready = {in.labels, row, at, at + row, at + 3 * row, at + (3 + in.labels) * row, at + 2 * row,
-             0, 0};
+    T* next = rows.get();
+    const auto take = [&](int64_t count) { return std::exchange(next, next + count * row); };
+    ready.labels = in.labels, ready.row = row;
+    for (T** one : {&ready.start, &ready.end, &ready.column, &ready.most, &ready.least})
+      *one = take(1);
+    ready.moves = take(in.labels), ready.moves_back = take(in.labels);
     (kSums ? run.prepare_sums : run.prepare_best)(scores, ready);
   }
 
@@ -150,41 +180,61 @@ struct Batch {
   Sentence<T> sentence(int64_t b) const {
     return {emissions + b * sentence_stride, in.lengths[b], step_stride};
   }
-  int64_t scratch() const { return (kCounted + 3) * ready.row; }
+  int64_t rows_of_scratch() const { return (kCounted + 2) * ready.row; }
 
-  // Calls pass(task, scratch) for each task, shared out to torch's threads; `numbers` more of scratch.
+  // Calls pass(task, scratch) for each task, shared out to torch's threads where that is worth it:
+  // `sentences` a task, `numbers` of scratch.
   template <class Pass>
-  void for_all(int64_t tasks, int64_t numbers, const Pass& pass) const {
-    const int64_t work = std::max<int64_t>(1, in.steps * ready.row * in.labels);
+  void for_all(int64_t tasks, int64_t sentences, int64_t numbers, const Pass& pass) const {
+    const int64_t work = std::max<int64_t>(1, sentences * in.steps * (ready.row * in.labels + 320));
     torch::stable::parallel_for(
-        0, tasks, std::max<int64_t>(1, 32768 / work), [&](int64_t begin, int64_t end) {
-          const Buffer<T> numbers_here(scratch() + numbers);
-          for (int64_t task = begin; task < end; ++task) pass(task, numbers_here.get());
+        0, tasks, std::max<int64_t>(1, kWorth / work), [&](int64_t begin, int64_t end) {
+          const Buffer<T> scratch(numbers);
+          for (int64_t task = begin; task < end; ++task) pass(task, scratch.get());
         });
+  }
+
+  // Calls pass(begin, end, scratch) for all sentences, some at a time.
+  template <class Pass>
+  void for_sentences(int64_t numbers, const Pass& pass) const {
+    const int64_t some = std::clamp<int64_t>(in.sentences / 8, 1, kTogether);
+    for_all((in.sentences + some - 1) / some, some, numbers, [&](int64_t task, T* scratch) {
+      pass(task * some, std::min((task + 1) * some, in.sentences), scratch);
+    });
   }
 
   // Whether underflow may have taken anything from the partition that the type could tell: terms
   // below its smallest number are lost, each weighing as much as what can follow it.
-  bool doubtful(const Sentence<T>& sentence, const T* alphas, const T* scales, T* scratch) const {
+  bool doubtful(const Sums<T>& sums, T* scratch) const {
     using Limits = std::numeric_limits<T>;
     const double most = 0.01 * double(Limits::epsilon()) / double(Limits::min());
-    const double numbers = double(sentence.length) * in.labels;
+    const double numbers = double(sums.sentence.length) * in.labels;
     // Sums over what follows two labels differ by at most e^spread, a scale is at least e^-spread.
     if (numbers * std::exp(2 * ready.spread) <= most) return false;
-    return !(run.lost(ready, sentence, alphas, scales, scratch) <= most);
+    return !(run.lost(ready, sums, scratch) <= most);
   }
 
-  // The log partition; a first scale of 0 says that a_t and s_t are of no use.
-  double partition(int64_t b, T* alphas, T* scales, T* scratch) const {
-    const Sentence<T> sentence = this->sentence(b);
-    std::fill(alphas + sentence.length * in.labels, alphas + in.steps * in.labels, T(0));
-    std::fill(scales + sentence.length, scales + in.steps, T(1));
-    if (sentence.length == 0) return 0;
-    const double found = run.forward(ready, sentence, alphas, scales, scratch);
-    if (std::isfinite(found) && !doubtful(sentence, alphas, scales, scratch)) return found;
-    scales[0] = 0;
-    std::vector<double> logs(sentence.length * in.labels);
-    return log_forward(scores, sentence, logs.data());
+  // Finds the log partitions of some sentences; a first scale of 0 says that a_t and s_t are of no
+  // use.
+  void partitions(int64_t begin, int64_t end, T* alphas, T* scales, double* found,
+                  T* scratch) const {
+    Sums<T> sums[kTogether];
+    for (int64_t b = begin; b < end; ++b, alphas += in.steps * in.labels, scales += in.steps) {
+      const Sentence<T> sentence = this->sentence(b);
+      std::fill(alphas + sentence.length * in.labels, alphas + in.steps * in.labels, T(0));
+      std::fill(scales + sentence.length, scales + in.steps, T(1));
+      sums[b - begin] = {sentence, alphas, scales};
+    }
+    run.forward(ready, sums, end - begin, scratch);
+    for (const Sums<T>* sum = sums; sum < sums + (end - begin); ++sum) {
+      double& partition = *found++;
+      partition = sum->log_sum;
+      if (sum->sentence.length == 0) continue;
+      if (std::isfinite(partition) && !doubtful(*sum, scratch)) continue;
+      sum->scales[0] = 0;
+      std::vector<double> logs(sum->sentence.length * in.labels);
+      partition = log_forward(scores, sum->sentence, logs.data());
+    }
   }
 
   // The score of a path.

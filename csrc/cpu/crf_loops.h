@@ -1,23 +1,25 @@
-// The loops of the CRF over steps and labels. Included once an instruction set, MTL_ISA being its
+// The loops of the CRF over steps and labels, those of sums over paths here, for best paths beside. Included once an instruction set, MTL_ISA being its
 // namespace. Formulas and names are those of ../README.md.
 
-#include "crf_rows.h"
+#include "crf_best.h"
 
 namespace mtl::MTL_ISA {
 
 template <class T>
-struct Crf : CrfRows<T> {
+struct CrfSums : CrfRows<T> {
   using typename CrfRows<T>::A;
   using typename CrfRows<T>::L;
+  using CrfRows<T>::ahead;
   using CrfRows<T>::kInfinity;
   using CrfRows<T>::kLanes;
   using CrfRows<T>::exponential;
   using CrfRows<T>::larger;
   using CrfRows<T>::largest;
   using CrfRows<T>::multiply;
-  using CrfRows<T>::reach;
+  using CrfRows<T>::pad;
   using CrfRows<T>::read;
   using CrfRows<T>::total;
+  using CrfRows<T>::transpose;
   using CrfRows<T>::write;
 
   // x = e^(emission + added − m), m the largest of the sums, which is returned.
@@ -33,28 +35,8 @@ struct Crf : CrfRows<T> {
     return m;
   }
 
-  static void transpose(Ready<T>& p) {
-    for (int64_t k = 0; k < p.labels * p.row; ++k) p.moves_back[k] = -kInfinity;
-    for (int64_t i = 0; i < p.labels; ++i)
-      for (int64_t j = 0; j < p.labels; ++j) p.moves_back[j * p.row + i] = p.moves[i * p.row + j];
-  }
-
-  // Copies `count` rows and fills them up with −∞.
-  static void pad(const T* from, int64_t count, const Ready<T>& p, T* to) {
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t k = 0; k < p.row; ++k)
-        to[i * p.row + k] = k < p.labels ? from[i * p.labels + k] : -kInfinity;
-  }
-
-  static void prepare_best(const Scores<T>& scores, Ready<T>& p) {
-    pad(scores.start, 1, p, p.start);
-    pad(scores.end, 1, p, p.end);
-    pad(scores.transitions, p.labels, p, p.moves);
-    transpose(p);
-  }
-
-  static void prepare_sums(const Scores<T>& scores, Ready<T>& p) {
-    prepare_best(scores, p);
+  static void prepare(const Scores<T>& scores, Ready<T>& p) {
+    pad(scores, p);
     p.spread = 0;
     for (int64_t k = 0; k < p.row; k += kLanes) {
       A top = A{} - kInfinity, bottom = A{} + kInfinity;
@@ -71,9 +53,7 @@ struct Crf : CrfRows<T> {
       }
       p.spread = std::fmax(p.spread, largest(subtracted == top ? top - bottom : A{}));
     }
-    for (int64_t j = 0; j < p.labels; ++j)
-      for (int64_t i = 0; i < p.row; ++i)
-        p.moves_back[j * p.row + i] = i < p.labels ? p.moves[i * p.row + j] : T(0);
+    transpose(p, 0);
     A top = A{} - kInfinity;
     T bottom = kInfinity;
     for (int64_t k = 0; k < p.row; k += kLanes) top = larger(L::read(p.end + k), top);
@@ -84,13 +64,12 @@ struct Crf : CrfRows<T> {
       L::write(p.end + k, exponential(L::read(p.end + k) - T(p.end_top)));
   }
 
-  static double forward(const Ready<T>& p, const Sentence<T>& sentence, T* alphas, T* scales,
-                        T* scratch) {
-    T *a = scratch, *x = a + p.row, *u = x + p.row;
-    double log_sum = p.end_top, product = 1;
-    for (int64_t t = 0; t < sentence.length; ++t) {
-      log_sum += emit(p, sentence.at(t), t ? p.column : p.start, x);
-      if (t) multiply(p.moves, p.labels, p.row, a, u);
+  static void forward(const Ready<T>& p, Sums<T>* jobs, int64_t count, T* scratch) {
+    T *x = scratch, *u = x + p.row;
+    ahead(jobs, count, [&](Sums<T>& job, int64_t t) __attribute__((always_inline)) {
+      T* a = job.alphas + t * p.labels;
+      job.log_sum += emit(p, job.sentence.at(t), t ? p.column : p.start, x);
+      if (t) multiply(p.moves, p.labels, p.row, a - p.labels, u);
       A sum{};
       for (int64_t k = 0; k < p.row; k += kLanes) {
         const A y = t ? L::read(u + k) * L::read(x + k) : L::read(x + k);
@@ -99,19 +78,22 @@ struct Crf : CrfRows<T> {
       }
       const T scale = total(sum);
       const T inverse = 1 / scale;
-      for (int64_t k = 0; k < p.row; k += kLanes) {
-        const A y = L::read(u + k) * inverse;
-        L::write(a + k, y);
-        write(alphas + t * p.labels + k, y, p.labels - k);
-      }
-      scales[t] = scale;
+      for (int64_t k = 0; k < p.row; k += kLanes)
+        write(a + k, L::read(u + k) * inverse, p.labels - k);
+      job.scales[t] = scale;
       // Logarithms are dear: of the product, and only when it leaves what a double holds well.
-      product *= scale;
-      if (!(product > 1e-200 && product < 1e200)) log_sum += std::log(product), product = 1;
+      job.product *= scale;
+      if (!(job.product > 1e-200 && job.product < 1e200))
+        job.log_sum += std::log(job.product), job.product = 1;
+    });
+    for (Sums<T>* job = jobs; job < jobs + count; ++job) {
+      if (job->sentence.length == 0) continue;
+      const T* a = job->alphas + (job->sentence.length - 1) * p.labels;
+      A sum{};
+      for (int64_t k = 0; k < p.row; k += kLanes)
+        sum += read(a + k, p.labels - k) * L::read(p.end + k);
+      job->log_sum += p.end_top + std::log(job->product * total(sum));
     }
-    A sum{};
-    for (int64_t k = 0; k < p.row; k += kLanes) sum += L::read(a + k) * L::read(p.end + k);
-    return log_sum + std::log(product * total(sum));
   }
 
   // Makes Σ_j a_j·β_j = 1, as it would be everywhere if nothing were rounded.
@@ -132,18 +114,17 @@ struct Crf : CrfRows<T> {
       L::write(w + k, L::read(w + k) * inverse * L::read(beta + k));
   }
 
-  static double lost(const Ready<T>& p, const Sentence<T>& sentence, const T* alphas,
-                     const T* scales, T* scratch) {
+  static double lost(const Ready<T>& p, const Sums<T>& job, T* scratch) {
     T *beta = scratch, *w = beta + p.row;
     std::memcpy(beta, p.end, p.row * sizeof(T));
-    renormalise(p, alphas + (sentence.length - 1) * p.labels, beta);
+    renormalise(p, job.alphas + (job.sentence.length - 1) * p.labels, beta);
     double all = 0;
-    for (int64_t t = sentence.length - 1; t >= 0; --t) {
+    for (int64_t t = job.sentence.length - 1; t >= 0; --t) {
       double here = 0;
       for (int64_t k = 0; k < p.labels; ++k) here += beta[k];
-      all += here * std::fmax(1.0, 1.0 / scales[t]);
+      all += here * std::fmax(1.0, 1.0 / job.scales[t]);
       if (t == 0) break;
-      step_back(p, sentence.at(t), scales[t], beta, w);
+      step_back(p, job.sentence.at(t), job.scales[t], beta, w);
       multiply(p.moves_back, p.labels, p.row, w, beta);
     }
     return all;
@@ -207,57 +188,13 @@ struct Crf : CrfRows<T> {
       waiting = 0;
     }
   }
-
-  // The first label with the largest v + added, and that sum.
-  static MTL_INLINE int64_t first_best(const Ready<T>& p, const T* v, const T* added, T* sums,
-                                       T& best) {
-    A top = A{} - kInfinity;
-    for (int64_t k = 0; k < p.row; k += kLanes) {
-      const A sum = L::read(v + k) + L::read(added + k);
-      L::write(sums + k, sum);
-      top = larger(sum, top);
-    }
-    best = largest(top);
-    for (int64_t k = 0; k < p.labels; ++k)
-      if (sums[k] == best) return k;
-    return 0;
-  }
-
-  static double viterbi(const Ready<T>& p, const Sentence<T>& sentence, int64_t* path, T* values,
-                        T* scratch) {
-    double score = 0;
-    T subtracted = 0;
-    for (int64_t t = 0; t < sentence.length; ++t) {
-      T* v = values + t * p.row;
-      if (t) reach(p.moves, p.labels, p.row, v - p.row, v);
-      A top = A{} - kInfinity;
-      for (int64_t k = 0; k < p.row; k += kLanes) {
-        const A sum = (t ? L::read(v + k) : L::read(p.start + k)) +
-                      (read(sentence.at(t) + k, p.labels - k) - subtracted);
-        L::write(v + k, sum);
-        top = larger(sum, top);
-      }
-      // The sum goes into a double, the numbers of a step stay small: a long text is as exact.
-      score += subtracted;
-      subtracted = largest(top);
-      if (!std::isfinite(subtracted)) subtracted = 0;
-    }
-    T best;
-    int64_t label = first_best(p, values + (sentence.length - 1) * p.row, p.end, scratch, best);
-    score += best;
-    for (int64_t t = sentence.length - 1; t >= 0; --t) {
-      path[t] = label;
-      if (t)
-        label = first_best(p, values + (t - 1) * p.row, p.moves_back + label * p.row, scratch, best);
-    }
-    return score;
-  }
 };
 
 template <class T>
 CrfLoops<T> crf_loops() {
-  using C = Crf<T>;
-  return {C::prepare_sums, C::prepare_best, C::forward, C::lost, C::backward, C::viterbi};
+  using Sum = CrfSums<T>;
+  using Best = CrfBest<T>;
+  return {Sum::prepare, Best::prepare, Sum::forward, Sum::lost, Sum::backward, Best::viterbi};
 }
 
 template CrfLoops<float> crf_loops<float>();

@@ -10,7 +10,7 @@ namespace {
 
 // What each thread sums up alone. Their number does not depend on that of the threads, so that sums
 // are the same bit by bit.
-constexpr int64_t kShares = 16;
+constexpr int64_t kShares = 8;
 
 // Whether a sentence was computed in logarithms.
 template <class T>
@@ -35,12 +35,17 @@ std::tuple<Tensor, Tensor, Tensor> forward(Tensor emissions, Tensor transitions,
     T* to = values.mutable_data_ptr<T>();
     T* saved_alphas = alphas.mutable_data_ptr<T>();
     T* saved_scales = scales.mutable_data_ptr<T>();
-    batch.for_all(in.sentences, save ? 0 : size + in.steps, [&](int64_t b, T* scratch) {
-      T* more = scratch + batch.scratch();
-      const double partition =
-          batch.partition(b, save ? saved_alphas + b * size : more,
-                          save ? saved_scales + b * in.steps : more + size, scratch);
-      to[b] = T(paths ? batch.score(b, paths.at(b)) - partition : partition);
+    const int64_t rows = batch.rows_of_scratch(), more = save ? 0 : kTogether * (size + in.steps);
+    batch.for_sentences(rows + more, [&](int64_t begin, int64_t end, T* scratch) {
+      T* unsaved = scratch + rows;
+      double found[kTogether];
+      batch.partitions(begin, end, save ? saved_alphas + begin * size : unsaved,
+                       save ? saved_scales + begin * in.steps : unsaved + kTogether * size, found,
+                       scratch);
+      for (int64_t b = begin; b < end; ++b) {
+        const double partition = found[b - begin];
+        to[b] = T(paths ? batch.score(b, paths.at(b)) - partition : partition);
+      }
     });
   });
   return {values, alphas, scales};
@@ -67,12 +72,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
     const T* saved_alphas = alphas.const_data_ptr<T>();
     const T* saved_scales = scales.const_data_ptr<T>();
     T* to = by_emissions.mutable_data_ptr<T>();
-    const int64_t shares = std::min(kShares, in.sentences), row = batch.ready.row;
+    const int64_t shares = std::clamp<int64_t>(in.sentences, 1, kShares), row = batch.ready.row;
     const int64_t pairs = labels * labels;
     const Buffer<T> counts(shares * labels * row);
     // [K, K] of each share, for sentences in logarithms, if there are any; then for the paths.
     std::vector<double> exact((logarithms(in, saved_scales) ? shares * pairs : 0) + pairs, 0.0);
-    batch.for_all(shares, 0, [&](int64_t share, T* scratch) {
+    const int64_t each = (in.sentences + shares - 1) / shares;
+    batch.for_all(shares, each, batch.rows_of_scratch(), [&](int64_t share, T* scratch) {
       T* counted = counts.get() + share * labels * row;
       std::fill_n(counted, labels * row, T(0));
       for (int64_t b = share; b < in.sentences; b += shares)
@@ -117,10 +123,13 @@ Tensor marginals(Tensor emissions, Tensor transitions, Tensor start, Tensor end,
     using T = std::remove_pointer_t<decltype(type)>;
     const Batch<T, true> batch(in);
     T* to = found.mutable_data_ptr<T>();
-    batch.for_all(in.sentences, size + in.steps, [&](int64_t b, T* scratch) {
-      T *alphas = scratch + batch.scratch(), *scales = alphas + size;
-      batch.partition(b, alphas, scales, scratch);
-      batch.marginals(b, alphas, scales, 1, to + b * size, nullptr, nullptr, scratch);
+    const int64_t rows = batch.rows_of_scratch(), more = kTogether * (size + in.steps);
+    batch.for_sentences(rows + more, [&](int64_t begin, int64_t end, T* scratch) {
+      T *alphas = scratch + rows, *scales = alphas + kTogether * size;
+      double unused[kTogether];
+      batch.partitions(begin, end, alphas, scales, unused, scratch);
+      for (int64_t b = begin; b < end; ++b, alphas += size, scales += in.steps)
+        batch.marginals(b, alphas, scales, 1, to + b * size, nullptr, nullptr, scratch);
     });
   });
   return found;
@@ -129,20 +138,25 @@ Tensor marginals(Tensor emissions, Tensor transitions, Tensor start, Tensor end,
 std::tuple<Tensor, Tensor> viterbi(Tensor emissions, Tensor transitions, Tensor start,
                                        Tensor end, Tensor mask) {
   const Inputs in(emissions, transitions, start, end, mask);
-  Tensor paths = torch::stable::new_empty(in.emissions, {in.sentences, in.steps}, ScalarType::Long);
+  Tensor paths = Inputs::empty({in.sentences, in.steps}, aoti_torch_dtype_int64());
   Tensor scores = in.empty({in.sentences});
   in.dispatch([&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const Batch<T, false> batch(in);
     int64_t* to = paths.mutable_data_ptr<int64_t>();
     T* best = scores.mutable_data_ptr<T>();
-    batch.for_all(in.sentences, in.steps * batch.ready.row, [&](int64_t b, T* scratch) {
-      int64_t* path = to + b * in.steps;
-      const Sentence<T> sentence = batch.sentence(b);
-      std::fill(path + sentence.length, path + in.steps, 0);
-      T* values = scratch + batch.scratch();
-      best[b] =
-          sentence.length ? T(batch.run.viterbi(batch.ready, sentence, path, values, scratch)) : T(0);
+    const int64_t size = in.steps * batch.ready.row;
+    batch.for_sentences(kTogether * size, [&](int64_t begin, int64_t end, T* scratch) {
+      Best<T> found[kTogether];
+      for (int64_t b = begin; b < end; ++b, scratch += size) {
+        const Sentence<T> sentence = batch.sentence(b);
+        int64_t* path = to + b * in.steps;
+        std::fill(path + sentence.length, path + in.steps, 0);
+        found[b - begin] = {sentence, path, scratch};
+      }
+      std::vector<int32_t> from(batch.ready.row);
+      batch.run.viterbi(batch.ready, found, end - begin, from.data());
+      for (int64_t b = begin; b < end; ++b) best[b] = T(found[b - begin].score);
     });
   });
   return {paths, scores};

@@ -1,5 +1,5 @@
-// Rows of labels: reading, writing, and a row times a matrix, in sums and in maxima. Included once an
-// instruction set, MTL_ISA being its namespace.
+// Rows of labels: in memory, combined to one number, and times a matrix; and how sentences go through a
+// pass together. Included once an instruction set, MTL_ISA being its namespace.
 
 #include "../pool_step.h"
 #include "lanes.h"
@@ -51,24 +51,42 @@ struct CrfRows {
     }
   }
 
-  // All lanes combined to one.
-  template <class Combine>
-  static MTL_INLINE T across(A x, const Combine& combine) {
-    T lanes[kLanes];
-    L::write(lanes, x);
-    MTL_UNROLL
-    for (int64_t width = kLanes / 2; width; width /= 2)
-      MTL_UNROLL
-      for (int64_t k = 0; k < width; ++k) lanes[k] = combine(lanes[k], lanes[k + width]);
-    return lanes[0];
+  // All lanes combined to one, the vector being halved again and again.
+  template <int kWidth = kLanes, class Combine>
+  static MTL_INLINE T across(typename Vector<T, kWidth>::type x, const Combine& combine) {
+    if constexpr (kWidth == 1) {
+      return x[0];
+    } else {
+      typename Vector<T, kWidth / 2>::type halves[2];
+      std::memcpy(halves, &x, sizeof x);
+      return across<kWidth / 2>(combine(halves[0], halves[1]), combine);
+    }
   }
 
   static MTL_INLINE T largest(A x) {
-    return across(x, [](T one, T other) { return one > other ? one : other; });
+    return across(x, [](auto one, auto other) { return one > other ? one : other; });
   }
 
   static MTL_INLINE T total(A x) {
-    return across(x, [](T one, T other) { return one + other; });
+    return across(x, [](auto one, auto other) { return one + other; });
+  }
+
+  // Which lanes hold, one bit each.
+  template <class Held>
+  static MTL_INLINE uint32_t which(Held held) {
+#if MTL_BYTES == 64
+    if constexpr (std::is_same_v<T, float>) return _mm512_movepi32_mask((__m512i)held);
+    if constexpr (std::is_same_v<T, double>) return _mm512_movepi64_mask((__m512i)held);
+#elif MTL_BYTES == 32
+    if constexpr (std::is_same_v<T, float>) return _mm256_movemask_ps((__m256)held);
+    if constexpr (std::is_same_v<T, double>) return _mm256_movemask_pd((__m256d)held);
+#elif defined(__x86_64__)
+    if constexpr (std::is_same_v<T, float>) return _mm_movemask_ps((__m128)held);
+    if constexpr (std::is_same_v<T, double>) return _mm_movemask_pd((__m128d)held);
+#endif
+    uint32_t found = 0;
+    for (int64_t k = 0; k < kLanes; ++k) found |= uint32_t(held[k] & 1) << k;
+    return found;
   }
 
   // y_j = Σ_i a_i·m_ij for V vectors of j. Several sums at once, since each waits for itself.
@@ -99,36 +117,36 @@ struct CrfRows {
     if (j < row) columns<1, 4>(m + j, count, row, a, y + j);
   }
 
-  // best_j = max_i (v_i + m_ij) for V vectors of j.
-  template <int V, int U>
-  static MTL_INLINE void best_columns(const T* m, int64_t count, int64_t row, const T* v, T* best) {
-    A top[U][V];
-    MTL_UNROLL
-    for (int u = 0; u < U; ++u)
-      MTL_UNROLL
-      for (int k = 0; k < V; ++k) top[u][k] = A{} - kInfinity;
-    const auto take = [&](int64_t i, int u) __attribute__((always_inline)) {
-      MTL_UNROLL
-      for (int k = 0; k < V; ++k)
-        top[u][k] = larger(v[i] + L::read(m + i * row + k * kLanes), top[u][k]);
-    };
-    int64_t i = 0;
-    for (; i + U <= count; i += U)
-      MTL_UNROLL
-      for (int u = 0; u < U; ++u) take(i + u, u);
-    for (; i < count; ++i) take(i, 0);
-    MTL_UNROLL
-    for (int k = 0; k < V; ++k) {
-      MTL_UNROLL
-      for (int u = 1; u < U; ++u) top[0][k] = larger(top[u][k], top[0][k]);
-      L::write(best + k * kLanes, top[0][k]);
+  // Writes the moves by the label that is reached, the rows filled up.
+  static void transpose(Ready<T>& p, T filler) {
+    for (int64_t j = 0; j < p.labels; ++j)
+      for (int64_t i = 0; i < p.row; ++i)
+        p.moves_back[j * p.row + i] = i < p.labels ? p.moves[i * p.row + j] : filler;
+  }
+
+  // Copies `count` rows and fills them up with −∞.
+  static void pad(const T* from, int64_t count, const Ready<T>& p, T* to) {
+    for (int64_t i = 0; i < count; ++i, from += p.labels, to += p.row) {
+      std::memcpy(to, from, p.labels * sizeof(T));
+      for (int64_t k = p.labels; k < p.row; ++k) to[k] = -kInfinity;
     }
   }
 
-  static MTL_INLINE void reach(const T* m, int64_t count, int64_t row, const T* v, T* best) {
-    int64_t j = 0;
-    for (; j + 2 * kLanes <= row; j += 2 * kLanes) best_columns<2, 2>(m + j, count, row, v, best + j);
-    if (j < row) best_columns<1, 4>(m + j, count, row, v, best + j);
+  static void pad(const Scores<T>& scores, Ready<T>& p) {
+    pad(scores.start, 1, p, p.start);
+    pad(scores.end, 1, p, p.end);
+    pad(scores.transitions, p.labels, p, p.moves);
+  }
+
+  // Calls step(job, t) for every token of some sentences.
+  template <class Job, class Step>
+  static MTL_INLINE void ahead(Job* jobs, int64_t count, const Step& step) {
+    int64_t left = count;
+    for (int64_t t = 0; left; ++t) {
+      left = 0;
+      for (Job* job = jobs; job < jobs + count; ++job)
+        if (t < job->sentence.length) step(*job, t), ++left;
+    }
   }
 };
 

@@ -81,7 +81,7 @@ class CRF(nn.Module):
         return transitions, start, end
 
     def _real(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the mask, checked."""
+        """Return the mask. Its shape is checked here, what is in it where it is used."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise ValueError(
                 f"emissions: expected [B, T, {self.num_tags}], got {list(emissions.shape)}"
@@ -92,12 +92,6 @@ class CRF(nn.Module):
             raise ValueError(
                 f"mask: expected bool {list(emissions.shape[:2])}, "
                 f"got {mask.dtype} {list(mask.shape)}"
-            )
-        # A graph cannot depend on what is in the mask.
-        if not torch.compiler.is_compiling() and (mask[:, 1:] > mask[:, :-1]).any():
-            raise ValueError(
-                "mask: expected the real tokens of a sentence first, padding after them; "
-                "leave the tokens out that are not to count"
             )
         return mask
 

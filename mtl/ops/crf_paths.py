@@ -14,6 +14,16 @@ def ends(mask: Tensor) -> Tensor:
     return mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))[:, : mask.shape[1]]
 
 
+def check_prefix(mask: Tensor) -> None:
+    """Raise ValueError where a real token stands behind padding, as the kernels do themselves."""
+    # A graph cannot depend on what is in the mask.
+    if not torch.compiler.is_compiling() and (mask[:, 1:] > mask[:, :-1]).any():
+        raise ValueError(
+            "mask: expected the real tokens of a sentence first, padding after them; "
+            "leave the tokens out that are not to count"
+        )
+
+
 def crf_score(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor, paths: Tensor
 ) -> Tensor:
@@ -46,6 +56,7 @@ def crf_n_best(
     Arguments as `crf_score`. Viterbi with the n best ways to each label. Paths are 0 on padding.
     Where a sentence has fewer paths, the rest has a score of −∞.
     """
+    check_prefix(mask)
     batch, steps, labels = emissions.shape
     none = emissions.new_full((batch, labels, n - 1), -torch.inf)
     best = (start + emissions[:, 0]).unsqueeze(2)  # [B, K, 1]
@@ -79,6 +90,7 @@ def crf_entropy(
     entropy of the paths up to a label is that of the label before, plus those up to there on
     average. Where no path is possible, it is 0.
     """
+    check_prefix(mask)
     alpha = start + emissions[:, 0]  # [B, K]
     entropy = torch.zeros_like(alpha)
     for t in range(1, emissions.shape[1]):

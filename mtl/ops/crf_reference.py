@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtl.ops.crf_logarithms import log_backward, log_partition
-from mtl.ops.crf_paths import crf_score, ends
+from mtl.ops.crf_paths import check_prefix, crf_score, ends
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ def crf_forward_reference(
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `torch.ops.mtl.crf_forward`; arguments and results are told there."""
+    check_prefix(mask)
     scores = emissions, transitions, start, end, mask
     chain = _Chain.of(*scores)
     alphas, scales = chain.forward()
@@ -176,6 +177,7 @@ def crf_viterbi_reference(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Compute `torch.ops.mtl.crf_viterbi`; arguments and results are told there."""
+    check_prefix(mask)
     batch, steps, labels = emissions.shape
     if not steps:
         return mask.long(), emissions.new_zeros(batch)

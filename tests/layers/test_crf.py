@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torchcrf import CRF as TorchCRF
@@ -125,11 +127,22 @@ def test_second_derivatives_are_refused() -> None:
         gradient.sum().backward()
 
 
-def test_a_mask_that_is_no_prefix_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda layer, emissions, tags, mask: layer(emissions, tags, mask),
+        lambda layer, emissions, tags, mask: layer.log_partition(emissions, mask),
+        lambda layer, emissions, tags, mask: layer.marginals(emissions, mask),
+        lambda layer, emissions, tags, mask: layer.decode(emissions, mask),
+        lambda layer, emissions, tags, mask: layer.decode_n_best(emissions, mask, 2),
+        lambda layer, emissions, tags, mask: layer.entropy(emissions, mask),
+    ],
+)
+def test_a_mask_that_is_no_prefix_is_an_error(use: Callable) -> None:
     (layer, _), (emissions, tags, mask) = pair(), text()
     mask[0, 3] = True
     with pytest.raises(ValueError, match="mask: expected the real tokens of a sentence first"):
-        layer(emissions, tags, mask)
+        use(layer, emissions, tags, mask)
 
 
 @pytest.mark.parametrize(

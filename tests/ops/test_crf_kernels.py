@@ -208,13 +208,39 @@ def test_without_sentences_or_tokens_there_is_nothing(operators: str, shape) -> 
 
 
 @few
-@given(lengths, labels, st.integers(0, 999))
+@given(lengths, labels, st.integers(0, 999), st.sampled_from([0, 0.3]), st.sampled_from([0.5, 3]))
 @compiled
-def test_the_compiled_operator_finds_the_path_of_the_reference(lengths, labels, seed: int) -> None:
+def test_the_compiled_operator_finds_the_path_of_the_reference(
+    lengths: list[int], labels: int, seed: int, forbidden: float, scale: float
+) -> None:
     torch.manual_seed(seed)
-    chain = Chain.random(lengths, labels).forbid(0.3).to(torch.float32)
-    expected, found = (OPERATORS[name][3](*chain.arguments) for name in ("reference", "compiled"))
-    torch.testing.assert_close(found, expected)
+    chain = Chain.random(lengths, labels, scale).forbid(forbidden).to(torch.float32)
+    equal = Chain(*(x.round() for x in chain.arguments[:4]), chain.mask)  # many paths are as good
+    for scores in (chain.arguments, equal.arguments):
+        expected, found = (OPERATORS[name][3](*scores) for name in ("reference", "compiled"))
+        torch.testing.assert_close(found, expected)
+
+
+@compiled
+@dtypes
+@pytest.mark.parametrize("labels", [3, 40])
+def test_paths_through_nan_are_of_known_labels(labels: int, dtype) -> None:
+    chain = Chain.random([9, 2], labels).to(dtype)
+    chain.emissions[:, 1:] = math.nan
+    paths, _ = OPERATORS["compiled"][3](*chain.arguments)
+    assert paths.min() >= 0
+    assert paths.max() < labels
+
+
+@operators
+@pytest.mark.parametrize("mask", [[[False, True]], [[True, True, False, False, True]]])
+def test_a_mask_with_a_hole_is_refused(operators: str, mask: list) -> None:
+    chain = Chain.random([len(mask[0])], 3)
+    scores = *chain.arguments[:4], torch.tensor(mask)
+    forward, _, marginals, viterbi = OPERATORS[operators]
+    for call, more in ((forward, (None, True)), (marginals, ()), (viterbi, ())):
+        with pytest.raises(ValueError, match="mask: expected the real tokens of a sentence first"):
+            call(*scores, *more)
 
 
 @compiled
