@@ -1,0 +1,46 @@
+"""The files and commands of docs/sharing.md, written out and run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Result
+from tests.repository.pages import Page
+
+PAGE = Page("sharing.md")
+TAGGED = "the\tD\tO\nred\tA\tB-toy\ncar\tN\tI-toy\n\nit\tP\tO\nis\tV\tO\nred\tA\tO\n\n"
+DATA = {"data/train.txt": TAGGED * 10, "data/dev.txt": TAGGED}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """Return what the commands of the page gave, but for that which trains the studies."""
+    folder: Path = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTL_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        PAGE.write(folder, DATA)
+        return PAGE.run()
+
+
+def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:
+    assert len(results) == 7
+    assert {line: result.err for line, result in results.items() if result.code} == {}
+
+
+def test_runs_of_several_seeds_are_compared(results: dict[str, Result]) -> None:
+    out = results["mtl report runs/none runs/hard"].out
+    assert "none" in out
+    assert "±" in out
+
+
+def test_the_report_of_the_sluice_network_has_alpha_and_beta(results: dict[str, Result]) -> None:
+    out = results["mtl report runs/sluice"].out
+    assert "sharing.alpha.1, epochs 1, 2, 3:" in out
+    assert "sharing.beta, epochs 1, 2, 3:" in out
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    assert PAGE.missing() == []
