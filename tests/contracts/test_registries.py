@@ -29,7 +29,7 @@ SUPPLIED = {
     "average": {"model": REQUIRED},
 }
 """What the library gives to a part of each kind, by position."""
-BESIDES = {"lm": {"embedding": None}}
+BESIDES = {"lm": {"embedding": None}, "text": {"learnt": None}}
 """What it gives to some parts besides."""
 
 parts = pytest.mark.parametrize(
