@@ -1,5 +1,6 @@
-// The loops of the CRF over steps and labels, those of sums over paths here, for best paths beside. Included once an instruction set, MTL_ISA being its
-// namespace. Formulas and names are those of ../README.md.
+// The loops of the CRF over steps and labels: those of sums over paths here, those of best paths in
+// crf_best.h. Included once an instruction set, MTL_ISA being its namespace. Formulas and names are
+// those of ../README.md.
 
 #include "crf_best.h"
 

@@ -99,7 +99,7 @@ def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
 
 def _short(folders: Sequence[Path]) -> list[str]:
     """Return what columns call folders: their last names, where these tell them apart."""
-    names = [folder.name for folder in folders]
+    names = [folder.name or folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 

@@ -83,12 +83,12 @@ def load_corpora(run: Run, subwords: Subwords | None = None) -> dict[str, Corpus
         for chosen in corpus.where.values():
             wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
         config = corpus.model_copy(update={"tasks": wanted, "where": where})
-        if subwords and cuts_subwords(corpus):
-            found = load_corpus(config, build("reader", corpus.reader, subwords))
+        given = [subwords] if subwords and cuts_subwords(corpus) else []
+        found = load_corpus(config, build("reader", corpus.reader, *given))
+        if subwords and given:
             notes = [*found.notes, f"read in subwords, of which there are {len(subwords.tokens):,}"]
-            corpora[name] = _chosen(run, replace(found, notes=notes, subwords=subwords))
-        else:
-            corpora[name] = _chosen(run, load_corpus(config, build("reader", corpus.reader)))
+            found = replace(found, notes=notes, subwords=subwords)
+        corpora[name] = _chosen(run, found)
     return corpora
 
 

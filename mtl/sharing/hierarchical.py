@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from mtl.options import NonNegativeFloat, NonNegativeInt
 from mtl.sharing.base import Encoded, LabelVectors
@@ -105,7 +106,7 @@ class Hierarchical(Columns):
         weights = self._weights(height - 1)
         if not (self.training and self.successive and self._start is not None and weights):
             return {}
-        now = _flat(weights)
+        now = parameters_to_vector(weights)
         return {"successive": self.successive * (now - self._start[: len(now)]).square().sum()}
 
     def _weights(self, height: int) -> list[nn.Parameter]:
@@ -119,12 +120,9 @@ class Hierarchical(Columns):
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
         """Remember the weights that the penalty holds those of the epoch to."""
-        self._start = _flat(self._weights(len(self.order) - 1)) if self.successive else None
+        below = self._weights(len(self.order) - 1)
+        self._start = parameters_to_vector(below) if self.successive else None
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all levels but the highest."""
         return self._weights(len(self.order) - 1)
-
-
-def _flat(weights: Sequence[Tensor]) -> Tensor:
-    return torch.cat([weight.flatten() for weight in weights])

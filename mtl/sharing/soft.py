@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from mtl.layers.weight_penalties import (
     block_penalty,
@@ -102,7 +103,9 @@ class Soft(NoSharing):
 
     def _weights(self) -> Tensor:
         """Return the weights of all trunks, one a row."""
-        return torch.stack([_flat(trunk) for trunk in self.trunks.values()])
+        return torch.stack(
+            [parameters_to_vector(trunk.parameters()) for trunk in self.trunks.values()]
+        )
 
     def _weights_penalty(self) -> Tensor:
         alike = zip(*(trunk.parameters() for trunk in self.trunks.values()), strict=True)
@@ -143,10 +146,6 @@ class Relationship(nn.Module):
     def forward(self, weights: Tensor) -> Tensor:
         """Return the penalty on weights `[M, ...]`."""
         return relationship_penalty(weights, self.covariance)
-
-
-def _flat(module: nn.Module) -> Tensor:
-    return torch.cat([parameter.flatten() for parameter in module.parameters()])
 
 
 def _chosen(

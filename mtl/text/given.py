@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
-from mtl.text.tokenizer import tokenize
+from mtl.text.tokenizer import words_of
 
 Sentences: TypeAlias = Sequence[str | Sequence[str] | Sequence[Sequence[str]]]
 """Raw text, or lists of tokens; or two of these each, for tasks that compare sentences."""
@@ -40,4 +40,4 @@ def _pair(sentences: Any) -> Example:
 
 
 def _tokens(sentence: str | Sequence[str]) -> Sequence[str]:
-    return [token.text for token in tokenize(sentence)] if isinstance(sentence, str) else sentence
+    return words_of(sentence, True) if isinstance(sentence, str) else sentence

@@ -6,6 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import Result, mtl
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +36,15 @@ class Page:
         lines = [shlex.split(line, comments=True) for b in blocks for line in b.splitlines()]
         assert all(command == "mtl" for command, *_ in lines)
         return {" ".join(line): mtl(*line[1:]) for line in lines}
+
+    def tried(self, factory: pytest.TempPathFactory, data: dict[str, str]) -> dict[str, Result]:
+        """Write the files in a fresh folder and run the commands there; see `write` and `run`."""
+        folder = factory.mktemp("page")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MTL_CACHE", str(folder / "cache"))
+            patch.chdir(folder)
+            self.write(folder, data)
+            return self.run()
 
     def missing(self) -> list[str]:
         """Return the files of the project that the page names and that are not there."""

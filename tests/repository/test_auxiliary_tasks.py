@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.cli.command import Result
@@ -24,12 +22,7 @@ DATA = {
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """Return what the commands of the page gave."""
-    folder: Path = tmp_path_factory.mktemp("page")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
-        patch.chdir(folder)
-        PAGE.write(folder, DATA)
-        return PAGE.run()
+    return PAGE.tried(tmp_path_factory, DATA)
 
 
 def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:

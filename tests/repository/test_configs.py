@@ -79,7 +79,10 @@ def test_the_readme_names_every_part(kind: str) -> None:
 def test_corpora_are_as_their_files_say(path: Path, tmp_path: Path) -> None:
     if "MTL_DATA" not in os.environ:
         pytest.skip("MTL_DATA names no folder of corpora")
+    found: set[str] = set()
     for corpus in load_config(path).corpora.values():
         reader = READERS.find(corpus.reader.type)(**corpus.reader.options)
         splits = load_corpus(corpus, reader, cache=tmp_path).splits
         assert set(splits) == corpus.split_names
+        found |= set(splits)
+    assert found == {"train", "dev", "test"}
