@@ -21,7 +21,9 @@ _PEEK = 1 << 16
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+def atomic_write(
+    path: str | Path, mode: Literal["w", "wb"] = "w", hint: str = ""
+) -> Iterator[IO[Any]]:
     """Give a file to write; it takes the place of `path` once the block ends without an error.
 
     Until then it lies under a temporary name in the same folder, and after an error it is removed,
@@ -30,6 +32,7 @@ def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[I
     Args:
         path: The file to write. Its folder must exist.
         mode: "w" for text, "wb" for bytes.
+        hint: What to do if it cannot be written.
 
     Raises:
         MtlError: The file cannot be written: disk full, no permission, no such folder.
@@ -44,7 +47,8 @@ def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[I
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise MtlError(f"cannot write {path}: {_reason(error, path)}") from error
+        reason = "; ".join(filter(None, [_reason(error, path), hint]))
+        raise MtlError(f"cannot write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

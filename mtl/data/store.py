@@ -6,30 +6,31 @@ import hashlib
 import inspect
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
+from mtl.files import atomic_write
 from mtl.text.example import Labels
 from mtl.text.running import whole_words
 
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised when entries written before can no longer be used."""
 
 _BATCH = 1000
 """Sentences written at a time."""
+
+_HINT = "set MTL_CACHE to a folder with room for the cache"
 
 Level = Literal["token", "sentence", "set", "number"]
 """What labels are: one a token; or of a sentence one, a set of them, or a number."""
@@ -77,14 +78,13 @@ def stored(
         DataError: The files cannot be read or hold no sentence.
         MtlError: The cache cannot be written.
     """
-    folder = cache / "corpora" / _key(reader, paths, sources)
-    found = _open(folder)
+    entry = _Entry(cache / "corpora", _key(reader, paths, sources))
+    found = entry.open()
     if found is None:
-        shutil.rmtree(folder, ignore_errors=True)  # if there is one, it is damaged
-        _build(folder, reader, paths, sources)
-        found = _open(folder)
+        entry.build(reader, paths, sources)
+        found = entry.open()
     if found is None:
-        raise MtlError(f"{folder}: what was just written cannot be read back; is the disk sound?")
+        raise MtlError(f"{entry.data}: what was just written cannot be read; is the disk sound?")
     return found
 
 
@@ -92,7 +92,7 @@ def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) 
     """Return a name that changes with anything that the stored sentences depend on."""
     kind = type(reader)
     try:
-        code = inspect.getsource(kind)
+        code = Path(inspect.getfile(kind)).read_text("utf-8", "replace")
     except (OSError, TypeError):  # typed in at a prompt
         code = ""
     parts = [
@@ -113,47 +113,48 @@ def _plain(value: Any) -> Any:
     return vars(value) if hasattr(value, "__dict__") else repr(value)
 
 
-def _open(folder: Path) -> tuple[datasets.Dataset, Summary] | None:
-    """Return what a cache entry holds, or None if there is none or it is damaged."""
-    import datasets
+class _Entry:
+    """Sentences in one file, and in another, written last, what is known of them.
 
-    try:
-        summary = json.loads((folder / "summary.json").read_text("utf-8"))
-        if summary.pop("digest") != _digest(folder / "data.arrow"):
+    Several processes may build an entry at once. Each puts whole files in the place of those that
+    are there, and all put the same, so that no order of theirs leaves anything that does not fit.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.data = folder / f"{key}.arrow"
+        self.summary = folder / f"{key}.json"
+
+    def open(self) -> tuple[datasets.Dataset, Summary] | None:
+        """Return what the entry holds, or None if there is none or it is damaged."""
+        import datasets
+
+        try:
+            summary = json.loads(self.summary.read_text("utf-8"))
+            if summary.pop("digest") != _digest(self.data):
+                return None
+            return datasets.Dataset.from_file(str(self.data)), Summary(**summary)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        dataset = datasets.Dataset.from_file(str(folder / "data.arrow"))
-        return dataset, Summary(**summary)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+
+    def build(self, reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> None:
+        """Write the entry, over a damaged one if there is one."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise MtlError(f"cannot make the folder {self.folder}: {reason}; {_HINT}") from error
+        writer = _Writer(reader, sources)
+        with atomic_write(self.data, "wb", hint=_HINT) as file:
+            writer.write(paths, file)
+        summary = {**asdict(writer.summary()), "digest": _digest(self.data)}
+        with atomic_write(self.summary, hint=_HINT) as file:
+            json.dump(summary, file)
 
 
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _build(
-    folder: Path, reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]
-) -> None:
-    """Write an entry under a temporary name, then rename it.
-
-    Several processes may do so at once: the first to finish wins, the others throw theirs away.
-    """
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        writer = _Writer(reader, sources)
-        writer.write(paths, temporary / "data.arrow")
-        summary = {**asdict(writer.summary()), "digest": _digest(temporary / "data.arrow")}
-        (temporary / "summary.json").write_text(json.dumps(summary), "utf-8")
-        temporary.rename(folder)
-    except OSError as error:
-        if not folder.exists():
-            reason = error.strerror or error
-            hint = "set MTL_CACHE to a folder with room"
-            raise MtlError(f"cannot write the cache {folder.parent}: {reason}; {hint}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 class _Writer:
@@ -167,7 +168,7 @@ class _Writer:
         self.labelled = dict.fromkeys(sources, 0)
         self.levels: dict[str, Level] = {}
 
-    def write(self, paths: list[Path], target: Path) -> None:
+    def write(self, paths: list[Path], target: IO[bytes]) -> None:
         """Write the sentences of some files, a batch at a time."""
         import pyarrow as pa
 
@@ -175,7 +176,7 @@ class _Writer:
         fields = {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
         schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
         rows = (row for path in paths for row in self._rows(path))
-        with pa.OSFile(str(target), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        with pa.ipc.new_stream(target, schema) as writer:
             while batch := list(islice(rows, _BATCH)):
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
 

@@ -118,8 +118,8 @@ def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("MTL_CACHE", "cache")
     result = process("train", "run.yaml", shell="ulimit -f 1")
     assert result.code == 2
-    assert result.err.startswith("error: cannot write the cache cache/corpora: ")
-    assert result.err.endswith("; set MTL_CACHE to a folder with room\n")
+    assert result.err.startswith("error: cannot write cache/corpora/")
+    assert result.err.endswith("; set MTL_CACHE to a folder with room for the cache\n")
     assert not Path("runs").exists()
 
 

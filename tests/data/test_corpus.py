@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections import Counter
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -17,7 +19,11 @@ DATA = Path(__file__).parents[1] / "fixtures" / "data"
 
 
 def entries(tmp_path):
-    return sorted(path.name for path in (tmp_path / "cache" / "corpora").iterdir())
+    """Return what is known of the stored sentences: a file an entry, beside its Arrow file."""
+    found = sorted((tmp_path / "cache" / "corpora").iterdir())
+    known = [path for path in found if path.suffix == ".json"]
+    assert found == sorted([*known, *(path.with_suffix(".arrow") for path in known)])
+    return known
 
 
 def test_every_kind_of_source_gives_labels(load):
@@ -166,28 +172,51 @@ def test_the_cache_knows_files_options_and_sources_apart(tmp_path, load):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda entry: (entry / "data.arrow").write_bytes(b"x"),
-        lambda entry: os.truncate(entry / "data.arrow", 100),
-        lambda entry: (entry / "data.arrow").unlink(),
-        lambda entry: (entry / "summary.json").write_text('{"sentences"'),
-        lambda entry: (entry / "summary.json").write_text("[]"),
+        lambda entry: entry.with_suffix(".arrow").write_bytes(b"x"),
+        lambda entry: os.truncate(entry.with_suffix(".arrow"), 100),
+        lambda entry: entry.with_suffix(".arrow").unlink(),
+        lambda entry: entry.write_text('{"sentences"'),
+        lambda entry: entry.write_text("[]"),
     ],
 )
 def test_a_damaged_entry_is_built_again(tmp_path, damage, load):
     arguments = Lines(), {"train": DATA / "tiny.lines"}, {"mood": {"column": "label"}}
     before = list(load(*arguments).splits["train"])
-    (entry,) = (tmp_path / "cache" / "corpora").iterdir()
+    (entry,) = entries(tmp_path)
     damage(entry)
     assert list(load(*arguments).splits["train"]) == before
-    assert entries(tmp_path) == [entry.name]
+    assert entries(tmp_path) == [entry]
 
 
-def test_several_may_build_the_same_entry_at_once(tmp_path, load):
-    arguments = Lines(), {"train": DATA / "tiny.lines"}, {"mood": {"column": "label"}}
-    with ThreadPool(4) as pool:
-        corpora = pool.map(lambda _: load(*arguments), range(4), chunksize=1)
-    assert [list(c.splits["train"].labels("mood")) for c in corpora] == [["sad", "glad"]] * 4
+class Slow(Lines):
+    """Lets others have their turn while it reads."""
+
+    def read(self, path):
+        for record in super().read(path):
+            time.sleep(random.random() / 100)
+            yield record
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_several_may_build_the_same_entry_at_once(tmp_path, load, damaged):
+    arguments = Slow(), {"train": DATA / "tiny.lines"}, {"mood": {"column": "label"}}
+    if damaged:
+        load(*arguments)
+        os.truncate(entries(tmp_path)[0].with_suffix(".arrow"), 100)
+    with ThreadPool(8) as pool:
+        corpora = pool.map(lambda _: load(*arguments), range(24), chunksize=1)
+    assert [list(c.splits["train"].labels("mood")) for c in corpora] == [["sad", "glad"]] * 24
     assert len(entries(tmp_path)) == 1
+
+
+def test_the_same_sentences_are_always_the_same_bytes(tmp_path, load):
+    found = set()
+    for _ in range(3):
+        load(Lines(), {"train": DATA / "tiny.lines"}, {"mood": {"column": "label"}})
+        (entry,) = entries(tmp_path)
+        found.add(entry.with_suffix(".arrow").read_bytes())
+        entry.unlink()
+    assert len(found) == 1
 
 
 def test_the_cache_lies_where_the_environment_says(tmp_path, monkeypatch):

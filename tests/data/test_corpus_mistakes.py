@@ -82,7 +82,7 @@ def test_labels_of_words_and_of_sentences_do_not_mix(load):
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path, load):
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(MtlError, match=r"cannot write the cache .*; set MTL_CACHE to a folder"):
+    with pytest.raises(MtlError, match=r"cannot make the folder .*; set MTL_CACHE to a folder"):
         load(Lines(), {"train": DATA / "tiny.lines"}, {"t": {"column": "label"}})
 
 

@@ -95,7 +95,7 @@ def test_the_order_and_the_place_of_a_lexicon_make_no_difference(labels, lexicon
     labels({"hint": {"lexicon": str(lexicon)}})
     (tmp_path / "other.txt").write_text("fine\nabsent\nships\nAda\nFINE\nfine\n")
     labels({"hint": {"lexicon": str(tmp_path / "other.txt")}})
-    assert len(list((tmp_path / "cache" / "corpora").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "corpora").glob("*.arrow"))) == 1
 
 
 def test_what_is_found_nowhere_is_no_mistake_of_a_file(labels):
