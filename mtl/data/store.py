@@ -16,6 +16,7 @@ from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
+from mtl.data.watch import Watch
 from mtl.errors import DataError, MtlError
 from mtl.files import atomic_write
 from mtl.text.example import Labels
@@ -175,10 +176,13 @@ class _Writer:
         strings = pa.list_(pa.string())
         fields = {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
         schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
-        rows = (row for path in paths for row in self._rows(path))
         with pa.ipc.new_stream(target, schema) as writer:
-            while batch := list(islice(rows, _BATCH)):
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+            for path in paths:
+                rows = self._rows(path)
+                with Watch(path) as watch:
+                    while batch := list(islice(rows, _BATCH)):
+                        writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+                        watch.at(batch[-1]["line"])
 
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
         before = self.sentences

@@ -7,6 +7,9 @@ apart unless they follow a prefix (e-mail, 15 - year), abbreviations with their 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import zip_longest
 from typing import Literal, NamedTuple, TypeAlias
 
 from mtl.text.running import characters
@@ -77,14 +80,51 @@ def tokenize(text: str) -> list[Token]:
     >>> [token.text for token in tokenize("Mr. Li can't pay $1,000.50 (3/4).")]
     ['Mr.', 'Li', 'ca', "n't", 'pay', '$', '1,000.50', '(', '3/4', ')', '.']
     """
-    tokens = []
-    for match in _TOKEN.finditer(text):
-        start = match.start()
-        pieces = _PIECES.fullmatch(match[0])
-        for piece in filter(None, pieces.groups()) if pieces else (match[0],):
-            tokens.append(Token(piece, start, start + len(piece)))
-            start += len(piece)
+    tokens, start = [], 0
+    for chunk, words in _chunks(text):
+        start = text.index(chunk, start)
+        for word in words:
+            tokens.append(Token(word, start, start + len(word)))
+            start += len(word)
     return tokens
+
+
+def _chunks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what stands between blanks, and its words.
+
+    No word holds a blank, and no rule looks beyond one but those for a period at the end: so most
+    chunks are cut once and found again, since in any text a few make up most of it.
+    """
+    chunks = text.split()
+    for chunk, behind in zip_longest(chunks, chunks[1:], fillvalue=""):
+        cut = _cut_again if len(chunk) <= _SHORT else _cut
+        yield chunk, cut(chunk, _kind(behind) if chunk[-1] == "." else "")
+
+
+_SHORT = 32
+"""Characters of what is kept, so that no odd text fills the memory."""
+
+
+def _kind(behind: str) -> str:
+    """Return what the rules may ask about the next chunk: a capital, a digit, other or none."""
+    first = behind[:1]
+    if "A" <= first <= "Z":
+        return "A"
+    return "1" if first.isdecimal() else first and "a"
+
+
+def _cut(chunk: str, behind: str) -> tuple[str, ...]:
+    """Return the words of a chunk, before another of this kind."""
+    words: list[str] = []
+    for match in _TOKEN.finditer(f"{chunk} {behind}"):
+        if match.start() >= len(chunk):
+            break
+        pieces = _PIECES.fullmatch(match[0])
+        words += filter(None, pieces.groups()) if pieces else (match[0],)
+    return tuple(words)
+
+
+_cut_again = lru_cache(maxsize=1 << 16)(_cut)
 
 
 Cut: TypeAlias = bool | Literal["characters", "subwords"]
@@ -108,7 +148,7 @@ def words_of(text: str, cut: Cut, subwords: Subwords | None = None) -> list[str]
         return subwords.cut(text)
     if cut == "characters":
         return characters(text)
-    return [token.text for token in tokenize(text)] if cut else text.split()
+    return [word for _, words in _chunks(text) for word in words] if cut else text.split()
 
 
 _CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}

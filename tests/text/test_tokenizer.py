@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.data.readers import Conllu
+from mtl.text import tokenizer
 from mtl.text.tokenizer import split_sentences, tokenize, words_of
 
 TEXTS = st.text(max_size=40) | st.text("aB1.,'’-@#:/!?…\")( \n\te\u0301日。", max_size=40)
@@ -27,6 +28,23 @@ def test_tokens_are_exact_pieces_in_order(text):
 @settings(max_examples=100)
 def test_tokens_hold_all_but_the_blanks(text):
     assert "".join(token.text for token in tokenize(text)) == "".join(text.split())
+
+
+BLANKS = st.sampled_from([" ", "  ", "\n", "\u3000", "\t \x1c"])
+CHUNKS = st.sampled_from(
+    ["Mr.", "No.", "no.", "J.", "U.S.", "etc.", "x" * 40, "A", "a", "5", "٣", "É", ".", ",", ")"]
+)
+
+
+@given(st.lists(CHUNKS | BLANKS | st.text(max_size=3)).map("".join))
+@settings(max_examples=500)
+def test_words_are_those_of_the_rules_over_the_whole_text(text):
+    """Chunks between blanks are cut by themselves; the rules may look beyond these."""
+    found = []
+    for match in tokenizer._TOKEN.finditer(text):
+        pieces = tokenizer._PIECES.fullmatch(match[0])
+        found += filter(None, pieces.groups()) if pieces else [match[0]]
+    assert words_of(text, True) == [token.text for token in tokenize(text)] == found
 
 
 @given(TEXTS)
