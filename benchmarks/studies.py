@@ -90,6 +90,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")
     options = parser.parse_args()
     study, folder = STUDIES[options.study], options.runs / options.study
+    if unknown := set(options.rows or []) - set(study["rows"]):
+        parser.error(f"--rows: no {sorted(unknown)}; {options.study} has {list(study['rows'])}")
     for seed in options.seeds:
         for row in study["rows"] if options.rows is None else options.rows:
             for run, changes in runs_of(study, row, folder):
