@@ -33,7 +33,7 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     running = start("train", *SAME, "training.epochs=4000", "--output", "cut")
     wait_for("cut/checkpoint/state.json", running)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=300)
     assert (running.returncode, out.splitlines()[0]) == (0, "model: cut")
     assert "; --resume goes on from the end of epoch " in err
     assert mtl("predict", "cut", stdin="Ann left.").code == 0
@@ -48,7 +48,7 @@ def test_ctrl_c_stops_all_seeds_and_resuming_trains_the_rest(project: Path) -> N
     running = start("train", "run.yaml", "seeds=3", "training.epochs=4000", "--output", "cut")
     wait_for("cut/seed-1/checkpoint/state.json", running)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=300)
     assert running.returncode == 2
     assert err.endswith("error: cut: stopped before all seeds were trained; go on by --resume\n")
     assert [path.name for path in Path("cut").iterdir()] == ["seed-1"]
@@ -94,7 +94,7 @@ def test_stopped_in_the_first_epoch_there_is_no_model(project: Path) -> None:
     running = start("train", "run.yaml", "tasks.ner.sampling=1000")
     wait_for("runs/run/metrics.jsonl", running)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=300)
     assert running.returncode == 2
     assert "stopped after " in err
     assert "--resume" not in err
