@@ -16,12 +16,13 @@ import numpy as np
 from rich.console import Console
 
 from mtl.api import train_seeds
+from mtl.checkpoint import seed_folders
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
 from mtl.experiment.checks import adversaries, scored_tasks
-from mtl.history import read_records, seed_folder, seed_folders
+from mtl.history import read_records, seed_folder
 from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
 from mtl.run_folder import check_free
