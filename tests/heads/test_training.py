@@ -42,16 +42,14 @@ def test_in_a_crf_a_sentence_counts_for_the_mean_weight_of_its_labels() -> None:
     torch.testing.assert_close(loss(made.train()), loss(made.eval()) * (1 + 3 + 0.5) / 3)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 1e-6])
-def test_a_crf_that_is_sure_has_losses_that_weightings_can_read(smoothing: float) -> None:
-    made = CRFTagger(5, [*"abcde"], dropout=0, label_smoothing=smoothing).train()
-    made.output.load_state_dict({"weight": torch.eye(5), "bias": torch.zeros(5)})
-    target = torch.arange(20).unsqueeze(0) % 5
+def test_a_crf_that_is_sure_has_losses_that_weightings_can_read() -> None:
+    target, mask = torch.arange(20).unsqueeze(0) % 5, torch.ones(1, 20, dtype=torch.bool)
     hidden = (20.0 * torch.eye(5))[target].requires_grad_()
-    for seed in range(20):
-        noise = torch.randn(1, 20, 5, generator=torch.Generator().manual_seed(seed))
-        own = made.loss(hidden + noise, torch.ones(1, 20, dtype=torch.bool), target)
-        Uncertainty({"chunk": 1.0}).backward({"chunk": own.mean()}, [])
+    for _ in range(20):
+        made = CRFTagger(5, [*"abcde"], dropout=0).train()
+        made.output.load_state_dict({"weight": torch.eye(5), "bias": torch.zeros(5)})
+        own = made.loss(hidden, mask, target).mean()
+        Uncertainty({"chunk": 1.0}).backward({"chunk": own}, [])
     assert hidden.grad.isfinite().all()
 
 
