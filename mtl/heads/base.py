@@ -37,7 +37,7 @@ class Head(nn.Module, ABC):
         evaluation there are none.
 
         Args:
-            hidden: `[B, T, H]`.
+            hidden: `[B, T, H]`, finite also on padding.
             mask: `[B, T]` bool, True on real tokens, which come first.
             target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`. Of sentences
                 that have sets of labels or numbers what their objective says.

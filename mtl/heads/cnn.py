@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
-from mtl.options import PositiveInt, Probability
+from mtl.options import PositiveInt, Probability, check_choice
+
+CNNPooling = Literal["max", "mean"]
 
 
 class CNNClassifier(Classifier):
@@ -40,10 +42,11 @@ class CNNClassifier(Classifier):
         *,
         widths: Sequence[PositiveInt] = (3, 4, 5),
         maps: PositiveInt = 100,
-        pooling: Literal["max", "mean"] = "max",
+        pooling: CNNPooling = "max",
         k: PositiveInt = 1,
         dropout: Probability = 0.5,
     ) -> None:
+        check_choice("pooling", pooling, get_args(CNNPooling))
         if not widths:
             raise ValueError("widths: expected at least one")
         if pooling == "mean" and k > 1:
@@ -60,7 +63,8 @@ class CNNClassifier(Classifier):
         A sentence shorter than a filter is seen by it once, with zeros behind.
         """
         x = (hidden * mask.unsqueeze(-1)).transpose(1, 2)  # [B, H, T]
-        x = functional.pad(x, (0, max(self.widths) - 1))
+        # One more where no sentence has a word, so that the widest filter fits.
+        x = functional.pad(x, (0, max(self.widths) - min(1, x.shape[2])))
         lengths = mask.sum(1, keepdim=True)
         pooled = []
         for width, filters in zip(self.widths, self.filters, strict=True):

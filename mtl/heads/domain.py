@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability
+from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
 
 
 class DomainClassifier(Classifier):
@@ -43,6 +45,7 @@ class DomainClassifier(Classifier):
         ramp: PositiveInt | None = None,
         dropout: Probability = 0.5,
     ) -> None:
+        check_choice("pooling", pooling, get_args(Pooling))
         super().__init__(in_features, labels, hidden_size, dropout)
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability
+from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
 
 
 class DomainDistance(Classifier):
@@ -46,6 +47,8 @@ class DomainDistance(Classifier):
         hidden_size: PositiveInt = 100,
         dropout: Probability = 0.5,
     ) -> None:
+        check_choice("distance", distance, get_args(Distance))
+        check_choice("pooling", pooling, get_args(Pooling))
         super().__init__(in_features, labels, hidden_size, dropout)
         self.distance = DISTANCES[distance]
         self.strength = strength

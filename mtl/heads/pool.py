@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from mtl.layers.token_attention import (
     token_attention,
     token_weights,
 )
-from mtl.options import PositiveInt, Probability
+from mtl.options import PositiveInt, Probability, check_choice
 
 
 class PoolClassifier(Classifier):
@@ -44,6 +44,7 @@ class PoolClassifier(Classifier):
         window: PositiveInt = 5,
         dropout: Probability = 0.5,
     ) -> None:
+        check_choice("pooling", pooling, ("concat", *get_args(Pooling)))
         layer = token_attention(attention, in_features, window) if attention else None
         width = in_features + (layer.out_features if layer else 0)
         poolings: tuple[Pooling, ...] = (

@@ -20,7 +20,8 @@ class CRF(nn.Module):
 
     Names and shapes of the parameters are those of `torchcrf.CRF`; state dicts load both ways. All
     methods take emissions `[B, T, K]` and a mask `[B, T]`, bool, True on real tokens, which come
-    first; without a mask all are real. They raise ValueError where these do not fit.
+    first; without a mask all are real. They raise ValueError where these do not fit in shape or
+    type.
 
     What is not allowed has no share in the sums and is never decoded. A scheme of labels can so be
     kept in training and in prediction. It is no part of the state dict.
@@ -95,6 +96,17 @@ class CRF(nn.Module):
             )
         return mask
 
+    @staticmethod
+    def _check_tags(tags: Tensor, emissions: Tensor) -> None:
+        labels, sets = emissions.shape[:2], emissions.shape
+        if tags.dtype == torch.int64 and tags.shape == labels:
+            return
+        if tags.dtype != torch.bool or tags.shape != sets:
+            raise ValueError(
+                f"tags: expected int64 {list(labels)} or bool {list(sets)}, "
+                f"got {tags.dtype} {list(tags.shape)}"
+            )
+
     def forward(
         self,
         emissions: Tensor,
@@ -108,14 +120,14 @@ class CRF(nn.Module):
             emissions: `[B, T, K]`.
             tags: The labels, `[B, T]` int64; or those that are possible, `[B, T, K]` bool, where
                 not all are known: then the likelihood is that of any path among them (Täckström
-                et al. 2013). Ignored on padding.
+                et al. 2013). Ignored on padding. Others than 0 to K − 1 on a real token are refused
+                by the operators, with a RuntimeError.
             mask: `[B, T]`.
             reduction: "none"; "sum" over sentences; "mean" of sentences; "token_mean", the sum
                 divided by the number of real tokens.
         """
         mask = self._real(emissions, mask)
-        if tags.shape[:2] != mask.shape:
-            raise ValueError(f"tags: expected {list(mask.shape)}, got {list(tags.shape)}")
+        self._check_tags(tags, emissions)
         scores = self.steps()
         if tags.dtype == torch.bool:
             possible = emissions.masked_fill(~tags, -torch.inf)
@@ -123,6 +135,7 @@ class CRF(nn.Module):
             found = some - crf_log_partition(emissions, *scores, mask)
         else:
             found = crf_log_likelihood(emissions, *scores, mask, tags)
+        found = found.clamp(max=0)  # rounding may find a path more than sure
         if reduction == "sum":
             return found.sum()
         if reduction == "mean":

@@ -42,6 +42,8 @@ def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         mask: `[B, T]` bool, True on real tokens, which come first.
         pooling: The mean or the maximum over the tokens, or the vector of the last one.
     """
+    if not x.shape[1]:
+        return x.sum(1)
     real = mask.unsqueeze(-1)
     if pooling == "mean":
         return (x * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)

@@ -105,13 +105,14 @@ def task_covariance(weights: Tensor, *, floor: float = 0.0) -> Tensor:
     is the square of `trace_penalty`.
 
     Args:
-        weights: `[M, ...]`, not all zero.
+        weights: `[M, ...]`; of such that are all zero, any Σ is best, and I / M is returned.
         floor: Share ε of I / M in what is returned, (1 − ε) Σ + ε I / M, whose trace is 1 as well
             and which has an inverse also if some tasks have the same weights.
     """
     rows = weights.flatten(1).double()
     squares, vectors = torch.linalg.eigh(rows @ rows.T)
     roots = squares.clamp(min=0).sqrt()
+    roots = roots.where(roots.any(), 1)
     shares = (1 - floor) * roots / roots.sum() + floor / len(rows)
     covariance: Tensor = (vectors * shares) @ vectors.T
     return covariance.to(weights.dtype)

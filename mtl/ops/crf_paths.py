@@ -58,6 +58,10 @@ def crf_n_best(
     """
     check_prefix(mask)
     batch, steps, labels = emissions.shape
+    # A sentence without tokens has one path, the empty one.
+    empty = emissions.new_tensor([0.0] + [-torch.inf] * (n - 1))
+    if not steps:
+        return mask.new_zeros((batch, n, 0), dtype=torch.long), empty.repeat(batch, 1)
     none = emissions.new_full((batch, labels, n - 1), -torch.inf)
     best = (start + emissions[:, 0]).unsqueeze(2)  # [B, K, 1]
     best = torch.cat([best, none], dim=2)  # [B, K, n]
@@ -75,8 +79,6 @@ def crf_n_best(
     for source in reversed(came_from):
         way = source.gather(1, way)
         path.append(way // n)
-    # A sentence without tokens has one path, the empty one.
-    empty = scores.new_full((n,), -torch.inf).index_fill(0, stay.new_zeros(1), 0)
     paths = torch.stack(path[::-1], dim=2).masked_fill(~mask.unsqueeze(1), 0)
     return paths, torch.where(mask[:, :1], scores, empty)
 
@@ -91,6 +93,8 @@ def crf_entropy(
     average. Where no path is possible, it is 0.
     """
     check_prefix(mask)
+    if not emissions.shape[1]:
+        return emissions.sum((1, 2))  # zero, and in the graph
     alpha = start + emissions[:, 0]  # [B, K]
     entropy = torch.zeros_like(alpha)
     for t in range(1, emissions.shape[1]):
@@ -104,7 +108,7 @@ def crf_entropy(
 
 def _mixed(scores: Tensor, entropy: Tensor) -> Tensor:
     """Return the entropy of a choice by softmax of the scores, each with its own, over dim 1."""
-    possible = scores > -torch.inf
+    possible = scores != -torch.inf  # NaN stays
     logs = scores.masked_fill(~possible, torch.finfo(scores.dtype).min).log_softmax(1)
     share = logs.exp() * possible.any(1, keepdim=True)
     return (share * (entropy - logs.masked_fill(~possible, 0))).sum(1)

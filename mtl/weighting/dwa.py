@@ -10,16 +10,18 @@ from torch import Tensor
 from mtl.options import PositiveFloat
 from mtl.weighting.base import Weighting, refuse_negative
 
-_TINY = 1e-12
-"""Losses are taken for at least this where something is divided by them."""
+_MOST = 2.0
+"""The largest rate: a loss that grew has its task count as much more as one that fell to 0 has its
+task count less. Without it, any growth of a loss that was almost 0 would starve the other tasks."""
 
 
 class DWA(Weighting):
     """Dynamic weight average: tasks whose losses fall slowest count most (Liu et al. 2019).
 
     The weight of the run file times K · softmax_t(r_t / τ) over the K tasks, where r_t is the mean
-    loss of the last epoch by that of the one before, and 1 until there are two. It asks for no
-    gradients, so it costs nothing. A task that rested keeps the losses of its own last epochs.
+    loss of the last epoch by that of the one before, at most 2, and 1 until there are two. It asks
+    for no gradients, so it costs nothing. A task that rested keeps the losses of its own last
+    epochs.
 
     Args:
         tasks: All tasks, and the weight that the run file gives each.
@@ -38,7 +40,7 @@ class DWA(Weighting):
 
     def weights(self) -> dict[str, float]:
         """Return K · softmax(r / τ) times the weights of the run file."""
-        rates = (self.last / self.before.clamp(min=_TINY)).nan_to_num(nan=1.0)
+        rates = (self.last / self.before).nan_to_num(nan=1.0).clamp(max=_MOST)
         factors = len(self.tasks) * torch.softmax(rates / self.temperature, 0)
         given = self.tasks.items()
         return {task: weight * f for (task, weight), f in zip(given, factors.tolist(), strict=True)}

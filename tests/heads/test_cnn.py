@@ -69,6 +69,18 @@ def test_the_mean_is_over_the_windows_of_the_sentence() -> None:
     assert pooled([3.0, -1.0, 6.0], pooling="mean") == [3]  # -1 is cut to zero
 
 
+@pytest.mark.parametrize("options", [{}, {"k": 2}, {"pooling": "mean"}])
+def test_texts_without_words_are_as_padding_alone(options: dict) -> None:
+    head, nothing = CNNClassifier(3, ["a"], widths=(1, 3), maps=2, **options), torch.zeros(2, 4, 3)
+    mask = torch.zeros(2, 4, dtype=torch.bool)
+    assert torch.equal(head.sentence(nothing[:, :0], mask[:, :0]), head.sentence(nothing, mask))
+
+
+def test_an_unknown_pooling_is_an_error() -> None:
+    with pytest.raises(ValueError, match="pooling: expected one of max, mean, got 'last'"):
+        CNNClassifier(3, ["a"], pooling="last")
+
+
 def test_there_is_one_mean() -> None:
     with pytest.raises(ValueError, match="k: there is one mean, expected 1, got 2"):
         CNNClassifier(3, ["a"], pooling="mean", k=2)

@@ -65,3 +65,8 @@ def test_training_draws_domains_together(distance: str) -> None:
         head.loss(trunk(x), mask, target).mean().backward()
         optimizer.step()
     assert losses[-1] < losses[0] / 10
+
+
+def test_an_unknown_distance_is_an_error() -> None:
+    with pytest.raises(ValueError, match="distance: expected one of coral, mmd, got 'cosine'"):
+        made("cosine")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.heads import ConstrainedTagger, CRFTagger, SoftmaxTagger, Tagger
+from mtl.weighting import Uncertainty
 
 LABELS = ["O", "B-X", "I-X"]
 HIDDEN = torch.randn(1, 3, 4, generator=torch.Generator().manual_seed(1)).double()
@@ -39,6 +40,17 @@ def test_each_token_counts_for_the_weight_of_its_label(head: type[Tagger]) -> No
 def test_in_a_crf_a_sentence_counts_for_the_mean_weight_of_its_labels() -> None:
     made = CRFTagger(4, LABELS, dropout=0, class_weights={"O": 0.5, "I-X": 3}).double()
     torch.testing.assert_close(loss(made.train()), loss(made.eval()) * (1 + 3 + 0.5) / 3)
+
+
+def test_a_crf_that_is_sure_has_losses_that_weightings_can_read() -> None:
+    target, mask = torch.arange(20).unsqueeze(0) % 5, torch.ones(1, 20, dtype=torch.bool)
+    hidden = (20.0 * torch.eye(5))[target].requires_grad_()
+    for _ in range(20):
+        made = CRFTagger(5, [*"abcde"], dropout=0).train()
+        made.output.load_state_dict({"weight": torch.eye(5), "bias": torch.zeros(5)})
+        own = made.loss(hidden, mask, target).mean()
+        Uncertainty({"chunk": 1.0}).backward({"chunk": own}, [])
+    assert hidden.grad.isfinite().all()
 
 
 @taggers

@@ -151,7 +151,10 @@ def test_a_mask_that_is_no_prefix_is_an_error(use: Callable) -> None:
         ({"emissions": torch.zeros(5, 5, 3)}, r"emissions: expected \[B, T, 4\], got \[5, 5, 3\]"),
         ({"mask": torch.ones(5, 4) > 0}, r"mask: expected bool \[5, 5\], got torch.bool \[5, 4\]"),
         ({"mask": torch.ones(5, 5)}, r"mask: expected bool \[5, 5\], got torch.float32"),
-        ({"tags": torch.zeros(5, 4).long()}, r"tags: expected \[5, 5\], got \[5, 4\]"),
+        ({"tags": torch.zeros(5, 4).long()}, r"tags: expected int64 .*, got torch.int64 \[5, 4\]"),
+        ({"tags": torch.zeros(5, 5).int()}, r"int64 \[5, 5\] or bool \[5, 5, 4\], got .*int32"),
+        ({"tags": torch.zeros(5, 5)}, r"tags: expected int64 .*, got torch.float32 \[5, 5\]"),
+        ({"tags": torch.ones(5, 5) > 0}, r"bool \[5, 5, 4\], got torch.bool \[5, 5\]"),
         ({"reduction": "max"}, "reduction: expected one of .*, got 'max'"),
     ],
 )
@@ -159,6 +162,29 @@ def test_what_does_not_fit_is_told(change: dict, message: str) -> None:
     emissions, tags, mask = text()
     with pytest.raises(ValueError, match=message):
         CRF(4).double()(**({"emissions": emissions, "tags": tags, "mask": mask} | change))
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_a_label_that_there_is_not_is_an_error(label: int) -> None:
+    emissions, tags, mask = text()
+    tags[1, 1] = label
+    with pytest.raises(RuntimeError, match=f"got {label}|index {label} is out of bounds"):
+        CRF(4).double()(emissions, tags, mask)
+
+
+def test_a_text_without_words_has_one_empty_path() -> None:
+    layer, emissions = CRF(4), torch.zeros(2, 0, 4)
+    assert layer.entropy(emissions).tolist() == [0, 0]
+    assert layer.decode(emissions).tolist() == [[], []]
+    paths, scores = layer.decode_n_best(emissions, None, 2)
+    assert paths.tolist() == [[[], []]] * 2
+    assert scores.tolist() == [[0, -torch.inf]] * 2
+
+
+def test_no_path_is_more_than_sure() -> None:
+    tags = torch.arange(20).unsqueeze(0) % 5
+    emissions = 20.0 * torch.eye(5)[tags]
+    assert all(CRF(5)(emissions, tags) <= 0 for _ in range(20))
 
 
 def test_fewer_than_one_path_is_an_error() -> None:

@@ -120,6 +120,12 @@ def test_under_its_own_covariance_the_penalty_is_the_squared_trace_norm() -> Non
     assert found < relationship_penalty(w, COVARIANCE)  # and of trace 1 no other has less
 
 
+@pytest.mark.parametrize("floor", [0.0, 0.01])
+def test_weights_of_zero_relate_no_tasks(floor: float) -> None:
+    found = task_covariance(torch.zeros(3, 8), floor=floor)
+    torch.testing.assert_close(found, torch.eye(3) / 3)
+
+
 @pytest.mark.parametrize("floor", [0.01, 0.5])
 def test_of_tasks_that_are_alike_the_floor_makes_the_covariance_regular(floor: float) -> None:
     found = task_covariance(torch.ones(3, 8).double(), floor=floor)

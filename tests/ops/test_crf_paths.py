@@ -56,6 +56,14 @@ def test_equal_scores_leave_it_open_and_one_path_decides() -> None:
     assert crf_entropy(*chain.arguments).item() == 0
 
 
+@pytest.mark.parametrize("token", [0, 1, 2])
+def test_scores_that_are_no_numbers_leave_the_entropy_unknown_of_their_sentence(token) -> None:
+    chain = Chain.random([3, 3, token], 3)
+    chain.emissions[1:, token:, 0] = math.nan
+    found = crf_entropy(*chain.arguments)
+    assert found.isnan().tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4])
 def test_gradients_of_the_entropy_equal_finite_differences(share: float) -> None:
     chain = Chain.random([3, 1, 2, 0], 3).forbid(share)

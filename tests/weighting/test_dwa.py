@@ -52,11 +52,15 @@ def test_a_task_that_rests_keeps_its_rate() -> None:
     assert after(first, second, third) == pytest.approx(after(first, second))
 
 
-def test_losses_of_zero_leave_weights_finite() -> None:
+@pytest.mark.parametrize("before", [0.0, 1e-9, 1e-4])
+def test_a_loss_that_was_almost_zero_counts_as_doubled_and_starves_none(before: float) -> None:
+    first = {"pos": before, "ner": 1.0, "lm": 1.0}
+    assert after(first, {**first, "pos": 1e-3}) == after({**first, "pos": 1.0}, {**first, "pos": 2})
+
+
+def test_losses_that_stay_at_zero_leave_the_weights_given() -> None:
     nothing = dict.fromkeys(TASKS, 0.0)
-    weights = after(nothing, {**nothing, "ner": 1.0})
-    assert np.isfinite(list(weights.values())).all()
-    assert weights["ner"] == pytest.approx(3.0)
+    assert after(nothing, nothing) == pytest.approx(TASKS)
 
 
 def test_a_negative_loss_is_refused_with_the_task() -> None:
