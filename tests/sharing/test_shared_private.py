@@ -165,7 +165,7 @@ MISTAKES = {
     "ramp: does nothing without an adversary": {"ramp": 5},
     "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
-    "shared_only: there is no task 'x'; expected some of: a, b": {"shared_only": ["x"]},
+    "shared_only: there is no task 'x'; expected one of: a, b": {"shared_only": ["x"]},
 }
 
 
