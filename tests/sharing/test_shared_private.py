@@ -217,7 +217,7 @@ def test_heads_are_not_shared_between_one_trunk_and_two(tmp_path: Path) -> None:
 
 
 def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="sharing 'shared_private': adversary: needs tasks on"):
+    with pytest.raises(ConfigError, match=r"sharing\.adversary: needs tasks on two"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial())
 
 
