@@ -1,8 +1,9 @@
-"""Files of a run folder: weights, vocabularies and the state of training. Nothing is unpickled."""
+"""Run folders: weights, vocabularies and the state of training. Nothing is unpickled."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,26 @@ MODEL = "model.safetensors"
 TRAINING = "checkpoint"
 SUBWORDS = "vocabulary/tokenizer.json"
 """What cut the text of language models into subwords, in the format of `tokenizers`."""
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """Return the run folders of the seeds that a folder holds, in order; of other folders none."""
+    found = [path.parent for path in folder.glob(f"seed-*/{RUN}")]
+    numbered = {int(m[1]): path for path in found if (m := re.fullmatch(r"seed-(\d+)", path.name))}
+    return [numbered[seed] for seed in sorted(numbered)]
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse what is no run folder.
+
+    Raises:
+        CheckpointError: It has no run file; says where one is if it holds several seeds.
+    """
+    if (folder / RUN).is_file():
+        return
+    if seeds := seed_folders(folder):
+        raise CheckpointError(f"{folder}: holds several seeds; name one of them, as {seeds[0]}")
+    raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import RUN, write_json
+from mtl.checkpoint import check_run_folder, seed_folders, write_json
 from mtl.errors import CheckpointError
 from mtl.metrics.spread import Spread, spread
 
@@ -21,26 +20,6 @@ SUMMARY = "summary.json"
 def seed_folder(folder: Path, seed: int) -> Path:
     """Return the run folder of one seed, in the folder of a run that has several."""
     return folder / f"seed-{seed}"
-
-
-def seed_folders(folder: Path) -> list[Path]:
-    """Return the run folders of the seeds that a folder holds, in order; of other folders none."""
-    found = [path.parent for path in folder.glob(f"seed-*/{RUN}")]
-    numbered = {int(m[1]): path for path in found if (m := re.fullmatch(r"seed-(\d+)", path.name))}
-    return [numbered[seed] for seed in sorted(numbered)]
-
-
-def check_run_folder(folder: Path) -> None:
-    """Refuse what is no run folder.
-
-    Raises:
-        CheckpointError: It has no run file; says where one is if it holds several seeds.
-    """
-    if (folder / RUN).is_file():
-        return
-    if seeds := seed_folders(folder):
-        raise CheckpointError(f"{folder}: holds several seeds; name one of them, as {seeds[0]}")
-    raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import MODEL, RUN, load_weights
+from mtl.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
@@ -15,7 +15,6 @@ from mtl.experiment.corpora import check_words, pair_of, with_files
 from mtl.experiment.loaders import batch_limits
 from mtl.explanation import Explanation, who_attends
 from mtl.generator import Sampling, generate
-from mtl.history import check_run_folder
 from mtl.text.example import Labels, plain
 from mtl.text.given import Sentences, examples_of
 from mtl.text.tokenizer import words_of

@@ -71,7 +71,8 @@ def evaluate(
     refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
     refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
     from mtl import api
-    from mtl.history import seed_folders, spread_to_json
+    from mtl.checkpoint import seed_folders
+    from mtl.history import spread_to_json
     from mtl.metrics.spread import spread
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic

@@ -31,8 +31,9 @@ def train(
     ends training and keeps the best model so far.
     """
     from mtl import api
+    from mtl.checkpoint import seed_folders
     from mtl.experiment import load_config
-    from mtl.history import read_history, seed_folders
+    from mtl.history import read_history
 
     if load_config(run, overrides or []).seeds == 1:
         folder = api.train(run, overrides or [], output=output, resume=resume).folder

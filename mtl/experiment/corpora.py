@@ -37,6 +37,13 @@ def cuts_subwords(corpus: CorpusConfig) -> bool:
     return corpus.reader.options.get("tokenize") == "subwords"
 
 
+def language_units(run: Run) -> set[str]:
+    """Return what the language models of a run read and give: words, or parts of them."""
+    texts = {task.corpus for task in run.tasks.values() if task.source.text is not None}
+    cuts = {run.corpora[name].reader.options.get("tokenize") for name in texts}
+    return {cut if isinstance(cut, str) else "words" for cut in cuts}
+
+
 def subwords_of(corpora: Mapping[str, Corpus]) -> Subwords | None:
     """Return what corpora of a run are cut into, if they are."""
     return next((corpus.subwords for corpus in corpora.values() if corpus.subwords), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtl.checkpoint import RUN, load_subwords, load_vocabularies, to_device
+from mtl.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Encoder
@@ -187,8 +187,10 @@ def _start(run: Run) -> Start | None:
     if init is None:
         return None
     folder = Path(init)
-    if not (folder / RUN).is_file():
-        raise CheckpointError(f"trunk.init: {folder}: no run folder (it has no {RUN})")
+    try:
+        check_run_folder(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"trunk.init: {error}") from error
     return Start.read(folder, load_config(folder / RUN, must_exist=False))
 
 

@@ -14,6 +14,7 @@ from mtl.config.run import Run
 from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError
 from mtl.experiment.assembly import head_owners, head_part, vocabulary_classes
+from mtl.experiment.corpora import language_units
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import LanguageModel
@@ -61,8 +62,9 @@ class Start:
         was made. So do the heads of all other tasks.
 
         Raises:
-            CheckpointError: A tensor is missing or of another shape.
+            CheckpointError: A tensor is missing or of another shape, or would mean something else.
         """
+        self._check(run)
         told = []
         if reads_subwords(run):
             told.append(self._subwords(model, vocabularies["transformer"]))
@@ -82,6 +84,21 @@ class Start:
             if isinstance(head, LanguageModel)
         ]
         return f"starts from {self.folder}: trunk; " + ", ".join(told)
+
+    def _check(self, run: Run) -> None:
+        """Refuse what would fit and mean something else."""
+        ours, theirs = (own.trunk.options.get("connections") for own in (run, self.run))
+        if ours != theirs:
+            raise CheckpointError(
+                f"{self.folder}: was trained with trunk.connections={theirs}, here it would be "
+                f"{ours}; give both runs the same"
+            )
+        units, known = language_units(run), language_units(self.run)
+        if units and known and units != known:
+            raise CheckpointError(
+                f"{self.folder}: is a language model of {' and '.join(sorted(known))}, this run "
+                f"has one of {' and '.join(sorted(units))}; give both corpora the same `tokenize`"
+            )
 
     def _subwords(self, model: MultiTaskModel, ours: Vocabulary) -> str:
         theirs = self.vocabularies.get(ours.feature)

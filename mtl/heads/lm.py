@@ -70,6 +70,11 @@ class LanguageModel(Head):
             raise ValueError(f"cutoffs: expected rising numbers, got {list(cutoffs)}")
         cuts = sorted({max(1, int(cut * number if cut < 1 else cut)) for cut in cutoffs})
         cuts = [cut for cut in cuts if cut < number]
+        if not cuts and output in ("adaptive", "tied_adaptive"):
+            raise ValueError(
+                f"cutoffs: expected one below the {number} words that there are, got "
+                f"{list(cutoffs)}; with so few words take the output 'tied'"
+            )
         self.output: NextWord
         if output == "full":
             self.output = FullSoftmax(in_features, number)

@@ -44,7 +44,8 @@ def measure(
         cache: How much of what was read is expected again; None: nothing. For the same tasks.
 
     Raises:
-        MtlError: The model learns so fast that the text has no probability left.
+        MtlError: The text has no probability left: the model learns too fast, or the cache is too
+            sure.
     """
     training = model.training
     model.eval()
@@ -80,11 +81,10 @@ def measure(
                 if step:
                     step(total / batch.tokens)
         scores = [score for metric in counted.values() for score in metric.compute().values()]
-        if dynamic and not all(map(math.isfinite, scores)):
-            raise MtlError(
-                "the text has no probability left, as the model learns from it too fast; try a "
-                "lower --lr"
-            )
+        if (dynamic or cache) and not all(map(math.isfinite, scores)):
+            why = "the model learns from it too fast; try a lower --lr"
+            why = why if dynamic else "the cache is too sure; try a lower --theta"
+            raise MtlError(f"the text has no probability left: {why}")
         return Evaluation(counted)
     finally:
         model.train(training)

@@ -182,20 +182,29 @@ class Trainer:
     def _update(self) -> float:
         norm = clip_grad_norm_(self.model.parameters(), self.clip_norm).item()
         if not math.isfinite(norm):
-            lr = self.optimizer.param_groups[0]["lr"]
-            raise TrainingError(
-                f"the gradients are no longer finite (norm {norm}) at step {self.step}, learning "
-                f"rate {lr:g}; the best model so far is kept. Try a lower training.optimizer.lr"
-            )
+            raise self._diverged(f"the gradients are no longer finite (norm {norm})")
         self.optimizer.step()
         if self.average:
             self.average.update()
         return norm
 
+    def _diverged(self, what: str) -> TrainingError:
+        lr = self.optimizer.param_groups[0]["lr"]
+        kept = "the best model so far is kept" if self.epoch else "no epoch has left a model yet"
+        return TrainingError(
+            f"{what} at step {self.step}, learning rate {lr:g}; {kept}. Train anew with a lower "
+            "training.optimizer.lr"
+        )
+
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
         with self.averaged():
+            if not all(weight.isfinite().all() for weight in self.model.parameters()):
+                raise self._diverged("weights are no longer finite")
             dev = self.evaluate() if self.evaluate else None
-            improved = self.selection.update(dev.scores()) if dev else True
+            scores = dev.scores() if dev else {}
+            if any(math.isinf(score) for own in scores.values() for score in own.values()):
+                raise self._diverged(f"scores are no longer finite ({scores})")
+            improved = self.selection.update(scores) if dev else True
             learnt = self._learnt()
             if improved and self.learning_rate.restarts:
                 self.best = {n: value.clone() for n, value in self.model.state_dict().items()}

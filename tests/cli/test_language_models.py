@@ -98,6 +98,12 @@ def test_a_model_that_learns_much_too_fast_says_so(model: str, way: list[str]) -
     assert "learns from it too fast; try a lower --lr" in result.err
 
 
+def test_a_cache_that_is_much_too_sure_says_so(model: str) -> None:
+    result = mtl("evaluate", model, "--cache", "--theta", "inf")
+    assert (result.code, result.out) == (2, "")
+    assert "the cache is too sure; try a lower --theta" in result.err
+
+
 def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
     assert [*json.loads(mtl("evaluate", model, "--cache", "--json").out)] == ["next"]
     result = mtl("evaluate", model, "--cache", "--task", "previous")

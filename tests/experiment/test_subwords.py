@@ -162,3 +162,11 @@ def test_a_run_goes_on_with_the_same_subwords_alone() -> None:
     path.write_text(path.read_text().replace('"ignore_merges": false', '"ignore_merges": true'))
     with pytest.raises(MtlError, match="trained with other subwords; the text has changed since"):
         mtl.train("run.yaml", {"training.epochs": 3}, resume=True)
+
+
+def test_a_language_model_of_subwords_and_one_of_words_do_not_mix() -> None:
+    mtl.train("run.yaml")
+    write("words", reader={"type": "text"})
+    message = "is a language model of subwords, this run has one of words; give both corpora"
+    with pytest.raises(CheckpointError, match=message):
+        made("words", **{"trunk.init": "runs/run"})

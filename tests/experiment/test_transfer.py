@@ -10,6 +10,7 @@ import torch
 import yaml
 
 import mtl
+from mtl.api import train_seeds
 from mtl.errors import CheckpointError, ConfigError, MtlError
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
 from tests.training.texts import LM, text_corpus
@@ -181,3 +182,17 @@ def test_an_interleaved_trunk_is_no_language_model_and_why(project: Path) -> Non
     with pytest.raises(MtlError) as error:
         load_config("lm.yaml", {"trunk.bidirectional": "interleaved"})
     assert "from its second layer on, an interleaved trunk has seen the word" in str(error.value)
+
+
+def test_connections_that_its_layers_did_not_have_are_told(project: Path) -> None:
+    message = "was trained with trunk.connections=none, here it would be residual"
+    with pytest.raises(CheckpointError, match=message):
+        started(**{"trunk.connections": "residual"})
+
+
+def test_a_folder_of_several_seeds_is_told_to_name_one(project: Path) -> None:
+    train_seeds("lm.yaml", ["seeds=2"], output="both")
+    with pytest.raises(
+        CheckpointError, match=r"trunk\.init: .*both: holds several seeds; name one"
+    ):
+        started(**{"trunk.init": "both"})

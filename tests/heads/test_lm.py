@@ -93,3 +93,8 @@ def test_dropout_drops_the_same_units_of_all_tokens() -> None:
 def test_cutoffs_that_do_not_rise_are_refused(cutoffs: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="expected rising numbers"):
         LanguageModel(4, [str(n) for n in range(20)], output="adaptive", cutoffs=cutoffs)
+
+
+def test_cutoffs_beyond_all_words_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected one below the 30 words .*, got \[100\]"):
+        LanguageModel(6, WORDS, output="tied_adaptive", cutoffs=(100,))

@@ -172,3 +172,10 @@ def test_an_empty_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "t-train.txt").write_text("\n\n")
     with pytest.raises(DataError, match=r"t-train\.txt: there is no sentence in it"):
         prepared(tmp_path, BOTH, written, **STREAMS)
+
+
+def test_a_model_without_probability_left_is_no_best_one(tmp_path: Path) -> None:
+    made_wild = made(tmp_path, epoch_steps=1, optimizer={"type": "sgd", "lr": 1e38}, clip_norm=None)
+    message = r"no longer finite \(.*inf.*\) at step 1, .*; no epoch has left a model yet"
+    with pytest.raises(TrainingError, match=message):
+        list(made_wild.run())
