@@ -21,7 +21,9 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
+from mtl.experiment.assembly import head_owners, head_part
 from mtl.experiment.checks import adversaries, scored_tasks
+from mtl.experiment.corpora import tasks_of
 from mtl.history import read_records, seed_folder
 from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
@@ -88,8 +90,10 @@ def relate(
 ) -> Relations:
     """Train each task of a run alone and each pair of tasks, and compare the best dev scores.
 
-    A pair is trained once for both directions. Every training leaves a run folder with its seeds
-    in `output`, which `resume` goes on with.
+    A pair is trained once for both directions; without the adversary of the sharing, where that
+    would have nothing to tell apart. A task whose head is that of one left out has such a head of
+    its own. Every training leaves a run folder with its seeds in `output`, which `resume` goes on
+    with.
 
     Args:
         config: The run file.
@@ -123,6 +127,8 @@ def relate(
     for number, group in enumerate(groups, 1):
         often = f"{seeds} seed{'s' * (seeds > 1)}"
         told = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
+        if len(group) > 1 and _are_one(run, group):
+            told += ", without the adversary, to whom they are one group"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
@@ -170,6 +176,7 @@ def _changes(
     """Yield what makes a small run of some of its tasks of a run."""
     for task in run.tasks:
         yield f"tasks.{task}.patience=null" if task in group else f"tasks.{task}=null"
+    yield from _heads(run, group)
     if len(group) < WEIGHTING.find(run.weighting.type).min_tasks:
         yield "weighting=static"  # there is nothing to balance
     if len(group) < SHARING.find(run.sharing.type).min_tasks:
@@ -178,10 +185,32 @@ def _changes(
         for option, value in run.sharing.options.items():
             if isinstance(value, list):  # what lists there are name tasks
                 yield f"sharing.{option}={json.dumps(_among(value, group))}"
+        if _are_one(run, group):
+            yield from ("sharing.adversary=0", "sharing.ramp=null", "sharing.groups=null")
     yield from _limits(run, group, limit)
     scored = next(task for task in group if task in scores)
     yield f"training.metric={scored}.{scores[scored]}"
     yield from ("training.patience=null", f"training.epochs={epochs}", f"seeds={seeds}")
+
+
+def _heads(run: Run, group: Sequence[str]) -> Iterator[str]:
+    """Yield what gives tasks the heads that they share with a task left out."""
+    first: dict[str, str] = {}
+    for task, owner in head_owners(run).items():
+        if task not in group or owner in group:
+            continue
+        if first.setdefault(owner, task) != task:
+            yield f"tasks.{task}.head={first[owner]}"
+            continue
+        yield f"tasks.{task}.head={head_part(run, owner).model_dump_json()}"
+        yield f"tasks.{task}.lr={json.dumps(run.tasks[owner].lr)}"
+
+
+def _are_one(run: Run, tasks: Sequence[str]) -> bool:
+    """Return whether the adversary of the sharing, if it has one, takes these for one group."""
+    options = run.sharing.options
+    groups = options.get("groups") or [tasks_of(run, corpus) for corpus in run.corpora]
+    return bool(options.get("adversary")) and len(_among(groups, tasks)) == 1
 
 
 def _among(names: list[Any], group: Sequence[str]) -> list[Any]:

@@ -8,19 +8,15 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.vectors import read_vectors
-from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding, WordEmbedding
+from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
-from mtl.experiment.kinds import build
+from mtl.experiment.kinds import Refusal, build
 from mtl.experiment.pretrained import reads_subwords
+from mtl.experiment.vectors import Vectors
 from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
 from mtl.heads.pairs import PARTS
 from mtl.model import Layer, MultiTaskModel
@@ -48,41 +44,6 @@ def head_part(run: Run, owner: str) -> Part:
     part = run.tasks[owner].head
     assert isinstance(part, Part)
     return part
-
-
-Vectors = Mapping[str, tuple[list[str], NDArray[np.float32]]]
-"""Slot to pretrained vectors: the words, and a matrix `[N, D]`."""
-
-
-def load_vectors(run: Run) -> Vectors:
-    """Return the pretrained vectors of the slots that have some.
-
-    Raises:
-        ConfigError: They are not as wide as the slot says.
-    """
-    vectors = {}
-    for slot, part in run.embedding.items():
-        if path := part.options.get("vectors"):
-            words, matrix = read_vectors(path)
-            if matrix.shape[1] != part.options["dim"]:
-                found = f"{path} has vectors of width {matrix.shape[1]}"
-                raise ConfigError(f"embedding.{slot}.dim: {found}, got {part.options['dim']}")
-            vectors[slot] = (words, matrix)
-    return vectors
-
-
-def set_vectors(
-    model: MultiTaskModel, vocabularies: Mapping[str, Vocabulary], vectors: Vectors
-) -> None:
-    """Give the words of a fresh model their pretrained vectors."""
-    for slot, (words, matrix) in vectors.items():
-        vocabulary = vocabularies["words"]
-        embedding = model.embedding.get_submodule(f"parts.{slot}")
-        assert isinstance(embedding, WordEmbedding)
-        # Several words of the file may be one to us, as The and the: the first one counts.
-        rows = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
-        chosen = torch.from_numpy(matrix[list(rows.values())])
-        embedding.load_vectors(torch.tensor(list(rows)), chosen)
 
 
 def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
@@ -226,7 +187,10 @@ def make_model(
             given[1] = Pairs(given[1], PARTS if compare is None else compare)
         if HEADS.find(part.type).open_labels:
             given.append(embedding.get_submodule("parts.words.table").weight)
-        heads[owner] = build("head", part, *given)
+        try:
+            heads[owner] = build("head", part, *given)
+        except Refusal as error:
+            raise ConfigError(f"tasks.{owner}.head: {error}") from error
     for task, owner in owners.items():
         if read_width(run, task, sharing.sizes_of(task), columns) != heads[owner].in_features:
             raise ConfigError(

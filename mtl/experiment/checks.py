@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from os import PathLike
 
-import torch
 from torch import nn
 
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run, Task
 from mtl.data.mixing import MIXING
-from mtl.errors import ConfigError, did_you_mean
-from mtl.experiment import pretrained, targets
-from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.errors import did_you_mean
+from mtl.experiment import pretrained, refusals, targets
+from mtl.experiment.assembly import head_owners, head_part
 from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
@@ -52,7 +51,7 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     yield from _texts(run)
     yield from _heads(run)
     yield from _forms(run)
-    yield from _layers(run)
+    yield from refusals.mistakes(run)
     yield from _metric(run)
     yield from _unscored(run)
     yield from targets.mistakes(run, set(scored_tasks(run)) - adversaries(run))
@@ -174,20 +173,6 @@ def _what(task: Task) -> str:
     return "frequencies of words" if task.source.word else _FORMS[task.source.form]
 
 
-def _layers(run: Run) -> Iterator[Mistake]:
-    if reads_subwords(run) and run.trunk.options["num_layers"] is None:
-        return  # nobody has looked at the model yet
-    if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
-        return  # told by `_sharing`
-    with torch.device("meta"):  # shapes alone, no numbers
-        sharing = make_sharing(run, 1)
-    for name, task in run.tasks.items():
-        try:
-            layer_width(task.layer, sharing.sizes_of(name))
-        except ConfigError as error:
-            yield f"tasks.{name}.layer", str(error)
-
-
 def _sharing(run: Run) -> Iterator[Mistake]:
     """Check that there is something to share, and the groups that an adversary tells apart."""
     name = run.sharing.type
@@ -206,7 +191,7 @@ def _sharing(run: Run) -> Iterator[Mistake]:
     for corpus in run.corpora:
         first, *others = tasks_of(run, corpus)
         for task in others:
-            if group_of.get(task) != group_of.get(first):
+            if {first, task} <= group_of.keys() and group_of[task] != group_of[first]:
                 message = f"{first!r} and {task!r} read the same sentences; put them into one group"
                 yield "sharing.groups", message
     if issubclass(SHARING.find(name), Hierarchical):

@@ -18,11 +18,9 @@ from mtl.data.encoding import Encoder
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.assembly import (
     head_owners,
-    load_vectors,
     make_model,
     number_labels,
     number_words,
-    set_vectors,
     vocabulary_classes,
 )
 from mtl.experiment.checks import load_config
@@ -32,6 +30,7 @@ from mtl.experiment.labels import check_labels
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.transfer import Start
+from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import LabelSet
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel

@@ -25,7 +25,8 @@ class Constraints(nn.Module):
 
     Raises:
         MtlError: A label is no tag of the scheme.
-        ValueError: A rule names a label that there is not.
+        ValueError: A rule names a label that there is not, or sentences of some length have no
+            sequence that is allowed.
     """
 
     transitions: Tensor
@@ -54,6 +55,11 @@ class Constraints(nn.Module):
                     near = did_you_mean(str(label), labels)
                     raise ValueError(f"never: there is no label {label!r}{near}")
             allowed[number[pair[0]], number[pair[1]]] = False
+        if length := _shortest_without(allowed):
+            told = f"allow no sequence of length {length}"
+            if never:
+                raise ValueError(f"never: the rules {told}; take some of them away")
+            raise ValueError(f"labels: by the scheme {scheme} these {told}; add 'O'")
         costs = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
         self.register_buffer("transitions", costs[:count, :count].clone(), persistent=False)
         self.register_buffer("start", costs[count, :count].clone(), persistent=False)
@@ -68,17 +74,42 @@ class Constraints(nn.Module):
             allowed: `[B, T, K]` bool: which labels each token may have; None: any.
 
         Raises:
-            ValueError: A sentence has no sequence that is allowed.
+            ValueError: A sentence has no sequence that is allowed, or scores that are NaN.
         """
         if allowed is not None:
             scores = scores.masked_fill(~allowed, -torch.inf)
         between, start, end = (x.to(scores) for x in (self.transitions, self.start, self.end))
         paths, best = crf_viterbi(scores, between, start, end, mask)
         if not torch.compiler.is_compiling():  # an exported program cannot raise
-            stuck = best.isneginf().nonzero().flatten().tolist()
-            if stuck:
-                raise ValueError(
-                    f"sentences {stuck} of the batch have no label sequence that is allowed; "
-                    "loosen `never` or `allowed`"
-                )
+            stuck = best.isneginf() | best.isnan()
+            if stuck.any():
+                raise ValueError(_why(stuck, scores.isnan().any(2).logical_and(mask).any(1)))
         return paths
+
+
+def _shortest_without(allowed: Tensor) -> int | None:
+    """Return the least length up to K + 1 of which no sequence is allowed; None: there is none.
+
+    Args:
+        allowed: `[K + 1, K + 1]` bool, which label may follow which, the edge after the others.
+    """
+    steps, last = allowed[:-1, :-1], allowed[:-1, -1]
+    ends = allowed[-1, :-1]  # the labels in which sequences of a length may end so far
+    for length in range(1, len(allowed) + 1):
+        if not (ends & last).any():
+            return length
+        before, ends = ends, steps[ends].any(0)
+        if ends.equal(before):  # as of all lengths to come
+            break
+    return None
+
+
+def _why(stuck: Tensor, unknown: Tensor) -> str:
+    """Say why some sentences `[B]` have no best sequence, given those with NaN among the scores."""
+    if unknown.any():
+        which = unknown.nonzero().flatten().tolist()
+        return f"the scores of sentences {which} of the batch are NaN; expected numbers"
+    which = stuck.nonzero().flatten().tolist()
+    return (
+        f"sentences {which} of the batch have no label sequence that is allowed; loosen `allowed`"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mtl.errors import did_you_mean
+
 
 def number_groups(
     tasks: Sequence[str], groups: Sequence[Sequence[str]], option: str
@@ -22,8 +24,8 @@ def number_groups(
     for number, group in enumerate(groups):
         for task in group:
             if task not in tasks:
-                names = ", ".join(tasks)
-                raise ValueError(f"{option}: there is no task {task!r}; expected some of: {names}")
+                near = did_you_mean(task, tasks)
+                raise ValueError(f"{option}: there is no task {task!r}{near}")
             if found.setdefault(task, number) != number or group.count(task) > 1:
                 raise ValueError(f"{option}: {task!r} occurs twice; expected every task once")
     if missing := [task for task in tasks if task not in found]:

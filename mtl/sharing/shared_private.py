@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.errors import did_you_mean
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import pool
 from mtl.layers.subspace_overlap import subspace_overlap
@@ -65,10 +66,8 @@ class SharedPrivate(Sharing):
             raise ValueError("ramp: does nothing without an adversary")
         self.shared = make_trunk()
         if unknown := sorted({*(shared_only or ())} - {*tasks}):
-            names = ", ".join(tasks)
-            raise ValueError(
-                f"shared_only: there is no task {unknown[0]!r}; expected some of: {names}"
-            )
+            near = did_you_mean(unknown[0], tasks)
+            raise ValueError(f"shared_only: there is no task {unknown[0]!r}{near}")
         own_trunks = [task for task in tasks if task not in (shared_only or ())]
         self.private = nn.ModuleDict({task: make_trunk() for task in own_trunks})
         self.difference = difference

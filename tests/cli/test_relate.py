@@ -91,6 +91,30 @@ def test_a_pair_has_what_the_sharing_says_of_its_tasks() -> None:
     }
 
 
+def test_two_tasks_on_one_corpus_are_trained_without_an_adversary() -> None:
+    sharing = "sharing={type: shared_private, adversary: 0.1, ramp: 9}"
+    budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", "adversary")
+    result = mtl("relate", "run.yaml", sharing, *budget)
+    runs = {n: Path("adversary", n, "seed-1/run.yaml") for n in ("ner+pos", "ner+mood")}
+    found = {n: yaml.safe_load(path.read_text())["sharing"] for n, path in runs.items()}
+    assert {n: own["adversary"] for n, own in found.items()} == {"ner+pos": 0, "ner+mood": 0.1}
+    told = [line for line in result.err.splitlines() if "without the adversary" in line]
+    end = "1 seed: ner + pos, without the adversary, to whom they are one group"
+    assert told == [f"training 4 of 6, {end}"]
+
+
+def test_a_task_has_the_head_of_another_without_that_one_too() -> None:
+    tasks = ["tasks.pos=null", "tasks.ner.head={dropout: 0.25}", "tasks.ner.lr=0.01"]
+    tasks += [f"tasks.{name}={{use: news/ner, head: ner}}" for name in ("one", "two")]
+    budget = ("--epochs", "1", "--seeds", "1", "--limit", "10", "--output", "heads")
+    assert mtl("relate", "run.yaml", *tasks, "tasks.mood=null", *budget).code == 0
+    runs = {n: Path("heads", n, "seed-1/run.yaml").read_text() for n in ("ner+one", "one+two")}
+    found = {n: yaml.safe_load(run)["tasks"] for n, run in runs.items()}
+    assert (found["ner+one"]["one"]["head"], found["one+two"]["two"]["head"]) == ("ner", "one")
+    for own in ("head", "lr"):
+        assert found["one+two"]["one"][own] == found["ner+one"]["ner"][own]
+
+
 def test_tasks_have_the_properties_of_their_text() -> None:
     found = json.loads(Path("found.json").read_text())["tasks"]
     whole = mtl("relate", "run.yaml", "--epochs", "1", "--seeds", "1", "--output", "w", "--json")

@@ -192,5 +192,7 @@ def test_connections_that_its_layers_did_not_have_are_told(project: Path) -> Non
 
 def test_a_folder_of_several_seeds_is_told_to_name_one(project: Path) -> None:
     train_seeds("lm.yaml", ["seeds=2"], output="both")
-    with pytest.raises(CheckpointError, match=r"trunk\.init: .*both: holds several seeds; name one"):
+    with pytest.raises(
+        CheckpointError, match=r"trunk\.init: .*both: holds several seeds; name one"
+    ):
         started(**{"trunk.init": "both"})

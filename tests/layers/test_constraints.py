@@ -59,7 +59,7 @@ def allowed_paths(labels: list[str], scheme: str, never: Rules, allowed: Tensor)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("never", [[], [("B-X", "O"), (None, "B-X"), ("O", None)]])
+@pytest.mark.parametrize("never", [[], [("B-X", "O"), (None, "B-X"), ("B-X", None)]])
 def test_what_is_given_is_the_best_that_is_allowed(scheme: str, never: Rules) -> None:
     labels = tags(scheme, kinds=1)
     allowed = torch.ones(3, len(labels), dtype=torch.bool)
@@ -91,6 +91,35 @@ def test_what_cannot_be_labelled_is_told() -> None:
     mask = ALL.expand(2, 3)
     with pytest.raises(ValueError, match=r"sentences \[1\] of the batch have no label sequence"):
         Constraints(["O", "B-X", "I-X"], scheme="bio")(torch.zeros(2, 3, 3), mask, allowed)
+
+
+def test_scores_that_are_no_numbers_are_told_apart_from_rules() -> None:
+    scores, constraints = torch.zeros(3, 2, 2), Constraints(["A", "B"], never=[("A", "A")])
+    mask = torch.tensor([[True, True], [True, True], [True, False]])
+    scores[2, 1] = torch.nan  # on padding
+    constraints(scores, mask)
+    scores[1] = torch.nan
+    with pytest.raises(ValueError, match=r"the scores of sentences \[1\] of the batch are NaN"):
+        constraints(scores, mask)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["A", "B", "C", None])] * 2), max_size=12))
+def test_rules_that_leave_nothing_are_told_with_the_shortest_length(never: Rules) -> None:
+    paths = {n: [*product("ABC", repeat=n)] for n in range(1, 5)}
+    empty = [n for n, own in paths.items() if all(breaks([*path], never) for path in own)]
+    if not empty:
+        Constraints(list("ABC"), never=never)
+        return
+    told = f"never: the rules allow no sequence of length {empty[0]}; take some of them"
+    with pytest.raises(ValueError, match=told):
+        Constraints(list("ABC"), never=never)
+
+
+def test_tags_of_which_no_sequence_is_well_formed_are_told() -> None:
+    with pytest.raises(
+        ValueError, match="by the scheme iobes these allow no sequence of length 1; add"
+    ):
+        Constraints(["B-X", "E-X"], scheme="iobes")
 
 
 def test_rules_name_labels_that_there_are() -> None:

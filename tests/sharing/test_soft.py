@@ -111,7 +111,7 @@ def test_the_covariance_of_tasks_follows_their_weights_after_the_first_epoch() -
 MISTAKES = {
     "the penalty 'clustered' needs them": {"penalty": "clustered"},
     "the penalty 'trace' does nothing with them": {"penalty": "trace", "clusters": [["a", "b"]]},
-    "there is no task 'x'; expected some of: a, b": {
+    "there is no task 'x'; expected one of: a, b": {
         "penalty": "clustered",
         "clusters": [["a"], ["x"]],
     },

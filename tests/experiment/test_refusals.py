@@ -1,0 +1,116 @@
+"""What a part refuses, or is given for nothing, is told at its place with all other mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mtl.errors import ConfigError
+from mtl.experiment import load_config
+from tests.training.runs import RUN, corpus
+
+TASKS = {name: {"use": f"c/{name}"} for name in ("pos", "ner", "verb")}
+SHARED: dict[str, tuple[dict[str, Any], str]] = {
+    "hierarchical": (
+        {"order": ["pos", "nerr", "verb"]},
+        "sharing.order: there is no task 'nerr'; did you mean 'ner'?",
+    ),
+    "soft": (
+        {"penalty": "clustered", "clusters": [["pos", "ner"], ["verb", "pos"]]},
+        "sharing.clusters: 'pos' occurs twice; expected every task once",
+    ),
+    "shared_private": (
+        {"shared_only": ["poss"]},
+        "sharing.shared_only: there is no task 'poss'; did you mean 'pos'?",
+    ),
+    "sluice": (
+        {"subspaces": 3},
+        "sharing.subspaces: 8 units a direction cannot be cut into 3 equal parts",
+    ),
+}
+"""Sharing to options that it refuses, and what is said."""
+
+
+def told(folder: Path, run: dict[str, Any]) -> list[str]:
+    """Return the mistakes of a run file, each without its file."""
+    path = folder / "run.yaml"
+    corpora = {"c": corpus(folder, "c", 22)}
+    path.write_text(yaml.safe_dump({**RUN, "corpora": corpora, "tasks": TASKS, **run}))
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    return [line.removeprefix(f"{path}:") for line in str(error.value).splitlines()]
+
+
+def line_of(folder: Path, start: str) -> int:
+    lines = (folder / "run.yaml").read_text().splitlines()
+    return next(n for n, line in enumerate(lines, 1) if line.strip().startswith(start))
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_a_sharing_refuses_stands_where_it_was_written(name: str, tmp_path: Path) -> None:
+    options, message = SHARED[name]
+    (mistake,) = told(tmp_path, {"sharing": {"type": name, **options}})
+    place, _, said = mistake.partition(": ")
+    assert said == message
+    option = message.partition(":")[0].removeprefix("sharing.")
+    line = line_of(tmp_path, f"{option}:")
+    # A list is where its first item is, a line below in this form of YAML.
+    assert place.split(":")[0] in (str(line), str(line + 1))
+
+
+def test_it_is_told_together_with_other_mistakes(tmp_path: Path) -> None:
+    sharing = {"type": "hierarchical", "order": ["pos", "nerr", "verb"]}
+    found = told(tmp_path, {"sharing": sharing, "seed": 2**63 - 1, "seeds": 5})
+    assert [line.split(": ")[1] for line in found] == ["seeds", "sharing.order"]
+
+
+def test_what_a_trunk_refuses_is_told_of_the_trunk(tmp_path: Path) -> None:
+    (mistake,) = told(tmp_path, {"trunk": {"type": "transformer", "hidden_size": 8}})
+    assert mistake.startswith(f"{line_of(tmp_path, 'trunk:') + 1}:")
+    assert ": trunk.num_layers: expected a number, or the `name` of a model" in mistake
+
+
+def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> None:
+    sharing = {"type": "shared_private", "adversary": 0.1, "groups": [["pos", "nerr", "verb"]]}
+    (mistake,) = told(tmp_path, {"sharing": sharing})
+    assert mistake.endswith("sharing.groups: there is no task 'nerr'; did you mean 'ner'?")
+
+
+IDLE: dict[str, tuple[dict[str, Any], str]] = {
+    "within": (
+        {"sharing": {"type": "soft", "within": 0.5}},
+        "sharing.within: does nothing unless penalty is mean or clustered",
+    ),
+    "between": (
+        {"sharing": {"type": "soft", "penalty": "mean", "between": 0.5}},
+        "sharing.between: does nothing unless penalty is clustered",
+    ),
+    "groups": (
+        {"sharing": {"type": "shared_private", "groups": [["pos", "ner", "verb"]]}},
+        "sharing.groups: nobody tells them apart; set sharing.adversary, or leave the groups out",
+    ),
+    "window of a tagger": (
+        {"tasks": {"pos": {"use": "c/pos", "head": {"attention": "scaled", "window": 3}}}},
+        "tasks.pos.head.window: does nothing unless attention is key_value",
+    ),
+    "window of a classifier": (
+        {"tasks": {"verb": {"use": "c/verb", "head": {"window": 3}}}},
+        "tasks.verb.head.window: does nothing unless attention is key_value",
+    ),
+    "size": (
+        {"tasks": {"x": {"use": "c/verb", "head": {"type": "attention", "score": "additive",
+                                                   "size": 9}}}},
+        "tasks.x.head.size: does nothing unless score is self",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "message"), IDLE.values(), ids=IDLE)
+def test_options_that_would_do_nothing_are_told(
+    run: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (mistake,) = told(tmp_path, run)
+    assert mistake.endswith(f": {message}")
