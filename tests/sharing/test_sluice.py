@@ -176,7 +176,7 @@ def test_gradients_agree_with_differences() -> None:
 
 
 def test_units_that_cannot_be_cut_are_told_before_training(tmp_path: Path) -> None:
-    message = "sharing 'sluice': subspaces: 8 units a direction cannot be cut into 3 equal parts"
+    message = "sharing.subspaces: 8 units a direction cannot be cut into 3 equal parts"
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, RUN, sharing={"type": "sluice", "subspaces": 3})
 
