@@ -14,6 +14,7 @@ from mtl.checkpoint import (
     load_weights,
     save_tensors,
     save_training,
+    seed_folder,
     seed_folders,
     to_device,
     weights_of,
@@ -27,7 +28,7 @@ from mtl.experiment import (
     make_trainer,
     prepare,
 )
-from mtl.history import seed_folder, write_summary
+from mtl.history import write_summary
 from mtl.plan import describe, make_plan
 from mtl.run_folder import can_resume, check_data, check_folder, start_folder
 from mtl.trained import TrainedModel, load

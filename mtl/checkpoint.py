@@ -1,4 +1,4 @@
-"""Run folders: weights, vocabularies and the state of training. Nothing is unpickled."""
+"""Run folders and what lies in them: weights, vocabularies, state of training; no pickles."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ MODEL = "model.safetensors"
 TRAINING = "checkpoint"
 SUBWORDS = "vocabulary/tokenizer.json"
 """What cut the text of language models into subwords, in the format of `tokenizers`."""
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Return the run folder of one seed, in the folder of a run that has several."""
+    return folder / f"seed-{seed}"
 
 
 def seed_folders(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What run folders tell of how training went, and the folders of a run with several seeds."""
+"""What run folders tell of how training went, for one seed or several."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ from mtl.metrics.spread import Spread, spread
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 """The mean and the spread of dev scores over the seeds of a run."""
-
-
-def seed_folder(folder: Path, seed: int) -> Path:
-    """Return the run folder of one seed, in the folder of a run that has several."""
-    return folder / f"seed-{seed}"
 
 
 @dataclass(frozen=True)

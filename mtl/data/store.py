@@ -16,7 +16,7 @@ from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
-from mtl.data.watch import Watch
+from mtl.data.watch import watch
 from mtl.errors import DataError, MtlError
 from mtl.files import atomic_write
 from mtl.text.example import Labels
@@ -179,10 +179,10 @@ class _Writer:
         with pa.ipc.new_stream(target, schema) as writer:
             for path in paths:
                 rows = self._rows(path)
-                with Watch(path) as watch:
+                with watch(path) as at:
                     while batch := list(islice(rows, _BATCH)):
                         writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-                        watch.at(batch[-1]["line"])
+                        at(batch[-1]["line"])
 
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
         before = self.sentences

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,46 +14,37 @@ _SOON = 1.0
 """Seconds after which waiting needs a reason."""
 
 
-class Watch:
-    """A bar that appears on a terminal if the reading of a file takes long, and then goes again.
+@contextmanager
+def watch(path: Path, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal if the reading of a file takes long, and take it away again.
+
+    Give a function to be told of the line, counted from 1, that has been read.
 
     Args:
         path: The file.
         console: Where to show it; None: standard error.
     """
+    progress = Progress(
+        TextColumn("reading {task.description}"),
+        BarColumn(bar_width=24),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+        transient=True,
+    )
+    begun = time.monotonic()
 
-    def __init__(self, path: Path, console: Console | None = None) -> None:
-        self._path = path
-        self._begun = time.monotonic()
-        self._progress = Progress(
-            TextColumn("reading {task.description}"),
-            BarColumn(bar_width=24),
-            TimeRemainingColumn(),
-            console=console or Console(stderr=True),
-            transient=True,
-        )
-        self._shown = False
+    def at(line: int) -> None:
+        if progress.task_ids:
+            progress.update(progress.task_ids[0], completed=line)
+        elif progress.console.is_terminal and time.monotonic() - begun > _SOON:
+            progress.add_task(path.name, total=_lines(path), completed=line)
+            progress.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._shown:
-            self._progress.stop()
-
-    def at(self, line: int) -> None:
-        """Say that a line has been read, counted from 1."""
-        if self._shown:
-            self._progress.update(self._progress.task_ids[0], completed=line)
-        elif self._progress.console.is_terminal and time.monotonic() - self._begun > _SOON:
-            self._shown = True
-            self._progress.add_task(self._path.name, total=_lines(self._path), completed=line)
-            self._progress.start()
+    try:
+        yield at
+    finally:
+        if progress.task_ids:
+            progress.stop()
 
 
 def _lines(path: Path) -> int | None:

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mtl.data import watch
-from mtl.data.watch import Watch
+from mtl.data.watch import watch
 
 ERASED = "\x1b[2K"
 
@@ -18,17 +17,16 @@ ERASED = "\x1b[2K"
 def shown(tmp_path, monkeypatch):
     """Return what is shown while a file of four lines is read, given seconds after each line."""
     clock = [0.0]
-    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("mtl.data.watch.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def show(*seconds, terminal=True, name="text.txt"):
         (tmp_path / name).write_text("a\n" * 4)
         out = StringIO()
         console = Console(file=out, force_terminal=terminal, width=80)
-        with Watch(tmp_path / name, console) as watching:
+        with watch(tmp_path / name, console) as at:
             for line, passed in enumerate(seconds, 1):
                 clock[0] += passed
-                watching.at(line)
-            watching._progress.refresh()
+                at(line)
         return out.getvalue()
 
     return show
@@ -42,12 +40,14 @@ def test_what_takes_long_shows_a_bar_which_goes_in_the_end(shown):
     text = shown(0.7, 0.7, 0.7)
     assert "reading text.txt " in text
     assert "━" in text
+    assert ":--" in text  # the time left, of which one step tells nothing yet
     assert text.endswith(ERASED)
 
 
 def test_what_is_long_in_a_packed_file_is_not_known(shown):
     text = shown(2, 2, name="text.txt.gz")
     assert "reading text.txt.gz" in text
+    assert ":--" not in text
     assert text.endswith(ERASED)
 
 
