@@ -74,7 +74,7 @@ def mtl_batches(trainer: Trainer) -> Iterator[Sequence[Example]]:
     """Yield the batches that mtl trains on."""
     (loader,) = trainer.loaders.values()
     for epoch in range(trainer.epochs):
-        for (draw,) in trainer.schedule.epoch(epoch):
+        for (draw,) in trainer.sampler.epoch(epoch):
             yield loader.examples(draw.epoch, draw.index)
 
 

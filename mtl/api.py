@@ -8,7 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtl.checkpoint import (
+from mtl.config.overrides import Overrides
+from mtl.config.run import Run
+from mtl.display.reading import show_reading
+from mtl.display.training import Display
+from mtl.errors import MtlError
+from mtl.experiment import (
+    load_config,
+    load_corpora,
+    make_trainer,
+    prepare,
+)
+from mtl.experiment.folder import can_resume, check_data, check_folder, start_folder
+from mtl.experiment.plan import describe, make_plan
+from mtl.runs.checkpoint import (
     MODEL,
     load_training,
     load_weights,
@@ -19,20 +32,8 @@ from mtl.checkpoint import (
     to_device,
     weights_of,
 )
-from mtl.config.overrides import Overrides
-from mtl.config.run import Run
-from mtl.errors import MtlError
-from mtl.experiment import (
-    load_config,
-    load_corpora,
-    make_trainer,
-    prepare,
-)
-from mtl.history import write_summary
-from mtl.plan import describe, make_plan
-from mtl.run_folder import can_resume, check_data, check_folder, start_folder
-from mtl.trained import TrainedModel, load
-from mtl.training.display import Display
+from mtl.runs.history import write_summary
+from mtl.trained_model import TrainedModel, load
 from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
@@ -120,7 +121,7 @@ def _folder(config: str | PathLike[str], output: str | PathLike[str] | None) -> 
 def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[TrainedModel, bool]:
     """Train a run in a folder that has been checked; say, too, whether it was stopped."""
     to_device(run.training.device)  # told now, not when all the data has been read
-    corpora = load_corpora(run)
+    corpora = load_corpora(run, progress=show_reading)
     experiment = prepare(run, corpora)
     trainer = make_trainer(experiment, corpora)
     if resume:
@@ -132,7 +133,7 @@ def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[Trai
         for line in describe(make_plan(experiment, corpora, trainer)):
             log.note(line)
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        epochs, steps = run.training.epochs, trainer.schedule.steps_per_epoch
+        epochs, steps = run.training.epochs, trainer.sampler.steps_per_epoch
         best = trainer.selection.best
         display = stack.enter_context(Display(console, steps, epochs, best))
         stopped = _run(trainer, folder, log, display)

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import Batch, labelled
-from mtl.embeddings import Subwords
+from mtl.embeddings import SubwordVectors
 from mtl.heads.base import Head
 from mtl.layers.scalar_mix import ScalarMix
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 
 Layer = int | Literal["mix"]
 """Which layer a head reads: 0 the embedding, 1 the first layer, -1 the last, or a learned mix."""
 
 
 @dataclass(frozen=True)
-class Output:
+class ModelOutput:
     """What one forward pass gives.
 
     Args:
@@ -36,7 +36,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class HeadInputs:
     """What the sharing made of a batch.
 
     Args:
@@ -54,8 +54,8 @@ class MultiTaskModel(nn.Module):
     """One embedding, shared trunks, and a head a task.
 
     Args:
-        embedding: Gives `[B, T, D]` from features and mask, or the `Subwords` of sentences, which
-            are words again when heads read them.
+        embedding: Maps features and mask to `[B, T, D]`, or to `SubwordVectors`, which are merged
+            into words again before heads read them.
         sharing: Encodes token vectors for the tasks.
         heads: Head name to head; a head may serve several tasks.
         head_of: Task to the name of its head.
@@ -99,10 +99,10 @@ class MultiTaskModel(nn.Module):
         assert isinstance(head, Head)
         return head
 
-    def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> Encoding:
+    def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> HeadInputs:
         """Return what the heads of the tasks read."""
         x = self.embedding(batch.features, batch.mask)
-        if not isinstance(x, Subwords):
+        if not isinstance(x, SubwordVectors):
             return self.encode_vectors(x, batch.mask, tasks, state)
         encoding = self.encode_vectors(x.vectors, x.mask, tasks, state)
         words = {task: x.words(hidden) for task, hidden in encoding.hidden.items()}
@@ -110,14 +110,14 @@ class MultiTaskModel(nn.Module):
 
     def encode_vectors(
         self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None
-    ) -> Encoding:
+    ) -> HeadInputs:
         """Return what `encode` does, given token vectors `[B, T, D]` and the mask `[B, T]`."""
         more = [self._expected_label] if self.sharing.label_dims else []
-        encoded: dict[str, Encoded] = self.sharing(x, mask, list(tasks), state, *more)
+        encoded: dict[str, TrunkOutput] = self.sharing(x, mask, list(tasks), state, *more)
         penalties: dict[str, Tensor] = {}
         for own in encoded.values():
             penalties |= own.penalties
-        return Encoding(
+        return HeadInputs(
             {task: self._read(task, own.layers) for task, own in encoded.items()},
             penalties,
             next(iter(encoded.values())).state,
@@ -137,14 +137,14 @@ class MultiTaskModel(nn.Module):
         vectors: Tensor = self.label_vectors[task](probabilities)
         return vectors
 
-    def forward(self, batch: Batch, state: Any = None) -> Output:
+    def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
         """Return the losses of the tasks that `batch.targets` names."""
         encoding = self.encode(batch, batch.targets, state)
         losses = {
             task: self._loss(task, encoding.hidden[task], batch.mask, target)
             for task, target in batch.targets.items()
         }
-        return Output(losses, encoding.penalties, encoding.state)
+        return ModelOutput(losses, encoding.penalties, encoding.state)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)

@@ -10,10 +10,10 @@ from mtl.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Part = TypeVar("Part")
+PartT = TypeVar("PartT")
 
 
-class Registry(Generic[Part]):
+class Registry(Generic[PartT]):
     """The parts of one kind by the name that YAML uses.
 
     Args:
@@ -22,7 +22,7 @@ class Registry(Generic[Part]):
         table: Name to class.
     """
 
-    def __init__(self, kind: str, base: type[Part], table: Mapping[str, type[Part]]) -> None:
+    def __init__(self, kind: str, base: type[PartT], table: Mapping[str, type[PartT]]) -> None:
         self.kind = kind
         self.base = base
         self._table = dict(table)
@@ -33,11 +33,11 @@ class Registry(Generic[Part]):
     def __contains__(self, name: str) -> bool:
         return name in self._table
 
-    def items(self) -> Iterator[tuple[str, type[Part]]]:
+    def items(self) -> Iterator[tuple[str, type[PartT]]]:
         """Yield the name and class of each part."""
         yield from self._table.items()
 
-    def find(self, name: str) -> type[Part]:
+    def find(self, name: str) -> type[PartT]:
         """Return the class called `name`: one of the table, or the user's own as `module:Class`.
 
         Raises:
@@ -50,7 +50,7 @@ class Registry(Generic[Part]):
             raise ConfigError(f"{message} (or your own, as module:Class)")
         return self._table[name]
 
-    def _import(self, name: str) -> type[Part]:
+    def _import(self, name: str) -> type[PartT]:
         module, _, attribute = name.partition(":")
         try:
             part = getattr(import_module(module), attribute)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from mtl.checkpoint import MODEL, RUN, load_tensors, save_tensors
 from mtl.files import atomic_write
+from mtl.runs.checkpoint import MODEL, RUN, load_tensors, save_tensors
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "mtl" / "pretrained"
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from mtl.data.batch import MISSING, Batch
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.model import Layer, MultiTaskModel
-from mtl.sharing import Encoded, Hard
+from mtl.sharing import Hard, TrunkOutput
 from mtl.text.example import Example
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import WordVocabulary
@@ -31,7 +31,7 @@ LABELS = {
 }
 TASKS = list(LABELS)
 WORDS = WordVocabulary.build({"a": 2, "cat": 2, "sat": 2, "ada": 1})
-ENCODER = Encoder({"words": WORDS}, LABELS)
+ENCODER = Batcher({"words": WORDS}, LABELS)
 
 
 def made(layers: Mapping[str, Layer] | None = None) -> MultiTaskModel:
@@ -88,7 +88,7 @@ def test_a_batch_without_labels_at_all_has_loss_and_gradient_zero() -> None:
 class Charged(Hard):
     """A sharing with a term of the loss that all tasks have, and one of each task alone."""
 
-    def forward(self, *given: Any) -> dict[str, Encoded]:
+    def forward(self, *given: Any) -> dict[str, TrunkOutput]:
         one = torch.tensor(1.0)
         return {
             task: replace(own, penalties={"all": one, f"own.{task}": 2 * one})

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import mtl
-from mtl.checkpoint import MODEL, load_tensors
 from mtl.config.paths import PACKAGE
 from mtl.experiment import load_config, load_corpora, prepare
+from mtl.runs.checkpoint import MODEL, load_tensors
 
 SHIPPED = sorted(path.parent for path in (PACKAGE / "pretrained").glob("*/run.yaml"))
 RUN = """

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from mtl.cli.train import Overrides, RunFile
+from mtl.cli.arguments import OverrideArguments, RunFileArgument
 
 
-def check(run: RunFile, overrides: Overrides = None) -> None:
+def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
     """Check a run file and its data.
 
     Prints the plan and the first sentences; trains nothing.
     """
     from mtl.cli.formats import shown
+    from mtl.display.reading import show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
-    from mtl.plan import describe, make_plan
+    from mtl.experiment.plan import describe, make_plan
 
     config = load_config(run, overrides or [])
-    corpora = load_corpora(config)
+    corpora = load_corpora(config, progress=show_reading)
     experiment = prepare(config, corpora)
     for line in describe(make_plan(experiment, corpora, make_trainer(experiment, corpora))):
         typer.echo(line)
@@ -27,5 +28,5 @@ def check(run: RunFile, overrides: Overrides = None) -> None:
         for text in example.texts:
             typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
-            typer.echo(f"  {task}: {shown(experiment.encoder.labels[task].read(labels))}")
+            typer.echo(f"  {task}: {shown(experiment.batcher.labels[task].read(labels))}")
     typer.echo(f"\n{run}: all is well")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,22 +10,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, refuse_idle
 from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel
     from mtl.training.evaluation import Evaluation
 
-RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The run folder.")]
-Tasks = Annotated[
-    list[str] | None, typer.Option("--task", help="One task; may be given again. Default: all.")
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")]
-
 
 def evaluate(
-    folder: RunFolder,
-    task: Tasks = None,
+    folder: RunFolderArgument,
+    task: TaskOption = None,
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     data: Annotated[
         Path | None,
@@ -60,7 +54,7 @@ def evaluate(
         int, typer.Option(min=1, max=10, help="Streams in which running text is scored, at most.")
     ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Device = None,
+    device: DeviceOption = None,
     *,
     context: typer.Context,
 ) -> None:
@@ -71,9 +65,9 @@ def evaluate(
     refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
     refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
     from mtl import api
-    from mtl.checkpoint import seed_folders
-    from mtl.history import spread_to_json
     from mtl.metrics.spread import spread
+    from mtl.runs.checkpoint import seed_folders
+    from mtl.runs.history import spread_to_json
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
 
@@ -107,14 +101,6 @@ def evaluate(
     _print(plain_console(), title, found)
 
 
-def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
-    """Refuse options that do nothing without another one."""
-    for name in options:
-        source = context.get_parameter_source(name)
-        if not given and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"does nothing without --{switch}", param_hint=f"--{name}")
-
-
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
     """Return the one corpus whose file is meant."""
     names = {model.run.tasks[task].corpus for task in model.check_tasks(tasks)}
@@ -124,7 +110,7 @@ def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
 
 
 def _print(console: Console, title: str, found: Evaluation) -> None:
-    from mtl.training.display import print_table, score_cells, score_table
+    from mtl.display.training import print_table, score_cells, score_table
 
     table = score_table(found)
     for name, scores in found.scores().items():

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from mtl.cli.evaluate import RunFolder, Tasks
+from mtl.cli.arguments import RunFolderArgument, TaskOption
 
 
 def export(
-    folder: RunFolder,
+    folder: RunFolderArgument,
     to: Annotated[Literal["torch-export", "onnx"], typer.Option(help="The format.")],
-    task: Tasks = None,
+    task: TaskOption = None,
     output: Annotated[
         Path | None,
         typer.Option(help="The file; by default model.pt2 or model.onnx in the run folder."),

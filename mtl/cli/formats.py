@@ -19,7 +19,7 @@ from mtl.text.tokenizer import split_sentences, tokenize
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mtl.explanation import Confidence, Explanation
+    from mtl.inference.explanation import Confidence, Explanation
 
 DIGITS = 6
 """Digits of probabilities and weights in JSON."""

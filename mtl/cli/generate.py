@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.evaluate import Device, RunFolder
+from mtl.cli.arguments import DeviceOption, RunFolderArgument
 
 
 def generate(
-    folder: RunFolder,
+    folder: RunFolderArgument,
     prompt: Annotated[str, typer.Option(help="The text that is to be continued.")] = "",
     task: Annotated[
         str | None, typer.Option(help="The language model, where there are several.")
@@ -31,14 +31,14 @@ def generate(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same words.")
     ] = 1,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Continue a text by the words that a language model draws.
 
     Words are shown as they come; a line ends where a sentence does.
     """
     from mtl import api
-    from mtl.generator import Sampling
+    from mtl.inference.generator import Sampling
     from mtl.text.running import spelt
 
     model = api.load(folder, device=device)

@@ -24,8 +24,8 @@ def list_parts(
 
     Shows every part with its options and their defaults.
     """
+    from mtl.display.training import print_table
     from mtl.experiment import KINDS
-    from mtl.training.display import print_table
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}
     known = {**by_plural, **KINDS}

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mtl.cli.evaluate import Device, RunFolder, Tasks
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption
 from mtl.errors import DataError, MtlError
 
 SUFFIXES = {".jsonl": "jsonl", ".conll": "conll", ".conllu": "conll", ".iob2": "conll"}
@@ -23,12 +23,12 @@ AHEAD_OF_MATRICES = 16
 
 
 def predict(
-    folder: RunFolder,
+    folder: RunFolderArgument,
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="What to label; by default, or for -, standard input."),
     ] = None,
-    task: Tasks = None,
+    task: TaskOption = None,
     output_format: Annotated[
         Literal["conll", "jsonl", "text"],
         typer.Option("--format", help="The format of the output; text, with --explain: shades."),
@@ -43,12 +43,12 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say where heads that have attention look.")
     ] = False,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Label raw text, CoNLL or JSONL.
 
     The input may be of any length. Raw text is cut into sentences and tokens; the output says
-    where each stands in the text. Tasks that compare two sentences read two a line, with a tab
+    where each stands in the text. TaskOption that compare two sentences read two a line, with a tab
     between, or JSONL with the fields "text_b" or "tokens_b".
     """
     if output_format == "text" and not explain:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtl.cli.arguments import OverrideArguments, RunFileArgument
 from mtl.cli.tables import print_rows
-from mtl.cli.train import Overrides, RunFile
 
 if TYPE_CHECKING:
-    from mtl.relations import Relations
+    from mtl.analysis.relations import Relations
 
 
 def relate(
-    run: RunFile,
-    overrides: Overrides = None,
+    run: RunFileArgument,
+    overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Where to; by default runs/, the name of the run file and -relations."),
@@ -34,7 +34,7 @@ def relate(
     what a second task adds to the best dev score of the first, with the 95 % interval of the mean,
     beside properties of the tasks that may tell so in advance.
     """
-    from mtl.relations import relate
+    from mtl.analysis.relations import relate
 
     found = relate(
         run,
@@ -52,8 +52,8 @@ def relate(
 
 
 def _print(found: Relations) -> None:
+    from mtl.analysis.relations import SLOPES
     from mtl.metrics import shown
-    from mtl.relations import SLOPES
 
     tasks = list(found.traits)
     rows = []

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mtl.cli.arguments import DeviceOption, TaskOption, refuse_idle
 from mtl.cli.drawing import curve, draw_learnt
-from mtl.cli.evaluate import Device, Tasks, refuse_idle
 from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
 
 if TYPE_CHECKING:
-    from mtl.history import History
-    from mtl.metrics.significance import Comparison
+    from mtl.metrics.significance import SignificanceResult
+    from mtl.runs.history import History
 
 
 def report(
@@ -35,14 +35,14 @@ def report(
     split: Annotated[
         str, typer.Option(help="With --test: train, dev or test, which both label.")
     ] = "test",
-    task: Tasks = None,
+    task: TaskOption = None,
     draws: Annotated[
         int, typer.Option(min=1, max=10**7, help="With --test: how often labels are exchanged.")
     ] = 10_000,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="With --test: the same seed, the same p.")
     ] = 1,
-    device: Device = None,
+    device: DeviceOption = None,
     *,
     context: typer.Context,
 ) -> None:
@@ -54,7 +54,7 @@ def report(
     differ as much if both were equally good.
     """
     refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
-    from mtl.history import read_history
+    from mtl.runs.history import read_history
 
     shown = list(dict.fromkeys([*(folders or []), *(test or [])]))
     if not shown:
@@ -111,16 +111,16 @@ def _compare(
     draws: int,
     seed: int,
     device: str | None,
-) -> dict[str, Comparison]:
+) -> dict[str, SignificanceResult]:
     from mtl import api
-    from mtl.comparison import compare
+    from mtl.analysis.comparison import compare
 
     models = [api.load(folder, device=device) for folder in (first, second)]
     return compare(models[0], models[1], split, tasks, draws=draws, seed=seed)
 
 
 def _json(run: History, tasks: Sequence[str]) -> dict[str, Any]:
-    from mtl.history import spread_to_json
+    from mtl.runs.history import spread_to_json
 
     dev = {task: scores for task, scores in run.dev().items() if task in tasks}
     return {
@@ -143,7 +143,7 @@ def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[st
     return [*rows, ["", "best epoch", *best]]
 
 
-def _row(item: tuple[str, Comparison]) -> list[str]:
+def _row(item: tuple[str, SignificanceResult]) -> list[str]:
     from mtl.metrics import shown
 
     task, found = item

@@ -11,7 +11,7 @@ from mtl.cli.formats import Sentence, hops, one_line, shown, shown_confidence
 from mtl.cli.tables import plain_console
 
 if TYPE_CHECKING:
-    from mtl.explanation import Explanation
+    from mtl.inference.explanation import Explanation
 
 SHADES = ("", *(f"white on color({number})" for number in (52, 88, 124, 160, 196)))
 """From nothing to bright red, for weights from 0 to the largest one of the sentence."""

@@ -45,7 +45,7 @@ def print_rows(
         form: For a terminal, or in Markdown.
         left: How many columns, from the left, hold words; numbers stand on the right.
     """
-    from mtl.training.display import print_table
+    from mtl.display.training import print_table
 
     if form == "markdown":
         rule = ["---"] * left + ["---:"] * (len(header) - left)

@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.arguments import OverrideArguments, RunFileArgument
 from mtl.cli.tables import print_spread
-
-RunFile = Annotated[Path, typer.Argument(metavar="RUN", help="The run file, a YAML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes to it, such as training.epochs=3."),
-]
 
 
 def train(
-    run: RunFile,
-    overrides: Overrides = None,
+    run: RunFileArgument,
+    overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
         typer.Option(help="The run folder; by default runs/ and the name of the run file."),
@@ -31,9 +26,9 @@ def train(
     ends training and keeps the best model so far.
     """
     from mtl import api
-    from mtl.checkpoint import seed_folders
     from mtl.experiment import load_config
-    from mtl.history import read_history
+    from mtl.runs.checkpoint import seed_folders
+    from mtl.runs.history import read_history
 
     if load_config(run, overrides or []).seeds == 1:
         folder = api.train(run, overrides or [], output=output, resume=resume).folder

@@ -1,20 +1,20 @@
 """Run and corpus files: read, merged, checked, complete."""
 
 from mtl.config.build import Kinds, part_options
-from mtl.config.corpus import Corpus, CorpusTask, Folds, Source
+from mtl.config.corpus import CorpusConfig, CorpusTask, Folds, SourceConfig
 from mtl.config.load import load_run, run_to_yaml
 from mtl.config.parts import Part
-from mtl.config.run import Batch, Run, Task, Training
+from mtl.config.run import BatchConfig, Run, Task, Training
 
 __all__ = [
-    "Batch",
-    "Corpus",
+    "BatchConfig",
+    "CorpusConfig",
     "CorpusTask",
     "Folds",
     "Kinds",
     "Part",
     "Run",
-    "Source",
+    "SourceConfig",
     "Task",
     "Training",
     "load_run",

@@ -21,7 +21,7 @@ from mtl.registry import Registry
 
 Kinds = Mapping[str, Registry[Any]]
 """The registries by the kind of part: embedding, trunk, sharing, head, weighting, …"""
-Model = TypeVar("Model", bound=Settings)
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def part_options(cls: type) -> dict[str, Option]:
@@ -69,7 +69,7 @@ class Builder:
         self.must_exist = must_exist
         self.problems = Problems()
 
-    def settings(self, cls: type[Model], node: Node, path: str) -> Model | None:
+    def settings(self, cls: type[SettingsT], node: Node, path: str) -> SettingsT | None:
         """Make a model.
 
         Args:
@@ -131,8 +131,8 @@ class Builder:
         return {name: child for name, child in children.items() if name not in outdated}
 
     def finish(
-        self, cls: type[Model], values: dict[str, Any], node: Node, path: str
-    ) -> Model | None:
+        self, cls: type[SettingsT], values: dict[str, Any], node: Node, path: str
+    ) -> SettingsT | None:
         """Make a model of its fields, and check how they go together."""
         try:
             return cls(**values)

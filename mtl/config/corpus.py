@@ -47,7 +47,7 @@ SplitSize = Annotated[
 ]
 
 
-class Hint(Settings):
+class HintConfig(Settings):
     """What words are looked for: exactly one of `pattern` and `lexicon`."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("pattern", "lexicon")
@@ -65,7 +65,7 @@ class Hint(Settings):
     )
 
 
-class Source(Settings):
+class SourceConfig(Settings):
     """Where labels stand: in one of `column`, `metadata`, `feature` and `misc`, or in the words.
 
     Those that follow from the words alone are given by exactly one of `text`, `word` and `hint`.
@@ -94,7 +94,7 @@ class Source(Settings):
         description="What is known of a word: how frequent it is in the training text, as a whole "
         "number, the logarithm of its count (Plank et al. 2016).",
     )
-    hint: Hint | None = Field(
+    hint: HintConfig | None = Field(
         default=None,
         description="Whether a word, or any of the sentence, is of some kind: yes or no.",
     )
@@ -112,7 +112,7 @@ class Source(Settings):
     )
 
     @model_validator(mode="after")
-    def _form_fits(self) -> Source:
+    def _form_fits(self) -> SourceConfig:
         if self.form != "label" and self.kind not in ("column", "metadata"):
             raise Misfit("form", f"a {self.form} stands in a column or in metadata")
         if self.pattern is not None and self.derived:
@@ -163,7 +163,7 @@ class Folds(Settings):
 class CorpusTask(Settings):
     """Something that can be learnt from a corpus."""
 
-    labels: Source = Field(description="Where the labels are: a column, or a mapping.")
+    labels: SourceConfig = Field(description="Where the labels are: a column, or a mapping.")
     scheme: Literal["bio", "iob1", "iobes"] | None = Field(
         default=None, description="How the file writes spans; null for labels that are no spans."
     )
@@ -179,7 +179,7 @@ class CorpusTask(Settings):
         return self
 
 
-class Corpus(Settings):
+class CorpusConfig(Settings):
     """A corpus: files, how they are read and split, and the tasks in them."""
 
     name: str = Field(exclude=True, description="What `use:` calls it.")
@@ -216,7 +216,7 @@ class Corpus(Settings):
         return {*self.files, *({"dev", "test"} if self.folds else self.splits)}
 
     @model_validator(mode="after")
-    def _splits_fit(self) -> Corpus:
+    def _splits_fit(self) -> CorpusConfig:
         if "train" not in self.files:
             raise Misfit("files", "missing key 'train'")
         cut = {"dev", "test"} if self.folds else set(self.splits)

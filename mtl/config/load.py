@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 import yaml
 
 from mtl.config.build import Builder, Kinds, join
-from mtl.config.corpora import Corpora
-from mtl.config.corpus import Corpus, Source
+from mtl.config.corpus import CorpusConfig, SourceConfig
+from mtl.config.corpus_finder import CorpusFinder
 from mtl.config.document import IMPLICIT, Node, load, merge
 from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
-from mtl.config.run import SLOTS, Batch, Run, Task
+from mtl.config.run import SLOTS, BatchConfig, Run, Task
 from mtl.errors import Place, did_you_mean
 
 Complete: TypeAlias = Callable[[Run], Run]
@@ -87,7 +87,7 @@ class _RunLoader:
         self.root = root
         self.builder = builder
         self.problems = builder.problems
-        self.corpora = Corpora(builder, self._section("corpora"), path.parent)
+        self.corpora = CorpusFinder(builder, self._section("corpora"), path.parent)
 
     def run(self, complete: Complete, check: Check) -> Run:
         """Return the run, or raise all that is wrong with it."""
@@ -172,7 +172,7 @@ class _RunLoader:
             values["criteria"] = self._criteria(node.value["where"], f"{path}.where", corpus)
         return self.builder.finish(Task, values, node, path)
 
-    def _criteria(self, where: Node, path: str, corpus: Corpus) -> dict[str, Source]:
+    def _criteria(self, where: Node, path: str, corpus: CorpusConfig) -> dict[str, SourceConfig]:
         """Return where the labels are that the labelled sentences of a task are chosen by."""
         known = corpus.tasks
         self.builder.refuse_unknown(where.value, corpus.split_names, path)
@@ -183,7 +183,7 @@ class _RunLoader:
                 names |= chosen.value.keys()
         return {name: known[name].labels for name in known if name in names}
 
-    def _use(self, node: Node, path: str) -> tuple[Node, Corpus | None] | None:
+    def _use(self, node: Node, path: str) -> tuple[Node, CorpusConfig | None] | None:
         """Return what the corpus file says of the task that is used, and the corpus if sound."""
         use = node.value.get("use") if node.is_mapping else None
         if use is None or not isinstance(use.value, str):
@@ -223,7 +223,7 @@ class _RunLoader:
     # ---- what must fit together
 
     def _check_tasks(self, tasks: dict[str, Task | None]) -> None:
-        batches: dict[str, tuple[str, Batch]] = {}
+        batches: dict[str, tuple[str, BatchConfig]] = {}
         for name, task in tasks.items():
             if task is None:
                 continue

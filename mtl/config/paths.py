@@ -13,7 +13,7 @@ from mtl.options import File
 
 PACKAGE = Path(__file__).parent.parent
 SHIPPED = PACKAGE / "tasks"
-"""Corpus files that come with the package."""
+"""CorpusConfig files that come with the package."""
 
 
 def file_mark(annotation: Any) -> File | None:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
-from mtl.config.corpus import Corpus, Source
+from mtl.config.corpus import CorpusConfig, SourceConfig
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import (
     Bounds,
@@ -32,7 +32,7 @@ Device = Annotated[
 ]
 
 
-class Batch(Settings):
+class BatchConfig(Settings):
     """How large a batch is: exactly one of `max_tokens`, `sentences` and `streams`."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences", "streams")
@@ -97,8 +97,8 @@ class Training(Settings):
         description="The steps of an epoch, after which the model is evaluated and saved; the next "
         "one goes on in the data where it ended. null: one pass.",
     )
-    batch: Batch = Field(
-        default=Batch(sentences=32),
+    batch: BatchConfig = Field(
+        default=BatchConfig(sentences=32),
         description="The size of a batch, where a task has none of its own.",
     )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
@@ -168,7 +168,7 @@ class Task(Settings):
     patience: PositiveInt | None = Field(
         default=None, description="The task rests after this many epochs without a better score."
     )
-    batch: Batch | None = Field(default=None, description="The size of its corpus' batches.")
+    batch: BatchConfig | None = Field(default=None, description="The size of its corpus' batches.")
     sampling: PositiveFloat = Field(
         default=1.0, description="How often its corpus is drawn is multiplied by this."
     )
@@ -185,11 +185,11 @@ class Task(Settings):
     )
 
     corpus: str = Field(exclude=True, description="The name of its corpus.")
-    source: Source = Field(exclude=True, description="Where the labels are.")
+    source: SourceConfig = Field(exclude=True, description="Where the labels are.")
     scheme: Literal["bio", "iob1", "iobes"] | None = Field(
         exclude=True, description="How the files write spans."
     )
-    criteria: dict[str, Source] = Field(
+    criteria: dict[str, SourceConfig] = Field(
         default={}, exclude=True, description="Where the labels are that `where` goes by."
     )
 
@@ -216,7 +216,8 @@ class Run(Settings):
         description="How the losses of the tasks are balanced."
     )
     tasks: dict[str, Task] = Field(description="What is learnt, by name.")
-    corpora: dict[str, Corpus] = Field(
-        default={}, description="Corpora of this run alone, or changes to those of corpus files."
+    corpora: dict[str, CorpusConfig] = Field(
+        default={},
+        description="Corpora of this run alone, or changes to those of corpus files.",
     )
     training: Training = Field(description="How the run is trained.")

@@ -25,7 +25,7 @@ _EXTENDS = {
 
 
 def json_schema(kinds: Kinds) -> Schema:
-    """Return the JSON Schema (2020-12) of a run file, and of a corpus file under `$defs/Corpus`.
+    """Return the JSON Schema (2020-12) of a run file; `$defs/CorpusConfig` is that of a corpus file.
 
     Args:
         kinds: The registries by the kind of part.
@@ -35,9 +35,9 @@ def json_schema(kinds: Kinds) -> Schema:
     run = definitions.pop("Run")
     part = run["properties"]["embedding"]["additionalProperties"]
     run["properties"]["embedding"] |= _closed(dict.fromkeys(SLOTS, part))
-    for file in (run, definitions["Corpus"]):
+    for file in (run, definitions["CorpusConfig"]):
         file["properties"] = {"extends": _EXTENDS, **file["properties"]}
-    definitions["Corpus"]["properties"]["files"]["additionalProperties"] = {
+    definitions["CorpusConfig"]["properties"]["files"]["additionalProperties"] = {
         "anyOf": [
             {"type": "string"},
             {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -59,7 +59,7 @@ def corpus_schema(kinds: Kinds) -> Schema:
     schema = json_schema(kinds)
     definitions = schema["$defs"]
     title = {"$schema": schema["$schema"], "title": "A corpus of mtl"}
-    return {**title, **definitions["Corpus"], "$defs": definitions}
+    return {**title, **definitions["CorpusConfig"], "$defs": definitions}
 
 
 def _models(model: type[Settings]) -> dict[str, type[Settings]]:

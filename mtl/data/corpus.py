@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from mtl.data.choosing import take
 from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
-from mtl.data.store import Level, Summary, default_cache, label_column, stored, unlisted
-from mtl.errors import DataError, MtlError, did_you_mean
+from mtl.data.store import (
+    Level,
+    ReadingProgress,
+    Summary,
+    default_cache,
+    label_column,
+    stored,
+    unlisted,
+)
+from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.text.example import Example, Labels
 from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
     import datasets
 
-    from mtl.config.corpus import Corpus as CorpusConfig
-    from mtl.config.corpus import Source as SourceConfig
+    from mtl.config.corpus import CorpusConfig, SourceConfig
     from mtl.data.readers.base import Reader
 
 _BATCH = 1000
@@ -200,7 +206,13 @@ class Corpus:
     subwords: Subwords | None = None
 
 
-def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = None) -> Corpus:
+def load_corpus(
+    config: CorpusConfig,
+    reader: Reader,
+    *,
+    cache: Path | None = None,
+    progress: ReadingProgress | None = None,
+) -> Corpus:
     """Read a corpus, or find it in the cache if nothing has changed.
 
     Sentences whose columns or comments lack what a task asks for have no labels for that task.
@@ -209,6 +221,7 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
         config: Says which files, splits, tasks and label sources there are.
         reader: Reads the files.
         cache: The folder that keeps what was read, by default `$MTL_CACHE` or `~/.cache/mtl`.
+        progress: Shows the progress of reading a file that is not in the cache.
 
     Raises:
         DataError: The files cannot be read, a task finds no labels anywhere, or there are not as
@@ -220,7 +233,9 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
     cache = cache or default_cache()
     sources = {task: _source(part.labels) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
-    found = {split: stored(reader, paths, sources, cache) for split, paths in files.items()}
+    found = {
+        split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
+    }
     summaries = {split: summary for split, (_, summary) in found.items()}
     levels = _check_labels(reader, files, sources, summaries)
     splits = {split: Split(dataset, levels) for split, (dataset, _) in found.items()}
@@ -234,7 +249,7 @@ def load_corpus(config: CorpusConfig, reader: Reader, *, cache: Path | None = No
             hint = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
     notes = _notes(splits, summaries)
-    taken, chosen = take(config, splits)
+    taken, chosen = _take(config, splits)
     return Corpus(config.name, taken, notes + chosen)
 
 
@@ -297,3 +312,31 @@ def _check_labels(
                 both = f"one label a {level}, in other splits one a {levels[task]}"
                 raise DataError(f"task {task!r}: {both}; make them alike", files[split][0])
     return levels
+
+
+def _take(config: CorpusConfig, splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[str]]:
+    """Return the sentences that `where` asks for, of these as many as `limit` allows, and notes.
+
+    Args:
+        config: What is said of the corpus.
+        splits: All sentences, by split.
+
+    Raises:
+        ConfigError: No sentence has what is asked for.
+    """
+    taken, notes = {}, []
+    for name, whole in splits.items():
+        own = whole
+        try:
+            for by, values in config.where.get(name, {}).items():
+                own = own.where(by, values)
+        except MtlError as error:
+            raise ConfigError(f"corpora.{config.name}.where.{name}: {error}") from error
+        if not len(own):
+            raise ConfigError(f"corpora.{config.name}.where.{name}: no sentence is left")
+        if name in config.limit:
+            own = own.limited(config.limit[name])
+        if own is not whole:
+            notes.append(f"{name}: {len(own)} of {len(whole)} sentences taken")
+        taken[name] = own
+    return taken, notes

@@ -15,7 +15,7 @@ from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import PAD, Vocabulary
 
 
-class Encoder:
+class Batcher:
     """Makes batches: numbers every distinct word once, pads, numbers the labels.
 
     Args:

@@ -17,7 +17,7 @@ from mtl.text.example import Example
 
 if TYPE_CHECKING:
     from mtl.data.batch import Batch
-    from mtl.data.encoding import Encoder
+    from mtl.data.encoding import Batcher
 
 
 def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int64]:
@@ -103,9 +103,9 @@ class Loader:
         """The number of batches in one pass."""
         return len(self._pass(0))
 
-    def batch(self, encoder: Encoder, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
+    def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, with targets for some tasks."""
-        return encoder.batch(self.examples(epoch, index), tasks)
+        return batcher.batch(self.examples(epoch, index), tasks)
 
     def examples(self, epoch: int, index: int) -> Sequence[Example]:
         """Return the sentences of one batch of one pass, both counted from 0."""

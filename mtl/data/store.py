@@ -6,17 +6,17 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
 from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
-from mtl.data.watch import watch
 from mtl.errors import DataError, MtlError
 from mtl.files import atomic_write
 from mtl.text.example import Labels
@@ -35,6 +35,15 @@ _HINT = "set MTL_CACHE to a folder with room for the cache"
 
 Level = Literal["token", "sentence", "set", "number"]
 """What labels are: one a token; or of a sentence one, a set of them, or a number."""
+
+
+ReadingProgress: TypeAlias = Callable[[Path], AbstractContextManager[Callable[[int], object]]]
+"""Given a file, a context whose value is called with the number of the last line read."""
+
+
+@contextmanager
+def _no_progress(path: Path) -> Iterator[Callable[[int], object]]:
+    yield lambda line: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,11 @@ def default_cache() -> Path:
 
 
 def stored(
-    reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource], cache: Path
+    reader: Reader,
+    paths: list[Path],
+    sources: Mapping[str, LabelSource],
+    cache: Path,
+    progress: ReadingProgress | None = None,
 ) -> tuple[datasets.Dataset, Summary]:
     """Return the sentences of some files, read and written only the first time.
 
@@ -74,6 +87,7 @@ def stored(
         paths: The files, one after the other.
         sources: Task to where its labels stand.
         cache: The folder that keeps what was read.
+        progress: Shows the progress of reading a file that is not in the cache.
 
     Raises:
         DataError: The files cannot be read or hold no sentence.
@@ -82,7 +96,7 @@ def stored(
     entry = _Entry(cache / "corpora", _key(reader, paths, sources))
     found = entry.open()
     if found is None:
-        entry.build(reader, paths, sources)
+        entry.build(reader, paths, sources, progress)
         found = entry.open()
     if found is None:
         raise MtlError(f"{entry.data}: what was just written cannot be read; is the disk sound?")
@@ -138,7 +152,13 @@ class _Entry:
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def build(self, reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> None:
+    def build(
+        self,
+        reader: Reader,
+        paths: list[Path],
+        sources: Mapping[str, LabelSource],
+        progress: ReadingProgress | None,
+    ) -> None:
         """Write the entry, over a damaged one if there is one."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +167,7 @@ class _Entry:
             raise MtlError(f"cannot make the folder {self.folder}: {reason}; {_HINT}") from error
         writer = _Writer(reader, sources)
         with atomic_write(self.data, "wb", hint=_HINT) as file:
-            writer.write(paths, file)
+            writer.write(paths, file, progress or _no_progress)
         summary = {**asdict(writer.summary()), "digest": _digest(self.data)}
         with atomic_write(self.summary, hint=_HINT) as file:
             json.dump(summary, file)
@@ -169,7 +189,7 @@ class _Writer:
         self.labelled = dict.fromkeys(sources, 0)
         self.levels: dict[str, Level] = {}
 
-    def write(self, paths: list[Path], target: IO[bytes]) -> None:
+    def write(self, paths: list[Path], target: IO[bytes], progress: ReadingProgress) -> None:
         """Write the sentences of some files, a batch at a time."""
         import pyarrow as pa
 
@@ -179,7 +199,7 @@ class _Writer:
         with pa.ipc.new_stream(target, schema) as writer:
             for path in paths:
                 rows = self._rows(path)
-                with watch(path) as at:
+                with progress(path) as at:
                     while batch := list(islice(rows, _BATCH)):
                         writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
                         at(batch[-1]["line"])

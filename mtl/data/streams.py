@@ -21,7 +21,7 @@ from mtl.text.running import END
 
 if TYPE_CHECKING:
     from mtl.data.batch import Batch
-    from mtl.data.encoding import Encoder
+    from mtl.data.encoding import Batcher
 
 _SPREAD = 5
 """Standard deviation of the length of a piece (Merity et al. 2017)."""
@@ -86,9 +86,9 @@ class Streams:
         """The number of batches in one pass, once the pieces have grown."""
         return len(self._lengths)
 
-    def batch(self, encoder: Encoder, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
+    def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, with targets for some tasks."""
-        batch = encoder.batch(self.examples(epoch, index), tasks)
+        batch = batcher.batch(self.examples(epoch, index), tasks)
         lengths, place = self._place(epoch, index)
         return replace(batch, continues=place > 0, lr_factor=float(lengths[place] / self.bptt))
 

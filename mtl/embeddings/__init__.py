@@ -5,7 +5,7 @@ from mtl.embeddings.base import Embedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
 from mtl.embeddings.subwords import SubwordEmbedding
-from mtl.embeddings.transformer import Subwords, TransformerEmbedding
+from mtl.embeddings.transformer import SubwordVectors, TransformerEmbedding
 from mtl.embeddings.words import WordEmbedding
 from mtl.registry import Registry
 
@@ -29,7 +29,7 @@ __all__ = [
     "Concatenation",
     "Embedding",
     "SubwordEmbedding",
-    "Subwords",
+    "SubwordVectors",
     "TransformerEmbedding",
     "WordEmbedding",
 ]

@@ -14,7 +14,7 @@ from mtl.text.vocabulary import PAD, TransformerVocabulary
 from mtl.text.vocabulary.base import SPECIAL
 
 
-class Subwords(NamedTuple):
+class SubwordVectors(NamedTuple):
     """Sentences as subwords.
 
     Args:
@@ -74,7 +74,7 @@ class TransformerEmbedding(nn.Module):
         with torch.no_grad():
             self.table.weight[len(SPECIAL) :] = vectors[:subwords]
 
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Subwords:
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> SubwordVectors:
         """Return the subwords of sentences, marks around each of them.
 
         Args:
@@ -83,4 +83,4 @@ class TransformerEmbedding(nn.Module):
         """
         subwords = functional.pad(features["transformer"], (0, 0, 1, 0))[features["types"]]
         layout = lay_out(subwords, *self.marks, self.limit)
-        return Subwords(self.table(layout.numbers), layout, mask.shape[1], self.align)
+        return SubwordVectors(self.table(layout.numbers), layout, mask.shape[1], self.align)

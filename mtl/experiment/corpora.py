@@ -8,14 +8,14 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from mtl.checkpoint import SUBWORDS, load_subwords
-from mtl.config.corpus import Corpus as CorpusConfig
-from mtl.config.corpus import CorpusTask
+from mtl.config.corpus import CorpusConfig, CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
+from mtl.data.store import ReadingProgress
 from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
+from mtl.runs.checkpoint import SUBWORDS, load_subwords
 from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
 from mtl.text.subwords import Subwords
@@ -64,16 +64,19 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
             )
 
 
-def load_corpora(run: Run, subwords: Subwords | None = None) -> dict[str, Corpus]:
+def load_corpora(
+    run: Run, subwords: Subwords | None = None, *, progress: ReadingProgress | None = None
+) -> dict[str, Corpus]:
     """Read the corpora of the run, with the labels of its tasks under the tasks' names.
 
     Args:
         run: The run.
         subwords: What those are cut into that are to be cut so; None: what the run that this one
             starts from has learnt, or what is now learnt from their training text.
+        progress: Shows the progress of reading a file that is not in the cache.
     """
     if subwords is None and any(map(cuts_subwords, run.corpora.values())):
-        subwords = _known_subwords(run) or _learn_subwords(run)
+        subwords = _known_subwords(run) or _learn_subwords(run, progress)
     corpora = {}
     for name, corpus in run.corpora.items():
         own = tasks_of(run, name)
@@ -91,7 +94,7 @@ def load_corpora(run: Run, subwords: Subwords | None = None) -> dict[str, Corpus
             wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
         config = corpus.model_copy(update={"tasks": wanted, "where": where})
         given = [subwords] if subwords and cuts_subwords(corpus) else []
-        found = load_corpus(config, build("reader", corpus.reader, *given))
+        found = load_corpus(config, build("reader", corpus.reader, *given), progress=progress)
         if subwords and given:
             notes = [*found.notes, f"read in subwords, of which there are {len(subwords.tokens):,}"]
             found = replace(found, notes=notes, subwords=subwords)
@@ -105,7 +108,7 @@ def _known_subwords(run: Run) -> Subwords | None:
     return load_subwords(Path(init)) if init and (Path(init) / SUBWORDS).is_file() else None
 
 
-def _learn_subwords(run: Run) -> Subwords:
+def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
     """Learn the subwords of a run from the words of all its corpora that are cut into them.
 
     Raises:
@@ -121,7 +124,7 @@ def _learn_subwords(run: Run) -> Subwords:
             needed = {by for chosen in corpus.where.values() for by in chosen}
             tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
             config = corpus.model_copy(update={"tasks": tasks})
-            words = load_corpus(config, build("reader", reader))
+            words = load_corpus(config, build("reader", reader), progress=progress)
             counts.update(words.splits["train"].word_counts())
     if len(numbers) > 1:
         found = ", ".join(f"{name!r} {number}" for number, name in numbers.items())

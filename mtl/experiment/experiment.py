@@ -11,30 +11,30 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtl.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.errors import CheckpointError, ConfigError
-from mtl.experiment.assembly import (
+from mtl.experiment.build import (
     head_owners,
     make_model,
     number_labels,
     number_words,
     vocabulary_classes,
 )
-from mtl.experiment.checks import load_config
+from mtl.experiment.checks.labels import check_labels
+from mtl.experiment.config import load_config
 from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.kinds import build
-from mtl.experiment.labels import check_labels
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.transfer import Start
 from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import LabelSet
+from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
-from mtl.predictor import Predictor
+from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
 from mtl.text.labels import LabelVocabulary
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
@@ -70,18 +70,18 @@ class Experiment:
     subwords: Subwords | None = None
 
     @cached_property
-    def encoder(self) -> Encoder:
+    def batcher(self) -> Batcher:
         """What numbers words and labels."""
         owner = head_owners(self.run)
         labels = {task: self.labels[owner[task]] for task in self.run.tasks}
-        return Encoder(self.vocabularies, labels)
+        return Batcher(self.vocabularies, labels)
 
     @cached_property
     def predictor(self) -> Predictor:
         """The model at work."""
         return Predictor(
             self.model,
-            self.encoder,
+            self.batcher,
             schemes={name: task.scheme for name, task in self.run.tasks.items()},
             max_length=self.run.training.max_length,
             overlap=self.run.training.overlap,
@@ -127,7 +127,7 @@ class Experiment:
             if text:
                 batches = make_loader(self.run, corpus, split, list(text), streams=streams)
                 own_text = measure(
-                    self.model, self.encoder, batches, text, dynamic=dynamic, cache=cache
+                    self.model, self.batcher, batches, text, dynamic=dynamic, cache=cache
                 )
                 found.append(own_text)
         return Evaluation.joined(found)

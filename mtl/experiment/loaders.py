@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mtl.config.run import Batch, Run
+from mtl.config.run import BatchConfig, Run
 from mtl.data.corpus import Corpus
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
@@ -13,7 +13,7 @@ from mtl.errors import ConfigError
 from mtl.experiment.corpora import pair_of, tasks_of
 
 
-def batch_limits(run: Run, corpus: str) -> Batch:
+def batch_limits(run: Run, corpus: str) -> BatchConfig:
     """Return the size of a corpus's batches."""
     own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
     return next((batch for batch in own if batch), run.training.batch)

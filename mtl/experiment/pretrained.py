@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from mtl.config.parts import Misfit, Part
 from mtl.config.run import Run
 from mtl.embeddings import TransformerEmbedding
 from mtl.errors import ConfigError
-from mtl.hub import read_sizes, read_weights
 from mtl.model import MultiTaskModel
+from mtl.text.transformers_hub import read_sizes, read_weights
 from mtl.trunks import TRUNKS, TransformerTrunk
 
 MARKS = 2
@@ -18,10 +16,11 @@ MARKS = 2
 
 def reads_subwords(run: Run) -> bool:
     """Return whether the trunk is a pretrained transformer, which reads subwords, not words."""
-    return _is_transformer(run) and run.trunk.options["name"] is not None
+    return is_transformer(run) and run.trunk.options["name"] is not None
 
 
-def _is_transformer(run: Run) -> bool:
+def is_transformer(run: Run) -> bool:
+    """Return whether the trunk is a transformer, pretrained or not."""
     return issubclass(TRUNKS.find(run.trunk.type), TransformerTrunk)
 
 
@@ -47,33 +46,6 @@ def with_sizes(run: Run) -> Run:
     given = {name: value for name, value in options.items() if value is not None}
     trunk = Part(type=run.trunk.type, options={**options, **sizes, **given})
     return run.model_copy(update={"trunk": trunk})
-
-
-def mistakes(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield what does not go with the trunk, or with what it reads: key and message."""
-    if reads_subwords(run) and run.embedding:
-        yield (
-            "embedding",
-            "a pretrained transformer has its own; set it to {}, or its slots to null",
-        )
-    if not reads_subwords(run) and not run.embedding:
-        yield "embedding", "expected at least one of its slots, such as words: {}"
-    if not _is_transformer(run):
-        return
-    for name, task in run.tasks.items():
-        if task.source.text not in (None, "same"):
-            yield (
-                f"tasks.{name}",
-                "a transformer has seen the words on both sides of a word, and so the one that a "
-                "language model is to give; take another trunk",
-            )
-    positions = run.trunk.options["positions"]
-    limit = positions and positions - MARKS * reads_subwords(run)
-    if limit and run.training.max_length > limit:
-        yield (
-            "training.max_length",
-            f"the transformer has room for {limit} words, got {run.training.max_length}",
-        )
 
 
 def set_pretrained(run: Run, model: MultiTaskModel) -> None:

@@ -8,15 +8,15 @@ from math import prod
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.mixing import Schedule
+from mtl.data.mixing import Sampler
 from mtl.errors import ConfigError
-from mtl.experiment.checks import adversaries, scored_tasks
+from mtl.experiment.checks.goals import targets
+from mtl.experiment.checks.run import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
-from mtl.experiment.targets import targets
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.progress import reached
@@ -45,7 +45,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
         adversaries=adversaries(run),
     )
-    schedule = Schedule(
+    sampler = Sampler(
         build(
             "mixing",
             training.mixing,
@@ -60,13 +60,13 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     return Trainer(
         model,
         weighting,
-        encoder=experiment.encoder,
+        batcher=experiment.batcher,
         loaders=loaders,
         tasks=tasks,
-        schedule=schedule,
+        sampler=sampler,
         optimizer=make_optimizer(run, model, weighting),
         learning_rate=build(
-            "schedule", training.schedule, training.epochs * schedule.steps_per_epoch
+            "schedule", training.schedule, training.epochs * sampler.steps_per_epoch
         ),
         selection=selection,
         evaluate=partial(experiment.validate, list(corpora.values())) if scored else None,

@@ -9,17 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mtl.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.config.run import Run
 from mtl.embeddings import EMBEDDINGS
 from mtl.errors import CheckpointError
-from mtl.experiment.assembly import head_owners, head_part, vocabulary_classes
+from mtl.experiment.build import head_owners, head_part, vocabulary_classes
 from mtl.experiment.corpora import language_units
 from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
+from mtl.runs.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.text.vocabulary import Vocabulary
 from mtl.trunks import Trunk
 

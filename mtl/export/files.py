@@ -15,17 +15,17 @@ from mtl.errors import MtlError
 from mtl.export.onnx import onnx_bytes
 from mtl.export.program import export_program, read_features, tagger
 from mtl.files import atomic_write
-from mtl.predictor import Predictor
+from mtl.inference.predictor import Predictor
 
-Target = Literal["torch-export", "onnx"]
-SUFFIXES: Mapping[Target, str] = {"torch-export": ".pt2", "onnx": ".onnx"}
+ExportFormat = Literal["torch-export", "onnx"]
+SUFFIXES: Mapping[ExportFormat, str] = {"torch-export": ".pt2", "onnx": ".onnx"}
 
 
 def export_files(
     predictor: Predictor,
     tasks: Sequence[str],
     path: Path,
-    to: Target,
+    to: ExportFormat,
     *,
     quantize: bool = False,
 ) -> Path:
@@ -52,9 +52,9 @@ def export_files(
     description = path.with_suffix(".json")
     if description == path:
         raise MtlError(f"{path}: the labels go into the file of this name; choose another")
-    inputs = [*read_features(predictor.encoder), "mask"]
+    inputs = [*read_features(predictor.batcher), "mask"]
     labels = {task: _labels(predictor, task) for task in tasks}
-    program = export_program(predictor.model, predictor.encoder, tasks)
+    program = export_program(predictor.model, predictor.batcher, tasks)
     if to == "onnx":
         content = onnx_bytes(program, inputs, tasks, quantize=quantize)
     else:

@@ -11,10 +11,10 @@ from torch.nn import functional
 from mtl.layers.qrnn import QRNNLayer
 from mtl.ops.qrnn import COUNTS
 
-Model = TypeVar("Model", bound=nn.Module)
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
-def with_whole_layers(model: Model) -> Model:
+def with_whole_layers(model: ModuleT) -> ModuleT:
     """Change the recurrent layers of a model into ones that can be exported, and return it."""
     for name, module in list(model.named_modules()):
         if isinstance(module, (nn.LSTM, nn.GRU)):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.errors import MtlError
 from mtl.export.layers import with_whole_layers
 from mtl.heads.tagger import Tagger
@@ -58,21 +58,21 @@ def tagger(model: MultiTaskModel, task: str) -> Tagger:
     return head
 
 
-def read_features(encoder: Encoder) -> list[str]:
+def read_features(batcher: Batcher) -> list[str]:
     """Return the names of the features that a model reads, in their order in a batch."""
-    widths = {name: vocabulary.width for name, vocabulary in encoder.vocabularies.items()}
+    widths = {name: vocabulary.width for name, vocabulary in batcher.vocabularies.items()}
     types = ["types"] if any(width != 1 for width in widths.values()) else []
     return [*types, *widths]
 
 
 def export_program(
-    model: MultiTaskModel, encoder: Encoder, tasks: Sequence[str]
+    model: MultiTaskModel, batcher: Batcher, tasks: Sequence[str]
 ) -> ExportedProgram:
     """Return features and mask to the scores of each task, for batches of any size.
 
     Args:
         model: The model.
-        encoder: Numbers words as in training.
+        batcher: Numbers words as in training.
         tasks: Tasks whose heads are taggers.
 
     Raises:
@@ -85,13 +85,13 @@ def export_program(
     used = {own.head_of[task] for task in (*tasks, *own.label_vectors)}
     own.heads = nn.ModuleDict({name: head for name, head in own.heads.items() if name in used})
     whole = Emissions(own, tasks).eval()
-    batch = encoder.batch([Example(tuple(text.split())) for text in _SAMPLE])
-    features = {name: batch.features[name] for name in read_features(encoder)}
+    batch = batcher.batch([Example(tuple(text.split())) for text in _SAMPLE])
+    features = {name: batch.features[name] for name in read_features(batcher)}
     shapes: dict[str, dict[int, Any]] = {}
     tokens = {0: Dim("B"), 1: Dim("T")}
     types = Dim("U")
     for name in features:
-        width = encoder.vocabularies[name].width if name in encoder.vocabularies else 1
+        width = batcher.vocabularies[name].width if name in batcher.vocabularies else 1
         of_types = {0: types} if width else {0: types, 1: Dim(f"{name}_width")}
         shapes[name] = tokens if width == 1 else of_types
     try:

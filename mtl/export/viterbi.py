@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = Sequence[Any] | NDArray[np.floating[Any]]
+ScoreArray = Sequence[Any] | NDArray[np.floating[Any]]
 """Numbers, or null where something is forbidden."""
 
 
@@ -19,9 +19,9 @@ def viterbi(
     emissions: NDArray[np.floating[Any]],
     mask: NDArray[np.bool_],
     *,
-    transitions: Scores | None = None,
-    start: Scores | None = None,
-    end: Scores | None = None,
+    transitions: ScoreArray | None = None,
+    start: ScoreArray | None = None,
+    end: ScoreArray | None = None,
 ) -> NDArray[np.int64]:
     """Return the ids of the best labels, `[B, T]`, 0 on padding.
 
@@ -54,7 +54,7 @@ def viterbi(
     return np.where(mask, found, 0)
 
 
-def _scores(values: Scores | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _scores(values: ScoreArray | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
     if values is None:
         return np.zeros(shape)
     scores = np.array(values, dtype=np.float64)  # null becomes NaN

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from mtl.heads.base import Head
 from mtl.heads.objectives import Answer, Objective, OneLabel
-from mtl.heads.pairs import Comparison, Labelling, Pairs, Part
+from mtl.heads.pairs import Comparison, Labelling, PairPart, Pairs
 
 
-def common_options(*, compare: tuple[Part, ...] | None = None) -> None:
+def common_options(*, compare: tuple[PairPart, ...] | None = None) -> None:
     """Declare what every classifier has, and the library follows.
 
     Args:

@@ -15,7 +15,7 @@ from mtl.layers.dropout import VariationalDropout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.options import Bounds, NonNegativeFloat, PositiveInt, Probability
 
-Output = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
+OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
 
 class LanguageModel(Head):
@@ -52,7 +52,7 @@ class LanguageModel(Head):
         labels: Sequence[str],
         embedding: nn.Parameter | None = None,
         *,
-        output: Output = "tied",
+        output: OutputLayer = "tied",
         cutoffs: tuple[Annotated[float, Bounds(gt=0)], ...] = (0.1, 0.4),
         num_softmaxes: PositiveInt = 4,
         dropout: Probability = 0.4,

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from mtl.heads.objectives import Objective
 
-Part: TypeAlias = Literal["both", "difference", "product"]
+PairPart: TypeAlias = Literal["both", "difference", "product"]
 
-PARTS: tuple[Part, ...] = ("both", "difference", "product")
+PARTS: tuple[PairPart, ...] = ("both", "difference", "product")
 
 
 class Pairs:
@@ -23,7 +23,9 @@ class Pairs:
         compare: What is read of both vectors; see `Comparison`.
     """
 
-    def __init__(self, labels: Sequence[str] | Objective, compare: Sequence[Part] = PARTS) -> None:
+    def __init__(
+        self, labels: Sequence[str] | Objective, compare: Sequence[PairPart] = PARTS
+    ) -> None:
         self.labels = labels
         self.compare = tuple(compare)
 
@@ -40,7 +42,7 @@ class Comparison(nn.Module):
             latter two do not see which sentence came first.
     """
 
-    def __init__(self, compare: Sequence[Part] = PARTS) -> None:
+    def __init__(self, compare: Sequence[PairPart] = PARTS) -> None:
         super().__init__()
         if not compare or len(set(compare)) < len(compare):
             raise ValueError(f"compare: expected different parts, got {list(compare)}")

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.sequence import last_real
-from mtl.ops.qrnn import COUNTS, Pooling, qrnn
+from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
 
 QRNNState = tuple[Tensor, Tensor | None]
 """Last state `[B, H]`, and the last input `[B, D]` where the window is 2."""
@@ -44,7 +44,7 @@ class QRNNLayer(nn.Module):
         hidden_size: int,
         *,
         window: int = 1,
-        pooling: Pooling = "fo",
+        pooling: QRNNPooling = "fo",
         reverse: bool = False,
         bidirectional: bool = False,
         zoneout: float = 0.0,
@@ -57,7 +57,7 @@ class QRNNLayer(nn.Module):
         if reverse and bidirectional:
             raise ValueError("reverse: a bidirectional layer reads in both directions")
         self.window = window
-        self.pooling: Pooling = pooling
+        self.pooling: QRNNPooling = pooling
         self.hidden_size = hidden_size
         self.reverse = reverse
         self.bidirectional = bidirectional
@@ -153,7 +153,7 @@ class QRNN(nn.Module):
         num_layers: int = 1,
         *,
         window: int = 1,
-        pooling: Pooling = "fo",
+        pooling: QRNNPooling = "fo",
         bidirectional: bool = False,
         dropout: float = 0.0,
         zoneout: float = 0.0,

@@ -10,7 +10,7 @@ def subspace_overlap(shared: Tensor, private: Tensor, mask: Tensor) -> Tensor:
     """Return ‖SᵀP‖²_F / (‖S‖²_F · ‖P‖²_F) over the real tokens, a scalar from 0 to 1.
 
     The rows of S and P are the tokens of a batch. As a penalty it makes a shared and a private
-    encoder learn different things (Bousmalis et al. 2016; Liu et al. 2017: ‖SᵀP‖²_F). The quotient
+    batcher learn different things (Bousmalis et al. 2016; Liu et al. 2017: ‖SᵀP‖²_F). The quotient
     depends neither on the number of tokens nor on how large the hidden states are, so that nothing
     is gained by making them small.
 

@@ -16,7 +16,7 @@ _CHUNK = 1000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SignificanceResult:
     """The scores of two models on the same sentences.
 
     Args:
@@ -44,7 +44,7 @@ def permutation_test(
     *,
     draws: int = 10_000,
     seed: int = 1,
-) -> Comparison:
+) -> SignificanceResult:
     """Compare two models by a paired, two-sided permutation test (Noreen 1989; Yeh 2000).
 
     If both were equally good, it would not matter which of the two labelled a sentence. So the
@@ -80,7 +80,7 @@ def permutation_test(
         )
         # The scores of an exchange and of its opposite differ in the last bit.
         extreme += int((abs(one - two) >= abs(score - other) - 1e-12).sum())
-    return Comparison(name, score, other, (1 + extreme) / (1 + draws), len(gold), len(rows))
+    return SignificanceResult(name, score, other, (1 + extreme) / (1 + draws), len(gold), len(rows))
 
 
 def _counted(

@@ -105,11 +105,11 @@ class _LogLikelihood(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = _Backward.apply if torch.is_grad_enabled() else torch.ops.mtl.crf_backward
+        gradients = _CRFBackward.apply if torch.is_grad_enabled() else torch.ops.mtl.crf_backward
         return *gradients(by_values, *ctx.saved_tensors), None, None
 
 
-class _Backward(torch.autograd.Function):
+class _CRFBackward(torch.autograd.Function):
     """Stands in the graph of `create_graph=True`, so that a second derivative is refused."""
 
     @staticmethod

@@ -15,7 +15,7 @@ from torch import Tensor
 
 COUNTS = {"f": 2, "fo": 3, "ifo": 4}
 """Gates a unit, by the name of the pooling."""
-Pooling = Literal["f", "fo", "ifo"]
+QRNNPooling = Literal["f", "fo", "ifo"]
 
 
 def qrnn(
@@ -26,7 +26,7 @@ def qrnn(
     before: Tensor | None = None,
     lengths: Tensor | None = None,
     *,
-    pooling: Pooling = "fo",
+    pooling: QRNNPooling = "fo",
     reverse: bool = False,
     bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
@@ -184,11 +184,11 @@ class _QRNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, by_h: Tensor, by_last: Tensor) -> tuple[Tensor | None, ...]:
         wanted = ctx.needs_input_grad[:5]
-        found = _Backward.apply(by_h, by_last, *ctx.saved_tensors, *ctx.kind, wanted)
+        found = _QRNNBackward.apply(by_h, by_last, *ctx.saved_tensors, *ctx.kind, wanted)
         return *found, None, None, None, None, None
 
 
-class _Backward(torch.autograd.Function):
+class _QRNNBackward(torch.autograd.Function):
     """Stands in the graph of `create_graph=True`, so that a second derivative is refused."""
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Sharing: how tasks share trunks."""
 
 from mtl.registry import Registry
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
 from mtl.sharing.hierarchical import Hierarchical
@@ -31,7 +31,6 @@ SHARING: Registry[Sharing] = Registry(
 __all__ = [
     "SHARING",
     "CrossStitch",
-    "Encoded",
     "Hard",
     "Hierarchical",
     "MixtureOfExperts",
@@ -41,4 +40,5 @@ __all__ = [
     "Sluice",
     "Soft",
     "TensorFactorisation",
+    "TrunkOutput",
 ]

@@ -15,7 +15,7 @@ LabelVectors = Callable[[str, Sequence[Tensor], Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class TrunkOutput:
     """What a trunk made of a batch, for one task.
 
     Args:
@@ -44,7 +44,7 @@ class Sharing(nn.Module, ABC):
     has_trunks: ClassVar[bool] = True
     """Whether its trunks have weights of their own, which may start from others and be frozen."""
     sizes: list[int]
-    """Widths of `Encoded.layers`; see `sizes_of`."""
+    """Widths of `TrunkOutput.layers`; see `sizes_of`."""
     label_dims: Mapping[str, int] = MappingProxyType({})
     """Tasks whose predicted labels it reads, and the width of the vectors that it wants of them.
 
@@ -55,14 +55,14 @@ class Sharing(nn.Module, ABC):
     @abstractmethod
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: Any = None
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Encode token vectors for some tasks.
 
         Args:
             x: `[B, T, D]` token vectors, zero on padding.
             mask: `[B, T]` bool, True on real tokens.
             tasks: The tasks whose heads will read.
-            state: What `Encoded.state` was for the piece of text before, or None
+            state: What `TrunkOutput.state` was for the piece of text before, or None
                 when nothing is carried.
         """
 

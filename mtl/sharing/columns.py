@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.trunks.base import State, Trunk
 
-States = dict[str, State]
+TowerStates = dict[str, State]
 """Task to the state of its trunk."""
 
 
@@ -40,11 +40,11 @@ class Columns(Sharing):
         return outputs
 
     def run(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None
+    ) -> dict[str, TrunkOutput]:
         """Encode for some tasks with their columns alone; see `Sharing.forward`."""
         hidden = {task: [x] for task in tasks}
-        after: States = {task: [] for task in tasks}
+        after: TowerStates = {task: [] for task in tasks}
         for i in range(1, self.column(tasks[0]).num_layers + 1):
             found = [
                 self.column(task).step(i, hidden[task], mask, state[task][i - 1] if state else None)
@@ -55,9 +55,9 @@ class Columns(Sharing):
                 hidden[task].append(output)
                 after[task].append(new)
         carried = {**state, **after} if state else None
-        return {task: Encoded(layers, carried) for task, layers in hidden.items()}
+        return {task: TrunkOutput(layers, carried) for task, layers in hidden.items()}
 
-    def initial_state(self, batch_size: int) -> States:
+    def initial_state(self, batch_size: int) -> TowerStates:
         """Return the state of every trunk before the first token."""
         return {task: self.column(task).initial_state(batch_size) for task in self.trunks}
 
@@ -82,8 +82,8 @@ class Mixed(Columns):
         self.lr_factor = lr_factor
 
     def forward(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
+    ) -> dict[str, TrunkOutput]:
         """Encode for some tasks with all columns; see `Sharing.forward`."""
         found = self.run(x, mask, list(self.trunks), state)
         return {task: found[task] for task in tasks}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.trunks.base import State, Trunk
 
 
@@ -28,10 +28,10 @@ class Hard(Sharing):
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: State | None = None
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Encode once and give every task the same; see `Sharing.forward`."""
         layers, after = self.trunk(x, mask, state)
-        encoded = Encoded(layers, after)
+        encoded = TrunkOutput(layers, after)
         return dict.fromkeys(tasks, encoded)
 
     def initial_state(self, batch_size: int) -> State:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from mtl.options import NonNegativeFloat, NonNegativeInt
-from mtl.sharing.base import Encoded, LabelVectors
-from mtl.sharing.columns import Columns, States
+from mtl.sharing.base import LabelVectors, TrunkOutput
+from mtl.sharing.columns import Columns, TowerStates
 from mtl.sharing.groups import number_groups
 from mtl.trunks.base import Trunk
 
@@ -69,16 +69,16 @@ class Hierarchical(Columns):
         x: Tensor,
         mask: Tensor,
         tasks: Sequence[str],
-        state: States | None = None,
+        state: TowerStates | None = None,
         label_vectors: LabelVectors | None = None,
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Run the levels up to the highest task asked for; see `Sharing.forward`.
 
         Args:
             x: `[B, T, D]` token vectors, zero on padding.
             mask: `[B, T]` bool, True on real tokens.
             tasks: The tasks whose heads will read.
-            state: What `Encoded.state` was for the piece of text before, or None when nothing is
+            state: `TrunkOutput.state` of the preceding chunk of text, or None if no state is
                 carried.
             label_vectors: Gives what the labels of a level say; None: nothing.
         """
@@ -99,7 +99,7 @@ class Hierarchical(Columns):
                 vectors = label_vectors(task, layers[task], mask)
                 said = said if vectors is None else said + vectors
         penalties = self._penalties(height)
-        return {task: Encoded(layers[task], after, penalties) for task in tasks}
+        return {task: TrunkOutput(layers[task], after, penalties) for task in tasks}
 
     def _penalties(self, height: int) -> Mapping[str, Tensor]:
         """Return how far the weights below the highest of some levels have moved this epoch."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.options import Bounds
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.trunks.base import State, Trunk
 
 
@@ -43,7 +43,7 @@ class MixtureOfExperts(Sharing):
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: list[State] | None = None
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Run all experts, and mix them for every task; see `Sharing.forward`."""
         runs = [
             expert(x, mask, state[i] if state else None) for i, expert in enumerate(self.experts)
@@ -57,7 +57,7 @@ class MixtureOfExperts(Sharing):
         encoded = {}
         for task in tasks:
             gates = self.gates[task](x).softmax(-1).unsqueeze(-1)  # [B, T, E, 1]
-            encoded[task] = Encoded([x, *((h @ gates).squeeze(-1) for h in stacked)], after)
+            encoded[task] = TrunkOutput([x, *((h @ gates).squeeze(-1) for h in stacked)], after)
         return encoded
 
     def initial_state(self, batch_size: int) -> list[State]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from mtl.sharing.base import Encoded
-from mtl.sharing.columns import Columns, States
+from mtl.sharing.base import TrunkOutput
+from mtl.sharing.columns import Columns, TowerStates
 
 
 class NoSharing(Columns):
@@ -19,8 +19,8 @@ class NoSharing(Columns):
     """
 
     def forward(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
+    ) -> dict[str, TrunkOutput]:
         """Encode for each task by its own trunk; see `Sharing.forward`."""
         return self.run(x, mask, tasks, state)
 

@@ -14,7 +14,7 @@ from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import pool
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.options import NonNegativeFloat, PositiveInt
-from mtl.sharing.base import Encoded, Sharing
+from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.sharing.groups import number_groups
 from mtl.trunks.base import State, Trunk
 
@@ -87,7 +87,7 @@ class SharedPrivate(Sharing):
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Run the shared trunk and those of the tasks asked for; see `Sharing.forward`."""
         shared_state, private_states = state or (None, {})
         shared, shared_state = self.shared(x, mask, shared_state)
@@ -100,7 +100,7 @@ class SharedPrivate(Sharing):
                 layers[task] = [x, *map(self._beside, shared[1:], own[1:])]
                 penalties[task] = common | self._difference(task, shared[-1], own[-1], mask)
         carried = (shared_state, after) if state else None
-        return {task: Encoded(layers[task], carried, penalties[task]) for task in tasks}
+        return {task: TrunkOutput(layers[task], carried, penalties[task]) for task in tasks}
 
     def _beside(self, shared: Tensor, private: Tensor) -> Tensor:
         """Return both side by side, `[B, T, 2H]`; independent stacks stay apart."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mtl.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
-from mtl.sharing.base import Encoded
-from mtl.sharing.columns import Mixed, States, shares
+from mtl.sharing.base import TrunkOutput
+from mtl.sharing.columns import Mixed, TowerStates, shares
 from mtl.trunks.base import Trunk
 
 
@@ -20,8 +20,8 @@ class Sluice(Mixed):
 
     A layer of each task is cut into subspaces G_{m,1} … G_{m,S}; the next one reads mixtures of all
     M·S of them, by a matrix α a layer. A head reads Σ_l β_{m,l} h̃_{m,l}, which is the last entry of
-    `Encoded.layers`, behind the layers themselves. λ Σ ‖G_{m,1}ᵀ G_{m,2}‖²_F over layers and tasks
-    keeps the weights of a task's subspaces apart. Hard sharing, cross-stitch units and low
+    `TrunkOutput.layers`, behind the layers themselves. λ Σ ‖G_{m,1}ᵀ G_{m,2}‖²_F over layers and
+    tasks keeps the weights of a task's subspaces apart. Hard sharing, cross-stitch units and low
     supervision are special α and β.
 
     Directions of a layer are cut and mixed alike but apart, so that independent stacks stay so.
@@ -69,8 +69,8 @@ class Sluice(Mixed):
         self.beta = nn.Parameter(last.repeat(len(tasks), 1))
 
     def forward(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
+    ) -> dict[str, TrunkOutput]:
         """Encode for some tasks with all columns; see `Sharing.forward`."""
         beta = dict(zip(self.trunks, self.beta, strict=True))
         penalties = {}

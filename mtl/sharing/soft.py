@@ -21,8 +21,8 @@ from mtl.layers.weight_penalties import (
     trace_penalty,
 )
 from mtl.options import NonNegativeFloat
-from mtl.sharing.base import Encoded
-from mtl.sharing.columns import States
+from mtl.sharing.base import TrunkOutput
+from mtl.sharing.columns import TowerStates
 from mtl.sharing.groups import number_groups
 from mtl.sharing.none import NoSharing
 from mtl.trunks.base import Trunk
@@ -86,8 +86,8 @@ class Soft(NoSharing):
             trunk.load_state_dict(first.state_dict())
 
     def forward(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
+    ) -> dict[str, TrunkOutput]:
         """Run the trunk of every task asked for; see `Sharing.forward`."""
         found = super().forward(x, mask, tasks, state)
         if not self.training:

@@ -11,8 +11,8 @@ from torch.func import functional_call
 
 from mtl.layers.factored import FactoredStack, Factors
 from mtl.options import Bounds
-from mtl.sharing.base import Encoded, Sharing
-from mtl.sharing.columns import States
+from mtl.sharing.base import Sharing, TrunkOutput
+from mtl.sharing.columns import TowerStates
 from mtl.trunks.base import Trunk
 
 
@@ -71,8 +71,8 @@ class TensorFactorisation(Sharing):
         return weights
 
     def forward(
-        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
-    ) -> dict[str, Encoded]:
+        self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
+    ) -> dict[str, TrunkOutput]:
         """Make the weights of the tasks asked for and run with them; see `Sharing.forward`."""
         after = dict(state) if state else None
         layers = {}
@@ -81,9 +81,9 @@ class TensorFactorisation(Sharing):
             layers[task], own = functional_call(self.template, weights, given)
             if after is not None:
                 after[task] = own
-        return {task: Encoded(own, after) for task, own in layers.items()}
+        return {task: TrunkOutput(own, after) for task, own in layers.items()}
 
-    def initial_state(self, batch_size: int) -> States:
+    def initial_state(self, batch_size: int) -> TowerStates:
         """Return the states of all tasks before the first token."""
         return {
             task: functional_call(self.template, weights, ("initial_state", batch_size))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
+from mtl.inference.predictor import Predictor
 from mtl.metrics.base import Metric
-from mtl.predictor import Predictor
 from mtl.text.example import Labels
 from mtl.text.labels import Target
 
@@ -62,7 +62,7 @@ def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tenso
         labelled = [example for example in examples if task in example.labels]
         if labelled:
             evidence.append(predictor.evidence(labelled, task))
-            targets += [predictor.encoder.labels[task].encode(e.labels[task]) for e in labelled]
+            targets += [predictor.batcher.labels[task].encode(e.labels[task]) for e in labelled]
     found = torch.cat(evidence)
     return found, torch.tensor(targets, device=found.device)
 
@@ -83,7 +83,7 @@ def evaluate(
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
     for task, gold, predicted in label(predictor, split, list(metrics)):
         counted[task].update(gold, predicted)
-        unseen[task] += predictor.encoder.labels[task].unseen(gold)
+        unseen[task] += predictor.batcher.labels[task].unseen(gold)
     return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
 
 
@@ -98,7 +98,7 @@ def label(
         examples = split.examples(range(start, min(start + _CHUNK, len(split))))
         predictions = predictor.predict(examples, tasks)
         for task in tasks:
-            read = predictor.encoder.labels[task].read
+            read = predictor.batcher.labels[task].read
             pairs = [
                 (read(example.labels[task]), prediction[task])
                 for example, prediction in zip(examples, predictions, strict=True)

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
 from mtl.errors import MtlError
@@ -25,7 +25,7 @@ from mtl.trunks.base import mapped
 
 def measure(
     model: MultiTaskModel,
-    encoder: Encoder,
+    batcher: Batcher,
     batches: Loader | Streams,
     metrics: Mapping[str, Callable[[], Metric]],
     *,
@@ -36,7 +36,7 @@ def measure(
 
     Args:
         model: The model.
-        encoder: Numbers words as in training.
+        batcher: Numbers words as in training.
         batches: The text.
         metrics: Task to what makes its (empty) metric; the tasks are language models.
         dynamic: How the model learns from each piece once it was scored; None: it does not. Only
@@ -59,7 +59,7 @@ def measure(
             dynamic.adapting(model) if dynamic else nullcontext() as step,
         ):
             for index in range(batches.size):
-                batch = batches.batch(encoder, 0, index, list(metrics)).to(device)
+                batch = batches.batch(batcher, 0, index, list(metrics)).to(device)
                 if batches.carries and not batch.continues:
                     state = model.sharing.initial_state(len(batch.mask))
                 encoding = model.encode(batch, metrics, state)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.checkpoint import set_weights, weights_of
 from mtl.data.streams import Streams
 from mtl.errors import CheckpointError
+from mtl.runs.checkpoint import set_weights, weights_of
 from mtl.training.trainer import Trainer
 from mtl.trunks.base import mapped
 

@@ -14,18 +14,18 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from mtl.data.batch import Batch, labelled
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
-from mtl.data.mixing import Draw, Schedule
+from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
-from mtl.model import MultiTaskModel, Output
+from mtl.model import ModelOutput, MultiTaskModel
 from mtl.sharing.base import Sharing
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import RARE, Epoch, Learnt, Step
 from mtl.training.gradients import read_gradients
-from mtl.training.schedules import Schedule as LearningRate
+from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
@@ -37,10 +37,10 @@ class Trainer:
     Args:
         model: What is trained.
         weighting: Balances the losses.
-        encoder: Makes batches of examples.
+        batcher: Makes batches of examples.
         loaders: Corpus to its training batches.
         tasks: Corpus to the tasks that its sentences are labelled for.
-        schedule: Which batch of which corpus each step takes.
+        sampler: Which batch of which corpus each step takes.
         optimizer: Changes the weights; those of a group with `since` from that epoch on.
         learning_rate: Factor of the learning rates, by step.
         selection: Follows the scores.
@@ -56,12 +56,12 @@ class Trainer:
         model: MultiTaskModel,
         weighting: Weighting,
         *,
-        encoder: Encoder,
+        batcher: Batcher,
         loaders: Mapping[str, Loader | Streams],
         tasks: Mapping[str, Sequence[str]],
-        schedule: Schedule,
+        sampler: Sampler,
         optimizer: torch.optim.Optimizer,
-        learning_rate: LearningRate,
+        learning_rate: Schedule,
         selection: Selection,
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
@@ -71,10 +71,10 @@ class Trainer:
     ) -> None:
         self.model = model
         self.weighting = weighting
-        self.encoder = encoder
+        self.batcher = batcher
         self.loaders = loaders
         self.tasks = tasks
-        self.schedule = schedule
+        self.sampler = sampler
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.selection = selection
@@ -99,7 +99,7 @@ class Trainer:
             self.model.sharing.begin_epoch(self.epoch)
             resting = self.selection.resting
             self.model.train()
-            for draws in self.schedule.epoch(self.epoch):
+            for draws in self.sampler.epoch(self.epoch):
                 began = time.perf_counter()
                 if batches := dict(self._batches(draws, resting)):
                     steps.append(self._step(batches, began))
@@ -126,14 +126,14 @@ class Trainer:
             tasks = [task for task in self.tasks[draw.corpus] if task not in resting]
             if tasks:
                 loader = self.loaders[draw.corpus]
-                batch = loader.batch(self.encoder, draw.epoch, draw.index, tasks)
+                batch = loader.batch(self.batcher, draw.epoch, draw.index, tasks)
                 if batch.targets:
                     yield draw.corpus, batch.to(self.device)
 
-    def _forward(self, corpus: str, batch: Batch) -> Output:
+    def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model, for streams from the state in which they are."""
         if not self.loaders[corpus].carries:
-            output: Output = self.model(batch)
+            output: ModelOutput = self.model(batch)
             return output
         if not batch.continues:
             self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
@@ -236,8 +236,8 @@ class Trainer:
             for kind, part in parts.items()
             for name, values in part.learnt().items()
         }
-        if self.schedule.mixing.needs_scores:
-            drawn = self.schedule.counts(self.epoch)
+        if self.sampler.mixing.needs_scores:
+            drawn = self.sampler.counts(self.epoch)
             shares = torch.tensor([*drawn.values()]) / sum(drawn.values())
             found["mixing.shares"] = Learnt(shares, (list(drawn),))
         return found

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtl.sharing import Encoded, Hard
+from mtl.sharing import Hard, TrunkOutput
 from mtl.trunks import Trunk
 
 
@@ -28,12 +28,12 @@ class Scaled(Hard):
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: Any = None
-    ) -> dict[str, Encoded]:
+    ) -> dict[str, TrunkOutput]:
         """Scale what the trunk gives."""
         found = super().forward(x, mask, tasks, state)
         return {task: self._scaled(own, self.tasks.index(task)) for task, own in found.items()}
 
-    def _scaled(self, own: Encoded, row: int) -> Encoded:
+    def _scaled(self, own: TrunkOutput, row: int) -> TrunkOutput:
         x, *layers = own.layers
         gains = zip(layers, self.gain[row], strict=True)
         return replace(own, layers=[x, *(layer * gain for layer, gain in gains)])

@@ -11,7 +11,7 @@ import torch
 
 import mtl as library
 from mtl.cli.formats import Sentence, write_conll, write_jsonl
-from mtl.explanation import Explanation
+from mtl.inference.explanation import Explanation
 from tests.cli import project as small
 from tests.cli.command import Result, mtl
 

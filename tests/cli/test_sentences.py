@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtl.checkpoint import load_tensors
+from mtl.runs.checkpoint import load_tensors
 from tests.cli.command import Result, mtl
 
 TOPICS = {"art": ["opera", "poem"], "food": ["soup", "bread"], "sport": ["goal", "race"]}

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from mtl.config import Batch, Kinds, Part, Run, Source, run_to_yaml
+from mtl.config import BatchConfig, Kinds, Part, Run, SourceConfig, run_to_yaml
 
 Load = Callable[..., Run]
 Write = Callable[..., Path]
@@ -21,14 +21,14 @@ def test_a_run_is_complete(load: Load) -> None:
     )
     assert run.sharing == Part(type="hard")
     assert run.training.optimizer == Part(type="adam", options={"lr": 0.001})
-    assert run.training.batch == Batch(sentences=32)
+    assert run.training.batch == BatchConfig(sentences=32)
     assert run.embedding["words"].options == {"dim": 50, "vectors": None, "min_count": 1}
     assert (run.seed, run.training.epochs, run.training.clip_norm) == (7, 20, 5.0)
 
 
 def test_a_task_has_what_its_corpus_says(load: Load) -> None:
     task = load().tasks["ner"]
-    assert (task.corpus, task.source, task.scheme) == ("news", Source(column="ner"), "bio")
+    assert (task.corpus, task.source, task.scheme) == ("news", SourceConfig(column="ner"), "bio")
     crf = {"dropout": 0.4, "scheme": "iobes"}
     assert task.head == Part(type="crf", options=crf)
     assert task.metric == Part(type="span_f1", options={"weights": None, "pairs": []})
@@ -106,14 +106,14 @@ def test_a_head_may_be_that_of_another_task(load: Load) -> None:
 def test_the_size_of_batches_written_last_holds(load: Load, write: Write) -> None:
     write("more.yaml", "extends: run.yaml\ntraining: {batch: {sentences: 8}}")
     run = load("training.batch.max_tokens=500", path="more.yaml")
-    assert run.training.batch == Batch(max_tokens=500)
+    assert run.training.batch == BatchConfig(max_tokens=500)
     run = load("training.batch.max_tokens=null", path="more.yaml")
-    assert run.training.batch == Batch(sentences=8)
+    assert run.training.batch == BatchConfig(sentences=8)
 
 
 def test_labels_may_be_taken_from_elsewhere(load: Load) -> None:
     run = load("corpora.news.tasks.ner.labels.misc=Entity")
-    assert run.tasks["ner"].source == Source(misc="Entity")
+    assert run.tasks["ner"].source == SourceConfig(misc="Entity")
 
 
 def test_null_takes_a_task_or_embedding_away(load: Load) -> None:

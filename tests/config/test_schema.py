@@ -24,7 +24,7 @@ def test_a_run_has_its_keys_and_their_help(kinds: Tables) -> None:
 def test_what_is_worked_out_cannot_be_written(kinds: Tables) -> None:
     definitions = json_schema(kinds)["$defs"]
     assert not {"corpus", "source", "scheme"} & set(definitions["Task"]["properties"])
-    assert "name" not in definitions["Corpus"]["properties"]
+    assert "name" not in definitions["CorpusConfig"]["properties"]
 
 
 def test_a_part_has_its_options_bounds_and_help(kinds: Tables) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mtl.data.batch import Batch
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.embeddings import EMBEDDINGS, Concatenation, Embedding
 from mtl.text.example import Example
 from mtl.text.vocabulary import Vocabulary
@@ -26,28 +26,28 @@ embeddings = over(ALL)
 with_dropout = over([v for v in ALL if v.option("dropout")])
 
 
-def built(variant: Variant) -> tuple[Embedding, Encoder]:
+def built(variant: Variant) -> tuple[Embedding, Batcher]:
     """An embedding whose vocabulary is made of COUNTS, and what numbers words for it."""
     cls: type[Vocabulary] = variant.cls.vocabulary
     vocabularies = {cls.feature: cls.build(COUNTS)}
     embedding = variant.make(vocabularies).double().eval()
-    return embedding, Encoder(vocabularies, {})
+    return embedding, Batcher(vocabularies, {})
 
 
-def batch(encoder: Encoder, sentences: list[str]) -> Batch:
-    return encoder.batch([Example(tuple(sentence.split())) for sentence in sentences])
+def batch(batcher: Batcher, sentences: list[str]) -> Batch:
+    return batcher.batch([Example(tuple(sentence.split())) for sentence in sentences])
 
 
-def vectors(built: tuple[Embedding, Encoder], sentences: list[str]) -> Any:
-    embedding, encoder = built
-    found = batch(encoder, sentences)
+def vectors(built: tuple[Embedding, Batcher], sentences: list[str]) -> Any:
+    embedding, batcher = built
+    found = batch(batcher, sentences)
     return embedding(found.features, found.mask)
 
 
 @embeddings
 def test_every_token_has_a_vector_and_padding_is_zero(variant: Variant) -> None:
-    embedding, encoder = built(variant)
-    found = batch(encoder, SENTENCES)
+    embedding, batcher = built(variant)
+    found = batch(batcher, SENTENCES)
     x = embedding(found.features, found.mask)
     assert x.shape == (4, 6, embedding.size)
     assert x.isfinite().all()
@@ -57,8 +57,8 @@ def test_every_token_has_a_vector_and_padding_is_zero(variant: Variant) -> None:
 
 @embeddings
 def test_padding_stays_zero_when_the_weights_have_changed(variant: Variant) -> None:
-    embedding, encoder = built(variant)
-    found = batch(encoder, SENTENCES)
+    embedding, batcher = built(variant)
+    found = batch(batcher, SENTENCES)
     optimizer = torch.optim.Adam(embedding.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -107,8 +107,8 @@ def test_sentences_without_words_give_nothing_but_padding(variant: Variant) -> N
 
 @embeddings
 def test_gradients_reach_every_parameter(variant: Variant) -> None:
-    embedding, encoder = built(variant)
-    found = batch(encoder, SENTENCES)
+    embedding, batcher = built(variant)
+    found = batch(batcher, SENTENCES)
     shaken(embedding)(found.features, found.mask).pow(2).sum().backward()
     for name, parameter in embedding.named_parameters():
         assert parameter.grad.isfinite().all(), name
@@ -117,17 +117,17 @@ def test_gradients_reach_every_parameter(variant: Variant) -> None:
 
 @embeddings
 def test_a_vocabulary_read_back_gives_the_same_vectors(variant: Variant) -> None:
-    embedding, encoder = built(variant)
+    embedding, batcher = built(variant)
     cls = variant.cls.vocabulary
-    again = cls.from_json(encoder.vocabularies[cls.feature].to_json())
-    other = embedding, Encoder({cls.feature: again}, {})
-    assert torch.equal(vectors(other, SENTENCES), vectors((embedding, encoder), SENTENCES))
+    again = cls.from_json(batcher.vocabularies[cls.feature].to_json())
+    other = embedding, Batcher({cls.feature: again}, {})
+    assert torch.equal(vectors(other, SENTENCES), vectors((embedding, batcher), SENTENCES))
 
 
 @with_dropout
 def test_dropout_is_random_in_training_alone_and_keeps_padding_zero(variant: Variant) -> None:
-    embedding, encoder = built(variant)
-    found = batch(encoder, SENTENCES)
+    embedding, batcher = built(variant)
+    found = batch(batcher, SENTENCES)
     still = embedding(found.features, found.mask)
     assert torch.equal(embedding(found.features, found.mask), still)
     noisy = [embedding.train()(found.features, found.mask) for _ in range(4)]
@@ -137,8 +137,8 @@ def test_dropout_is_random_in_training_alone_and_keeps_padding_zero(variant: Var
 
 @embeddings
 def test_concatenation_puts_parts_side_by_side(variant: Variant) -> None:
-    embedding, encoder = built(variant)
-    found = batch(encoder, SENTENCES)
+    embedding, batcher = built(variant)
+    found = batch(batcher, SENTENCES)
     both = Concatenation({"left": embedding, "right": embedding})
     x = both(found.features, found.mask)
     assert both.size == x.shape[2] == 2 * embedding.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import HEADS, Pairs
 from mtl.model import MultiTaskModel
@@ -55,7 +55,7 @@ def answers(head: Variant) -> tuple[str, LabelVocabulary]:
     return "tags", LabelVocabulary("XYZ", level="token")
 
 
-def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
+def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Batcher]:
     """A model without dropout, for the labels that suit the head."""
     words = WordVocabulary.build({token: 1 for e in sentences() for token in e.tokens})
     vocabulary = answers(head)[1]
@@ -68,16 +68,16 @@ def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Encoder]:
     sharing = Hard(["task"], lambda: still(trunk, 16))
     heads = {"task": still(head, sharing.sizes[-1], vocabulary.labels)}
     model = MultiTaskModel(embedding, sharing, heads, head_of={"task": "task"}, layers={"task": -1})
-    return model, Encoder({"words": words}, {"task": vocabulary})
+    return model, Batcher({"words": words}, {"task": vocabulary})
 
 
 @trunks
 @heads
 def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -> None:
-    model, encoder = made(variant, head)
+    model, batcher = made(variant, head)
     field, _ = answers(head)
     examples = [Example(e.tokens, {"task": e.labels[field]}) for e in sentences()]
-    batch = encoder.batch(examples, ["task"])
+    batch = batcher.batch(examples, ["task"])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(40 if field in ("tags", "kind") else 80):
         optimizer.zero_grad()
@@ -91,13 +91,13 @@ def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -
 @trunks
 def test_twenty_pairs_are_learnt_by_heart(variant: Variant) -> None:
     (head,) = (learner for learner in LEARNERS if learner.name == "pool")
-    model, encoder = made(variant, head)
+    model, batcher = made(variant, head)
     width = model.head("task").in_features
     model.heads["task"] = head.make(width, Pairs(["p", "q"]), dropout=0.0)
     examples = [
         Example.pair(e.tokens[:1], e.tokens, {"task": e.labels["kind"]}) for e in sentences()
     ]
-    batch = encoder.batch(examples, ["task"])
+    batch = batcher.batch(examples, ["task"])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(40):
         optimizer.zero_grad()

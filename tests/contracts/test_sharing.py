@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mtl.sharing import SHARING, Encoded, Sharing
+from mtl.sharing import SHARING, Sharing, TrunkOutput
 from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import (
     Variant,
@@ -51,7 +51,7 @@ def text() -> tuple[Tensor, Tensor]:
     return torch.randn(*mask.shape, WIDTH).double() * mask.unsqueeze(-1), mask
 
 
-def tops(found: dict[str, Encoded]) -> dict[str, Tensor]:
+def tops(found: dict[str, TrunkOutput]) -> dict[str, Tensor]:
     return {task: encoded.layers[-1] for task, encoded in found.items()}
 
 

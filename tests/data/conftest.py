@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtl.config.corpus import Corpus as CorpusConfig
+from mtl.config.corpus import CorpusConfig
 from mtl.data.corpus import load_corpus
 
 

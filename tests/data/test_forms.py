@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mtl.data.batch import labelled
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.loader import cut
 from mtl.data.readers import Conll, Csv, Jsonl
 from mtl.errors import DataError
@@ -92,9 +92,9 @@ def test_what_is_not_of_the_form_is_told_with_its_line(read, reader, content, so
 
 
 def test_batches_hold_rows_of_ones_and_numbers_nan_where_missing():
-    encoder = Encoder({}, {"set": LabelSets("ab"), "score": Numbers(0.0, 1.0)})
+    batcher = Batcher({}, {"set": LabelSets("ab"), "score": Numbers(0.0, 1.0)})
     examples = [Example(("x",), {"set": frozenset("b"), "score": -1.0}), Example(("x",))]
-    targets = encoder.batch(examples, ["set", "score"]).targets
+    targets = batcher.batch(examples, ["set", "score"]).targets
     assert targets["set"][0].tolist() == [0, 1]
     assert targets["score"][0] == -1
     for target in targets.values():

@@ -16,11 +16,11 @@ from mtl.data.mixing import (
     Progress,
     Proportional,
     RoundRobin,
-    Schedule,
+    Sampler,
     Temperature,
     Uniform,
 )
-from mtl.data.mixing.schedule import apportion
+from mtl.data.mixing.sampler import apportion
 from mtl.errors import ConfigError
 
 quick = settings(max_examples=40, deadline=None)
@@ -48,7 +48,7 @@ def test_probabilities_sum_to_one(name, sizes, step):
 @given(sizes=some_sizes, sampling=factors, epochs=st.integers(1, 4), cut=st.integers(0, 30))
 def test_every_batch_is_drawn_k_or_k_plus_one_times(name, sizes, sampling, epochs, cut):
     factors = {} if name == "joint" else sampling
-    drawn = draws(Schedule(MIXING.find(name)(sizes, 3), 1, factors), epochs)
+    drawn = draws(Sampler(MIXING.find(name)(sizes, 3), 1, factors), epochs)
     counts = Counter((draw.corpus, draw.index) for draw in drawn[: len(drawn) - cut])
     for corpus, size in sizes.items():
         seen = [counts[corpus, index] for index in range(size)]
@@ -61,7 +61,7 @@ def test_every_sentence_is_seen_k_or_k_plus_one_times(lengths, epochs):
     def cut(epoch):
         return batches(lengths, seed=1, corpus="b", epoch=epoch, max_tokens=40)
 
-    schedule = Schedule(Uniform({"a": 7, "b": len(cut(0))}), 1)
+    schedule = Sampler(Uniform({"a": 7, "b": len(cut(0))}), 1)
     drawn = [draw for draw in draws(schedule, epochs) if draw.corpus == "b"]
     seen = Counter(i for draw in drawn for i in cut(draw.epoch)[draw.index].tolist())
     assert {seen[i] for i in range(len(lengths))} <= {drawn[-1].epoch, drawn[-1].epoch + 1}
@@ -71,7 +71,7 @@ def test_every_sentence_is_seen_k_or_k_plus_one_times(lengths, epochs):
 @quick
 @given(sizes=some_sizes, epoch=st.integers(0, 3))
 def test_an_epoch_has_the_promised_steps_and_every_corpus(name, sizes, epoch):
-    schedule = Schedule(MIXING.find(name)(sizes, 3), 1)
+    schedule = Sampler(MIXING.find(name)(sizes, 3), 1)
     steps = list(schedule.epoch(epoch))
     assert len(steps) == schedule.steps_per_epoch == schedule.mixing.steps_per_epoch
     assert Counter(d.corpus for step in steps for d in step) == schedule.counts(epoch)
@@ -82,7 +82,7 @@ def test_an_epoch_has_the_promised_steps_and_every_corpus(name, sizes, epoch):
 @quick
 @given(sizes=some_sizes, steps=st.integers(4, 30), epochs=st.integers(1, 4))
 def test_epochs_may_have_so_many_steps_and_drop_nothing(name, sizes, steps, epochs):
-    schedule = Schedule(MIXING.find(name)(sizes, 3), 1, epoch_steps=steps)
+    schedule = Sampler(MIXING.find(name)(sizes, 3), 1, epoch_steps=steps)
     assert all(len(list(schedule.epoch(e))) == steps for e in range(epochs))
     counts = Counter((draw.corpus, draw.index) for draw in draws(schedule, epochs))
     for corpus, size in sizes.items():
@@ -92,34 +92,34 @@ def test_epochs_may_have_so_many_steps_and_drop_nothing(name, sizes, steps, epoc
 
 def test_an_epoch_too_short_for_every_corpus_is_refused():
     with pytest.raises(ConfigError, match="epoch_steps: expected at least 3, one a corpus, got 2"):
-        Schedule(Proportional(SIZES), 1, epoch_steps=2)
+        Sampler(Proportional(SIZES), 1, epoch_steps=2)
 
 
 @names
 def test_a_schedule_is_a_pure_function_of_the_seed(name):
     mixing = MIXING.find(name)(SIZES, 5)
-    walked = Schedule(mixing, 1)
+    walked = Sampler(mixing, 1)
     everything = [list(walked.epoch(e)) for e in range(3)]
-    assert list(Schedule(mixing, 1).epoch(2)) == everything[2]
-    rest = list(islice(Schedule(mixing, 1).epoch(1), 3, None))
+    assert list(Sampler(mixing, 1).epoch(2)) == everything[2]
+    rest = list(islice(Sampler(mixing, 1).epoch(1), 3, None))
     assert rest == everything[1][3:]
 
 
 def test_seed_and_epoch_change_the_order():
     mixing = Proportional(SIZES)
-    plan = Schedule(mixing, 1).plan(0)
-    assert plan != Schedule(mixing, 2).plan(0)
-    assert plan != Schedule(mixing, 1).plan(1)
+    plan = Sampler(mixing, 1).plan(0)
+    assert plan != Sampler(mixing, 2).plan(0)
+    assert plan != Sampler(mixing, 1).plan(1)
     assert plan != sorted(plan)
 
 
 def test_proportional_draws_each_batch_once_an_epoch():
-    drawn = draws(Schedule(Proportional(SIZES), 1), 1)
+    drawn = draws(Sampler(Proportional(SIZES), 1), 1)
     assert Counter(drawn) == {Draw(c, 0, i): 1 for c, n in SIZES.items() for i in range(n)}
 
 
 def test_uniform_draws_each_corpus_equally_often():
-    assert Schedule(Uniform(SIZES), 1).counts(0) == {"large": 34, "middle": 33, "small": 33}
+    assert Sampler(Uniform(SIZES), 1).counts(0) == {"large": 34, "middle": 33, "small": 33}
 
 
 def test_temperature_two_takes_the_square_root_of_the_sizes():
@@ -146,30 +146,30 @@ def test_annealing_in_a_single_epoch_is_proportional():
 
 
 def test_round_robin_takes_turns():
-    assert Schedule(RoundRobin({"a": 7, "b": 1, "c": 1}), 1).plan(0) == list("abcabcabc")
+    assert Sampler(RoundRobin({"a": 7, "b": 1, "c": 1}), 1).plan(0) == list("abcabcabc")
 
 
 def test_joint_takes_a_batch_of_every_corpus_each_step():
-    steps = list(Schedule(Joint({"a": 3, "b": 2}), 1).epoch(0))
+    steps = list(Sampler(Joint({"a": 3, "b": 2}), 1).epoch(0))
     assert steps == [[Draw("a", 0, i), Draw("b", i // 2, i % 2)] for i in range(3)]
 
 
 def test_progress_follows_jean_firat_and_johnson():
     mixing = Progress({"a": 70, "b": 20, "c": 10}, power=2.0, smoothing=0.1)
-    schedule = Schedule(mixing, 1, epoch_steps=1000, reached=lambda _: {"a": 0.9, "b": 0.5})
+    schedule = Sampler(mixing, 1, epoch_steps=1000, reached=lambda _: {"a": 0.9, "b": 0.5})
     weights = {"a": 1 / (0.81 + 0.1), "b": 1 / (0.25 + 0.1), "c": 1 / (1 + 0.1)}
     expected = {name: 1000 * w / sum(weights.values()) for name, w in weights.items()}
     assert schedule.counts(3) == {name: pytest.approx(n, abs=1) for name, n in expected.items()}
 
 
 def test_progress_draws_all_equally_often_until_there_are_scores():
-    assert Schedule(Progress(SIZES), 1).counts(0) == Schedule(Uniform(SIZES), 1).counts(0)
+    assert Sampler(Progress(SIZES), 1).counts(0) == Sampler(Uniform(SIZES), 1).counts(0)
 
 
 def test_a_sampling_factor_holds_also_where_scores_are_followed():
     def counts(**sampling):
         reached = {"large": 0.9, "middle": 0.5}
-        schedule = Schedule(Progress(SIZES), 1, sampling, 1000, lambda _: reached)
+        schedule = Sampler(Progress(SIZES), 1, sampling, 1000, lambda _: reached)
         return schedule.counts(1)
 
     plain, more = counts(), counts(middle=2.0)
@@ -180,7 +180,7 @@ def test_a_sampling_factor_holds_also_where_scores_are_followed():
 
 def test_draws_depend_on_what_was_reached_in_each_epoch_before():
     def drawn(*reached):
-        schedule = Schedule(Progress({"a": 10, "b": 10}), 1, reached=lambda e: reached[e])
+        schedule = Sampler(Progress({"a": 10, "b": 10}), 1, reached=lambda e: reached[e])
         return list(schedule.epoch(len(reached) - 1))
 
     slow, fast = {"a": 0.1, "b": 1.0}, {"a": 1.0, "b": 0.1}
@@ -191,14 +191,14 @@ def test_draws_depend_on_what_was_reached_in_each_epoch_before():
 
 
 def test_a_sampling_factor_multiplies_the_batches_of_a_corpus():
-    schedule = Schedule(Proportional(SIZES), 1, {"small": 2.5, "large": 0.5})
+    schedule = Sampler(Proportional(SIZES), 1, {"small": 2.5, "large": 0.5})
     assert schedule.counts(0) == {"large": 40, "middle": 16, "small": 10}
     assert schedule.steps_per_epoch == 66
 
 
 def test_joint_mixing_refuses_sampling_factors():
     with pytest.raises(ConfigError, match="'sampling' has no effect; remove it"):
-        Schedule(Joint(SIZES), 1, {"small": 2.0})
+        Sampler(Joint(SIZES), 1, {"small": 2.0})
 
 
 @quick

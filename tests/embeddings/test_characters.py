@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.embeddings import CharacterCNN, CharacterLSTM, Embedding, SubwordEmbedding
 from mtl.text.example import Example
 from mtl.text.vocabulary import CharacterVocabulary, SubwordVocabulary
@@ -18,7 +18,7 @@ VOCABULARY = CharacterVocabulary.build(COUNTS)
 
 
 def vectors(embedding: Embedding) -> Tensor:
-    batch = Encoder({"characters": VOCABULARY}, {}).batch([Example(WORDS)])
+    batch = Batcher({"characters": VOCABULARY}, {}).batch([Example(WORDS)])
     return embedding.eval()(batch.features, batch.mask)[0]
 
 
@@ -52,7 +52,7 @@ def test_states_are_the_last_ones_of_two_lstms_over_one_word() -> None:
 def test_a_subword_vector_is_the_mean_of_the_pieces() -> None:
     vocabulary = SubwordVocabulary.build(COUNTS, pieces=262)
     embedding = SubwordEmbedding({"subwords": vocabulary}, dim=6)
-    batch = Encoder({"subwords": vocabulary}, {}).batch([Example(WORDS)])
+    batch = Batcher({"subwords": vocabulary}, {}).batch([Example(WORDS)])
     for word, found in zip(WORDS, embedding(batch.features, batch.mask)[0], strict=True):
         pieces = embedding.table.weight[vocabulary.encode(word)]
         torch.testing.assert_close(found, pieces.mean(0))

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import mtl
-from mtl.checkpoint import load_training, save_training
+from mtl.analysis.relations import entropy, relate
 from mtl.errors import ConfigError
 from mtl.experiment import load_config
-from mtl.relations import entropy, relate
+from mtl.runs.checkpoint import load_training, save_training
 from mtl.text.labels import FrequencyBins
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
@@ -53,7 +53,7 @@ def bins_of_text() -> dict[str, int]:
 def test_bins_of_all_splits_come_from_the_counts_of_the_training_text(tmp_path: Path) -> None:
     experiment, corpora = prepared(tmp_path, TASKS, made(tmp_path), **POS)
     expected = bins_of_text()
-    bins = experiment.encoder.labels["frequency"]
+    bins = experiment.batcher.labels["frequency"]
     dev = corpora["c"].splits["dev"]
     words = [word for example in dev for word in example.tokens]
     read = [label for example in dev for label in bins.read(example.labels["frequency"])]
@@ -65,7 +65,7 @@ def test_bins_of_all_splits_come_from_the_counts_of_the_training_text(tmp_path: 
 def test_a_batch_holds_the_bins_and_hints_of_its_words(tmp_path: Path) -> None:
     experiment, corpora = prepared(tmp_path, TASKS, made(tmp_path), **POS)
     (example,) = corpora["c"].splits["train"].examples([3])
-    targets = experiment.encoder.batch([example], [*TASKS]).targets
+    targets = experiment.batcher.batch([example], [*TASKS]).targets
     words = sentence(3)["tokens"]
     assert targets["frequency"][0].tolist() == [bins_of_text()[word] for word in words]
     assert targets["numbered"][0].tolist() == [int(word == "w3") for word in words]
@@ -79,7 +79,7 @@ def test_splits_that_are_cut_from_the_text_are_not_counted(tmp_path: Path) -> No
     experiment, corpora = prepared(tmp_path, TASKS, made(tmp_path, **changes))
     counts = corpora["c"].splits["train"].word_counts()
     expected = {word: int(log(count)) for word, count in counts.items() if count > 2}
-    assert experiment.encoder.labels["frequency"] == FrequencyBins(expected)
+    assert experiment.batcher.labels["frequency"] == FrequencyBins(expected)
 
 
 @pytest.fixture(scope="module")

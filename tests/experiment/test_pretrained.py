@@ -16,9 +16,9 @@ import yaml
 from torch import Tensor
 
 import mtl
-from mtl.checkpoint import load_tensors
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
 from mtl.model import MultiTaskModel
+from mtl.runs.checkpoint import load_tensors
 from mtl.text.example import Example
 from tests.hub import bert, roberta
 from tests.training.runs import RUN, corpus
@@ -71,7 +71,7 @@ def layers_by_hand(folder: Path, words: list[str], align: str) -> list[Tensor]:
 
 def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]) -> list[Tensor]:
     """What heads can read, `[B, T, H]`, layer after layer."""
-    batch = experiment.encoder.batch([Example(tuple(text)) for text in texts])
+    batch = experiment.batcher.batch([Example(tuple(text)) for text in texts])
     given = model.eval().embedding(batch.features, batch.mask)
     encoded = model.sharing(given.vectors, given.mask, ["pos"])["pos"]
     return [given.words(layer) for layer in encoded.layers[1:]]

@@ -75,7 +75,7 @@ def test_perplexity_is_that_of_the_words_of_the_text() -> None:
     experiment = model.experiment
     assert experiment.subwords is not None
     tokens = [t for line in DEV.splitlines() for t in (*experiment.subwords.cut(line), END)]
-    batch = experiment.encoder.batch([Example(tuple(tokens), {})])
+    batch = experiment.batcher.batch([Example(tuple(tokens), {})])
     with torch.no_grad():
         hidden = experiment.model.eval().encode(batch, ["next"]).hidden["next"]
         log_probs = experiment.model.head("next").log_probs(hidden, batch.mask)[0]
@@ -88,7 +88,7 @@ def test_perplexity_is_that_of_the_words_of_the_text() -> None:
 def test_no_text_has_an_unknown_subword() -> None:
     experiment = made()
     dev = load_corpora(experiment.run)["t"].splits["dev"]
-    words = experiment.encoder.batch([*dev]).features["words"]
+    words = experiment.batcher.batch([*dev]).features["words"]
     assert (words != UNKNOWN).all()
     assert len(experiment.labels["next"]) == NUMBER + len(["<pad>", "<unk>", END])
 

@@ -65,7 +65,7 @@ def made(
 
 def batches(experiment: Experiment) -> Iterator[Batch]:
     for texts in TEXTS:
-        yield experiment.encoder.batch([Example(tuple(text.split())) for text in texts])
+        yield experiment.batcher.batch([Example(tuple(text.split())) for text in texts])
 
 
 def emissions(experiment: Experiment, batch: Batch) -> dict[str, NDArray[Any]]:

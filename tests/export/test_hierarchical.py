@@ -29,7 +29,7 @@ def made(folder: Path, *order: str) -> Experiment:
 def test_a_level_without_the_task_below_has_the_scores_of_the_model(tmp_path: Path) -> None:
     experiment, path = made(tmp_path, "pos", "ner"), tmp_path / "m.onnx"
     export_files(experiment.predictor, ["ner"], path, "onnx")
-    batch, head = experiment.encoder.batch(EXAMPLES), experiment.model.head("ner")
+    batch, head = experiment.batcher.batch(EXAMPLES), experiment.model.head("ner")
     expected = head.scores(experiment.model.encode(batch, ["ner"]).hidden["ner"], batch.mask)
     given = {"words": batch.features["words"].numpy(), "mask": batch.mask.numpy()}
     (found,) = onnxruntime.InferenceSession(path).run(["ner"], given)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtl.data.batch import Batch
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.heads import (
     HEADS,
     AttentionClassifier,
@@ -109,9 +109,9 @@ def test_weights_can_be_saved_and_loaded() -> None:
 def test_a_batch_holds_all_first_sentences_and_then_all_second_ones() -> None:
     words = WordVocabulary.build(dict.fromkeys("abcd", 1))
     examples = [Example.pair("ab", "c"), Example.pair("d", "dcb")]
-    batch = Encoder({"words": words}, {}).batch(examples)
+    batch = Batcher({"words": words}, {}).batch(examples)
     singles = [Example(tuple(side)) for side in ("ab", "d", "c", "dcb")]
-    alone = Encoder({"words": words}, {}).batch(singles)
+    alone = Batcher({"words": words}, {}).batch(singles)
     assert torch.equal(batch.features["words"], alone.features["words"])
     assert torch.equal(batch.mask, alone.mask)
 
@@ -119,9 +119,9 @@ def test_a_batch_holds_all_first_sentences_and_then_all_second_ones() -> None:
 def test_pairs_without_labels_cost_nothing_and_change_nothing_for_the_others() -> None:
     model = small_model()
     model.heads["verb"] = PoolClassifier(6, Pairs(["yes", "no"])).eval()
-    encoder = Encoder({"words": WORDS}, {})
+    batcher = Batcher({"words": WORDS}, {})
     texts = [Example.pair(("a", "cat"), ("cat",)), Example.pair(("ada",), ("a", "sat"))]
-    batches = [encoder.batch(texts), encoder.batch(texts[1:])]
+    batches = [batcher.batch(texts), batcher.batch(texts[1:])]
     targets = [torch.tensor([-1, 1]), torch.tensor([1])]
     both, alone = (
         model(Batch(b.features, b.mask, {"verb": t})).losses["verb"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtl.errors import ConfigError
-from mtl.plan import make_plan
+from mtl.experiment.plan import make_plan
 from mtl.sharing import Hierarchical
 from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import shaken
@@ -153,7 +153,7 @@ def test_what_stands_between_levels_and_heads_is_counted(tmp_path: Path) -> None
 
 def test_a_task_trains_vectors_and_heads_of_those_below(tmp_path: Path) -> None:
     made = hierarchy(tmp_path)
-    batch = made.loaders["c"].batch(made.encoder, 0, 0, ["verb"])
+    batch = made.loaders["c"].batch(made.batcher, 0, 0, ["verb"])
     made.model.train()(batch).losses["verb"].sum().backward()
     assert made.model.label_vectors["ner"].weight.grad.any()  # of a CRF, which gets none itself
     assert made.model.head("pos").output.weight.grad.any()

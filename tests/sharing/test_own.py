@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mtl.options import Fraction
-from mtl.sharing import Encoded, Hard
+from mtl.sharing import TrunkOutput, Hard
 
 
 class Gated(Hard):
@@ -32,7 +32,7 @@ class Gated(Hard):
 
     def forward(self, x, mask, tasks, state=None):
         (*below, top), after = self.trunk(x, mask, state)
-        return {task: Encoded([*below, self.gates[task] * top], after) for task in tasks}
+        return {task: TrunkOutput([*below, self.gates[task] * top], after) for task in tasks}
 
     def learnt(self):
         return {f"gate.{task}": gate.detach() for task, gate in self.gates.items()}

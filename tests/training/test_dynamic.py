@@ -21,7 +21,7 @@ from tests.training.texts import NEXT, language_model, text_corpus
 def perplexity(experiment, split, **given):
     batches = make_loader(experiment.run, split, "dev", ["next"], streams=2)
     metrics = {"next": Perplexity}
-    found = measure(experiment.model, experiment.encoder, batches, metrics, **given)
+    found = measure(experiment.model, experiment.batcher, batches, metrics, **given)
     return found.scores()["next"]["perplexity"]
 
 
@@ -33,7 +33,7 @@ def test_each_piece_is_scored_before_it_is_learnt(tmp_path: Path, dynamic: Dynam
     start, squares = [p.detach().clone() for p in model.parameters()], []
     state, nats, words = model.sharing.initial_state(2), 0.0, 0
     for index in range(batches.size):
-        batch = batches.batch(experiment.encoder, 0, index, ["next"])
+        batch = batches.batch(experiment.batcher, 0, index, ["next"])
         output = model(batch, state)
         state = mapped(output.state, torch.Tensor.detach)
         nats, words = nats + output.losses["next"].sum().item(), words + batch.tokens

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.experiment import make_trainer
-from mtl.plan import make_plan
+from mtl.experiment.plan import make_plan
 from mtl.training.events import Epoch
 from mtl.training.optimizers import OPTIMIZERS
 from mtl.training.trainer import Trainer

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.checkpoint import load_training, load_weights, save_tensors, save_training, weights_of
 from mtl.errors import ConfigError, DataError
 from mtl.experiment import make_trainer
+from mtl.experiment.plan import make_plan
 from mtl.heads import LanguageModel
-from mtl.plan import make_plan
+from mtl.runs.checkpoint import load_training, load_weights, save_tensors, save_training, weights_of
 from mtl.text.vocabulary import PAD
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
@@ -122,7 +122,7 @@ def test_padding_stays_zero_though_the_output_moves_its_vector(tmp_path: Path) -
     list(trainer.run())
     model = trainer.model.eval()
     assert model.embedding.get_submodule("parts.words.table").weight[PAD].any()
-    batch = trainer.encoder.batch([*trainer.loaders["t"].split.examples(range(4))])
+    batch = trainer.batcher.batch([*trainer.loaders["t"].split.examples(range(4))])
     assert not batch.mask.all()
     assert not model.embedding(batch.features, batch.mask)[~batch.mask].any()
 

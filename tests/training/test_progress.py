@@ -77,9 +77,9 @@ def test_each_epoch_draws_by_the_scores_of_the_one_before(tmp_path: Path) -> Non
 def test_a_resumed_run_draws_what_an_uninterrupted_one_does(after: int, tmp_path: Path) -> None:
     options = setup(tmp_path, epochs=5, optimizer={"type": "adam", "lr": 0.1})
     whole, resumed = check_resumed(tmp_path, after, options, TASKS)
-    expected = [list(whole.schedule.epoch(n)) for n in range(5)]
-    assert [list(resumed.schedule.epoch(n)) for n in range(5)] == expected
-    counts = [tuple(whole.schedule.counts(n).values()) for n in range(5)]
+    expected = [list(whole.sampler.epoch(n)) for n in range(5)]
+    assert [list(resumed.sampler.epoch(n)) for n in range(5)] == expected
+    counts = [tuple(whole.sampler.counts(n).values()) for n in range(5)]
     assert len(set(counts)) > 2  # scores moved, and so did the draws
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtl.data.batch import Batch
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.text.example import Example
 from mtl.training.events import Epoch
 from mtl.training.trainer import Trainer
@@ -72,11 +72,11 @@ def test_moments_are_fresh_after_a_restart_and_kept_otherwise(tmp_path: Path) ->
     assert all(kept != restarted for kept, restarted in found)
 
 
-class Lengths(Encoder):
-    """An encoder of batches that say by what the learning rate of their step is multiplied."""
+class Lengths(Batcher):
+    """An batcher of batches that say by what the learning rate of their step is multiplied."""
 
-    def __init__(self, encoder: Encoder, factors: Sequence[float]) -> None:
-        super().__init__(encoder.vocabularies, encoder.labels)
+    def __init__(self, batcher: Batcher, factors: Sequence[float]) -> None:
+        super().__init__(batcher.vocabularies, batcher.labels)
         self.factors = iter(factors)
 
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:
@@ -88,14 +88,14 @@ def test_the_learning_rate_of_a_batch_holds_for_its_step_alone(tmp_path: Path) -
     plain = [step.lr for step in steps_of(made.run())]
     factors = [1.0, 0.5, 1.3, 1.0, 0.1, 1.0]
     again = trainer(tmp_path, POS, schedule={"type": "linear", "warmup": 0}, epochs=1)
-    again.encoder = Lengths(again.encoder, factors)
+    again.batcher = Lengths(again.batcher, factors)
     scaled = [step.lr for step in steps_of(again.run())]
     assert scaled == pytest.approx([lr * f for lr, f in zip(plain, factors, strict=True)])
 
 
 def test_a_step_is_as_long_as_its_batch_says(tmp_path: Path) -> None:
     made = trainer(tmp_path, POS, optimizer={"type": "sgd", "lr": 0.3}, clip_norm=None)
-    made.encoder = Lengths(made.encoder, [0.5])
+    made.batcher = Lengths(made.batcher, [0.5])
     before = [p.detach().clone() for p in made.model.parameters()]
     first = next(made.run())
     moved = [(p - old).norm() for p, old in zip(made.model.parameters(), before, strict=True)]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.checkpoint import load_training, save_training
 from mtl.errors import CheckpointError
+from mtl.runs.checkpoint import load_training, save_training
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer

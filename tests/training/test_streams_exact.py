@@ -44,7 +44,7 @@ trunks = pytest.mark.parametrize("trunk", TRUNKS, ids=str)
 def one_pass(experiment: Experiment, words: list[str], following: str = END) -> float:
     """What the next words of a text cost in nats, from the probabilities of all words."""
     example = Example(tuple(words), {"next": (*words[1:], following)})
-    batch = experiment.encoder.batch([example], ["next"])
+    batch = experiment.batcher.batch([example], ["next"])
     with torch.no_grad():
         hidden = experiment.model.eval().encode(batch, ["next"]).hidden
         log_probs = experiment.model.head("next").log_probs(hidden["next"], batch.mask)
@@ -54,7 +54,7 @@ def one_pass(experiment: Experiment, words: list[str], following: str = END) -> 
 def in_streams(experiment: Experiment, split: Split, streams: int, bptt: int) -> float:
     """What a word costs in nats, in the mean, when the text is cut in pieces."""
     cut = Streams("t", split, 1, {"next": "next"}, streams=streams, bptt=bptt, random_bptt=True)
-    found = measure(experiment.model, experiment.encoder, cut, {"next": Perplexity})
+    found = measure(experiment.model, experiment.batcher, cut, {"next": Perplexity})
     return math.log(found.scores()["next"]["perplexity"])
 
 
@@ -87,7 +87,7 @@ def test_each_of_several_streams_costs_what_it_does_alone(
 
 def states(experiment: Experiment, words: list[str]) -> dict[str, Tensor]:
     """What the head of each task reads, `[T, H]`."""
-    batch = experiment.encoder.batch([Example(tuple(words), {})])
+    batch = experiment.batcher.batch([Example(tuple(words), {})])
     with torch.no_grad():
         hidden = experiment.model.eval().encode(batch, experiment.run.tasks).hidden
     return {task: own[0] for task, own in hidden.items()}

@@ -28,7 +28,7 @@ def drawn(trainer: Trainer, epoch: int) -> Counter[str]:
     """How often each sentence, known by its first word, is drawn in an epoch."""
     return Counter(
         example.tokens[0]
-        for draws in trainer.schedule.epoch(epoch)
+        for draws in trainer.sampler.epoch(epoch)
         for draw in draws
         for example in trainer.loaders[draw.corpus].examples(draw.epoch, draw.index)
     )

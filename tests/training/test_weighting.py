@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtl.sharing import Encoded, Hard
+from mtl.sharing import Hard, TrunkOutput
 from mtl.training.events import RARE
 from mtl.training.gradients import read_gradients
 from mtl.weighting import WEIGHTING, task_gradients
@@ -75,7 +75,7 @@ def test_looking_at_gradients_leaves_them_as_they_are(
     trunk: dict[str, Any], tmp_path: Path
 ) -> None:
     made = trainer(tmp_path, TASKS, trunk=trunk)
-    batch = made.loaders["c"].batch(made.encoder, 0, 0, list(TASKS))
+    batch = made.loaders["c"].batch(made.batcher, 0, 0, list(TASKS))
     shared = made.model.sharing.shared_parameters()
     losses = {task: own.sum() for task, own in made.model(batch).losses.items()}
     rows, random = task_gradients(losses, shared), torch.get_rng_state()
@@ -89,7 +89,7 @@ def test_looking_at_gradients_leaves_them_as_they_are(
 class Charged(Hard):
     """A sharing with two further terms of the loss."""
 
-    def forward(self, *given: Any) -> dict[str, Encoded]:
+    def forward(self, *given: Any) -> dict[str, TrunkOutput]:
         penalties = {"size": self.trunk.layers[0].ahead.rnn.bias_hh_l0.square().sum(), "fee": ONE}
         encoded = super().forward(*given)
         return {task: replace(own, penalties=penalties) for task, own in encoded.items()}

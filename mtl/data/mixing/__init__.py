@@ -6,7 +6,7 @@ from mtl.data.mixing.joint import Joint
 from mtl.data.mixing.progress import Progress
 from mtl.data.mixing.proportional import Proportional
 from mtl.data.mixing.round_robin import RoundRobin
-from mtl.data.mixing.schedule import Draw, Schedule
+from mtl.data.mixing.sampler import Draw, Sampler
 from mtl.data.mixing.temperature import Temperature
 from mtl.data.mixing.uniform import Uniform
 from mtl.registry import Registry
@@ -34,7 +34,7 @@ __all__ = [
     "Progress",
     "Proportional",
     "RoundRobin",
-    "Schedule",
+    "Sampler",
     "Temperature",
     "Uniform",
 ]

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from mtl.hub import read_tokenizer
 from mtl.options import ModelName
+from mtl.text.transformers_hub import read_tokenizer
 from mtl.text.vocabulary.base import SPECIAL, Vocabulary
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ class Draw:
     index: int
 
 
-class Schedule:
+class Sampler:
     """The batches of a run, step by step: a pure function of mixing, seed, factors and progress.
 
     A corpus is gone through batch by batch, and the next pass starts where the last one ended,

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.errors import MtlError
-from mtl.explanation import Explanation
 from mtl.heads import (
     AttentionClassifier,
     CRFTagger,
@@ -23,8 +22,9 @@ from mtl.heads import (
     PoolClassifier,
     SoftmaxTagger,
 )
+from mtl.inference.explanation import Explanation
+from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
-from mtl.predictor import Predictor
 from mtl.sharing import Hard
 from mtl.text.example import Example
 from mtl.text.vocabulary import WordVocabulary
@@ -56,7 +56,7 @@ def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
     own, layers = {task: task for task in HEADS}, dict.fromkeys(HEADS, 0 if lookup else -1)
     model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers).eval()
     defaults = {"schemes": SCHEMES, "max_length": 100, "overlap": 4}
-    return Predictor(model, Encoder({"words": words}, {}), **{**defaults, **options})
+    return Predictor(model, Batcher({"words": words}, {}), **{**defaults, **options})
 
 
 def text(length: int, start: int = 0) -> Example:
@@ -65,7 +65,7 @@ def text(length: int, start: int = 0) -> Example:
 
 def states(found: Predictor, example: Example, task: str) -> tuple[Head, Tensor, Tensor]:
     """Return the head of a task, and the hidden states and the mask that it reads."""
-    batch = found.encoder.batch([example])
+    batch = found.batcher.batch([example])
     hidden = found.model.encode(batch, [task]).hidden[task].detach()
     return found.model.head(task), hidden, batch.mask
 

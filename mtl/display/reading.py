@@ -15,7 +15,7 @@ _SOON = 1.0
 
 
 @contextmanager
-def watch(path: Path, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+def show_reading(path: Path, console: Console | None = None) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal if the reading of a file takes long, and take it away again.
 
     Give a function to be told of the line, counted from 1, that has been read.

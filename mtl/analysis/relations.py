@@ -16,18 +16,18 @@ import numpy as np
 from rich.console import Console
 
 from mtl.api import train_seeds
-from mtl.checkpoint import seed_folder, seed_folders
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
-from mtl.experiment.assembly import head_owners, head_part
-from mtl.experiment.checks import adversaries, scored_tasks
+from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.checks.run import adversaries, scored_tasks
 from mtl.experiment.corpora import tasks_of
-from mtl.history import read_records
+from mtl.experiment.folder import check_free
 from mtl.metrics.base import Metric
 from mtl.metrics.spread import Spread
-from mtl.run_folder import check_free
+from mtl.runs.checkpoint import seed_folder, seed_folders
+from mtl.runs.history import read_records
 from mtl.sharing import SHARING
 from mtl.text.example import names_in
 from mtl.text.labels import FrequencyBins

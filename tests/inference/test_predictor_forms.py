@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import LabelSet, Number, PoolClassifier
+from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
-from mtl.predictor import Predictor
 from mtl.sharing import Hard
 from mtl.text.example import Example
 from mtl.text.labels import LabelSets, Numbers
@@ -32,8 +32,8 @@ def predictor(max_length: int = 100) -> Predictor:
     }
     own, layers = {task: task for task in TASKS}, dict.fromkeys(TASKS, -1)
     model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
-    encoder = Encoder({"words": words}, LABELS)
-    return Predictor(model, encoder, schemes={}, max_length=max_length, overlap=4)
+    batcher = Batcher({"words": words}, LABELS)
+    return Predictor(model, batcher, schemes={}, max_length=max_length, overlap=4)
 
 
 def text(length: int) -> Example:

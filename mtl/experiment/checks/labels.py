@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from mtl.config.corpus import Hint
+from mtl.config.corpus import HintConfig
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError
-from mtl.experiment.assembly import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
 from mtl.text.example import names_in, of_tokens
@@ -54,7 +54,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
 
 
-def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: Hint) -> None:
+def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintConfig) -> None:
     """Check that the tasks that share a head do not all have one and the same label everywhere."""
     users = [user for user, owner in head_owners(run).items() if owner == task]
     found: set[str] = set()

@@ -12,19 +12,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtl.data.batching import batches
-from mtl.data.encoding import Encoder, number, pad
+from mtl.data.encoding import Batcher, number, pad
 from mtl.data.windows import Window, windows
 from mtl.embeddings import TransformerEmbedding
 from mtl.errors import MtlError
-from mtl.explanation import (
+from mtl.heads import Classifier, Head, Tagger
+from mtl.inference.explanation import (
     Explanation,
     explained_sentences,
     explained_tags,
     with_attention,
 )
-from mtl.heads import Classifier, Head, Tagger
+from mtl.inference.readouts import Reading, join, mean_evidence, read
 from mtl.model import MultiTaskModel
-from mtl.reading import Reading, join, mean_evidence, read
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme, convert
 
@@ -42,7 +42,7 @@ class Predictor:
 
     Args:
         model: The model.
-        encoder: Numbers words and labels as in training.
+        batcher: Numbers words and labels as in training.
         schemes: Task to the scheme that its span tags are given in; None leaves tags as learnt.
         max_length: Longer sentences are read in windows of this many tokens.
         overlap: How many tokens neighbouring windows share.
@@ -52,7 +52,7 @@ class Predictor:
     def __init__(
         self,
         model: MultiTaskModel,
-        encoder: Encoder,
+        batcher: Batcher,
         *,
         schemes: Mapping[str, Scheme | None],
         max_length: int,
@@ -60,7 +60,7 @@ class Predictor:
         max_tokens: int = 1024,
     ) -> None:
         self.model = model
-        self.encoder = encoder
+        self.batcher = batcher
         self.schemes = dict(schemes)
         self.max_length = max_length
         self.overlap = overlap
@@ -257,7 +257,7 @@ class Predictor:
                 )
                 for row, window in pieces
             ]
-            batch = self.encoder.batch(texts).to(device)
+            batch = self.batcher.batch(texts).to(device)
             return self.model.encode(batch, tasks).hidden, batch.mask
 
         return encode
@@ -272,7 +272,7 @@ class Predictor:
         order = sorted(range(len(words)), key=lambda i: len(words[i]))
         for start in range(0, len(words), self.max_tokens):
             rows = order[start : start + self.max_tokens]
-            batch = self.encoder.batch([Example(tuple(words[i] for i in rows))])
+            batch = self.batcher.batch([Example(tuple(words[i] for i in rows))])
             batch = batch.to(vectors.device)
             vectors[1 + torch.tensor(rows)] = self.model.embedding(batch.features, batch.mask)[0]
         return vectors

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
 from mtl.config.load import run_to_yaml
 from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
+from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
 
 
 def can_resume(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.experiment import Experiment
-from mtl.generator import Sampling, generate
+from mtl.inference.generator import Sampling, generate
 from mtl.text.example import Example
 from mtl.text.running import END
 from tests.training.texts import NEXT, language_model
@@ -77,14 +77,14 @@ def drawn(
     length: int = 30,
 ) -> list[str]:
     options = {"length": length, "sampling": sampling, "seed": seed, "whole_sentences": sentences}
-    return [*generate(made.model, made.encoder, "next", ["a", "b"], **options)]
+    return [*generate(made.model, made.batcher, "next", ["a", "b"], **options)]
 
 
 def test_the_most_likely_word_follows_all_that_came_before(model: Experiment) -> None:
     """Greedy, by a pass over the whole text for each word."""
     text = [END, "a", "b"]
     for _ in range(10):
-        batch = model.encoder.batch([Example(tuple(text), {})])
+        batch = model.batcher.batch([Example(tuple(text), {})])
         hidden = model.model.encode(batch, ["next"]).hidden
         found = model.model.head("next").log_probs(hidden["next"], batch.mask)[0, -1]
         text.append(model.model.head("next").labels[2 + int(found[2:].argmax())])
@@ -99,7 +99,7 @@ def test_a_seed_gives_the_same_words_again(model: Experiment) -> None:
 
 
 def test_words_are_drawn_as_often_as_they_are_likely(model: Experiment) -> None:
-    batch = model.encoder.batch([Example((END, "a", "b"), {})])
+    batch = model.batcher.batch([Example((END, "a", "b"), {})])
     hidden = model.model.encode(batch, ["next"]).hidden
     probs = model.model.head("next").log_probs(hidden["next"], batch.mask)[0, -1, 2:].softmax(0)
     first = [drawn(model, Sampling(), seed=seed, length=1)[0] for seed in range(400)]
@@ -116,7 +116,7 @@ def test_padding_and_the_unknown_word_are_never_drawn(model: Experiment) -> None
 
 def test_a_model_of_sentences_ends_with_the_sentence(model: Experiment) -> None:
     with torch.no_grad():
-        model.model.head("next").output.bias[model.encoder.labels["next"].encode([END])[0]] = 2.0
+        model.model.head("next").output.bias[model.batcher.labels["next"].encode([END])[0]] = 2.0
     words = drawn(model, Sampling(), sentences=True)
     assert words.index(END) == len(words) - 1
     assert END in drawn(model, Sampling())[:-1]
@@ -124,5 +124,5 @@ def test_a_model_of_sentences_ends_with_the_sentence(model: Experiment) -> None:
 
 def test_words_come_one_by_one(model: Experiment) -> None:
     options = {"length": 10**9, "sampling": Sampling(), "seed": 1, "whole_sentences": False}
-    words = generate(model.model, model.encoder, "next", [], **options)
+    words = generate(model.model, model.batcher, "next", [], **options)
     assert len([*islice(words, 3)]) == 3

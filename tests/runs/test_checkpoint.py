@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from mtl.checkpoint import (
+from mtl.errors import CheckpointError
+from mtl.runs.checkpoint import (
     load_tensors,
     load_training,
     load_vocabularies,
@@ -21,7 +22,6 @@ from mtl.checkpoint import (
     to_device,
     write_json,
 )
-from mtl.errors import CheckpointError
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import CharacterVocabulary, SubwordVocabulary, WordVocabulary
 

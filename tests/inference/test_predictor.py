@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
+from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
-from mtl.predictor import Predictor
 from mtl.sharing import Hard
 from mtl.text.example import Example
 from mtl.text.labels import LabelVocabulary
@@ -43,7 +43,7 @@ def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
     model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
     schemes = {"pos": None, "ner": "bio", "kind": None}
     defaults = {"schemes": schemes, "max_length": 100, "overlap": 10}
-    return Predictor(model, Encoder({"words": words}, LABELS), **{**defaults, **options})
+    return Predictor(model, Batcher({"words": words}, LABELS), **{**defaults, **options})
 
 
 def text(length: int, start: int = 0) -> Example:
@@ -99,7 +99,7 @@ def test_a_long_text_has_the_label_of_the_highest_mean_log_probability() -> None
     example, found = text(40), predictor(max_length=9, overlap=4)
     total = torch.zeros(2)
     for window in windows(40, 9, 4):
-        batch = found.encoder.batch([Example(example.tokens[window.start : window.end])])
+        batch = found.batcher.batch([Example(example.tokens[window.start : window.end])])
         found.model.eval()
         hidden = found.model.encode(batch, ["kind"]).hidden["kind"]
         total += found.model.head("kind").log_probs(hidden, batch.mask)[0].detach()

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mtl.data.windows import Window
 from mtl.heads import HEADS, FoundSpan, Head
+from mtl.inference.readouts import Reading
 from mtl.options import options_of
-from mtl.reading import Reading
 from mtl.text.example import Labels
 from mtl.text.spans import read_spans
 

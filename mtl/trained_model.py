@@ -7,16 +7,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.data.corpus import Corpus
+from mtl.display.reading import show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import check_words, pair_of, with_files
 from mtl.experiment.loaders import batch_limits
-from mtl.explanation import Explanation, who_attends
-from mtl.generator import Sampling, generate
+from mtl.inference.explanation import Explanation, who_attends
+from mtl.inference.generator import Sampling, generate
+from mtl.inference.inputs import Sentences, examples_of
+from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.text.example import Labels, plain
-from mtl.text.given import Sentences, examples_of
 from mtl.text.tokenizer import words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
@@ -118,7 +119,7 @@ class TrainedModel:
         if dynamic or cache:
             wanted = self.language_models(tasks, streams=True)
         run = with_files(self.run, split, data or {}, wanted)
-        corpora = load_corpora(run, self.experiment.subwords)
+        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
         found = self.experiment.evaluate(
             corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
         )
@@ -140,7 +141,7 @@ class TrainedModel:
         """
         found: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run = with_files(self.run, split, {}, tasks)
-        corpora = load_corpora(run, self.experiment.subwords)
+        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
@@ -181,7 +182,7 @@ class TrainedModel:
             raise MtlError("the model has learnt whole sentences; give it a prompt to go on from")
         return generate(
             self.experiment.model,
-            self.experiment.encoder,
+            self.experiment.batcher,
             chosen,
             words,
             length=length,

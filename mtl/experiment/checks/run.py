@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from os import PathLike
 
 from torch import nn
 
-from mtl.config.load import load_run
-from mtl.config.overrides import Overrides
 from mtl.config.run import Run, Task
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
-from mtl.experiment import pretrained, refusals, targets
-from mtl.experiment.assembly import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.checks import goals, options, transformer
 from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import KINDS, build
 from mtl.experiment.loaders import batch_limits
-from mtl.experiment.pretrained import reads_subwords, with_sizes
+from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
 from mtl.sharing import SHARING, Hierarchical
 from mtl.weighting import WEIGHTING
-
-
-def load_config(
-    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
-) -> Run:
-    """Read a run file; arguments and errors as `mtl.config.load.load_run`."""
-    complete = with_sizes if must_exist else lambda run: run
-    return load_run(
-        path, overrides, kinds=KINDS, must_exist=must_exist, complete=complete, check=mistakes
-    )
-
 
 Mistake = tuple[str, str]
 """The dotted path of a key, and what is wrong with it."""
@@ -47,14 +33,14 @@ def mistakes(run: Run) -> Iterator[Mistake]:
     if run.seed + run.seeds > 2**63:
         yield "seeds", f"the last seed would be {run.seed + run.seeds - 1}; they end below 2^63"
     yield from _names(run)
-    yield from pretrained.mistakes(run)
+    yield from transformer.mistakes(run)
     yield from _texts(run)
     yield from _heads(run)
     yield from _forms(run)
-    yield from refusals.mistakes(run)
+    yield from options.mistakes(run)
     yield from _metric(run)
     yield from _unscored(run)
-    yield from targets.mistakes(run, set(scored_tasks(run)) - adversaries(run))
+    yield from goals.mistakes(run, set(scored_tasks(run)) - adversaries(run))
     yield from _weighting(run)
     yield from _sharing(run)
 

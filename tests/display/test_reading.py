@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mtl.data.watch import watch
+from mtl.display.reading import show_reading
 
 ERASED = "\x1b[2K"
 
@@ -17,13 +17,13 @@ ERASED = "\x1b[2K"
 def shown(tmp_path, monkeypatch):
     """Return what is shown while a file of four lines is read, given seconds after each line."""
     clock = [0.0]
-    monkeypatch.setattr("mtl.data.watch.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("mtl.display.reading.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def show(*seconds, terminal=True, name="text.txt"):
         (tmp_path / name).write_text("a\n" * 4)
         out = StringIO()
         console = Console(file=out, force_terminal=terminal, width=80)
-        with watch(tmp_path / name, console) as at:
+        with show_reading(tmp_path / name, console) as at:
             for line, passed in enumerate(seconds, 1):
                 clock[0] += passed
                 at(line)

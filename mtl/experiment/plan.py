@@ -90,15 +90,15 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         },
         parameters=parameters,
         batches={name: loader.size for name, loader in trainer.loaders.items()},
-        draws=trainer.schedule.counts(0),
-        steps=trainer.schedule.steps_per_epoch,
+        draws=trainer.sampler.counts(0),
+        steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
         notes=notes,
     )
 
 
 def _labels(experiment: Experiment, task: str) -> str:
-    labels = experiment.encoder.labels[task]
+    labels = experiment.batcher.labels[task]
     if isinstance(labels, Numbers):
         return f"numbers, mean {labels.mean:.4g}, deviation {labels.scale:.4g}"
     return f"{'any of ' * isinstance(labels, LabelSets)}{len(labels)} labels"

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
+from mtl.display.training import Display
 from mtl.metrics import Accuracy, SpanF1
-from mtl.training.display import Display
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 

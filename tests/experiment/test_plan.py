@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
-from mtl.plan import Plan, describe, make_plan
+from mtl.experiment.plan import Plan, describe, make_plan
 
 RUN = """\
 embedding: {words: {dim: 5}}

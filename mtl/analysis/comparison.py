@@ -7,8 +7,8 @@ from typing import cast
 
 from mtl.errors import MtlError
 from mtl.metrics.counts import CountedMetric
-from mtl.metrics.significance import Comparison, permutation_test
-from mtl.trained import TrainedModel
+from mtl.metrics.significance import SignificanceResult, permutation_test
+from mtl.trained_model import TrainedModel
 
 
 def compare(
@@ -19,7 +19,7 @@ def compare(
     *,
     draws: int = 10_000,
     seed: int = 1,
-) -> dict[str, Comparison]:
+) -> dict[str, SignificanceResult]:
     """Say of each task whether two models differ; see `permutation_test`.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtl.data.encoding import Encoder
+from mtl.data.encoding import Batcher
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
 from mtl.text.running import END
@@ -56,7 +56,7 @@ class Sampling:
 @torch.no_grad()
 def generate(
     model: MultiTaskModel,
-    encoder: Encoder,
+    batcher: Batcher,
     task: str,
     prompt: Sequence[str],
     *,
@@ -71,7 +71,7 @@ def generate(
 
     Args:
         model: The model, in evaluation.
-        encoder: Numbers words as in training.
+        batcher: Numbers words as in training.
         task: A language model that gives the next word.
         prompt: The words of the text; at least one where the model read whole sentences.
         length: The most words.
@@ -86,7 +86,7 @@ def generate(
     state = model.sharing.initial_state(1)
     words = tuple(prompt) if whole_sentences else (END, *prompt)
     for _ in range(length):
-        batch = encoder.batch([Example(words, {})]).to(device)
+        batch = batcher.batch([Example(words, {})]).to(device)
         encoding = model.encode(batch, [task], state)
         state = encoding.state
         last = encoding.hidden[task][:, -1:]

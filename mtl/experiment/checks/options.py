@@ -9,7 +9,7 @@ import torch
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.errors import ConfigError
-from mtl.experiment.assembly import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing
 from mtl.experiment.kinds import KINDS, Refusal
 from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import AttentionClassifier, PoolClassifier, Tagger

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl.checkpoint import check_run_folder, seed_folders, write_json
 from mtl.errors import CheckpointError
 from mtl.metrics.spread import Spread, spread
+from mtl.runs.checkpoint import check_run_folder, seed_folders, write_json
 
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"

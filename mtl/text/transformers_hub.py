@@ -52,7 +52,7 @@ def read_sizes(name: str) -> dict[str, Any]:
     if config.model_type not in _FIRST_POSITION or not absolute or config.is_decoder:
         known = ", ".join(_FIRST_POSITION)
         raise ConfigError(
-            f"{name!r} has the form of {config.model_type!r}; expected an encoder with absolute "
+            f"{name!r} has the form of {config.model_type!r}; expected an batcher with absolute "
             f"positions, one of: {known}"
         )
     sizes: dict[str, Any] = {ours: getattr(config, theirs) for ours, theirs in _SIZES.items()}

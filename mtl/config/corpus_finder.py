@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from mtl.config.build import Builder, join
-from mtl.config.corpus import Corpus
+from mtl.config.corpus import CorpusConfig
 from mtl.config.document import DocumentError, Node, load, merge
 from mtl.config.paths import corpus_folders, find_file
 from mtl.config.run import Run
 from mtl.errors import ConfigError, did_you_mean
 from mtl.options import File
 
-_ONLY_IN_RUNS = set(Run.model_fields) - set(Corpus.model_fields)
-_WHOLE = {name for name, field in Corpus.model_fields.items() if field.is_required()} - {"name"}
+_ONLY_IN_RUNS = set(Run.model_fields) - set(CorpusConfig.model_fields)
+_WHOLE = {name for name, field in CorpusConfig.model_fields.items() if field.is_required()} - {
+    "name"
+}
 
 
-class Corpora:
+class CorpusFinder:
     """Finds corpora by name, each once.
 
     Args:
@@ -33,9 +35,9 @@ class Corpora:
         self.problems = builder.problems
         self.inline = inline
         self.folder = folder
-        self._found: dict[str, tuple[Node | None, Corpus | None]] = {}
+        self._found: dict[str, tuple[Node | None, CorpusConfig | None]] = {}
 
-    def get(self, name: str, user: Node) -> tuple[Node | None, Corpus | None]:
+    def get(self, name: str, user: Node) -> tuple[Node | None, CorpusConfig | None]:
         """Return what was written of a corpus, and the corpus; None for what cannot be had.
 
         Args:
@@ -50,7 +52,7 @@ class Corpora:
                 self._found[name] = (None, None)
         return self._found[name]
 
-    def _build(self, name: str, user: Node) -> tuple[Node | None, Corpus | None]:
+    def _build(self, name: str, user: Node) -> tuple[Node | None, CorpusConfig | None]:
         inline = self.inline.get(name)
         path = f"corpora.{name}" if inline else ""
         if inline and (not inline.is_mapping or set(inline.value) >= _WHOLE):
@@ -64,14 +66,14 @@ class Corpora:
         if not node.is_mapping:
             self.builder.mapping(node, path)
             return None, None
-        values = self.builder.fields(Corpus, node, path, but=("files",))
+        values = self.builder.fields(CorpusConfig, node, path, but=("files",))
         if files := node.value.get("files"):
             values["files"] = self._files(files, join(path, "files"), node)
         else:
             self.builder.missing(node, join(path, "files"))
         if self.problems.count > before:
             return node, None
-        return node, self.builder.finish(Corpus, {**values, "name": name}, node, path)
+        return node, self.builder.finish(CorpusConfig, {**values, "name": name}, node, path)
 
     def _find(self, name: str, user: Node) -> Node | None:
         """Return what the nearest corpus file of a name says, if there is one."""

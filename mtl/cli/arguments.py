@@ -1,0 +1,30 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunFileArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run file, a YAML file.")]
+OverrideArguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes to it, such as training.epochs=3."),
+]
+RunFolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The run folder.")]
+TaskOption = Annotated[
+    list[str] | None, typer.Option("--task", help="One task; may be given again. Default: all.")
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
+]
+
+
+def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
+    """Refuse options that do nothing without another one."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if not given and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"does nothing without --{switch}", param_hint=f"--{name}")
