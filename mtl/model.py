@@ -9,11 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mtl.data.batch import Batch, labelled
+from mtl.data.batch import Batch
 from mtl.embeddings import SubwordVectors
 from mtl.heads.base import Head
+from mtl.heads.lm import LanguageModel
 from mtl.layers.scalar_mix import ScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
+from mtl.targets import labelled
 
 Layer = int | Literal["mix"]
 """Which layer a head reads: 0 the embedding, 1 the first layer, -1 the last, or a learned mix."""
@@ -89,7 +91,9 @@ class MultiTaskModel(nn.Module):
             {
                 task: nn.Linear(len(self.head(task).labels), dim, bias=False)
                 for task, dim in sharing.label_dims.items()
-                if self.head(task).level == "token" and not self.head(task).open_labels
+                if self.head(task).level == "token"
+                and self.head(task).labels
+                and not isinstance(self.head(task), LanguageModel)
             }
         )
 
@@ -149,7 +153,7 @@ class MultiTaskModel(nn.Module):
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)
         known = labelled(target)
-        known = known if known.ndim == 1 else known[:, 0]
+        known = known if known.ndim == 1 else known.any(1)
         if known.all():
             return head.loss(hidden, mask, target)
         losses = hidden.new_zeros(len(known))

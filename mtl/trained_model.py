@@ -17,7 +17,7 @@ from mtl.inference.explanation import Explanation, who_attends
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, examples_of
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
-from mtl.text.example import Labels, plain
+from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
@@ -66,7 +66,8 @@ class TrainedModel:
         wanted = self.labelled_tasks(tasks)
         examples = examples_of(sentences, pairs=self.reads_pairs(wanted))
         found = self.predictor.predict(examples, wanted)
-        return {task: [plain(own[task]) for own in found] for task in wanted}
+        targets = self.experiment.batcher.targets
+        return {task: [targets[task].plain(own[task]) for own in found] for task in wanted}
 
     def explain(
         self,

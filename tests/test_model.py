@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from mtl.data.batch import MISSING, Batch
+from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.model import Layer, MultiTaskModel
 from mtl.sharing import Hard, TrunkOutput
+from mtl.targets import MISSING, SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk
 
@@ -25,9 +25,9 @@ EXAMPLES = [
     Example(("cat",), {"verb": "no"}),
 ]
 LABELS = {
-    "pos": LabelVocabulary(["D", "N", "V"], level="token"),
-    "ner": LabelVocabulary(["O", "B-X", "I-X"], level="token"),
-    "verb": LabelVocabulary(["yes", "no"], level="sentence"),
+    "pos": TokenLabelTarget(["D", "N", "V"]),
+    "ner": TokenLabelTarget(["O", "B-X", "I-X"]),
+    "verb": SentenceLabelTarget(["yes", "no"]),
 }
 TASKS = list(LABELS)
 WORDS = WordVocabulary.build({"a": 2, "cat": 2, "sat": 2, "ada": 1})

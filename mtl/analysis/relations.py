@@ -29,8 +29,8 @@ from mtl.metrics.spread import Spread
 from mtl.runs.checkpoint import seed_folder, seed_folders
 from mtl.runs.history import read_records
 from mtl.sharing import SHARING
-from mtl.text.example import names_in
-from mtl.text.labels import FrequencyBins
+from mtl.targets import BuildContext, Target
+from mtl.text.example import Labels
 from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
@@ -156,7 +156,6 @@ def relate(
         name: _traits(
             name,
             corpora[task.corpus],
-            bool(task.source.word),
             _slopes([seed_folder(output / name, seed) for seed in numbers], name, epochs)
             if name in mains
             else {},
@@ -224,19 +223,26 @@ def _limits(run: Run, tasks: Iterable[str], limit: int) -> list[str]:
     return [f"corpora.{name}.limit.train={limit}" for name in corpora]
 
 
-def _traits(task: str, corpus: Corpus, frequency: bool, slopes: Mapping[float, float]) -> Traits:
+def _label_counts(form: type[Target], gold: Sequence[Labels]) -> Counter[str]:
+    """Count the labels of gold values; numbers have none."""
+    if not form.open_vocabulary and gold:
+        # Frequencies of words are labels only once all words have been counted.
+        target = form.build(gold, BuildContext())
+        gold = [value for own in gold if (value := target.comparable(own)) is not None]
+    return Counter(label for value in gold for label in form.names(value))
+
+
+def _traits(task: str, corpus: Corpus, slopes: Mapping[float, float]) -> Traits:
     train = corpus.splits["train"]
-    labelled = [own for own in train.labels(task) if own is not None]
-    if frequency:
-        labelled = [*map(FrequencyBins.of(labelled).read, labelled)]
-    labels = Counter(label for own in labelled for label in names_in(own))
+    gold = [value for value in train.labels(task) if value is not None]
+    labels = _label_counts(train.targets[task], gold)
     words = train.word_counts()
     unknown = None
     if "dev" in corpus.splits:
         dev = corpus.splits["dev"].word_counts()
         unknown = sum(n for word, n in dev.items() if word not in words) / dev.total()
     return Traits(
-        sentences=len(labelled),
+        sentences=len(gold),
         labels=len(labels),
         entropy=entropy(list(labels.values())),
         type_token_ratio=len(words) / words.total(),

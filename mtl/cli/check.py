@@ -12,7 +12,6 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
 
     Prints the plan and the first sentences; trains nothing.
     """
-    from mtl.cli.formats import shown
     from mtl.display.reading import show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.experiment.plan import describe, make_plan
@@ -28,5 +27,10 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
         for text in example.texts:
             typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
-            typer.echo(f"  {task}: {shown(experiment.batcher.labels[task].read(labels))}")
+            target = experiment.batcher.targets[task]
+            gold = target.comparable(labels)
+            if gold is not None:
+                typer.echo(
+                    f"  {task}: {target.text(gold[:20] if isinstance(gold, tuple) else gold)}"
+                )
     typer.echo(f"\n{run}: all is well")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mtl.data.readers.conll import Conll
 from mtl.data.readers.conllu import Conllu
 from mtl.errors import DataError
-from mtl.text.example import Example, Labels, plain
+from mtl.text.example import Example, Labels, of_tokens
 from mtl.text.spans import read_spans
 from mtl.text.tokenizer import split_sentences, tokenize
 
@@ -140,7 +140,7 @@ def write_conll(sentence: Sentence, answers: Mapping[str, Explanation], spans: s
     columns: dict[str, Sequence[str]] = {}
     for task, own in answers.items():
         if isinstance(own.labels, tuple):
-            columns[task] = own.labels
+            columns[task] = [*map(str, own.labels)]
             if isinstance(own.confidence, tuple):
                 columns[f"{task}.confidence"] = [*map(_fraction, own.confidence)]
         else:
@@ -184,7 +184,7 @@ def write_jsonl(sentence: Sentence, answers: Mapping[str, Explanation], spans: s
     if sentence.offsets:
         record["offsets"] = [list(pair) for pair in sentence.offsets]
     for task, own in answers.items():
-        record[task] = plain(own.labels)
+        record[task] = _plain(own.labels)
     more: dict[str, dict[str, Any]] = {
         "spans": {task: _spans(sentence, answers[task]) for task in answers if task in spans},
         "confidence": {task: _rounded(own.confidence) for task, own in answers.items()},
@@ -196,6 +196,13 @@ def write_jsonl(sentence: Sentence, answers: Mapping[str, Explanation], spans: s
         if known:
             record[name] = known
     return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _plain(labels: Labels) -> Any:
+    """Return labels as JSON has them; those of a set by alphabet."""
+    if isinstance(labels, frozenset):
+        return sorted(labels)
+    return list(labels) if isinstance(labels, tuple) else labels
 
 
 def _rounded(confidence: Confidence | None) -> Any:
@@ -214,7 +221,7 @@ def _spans(sentence: Sentence, answer: Explanation) -> list[dict[str, Any]] | No
     if not isinstance(answer.labels, tuple):
         return None
     if answer.spans is None:
-        return [_span(sentence, *span) for span in read_spans(answer.labels)]
+        return [_span(sentence, *span) for span in read_spans(of_tokens(answer.labels))]
     return [
         _span(sentence, *span) | {"confidence": round(confidence, DIGITS)}
         for span, confidence in answer.spans
@@ -236,7 +243,7 @@ def _span(sentence: Sentence, kind: str, start: int, end: int) -> dict[str, Any]
 def shown(labels: Labels) -> str:
     """Return the labels of a sentence on one line, of its tokens the first twenty."""
     if isinstance(labels, tuple):
-        return " ".join(labels[:20])
+        return " ".join(map(str, labels[:20]))
     if isinstance(labels, frozenset):
         return ", ".join(sorted(labels))
     return f"{labels:.6g}" if isinstance(labels, float) else str(labels)

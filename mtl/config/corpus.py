@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_serializer, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_serializer, model_validator
 
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import Bounds, FilePath, NonNegativeInt, PositiveInt
+from mtl.targets import DERIVED, FORMS, Target
 
 
 def _check_pattern(pattern: str) -> str:
@@ -29,6 +30,12 @@ def _check_expression(pattern: str) -> str:
     return pattern
 
 
+def _check_form(form: str) -> str:
+    if form not in FORMS:
+        raise ValueError("unknown form")
+    return form
+
+
 def _check_percentage(text: str) -> str:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?%", text) or not 0 < float(text[:-1]) < 100:
         raise ValueError("expected a percentage")
@@ -39,6 +46,12 @@ Pattern = Annotated[
     str,
     AfterValidator(_check_pattern),
     Expected("a regular expression with one group in round brackets"),
+]
+Form = Annotated[
+    str,
+    AfterValidator(_check_form),
+    Expected(f"one of {', '.join(FORMS)}"),
+    WithJsonSchema({"enum": [*FORMS]}),
 ]
 Expression = Annotated[str, AfterValidator(_check_expression), Expected("a regular expression")]
 SplitSize = Annotated[
@@ -72,10 +85,9 @@ class SourceConfig(Settings):
     """
 
     shorthand = "column"
-    in_words: ClassVar[tuple[str, ...]] = ("text", "word", "hint")
     alternatives: ClassVar[tuple[str, ...]] = (
         *("column", "metadata", "feature", "misc"),
-        *in_words,
+        *DERIVED,
     )
 
     column: str | None = Field(default=None, description="The name of a column.")
@@ -101,14 +113,20 @@ class SourceConfig(Settings):
     pattern: Pattern | None = Field(
         default=None, description="The label is what the group of this regular expression matches."
     )
-    form: Literal["label", "set", "number"] = Field(
+    form: Form = Field(
         default="label",
-        description="What stands there: one label (or one a token); a set of labels of the "
-        "sentence, which may be empty; or a number.",
+        description="The form of the values: one label per token or per sentence; a set of labels "
+        "per sentence, which may be empty; a number per sentence; …",
     )
     separator: str | None = Field(
         default=None,
-        description="What stands between the labels of a set; null where the data has lists.",
+        description="The separator of items in a string, such as those of a set; null where the "
+        "data has lists.",
+    )
+    weight: str | None = Field(
+        default=None,
+        description="The column with the weight of each sentence in the training loss, a number "
+        "of at least 0; null weighs all sentences equally.",
     )
 
     @model_validator(mode="after")
@@ -117,8 +135,12 @@ class SourceConfig(Settings):
             raise Misfit("form", f"a {self.form} stands in a column or in metadata")
         if self.pattern is not None and self.derived:
             raise Misfit("pattern", f"nothing is to be found in the labels of `{self.kind}`")
-        if self.separator is not None and (self.form != "set" or not self.separator.strip(" ")):
-            raise Misfit("separator", "expected a sign, and `form: set`")
+        if self.separator is not None:
+            forms = [form for form, targets in FORMS.items() if any(t.has_items for t in targets)]
+            if self.form not in forms or not self.separator.strip(" "):
+                raise Misfit("separator", f"expected a sign, and `form: {' or '.join(forms)}`")
+        if self.weight is not None and self.derived:
+            raise Misfit("weight", f"the labels of `{self.kind}` follow from the words")
         return self
 
     @property
@@ -132,15 +154,22 @@ class SourceConfig(Settings):
         return str(getattr(self, self.kind))
 
     @property
+    def targets(self) -> tuple[type[Target], ...]:
+        """The targets that the labels may be for."""
+        if self.hint:
+            return tuple(t for t in FORMS["label"] if t.level == self.hint.level)
+        return DERIVED[self.kind] if self.kind in DERIVED else FORMS[self.form]
+
+    @property
     def derived(self) -> bool:
         """Whether the labels follow from the words, so that nobody has to write them."""
-        return self.kind in self.in_words
+        return self.kind in DERIVED
 
     @model_serializer
     def _short(self) -> dict[str, Any]:
         hint = self.hint and self.hint.model_dump(exclude_none=True)
         given: dict[str, Any] = {self.kind: hint or self.key}
-        for name in ("pattern", "form", "separator"):
+        for name in ("pattern", "form", "separator", "weight"):
             if getattr(self, name) != type(self).model_fields[name].default:
                 given[name] = getattr(self, name)
         return given
@@ -172,10 +201,10 @@ class CorpusTask(Settings):
 
     @model_validator(mode="after")
     def _spans_are_labels(self) -> CorpusTask:
-        if self.scheme and self.labels.form != "label":
-            raise Misfit("scheme", f"spans are labels of tokens, not a {self.labels.form}")
         if self.scheme and self.labels.derived:
-            raise Misfit("scheme", f"the labels of `{self.labels.kind}` are no spans")
+            raise Misfit("scheme", f"the labels of `{self.labels.kind}` are not spans")
+        if self.scheme and not any(target.has_spans for target in self.labels.targets):
+            raise Misfit("scheme", f"spans are labels per token, not a {self.labels.form}")
         return self
 
 

@@ -25,7 +25,7 @@ _EXTENDS = {
 
 
 def json_schema(kinds: Kinds) -> Schema:
-    """Return the JSON Schema (2020-12) of a run file; `$defs/CorpusConfig` is that of a corpus file.
+    """Return the JSON Schema (2020-12) of a run file; `$defs/CorpusConfig` describes a corpus file.
 
     Args:
         kinds: The registries by the kind of part.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mtl.text.example import Example
-
-MISSING = -1
-"""Target id of a row that has no label for the task; sets and numbers are NaN there."""
-
-
-def labelled(target: Tensor) -> Tensor:
-    """Return which tokens `[B, T]` or sentences `[B]` have a target."""
-    if target.is_floating_point():  # sets of labels [B, K], or numbers [B]
-        return ~target.reshape(len(target), -1)[:, 0].isnan()
-    return target != MISSING
 
 
 @dataclass(frozen=True)
@@ -33,14 +23,14 @@ class Batch:
             affixes) holds one row a distinct word, and `types [B, T]` says which row a token has.
         mask: `[B, T]` bool, True on real tokens. Of B pairs there are 2 B rows: all first
             sentences, then all second ones.
-        targets: Task to label ids: `[B, T]` for taggers, `[B]` for classifiers; `MISSING`
-            on padding and on every token of a sentence that has no labels for the task. Sets are
-            `[B, K]`, 1.0 for the labels in them, numbers `[B]`, both float; NaN where missing.
-            The tasks named here decide which heads run.
+        targets: Task to its target tensor; its heads run. Label ids are int64, `[B, T]` for tokens
+            or `[B]` for sentences; `mtl.targets.labelled` lists the other forms and says how
+            missing values look.
         examples: The sentences, for metrics and messages; empty where nobody needs them.
         continues: The rows go on where the previous batch ended (language-model streams).
-        lr_factor: The learning rate of a step is multiplied by this: pieces of streams of random
-            length.
+        lr_factor: The factor of the learning rate for a step on this batch, for chunks of streams
+            whose length is random.
+        weights: Task to the weight of each sentence in the loss, `[B]`, where not all are 1.
     """
 
     features: Mapping[str, Tensor]
@@ -49,6 +39,7 @@ class Batch:
     examples: Sequence[Example] = ()
     continues: bool = False
     lr_factor: float = 1.0
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -61,5 +52,10 @@ class Batch:
         def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: tensor.to(device, **options) for name, tensor in tensors.items()}
 
-        mask = self.mask.to(device, **options)
-        return replace(self, features=move(self.features), mask=mask, targets=move(self.targets))
+        return replace(
+            self,
+            features=move(self.features),
+            mask=self.mask.to(device, **options),
+            targets=move(self.targets),
+            weights=move(self.weights),
+        )

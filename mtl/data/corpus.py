@@ -15,15 +15,15 @@ from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import (
-    Level,
     ReadingProgress,
     Summary,
     default_cache,
     label_column,
     stored,
-    unlisted,
+    weight_column,
 )
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
 from mtl.text.subwords import Subwords
 
@@ -45,7 +45,7 @@ class Split(Sequence[Example]):
 
     Args:
         dataset: The sentences of some files.
-        levels: Task to what its labels are.
+        targets: Task to the target of its labels.
         rows: Which sentences of the data set these are; by default all.
         withheld: Task to the sentences of the data set whose labels are as if not there,
             `[sentences]` bool.
@@ -54,12 +54,12 @@ class Split(Sequence[Example]):
     def __init__(
         self,
         dataset: datasets.Dataset,
-        levels: Mapping[str, Level],
+        targets: Mapping[str, type[Target]],
         rows: np.ndarray | None = None,
         withheld: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.dataset = dataset
-        self.levels = dict(levels)
+        self.targets = dict(targets)
         self.rows = np.arange(len(dataset)) if rows is None else rows
         self.withheld = dict(withheld or {})
 
@@ -83,14 +83,20 @@ class Split(Sequence[Example]):
         """Return several examples at once, which costs little more than one."""
         columns = self._fetch(self.dataset, indices)
         labels = {
-            task: self._given(task, columns[label_column(task)], indices) for task in self.levels
+            task: self._gold(task, columns[label_column(task)], indices) for task in self.targets
+        }
+        weights = {
+            task: columns[weight_column(task)]
+            for task in self.targets
+            if weight_column(task) in columns
         }
         return [
             Example(
                 tuple(tokens),
-                {task: found for task, own in labels.items() if (found := own[i]) is not None},
+                {task: value for task, gold in labels.items() if (value := gold[i]) is not None},
                 line,
                 columns["second"][i],
+                {task: values[i] for task, values in weights.items()},
             )
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]
@@ -99,12 +105,12 @@ class Split(Sequence[Example]):
         """Return some of the sentences, in their order: those whose hashes come first."""
         hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
         kept = np.sort(np.argsort(hashes, kind="stable")[:number])
-        return Split(self.dataset, self.levels, self.rows[kept], self.withheld)
+        return Split(self.dataset, self.targets, self.rows[kept], self.withheld)
 
     def without(self, tasks: Collection[str]) -> Split:
         """Return the split without the labels of some tasks."""
-        levels = {task: level for task, level in self.levels.items() if task not in tasks}
-        return Split(self.dataset, levels, self.rows, self.withheld)
+        targets = {task: own for task, own in self.targets.items() if task not in tasks}
+        return Split(self.dataset, targets, self.rows, self.withheld)
 
     def labelled_where(self, task: str, by: str, values: Sequence[str]) -> Split:
         """Return the split with labels of a task only where those of another are among `values`.
@@ -119,15 +125,15 @@ class Split(Sequence[Example]):
         """
         withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
         withheld[self.rows] |= ~self._among(by, values)
-        return Split(self.dataset, self.levels, self.rows, {**self.withheld, task: withheld})
+        return Split(self.dataset, self.targets, self.rows, {**self.withheld, task: withheld})
 
     def where(self, by: str, values: Sequence[str]) -> Split:
         """Return the sentences that `labelled_where` would leave their labels."""
-        return Split(self.dataset, self.levels, self.rows[self._among(by, values)], self.withheld)
+        return Split(self.dataset, self.targets, self.rows[self._among(by, values)], self.withheld)
 
     def _among(self, by: str, values: Sequence[str]) -> np.ndarray:
-        if self.levels[by] != "sentence":
-            raise MtlError("expected a task with one label a sentence")
+        if not issubclass(self.targets[by], SentenceLabelTarget):
+            raise MtlError("expected a task with one label per sentence")
         labels = list(self.labels(by))
         for value in values:
             if value not in labels:
@@ -141,7 +147,7 @@ class Split(Sequence[Example]):
         dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
             indices = range(len(self))[start : start + _BATCH]
-            yield from self._given(task, self._fetch(dataset, indices)[name], indices)
+            yield from self._gold(task, self._fetch(dataset, indices)[name], indices)
 
     def word_counts(self) -> Counter[str]:
         """Return how often each word occurs."""
@@ -178,15 +184,15 @@ class Split(Sequence[Example]):
         columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
         return columns
 
-    def _given(
+    def _gold(
         self, task: str, column: Sequence[list[str] | None], indices: Sequence[int]
     ) -> list[Labels | None]:
         """Return the labels of a task as the column has them, None where it has none."""
         if task in self.withheld:
             hidden = self.withheld[task][self.rows[np.asarray(indices, dtype=np.intp)]]
             column = [None if no else labels for no, labels in zip(hidden, column, strict=True)]
-        level = self.levels[task]
-        return [None if labels is None else unlisted(level, labels) for labels in column]
+        target = self.targets[task]
+        return [None if labels is None else target.unpack(labels) for labels in column]
 
 
 @dataclass(frozen=True)
@@ -237,10 +243,10 @@ def load_corpus(
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
     }
     summaries = {split: summary for split, (_, summary) in found.items()}
-    levels = _check_labels(reader, files, sources, summaries)
-    splits = {split: Split(dataset, levels) for split, (dataset, _) in found.items()}
+    targets = _check_labels(reader, files, sources, summaries)
+    splits = {split: Split(dataset, targets) for split, (dataset, _) in found.items()}
     for split, rows in _cut(config, splits["train"]).items():
-        splits[split] = Split(found["train"][0], levels, rows)
+        splits[split] = Split(found["train"][0], targets, rows)
     sizes = {split: len(rows) for split, rows in splits.items()}
     sizes |= {split: summary.sentences for split, summary in summaries.items()}
     for split, expected in config.expect.items():
@@ -257,7 +263,7 @@ def _source(own: SourceConfig) -> LabelSource:
     if own.hint:
         lexicon = own.hint.lexicon
         return Hint(own.hint.level, own.hint.pattern, read_lexicon(lexicon) if lexicon else None)
-    return Source(own.kind, own.key, own.pattern, own.form, own.separator)
+    return Source(own.kind, own.key, own.pattern, own.form, own.separator, own.weight)
 
 
 def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
@@ -294,24 +300,27 @@ def _check_labels(
     files: Mapping[str, list[Path]],
     sources: Mapping[str, LabelSource],
     summaries: Mapping[str, Summary],
-) -> dict[str, Level]:
-    """Return the level of each task.
+) -> dict[str, type[Target]]:
+    """Return the target of each task.
 
     Raises:
-        DataError: A task has no labels anywhere, or labels of two levels.
+        DataError: A task has no labels anywhere, or labels of two forms.
     """
-    levels: dict[str, Level] = {}
+    targets: dict[str, type[Target]] = {}
     for task, source in sources.items():
         found = any(summary.labelled[task] for summary in summaries.values())
         if isinstance(source, Source) and source.written and not found:
             path = files["train"][0]
             raise DataError(f"task {task!r}: {source.complaint(reader.read(path))}", path)
         for split, summary in summaries.items():
-            level = summary.levels.get(task)
-            if level and levels.setdefault(task, level) != level:
-                both = f"one label a {level}, in other splits one a {levels[task]}"
-                raise DataError(f"task {task!r}: {both}; make them alike", files[split][0])
-    return levels
+            if task not in summary.targets:
+                continue
+            target = target_by_name(summary.targets[task])
+            known = targets.setdefault(task, target)
+            if known is not target:
+                forms = f"one value per {target.level}, in other splits one per {known.level}"
+                raise DataError(f"task {task!r}: {forms}; make them alike", files[split][0])
+    return targets
 
 
 def _take(config: CorpusConfig, splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[str]]:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from mtl.data.batch import MISSING, Batch
-from mtl.text.example import Example, Labels, of_tokens
-from mtl.text.labels import LabelVocabulary
+from mtl.data.batch import Batch
+from mtl.targets import Target
+from mtl.text.example import Example
 from mtl.text.vocabulary import PAD, Vocabulary
 
 
@@ -20,14 +19,14 @@ class Batcher:
 
     Args:
         vocabularies: Feature name to vocabulary.
-        labels: Task to the numbering of its labels.
+        targets: Task to its target.
     """
 
     def __init__(
-        self, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
+        self, vocabularies: Mapping[str, Vocabulary], targets: Mapping[str, Target]
     ) -> None:
         self.vocabularies = dict(vocabularies)
-        self.labels = dict(labels)
+        self.targets = dict(targets)
         self._known: dict[str, dict[str, Sequence[int]]] = {name: {} for name in vocabularies}
 
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:
@@ -55,15 +54,23 @@ class Batcher:
                 lengths = [len(code) for code in codes]
                 features[feature] = pad(lengths, flat, least=vocabulary.width or 1)[0]
         targets = {
-            task: self._target(task, [example.labels.get(task) for example in examples], mask)
+            task: self.targets[task].tensor(
+                [example.labels.get(task) for example in examples], mask.shape[1]
+            )
             for task in tasks
             if any(task in example.labels for example in examples)
+        }
+        weights = {
+            task: torch.tensor([example.weights.get(task, 1.0) for example in examples])
+            for task in targets
+            if any(task in example.weights for example in examples)
         }
         return Batch(
             {name: torch.from_numpy(array) for name, array in features.items()},
             torch.from_numpy(mask),
             targets,
             examples,
+            weights=weights,
         )
 
     def _codes(self, vocabulary: Vocabulary, words: Mapping[str, int]) -> list[Sequence[int]]:
@@ -74,19 +81,6 @@ class Batcher:
             if word not in known:
                 known[word] = vocabulary.encode(word)
         return [known[word] for word in words]
-
-    def _target(self, task: str, labels: Sequence[Labels | None], mask: np.ndarray) -> Tensor:
-        vocabulary = self.labels[task]
-        if vocabulary.level == "sentence":
-            missing = vocabulary.missing
-            return torch.tensor(
-                [missing if label is None else vocabulary.encode(label) for label in labels]
-            )
-        target = np.full(mask.shape, MISSING, dtype=np.int64)
-        for row, tags in zip(target, labels, strict=True):
-            if tags is not None:
-                row[: len(of_tokens(tags))] = vocabulary.encode(tags)
-        return torch.from_numpy(target)
 
 
 def number(words: Iterable[str], numbers: dict[str, int]) -> list[int]:

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from mtl.data.readers.base import Record
 from mtl.data.sources import Source
 from mtl.errors import DataError
 from mtl.files import open_text
+from mtl.targets import SentenceLabelTarget, Target, TokenLabelTarget
+from mtl.text.example import Labels
 
 YES, NO = "yes", "no"
 
@@ -38,12 +40,24 @@ class Hint:
     def _words(self) -> frozenset[str]:
         return frozenset(self.lexicon or ())
 
-    def labels(self, record: Record) -> list[str] | str:
+    weight: ClassVar[None] = None
+
+    @property
+    def targets(self) -> tuple[type[Target], ...]:
+        """The target of the labels."""
+        return (TokenLabelTarget if self.level == "token" else SentenceLabelTarget,)
+
+    def read(self, record: Record) -> tuple[type[Target], Labels]:
         """Return "yes" or "no" for each word, or for the sentence or pair of sentences."""
         if self.level == "token":
-            return [YES if self._fits(word) else NO for word in record.tokens]
+            return TokenLabelTarget, tuple(
+                YES if self._fits(word) else NO for word in record.tokens
+            )
         words = record.tokens + (record.pair or [])
-        return YES if any(map(self._fits, words)) else NO
+        return SentenceLabelTarget, YES if any(map(self._fits, words)) else NO
+
+    def read_weight(self, record: Record) -> None:
+        """Return None: labels that follow from words have no weights."""
 
     def _fits(self, word: str) -> bool:
         if self.pattern is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -39,17 +38,6 @@ def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray
     ]
     found = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
     return found[np.lexsort((found[:, 1], found[:, 0]))]
-
-
-def cut(example: Example, start: int, end: int) -> Example:
-    """Return the tokens from `start` to `end` with their labels; sentence labels stay."""
-    if start == 0 and end >= len(example):
-        return example
-    labels = {
-        task: label[start:end] if isinstance(label, tuple) else label
-        for task, label in example.labels.items()
-    }
-    return replace(example, tokens=example.tokens[start:end], labels=labels)
 
 
 class Loader:
@@ -112,4 +100,5 @@ class Loader:
         chosen: Indices = self._pass(epoch)[index]
         rows, starts, ends = self._pieces[chosen].T.tolist()
         whole = self.split.examples(rows)
-        return [cut(*piece) for piece in zip(whole, starts, ends, strict=True)]
+        pieces = zip(whole, starts, ends, strict=True)
+        return [example.cut(start, end) for example, start, end in pieces]

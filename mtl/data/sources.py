@@ -1,4 +1,4 @@
-"""Where the labels of a task come from in a record."""
+"""Sources of labels: the places in a record that hold the gold values of a task."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from mtl.data.readers.base import Record
 from mtl.errors import did_you_mean
+from mtl.targets import ABSENT, DERIVED, FORMS, Target
+from mtl.text.example import Labels
 from mtl.text.running import END
 
-ABSENT = "_"
-"""What CoNLL-U writes for no value: the label of a token without the feature."""
+_FEATURE_COLUMNS = {"feature": "feats", "misc": "misc"}
+"""Kind of source to the column of CoNLL-U that holds its keys."""
 
 
 def neighbours(words: Sequence[str], side: str) -> list[str]:
-    """Return the word "next" to each word of a sentence, the "previous" one, or the "same".
+    """Return the "next", the "previous" or the "same" word for each word of a sentence.
 
     >>> neighbours(["a", "b"], "next")
     ['b', '<eos>']
@@ -29,18 +32,19 @@ def neighbours(words: Sequence[str], side: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A column, a comment, one key of the features or of MISC, or the words themselves.
+    """A column, a comment, a key of the features or of MISC, or the words themselves.
 
-    Of labels that are known of words, such as their frequency, the words are all that is stored:
-    what they stand for follows from the training text, by a numbering of labels.
+    For labels that depend on the words alone, such as their frequency, only the words are stored.
+    The target computes the labels once all training text has been counted.
 
     Args:
         kind: "column", "metadata", "feature", "misc", "text" or "word".
-        key: The name of the column or comment, or the key; for the text "next", "previous" or
-            "same"; for the word "frequency".
-        pattern: A regular expression whose group is the label; by default the value is.
-        form: "label"; "set" or "number" for those of a sentence.
-        separator: What stands between the labels of a set that is one string.
+        key: The name of the column or comment, or the key; "next", "previous" or "same" for the
+            text; "frequency" for the word.
+        pattern: A regular expression whose group is the value; None takes the whole value.
+        form: The form of the labels, a key of `mtl.targets.FORMS`.
+        separator: The separator of items inside a string.
+        weight: The column with the weight of each sentence in the loss; None weighs all equally.
     """
 
     kind: str
@@ -48,62 +52,53 @@ class Source:
     pattern: str | None = None
     form: str = "label"
     separator: str | None = None
+    weight: str | None = None
 
     @property
     def written(self) -> bool:
-        """Whether the labels stand in the file, where they may be missing."""
-        return self.kind not in ("text", "word")
+        """Whether the labels are in the file, where they may be missing."""
+        return self.kind not in DERIVED
 
-    def labels(self, record: Record) -> list[str] | str | frozenset[str] | float | None:
-        """Return one label a token, what the sentence has, or None where there is nothing.
+    @property
+    def targets(self) -> tuple[type[Target], ...]:
+        """The targets that the labels may be for."""
+        return DERIVED[self.kind] if self.kind in DERIVED else FORMS[self.form]
 
-        A sentence whose column holds nothing but "_" was not labelled. An empty string is the
-        empty set, but neither a label nor a number.
+    def read(self, record: Record) -> tuple[type[Target], Labels] | None:
+        """Return the gold value of a record with its target, or None if there is no value.
 
         Raises:
-            ValueError: The value is not of the form.
+            ValueError: The value does not have the form.
         """
         value = self._value(record)
-        if self.form == "set":
-            return self._set(value)
-        if self.form == "number":
-            return self._number(value)
-        if value == "":
+        if self.pattern is not None:
+            value = self._matched(value)
+        if self.pattern is None and self.kind == "column" and _unlabelled(value):
             return None
-        if value is None or self.pattern is None:
-            empty = self.kind == "column" and isinstance(value, list) and set(value) == {ABSENT}
-            return None if empty else value
-        if isinstance(value, str):
-            return self._found(value)
-        return [self._found(label) or ABSENT for label in value]
+        target = next((t for t in self.targets if t.accepts(value)), self.targets[0])
+        gold = target.read(value, self.separator)
+        return None if gold is None else (target, gold)
 
-    def _set(self, value: list[str] | str | None) -> frozenset[str] | None:
-        value = self._whole(value)
-        if not isinstance(value, str):
-            return None if value is None else frozenset(value)
-        if value and self.separator is None:
-            mend = "say by `separator:` what stands between labels"
-            raise ValueError(f"expected a list of labels, found {value!r}; {mend}")
-        parts = (part.strip() for part in value.split(self.separator))
-        return frozenset(part for part in parts if part)
+    def read_weight(self, record: Record) -> float | None:
+        """Return the weight of a record, or None if there is no column of weights.
 
-    def _number(self, value: list[str] | str | None) -> float | None:
-        value = self._whole(value)
-        if value is None or value == "":
+        Raises:
+            ValueError: The column does not hold a number from 0.
+        """
+        if self.weight is None:
             return None
+        value = record.columns.get(self.weight, record.metadata.get(self.weight))
         try:
-            number = float(value) if isinstance(value, str) else math.inf
+            weight = float(value) if isinstance(value, str) else math.nan
         except ValueError:
-            number = math.inf
-        if math.isinf(number):
-            raise ValueError(f"expected a number, found {value!r}; leave it empty if it is unknown")
-        return None if math.isnan(number) else number
+            weight = math.nan
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"weight {self.weight!r}: expected a number of at least 0, found {value!r}"
+            )
+        return weight
 
-    def _whole(self, value: list[str] | str | None) -> list[str] | str | None:
-        """Return a value of the sentence, or what the pattern finds in it."""
-        return self._found(value) if isinstance(value, str) and self.pattern else value
-
-    def _value(self, record: Record) -> list[str] | str | None:
+    def _value(self, record: Record) -> Any:
         if self.kind == "text":
             return neighbours(record.tokens, self.key)
         if self.kind == "word":
@@ -113,20 +108,28 @@ class Source:
         if self.kind == "metadata":
             column = record.columns.get(self.key)
             return record.metadata.get(self.key, column if isinstance(column, str) else None)
-        values = record.columns.get(_PAIRS[self.kind])
+        values = record.columns.get(_FEATURE_COLUMNS[self.kind])
         if isinstance(values, list):
             return [_pairs(value).get(self.key, ABSENT) for value in values]
         return None
 
-    def _found(self, value: str) -> str | None:
+    def _matched(self, value: Any) -> Any:
+        """Return the group of the pattern in a string, or in each string of a list."""
+        if isinstance(value, str):
+            return None if value == "" and self.form == "label" else self._group(value)
+        if isinstance(value, list) and self.form == "label":
+            return [self._group(label) or ABSENT for label in value]
+        return value
+
+    def _group(self, value: str) -> str | None:
         match = re.search(self.pattern or "(.*)", value)
         return match and match[1]
 
     def complaint(self, records: Iterable[Record]) -> str:
-        """Return what to tell the user when the source gave no label: what there is instead.
+        """Return the error for a source without any label: it names what the records do have.
 
         Args:
-            records: Sentences of the corpus; the first thousand are looked at.
+            records: Sentences of the corpus; the first thousand are searched.
         """
         records = list(islice(records, 1000))
         if self.pattern is not None and (value := self._any_value(records)):
@@ -148,12 +151,13 @@ class Source:
             return record.columns
         if self.kind == "metadata":
             return record.metadata
-        values = record.columns.get(_PAIRS[self.kind], [])
+        values = record.columns.get(_FEATURE_COLUMNS[self.kind], [])
         return {key for value in values for key in _pairs(value)}
 
 
-_PAIRS = {"feature": "feats", "misc": "misc"}
-"""The column of CoNLL-U in which each kind of key stands."""
+def _unlabelled(value: Any) -> bool:
+    """Return whether a column holds "_" for each token, as CoNLL-U writes it without labels."""
+    return isinstance(value, list) and bool(value) and all(item == ABSENT for item in value)
 
 
 def _pairs(value: str) -> dict[str, str]:

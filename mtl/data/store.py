@@ -11,30 +11,26 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
-from mtl.data.sources import ABSENT
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
 from mtl.files import atomic_write
-from mtl.text.example import Labels
+from mtl.targets import target_by_name
 from mtl.text.running import whole_words
 
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 4
+_FORMAT = 5
 """Raised when entries written before can no longer be used."""
 
 _BATCH = 1000
 """Sentences written at a time."""
 
 _HINT = "set MTL_CACHE to a folder with room for the cache"
-
-Level = Literal["token", "sentence", "set", "number"]
-"""What labels are: one a token; or of a sentence one, a set of them, or a number."""
 
 
 ReadingProgress: TypeAlias = Callable[[Path], AbstractContextManager[Callable[[int], object]]]
@@ -54,18 +50,23 @@ class Summary:
         sentences: How many there are.
         empty: How many rows without words were left out.
         labelled: Task to the number of sentences that have labels other than "_".
-        levels: Task to what its labels are.
+        targets: Task to the name of its target.
     """
 
     sentences: int
     empty: int
     labelled: dict[str, int]
-    levels: dict[str, Level]
+    targets: dict[str, str]
 
 
 def label_column(task: str) -> str:
     """Return the name of the Arrow column with the labels of a task."""
     return f"labels:{task}"
+
+
+def weight_column(task: str) -> str:
+    """Return the name of the Arrow column with the weights of a task's sentences."""
+    return f"weight:{task}"
 
 
 def default_cache() -> Path:
@@ -187,7 +188,7 @@ class _Writer:
         self.sentences = 0
         self.empty = 0
         self.labelled = dict.fromkeys(sources, 0)
-        self.levels: dict[str, Level] = {}
+        self.targets: dict[str, str] = {}
 
     def write(self, paths: list[Path], target: IO[bytes], progress: ReadingProgress) -> None:
         """Write the sentences of some files, a batch at a time."""
@@ -195,7 +196,9 @@ class _Writer:
 
         strings = pa.list_(pa.string())
         fields = {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
-        schema = pa.schema({**fields, **{label_column(task): strings for task in self.sources}})
+        fields |= {label_column(task): strings for task in self.sources}
+        weighted = [task for task, source in self.sources.items() if source.weight is not None]
+        schema = pa.schema(fields | {weight_column(task): pa.float64() for task in weighted})
         with pa.ipc.new_stream(target, schema) as writer:
             for path in paths:
                 rows = self._rows(path)
@@ -212,7 +215,7 @@ class _Writer:
                 continue
             self.sentences += 1
             tokens = record.tokens + (record.pair or [])
-            row = {
+            row: dict[str, Any] = {
                 "tokens": tokens,
                 "second": None if record.pair is None else len(record.tokens),
                 "line": record.line,
@@ -220,6 +223,8 @@ class _Writer:
             }
             for task, source in self.sources.items():
                 row[label_column(task)] = self._labels(task, source, record, path)
+                if source.weight is not None:
+                    row[weight_column(task)] = self._weight(task, source, record, path)
             yield row
         if self.sentences == before:
             raise DataError("there is no sentence in it", path)
@@ -227,42 +232,33 @@ class _Writer:
     def _labels(
         self, task: str, source: LabelSource, record: Record, path: Path
     ) -> list[str] | None:
-        """Return the labels of a task as a list, checked against the sentence."""
+        """Return the labels of a task as strings, checked against the sentence."""
         try:
-            labels = source.labels(record)
+            found = source.read(record)
         except ValueError as error:
             raise DataError(f"task {task!r}: {error}", path, record.line) from error
-        if labels is None:
+        if found is None:
             return None
-        level, listed = _listed(labels)
-        if self.levels.setdefault(task, level) != level:
-            found = f"task {task!r}: one label a {level} here, one a {self.levels[task]} before"
-            raise DataError(f"{found}; make them alike", path, record.line)
-        if level == "token" and len(listed) != len(record.tokens):
-            found = f"task {task!r}: {len(listed)} labels for {len(record.tokens)} words"
-            hint = "expected one a word; say `form: set` if they are labels of the sentence"
-            raise DataError(f"{found}; {hint}", path, record.line)
-        self.labelled[task] += level == "set" or any(label != ABSENT for label in listed)
-        return listed
+        target, gold = found
+        known = self.targets.setdefault(task, target.name)
+        if known != target.name:
+            forms = (
+                f"one value per {target.level} here, one per {target_by_name(known).level} before"
+            )
+            raise DataError(f"task {task!r}: {forms}; make them alike", path, record.line)
+        if isinstance(gold, tuple) and len(gold) != len(record.tokens):
+            counts = f"task {task!r}: {len(gold)} labels for {len(record.tokens)} words"
+            hint = "expected one per word; say `form: set` if they are labels of the sentence"
+            raise DataError(f"{counts}; {hint}", path, record.line)
+        self.labelled[task] += target.informative(gold)
+        return target.pack(gold)
+
+    def _weight(self, task: str, source: LabelSource, record: Record, path: Path) -> float | None:
+        try:
+            return source.read_weight(record)
+        except ValueError as error:
+            raise DataError(f"task {task!r}: {error}", path, record.line) from error
 
     def summary(self) -> Summary:
         """Return what was written."""
-        return Summary(self.sentences, self.empty, self.labelled, self.levels)
-
-
-def _listed(labels: list[str] | str | frozenset[str] | float) -> tuple[Level, list[str]]:
-    """Return what labels are, and the strings that stand for them in a file."""
-    if isinstance(labels, list):
-        return "token", labels
-    if isinstance(labels, frozenset):
-        return "set", sorted(labels)
-    return ("sentence", [labels]) if isinstance(labels, str) else ("number", [repr(labels)])
-
-
-def unlisted(level: Level, strings: list[str]) -> Labels:
-    """Return the labels for which these strings stand in a file."""
-    if level == "token":
-        return tuple(strings)
-    if level == "set":
-        return frozenset(strings)
-    return strings[0] if level == "sentence" else float(strings[0])
+        return Summary(self.sentences, self.empty, self.labelled, self.targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -17,13 +17,12 @@ from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
 from mtl.experiment.kinds import Refusal, build
 from mtl.experiment.pretrained import reads_subwords
 from mtl.experiment.vectors import Vectors
-from mtl.heads import HEADS, Head, LabelSet, Number, Objective, Pairs
+from mtl.heads import HEADS, Head, Pairs
 from mtl.heads.pairs import PARTS
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import Sharing
-from mtl.text.example import Labels
-from mtl.text.labels import FrequencyBins, LabelSets, LabelVocabulary, Numbers, WordLabels
+from mtl.targets import BuildContext, Target
 from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 
@@ -44,6 +43,18 @@ def head_part(run: Run, owner: str) -> Part:
     part = run.tasks[owner].head
     assert isinstance(part, Part)
     return part
+
+
+def target_of(run: Run, task: str) -> type[Target]:
+    """Return the target of a task: the one at the level of its head, where its form has two."""
+    level = HEADS.find(head_part(run, head_owners(run)[task]).type).level
+    targets = run.tasks[task].source.targets
+    return next((target for target in targets if target.level == level), targets[0])
+
+
+def language_models(run: Run) -> list[str]:
+    """Return the tasks that predict words of the text."""
+    return [task for task in run.tasks if target_of(run, task).open_vocabulary]
 
 
 def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
@@ -71,7 +82,7 @@ def number_words(
     counts: Counter[str] = Counter()
     for name, corpus in corpora.items():
         counts.update(corpus.splits["train"].word_counts())
-        if any(run.tasks[task].source.text for task in tasks_of(run, name)):
+        if not set(tasks_of(run, name)).isdisjoint(language_models(run)):
             counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
     if reads_subwords(run):
@@ -92,62 +103,44 @@ def number_words(
     return vocabularies
 
 
-def number_labels(
+def build_targets(
     run: Run, corpora: Mapping[str, Corpus], vocabularies: Mapping[str, Vocabulary]
-) -> dict[str, LabelVocabulary]:
-    """Return the labels of each head: those of all tasks that use it, or the words."""
+) -> dict[str, Target]:
+    """Return the target of each head, built from the training data of all tasks that use it.
+
+    Raises:
+        ConfigError: Nothing can be learned from the training data of a head.
+    """
     owners = head_owners(run)
-    labels: dict[str, LabelVocabulary] = {}
+    words = vocabularies.get(WordVocabulary.feature)
+    targets: dict[str, Target] = {}
     for owner in dict.fromkeys(owners.values()):
         part = head_part(run, owner)
-        if HEADS.find(part.type).open_labels:
-            words = vocabularies["words"]
-            assert isinstance(words, WordVocabulary)
-            labels[owner] = WordLabels(words)
-            continue
         users = [task for task in run.tasks if owners[task] == owner]
-        found = (
-            labels
+        values = (
+            gold
             for user in users
-            for labels in corpora[run.tasks[user].corpus].splits["train"].labels(user)
-            if labels is not None
+            for gold in corpora[run.tasks[user].corpus].splits["train"].labels(user)
+            if gold is not None
         )
-        first = next(found, None)
+        first = next(values, None)
         if first is None:
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
-        labels[owner] = _numbering(run, owner, chain([first], found))
-        if isinstance(labels[owner], LabelSets) and not len(labels[owner]):
-            raise ConfigError(f"tasks.{owner}: all sets of the training data are empty")
-        if HEADS.find(part.type).adversarial and len(labels[owner]) == 1:
-            only = labels[owner].labels[0]
+        context = BuildContext(
+            scheme=part.options.get("scheme") or run.tasks[owner].scheme,
+            words=words if isinstance(words, WordVocabulary) else None,
+        )
+        target = target_of(run, owner).build(chain([first], values), context)
+        if problem := target.problem():
+            raise ConfigError(f"tasks.{owner}: {problem}")
+        if HEADS.find(part.type).adversarial and len(target) == 1:
             raise ConfigError(
                 f"tasks.{owner}: {part.type!r} needs two domains or more, and all sentences of the "
-                f"training data have the label {only!r}; add a corpus whose task shares the head"
+                f"training data have the label {target.labels[0]!r}; add a corpus whose task "
+                "shares the head"
             )
-    return labels
-
-
-def _numbering(run: Run, owner: str, labels: Iterable[Labels]) -> LabelVocabulary:
-    """Return the numbering of what the tasks of a head have in training."""
-    form = run.tasks[owner].source.form
-    if form == "set":
-        return LabelSets(label for own in labels if isinstance(own, frozenset) for label in own)
-    if form == "number":
-        return Numbers.of([own for own in labels if isinstance(own, float)])
-    if run.tasks[owner].source.word:
-        return FrequencyBins.of(labels)
-    part = head_part(run, owner)
-    scheme = part.options.get("scheme") or run.tasks[owner].scheme
-    return LabelVocabulary.build(labels, level=HEADS.find(part.type).level, scheme=scheme)
-
-
-def answers_of(labels: LabelVocabulary) -> Sequence[str] | Objective:
-    """Return what tells a head which labels there are, and what a sentence has of them."""
-    if isinstance(labels, LabelSets):
-        return LabelSet(labels.labels)
-    if isinstance(labels, Numbers):
-        return Number(labels.mean, labels.scale)
-    return labels.labels
+        targets[owner] = target
+    return targets
 
 
 def make_embedding(
@@ -168,24 +161,26 @@ def make_embedding(
 
 
 def make_model(
-    run: Run, vocabularies: Mapping[str, Vocabulary], labels: Mapping[str, LabelVocabulary]
+    run: Run, vocabularies: Mapping[str, Vocabulary], targets: Mapping[str, Target]
 ) -> MultiTaskModel:
     """Return the model of a run, its weights as they are before training."""
     embedding = make_embedding(run, vocabularies)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
-    columns = {task: own for task in owners if (own := side(run, task, sharing.sizes_of(task)))}
-    for owner, own_labels in labels.items():
+    columns = {
+        task: own for task in owners if (own := direction(run, task, sharing.sizes_of(task)))
+    }
+    for owner, target in targets.items():
         part = head_part(run, owner)
         if "scheme" in part.options:  # null is that of the corpus
-            part = Part(type=part.type, options={**part.options, "scheme": own_labels.scheme})
+            part = Part(type=part.type, options={**part.options, "scheme": target.scheme})
         width = read_width(run, owner, sharing.sizes_of(owner), columns)
-        given: list[Any] = [width, answers_of(own_labels)]
+        given: list[Any] = [width, target.labelling()]
         if pair_of(run, owner):
             compare = part.options.get("compare")
             given[1] = Pairs(given[1], PARTS if compare is None else compare)
-        if HEADS.find(part.type).open_labels:
+        if target.open_vocabulary:
             given.append(embedding.get_submodule("parts.words.table").weight)
         try:
             heads[owner] = build("head", part, *given)
@@ -201,7 +196,7 @@ def make_model(
     return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers, columns=columns)
 
 
-def side(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
+def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
     """Return the part of its layer that a task reads, or None: all of it.
 
     Of two stacks, a language model reads the one that has not seen the word that it gives.
@@ -211,13 +206,13 @@ def side(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
         task: The task.
         sizes: Widths of all layers, the embedding first.
     """
-    text, layer = run.tasks[task].source.text, run.tasks[task].layer
-    if text in (None, "same") or run.trunk.options.get("bidirectional") is not True:
+    side, layer = run.tasks[task].source.text, run.tasks[task].layer
+    if side in (None, "same") or run.trunk.options.get("bidirectional") is not True:
         return None
     if layer in (0, -len(sizes)):  # a word by itself has seen neither neighbour
         return None
     half = layer_width(layer, sizes) // 2
-    return slice(None, half) if text == "next" else slice(half, None)
+    return slice(None, half) if side == "next" else slice(half, None)
 
 
 def read_width(run: Run, task: str, sizes: Sequence[int], columns: Mapping[str, slice]) -> int:

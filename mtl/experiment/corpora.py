@@ -162,7 +162,7 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
-    splits = {n: split.without(split.levels.keys() - {*tasks}) for n, split in splits.items()}
+    splits = {n: split.without(split.targets.keys() - {*tasks}) for n, split in splits.items()}
     return replace(corpus, splits=splits, notes=notes)
 
 

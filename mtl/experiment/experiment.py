@@ -16,9 +16,10 @@ from mtl.data.corpus import Corpus
 from mtl.data.encoding import Batcher
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
+    build_targets,
     head_owners,
+    language_models,
     make_model,
-    number_labels,
     number_words,
     vocabulary_classes,
 )
@@ -35,7 +36,7 @@ from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
-from mtl.text.labels import LabelVocabulary
+from mtl.targets import Target
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.cache import Cache
@@ -54,7 +55,7 @@ class Experiment:
     Args:
         run: The run file, complete.
         vocabularies: Feature to vocabulary.
-        labels: Head to the numbering of its labels.
+        targets: Head to its target.
         model: The model.
         device: Where it computes.
         notes: What the user should know of how it was made.
@@ -63,7 +64,7 @@ class Experiment:
 
     run: Run
     vocabularies: Mapping[str, Vocabulary]
-    labels: Mapping[str, LabelVocabulary]
+    targets: Mapping[str, Target]
     model: MultiTaskModel
     device: torch.device
     notes: Sequence[str] = ()
@@ -73,8 +74,8 @@ class Experiment:
     def batcher(self) -> Batcher:
         """What numbers words and labels."""
         owner = head_owners(self.run)
-        labels = {task: self.labels[owner[task]] for task in self.run.tasks}
-        return Batcher(self.vocabularies, labels)
+        targets = {task: self.targets[owner[task]] for task in self.run.tasks}
+        return Batcher(self.vocabularies, targets)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -121,7 +122,7 @@ class Experiment:
             if split not in corpus.splits:
                 continue
             own = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
-            text = {task: make for task, make in own.items() if self.run.tasks[task].source.text}
+            text = {task: own[task] for task in language_models(self.run) if task in own}
             if labelled := {task: make for task, make in own.items() if task not in text}:
                 found.append(evaluate(self.predictor, corpus.splits[split], labelled))
             if text:
@@ -137,7 +138,7 @@ class Experiment:
         found: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for corpus in corpora:
             for task in tasks_of(self.run, corpus.name):
-                if self.run.tasks[task].source.form == "set" and "dev" in corpus.splits:
+                if self.batcher.targets[task].tuned and "dev" in corpus.splits:
                     own = gather(self.predictor, corpus.splits["dev"], task)
                     found[self.model.head_of[task]].append(own)
         for name, parts in found.items():
@@ -163,10 +164,10 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     vectors = load_vectors(run)
     start = _start(run)
     vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
-    labels = number_labels(run, corpora, vocabularies)
+    targets = build_targets(run, corpora, vocabularies)
     device = to_device(run.training.device)
     try:
-        model = make_model(run, vocabularies, labels).to(device)
+        model = make_model(run, vocabularies, targets).to(device)
     except (MemoryError, RuntimeError) as error:  # torch says that memory is short by the latter
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
@@ -174,7 +175,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
     notes = [start.give(model, run, vocabularies)] if start else []
-    return Experiment(run, vocabularies, labels, model, device, notes, subwords_of(corpora))
+    return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
 
 
 def _start(run: Run) -> Start | None:
@@ -197,25 +198,23 @@ def _start(run: Run) -> Start | None:
 def restore(run: Run, folder: Path) -> Experiment:
     """Make the model of a run folder, as yet without its weights."""
     use_threads(run)
-    vocabularies, labels = read_numberings(run, folder)
+    vocabularies, targets = read_numberings(run, folder)
     device = to_device(run.training.device)
-    model = make_model(run, vocabularies, labels).to(device)
+    model = make_model(run, vocabularies, targets).to(device)
     subwords = load_subwords(folder) if any(map(cuts_subwords, run.corpora.values())) else None
-    return Experiment(run, vocabularies, labels, model, device, subwords=subwords)
+    return Experiment(run, vocabularies, targets, model, device, subwords=subwords)
 
 
-def read_numberings(
-    run: Run, folder: Path
-) -> tuple[dict[str, Vocabulary], dict[str, LabelVocabulary]]:
+def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict[str, Target]]:
     """Return the vocabularies of a run folder by feature, and its labels by head.
 
     Raises:
         CheckpointError: They are missing, damaged, or not those of the run.
     """
-    vocabularies, labels = load_vocabularies(folder, vocabulary_classes(run))
-    if missing := set(head_owners(run).values()) - set(labels):
+    vocabularies, targets = load_vocabularies(folder, vocabulary_classes(run))
+    if missing := set(head_owners(run).values()) - set(targets):
         raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
-    return vocabularies, labels
+    return vocabularies, targets
 
 
 def use_threads(run: Run) -> None:

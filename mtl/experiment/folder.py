@@ -63,14 +63,14 @@ def check_data(folder: Path, experiment: Experiment) -> None:
     Raises:
         MtlError: The text has changed since.
     """
-    vocabularies, labels = read_numberings(experiment.run, folder)
+    vocabularies, targets = read_numberings(experiment.run, folder)
     for name, vocabulary in experiment.vocabularies.items():
         if vocabulary.to_json() != vocabularies[name].to_json():
             raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
     subwords = experiment.subwords
     if subwords and subwords.to_json() != load_subwords(folder).to_json():
         raise MtlError(f"{folder}: was trained with other subwords; the text has changed since")
-    if experiment.labels != labels:
+    if experiment.targets != targets:
         raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
 
 
@@ -100,4 +100,4 @@ def start_folder(folder: Path, experiment: Experiment) -> None:
         raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
-    save_vocabularies(folder, experiment.vocabularies, experiment.labels, experiment.subwords)
+    save_vocabularies(folder, experiment.vocabularies, experiment.targets, experiment.subwords)

@@ -11,7 +11,6 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.loaders import batch_limits
-from mtl.text.labels import LabelSets, Numbers
 from mtl.training.trainer import Trainer
 
 
@@ -81,7 +80,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={
-            name: f"{task.use}, {_head(run, name)}, layer {task.layer}, {_labels(experiment, name)}"
+            name: f"{task.use}, {_head(run, name)}, layer {task.layer}, "
+            f"{experiment.batcher.targets[name].summary()}"
             for name, task in run.tasks.items()
         },
         shapes={
@@ -95,13 +95,6 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         memory=_memory(experiment, corpora, sum(parameters.values())),
         notes=notes,
     )
-
-
-def _labels(experiment: Experiment, task: str) -> str:
-    labels = experiment.batcher.labels[task]
-    if isinstance(labels, Numbers):
-        return f"numbers, mean {labels.mean:.4g}, deviation {labels.scale:.4g}"
-    return f"{'any of ' * isinstance(labels, LabelSets)}{len(labels)} labels"
 
 
 def _head(run: Run, task: str) -> str:

@@ -9,12 +9,12 @@ from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
 from mtl.heads.lm import LanguageModel
-from mtl.heads.objectives import LabelSet, Number, Objective, OneLabel
 from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import FoundSpan, Tagger
 from mtl.registry import Registry
+from mtl.targets import LabelSet, Number, Objective, OneLabel
 
 HEADS: Registry[Head] = Registry(
     "head",

@@ -8,6 +8,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from mtl.targets.base import Target
+from mtl.targets.objectives import Answer
+
 
 class Head(nn.Module, ABC):
     """Turns hidden states into labels. Every result is independent of padding and of neighbours.
@@ -21,13 +24,19 @@ class Head(nn.Module, ABC):
     """Whether there is one label a token or one a sentence."""
     adversarial: ClassVar[bool] = False
     """Whether the trunk learns against the head, so that the task's score is not to be high."""
-    open_labels: ClassVar[bool] = False
-    """Whether the labels are the words of the text: those of the vocabulary, or the unknown one."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()
         self.in_features = in_features
         self.labels = tuple(labels)
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether the head can learn targets of this form.
+
+        By default these are single labels, one per token or one per sentence as `level` says.
+        """
+        return target.level == cls.level and target.plain_labels
 
     @abstractmethod
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
@@ -78,6 +87,6 @@ class Head(nn.Module, ABC):
         """Return what `log_probs` does, `[B, K]`, given `evidence`."""
         return evidence.log_softmax(1)
 
-    def named(self, decoded: Tensor) -> Sequence[str | frozenset[str] | float]:
+    def named(self, decoded: Tensor) -> Sequence[Answer]:
         """Return what `decode` gave, in the words of a user."""
         return [self.labels[i] for i in decoded.tolist()]

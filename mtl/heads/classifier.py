@@ -9,8 +9,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mtl.heads.base import Head
-from mtl.heads.objectives import Answer, Objective, OneLabel
 from mtl.heads.pairs import Comparison, Labelling, PairPart, Pairs
+from mtl.targets.base import Target
+from mtl.targets.objectives import Answer, Objective, OneLabel
 
 
 def common_options(*, compare: tuple[PairPart, ...] | None = None) -> None:
@@ -37,8 +38,8 @@ class Classifier(Head):
     """
 
     level = "sentence"
-    any_form: ClassVar[bool] = True
-    """Whether labels may be sets or numbers, or those of pairs, too."""
+    pairs: ClassVar[bool] = True
+    """Whether the head can compare two sentences."""
     common = staticmethod(common_options)
 
     def __init__(
@@ -52,6 +53,11 @@ class Classifier(Head):
         self.dropout = nn.Dropout(dropout)
         factor = self.comparison.factor if self.comparison else 1
         self.output = nn.Linear(factor * sentence_features, objective.size)
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether sentences have the values: an objective exists for each form."""
+        return target.level == "sentence"
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

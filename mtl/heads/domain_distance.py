@@ -11,6 +11,7 @@ from mtl.heads.classifier import Classifier
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
+from mtl.targets.base import Target
 
 
 class DomainDistance(Classifier):
@@ -34,7 +35,7 @@ class DomainDistance(Classifier):
     """
 
     adversarial = True
-    any_form = False
+    pairs = False
 
     def __init__(
         self,
@@ -54,6 +55,11 @@ class DomainDistance(Classifier):
         self.strength = strength
         self.pooling = pooling
         self.hidden = nn.Sequential(nn.Linear(in_features, hidden_size), nn.ReLU())
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether each sentence has one label: distances are those between groups."""
+        return target.level == "sentence" and target.plain_labels
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer of the classifier, `[B, P]`."""

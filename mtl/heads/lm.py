@@ -14,6 +14,7 @@ from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.options import Bounds, NonNegativeFloat, PositiveInt, Probability
+from mtl.targets.base import Target
 
 OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
@@ -44,7 +45,6 @@ class LanguageModel(Head):
     """
 
     level = "token"
-    open_labels = True
 
     def __init__(
         self,
@@ -86,6 +86,11 @@ class LanguageModel(Head):
             self.output = MixtureOfSoftmaxes(in_features, embedding, num_softmaxes=num_softmaxes)
         else:
             self.output = TiedSoftmax(in_features, embedding)
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether the labels are the words of the text."""
+        return target.open_vocabulary
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, in training with AR, TAR."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from mtl.heads.objectives import Objective
+from mtl.targets.objectives import Objective
 
 PairPart: TypeAlias = Literal["both", "difference", "product"]
 

@@ -66,9 +66,7 @@ def explained_sentences(head: Head, evidence: Tensor, *, confidence: bool) -> li
     ]
 
 
-def _confidence(
-    answer: str | frozenset[str] | float, probabilities: dict[str, float]
-) -> Confidence | None:
+def _confidence(answer: Labels, probabilities: dict[str, float]) -> Confidence | None:
     if isinstance(answer, str):
         return probabilities[answer]
     return probabilities if isinstance(answer, frozenset) else None

@@ -13,7 +13,7 @@ Activation = Literal["gelu", "relu"]
 class TransformerLayer(nn.Module):
     """Self-attention and two linear layers, each added to its input and normalised.
 
-    The batcher layer of Vaswani et al. (2017) as BERT has it (Devlin et al. 2019): it normalises
+    The encoder layer of Vaswani et al. (2017) as BERT has it (Devlin et al. 2019): it normalises
     after the sum, and drops attention weights and what either half gives.
 
     Args:

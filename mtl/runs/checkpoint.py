@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mtl.errors import CheckpointError
 from mtl.files import atomic_write
-from mtl.text.labels import LabelVocabulary
+from mtl.targets import Target, target_from_json, target_to_json
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
@@ -148,7 +148,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def save_vocabularies(
     folder: Path,
     vocabularies: Mapping[str, Vocabulary],
-    labels: Mapping[str, LabelVocabulary],
+    targets: Mapping[str, Target],
     subwords: Subwords | None = None,
 ) -> None:
     """Write `vocabulary/`: one file a feature, the labels of each head, and subwords if any."""
@@ -156,14 +156,14 @@ def save_vocabularies(
     target.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in vocabularies.items():
         write_json(target / f"{name}.json", vocabulary.to_json())
-    write_json(target / "labels.json", {head: own.to_json() for head, own in labels.items()})
+    write_json(target / "labels.json", {head: target_to_json(own) for head, own in targets.items()})
     if subwords:
         write_json(folder / SUBWORDS, subwords.to_json())
 
 
 def load_vocabularies(
     folder: Path, classes: Mapping[str, type[Vocabulary]]
-) -> tuple[dict[str, Vocabulary], dict[str, LabelVocabulary]]:
+) -> tuple[dict[str, Vocabulary], dict[str, Target]]:
     """Read what `save_vocabularies` wrote.
 
     Args:
@@ -175,13 +175,12 @@ def load_vocabularies(
         vocabularies = {
             name: cls.from_json(read_json(source / f"{name}.json")) for name, cls in classes.items()
         }
-        labels = {
-            head: LabelVocabulary.from_json(data)
-            for head, data in read_json(source / "labels.json").items()
+        targets = {
+            head: target_from_json(data) for head, data in read_json(source / "labels.json").items()
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{source}: not a vocabulary of this version: {error!r}") from error
-    return vocabularies, labels
+    return vocabularies, targets
 
 
 def load_subwords(folder: Path) -> Subwords:

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-Labels: TypeAlias = "tuple[str, ...] | str | frozenset[str] | float"
-"""One label a token; or of the whole sentence one label, a set of labels, or a number."""
+Distribution: TypeAlias = "dict[str, float]"
+"""Label to probability."""
+Value: TypeAlias = "str | frozenset[str] | float | Distribution"
+"""The value of a sentence or token: a label, a set of labels, a number, or a distribution."""
+Labels: TypeAlias = "tuple[Value | None, ...] | Value"
+"""One value per token as a tuple, or one value of the whole sentence. See `mtl.targets`."""
 
 
 def of_tokens(labels: Labels) -> tuple[str, ...]:
-    """Return labels that are one a token.
+    """Return labels that are one per token.
 
     Raises:
         ValueError: They belong to the sentence.
     """
-    if isinstance(labels, str | frozenset | float):
-        raise ValueError(f"expected one label a token, got {labels!r}")
-    return labels
-
-
-def names_in(labels: Labels) -> Iterable[str]:
-    """Return the names that labels are made of; a number has none."""
-    if isinstance(labels, str):
-        return (labels,)
-    return () if isinstance(labels, float) else labels
-
-
-def plain(labels: Labels) -> list[str] | str | float:
-    """Return labels as JSON has them; those of a set by alphabet.
-
-    >>> plain(frozenset(["b", "a"])), plain(("O", "O")), plain("yes")
-    (['a', 'b'], ['O', 'O'], 'yes')
-    """
-    if isinstance(labels, frozenset):
-        return sorted(labels)
-    return list(labels) if isinstance(labels, tuple) else labels
+    if not isinstance(labels, tuple):
+        raise ValueError(f"expected one label per token, got {labels!r}")
+    return labels  # type: ignore[return-value]  # targets check the items
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +33,16 @@ class Example:
         tokens: The words, in order.
         labels: Task to labels. A task without labels for this sentence is absent.
         line: The line of the file at which the sentence starts, from 1.
-        second: Of two sentences that are compared, at which word the second begins; None where
-            there is one.
+        second: For a pair of sentences, the index of the word at which the second one begins;
+            None for a single sentence.
+        weights: Task to the weight of the sentence in its training loss, where it is not 1.
     """
 
     tokens: tuple[str, ...]
     labels: Mapping[str, Labels] = field(default_factory=dict)
     line: int = 0
     second: int | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def pair(
@@ -77,6 +65,16 @@ class Example:
         if self.second is None:
             return (self.tokens,)
         return self.tokens[: self.second], self.tokens[self.second :]
+
+    def cut(self, start: int, end: int) -> Example:
+        """Return the tokens from `start` to `end` with their labels; sentence labels stay."""
+        if start == 0 and end >= len(self):
+            return self
+        labels = {
+            task: value[start:end] if isinstance(value, tuple) else value
+            for task, value in self.labels.items()
+        }
+        return replace(self, tokens=self.tokens[start:end], labels=labels)
 
     def __len__(self) -> int:
         return len(self.tokens)

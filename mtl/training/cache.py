@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mtl.data.batch import MISSING
+from mtl.targets import MISSING
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from mtl.data.corpus import Split
 from mtl.inference.predictor import Predictor
 from mtl.metrics.base import Metric
 from mtl.text.example import Labels
-from mtl.text.labels import Target
 
 _CHUNK = 4096
 """Sentences predicted at a time, so that a large test set does not fill the memory."""
@@ -56,15 +55,16 @@ def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tenso
         task: A task whose labels belong to sentences.
     """
     evidence: list[Tensor] = []
-    targets: list[Target] = []
+    targets: list[Tensor] = []
     for start in range(0, len(split), _CHUNK):
         examples = split.examples(range(start, min(start + _CHUNK, len(split))))
         labelled = [example for example in examples if task in example.labels]
         if labelled:
             evidence.append(predictor.evidence(labelled, task))
-            targets += [predictor.batcher.labels[task].encode(e.labels[task]) for e in labelled]
-    found = torch.cat(evidence)
-    return found, torch.tensor(targets, device=found.device)
+            gold = [example.labels[task] for example in labelled]
+            targets.append(predictor.batcher.targets[task].tensor(gold, 0))
+    scores = torch.cat(evidence)
+    return scores, torch.cat(targets).to(scores.device)
 
 
 def evaluate(
@@ -83,7 +83,7 @@ def evaluate(
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
     for task, gold, predicted in label(predictor, split, list(metrics)):
         counted[task].update(gold, predicted)
-        unseen[task] += predictor.batcher.labels[task].unseen(gold)
+        unseen[task] += predictor.batcher.targets[task].unseen(gold)
     return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
 
 
@@ -98,10 +98,10 @@ def label(
         examples = split.examples(range(start, min(start + _CHUNK, len(split))))
         predictions = predictor.predict(examples, tasks)
         for task in tasks:
-            read = predictor.batcher.labels[task].read
+            comparable = predictor.batcher.targets[task].comparable
             pairs = [
-                (read(example.labels[task]), prediction[task])
+                (gold, prediction[task])
                 for example, prediction in zip(examples, predictions, strict=True)
-                if task in example.labels
+                if task in example.labels and (gold := comparable(example.labels[task])) is not None
             ]
             yield task, [pair[0] for pair in pairs], [pair[1] for pair in pairs]

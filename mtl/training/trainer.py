@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from mtl.data.batch import Batch, labelled
+from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
@@ -21,6 +21,7 @@ from mtl.data.streams import Streams
 from mtl.errors import TrainingError
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.sharing.base import Sharing
+from mtl.targets import labelled
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import RARE, Epoch, Learnt, Step
@@ -254,8 +255,17 @@ class Trainer:
 
 
 def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
-    """Return the loss per labelled token (taggers) or sentence (classifiers)."""
-    return losses.sum() / labelled(batch.targets[task]).sum().clamp(min=1)
+    """Return the loss per labelled token (taggers) or sentence (classifiers).
+
+    A sentence of weight w counts as if it were in the batch w times.
+    """
+    known = labelled(batch.targets[task])
+    if task not in batch.weights:
+        return losses.sum() / known.sum().clamp(min=1)
+    weights = batch.weights[task]
+    counts = (known if known.ndim == 1 else known.sum(1)) * weights
+    total = counts.sum()
+    return (losses * weights).sum() / torch.where(total > 0, total, 1)
 
 
 def _means(steps: Sequence[Step]) -> dict[str, float]:

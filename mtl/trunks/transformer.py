@@ -13,7 +13,7 @@ from mtl.trunks.base import State, Trunk
 
 
 class TransformerTrunk(Trunk):
-    """The batcher of BERT (Devlin et al. 2019), with the weights of a pretrained one or without.
+    """The encoder of BERT (Devlin et al. 2019), with the weights of a pretrained one or without.
 
     Its tokens are the subwords of the pretrained model, which also embeds them; without one, they
     are the words. It sees both sides of a token, carries nothing from text to text, and reads as

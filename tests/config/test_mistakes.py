@@ -148,7 +148,7 @@ IN_CORPUS = {
     "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
     "'previous', 'same' or null, got 'both'",
     "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: the labels "
-    "of `word` are no spans",
+    "of `word` are not spans",
     "tasks: {ner: {labels: {text: next, pattern: '(a)'}}}": "2:45: tasks.ner.labels.pattern: "
     "nothing is to be found in the labels of `text`",
     "tasks: {ner: {labels: {hint: {pattern: '('}}}}": "2:40: tasks.ner.labels.hint.pattern: "

@@ -10,8 +10,8 @@ from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import HEADS, Pairs
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
+from mtl.targets import LabelSetTarget, NumberTarget, SentenceLabelTarget, Target, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.text.labels import LabelSets, LabelVocabulary, Numbers
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import TRUNKS
 from tests.contracts.variants import OfNumbers, OfSets, Variant, over, variants, with_forms
@@ -44,15 +44,15 @@ def sentences() -> list[Example]:
     return examples
 
 
-def answers(head: Variant) -> tuple[str, LabelVocabulary]:
+def answers(head: Variant) -> tuple[str, Target]:
     """What the head learns of the sentences, and its numbering."""
     if isinstance(head, OfSets):
-        return "set", LabelSets("pqr")
+        return "set", LabelSetTarget("pqr")
     if isinstance(head, OfNumbers):
-        return "number", Numbers(0.0, 1.0)
+        return "number", NumberTarget(0.0, 1.0)
     if head.cls.level == "sentence":
-        return "kind", LabelVocabulary("pq", level="sentence")
-    return "tags", LabelVocabulary("XYZ", level="token")
+        return "kind", SentenceLabelTarget("pq")
+    return "tags", TokenLabelTarget("XYZ")
 
 
 def made(trunk: Variant, head: Variant) -> tuple[MultiTaskModel, Batcher]:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtl.heads import Classifier, LabelSet, Number
+from mtl.heads import LabelSet, Number
 from mtl.options import REQUIRED, options_of
 from mtl.registry import Registry
+from mtl.targets import LabelSetTarget
 
 Table = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -59,7 +60,7 @@ class OfNumbers(Variant):
 
 def with_forms(chosen: Sequence[Variant]) -> list[Variant]:
     """Return heads, and each classifier again for sets of labels and for numbers."""
-    able = [v for v in chosen if issubclass(v.cls, Classifier) and v.cls.any_form]
+    able = [v for v in chosen if v.cls.accepts(LabelSetTarget)]
     sets = [OfSets(f"sets-{v.name}", v.cls, v.options) for v in able]
     return [*chosen, *sets, *(OfNumbers(f"numbers-{v.name}", v.cls, v.options) for v in able)]
 

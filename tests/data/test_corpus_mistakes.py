@@ -65,7 +65,7 @@ class Fixed(Reader):
 
 
 def test_as_many_labels_as_words_are_expected(load):
-    message = "tiny.txt:11: task 't': 1 labels for 2 words; expected one a word"
+    message = "tiny.txt:11: task 't': 1 labels for 2 words; expected one per word"
     with pytest.raises(DataError, match=re.escape(message)):
         load(
             Fixed(["O", "O"], ["O"]),
@@ -75,7 +75,7 @@ def test_as_many_labels_as_words_are_expected(load):
 
 
 def test_labels_of_words_and_of_sentences_do_not_mix(load):
-    message = "tiny.txt:11: task 't': one label a sentence here, one a token before"
+    message = "tiny.txt:11: task 't': one value per sentence here, one per token before"
     with pytest.raises(DataError, match=re.escape(message)):
         load(Fixed(["O", "O"], "O"), {"train": DATA / "tiny.txt"}, {"t": {"column": "y"}})
 

@@ -8,13 +8,11 @@ import re
 import pytest
 import torch
 
-from mtl.data.batch import labelled
 from mtl.data.encoding import Batcher
-from mtl.data.loader import cut
 from mtl.data.readers import Conll, Csv, Jsonl
 from mtl.errors import DataError
+from mtl.targets import LabelSetTarget, NumberTarget, labelled
 from mtl.text.example import Example
-from mtl.text.labels import LabelSets, Numbers
 
 SETS = {"column": "topics", "form": "set"}
 CUT = {**SETS, "separator": ";"}
@@ -80,7 +78,7 @@ def test_numbers_of_json_keep_all_their_digits(read):
         (Csv(), "text,topics\na,x;y\n", SETS, "2: task 't': expected a list of labels, found "
          "'x;y'; say by `separator:`"),
         (Jsonl(), '{"text": "a b", "topics": ["x"]}', {"column": "topics"}, "1: task 't': 1 "
-         "labels for 2 words; expected one a word; say `form: set` if they are labels of the "
+         "labels for 2 words; expected one per word; say `form: set` if they are labels of the "
          "sentence"),
         (Csv(), "text,topics\na,\n", {"column": "topics"}, "task 't': no sentence has a value for "
          "the column 'topics'; they have no column at all"),
@@ -92,7 +90,7 @@ def test_what_is_not_of_the_form_is_told_with_its_line(read, reader, content, so
 
 
 def test_batches_hold_rows_of_ones_and_numbers_nan_where_missing():
-    batcher = Batcher({}, {"set": LabelSets("ab"), "score": Numbers(0.0, 1.0)})
+    batcher = Batcher({}, {"set": LabelSetTarget("ab"), "score": NumberTarget(0.0, 1.0)})
     examples = [Example(("x",), {"set": frozenset("b"), "score": -1.0}), Example(("x",))]
     targets = batcher.batch(examples, ["set", "score"]).targets
     assert targets["set"][0].tolist() == [0, 1]
@@ -104,5 +102,5 @@ def test_batches_hold_rows_of_ones_and_numbers_nan_where_missing():
 
 def test_a_window_of_a_long_text_has_what_the_text_has():
     labels = {"set": frozenset("ab"), "score": 2.0, "tags": ("x", "y", "z")}
-    part = cut(Example(("a", "b", "c"), labels), 1, 3)
+    part = Example(("a", "b", "c"), labels).cut(1, 3)
     assert part.labels == {**labels, "tags": ("y", "z")}

@@ -9,6 +9,7 @@ import pytest
 from mtl.data.hints import Hint, read_lexicon
 from mtl.data.readers import Conll, Lines, Record, Tsv
 from mtl.errors import DataError
+from mtl.targets import TokenLabelTarget
 
 TEXT = "Ada bought 3 fine Ships .\nNo ships\nfine 2b\n"
 
@@ -119,4 +120,4 @@ def test_a_lexicon_may_be_packed(tmp_path):
     path.write_bytes(gzip.compress(b"b\na\nb\n"))
     hint = Hint("token", lexicon=read_lexicon(path))
     assert hint.lexicon == ("a", "b")
-    assert hint.labels(Record(["A", "c"])) == ["yes", "no"]
+    assert hint.read(Record(["A", "c"])) == (TokenLabelTarget, ("yes", "no"))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.loader import cut, pieces
+from mtl.data.loader import pieces
 from mtl.data.windows import windows
 from mtl.text.example import Example
 
@@ -30,6 +30,6 @@ def test_without_overlap_every_token_is_in_one_piece(lengths, limit):
 
 def test_a_piece_keeps_the_labels_of_its_tokens_and_of_the_sentence():
     example = Example(("a", "b", "c"), {"pos": ("X", "Y", "Z"), "kind": "k"}, line=7)
-    found = cut(example, 1, 3)
+    found = example.cut(1, 3)
     assert found == Example(("b", "c"), {"pos": ("Y", "Z"), "kind": "k"}, line=7)
-    assert cut(example, 0, 3) == example
+    assert example.cut(0, 3) == example

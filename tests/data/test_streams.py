@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mtl.data.corpus import Split
 from mtl.data.encoding import Batcher
 from mtl.data.streams import Streams
-from mtl.text.labels import WordLabels
+from mtl.targets import NextWordTarget
 from mtl.text.running import END
 from mtl.text.vocabulary import WordVocabulary
 
@@ -101,7 +101,7 @@ def test_pieces_of_one_length_are_told_apart_by_the_last_alone():
 def test_a_batch_goes_on_where_the_one_before_ended_and_slows_down_for_short_pieces():
     cut, text = made([5, 4, 8], 2, 4)
     words = WordVocabulary.build(dict.fromkeys(text, 1))
-    batcher = Batcher({"words": words}, dict.fromkeys(BOTH, WordLabels(words)))
+    batcher = Batcher({"words": words}, dict.fromkeys(BOTH, NextWordTarget(words)))
     batches = [cut.batch(batcher, 0, index, ["ahead"]) for index in range(cut.size)]
     assert [batch.continues for batch in batches] == [False, True, True]
     assert sorted(batch.lr_factor for batch in batches) == [0.5, 1, 1]
@@ -140,7 +140,7 @@ def test_pieces_grow_evenly_to_their_length_over_so_many_passes():
 def test_the_state_goes_on_through_growing_pieces_and_the_learning_rate_grows_with_them():
     cut, text = made([30] * 20, 2, 40, growing_bptt=1)
     words = WordVocabulary.build(dict.fromkeys(text, 1))
-    batcher = Batcher({"words": words}, dict.fromkeys(BOTH, WordLabels(words)))
+    batcher = Batcher({"words": words}, dict.fromkeys(BOTH, NextWordTarget(words)))
     found = [length for epoch in range(4) for length in piece_lengths(cut, epoch)]
     batches = [cut.batch(batcher, *divmod(n, cut.size), ["ahead"]) for n in range(len(found))]
     assert [batch.lr_factor for batch in batches] == [length / 40 for length in found]

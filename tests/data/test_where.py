@@ -59,7 +59,7 @@ def test_a_task_may_have_the_name_of_another_that_sentences_are_chosen_by(tmp_pa
     made = genres(tmp_path, NEWS)
     _, corpora = prepared(tmp_path, {"kind": {"use": "c/verb"}}, {"c": made})
     assert set(corpora["c"].splits["train"].labels("kind")) == {"yes", "no"}
-    assert set(corpora["c"].splits["train"].levels) == {"kind"}
+    assert set(corpora["c"].splits["train"].targets) == {"kind"}
 
 
 def test_two_corpora_may_be_parts_of_the_same_files(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ MISTAKES = {
         "train": {"kind": ["new"]}
     },
     "corpora.c.where.train: no sentence is left": {"train": {"kind": []}},
-    "corpora.c.where.dev: expected a task with one label a sentence": {"dev": {"pos": ["D"]}},
+    "corpora.c.where.dev: expected a task with one label per sentence": {"dev": {"pos": ["D"]}},
 }
 
 

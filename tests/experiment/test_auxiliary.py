@@ -16,7 +16,7 @@ from mtl.analysis.relations import entropy, relate
 from mtl.errors import ConfigError
 from mtl.experiment import load_config
 from mtl.runs.checkpoint import load_training, save_training
-from mtl.text.labels import FrequencyBins
+from mtl.targets import FrequencyTarget
 from mtl.training.events import Epoch
 from mtl.training.state import restore_training_state, training_state
 from tests.cli.command import mtl as command
@@ -53,13 +53,13 @@ def bins_of_text() -> dict[str, int]:
 def test_bins_of_all_splits_come_from_the_counts_of_the_training_text(tmp_path: Path) -> None:
     experiment, corpora = prepared(tmp_path, TASKS, made(tmp_path), **POS)
     expected = bins_of_text()
-    bins = experiment.batcher.labels["frequency"]
+    bins = experiment.batcher.targets["frequency"]
     dev = corpora["c"].splits["dev"]
     words = [word for example in dev for word in example.tokens]
-    read = [label for example in dev for label in bins.read(example.labels["frequency"])]
+    read = [label for example in dev for label in bins.comparable(example.labels["frequency"])]
     assert read == [str(expected[word]) for word in words]
     assert read != [str(int(log(words.count(word)))) for word in words]
-    assert bins.read(("unheard",)) == ("0",)
+    assert bins.comparable(("unheard",)) == ("0",)
 
 
 def test_a_batch_holds_the_bins_and_hints_of_its_words(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_splits_that_are_cut_from_the_text_are_not_counted(tmp_path: Path) -> No
     experiment, corpora = prepared(tmp_path, TASKS, made(tmp_path, **changes))
     counts = corpora["c"].splits["train"].word_counts()
     expected = {word: int(log(count)) for word, count in counts.items() if count > 2}
-    assert experiment.batcher.labels["frequency"] == FrequencyBins(expected)
+    assert experiment.batcher.targets["frequency"] == FrequencyTarget(expected)
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +180,12 @@ MISTAKES = {
     ),
     "frequencies beside labels in one head": (
         {"pos": TASKS["pos"], "frequency": {"use": "c/frequency", "head": "pos"}},
-        "tasks.frequency.head: the labels are frequencies of words, those of 'pos' are labels",
+        "tasks.frequency.head: the labels are word frequencies, those of 'pos' are labels",
     ),
     "a classifier for labels of words": (
         {"numbered": {"use": "c/numbered", "head": {"type": "pool"}}},
-        "tasks.numbered.head: 'pool' gives one label a sentence, but there is one label a token",
+        "tasks.numbered.head: 'pool' predicts one value per sentence, "
+        "but the data has one per token",
     ),
 }
 
@@ -224,7 +225,7 @@ def test_a_hint_found_in_one_of_the_corpora_of_a_head_is_none(tmp_path: Path) ->
         own["tasks"] = {"rare": rare}
     tasks = {"rare": {"use": "c/rare"}, "never": {"use": "d/rare", "head": "rare"}}
     experiment, _ = prepared(tmp_path, tasks, both)
-    assert experiment.labels["rare"].labels == ("no", "yes")
+    assert experiment.targets["rare"].labels == ("no", "yes")
 
 
 def test_a_run_folder_needs_no_lexicon_to_predict(tmp_path: Path) -> None:

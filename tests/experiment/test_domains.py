@@ -101,7 +101,7 @@ MISTAKES = {
     "tasks.pos.where.train.kind: no sentence has the label 'nwes'; did you mean 'news'?": {
         "train": {"kind": ["nwes"]}
     },
-    "tasks.pos.where.dev.ner: expected a task with one label a sentence": {"dev": {"ner": ["O"]}},
+    "tasks.pos.where.dev.ner: expected a task with one label per sentence": {"dev": {"ner": ["O"]}},
 }
 
 

@@ -115,5 +115,5 @@ def test_a_task_of_another_name_or_direction_is_new_and_told(first: str) -> None
 def test_it_trains_on_and_a_third_run_knows_the_words_of_both(first: str) -> None:
     mtl.train("second.yaml", {"trunk.init": "runs/first"})
     third = started("first", init="second")
-    assert third.labels["next"].labels == mtl.load("runs/second").experiment.labels["next"].labels
-    assert {"zoo", "q"} < set(third.labels["next"].labels)
+    assert third.targets["next"].labels == mtl.load("runs/second").experiment.targets["next"].labels
+    assert {"zoo", "q"} < set(third.targets["next"].labels)

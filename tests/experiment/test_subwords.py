@@ -90,7 +90,7 @@ def test_no_text_has_an_unknown_subword() -> None:
     dev = load_corpora(experiment.run)["t"].splits["dev"]
     words = experiment.batcher.batch([*dev]).features["words"]
     assert (words != UNKNOWN).all()
-    assert len(experiment.labels["next"]) == NUMBER + len(["<pad>", "<unk>", END])
+    assert len(experiment.targets["next"]) == NUMBER + len(["<pad>", "<unk>", END])
 
 
 def test_the_run_folder_is_all_that_it_takes_to_score_and_write() -> None:

@@ -116,7 +116,7 @@ def test_padding_and_the_unknown_word_are_never_drawn(model: Experiment) -> None
 
 def test_a_model_of_sentences_ends_with_the_sentence(model: Experiment) -> None:
     with torch.no_grad():
-        model.model.head("next").output.bias[model.batcher.labels["next"].encode([END])[0]] = 2.0
+        model.model.head("next").output.bias[model.batcher.targets["next"].encode((END,))[0]] = 2.0
     words = drawn(model, Sampling(), sentences=True)
     assert words.index(END) == len(words) - 1
     assert END in drawn(model, Sampling())[:-1]

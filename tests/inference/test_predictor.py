@@ -14,16 +14,16 @@ from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
+from mtl.targets import SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk
 
 LETTERS = "abcdefgh"
 LABELS = {
-    "pos": LabelVocabulary(["D", "N", "V"], level="token"),
-    "ner": LabelVocabulary(["O", "B-X", "I-X", "E-X", "S-X"], level="token", scheme="iobes"),
-    "kind": LabelVocabulary(["p", "q"], level="sentence"),
+    "pos": TokenLabelTarget(["D", "N", "V"]),
+    "ner": TokenLabelTarget(["O", "B-X", "I-X", "E-X", "S-X"], scheme="iobes"),
+    "kind": SentenceLabelTarget(["p", "q"]),
 }
 TASKS = list(LABELS)
 

@@ -12,12 +12,12 @@ from mtl.heads import LabelSet, Number, PoolClassifier
 from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
+from mtl.targets import LabelSetTarget, NumberTarget
 from mtl.text.example import Example
-from mtl.text.labels import LabelSets, Numbers
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk
 
-LABELS = {"set": LabelSets("pqr"), "number": Numbers(50.0, 10.0)}
+LABELS = {"set": LabelSetTarget("pqr"), "number": NumberTarget(50.0, 10.0)}
 TASKS = list(LABELS)
 
 

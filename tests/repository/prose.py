@@ -16,8 +16,8 @@ from pathlib import Path
 PATTERNS = {
     # Free relatives in the place of a noun.
     "return what": r"\b(?:Return|Yield|Give|Make)s? (?:what|who|where|how|whether it|which)\b",
-    "what as a noun": r"\b(?:What|what) (?:a|an|the) \w+ (?:is|are|was|has|have|gives?|says?|reads?|"
-    r"makes?|needs?|said|gave|made|read|called?|does|did)\b",
+    "what as a noun": r"\b(?:What|what) (?:a|an|the) \w+ (?:is|are|was|has|have|gives?|says?|"
+    r"reads?|makes?|needs?|said|gave|made|read|called?|does|did)\b",
     "what follows": r"\b(?:[Ww]hat|[Tt]hat) (?:is|was|are|were) (?:read|given|said|known|left|kept|"
     r"wanted|asked|told|learnt|learned|shown|found|written|stored)\b",
     "who": r"\bwho (?:makes?|waits?|use|uses|gives?|always|wants?|reads?|calls?)\b",

@@ -22,7 +22,7 @@ from mtl.runs.checkpoint import (
     to_device,
     write_json,
 )
-from mtl.text.labels import LabelVocabulary
+from mtl.targets import TokenLabelTarget
 from mtl.text.vocabulary import CharacterVocabulary, SubwordVocabulary, WordVocabulary
 
 COUNTS = {"the": 3, "Cat": 2, "naïve": 2}
@@ -104,7 +104,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_vocabularies_come_back_as_they_were(tmp_path: Path) -> None:
     vocabularies = {cls.feature: cls.build(COUNTS) for cls in CLASSES}
-    labels = {"ner": LabelVocabulary(["B-X", "I-X", "O"], level="token", scheme="bio")}
+    labels = {"ner": TokenLabelTarget(["B-X", "I-X", "O"], scheme="bio")}
     save_vocabularies(tmp_path, vocabularies, labels)
     found, found_labels = load_vocabularies(tmp_path, {cls.feature: cls for cls in CLASSES})
     assert found_labels == labels

@@ -76,7 +76,7 @@ class Lengths(Batcher):
     """An batcher of batches that say by what the learning rate of their step is multiplied."""
 
     def __init__(self, batcher: Batcher, factors: Sequence[float]) -> None:
-        super().__init__(batcher.vocabularies, batcher.labels)
+        super().__init__(batcher.vocabularies, batcher.targets)
         self.factors = iter(factors)
 
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:

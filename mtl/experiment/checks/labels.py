@@ -9,16 +9,14 @@ from mtl.config.corpus import HintConfig
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus, Split
 from mtl.errors import ConfigError, DataError, MtlError
-from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
-from mtl.text.example import names_in, of_tokens
+from mtl.text.example import of_tokens
 from mtl.text.spans import parse_tag
 
 _TRIED = 1000
 """Sentences of each split on which a metric is tried."""
-
-_LEVELS = {"token": "one label a token", "sentence": "one label a sentence"}
 
 
 def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
@@ -33,21 +31,22 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
     for name, task in run.tasks.items():
         splits = corpora[task.corpus].splits
         head = head_part(run, owners[name])
-        level, wanted = splits["train"].levels[name], HEADS.find(head.type).level
-        if level in _LEVELS and level != wanted:
+        level, expected = splits["train"].targets[name].level, HEADS.find(head.type).level
+        if level != expected:
             raise ConfigError(
-                f"tasks.{name}.head: {head.type!r} gives {_LEVELS[wanted]}, but there is "
-                f"{_LEVELS[level]}; choose another head"
+                f"tasks.{name}.head: {head.type!r} predicts one value per {expected}, but the data "
+                f"has one per {level}; choose another head"
             )
         if task.source.hint and owners[name] == name:
             _check_hint(run, corpora, name, task.source.hint)
         files = run.corpora[task.corpus].files
         for part, split in splits.items():
-            if task.source.text:
+            target = split.targets[name]
+            if target.open_vocabulary:
                 continue
             if task.scheme:
                 _check_tags(name, split, files.get(part, files["train"]))
-            labels = [own for own in islice(split.labels(name), _TRIED) if own is not None]
+            labels = [gold for gold in islice(split.labels(name), _TRIED) if gold is not None]
             try:
                 build("metric", task.metric).update(labels, labels)
             except MtlError as error:
@@ -60,7 +59,8 @@ def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintCo
     found: set[str] = set()
     for user in users:
         for labels in corpora[run.tasks[user].corpus].splits["train"].labels(user):
-            found.update(names_in(labels or ()))
+            if labels is not None:
+                found.update(target_of(run, user).names(labels))
             if len(found) > 1:
                 return
     what = f"pattern {hint.pattern!r}" if hint.lexicon is None else f"lexicon {hint.lexicon}"

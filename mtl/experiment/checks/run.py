@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from mtl.config.run import Run, Task
+from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
-from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.checks import goals, options, transformer
 from mtl.experiment.corpora import pair_of, tasks_of
 from mtl.experiment.kinds import KINDS, build
@@ -19,13 +19,11 @@ from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
 from mtl.sharing import SHARING, Hierarchical
+from mtl.targets import NextWordTarget, Target
 from mtl.weighting import WEIGHTING
 
 Mistake = tuple[str, str]
 """The dotted path of a key, and what is wrong with it."""
-
-_FORMS = {"label": "labels", "set": "sets", "number": "numbers"}
-"""Form of what tasks have to what a metric of it reads."""
 
 
 def mistakes(run: Run) -> Iterator[Mistake]:
@@ -61,11 +59,12 @@ def _texts(run: Run) -> Iterator[Mistake]:
     both = run.trunk.options.get("bidirectional", False)
     for name, task in run.tasks.items():
         head = HEADS.find(head_part(run, head_owners(run)[name]).type)
+        target = target_of(run, name)
         limits = batch_limits(run, task.corpus)
-        if task.source.text is None:
-            if head.open_labels:
+        if not target.open_vocabulary:
+            if head.accepts(NextWordTarget):
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
-            if METRICS.find(task.metric.type).reads == "log_probs":
+            if METRICS.find(task.metric.type).reads == NextWordTarget.values:
                 yield (
                     f"tasks.{name}.metric",
                     f"{task.metric.type!r} is for language models; the task has labels of its own",
@@ -75,11 +74,11 @@ def _texts(run: Run) -> Iterator[Mistake]:
             continue
         if task.where:
             yield f"tasks.{name}.where", "a language model learns from the whole text"
-        if not head.open_labels:
+        if not head.accepts(target):
             yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
         if "words" not in run.embedding:
             yield "embedding", f"task {name!r} needs the slot 'words', whose words it gives"
-        if METRICS.find(task.metric.type).reads != "log_probs":
+        if METRICS.find(task.metric.type).reads != target.values:
             yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
         if task.source.text == "same":
             continue
@@ -123,40 +122,39 @@ def _heads(run: Run) -> Iterator[Mistake]:
 
 
 def _forms(run: Run) -> Iterator[Mistake]:
-    """Check what tasks have against heads and metrics: labels, sets of them, or numbers."""
+    """Check the form of each task's labels against its head and its metric."""
     for task, owner in head_owners(run).items():
-        form, part = run.tasks[task].source.form, head_part(run, owner)
-        what = f"the labels are {_FORMS[form]}"
+        target, part = target_of(run, task), head_part(run, owner)
         head = HEADS.find(part.type)
-        any_form = issubclass(head, Classifier) and head.any_form
-        if form != "label" and not any_form:
-            able = (n for n, c in HEADS.items() if issubclass(c, Classifier) and not c.adversarial)
-            yield f"tasks.{task}.head", f"{what}; take one of: {', '.join(sorted(able))}"
-        pairs, sentence = pair_of(run, task), head.level == "sentence"
-        if pairs and not any_form:
+        if not (head.accepts(target) or target.plain_labels or target.open_vocabulary):
+            yield f"tasks.{task}.head", f"the labels are {target.noun}; {_heads_for(target)}"
+        pairs, compares = pair_of(run, task), issubclass(head, Classifier) and head.pairs
+        if pairs and not compares:
             yield f"tasks.{task}.head", "sentences come in pairs; take a classifier, such as pool"
         if bool(pairs) != bool(pair_of(run, owner)):
             yield f"tasks.{task}.head", f"pairs and sentences share no head, as with {owner!r}"
+        sentence = head.level == "sentence"
         if sentence and task == owner and part.options.get("compare") is not None and not pairs:
             yield f"tasks.{task}.head.compare", "the reader has no `pair` to compare sentences with"
-        if (own := _what(run.tasks[task])) != (other := _what(run.tasks[owner])):
+        if target is not (shared := target_of(run, owner)):
             yield (
                 f"tasks.{task}.head",
-                f"the labels are {own}, those of {owner!r} are {other}; give the task a head of "
-                "its own",
+                f"the labels are {target.noun}, those of {owner!r} are {shared.noun}; give the "
+                "task a head of its own",
             )
         metric = run.tasks[task].metric.type
-        if METRICS.find(metric).reads not in (_FORMS[form], "log_probs"):
-            able = (name for name, cls in METRICS.items() if cls.reads == _FORMS[form])
+        if METRICS.find(metric).reads not in (target.values, NextWordTarget.values):
+            able = (name for name, cls in METRICS.items() if cls.reads == target.values)
             yield (
                 f"tasks.{task}.metric",
-                f"{metric!r} is not for {_FORMS[form]}; take one of: {', '.join(sorted(able))}",
+                f"{metric!r} is not for {target.noun}; take one of: {', '.join(sorted(able))}",
             )
 
 
-def _what(task: Task) -> str:
-    """Return what a head has to learn of a task."""
-    return "frequencies of words" if task.source.word else _FORMS[task.source.form]
+def _heads_for(target: type[Target]) -> str:
+    """Return the names of the heads that can learn a target, in a sentence."""
+    able = (name for name, cls in HEADS.items() if cls.accepts(target) and not cls.adversarial)
+    return f"take one of: {', '.join(sorted(able))}"
 
 
 def _sharing(run: Run) -> Iterator[Mistake]:

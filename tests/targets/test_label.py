@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.errors import MtlError
-from mtl.text.labels import UNSEEN, LabelVocabulary
+from mtl.targets import (
+    MISSING,
+    BuildContext,
+    SentenceLabelTarget,
+    TokenLabelTarget,
+    target_from_json,
+    target_to_json,
+)
 from mtl.text.spans import PREFIXES, SCHEMES, convert
 
 quick = settings(max_examples=50, deadline=None)
@@ -16,7 +23,7 @@ bio = st.lists(st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"]), min_size=1, m
 
 def test_outside_is_first_and_the_rest_by_alphabet():
     labels = [("VERB", "A"), ("O", "NOUN"), ("A",)]
-    assert LabelVocabulary.build(labels, level="token").labels == ("O", "A", "NOUN", "VERB")
+    assert TokenLabelTarget.build(labels, BuildContext()).labels == ("O", "A", "NOUN", "VERB")
 
 
 @quick
@@ -27,59 +34,59 @@ def test_outside_is_first_and_the_rest_by_alphabet():
     st.sampled_from([None, *SCHEMES]),
 )
 def test_the_order_of_sentences_does_not_matter(two, scheme):
-    first, second = (LabelVocabulary.build(s, level="token", scheme=scheme) for s in two)
+    first, second = (TokenLabelTarget.build(s, BuildContext(scheme=scheme)) for s in two)
     assert first == second
     assert hash(first) == hash(second)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_type_that_occurs_has_all_its_tags(scheme):
-    vocabulary = LabelVocabulary.build([("O", "I-PER")], level="token", scheme=scheme)
+    vocabulary = TokenLabelTarget.build([("O", "I-PER")], BuildContext(scheme=scheme))
     assert set(vocabulary.labels) == {"O", *(f"{p}-PER" for p in PREFIXES[scheme])}
 
 
 def test_spans_without_a_type_are_closed_too():
-    vocabulary = LabelVocabulary.build([("O", "B")], level="token", scheme="iobes")
+    vocabulary = TokenLabelTarget.build([("O", "B")], BuildContext(scheme="iobes"))
     assert vocabulary.labels == ("O", "B", "E", "I", "S")
 
 
 @quick
 @given(bio, st.sampled_from(SCHEMES))
 def test_span_tags_come_back_in_the_scheme_of_the_head(tags, scheme):
-    vocabulary = LabelVocabulary.build([tuple(tags)], level="token", scheme=scheme)
+    vocabulary = TokenLabelTarget.build([tuple(tags)], BuildContext(scheme=scheme))
     numbers = vocabulary.encode(tuple(tags))
     assert vocabulary.decode(numbers) == tuple(convert(tags, scheme))
 
 
 def test_without_a_scheme_labels_stay_as_they_are():
-    vocabulary = LabelVocabulary.build([("I-X", "O", "I-X")], level="token")
+    vocabulary = TokenLabelTarget.build([("I-X", "O", "I-X")], BuildContext())
     assert vocabulary.decode(vocabulary.encode(("I-X", "O"))) == ("I-X", "O")
     assert vocabulary.labels == ("O", "I-X")
 
 
 def test_a_sentence_label_is_one_number():
-    vocabulary = LabelVocabulary.build(["pos", "neg", "pos"], level="sentence")
-    assert vocabulary.encode("pos") == 1
-    assert vocabulary.decode(1) == "pos"
+    vocabulary = SentenceLabelTarget.build(["pos", "neg", "pos"], BuildContext())
+    assert vocabulary.encode("pos") == [1]
+    assert vocabulary.decode([1]) == ("pos",)
     assert len(vocabulary) == 2
 
 
 def test_new_labels_are_unseen_and_counted():
-    vocabulary = LabelVocabulary.build([("B-X", "O")], level="token", scheme="bio")
+    vocabulary = TokenLabelTarget.build([("B-X", "O")], BuildContext(scheme="bio"))
     new = ("I-Y", "I-Y", "I-X")
-    assert vocabulary.encode(new) == [UNSEEN, UNSEEN, vocabulary.labels.index("B-X")]
+    assert vocabulary.encode(new) == [MISSING, MISSING, vocabulary.labels.index("B-X")]
     assert vocabulary.unseen([new, ("O",)]) == {"B-Y": 1, "I-Y": 1}
 
 
 @pytest.mark.parametrize(
     "vocabulary",
     [
-        LabelVocabulary.build(["b", "a"], level="sentence"),
-        LabelVocabulary.build([("O", "B-X")], level="token", scheme="iobes"),
+        SentenceLabelTarget.build(["b", "a"], BuildContext()),
+        TokenLabelTarget.build([("O", "B-X")], BuildContext(scheme="iobes")),
     ],
 )
 def test_json_keeps_everything(vocabulary):
-    again = LabelVocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    again = target_from_json(json.loads(json.dumps(target_to_json(vocabulary))))
     assert again == vocabulary
     assert (again.labels, again.level, again.scheme) == (
         vocabulary.labels,
@@ -89,21 +96,19 @@ def test_json_keeps_everything(vocabulary):
 
 
 def test_other_labels_scheme_or_level_make_another_vocabulary():
-    one = LabelVocabulary(["O", "B-X", "I-X"], level="token", scheme="bio")
-    assert one != LabelVocabulary(["O", "B-X", "I-X"], level="token")
-    assert one != LabelVocabulary(["O"], level="token", scheme="bio")
+    one = TokenLabelTarget(["O", "B-X", "I-X"], scheme="bio")
+    assert one != TokenLabelTarget(["O", "B-X", "I-X"])
+    assert one != TokenLabelTarget(["O"], scheme="bio")
     assert one != ("O", "B-X", "I-X")
 
 
 def test_a_scheme_for_labels_that_are_no_spans_is_an_error():
     with pytest.raises(MtlError, match="'NOUN' is no span tag"):
-        LabelVocabulary.build([("NOUN",)], level="token", scheme="bio")
-    with pytest.raises(MtlError, match="needs one label a token"):
-        LabelVocabulary(["O"], level="sentence", scheme="bio")
+        TokenLabelTarget.build([("NOUN",)], BuildContext(scheme="bio"))
 
 
 def test_labels_of_the_wrong_level_are_an_error():
-    with pytest.raises(MtlError, match=r"expected one label a sentence, got \('A',\)"):
-        LabelVocabulary.build([("A",)], level="sentence")
-    with pytest.raises(MtlError, match="expected one label a token, got 'A'"):
-        LabelVocabulary.build(["A"], level="token")
+    with pytest.raises(MtlError, match=r"expected one label per sentence, got \('A',\)"):
+        SentenceLabelTarget.build([("A",)], BuildContext())
+    with pytest.raises(MtlError, match="expected one label per token, got 'A'"):
+        TokenLabelTarget.build(["A"], BuildContext())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
 from mtl.heads import LabelSet, Number, PoolClassifier
-from mtl.heads.objectives import best_threshold
+from mtl.targets.label_set import best_threshold
 
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.5000001, 0.7, 0.7, 1.0])
 SENTENCES = st.lists(st.tuples(PROBABILITIES, st.booleans()), min_size=1, max_size=12)

@@ -1,0 +1,229 @@
+"""One label per token or per sentence, out of a fixed list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from mtl.errors import MtlError
+from mtl.targets.base import ABSENT, MISSING, BuildContext, SentenceTarget, Target, TokenTarget
+from mtl.text.example import Labels
+from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_tag
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return labels in a fixed order: O first, the others alphabetically.
+
+    The order does not depend on the data files. So tasks with the same labels can share a head,
+    and models that were trained separately agree.
+    """
+    return tuple(sorted(set(labels), key=lambda label: (label != OUTSIDE, label)))
+
+
+class LabelTarget(Target):
+    """The shared part of `TokenLabelTarget` and `SentenceLabelTarget`.
+
+    Args:
+        labels: The label names; sorted here.
+    """
+
+    plain_labels: ClassVar[bool] = True
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self.labels = in_order(labels)
+        self._index = {label: i for i, label in enumerate(self.labels)}
+
+    def encode(self, gold: Labels) -> list[int]:
+        """Return the id of each label; `MISSING` for labels that training never saw."""
+        return [self._index.get(label, MISSING) for label in self._sequence(gold)]
+
+    def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Return the labels with these ids."""
+        return tuple(self.labels[i] for i in ids)
+
+    def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
+        """Count the labels that training never saw.
+
+        >>> TokenLabelTarget(["a"]).unseen([("a", "b"), ("b",)])
+        Counter({'b': 2})
+        """
+        labels = (label for value in gold for label in self._sequence(value))
+        return Counter(label for label in labels if label not in self._index)
+
+    def _sequence(self, gold: Labels) -> Sequence[str]:
+        """Return the labels of a gold value as the head learns them."""
+        return tuple(self.names(gold))
+
+    @classmethod
+    def item_text(cls, item: Any) -> str:
+        """Return the label."""
+        return str(item)
+
+    @classmethod
+    def confidence(cls, value: Any, probabilities: Mapping[str, float]) -> float:
+        """Return the probability of the label."""
+        return probabilities[value]
+
+
+class SentenceLabelTarget(LabelTarget, SentenceTarget):
+    """One label per sentence.
+
+    >>> SentenceLabelTarget(["yes", "no"]).encode("maybe")
+    [-1]
+    """
+
+    name: ClassVar[str] = "sentence_label"
+    noun: ClassVar[str] = "labels"
+
+    @classmethod
+    def accepts(cls, value: Any) -> bool:
+        """Return whether the value is one string."""
+        return isinstance(value, str)
+
+    @classmethod
+    def read(cls, value: Any, separator: str | None) -> str | None:
+        """Return the label; an empty string is not a label."""
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"expected one label per sentence, found {value!r}")
+        return value or None
+
+    @classmethod
+    def pack(cls, gold: Labels) -> list[str]:
+        """Return a list of the label."""
+        return [*cls.names(gold)]
+
+    @classmethod
+    def unpack(cls, strings: Sequence[str]) -> str:
+        """Return the label."""
+        return strings[0]
+
+    @classmethod
+    def informative(cls, gold: Labels) -> bool:
+        """Return whether the label is not "_"."""
+        return gold != ABSENT
+
+    @classmethod
+    def names(cls, gold: Labels) -> Iterable[str]:
+        """Return the label."""
+        if not isinstance(gold, str):
+            raise MtlError(f"expected one label per sentence, got {gold!r}")
+        return (gold,)
+
+    @classmethod
+    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
+        """Collect the labels of the training data."""
+        return cls(label for value in gold for label in cls.names(value))
+
+    def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
+        """Return label ids, int64 `[B]`."""
+        return torch.tensor([MISSING if value is None else self.encode(value)[0] for value in gold])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the labels."""
+        return {"labels": list(self.labels)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Make the target from its labels."""
+        return cls(data["labels"])
+
+
+class TokenLabelTarget(LabelTarget, TokenTarget):
+    """One label per token, which may be span tags in a scheme.
+
+    Args:
+        labels: The label names, in the scheme if there is one; sorted here.
+        scheme: The scheme that span tags are converted to; None leaves labels as they are.
+    """
+
+    name: ClassVar[str] = "token_labels"
+    noun: ClassVar[str] = "labels"
+    has_spans: ClassVar[bool] = True
+
+    def __init__(self, labels: Iterable[str], *, scheme: Scheme | None = None) -> None:
+        super().__init__(labels)
+        self.scheme = scheme
+
+    @classmethod
+    def accepts(cls, value: Any) -> bool:
+        """Return whether the value is a list of strings."""
+        return isinstance(value, list)
+
+    @classmethod
+    def read(cls, value: Any, separator: str | None) -> tuple[str, ...] | None:
+        """Return the labels; an empty string is not a value."""
+        if value is None or value == "":
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f"expected one label per token, found {value!r}")
+        return tuple(value)
+
+    @classmethod
+    def pack(cls, gold: Labels) -> list[str]:
+        """Return a list of the labels."""
+        return [*cls.names(gold)]
+
+    @classmethod
+    def unpack(cls, strings: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels."""
+        return tuple(strings)
+
+    @classmethod
+    def informative(cls, gold: Labels) -> bool:
+        """Return whether any label is not "_"."""
+        return any(label != ABSENT for label in cls.names(gold))
+
+    @classmethod
+    def names(cls, gold: Labels) -> Sequence[str]:
+        """Return the labels."""
+        if not isinstance(gold, tuple):
+            raise MtlError(f"expected one label per token, got {gold!r}")
+        return gold  # type: ignore[return-value]  # items are checked when they are read
+
+    @classmethod
+    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
+        """Collect the labels of the training data.
+
+        With a scheme, each span type has all its tags, also tags that training lacks.
+
+        >>> TokenLabelTarget.build([("O", "I-PER")], BuildContext(scheme="bio")).labels
+        ('O', 'B-PER', 'I-PER')
+
+        Raises:
+            MtlError: There is a scheme, and a label is not a span tag.
+        """
+        labels = {label for value in gold for label in cls.names(value)}
+        return cls(_all_tags(labels, context.scheme), scheme=context.scheme)
+
+    def _sequence(self, gold: Labels) -> Sequence[str]:
+        labels = self.names(gold)
+        return convert(labels, self.scheme) if self.scheme else labels
+
+    def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
+        """Return label ids, int64 `[B, T]`."""
+        target = torch.full((len(gold), tokens), MISSING)
+        for row, value in enumerate(gold):
+            if value is not None:
+                ids = self.encode(value)
+                target[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+        return target
+
+    def to_json(self) -> dict[str, Any]:
+        """Return labels and scheme."""
+        return {"labels": list(self.labels), "scheme": self.scheme}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Make the target from labels and scheme."""
+        return cls(data["labels"], scheme=data["scheme"])
+
+
+def _all_tags(labels: set[str], scheme: Scheme | None) -> Iterable[str]:
+    if not scheme:
+        return labels
+    types = {parse_tag(label)[1] for label in labels - {OUTSIDE}}
+    return {OUTSIDE, *(join_tag(prefix, kind) for kind in types for prefix in PREFIXES[scheme])}
