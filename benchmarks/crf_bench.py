@@ -1,10 +1,11 @@
-"""The CRF beside pytorch-crf, with the compiled operators and without; and how exact both are.
+"""Compare the CRF with pytorch-crf, with and without compiled operators: speed and accuracy.
 
-Lengths are drawn evenly from 1 to T. The loss and its gradients are those of the layers as a user
-calls them, checks counted; the forward pass alone is the log partition, without them; best paths
-are lists of Python, as pytorch-crf gives them. The errors are those of the gradient by the
-emissions and the weights: the largest difference from pytorch-crf in float64, divided by the
-largest gradient.
+Lengths are drawn uniformly from 1 to T. The loss and its gradients are measured through the public
+layers, including their checks. The forward pass is the log partition alone, without these checks.
+Best paths are Python lists, as in pytorch-crf.
+
+Errors are measured on the gradients with respect to the emissions and the weights: the largest
+difference from pytorch-crf in float64, divided by the largest gradient.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Pair:
         self.tags = torch.randint(labels, (batch, steps))
 
     def step(self, layer: nn.Module) -> Callable[[], object]:
-        """Return loss and gradients."""
+        """Return a function that computes the loss and its gradients."""
 
         def work() -> None:
             layer.zero_grad()
@@ -80,13 +81,13 @@ class Pair:
             )
 
     def gradients(self, layer: nn.Module) -> list[Tensor]:
-        """Return those by emissions and weights."""
+        """Return the gradients with respect to the emissions and the weights."""
         self.step(layer)()
         weights = [layer.transitions, layer.start_transitions, layer.end_transitions]
         return [x.grad.double() for x in (self.emissions, *weights)]
 
     def errors(self) -> list[str]:
-        """Return the worst relative error of the gradients, ours and theirs."""
+        """Return the largest relative error of the gradients, ours and theirs."""
         single = [self.gradients(layer) for layer in (self.ours, self.theirs)]
         exact = Pair.__new__(Pair)
         exact.__dict__ = self.__dict__ | {
@@ -104,11 +105,11 @@ class Pair:
 
 
 def main() -> None:
-    """Measure, print and keep the table."""
+    """Measure, print and save the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--only-loss", action="store_true", help="print that column alone")
+    parser.add_argument("--only-loss", action="store_true", help="print only the loss column")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock = time.thread_time if options.threads == 1 else time.perf_counter
@@ -139,11 +140,11 @@ def main() -> None:
         "best paths",
         "loss and gradients, not compiled",
         "error of our gradients",
-        "of theirs",
+        "error of their gradients",
     ]
     text = (
         f"# CRF\n\nTime of pytorch-crf ÷ time of mtl; {options.threads} threads. Median over "
-        f"{options.rounds} rounds (least–largest). Errors against float64.\n\n"
+        f"{options.rounds} rounds (smallest–largest). Errors compared with float64.\n\n"
         f"{table(head, rows)}\n\n{conditions(['torch', 'pytorch-crf'])}\n"
         f"- Instruction set: {LIBRARY.instruction_set or LIBRARY.missing}"
     )

@@ -1,10 +1,12 @@
-"""Pooling on a GPU beside copying its bytes once, and a QRNN layer beside cuDNN's LSTM.
+"""Compare pooling on a GPU with a copy of the same bytes, and a QRNN layer with cuDNN's LSTM.
 
-A unit is B·T·H numbers. Forward reads three units (the gates) and writes h, in training also the
-states; backward reads gates, states and the gradient, and writes the gradient by the gates. The
-floor is `b.copy_(a)` of as many bytes, read and write counted. Both are replayed from CUDA graphs
-of many calls, so that neither waits for Python; what is smaller than the second cache stays in it.
-The layers run as a user runs them.
+A unit is B·T·H numbers. The forward pass reads three units (the gates) and writes h, in training
+also the states. The backward pass reads gates, states and the gradient, and writes the gradient
+with respect to the gates. The lower bound is `b.copy_(a)` with the same number of bytes, reads and
+writes included.
+
+Both are replayed from CUDA graphs of many calls, so neither waits for Python; small tensors stay in
+the second-level cache. The layers run as a user runs them.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ CALLS = 50
 
 
 def clock() -> float:
-    """Return the time at which the GPU has done what it was told so far."""
+    """Wait until the GPU has finished, and return the time."""
     torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def replayed(work: Work) -> Work:
-    """Return many calls of a piece of work, as one graph."""
+    """Return a graph of many calls of a function."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -51,14 +53,14 @@ def replayed(work: Work) -> Work:
 
 
 def copy(units: float, size: int, dtype: torch.dtype) -> Work:
-    """Return the copying of so many units, half of them read and half written."""
+    """Return a function that copies this many units: half are reads and half are writes."""
     source = torch.randn(int(units * size) // 2, device="cuda").to(dtype)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
 
 
 def pooling(shape: tuple[int, int, int], dtype: torch.dtype, rounds: int) -> list[str]:
-    """Return the cells of one shape and type."""
+    """Return the table cells of one shape and type."""
     steps, batch, width = shape
     gates = torch.randn(batch, steps, 3 * width, device="cuda").to(dtype)
     rest = (gates, None, None, None)
@@ -80,14 +82,14 @@ def pooling(shape: tuple[int, int, int], dtype: torch.dtype, rounds: int) -> lis
 
 
 def step(layer: nn.Module, x: torch.Tensor) -> None:
-    """Go through a layer and back."""
+    """Run a layer forward and backward."""
     x.grad = None
     layer.zero_grad()
     layer(x)[0].sum().backward()
 
 
 def layers(shape: tuple[int, int, int, int], dtype: torch.dtype, rounds: int) -> list[str]:
-    """Return the cells of one shape and type: how much faster a step of training is."""
+    """Return the table cells of one shape and type: the speed-up of a training step."""
     steps, batch, inputs, width = shape
     x = torch.randn(batch, steps, inputs, device="cuda").to(dtype).requires_grad_()
     lstm = nn.LSTM(inputs, width, batch_first=True).to("cuda", dtype)
@@ -100,20 +102,20 @@ def layers(shape: tuple[int, int, int, int], dtype: torch.dtype, rounds: int) ->
 
 
 def main() -> None:
-    """Measure, print and keep the tables."""
+    """Measure, print and save the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     rounds = parser.parse_args().rounds
     if not torch.cuda.is_available():
-        print("cuda_bench: there is no CUDA device, nothing is measured")
+        print("cuda_bench: no CUDA device found; nothing was measured")
         return
     pools = [pooling(shape, dtype, rounds) for dtype in TYPES for shape in SHAPES]
     steps = [layers(shape, dtype, rounds) for dtype in TYPES for shape in LAYERS]
     head = ["(T, B, H)", "type", "forward, inference", "forward, training", "backward", "in place"]
     text = (
         "# Pooling on a GPU\n\nTime of fo_pool ÷ time of copying the same bytes. Median over "
-        f"{rounds} rounds (least–largest).\n\n{table(head, pools)}\n\n"
-        "Time of cuDNN's LSTM ÷ time of the QRNN, a step of training:\n\n"
+        f"{rounds} rounds (smallest–largest).\n\n{table(head, pools)}\n\n"
+        "Time of cuDNN's LSTM ÷ time of the QRNN, per training step:\n\n"
         f"{table(['(T, B, I→H)', 'type', 'window 1', 'window 2'], steps)}\n\n"
         f"{conditions(['torch'])}\n- {torch.cuda.get_device_name()}, operators built for "
         f"{CUDA_LIBRARY.instruction_set or CUDA_LIBRARY.missing}"

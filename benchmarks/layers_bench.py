@@ -1,8 +1,9 @@
-"""The QRNN layer beside `torch.nn.LSTM`: a step of training, both directions, one short sentence.
+"""Compare the QRNN layer with `torch.nn.LSTM`: a training step, two directions, one short sentence.
 
-Both layers map I numbers a token to H; a step is forward and backward, with the gradients by input
-and weights. The speed of its products (an LSTM multiplies 4 (I + H) H times a token, a QRNN 3 w I H
-times with window w) says how near to the processor's limit each of them runs.
+Both layers map I numbers per token to H. A step is a forward and a backward pass, with gradients
+with respect to the input and the weights. The number of operations per second in the matrix
+products shows how near each layer is to the limit of the processor. Per token, an LSTM has 4 (I +
+H) H products, and a QRNN with window w has 3 w I H.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ Compare = Callable[[Callable[[], object], Callable[[], object]], str]
 
 
 def step(layer: nn.Module, x: Tensor) -> None:
-    """Go through a layer and back."""
+    """Run a layer forward and backward."""
     x.grad = None
     layer.zero_grad()
     layer(x)[0].sum().backward()
 
 
 def training(shape: tuple[int, ...], both: bool, compare: Compare) -> list[str]:
-    """Return the cells of one shape: how much faster, and what part of the time is pooling."""
+    """Return the table cells of one shape: the speed-up, and the share of pooling in the time."""
     steps, batch, inputs, width = shape
     x = torch.randn(batch, steps, inputs, requires_grad=True)
     lstm = nn.LSTM(inputs, width, batch_first=True, bidirectional=both)
@@ -50,7 +51,8 @@ def training(shape: tuple[int, ...], both: bool, compare: Compare) -> list[str]:
         fo_pool(gates, bidirectional=both)[0].backward(by_h)
 
     label = f"({steps}, {batch}, {inputs}→{'2×' * both}{width})"
-    tokens = 6 * steps * batch * (1 + both)  # two operations each, in three products
+    # Forward and backward are three matrix products, with two operations per number.
+    tokens = 6 * steps * batch * (1 + both)
     work = {
         partial(step, lstm, x): 4 * (inputs + width) * width,
         partial(step, qrnns[0], x): 3 * inputs * width,
@@ -61,7 +63,7 @@ def training(shape: tuple[int, ...], both: bool, compare: Compare) -> list[str]:
 
 
 def billions(work: Callable[[], object], operations: int) -> str:
-    """Return how many billion operations a second a piece of work does, at its best of five."""
+    """Return the billions of operations per second of a function, in the best of five calls."""
     times = []
     for _ in range(5):
         began = time.perf_counter()
@@ -71,7 +73,7 @@ def billions(work: Callable[[], object], operations: int) -> str:
 
 
 def sentence(width: int, compare: Compare) -> list[str]:
-    """Return the cells of one sentence without gradients."""
+    """Return the table cells of one sentence without gradients."""
     x = torch.randn(1, SENTENCE, width)
     lstm = nn.LSTM(width, width, batch_first=True).eval()
     qrnns = [QRNN(width, width, window=window).eval() for window in (1, 2)]
@@ -81,7 +83,7 @@ def sentence(width: int, compare: Compare) -> list[str]:
 
 
 def main() -> None:
-    """Measure, print and keep the tables."""
+    """Measure, print and save the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
@@ -95,8 +97,8 @@ def main() -> None:
     head = ["(T, B, I→H)", "LSTM ÷ QRNN, window 1", "window 2", "pooling ÷ layer, window 1"]
     with_speeds = [*head, "10⁹ operations/s: LSTM · QRNN 1 · QRNN 2"]
     text = (
-        f"# Layers\n\nTime of `torch.nn.LSTM` ÷ time of the QRNN, a step of training; "
-        f"{options.threads} threads.\nMedian over {options.rounds} rounds (least–largest).\n\n"
+        f"# Layers\n\nTime of `torch.nn.LSTM` ÷ time of the QRNN, per training step; "
+        f"{options.threads} threads.\nMedian over {options.rounds} rounds (smallest–largest).\n\n"
         f"{table(with_speeds, steps)}\n\nOne sentence of {SENTENCE} tokens, inference:\n\n"
         f"{table(['', *head[1:3]], [sentence(width, short) for width in WIDTHS])}\n\n"
         f"{conditions(['torch'])}\n"

@@ -1,17 +1,20 @@
-"""Training speed of language models, beside the form that awd-lstm-lm gave the recipe.
+"""Compare the training speed of language models with a plain version of the awd-lstm-lm recipe.
 
     MTL_DATA=… python benchmarks/lm_bench.py --threads 1
 
-All learn the next of WikiText-2's 33,278 words, SGD, clipping, dropout on words, layers and weights
-and penalties on activations included: three LSTM layers of 400, words of 200, 40 streams, 35 words
-a piece. "plain" is that recipe in plain torch: nn.LSTM, dropped weights put into it, scores of all
-words at once; as there, its last layer is as wide as a word, where mtl has a projection. mtl runs
-the committed configs through its Trainer, the QRNN with as many weights as the LSTM.
+All models predict the next of WikiText-2's 33,278 words with three LSTM layers of 400 units, word
+vectors of 200, 40 streams and chunks of 35 words. Training uses SGD, clipping, dropout on words,
+layers and weights, and activation penalties.
+
+"plain" is this recipe in plain torch: nn.LSTM, with dropped weights assigned to it, and the scores
+of all words at once. As in awd-lstm-lm, its last layer is as wide as a word vector; mtl has a
+projection there. mtl runs the committed configs through its Trainer. The QRNN has as many weights
+as the LSTM.
 """
 
 from __future__ import annotations
 
-import mtl  # noqa: F401 (before torch, as the command does: says how threads wait)
+import mtl  # noqa: F401 (before torch, as in the command: sets how threads wait)
 
 # isort: split
 import argparse
@@ -43,7 +46,7 @@ CONTESTANTS = {
 
 
 class Plain(nn.Module):
-    """The recipe of Merity et al. (2017) as their program has it, in plain torch."""
+    """The recipe of Merity et al. (2017) in plain torch, as in their program."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +57,7 @@ class Plain(nn.Module):
         self.layers = nn.ModuleList(map(nn.LSTM, sizes, sizes[1:]))
 
     def forward(self, words: Tensor, following: Tensor, state: list) -> tuple[Tensor, list]:
-        """Return the loss of `[T, B]` words, with penalties, and the state after them."""
+        """Return the loss of `[T, B]` words, with penalties, and the final state."""
         rows = functional.dropout(torch.ones(WORDS, 1), 0.1) * self.words.weight
         x = locked(functional.embedding(words, rows), 0.3)
         after = []
@@ -75,7 +78,7 @@ def locked(x: Tensor, p: float) -> Tensor:
 
 
 def plain_steps(steps: int) -> Callable[[], int]:
-    """Return the work of some steps of the plain recipe."""
+    """Return a function that runs some steps of the plain recipe."""
     model = Plain()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1.2e-6)
     text = torch.randint(WORDS, (BPTT + 1, STREAMS))
@@ -95,7 +98,7 @@ def plain_steps(steps: int) -> Callable[[], int]:
 
 
 def mtl_steps(name: str, changes: dict[str, object], steps: int) -> Callable[[], int]:
-    """Return the work of some steps of a committed run, with other sizes."""
+    """Return a function that runs some steps of a committed run, with other sizes."""
     sizes = {
         "embedding.words.dim": WIDTH,
         "training.batch.streams": STREAMS,
@@ -115,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=5, help="training steps a round")
+    parser.add_argument("--steps", type=int, default=5, help="training steps per round")
     options = parser.parse_args()
     contestants = {
         name: mtl_steps(config, changes, options.steps)

@@ -1,12 +1,14 @@
-"""Perplexity against time of training: AWD-LSTM beside AWD-QRNN, of as many parameters.
+"""Measure perplexity over training time: AWD-LSTM and AWD-QRNN with equal numbers of parameters.
 
     MTL_DATA=… python benchmarks/lm_curves.py --minutes 45
 
-Both train side by side, each on one thread, until each has had its minutes of the processor, so
-what else the machine does hits both alike; evaluation counts as training. Words of 200, 40 streams,
-35 words a piece, three LSTM layers of 400. What the papers do for hundreds of epochs, SGD with an
-average from when it stalls and much dropout, is exchanged for what suits minutes: Adam, a moving
-average from the start and a dropout of 0.1. A curve that is there is not measured again.
+Both train in parallel, each on one thread, until each has used its minutes of processor time. Other
+load on the machine therefore affects both equally. Evaluations are included. Word vectors have 200
+dimensions, and there are 40 streams, chunks of 35 words and three LSTM layers of 400 units.
+
+The papers train for hundreds of epochs, with SGD, an average that starts when progress stalls, and
+much dropout. For a training time of minutes, this script uses Adam, a moving average from the start
+and a dropout of 0.1. An existing curve is not measured again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from quality import ROOT, epochs
 from side_by_side import table
 
 STEPS = 250
-"""From point to point of a curve."""
+"""Training steps between two points of a curve."""
 COMMON = [
     "training.threads=1",
     "training.epochs=1000",
@@ -45,7 +47,7 @@ RUNS = {
     "lstm": ["trunk.hidden_size=400"],
     "qrnn": ["trunk.hidden_size=560", "trunk.zoneout=0"],
 }
-"""What makes the parameters as many: 3 layers of 400 here, 4 of 560 there."""
+"""Sizes with equal numbers of parameters: 3 layers of 400 units, and 4 of 560."""
 
 
 def begin(name: str, folder: Path, further: list[str]) -> subprocess.Popen[bytes]:
@@ -57,7 +59,7 @@ def begin(name: str, folder: Path, further: list[str]) -> subprocess.Popen[bytes
 
 
 def cpu_minutes(process: subprocess.Popen[bytes]) -> float:
-    """Return the time that a process has had of the processor."""
+    """Return the processor time of a process, in minutes."""
     shown = subprocess.run(
         ["ps", "-o", "time=", "-p", str(process.pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -66,7 +68,7 @@ def cpu_minutes(process: subprocess.Popen[bytes]) -> float:
 
 
 def measure(folders: dict[str, Path], minutes: float, further: list[str]) -> None:
-    """Train the runs side by side and write down when each epoch ended."""
+    """Train the runs in parallel and save the processor time at the end of each epoch."""
     running = {name: begin(name, folder, further) for name, folder in folders.items()}
     curves: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
     while running:
@@ -85,9 +87,9 @@ def measure(folders: dict[str, Path], minutes: float, further: list[str]) -> Non
 
 
 def main() -> None:
-    """Measure what is missing and print the curves."""
+    """Measure the missing curves and print all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=45, help="of the processor, each")
+    parser.add_argument("--minutes", type=float, default=45, help="processor time of each run")
     parser.add_argument("--runs", type=Path, default=Path("runs/lm_curves"), help="run folders")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")
     options = parser.parse_args()

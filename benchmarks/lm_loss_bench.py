@@ -1,8 +1,9 @@
-"""Output layers of language models beside cross entropy of all scores at once: memory and time.
+"""Compare output layers of language models with the cross entropy of all scores: memory and time.
 
-A step is the loss of 40 × 70 tokens of width 400, forward and backward, with the gradients by
-hidden states and weights. Targets are drawn by Zipf's law. Memory is measured in a process of its
-own: the highest resident size in a step, less the size before it; gradients are counted.
+A step is the loss of 40 × 70 tokens of width 400, forward and backward, with gradients with respect
+to hidden states and weights. Targets are drawn by Zipf's law. Memory is measured in a separate
+process, as the highest resident size during a step minus the size before it; gradients are
+included.
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ CUTOFFS = [2_000, 10_000]
 
 
 class Whole(FullSoftmax):
-    """Holds the scores of all words."""
+    """Computes the scores of all words at once."""
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """As the class it replaces."""
+        """Takes the arguments of the class that it replaces."""
         return functional.cross_entropy(self.output(hidden), targets, reduction="none")
 
 
 class TorchAdaptive(nn.AdaptiveLogSoftmaxWithLoss):
-    """torch's own, called as ours."""
+    """torch's adaptive softmax, with the interface of ours."""
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """As `mtl.layers.NextWord.loss`."""
+        """Return the losses; see `mtl.layers.NextWord.loss`."""
         return -self(hidden, targets).output
 
 
@@ -69,24 +70,24 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def text(words: int, tokens: int = TOKENS) -> tuple[Tensor, Tensor]:
-    """Return hidden states and targets; word r is drawn with a probability of about 1 / r."""
+    """Return hidden states and targets; word r has a probability of about 1 / r."""
     targets = torch.multinomial(1 / (torch.arange(words) + 2.7), tokens, replacement=True)
     return torch.randn(tokens, WIDTH, requires_grad=True), targets
 
 
 def step(layer: nn.Module, hidden: Tensor, targets: Tensor) -> None:
-    """Go through a layer and back."""
+    """Run a layer forward and backward."""
     hidden.grad = None
     layer.zero_grad()
     layer.loss(hidden, targets).mean().backward()
 
 
 def extra_memory(name: str) -> int:
-    """Return by how many bytes this process grows at most in its first step of a layer."""
+    """Return the peak growth of this process in bytes, during the first step of a layer."""
     make = LAYERS[name]
     step(
         make(CUTOFFS[-1] + 1), *text(CUTOFFS[0], tokens=8)
-    )  # what torch itself sets up is not counted
+    )  # the initial allocations of torch do not count
     layer, tokens = make(MANY_WORDS), text(MANY_WORDS)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     step(layer, *tokens)
@@ -96,14 +97,14 @@ def extra_memory(name: str) -> int:
 
 
 def in_own_process(name: str, threads: int) -> str:
-    """Return the extra memory of a layer, as a cell of a table."""
+    """Return the extra memory of a layer as a table cell."""
     command = [sys.executable, __file__, "--threads", str(threads), "--memory-of", name]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return f"{int(done.stdout) / 1e9:.2f} GB"
 
 
 def main() -> None:
-    """Measure, print and keep the table."""
+    """Measure, print and save the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,14 +1,16 @@
-"""Pooling beside copying its bytes once, beside other ways in plain torch, and what a call costs.
+"""Compare pooling with copying the same bytes and with loops in plain torch; measure call overhead.
 
-A unit is B·T·H numbers. Forward reads three units (the gates) and writes h, in training also the
-states; backward reads gates, states and the gradient, and writes the gradient by the gates, over
-the gates themselves where a layer runs it. The floor is `b.copy_(a)` of as many bytes, read and
-write counted, in turn with the operator. The operators allocate their results, the copy does not:
-above 32 MB glibc gives memory back and takes it anew at each call, unless MALLOC_MMAP_THRESHOLD_
-and MALLOC_TRIM_THRESHOLD_ are set higher.
+A unit is B·T·H numbers. The forward pass reads three units (the gates) and writes h, in training
+also the states. The backward pass reads gates, states and the gradient, and writes the gradient
+with respect to the gates; in a layer, it overwrites the gates. The lower bound is `b.copy_(a)` with
+the same number of bytes, reads and writes included, measured in turn with the operator.
 
-Other ways: the loop over steps that pytorch-qrnn runs on a CPU, a list of states that is stacked at
-the end; and our own reference, which runs where there is no compiler.
+The operators allocate their results and the copy does not. Above 32 MB, glibc returns memory to the
+system and allocates it anew at each call, unless MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_
+are set higher.
+
+The loops are the one over steps that pytorch-qrnn runs on a CPU, with a list of states that is
+stacked at the end, and our own reference, which runs without a compiler.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ SHAPES = [(35, 20, 1150), (70, 80, 1150), (100, 32, 400), (512, 8, 256)]
 
 
 def copy(units: float, size: int) -> Work:
-    """Return the copying of so many units, half of them read and half written."""
+    """Return a function that copies this many units: half are reads and half are writes."""
     source = torch.randn(int(units * size) // 2)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
 
 
 def looped(gates: Tensor) -> Tensor:
-    """Return h of fo-pooling, by a list of states and three graph nodes a step; time comes first.
+    """Return h of fo-pooling, with a list of states and three graph nodes per step; time first.
 
-    As the code released with the paper has it, f is here the share of what is new.
+    As in the code released with the paper, f is the weight of the new value here.
     """
     z, f, o = gates.chunk(3, dim=2)
     z, f, o = z.tanh(), f.sigmoid(), o.sigmoid()
@@ -54,7 +56,7 @@ def looped(gates: Tensor) -> Tensor:
 
 
 def given(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return gates, and gradients by h and by the last state."""
+    """Return gates, and gradients with respect to h and to the last state."""
     steps, batch, width = shape
     return (
         torch.randn(batch, steps, 3 * width),
@@ -64,7 +66,7 @@ def given(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def beside_copying(shape: tuple[int, int, int], compare: Compare) -> list[str]:
-    """Return the cells of one shape: times of the operators in copies."""
+    """Return the table cells of one shape: operator time relative to a copy."""
     gates, by_h, by_last = given(shape)
     rest, kind = (gates, None, None, None), (3, False, 1)
     pool, ops, size = torch.ops.mtl.pool, torch.ops.mtl, by_h.numel()
@@ -87,7 +89,7 @@ def beside_copying(shape: tuple[int, int, int], compare: Compare) -> list[str]:
 
 
 def beside_loops(shape: tuple[int, int, int], compare: Compare) -> list[str]:
-    """Return the cells of one shape: times of loops in times of the operator, with gradients."""
+    """Return the table cells of one shape: loop time relative to the operator, with gradients."""
     gates, by_h, by_last = given(shape)
     leaf = gates.clone().requires_grad_()
     time_first = gates.transpose(0, 1).contiguous().requires_grad_()
@@ -109,7 +111,7 @@ def beside_loops(shape: tuple[int, int, int], compare: Compare) -> list[str]:
 
 
 def label(shape: tuple[int, int, int]) -> str:
-    """Return what a row is called."""
+    """Return the name of a row."""
     return f"({', '.join(map(str, shape))})"
 
 
@@ -124,18 +126,18 @@ def microseconds(work: Work, rounds: int) -> str:
 
 
 def calls(rounds: int) -> list[list[str]]:
-    """Return what a call costs where there is next to nothing to compute."""
+    """Return the time of calls with almost nothing to compute."""
     gates, by_h, _ = given((2, 1, 16))
     leaf = gates.clone().requires_grad_()
     works: dict[str, Work] = {
         "`fo_pool` without gradients": lambda: fo_pool(gates),
-        "`fo_pool` forwards and backwards": lambda: fo_pool(leaf)[0].backward(by_h),
+        "`fo_pool` forward and backward": lambda: fo_pool(leaf)[0].backward(by_h),
     }
     return [[name, microseconds(work, rounds)] for name, work in works.items()]
 
 
 def main() -> None:
-    """Measure, print and keep the table."""
+    """Measure, print and save the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
@@ -155,12 +157,12 @@ def main() -> None:
     loops = [shape, "loop ÷ compiled", "loop ÷ reference"]
     text = (
         f"# Pooling\n\nTime of fo_pool ÷ time of copying the same bytes; {options.threads} "
-        f"threads. Median over {options.rounds} rounds (least–largest).\n\n"
+        f"threads. Median over {options.rounds} rounds (smallest–largest).\n\n"
         f"{table(copies, [beside_copying(shape, compare) for shape in SHAPES])}\n\n"
         "Time of the loop over steps, as pytorch-qrnn has it for CPUs, ÷ time of fo_pool, "
         "forwards and backwards:\n\n"
         f"{table(loops, [beside_loops(shape, compare) for shape in SHAPES])}\n\n"
-        f"A call with next to nothing to compute:\n\n"
+        f"A call with almost nothing to compute:\n\n"
         f"{table(['', 'time'], calls(100 * options.rounds))}\n\n{conditions(['torch'])}\n"
         f"- Instruction set: {LIBRARY.instruction_set or LIBRARY.missing}"
     )

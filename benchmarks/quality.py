@@ -1,9 +1,9 @@
-"""Train committed runs with several seeds and write their test scores as a Markdown table.
+"""Train committed runs with several seeds and print their test scores as a Markdown table.
 
     MTL_DATA=… python benchmarks/quality.py --seeds 1 2 3 -- uner_ner ewt_pos_ner
 
-A run that is finished is not trained again. Every figure is that of the epoch with the best
-development score; the spread is over the seeds.
+A finished run is not trained again. Each score is from the epoch with the best development score;
+the range is over the seeds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def finished(folder: Path) -> bool:
-    """Say whether a run has trained to its end."""
+    """Return whether a run is finished."""
     return (folder / "scores.json").is_file()
 
 
 def train(config: str, seed: int, folder: Path, overrides: list[str]) -> None:
-    """Train one run, or go on with it, and keep its test scores."""
+    """Train or resume a run, and save its test scores."""
     command = [sys.executable, "-m", "mtl.cli.main", "train", str(ROOT / f"configs/{config}.yaml")]
     command += [f"seed={seed}", *overrides, "--output", str(folder)]
     if (folder / "checkpoint" / "state.json").is_file():
@@ -45,13 +45,13 @@ def tasks(config: str) -> dict[str, dict]:
 
 
 def epochs(folder: Path) -> list[dict]:
-    """Return what the run wrote down of each epoch."""
+    """Return the log record of each epoch of a run."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return [record for record in map(json.loads, lines) if record["type"] == "epoch"]
 
 
 def rows(runs: Path, configs: list[str], seeds: list[int]) -> Iterator[str]:
-    """Yield the rows of the table: one a run and task."""
+    """Yield the rows of the table: one per run and task."""
     for config in configs:
         scores: dict[str, list[float]] = defaultdict(list)
         names: dict[str, str] = {}
@@ -71,7 +71,7 @@ def rows(runs: Path, configs: list[str], seeds: list[int]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("configs", nargs="+", help="names of runs in configs/")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])

@@ -1,13 +1,13 @@
-"""What sharings cost: the step time of a small run with four tasks, beside that of hard sharing.
+"""Measure the step time of each sharing on a small run with four tasks, relative to hard sharing.
 
-Sentences of random words, of the lengths of web text; four tasks tag all of them, so that a step
-trains every task. A step is the trainer's: batch, embedding, trunks, heads, backward, clipping,
-Adam, average.
+Sentences are random words, with the lengths of web text. All four tasks tag each sentence, so every
+step trains every task. A step is a full one of the trainer: batch, embedding, trunks, heads,
+backward pass, clipping, Adam and average.
 """
 
 from __future__ import annotations
 
-import mtl  # noqa: F401 (before torch, as the command does: says how threads wait)
+import mtl  # noqa: F401 (before torch, as in the command: sets how threads wait)
 
 # isort: split
 import argparse
@@ -72,7 +72,7 @@ def write_run(folder: Path, sentences: int = 2000) -> Path:
 
 
 def steps(path: Path, trunk: dict[str, Any], sharing: str, count: int) -> Callable[[], int]:
-    """Return the work of some training steps, which gives their number of tokens."""
+    """Return a function that runs training steps and returns their number of tokens."""
     run = load_config(path, {"trunk": trunk, "sharing": {"type": sharing}})
     corpora = load_corpora(run)
     events = make_trainer(prepare(run, corpora), corpora).run()
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=15, help="training steps a round")
+    parser.add_argument("--steps", type=int, default=15, help="training steps per round")
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     options = parser.parse_args()
@@ -101,7 +101,7 @@ def main() -> None:
             }
             found = alternate(made, options.rounds)
             rows.append([trunk, *(ratio(found["hard"], found[name]) for name in SHARINGS)])
-    text = "# Step time of sharings ÷ that of hard sharing\n\n" + table(["trunk", *SHARINGS], rows)
+    text = "# Step time relative to hard sharing\n\n" + table(["trunk", *SHARINGS], rows)
     setting = f"\n\n- Four tasks on the same sentences, {sizes}, both directions, {RUN}\n"
     report("sharing", text + setting + conditions(["mtl", "torch"]))
 

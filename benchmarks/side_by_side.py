@@ -1,4 +1,4 @@
-"""Timing of contestants in turn, A B A B, so that what else the machine does hits all alike."""
+"""Timing of contestants in turn, A B A B, so that other load affects all of them equally."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def alternate(contestants: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
-    """Run every contestant once a round, after one round that warms up.
+    """Run every contestant once per round, after one warm-up round.
 
     Args:
-        contestants: Name to a piece of work, which returns how many tokens it did.
-        rounds: The number of rounds that count.
+        contestants: Name to a function that does some work and returns its number of tokens.
+        rounds: The number of measured rounds.
 
     Returns:
-        Name to tokens a second, by round.
+        Name to tokens per second, by round.
     """
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
@@ -43,9 +43,9 @@ def times_as_long(
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> str:
-    """Return time of work ÷ time of other, in turn: the median, the least and the largest.
+    """Return time of work ÷ time of other, in turn: median, smallest and largest ratio.
 
-    With one thread `time.thread_time` is a clock that stands still while other programs run.
+    With one thread, use the clock `time.thread_time`, which stops while other programs run.
     """
     ratios = []
     for number in range(rounds + 2):
@@ -59,24 +59,24 @@ def times_as_long(
 
 
 def speed(speeds: Sequence[float]) -> str:
-    """Return the median, as a cell of a table."""
+    """Return the median as a table cell."""
     return f"{median(speeds):,.0f}"
 
 
 def ratio(speeds: Sequence[float], others: Sequence[float]) -> str:
-    """Return the median of the rounds' ratios, with the least and the largest, as a cell."""
+    """Return the median, smallest and largest ratio over the rounds as a table cell."""
     ratios = [one / other for one, other in zip(speeds, others, strict=True)]
     return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; all columns but the first are numbers."""
+    """Return a Markdown table; all columns except the first are numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def conditions(packages: Sequence[str]) -> str:
-    """Return what a figure depends on: command, commit, machine, versions, as a Markdown list."""
+    """Return the command, commit, machine and versions as a Markdown list."""
     command = " ".join(["python", *sys.argv])
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     lines = [
@@ -89,7 +89,7 @@ def conditions(packages: Sequence[str]) -> str:
 
 
 def report(name: str, text: str) -> None:
-    """Print a result and keep it as `results/NAME.md`."""
+    """Print a result and save it as `results/NAME.md`."""
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")

@@ -1,9 +1,9 @@
-"""What each sharing, or each head, gives its tasks: test scores, mean and deviation over seeds.
+"""Compare sharings or heads: mean and standard deviation of test scores over seeds.
 
     MTL_DATA=… python benchmarks/studies.py taggers --seeds 1 2 3
 
-benchmarks/studies.yaml says what is trained. A run that is finished is not trained again, so
-the table can be made again as more are: a row is of the seeds that are there, and says how many.
+benchmarks/studies.yaml defines the runs. A finished run is not trained again. The table can be
+printed at any time: each row uses the finished seeds, and shows their number.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ STUDIES = yaml.safe_load(Path(__file__).with_name("studies.yaml").read_text(enco
 
 
 def runs_of(study: dict, row: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield the folders of a row's runs, without seeds, and what they change.
+    """Yield the folders of a row's runs, without seeds, and their overrides.
 
-    There is one, or one a task where tasks are alone.
+    A row has one run, or one run per task if each task is trained alone.
     """
     changes = [*study["common"], *study["rows"][row]]
     name = re.sub(r"\W+", "_", row)
@@ -39,7 +39,7 @@ def runs_of(study: dict, row: str, folder: Path) -> Iterator[tuple[Path, list[st
 
 
 def fold(study: dict, seed: int) -> list[str]:
-    """Return what a seed changes: the fold that is tested on, where there are folds."""
+    """Return the overrides of a seed: the test fold, if the study has folds."""
     return [f"corpora.{study['fold']}.folds.fold={seed - 1}"] if "fold" in study else []
 
 
@@ -48,7 +48,7 @@ def _of(change: str, task: str, config: str) -> bool:
 
 
 def scores(folders: list[Path]) -> dict[str, float]:
-    """Return the score of every task, in percent, from the folders that have it."""
+    """Return the score of every task in per cent, from the folders that have the task."""
     found = {}
     for folder in folders:
         for task, own in json.loads((folder / "scores.json").read_text()).items():
@@ -57,7 +57,7 @@ def scores(folders: list[Path]) -> dict[str, float]:
 
 
 def row_of(study: dict, row: str, folder: Path, seeds: list[int]) -> list[str] | None:
-    """Return a row of the table from the seeds that are finished; None if there are none."""
+    """Return a row of the table from the finished seeds; None without any."""
     runs = [run for run, _ in runs_of(study, row, folder)]
     by_seed = [[run.with_name(f"{run.name}-{seed}") for run in runs] for seed in seeds]
     found = [scores(folders) for folders in by_seed if all(map(finished, folders))]
@@ -70,21 +70,21 @@ def row_of(study: dict, row: str, folder: Path, seeds: list[int]) -> list[str] |
 
 
 def scored(study: dict) -> list[str]:
-    """Return the tasks that the table has: all, or those that the study names."""
+    """Return the tasks of the table: all, or the ones named in the study."""
     return study.get("scores") or list(tasks(study["run"]))
 
 
 def cell(values: list[float]) -> str:
-    """Return mean and deviation over seeds."""
+    """Return the mean and standard deviation over seeds."""
     spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
     return f"{mean(values):.2f}{spread}"
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--rows", nargs="*", help="train these alone; nothing: none")
+    parser.add_argument("--rows", nargs="*", help="train only these; empty: train none")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--runs", type=Path, default=Path("runs/studies"), help="run folders")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")

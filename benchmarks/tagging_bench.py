@@ -1,15 +1,16 @@
-"""Tagging speed beside python-crfsuite: lists of words in, labels out, features and all.
+"""Compare tagging speed with python-crfsuite, from lists of words to labels, including features.
 
-Parts of speech, entities, and both: mtl labels them in one pass, crfsuite with two models. It gets
-the usual features (word, lower case, affixes of two and three letters, shape, kinds of characters)
-of a word and of two on either side: computed as they are needed, as its users do it, and once more
-with those of a word kept for all times that it occurs.
-Models that are not there yet are trained: speed does not depend on how long.
+The tasks are parts of speech, entities, and both. mtl predicts both in one pass; crfsuite needs two
+models. crfsuite has the usual features (word, lower case, affixes of two and three letters, shape,
+character classes) of a word and of two words on either side. They are computed in two ways: when
+they are needed, as its users do, and cached for all occurrences of a word.
+
+Missing models are trained first; the speed does not depend on the training.
 """
 
 from __future__ import annotations
 
-import mtl  # before torch, as the command does: it says how threads wait for each other
+import mtl  # before torch, as in the command: it sets how threads wait for each other
 
 # isort: split
 import argparse
@@ -39,17 +40,17 @@ CONFIGS = {
     "ewt_pos_ner": ["pos", "ner"],
     "ewt_pos_ner-qrnn": ["pos", "ner"],
 }
-"""Run to the tasks that are timed: a run file, and after a hyphen a trunk in place of its own."""
+"""Run to timed tasks: the name of a run file, and after a hyphen another trunk."""
 TRUNKS = {
     "qrnn": {"trunk.type": "qrnn", "trunk.num_layers": 2, "trunk.bidirectional": "interleaved"}
 }
-"""Name of a trunk to the changes of the run file."""
+"""Name of a trunk to overrides of the run file."""
 QUICKSTART = {"quickstart": ["parts"]}
-"""The same where only the data of the quick start is there."""
+"""The runs to time if only the data of the quick start is available."""
 
 
 def word_features(word: str, offset: int) -> tuple[str, ...]:
-    """Return the features of a word that stands `offset` words off."""
+    """Return the features of a word at a distance of `offset` words."""
     lower = word.lower()
     named = {
         "word": word,
@@ -72,7 +73,7 @@ cached_features = cache(word_features)
 def sentence_features(
     tokens: Sequence[str], features: Callable[[str, int], tuple[str, ...]] = cached_features
 ) -> list[list[str]]:
-    """Return the features of each token of a sentence, given what makes those of a word."""
+    """Return the features of each token of a sentence, given a function for one word."""
     last = len(tokens) - 1
     rows = []
     for position in range(len(tokens)):
@@ -85,7 +86,7 @@ def sentence_features(
 
 
 def crfsuite_tagger(corpus: Corpus, task: str, folder: Path) -> pycrfsuite.Tagger:
-    """Return a tagger, trained on the corpus unless its file is there already."""
+    """Return a tagger; train it on the corpus unless its file exists."""
     file = folder / f"{corpus.name}_{task}.crfsuite"
     if not file.is_file():
         trainer = pycrfsuite.Trainer(verbose=False)
@@ -99,7 +100,7 @@ def crfsuite_tagger(corpus: Corpus, task: str, folder: Path) -> pycrfsuite.Tagge
 
 
 def mtl_model(name: str, folder: Path) -> TrainedModel:
-    """Return the model of a run, trained for an epoch unless it is there already."""
+    """Return the model of a run; train it for one epoch unless it exists."""
     if (folder / name / "model.safetensors").is_file():
         return mtl.load(folder / name, device="cpu")
     config, _, trunk = name.partition("-")
@@ -114,7 +115,7 @@ def contestants(
     sentences: Sequence[Sequence[str]],
     threads: Sequence[int],
 ) -> Iterator[tuple[str, Callable[[], int]]]:
-    """Yield each contestant with the work of labelling all sentences."""
+    """Yield each contestant with a function that labels all sentences."""
     tokens = sum(map(len, sentences))
 
     def crfsuite(features: Callable[[str, int], tuple[str, ...]]) -> int:
@@ -168,7 +169,7 @@ def mtl_score(model: TrainedModel, corpus: Corpus, task: str) -> str:
 def crfsuite_score(
     model: TrainedModel, corpus: Corpus, task: str, tagger: pycrfsuite.Tagger
 ) -> str:
-    """Return the score on the test split, by the metric of mtl."""
+    """Return the score on the test split, computed with the metric of mtl."""
     metric = model.experiment.metrics([task])[task]()
     for example in corpus.splits["test"]:
         found = tagger.tag(sentence_features(example.tokens))
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "benchmarks")
-    parser.add_argument("--only", nargs="+", help="runs to take, of those there are")
+    parser.add_argument("--only", nargs="+", help="names of the runs to time")
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     configs = CONFIGS if "MTL_DATA" in os.environ else QUICKSTART

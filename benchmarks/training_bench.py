@@ -1,14 +1,16 @@
-"""Training speed beside flair's SequenceTagger: the same BiLSTM-CRF, batches of 32, same threads.
+"""Compare training speed with flair's SequenceTagger: the same BiLSTM-CRF, batch size and threads.
 
-Both train for real: flair by the steps of its ModelTrainer, mtl by its Trainer. Three models:
-words alone; words and a character LSTM in both; words and flair's character LSTM beside a character
-CNN, the usual one in mtl. flair runs twice: on the batches it makes itself (sentences at random)
-and on those of mtl (sentences of like length), which tells the code from the batching.
+Both do all the work of training: flair runs the steps of its ModelTrainer, mtl its Trainer, with
+batches of 32 sentences. There are three models: words only; words and a character LSTM in both; and
+words with flair's character LSTM, compared with the usual character CNN of mtl.
+
+flair runs twice: on its own batches (random sentences) and on the batches of mtl (sentences of
+similar length). The second run separates the speed of the code from the effect of batching.
 """
 
 from __future__ import annotations
 
-import mtl  # noqa: F401 (before torch, as the command does: says how threads wait)
+import mtl  # noqa: F401 (before torch, as in the command: sets how threads wait)
 
 # isort: split
 import argparse
@@ -48,13 +50,13 @@ CHARACTERS = {
     "words + character LSTM": {"type": "lstm", "dim": 25, "hidden_size": 25},
     "words + character CNN (flair: LSTM)": {"type": "cnn", "dim": 25, "filters": 50},
 }
-"""Model to the characters of mtl; those of flair are an LSTM, 25 each way, over vectors of 25."""
+"""Model to mtl's characters; flair has an LSTM, 25 units per direction, over vectors of 25."""
 
 
 def make_mtl(characters: dict[str, Any] | None) -> tuple[Trainer, Sequence[Example]]:
-    """Return a trainer that has not begun, and the sentences it trains on."""
+    """Return a new trainer and its training sentences."""
     changes: dict[str, Any] = {"embedding.characters": characters} if characters else {}
-    if "MTL_DATA" not in os.environ:  # what `make quickstart` fetches
+    if "MTL_DATA" not in os.environ:  # the data that `make quickstart` downloads
         changes["tasks.ner.use"] = "addresses/parts"
     run = load_config(RUN, changes)
     corpora = load_corpora(run)
@@ -65,13 +67,13 @@ def make_mtl(characters: dict[str, Any] | None) -> tuple[Trainer, Sequence[Examp
 
 
 def mtl_steps(trainer: Trainer, steps: int) -> Callable[[], int]:
-    """Return the work of some training steps, which gives the number of tokens."""
+    """Return a function that runs training steps and returns their number of tokens."""
     events = (event for event in trainer.run() if isinstance(event, Step))
     return lambda: sum(sum(step.tokens.values()) for step in islice(events, steps))
 
 
 def mtl_batches(trainer: Trainer) -> Iterator[Sequence[Example]]:
-    """Yield the batches that mtl trains on."""
+    """Yield the training batches of mtl."""
     (loader,) = trainer.loaders.values()
     for epoch in range(trainer.epochs):
         for (draw,) in trainer.sampler.epoch(epoch):
@@ -79,7 +81,7 @@ def mtl_batches(trainer: Trainer) -> Iterator[Sequence[Example]]:
 
 
 def flair_sentence(example: Example) -> Sentence:
-    """Return a labelled sentence in flair's type."""
+    """Return a labelled sentence of flair's type."""
     sentence = Sentence(list(example.tokens))
     for kind, start, end in read_spans(example.labels["ner"]):
         sentence[start:end].add_label("ner", kind)
@@ -117,7 +119,7 @@ def make_flair(sentences: Sequence[Sentence], characters: bool) -> SequenceTagge
 def flair_steps(
     tagger: SequenceTagger, batches: Iterator[list[Sentence]], steps: int
 ) -> Callable[[], int]:
-    """Return the work of some training steps, as flair's ModelTrainer does them."""
+    """Return a function that runs training steps, as flair's ModelTrainer does."""
     optimizer = torch.optim.Adam(tagger.parameters(), lr=0.002)
 
     def work() -> int:
@@ -127,7 +129,7 @@ def flair_steps(
             tagger.zero_grad()
             optimizer.zero_grad()
             loss, _ = tagger.forward_loss(batch)
-            loss.item()  # summed up for the log
+            loss.item()  # summed for the log
             loss.backward()
             store_embeddings(batch, "none")
             torch.nn.utils.clip_grad_norm_(tagger.parameters(), 5.0)
@@ -139,7 +141,7 @@ def flair_steps(
 
 
 def compare(model: str, *, rounds: int, steps: int) -> list[str]:
-    """Return the row of the table for one of the models."""
+    """Return the table row of one model."""
     trainer, examples = make_mtl(CHARACTERS[model])
     sentences = [flair_sentence(example) for example in examples]
     of = {example.line: sentence for example, sentence in zip(examples, sentences, strict=True)}
@@ -161,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=10, help="training steps a round")
+    parser.add_argument("--steps", type=int, default=10, help="training steps per round")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     flair.device = torch.device("cpu")

@@ -1,10 +1,10 @@
-"""What a language model gives a tagger or classifier that has few labels.
+"""Measure the gain from a language model for taggers and classifiers with few labelled sentences.
 
     MTL_DATA=… python benchmarks/transfer.py --init runs/lm_wikitext2 --sizes 100 500 -- ewt_pos_ner
 
-Each run is trained from random weights and from the trunk and the embedding of the language model,
-with the same settings, on some of its training sentences: the same ones in both cases and for all
-seeds. A run that is finished is not trained again.
+Each run is trained from random weights, and from the trunk and embedding of the language model. The
+settings are the same, and so are the training sentences, for both starting points and all seeds. A
+finished run is not trained again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from quality import finished, tasks, train
 from side_by_side import table
 
 EPOCHS = {100: 60, 500: 40, 2000: 15}
-"""Training sentences to epochs; all sentences: those of the run file."""
+"""Training sentences to epochs; for all sentences, the run file has the epochs."""
 FEW = "training.batch.sentences=8"
-"""Batches where there are few sentences."""
+"""The batch size for few sentences."""
 
 
 def corpora(config: str) -> list[str]:
@@ -31,7 +31,7 @@ def corpora(config: str) -> list[str]:
 
 
 def overrides(config: str, size: int | None) -> list[str]:
-    """Return what a run changes to train on so many sentences."""
+    """Return the overrides that limit a run to this many training sentences."""
     if size is None:
         return []
     limits = [f"corpora.{name}.limit.train={size}" for name in corpora(config)]
@@ -41,7 +41,7 @@ def overrides(config: str, size: int | None) -> list[str]:
 def rows(
     runs: Path, configs: list[str], sizes: list[int | None], seeds: list[int]
 ) -> Iterator[list[str]]:
-    """Yield the rows of the table: one a run, size and task."""
+    """Yield the rows of the table: one per run, size and task."""
     for config in configs:
         for size in sizes:
             found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -60,15 +60,15 @@ def rows(
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("configs", nargs="+", help="names of runs in configs/")
     parser.add_argument("--init", help="run folder of the language model")
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 500, 2000])
-    parser.add_argument("--all", action="store_true", help="all sentences, too")
+    parser.add_argument("--all", action="store_true", help="also train on all sentences")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--runs", type=Path, default=Path("runs/transfer"), help="run folders")
-    parser.add_argument("--only", choices=["scratch", "lm"], help="train these, print no table")
+    parser.add_argument("--only", choices=["scratch", "lm"], help="train these runs only")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")
     options = parser.parse_args()
     sizes = [*options.sizes, *([None] if options.all else [])]

@@ -1,11 +1,11 @@
-"""What each of the three stages of ULMFiT (Howard & Ruder 2018) gives a classifier of questions.
+"""Measure the gain of each of the three stages of ULMFiT (Howard & Ruder 2018) on TREC questions.
 
     MTL_DATA=… python benchmarks/ulmfit.py --init runs/lm_wikitext2 --sizes 100 500 --seeds 1 2 3
 
-The classifier (configs/ulmfit/3_trec.yaml) learns some labelled questions, the same ones for all
-seeds and starts: from random weights, from the language model of WikiText-2, and from that model
-after it has read all training questions without their labels (configs/ulmfit/2_trec.yaml), with
-the same seed. A run that is finished is not trained again.
+The classifier (configs/ulmfit/3_trec.yaml) trains on some labelled questions, the same for all
+seeds and starting points. It starts from random weights, from the language model of WikiText-2, or
+from that model after it has read all training questions without labels (configs/ulmfit/2_trec.yaml)
+with the same seed. A finished run is not trained again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ STARTS = {
 
 
 def trained(config: str, seed: int, folder: Path, changes: list[str]) -> Path:
-    """Train a run that is not finished, and return its folder."""
+    """Train a run unless it is finished, and return its folder."""
     if not finished(folder):
         train(config, seed, folder, changes)
     return folder
 
 
 def rows(runs: Path, sizes: list[int | None], seeds: list[int]) -> Iterator[list[str]]:
-    """Yield the rows of the table: one a number of questions."""
+    """Yield the rows of the table: one per number of questions."""
     for size in sizes:
         cells = [str(size or "all")]
         for start in STARTS:
@@ -48,11 +48,11 @@ def rows(runs: Path, sizes: list[int | None], seeds: list[int]) -> Iterator[list
 
 
 def main() -> None:
-    """Train what is missing and print the table."""
+    """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--init", type=Path, help="run folder of the language model of WikiText-2")
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 500], help="questions")
-    parser.add_argument("--all", action="store_true", help="all questions, too")
+    parser.add_argument("--all", action="store_true", help="also train on all questions")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--runs", type=Path, default=Path("runs/ulmfit"), help="run folders")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")

@@ -3,6 +3,6 @@
 #ifdef __CUDACC__
 #define MTL_INLINE __host__ __device__ __forceinline__
 #else
-// Never a function of its own: each instruction set needs its own code, and linkers keep but one.
+// Always inline: each instruction set needs its own code, and linkers keep only one copy of a function.
 #define MTL_INLINE inline __attribute__((always_inline))
 #endif

@@ -1,5 +1,5 @@
-// The operators of pooling on any device: checks of shapes, allocation, and a pass for the type of
-// the numbers. Their schemas stand in mtl/ops/pool.py.
+// The pooling operators for any device: shape checks, allocation, and dispatch by type. Their schemas
+// are in mtl/ops/pool.py.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -20,7 +20,7 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
-// With channels side by side; sentences and steps may stand anywhere.
+// With contiguous channels; sentences and steps may have any stride.
 inline Tensor rows(const Tensor& x) {
   return x.stride(2) == 1 ? x : torch::stable::contiguous(x);
 }
@@ -35,7 +35,7 @@ const T* data(const MaybeTensor& x) {
   return x ? x->const_data_ptr<T>() : nullptr;
 }
 
-// The inputs that both passes share, checked and laid out.
+// The inputs that both passes share, checked and made contiguous where necessary.
 struct Inputs {
   Tensor gates;
   MaybeTensor c0, lengths, keep;
@@ -59,7 +59,7 @@ struct Inputs {
 
   int64_t row() const { return directions * width; }
 
-  // On the device of the gates, and of their type where no other is told.
+  // On the device of the gates; by default also of their type.
   void expect(const char* name, const Tensor& x, std::initializer_list<int64_t> shape,
               std::optional<ScalarType> type = {}) const {
     bool fits = x.device() == gates.device() && x.dim() == int64_t(shape.size()) &&
@@ -81,7 +81,7 @@ struct Inputs {
     return torch::stable::new_empty(gates, shape);
   }
 
-  // Calls `pass` with a null pointer of the type of the gates, unless there is nothing to do.
+  // Calls `pass` with a null pointer of the type of the gates, unless the batch is empty.
   template <class Pass>
   void dispatch(const Pass& pass) const {
     if (sentences == 0 || width == 0) return;
@@ -95,7 +95,7 @@ struct Inputs {
   }
 };
 
-// Device has `run(pass, device)`, for a Forward or a Backward of any type.
+// Device provides `run(pass, device)` for a Forward or a Backward of any type.
 template <class Device>
 struct Operators {
   static std::tuple<Tensor, Tensor, Tensor> pool(Tensor gates, MaybeTensor c0, MaybeTensor lengths,
@@ -104,7 +104,7 @@ struct Operators {
     const Inputs in(gates, c0, lengths, keep, count, reverse, directions);
     Tensor h = in.empty({in.sentences, in.steps, in.row()});
     Tensor last = in.empty({in.sentences, in.row()});
-    // Without an output gate h is the state.
+    // Without an output gate, h is the state.
     const bool apart = save && count > 2;
     Tensor states = apart ? in.empty({in.sentences, in.steps, in.row()}) : in.empty({0});
     in.dispatch([&](auto* type) {
@@ -136,7 +136,7 @@ struct Operators {
   }
 
  private:
-  // Writes the gradient by the gates into `by_gates` and returns the one by c0.
+  // Writes the gradient with respect to the gates into `by_gates`; returns the one with respect to c0.
   static Tensor back(Tensor by_h, Tensor by_last, const Inputs& in, Tensor states, Tensor by_gates) {
     in.expect("states", states, {in.sentences, in.steps, in.row()});
     in.expect("by_h", by_h, {in.sentences, in.steps, in.row()});

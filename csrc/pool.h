@@ -1,4 +1,4 @@
-// What one call of an operator works on, for CPU and CUDA alike.
+// The data of one operator call, shared by CPU and CUDA.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,11 @@
 
 namespace mtl {
 
-// A batch of sentences. Steps of gates and by_h stand apart by a stride, so do those of by_gates;
-// everything else is contiguous. A row of D directions has them side by side. Pointers that may be
-// null say so.
+// A batch of sentences. Steps of gates, by_h and by_gates have strides; everything else is contiguous.
+// The D directions are side by side in a row. Comments mark the pointers that may be null.
 template <class T>
 struct Batch {
-  int64_t sentences, steps, width, count, directions;  // B, T, H, G gates a channel, D
+  int64_t sentences, steps, width, count, directions;  // B, T, H, G gates per channel, D
   bool reverse;                                        // the first direction
   const T* gates;                                      // [B, T, D·G·H]
   int64_t gates_sentence, gates_step;
@@ -25,7 +24,7 @@ struct Batch {
     return told < 0 ? 0 : told > steps ? steps : told;
   }
   MTL_INLINE bool backwards(int64_t direction) const { return reverse != (direction == 1); }
-  // The numbers in a row of D directions, and where a channel stands: in a row of states, of gates.
+  // The size of a row of D directions, and the offset of a channel in a row of states or of gates.
   MTL_INLINE int64_t row() const { return directions * width; }
   MTL_INLINE int64_t column(int64_t direction, int64_t channel) const {
     return direction * width + channel;
@@ -39,7 +38,7 @@ template <class T>
 struct Forward : Batch<T> {
   T* h;       // [B, T, D·H]
   T* last;    // [B, D·H]
-  T* states;  // [B, T, D·H] or null: not wanted
+  T* states;  // [B, T, D·H] or null: not needed
 };
 
 template <class T>

@@ -1,8 +1,8 @@
-// The maths of pooling: one step, for CPU and CUDA alike.
+// The maths of pooling: one step, shared by CPU and CUDA.
 //
-// A is what the arithmetic is done in: float, double, or on the CPU a vector of either (GCC and Clang
-// let the same operators work on vectors, lane by lane). G is the number of gates and says which
-// pooling it is: 2 f, 3 fo, 4 ifo. Formulas and names are those of README.md.
+// A is the type of the arithmetic: float, double, or on the CPU a vector of either (with GCC and Clang,
+// the same operators work on vectors, lane by lane). G is the number of gates and selects the pooling:
+// 2 f, 3 fo, 4 ifo. README.md has the formulas and defines the names.
 #pragma once
 
 #include <cmath>
@@ -13,12 +13,12 @@
 
 namespace mtl {
 
-// 2^(scale·x) to a relative error of 1e-7, with |scale·x| < 126. F holds floats, U as many unsigned
-// integers of 32 bits. scale·x = n + r with a whole number n; 2^r by a polynomial, 2^n by its bits.
+// 2^(scale·x) with a relative error of 1e-7, for |scale·x| < 126. F holds floats, U as many unsigned
+// 32-bit integers. scale·x = n + r with an integer n; 2^r is a polynomial, 2^n is built from its bits.
 template <class F, class U>
 static MTL_INLINE F power_of_two(F x, float scale) {
-  // A sum with 1.5 · 2^23 has no room for a fraction: its low bits are n, and 127 is the bias that
-  // exponents are stored with.
+  // Adding 1.5 · 2^23 removes the fraction: the low bits of the sum are n. 127 is the bias of stored
+  // exponents.
   const float shift = 12582912.0f + 127.0f;
   const F shifted = x * scale + shift;
   const F r = x * scale - (shifted - shift);
@@ -35,7 +35,7 @@ static MTL_INLINE F power_of_two(F x, float scale) {
   return p * power;
 }
 
-// x, but within ±limit. A comparison with NaN is false, so that NaN stays NaN.
+// x clamped to ±limit. Comparisons with NaN are false, so NaN stays NaN.
 template <class A>
 static MTL_INLINE A within(A x, float limit) {
   const A low = A{} - limit, high = A{} + limit;
@@ -43,7 +43,7 @@ static MTL_INLINE A within(A x, float limit) {
   return x > high ? high : x;
 }
 
-// Functions of A; those of vectors stand with the loops.
+// Functions of A; lanes.h has the versions for vectors.
 template <class A>
 struct Maths;
 
@@ -53,7 +53,7 @@ static MTL_INLINE A inverse(A x) {
 }
 
 #ifdef __CUDA_ARCH__
-// One instruction each, to a relative error of 2e-7; what infinity and 0 give is right.
+// One instruction each, with a relative error of 2e-7; correct for infinity and 0.
 template <>
 MTL_INLINE float inverse(float x) {
   asm("rcp.approx.ftz.f32 %0, %0;" : "+f"(x));
@@ -72,8 +72,8 @@ struct Maths<float> {
 
 template <>
 struct Maths<float> {
-  // e^(factor·x), factor −1 or 2, where x is no further from 0 than 43: sigmoid and tanh are constant
-  // there, as far as float tells, and neither infinity nor a denormal number can come up.
+  // e^(factor·x), factor −1 or 2, with x clamped to ±43. Beyond that, sigmoid and tanh are constant in
+  // float precision. The clamp avoids infinity and denormal numbers.
   static MTL_INLINE float exponential(float x, float factor) {
     return power_of_two<float, uint32_t>(within(x, 43.0f), factor * 1.44269504f);
   }
@@ -95,7 +95,7 @@ static MTL_INLINE A hyperbolic_tangent(A x) {
   return 1.0f - 2.0f * inverse(1.0f + Maths<A>::exponential(x, 2.0f));
 }
 
-// The gates of one step: before or after their activations, or the gradients by them.
+// The gates of one step: before or after their activations, or the gradients with respect to them.
 template <class A>
 struct Gates {
   A z{}, f{}, o{}, i{};
@@ -111,20 +111,21 @@ static MTL_INLINE Gates<A> activate(Gates<A> raw) {
   return g;
 }
 
-// The state after a step. Where `keep` (the zoneout) is true, the state stays as it was.
+// The state after a step. Where `keep` (zoneout) is true, the state does not change.
 template <class A, class Mask>
 static MTL_INLINE A next_state(Gates<A> g, A before, Mask keep) {
   const A c = g.f * before + g.i * g.z;
   return keep ? before : c;
 }
 
-// Back through a step. Takes the gradient by h, and in `carry` the one by c from the steps after,
-// which it replaces by the gradient by the state before. Returns the gradients by the raw gates.
+// The backward pass of a step. by_h is the gradient with respect to h. On entry, `carry` is the gradient
+// with respect to c from later steps; on return, the one with respect to the previous state. Returns the
+// gradients with respect to the raw gates.
 template <int G, class A, class Mask>
 static MTL_INLINE Gates<A> step_back(Gates<A> g, A before, A by_h, Mask keep, A& carry) {
   const A c = next_state(g, before, keep);
   const A by_c = carry + by_h * g.o;
-  const A through = keep ? A{} : by_c;  // what reaches the gates
+  const A through = keep ? A{} : by_c;  // the gradient that reaches the gates
   Gates<A> by;
   by.z = through * g.i * (1.0f - g.z * g.z);
   by.f = through * (G == 4 ? before : before - g.z) * g.f * (1.0f - g.f);

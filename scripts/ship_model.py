@@ -1,9 +1,9 @@
-"""Make of a run folder one that comes with the package: half precision, no paths of a machine.
+"""Convert a run folder to a model of the package: half precision, without paths of this machine.
 
     MTL_DATA=… python scripts/ship_model.py runs/lm_wikitext2 wikitext2
 
-It is written to mtl/pretrained/NAME, where `trunk.init: NAME` finds it. The model card, README.md,
-is written by hand.
+The output is mtl/pretrained/NAME, where `trunk.init: NAME` finds it. Write the model card,
+README.md, by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRETRAINED = Path(__file__).resolve().parent.parent / "mtl" / "pretrained"
 
 
 def ship(run: Path, to: Path, data: str) -> None:
-    """Write a run folder anew, its paths as they are in the folder of the corpora."""
+    """Copy a run folder, with paths relative to the folder of corpora."""
     to.mkdir(parents=True, exist_ok=True)
     tensors = load_tensors(run / MODEL)
     halves = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
@@ -37,7 +37,7 @@ def main() -> None:
     """Read the arguments and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="the run folder")
-    parser.add_argument("name", help="what it is called in the package")
+    parser.add_argument("name", help="the name of the model in the package")
     options = parser.parse_args()
     ship(options.run, PRETRAINED / options.name, os.environ["MTL_DATA"])
 

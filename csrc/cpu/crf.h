@@ -1,4 +1,4 @@
-// What the loops of the CRF are given, and the functions that each instruction set provides.
+// The inputs of the CRF loops, and the functions that each instruction set provides.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -15,12 +15,12 @@
 
 namespace mtl {
 
-// Steps whose transitions are counted together: what they need stays in the first or second cache.
+// Steps whose transitions are counted together; their data fits into the first or second cache.
 constexpr int64_t kCounted = 32;
-// Sentences that go through a pass together.
+// Sentences processed together in a pass.
 constexpr int64_t kTogether = 4;
 
-// The scores of the labels, as they came (contiguous).
+// The scores of the labels, as passed by the caller (contiguous).
 template <class T>
 struct Scores {
   int64_t labels;        // K
@@ -29,27 +29,28 @@ struct Scores {
   const T* end;          // [K]
 };
 
-// The same made ready for the loops, once a call. Rows are filled up to `row` labels, a whole number
-// of vectors, with labels of score −∞, so that no path takes them.
+// The same scores, prepared for the loops once per call. Rows are padded to `row` labels, a whole number
+// of vectors. The padding has score −∞, so no path contains it.
 template <class T>
 struct Ready {
   int64_t labels, row;
   T* start;  // [row]
-  T* end;    // [row]; for sums e^(end − its largest)
-  // [K, row] from label to label, and the same by the label that is reached. For sums
-  // e^(transition − column), where column [row] holds the largest score of reaching each label.
+  T* end;    // [row]; for sums e^(end − the largest end score)
+  // [K, row] indexed by source label, and the same indexed by target label. For sums
+  // e^(transition − column), where column [row] is the largest transition score into each label.
   T *moves, *moves_back, *column;
-  double end_top, spread;  // the largest score of an end; how far scores of a column, or ends, differ
-  // For the best path the largest and the least score of leaving a label [row], and whether to make
-  // use of them: with few labels it takes longer.
+  // The largest end score; the largest difference within a column, or between end scores.
+  double end_top, spread;
+  // For the best path: the largest and the smallest score of transitions from a label [row], and whether
+  // to use them. With few labels, using them is slower.
   T *most, *least;
   bool selects;
 
-  // How many numbers the rows take together.
+  // The total size of the rows, in numbers.
   static int64_t size(int64_t labels, int64_t row) { return (2 * labels + 5) * row; }
 };
 
-// The real tokens of one sentence; the scores of a token lie together, tokens `stride` apart.
+// The real tokens of one sentence. The scores of a token are contiguous; tokens are `stride` apart.
 template <class T>
 struct Sentence {
   const T* emissions;
@@ -58,8 +59,8 @@ struct Sentence {
   const T* at(int64_t t) const { return emissions + t * stride; }
 };
 
-// A sentence on its way through a pass. Some go together, a step of each in turn: a step waits for
-// the one before it and for memory, but not for other sentences.
+// The state of a sentence during a pass. Several sentences are interleaved, one step of each in turn: a
+// step waits for the previous one and for memory, but not for other sentences.
 template <class T>
 struct Sums {
   Sentence<T> sentence;
@@ -76,20 +77,20 @@ struct Best {
   T subtracted = 0;
 };
 
-// `scratch` holds (kCounted + 2) · row numbers; rows of alphas and by_emissions have K numbers.
+// `scratch` has (kCounted + 2) · row numbers; rows of alphas and by_emissions have K numbers.
 template <class T>
 struct CrfLoops {
   void (*prepare_sums)(const Scores<T>&, Ready<T>&);
   void (*prepare_best)(const Scores<T>&, Ready<T>&);
-  // Finds the log partitions, NaN where a step underflows; saves a_t and s_t.
+  // Computes the log partitions, NaN where a step underflows; saves a_t and s_t.
   void (*forward)(const Ready<T>&, Sums<T>*, int64_t count, T* scratch);
-  // Bounds what underflow may have taken from the partition, in units of the smallest number.
+  // An upper bound on what the partition lost to underflow, in units of the smallest number.
   double (*lost)(const Ready<T>&, const Sums<T>&, T* scratch);
-  // Writes factor · marginals; unless `counts` [K, row] is null, adds to it factor · the expected
-  // transitions, still to be multiplied by the moves.
+  // Writes factor · marginals. Unless `counts` [K, row] is null, adds factor · the expected transitions
+  // to it; the caller multiplies them by the moves.
   void (*backward)(const Ready<T>&, const Sentence<T>&, const T* alphas, const T* scales, T factor,
                    T* by_emissions, T* counts, T* scratch);
-  // Finds the best paths and their scores; `from` holds `row` numbers.
+  // Computes the best paths and their scores; `from` has `row` numbers.
   void (*viterbi)(const Ready<T>&, Best<T>*, int64_t count, int32_t* from);
 };
 

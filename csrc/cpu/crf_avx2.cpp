@@ -1,5 +1,5 @@
-// For x86-64 of the last ten years. All headers come before the pragma: what they define inline may
-// end up anywhere in the program.
+// For x86-64 processors with AVX2. All headers come before the pragma, because the linker may use their
+// inline functions anywhere in the program.
 #include "crf.h"
 
 #ifdef __x86_64__

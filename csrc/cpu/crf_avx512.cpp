@@ -1,4 +1,4 @@
-// For x86-64 with 512-bit vectors. See pool_avx2.cpp on the order of the lines.
+// For x86-64 processors with 512-bit vectors. pool_avx2.cpp explains the order of the lines.
 #include "crf.h"
 
 #ifdef __x86_64__

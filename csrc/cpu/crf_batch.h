@@ -1,4 +1,4 @@
-// A batch as the operators of the CRF get it: checked, laid out, and shared out to threads.
+// The batch of a CRF operator: checked, laid out, and distributed to threads.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -34,7 +34,7 @@ const CrfLoops<T>& loops() {
   return chosen;
 }
 
-// Numbers that begin where a cache line does, not initialised.
+// Uninitialised numbers, aligned to a cache line.
 template <class T>
 class Buffer {
  public:
@@ -49,7 +49,7 @@ class Buffer {
   std::unique_ptr<T, Free> data_;
 };
 
-// Contiguous. Also a call that copies nothing takes its time.
+// Makes a tensor contiguous. The check avoids the cost of a call that copies nothing.
 inline Tensor packed(const Tensor& x) {
   return x.is_contiguous() ? x : torch::stable::contiguous(x);
 }
@@ -60,7 +60,7 @@ inline void expect(const char* name, const Tensor& x, ScalarType type, std::init
   STD_TORCH_CHECK(fits, "mtl::crf: ", name, " does not fit the emissions in shape, type or device");
 }
 
-// As much work for a thread as is worth its start: tens of microseconds.
+// The least work that is worth starting a thread: tens of microseconds.
 constexpr int64_t kWorth = 2'000'000;
 
 constexpr const char* kHole =
@@ -90,7 +90,7 @@ struct Inputs {
     lengths.reserve(sentences);
     for (int64_t b = 0; b < sentences; ++b, row += steps) {
       const bool* padding = std::find(row, row + steps, false);
-      // Python makes a ValueError of it.
+      // Becomes a ValueError in Python.
       if (std::find(padding, row + steps, true) != row + steps) throw std::invalid_argument(kHole);
       lengths.push_back(padding - row);
     }
@@ -102,7 +102,7 @@ struct Inputs {
     return empty(shape, type);
   }
 
-  // Takes less time than torch::stable::new_empty.
+  // Faster than torch::stable::new_empty.
   static Tensor empty(std::initializer_list<int64_t> shape, int32_t type) {
     int64_t strides[3] = {1, 1, 1};
     for (int64_t i = shape.size() - 1; i > 0; --i)
@@ -124,7 +124,7 @@ struct Inputs {
   }
 };
 
-// The labels of a path, [B, T], each of them checked.
+// The checked labels of the paths, [B, T].
 class Paths {
  public:
   Paths(const MaybeTensor& paths, const Inputs& in) : steps_(in.steps) {
@@ -146,7 +146,7 @@ class Paths {
   const int64_t* labels_ = nullptr;
 };
 
-// Everything that a pass over a batch needs. kSums: for sums over paths, else for the best path.
+// The data of a pass over a batch. kSums: for sums over paths, else for the best path.
 template <class T, bool kSums>
 struct Batch {
   const Inputs& in;
@@ -182,8 +182,8 @@ struct Batch {
   }
   int64_t rows_of_scratch() const { return (kCounted + 2) * ready.row; }
 
-  // Calls pass(task, scratch) for each task, shared out to torch's threads where that is worth it:
-  // `sentences` a task, `numbers` of scratch.
+  // Calls pass(task, scratch) for each task, in torch's threads if there is enough work. A task has
+  // `sentences` sentences and `numbers` numbers of scratch.
   template <class Pass>
   void for_all(int64_t tasks, int64_t sentences, int64_t numbers, const Pass& pass) const {
     const int64_t work = std::max<int64_t>(1, sentences * in.steps * (ready.row * in.labels + 320));
@@ -194,7 +194,7 @@ struct Batch {
         });
   }
 
-  // Calls pass(begin, end, scratch) for all sentences, some at a time.
+  // Calls pass(begin, end, scratch) for all sentences, a few at a time.
   template <class Pass>
   void for_sentences(int64_t numbers, const Pass& pass) const {
     const int64_t some = std::clamp<int64_t>(in.sentences / 8, 1, kTogether);
@@ -203,19 +203,19 @@ struct Batch {
     });
   }
 
-  // Whether underflow may have taken anything from the partition that the type could tell: terms
-  // below its smallest number are lost, each weighing as much as what can follow it.
+  // Whether underflow may have changed the partition within the precision of the type. Terms below its
+  // smallest number are lost; each is weighted by the sum over its continuations.
   bool doubtful(const Sums<T>& sums, T* scratch) const {
     using Limits = std::numeric_limits<T>;
     const double most = 0.01 * double(Limits::epsilon()) / double(Limits::min());
     const double numbers = double(sums.sentence.length) * in.labels;
-    // Sums over what follows two labels differ by at most e^spread, a scale is at least e^-spread.
+    // The sums over continuations of two labels differ by a factor of at most e^spread; a scale is at
+    // least e^-spread.
     if (numbers * std::exp(2 * ready.spread) <= most) return false;
     return !(run.lost(ready, sums, scratch) <= most);
   }
 
-  // Finds the log partitions of some sentences; a first scale of 0 says that a_t and s_t are of no
-  // use.
+  // Computes the log partitions of some sentences. A first scale of 0 marks a_t and s_t as invalid.
   void partitions(int64_t begin, int64_t end, T* alphas, T* scales, double* found,
                   T* scratch) const {
     Sums<T> sums[kTogether];
@@ -249,8 +249,8 @@ struct Batch {
     return sum;
   }
 
-  // Writes factor · marginals, zero on padding. Adds to `counts` [K, row] what is still to be
-  // multiplied by the moves, and to `exact` [K, K] what is not; null: not wanted.
+  // Writes factor · marginals, zero on padding. Adds the transitions still to be multiplied by the moves
+  // to `counts` [K, row], and all others to `exact` [K, K]. Either may be null.
   void marginals(int64_t b, const T* alphas, const T* scales, T factor, T* by_emissions, T* counts,
                  double* exact, T* scratch) const {
     const Sentence<T> sentence = this->sentence(b);

@@ -1,4 +1,4 @@
-// The loops of the CRF for the best path. Included once an instruction set, MTL_ISA being its namespace.
+// The CRF loops for the best path. Included once per instruction set, in the namespace MTL_ISA.
 
 #include "crf_rows.h"
 
@@ -73,7 +73,7 @@ struct CrfBest : CrfRows<T> {
     if (j < row) best_columns<1, 4>(m + j, row, from, count, v, best + j);
   }
 
-  // The first label with the largest v + added, and that sum.
+  // The first label with the largest v + added, and its sum.
   static MTL_INLINE int64_t first_best(const Ready<T>& p, const T* v, const T* added, T& best) {
     A top = A{} - kInfinity;
     for (int64_t k = 0; k < p.row; k += kLanes)
@@ -84,11 +84,11 @@ struct CrfBest : CrfRows<T> {
       const uint32_t here = which(L::read(v + k) + L::read(added + k) == A{} + best);
       first = here ? k + __builtin_ctz(here) : first;
     }
-    return first < p.labels ? first : 0;  // where all is NaN, none is found but what fills the row up
+    return first < p.labels ? first : 0;  // if all scores are NaN, only padding is found
   }
 
-  // Finds the labels that a best path may come from, in order, and returns how many. One is out where
-  // its best move is worse than the worst from another; often few are left.
+  // Collects the possible predecessors on a best path, in order, and returns their number. A label is
+  // excluded if its best move is worse than the worst move of another one; often few remain.
   static MTL_INLINE int64_t select(const Ready<T>& p, const T* v, int32_t* from) {
     A top = A{} + std::numeric_limits<T>::lowest();
     for (int64_t k = 0; k < p.row; k += kLanes)
@@ -118,7 +118,7 @@ struct CrfBest : CrfRows<T> {
         L::write(v + k, sum);
         top = larger(sum, top);
       }
-      // The sum goes into a double, the numbers of a step stay small: a long text is as exact.
+      // The sum is a double and the numbers of a step stay small, so long sentences stay accurate.
       job.score += job.subtracted;
       const T most = largest(top);
       job.subtracted = std::isfinite(most) ? most : T(0);

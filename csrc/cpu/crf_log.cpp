@@ -8,7 +8,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// e^x where it counts beside 1; NaN for NaN.
+// e^x, or 0 where it is negligible beside 1; NaN for NaN.
 double part(double x) { return x < -50 ? 0 : std::exp(x); }
 
 // ln Σ_i e^f(i)

@@ -1,4 +1,4 @@
-// The CRF in logarithms and doubles, for the few sentences on which products underflow.
+// The CRF with logarithms in double precision, for the few sentences on which products underflow.
 #pragma once
 
 #include "crf.h"
@@ -9,8 +9,8 @@ namespace mtl {
 template <class T>
 double log_forward(const Scores<T>& scores, const Sentence<T>& sentence, double* alphas);
 
-// Writes factor · marginals, and adds factor · expected transitions to `counts` [K, K], unless it is
-// null. Where no path is possible, all are zero.
+// Writes factor · marginals. Unless `counts` [K, K] is null, adds factor · expected transitions to it.
+// If no path is possible, all are zero.
 template <class T>
 void log_backward(const Scores<T>& scores, const Sentence<T>& sentence, double factor,
                   T* by_emissions, double* counts);

@@ -1,6 +1,6 @@
-// The loops of the CRF over steps and labels: those of sums over paths here, those of best paths in
-// crf_best.h. Included once an instruction set, MTL_ISA being its namespace. Formulas and names are
-// those of ../README.md.
+// The CRF loops over steps and labels, for sums over paths; crf_best.h has the ones for best paths.
+// Included once per instruction set, in the namespace MTL_ISA. ../README.md has the formulas and defines
+// the names.
 
 #include "crf_best.h"
 
@@ -23,7 +23,7 @@ struct CrfSums : CrfRows<T> {
   using CrfRows<T>::transpose;
   using CrfRows<T>::write;
 
-  // x = e^(emission + added − m), m the largest of the sums, which is returned.
+  // x = e^(emission + added − m). Returns m, the largest of the sums.
   static MTL_INLINE T emit(const Ready<T>& p, const T* emission, const T* added, T* x) {
     A top = A{} - kInfinity;
     for (int64_t k = 0; k < p.row; k += kLanes) {
@@ -47,7 +47,7 @@ struct CrfSums : CrfRows<T> {
         bottom = -larger(-x, -bottom);
       }
       L::write(p.column + k, top);
-      const A subtracted = top == A{} - kInfinity ? A{} : top;  // a label that none leads to
+      const A subtracted = top == A{} - kInfinity ? A{} : top;  // a label without incoming transitions
       for (int64_t i = 0; i < p.labels; ++i) {
         T* move = p.moves + i * p.row + k;
         L::write(move, exponential(L::read(move) - subtracted));
@@ -82,7 +82,7 @@ struct CrfSums : CrfRows<T> {
       for (int64_t k = 0; k < p.row; k += kLanes)
         write(a + k, L::read(u + k) * inverse, p.labels - k);
       job.scales[t] = scale;
-      // Logarithms are dear: of the product, and only when it leaves what a double holds well.
+      // Logarithms are slow: take one of the product, just before it leaves the range of a double.
       job.product *= scale;
       if (!(job.product > 1e-200 && job.product < 1e200))
         job.log_sum += std::log(job.product), job.product = 1;
@@ -97,7 +97,7 @@ struct CrfSums : CrfRows<T> {
     }
   }
 
-  // Makes Σ_j a_j·β_j = 1, as it would be everywhere if nothing were rounded.
+  // Normalises to Σ_j a_j·β_j = 1, which holds at every step up to rounding.
   static MTL_INLINE void renormalise(const Ready<T>& p, const T* a, T* beta) {
     A sum{};
     for (int64_t k = 0; k < p.row; k += kLanes)
@@ -170,7 +170,7 @@ struct CrfSums : CrfRows<T> {
 
   static void backward(const Ready<T>& p, const Sentence<T>& sentence, const T* alphas,
                        const T* scales, T factor, T* by_emissions, T* counts, T* scratch) {
-    T *beta = scratch, *rows = beta + p.row;  // w of the steps that are not counted yet
+    T *beta = scratch, *rows = beta + p.row;  // w of the steps not counted yet
     std::memcpy(beta, p.end, p.row * sizeof(T));
     int64_t waiting = 0;
     for (int64_t t = sentence.length - 1; t >= 0; --t) {

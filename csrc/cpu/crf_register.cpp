@@ -1,4 +1,4 @@
-// The operators of the CRF for the CPU. Their schemas stand in mtl/ops/crf.py.
+// The CRF operators for the CPU. Their schemas are in mtl/ops/crf.py.
 #include <torch/csrc/stable/library.h>
 
 #include <tuple>
@@ -8,11 +8,11 @@
 namespace mtl::crf {
 namespace {
 
-// What each thread sums up alone. Their number does not depend on that of the threads, so that sums
-// are the same bit by bit.
+// Groups of sentences that are summed separately. Their number does not depend on the number of threads,
+// so sums are bit-identical.
 constexpr int64_t kShares = 8;
 
-// Whether a sentence was computed in logarithms.
+// Whether a sentence was computed with logarithms.
 template <class T>
 bool logarithms(const Inputs& in, const T* scales) {
   for (int64_t b = 0; b < in.sentences; ++b)
@@ -75,7 +75,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
     const int64_t shares = std::clamp<int64_t>(in.sentences, 1, kShares), row = batch.ready.row;
     const int64_t pairs = labels * labels;
     const Buffer<T> counts(shares * labels * row);
-    // [K, K] of each share, for sentences in logarithms, if there are any; then for the paths.
+    // [K, K] per share, if sentences were computed with logarithms; then one for the paths.
     std::vector<double> exact((logarithms(in, saved_scales) ? shares * pairs : 0) + pairs, 0.0);
     const int64_t each = (in.sentences + shares - 1) / shares;
     batch.for_all(shares, each, batch.rows_of_scratch(), [&](int64_t share, T* scratch) {

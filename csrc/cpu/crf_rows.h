@@ -1,10 +1,10 @@
-// Rows of labels: in memory, combined to one number, and times a matrix; and how sentences go through a
-// pass together. Included once an instruction set, MTL_ISA being its namespace.
+// Rows of labels: in memory, reduced to one number, and multiplied by a matrix; and the interleaving of
+// sentences. Included once per instruction set, in the namespace MTL_ISA.
 
 #include "../pool_step.h"
 #include "lanes.h"
 
-// For loops of a few rounds that are known, over sums that are to stay in registers.
+// For short loops of constant length over sums that should stay in registers.
 #define MTL_UNROLL _Pragma("GCC unroll 64")
 
 namespace mtl::MTL_ISA {
@@ -18,7 +18,7 @@ struct CrfRows {
 
   static MTL_INLINE A larger(A x, A y) { return x > y ? x : y; }
 
-  // A vector of which only the first numbers are in memory; the others are read as zero.
+  // A vector with only its first numbers in memory; the others are read as zero.
   static MTL_INLINE A read(const T* from, int64_t there) {
     if (there >= kLanes) return L::read(from);
 #if MTL_BYTES == 64
@@ -45,13 +45,13 @@ struct CrfRows {
       for (int64_t k = 0; k < kLanes; ++k) x[k] = std::exp(x[k]);
       return x;
     } else {
-      const A low = A{} - 87.0f;  // below it numbers lose their precision
+      const A low = A{} - 87.0f;  // below this, numbers lose precision
       const A y = power_of_two<A, typename L::Unsigned>(x < low ? low : x, 1.44269504f);
       return x < low ? A{} : y;
     }
   }
 
-  // All lanes combined to one, the vector being halved again and again.
+  // Reduces all lanes to one by repeated halving.
   template <int kWidth = kLanes, class Combine>
   static MTL_INLINE T across(typename Vector<T, kWidth>::type x, const Combine& combine) {
     if constexpr (kWidth == 1) {
@@ -71,7 +71,7 @@ struct CrfRows {
     return across(x, [](auto one, auto other) { return one + other; });
   }
 
-  // Which lanes hold, one bit each.
+  // A bit mask of the lanes where the condition is true.
   template <class Held>
   static MTL_INLINE uint32_t which(Held held) {
 #if MTL_BYTES == 64
@@ -89,7 +89,8 @@ struct CrfRows {
     return found;
   }
 
-  // y_j = Σ_i a_i·m_ij for V vectors of j. Several sums at once, since each waits for itself.
+  // y_j = Σ_i a_i·m_ij for V vectors of j. Several sums run at once, since each step of a sum waits for
+  // the previous one.
   template <int V, int U>
   static MTL_INLINE void columns(const T* m, int64_t count, int64_t row, const T* a, T* y) {
     A sum[U][V] = {};
@@ -117,14 +118,14 @@ struct CrfRows {
     if (j < row) columns<1, 4>(m + j, count, row, a, y + j);
   }
 
-  // Writes the moves by the label that is reached, the rows filled up.
+  // Writes the moves indexed by target label, with padded rows.
   static void transpose(Ready<T>& p, T filler) {
     for (int64_t j = 0; j < p.labels; ++j)
       for (int64_t i = 0; i < p.row; ++i)
         p.moves_back[j * p.row + i] = i < p.labels ? p.moves[i * p.row + j] : filler;
   }
 
-  // Copies `count` rows and fills them up with −∞.
+  // Copies `count` rows and pads them with −∞.
   static void pad(const T* from, int64_t count, const Ready<T>& p, T* to) {
     for (int64_t i = 0; i < count; ++i, from += p.labels, to += p.row) {
       std::memcpy(to, from, p.labels * sizeof(T));

@@ -1,4 +1,4 @@
-// Which instruction set the loops run on: one of those they were compiled for.
+// The instruction set of the loops: one of those that they were compiled for.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,10 @@ namespace mtl {
 
 enum class Isa { kBase, kAvx2, kAvx512 };
 
-// The best instruction set that the processor has and MTL_ISA, where it names one, allows. Chosen once.
+// The best instruction set of the processor, at most MTL_ISA if it is set. Chosen once.
 Isa isa();
 
-// The bytes of a vector of that instruction set.
+// The size of its vectors in bytes.
 inline int64_t vector_bytes() { return int64_t(16) << int(isa()); }
 
 }  // namespace mtl

@@ -1,5 +1,5 @@
-// Vectors of one instruction set, MTL_BYTES wide, and how they are read from memory and written to it.
-// Included once an instruction set, MTL_ISA being its namespace.
+// Vectors of one instruction set, MTL_BYTES wide, with loads and stores. Included once per instruction
+// set, in the namespace MTL_ISA.
 
 namespace mtl::MTL_ISA {
 
@@ -8,7 +8,7 @@ struct Vector {
   typedef E type __attribute__((vector_size(kLanes * sizeof(E))));
 };
 
-// The arithmetic for numbers stored as T: in float, but for double.
+// The arithmetic type for numbers stored as T: double for double, otherwise float.
 template <class T>
 struct Lanes {
   using Scalar = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -50,26 +50,26 @@ struct Lanes {
     }
   }
 
-  // bfloat16 is the upper half of a float. Half way, rounds to the even number.
+  // bfloat16 is the upper half of a float. Ties round to even.
   static MTL_INLINE Unsigned to_bfloat16(A x) {
     const Unsigned full = bits<Unsigned>(x);
     const Unsigned rounded = full + 0x7fffu + (full >> 16 & 1u);
     return (x != x ? Unsigned{} + 0x7fc00000u : rounded) >> 16;
   }
 
-  // float16 has 5 bits of exponent where float has 8, and 10 bits of fraction where it has 23.
+  // float16 has 5 exponent bits and 10 fraction bits; float has 8 and 23.
   static MTL_INLINE A from_half(Unsigned x) {
     const Unsigned size = x & 0x7fffu;
-    const Unsigned finite = bits<Unsigned>(bits<A>(size << 13) * 0x1p112f);  // the other bias
+    const Unsigned finite = bits<Unsigned>(bits<A>(size << 13) * 0x1p112f);  // adjusts the exponent bias
     return bits<A>((size < 0x7c00u ? finite : finite | 0x7f800000u) | (x & 0x8000u) << 16);
   }
 
   static MTL_INLINE Unsigned to_half(A x) {
     A size = bits<A>(bits<Unsigned>(x) & 0x7fffffffu);
-    size = size > 131072.0f ? A{} + 131072.0f : size;  // infinite in float16, and larger than any
+    size = size > 131072.0f ? A{} + 131072.0f : size;  // infinite in float16
     Unsigned power = bits<Unsigned>(size) & 0x7f800000u;  // 2^e <= size, but at least 2^-14
     power = power < 0x38800000u ? Unsigned{} + 0x38800000u : power;
-    const Unsigned large = power + (13u << 23);  // a sum with 2^(e + 13) ends with 2^(e - 10)
+    const Unsigned large = power + (13u << 23);  // adding 2^(e + 13) rounds to multiples of 2^(e - 10)
     const Unsigned fraction = bits<Unsigned>(size + bits<A>(large)) - large;
     Unsigned half = (((power >> 23) - 113u) << 10) + fraction;
     half = half > 0x7c00u ? Unsigned{} + 0x7c00u : half;
@@ -77,7 +77,7 @@ struct Lanes {
     return half | (bits<Unsigned>(x) >> 16 & 0x8000u);
   }
 
-  // Which lanes have a byte that is not zero.
+  // A mask of the lanes with a non-zero byte.
   static MTL_INLINE auto read_mask(const bool* from) {
     Bytes x;
     std::memcpy(&x, from, sizeof x);
@@ -90,7 +90,7 @@ struct Lanes {
 namespace mtl {
 
 #if MTL_BYTES == 64
-// GCC makes two instructions of each comparison. A NaN that is the second operand stays.
+// GCC compiles each comparison into two instructions. A NaN as the second operand is kept.
 template <>
 MTL_INLINE __m512 within(__m512 x, float limit) {
   const __m512 low = _mm512_set1_ps(-limit), high = _mm512_set1_ps(limit);

@@ -1,4 +1,4 @@
-// What the loops of every instruction set are given, and the functions that they provide.
+// The inputs of the pooling loops, and the functions that each instruction set provides.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>
@@ -17,11 +17,11 @@
 
 namespace mtl {
 
-// Channels of which a loop holds the state at hand: 8 KB of float, well inside the first cache.
+// Channels per block: their state is 8 KB of float, which fits into the first cache.
 constexpr int64_t kBlock = 2048;
 
-// What one call of a loop works on: channels `first` up to `end`, at most kBlock of them, of one
-// direction of one sentence.
+// The data of one call of a loop: channels `first` up to `end`, at most kBlock, of one direction of one
+// sentence.
 struct Part {
   int64_t sentence, direction, first, end;
 };

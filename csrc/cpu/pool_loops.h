@@ -1,15 +1,15 @@
-// The loops over steps and channels. Included once an instruction set, MTL_ISA being its namespace.
+// The loops over steps and channels. Included once per instruction set, in the namespace MTL_ISA.
 //
-// Time is the outer loop: a row of channels of one step lies together, and the next step follows it,
-// so that memory is walked in the order of storage. The state of the block stays in the first cache.
+// Time is the outer loop: a row of channels of one step is contiguous and the next step follows it, so
+// memory is read in storage order. The state of the block stays in the first cache.
 
 #include "../pool_step.h"
 #include "lanes.h"
 
 namespace mtl::MTL_ISA {
 
-// A block of channels of one sentence. The last vector may reach past the end: it is then computed in
-// full, on copies of the numbers that are there.
+// A block of channels of one sentence. If the last vector extends past the end, it is computed in full,
+// on a copy of the existing numbers.
 template <class T>
 struct Block {
   using L = Lanes<T>;
@@ -59,7 +59,7 @@ struct Block {
     if (G == 4) write(to + 3 * width, g.i, there);
   }
 
-  // Asks for what the next step reads and writes while this one computes.
+  // Prefetches the data of the next step while this one computes.
   template <int kCount, bool kWrite>
   static MTL_INLINE void fetch(const T* row, int64_t width) {
     for (int i = 0; i < kCount; ++i) __builtin_prefetch(row + i * width, kWrite);
@@ -70,7 +70,7 @@ struct Block {
       for (int64_t k = 0; k < channels; ++k) rows[t * stride + k] = T(0);
   }
 
-  // The place of the n-th real step in the order of reading.
+  // The index of the n-th real step in reading order.
   static int64_t place(int64_t n, int64_t length, bool backwards) {
     return backwards ? length - 1 - n : n;
   }

@@ -1,5 +1,5 @@
-// mtl::pool and mtl::pool_backward for the CPU. Their schemas stand in mtl/ops/pool.py; as soon as
-// this library is loaded, the dispatcher takes these for tensors on the CPU.
+// mtl::pool and mtl::pool_backward for the CPU. Their schemas are in mtl/ops/pool.py. Once this library
+// is loaded, the dispatcher uses these kernels for tensors on the CPU.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -35,9 +35,9 @@ void run(const Backward<T>& p, const Part& part) {
   mtl::base::backward(p, part);
 }
 
-// Directions of sentences are shared out to torch's threads; where there are fewer of them than
-// threads, so are blocks of channels. Blocks begin at multiples of 64 channels, so that each channel
-// goes through the same instructions however many threads there are.
+// Distributes the directions of sentences to torch's threads. If there are fewer than threads, blocks of
+// channels are distributed too. Blocks begin at multiples of 64 channels, so each channel goes through
+// the same instructions for any number of threads.
 template <class Pass>
 void run_all(const Pass& p) {
   const int64_t threads = torch::stable::get_num_threads(), rows = p.sentences * p.directions;

@@ -1,5 +1,4 @@
-// The channels of a thread: where they stand in memory, how they are read and written, and how steps of
-// them are read ahead.
+// The channels of a thread: their position in memory, loads and stores, and reading steps ahead.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +9,9 @@
 
 namespace mtl {
 
-constexpr int kLanes = 32;  // threads side by side in a block, each with its own channels
+constexpr int kLanes = 32;  // adjacent threads in a block, each with its own channels
 
-// Channels side by side, read and written at once.
+// Adjacent channels that are read and written together.
 template <class T, int V>
 struct Pack {
   T number{};
@@ -21,7 +20,7 @@ struct Pack {
   MTL_INLINE void put(int, T x) { number = x; }
 };
 
-// Two numbers of 16 bits. Apart, each would fill a register.
+// Two 16-bit numbers. Separately, each would need a register.
 template <class T>
 struct Pack<T, 2> {
   uint32_t bits = 0;
@@ -39,7 +38,7 @@ struct Pack<T, 2> {
   }
 };
 
-// Rows of a sentence, one a step, in the order in which a thread walks them, at its channels.
+// The rows of a sentence, one per step, in the order in which a thread reads them, at its channels.
 template <class T>
 struct Rows {
   T* first;
@@ -62,10 +61,10 @@ __device__ void store(T* to, Pack<T, V> x) {
 template <int V>
 struct Channels {
   int64_t sentence, column, columns;  // of [B, D·H]
-  int64_t gates_column;               // where z stands
+  int64_t gates_column;               // the column of z
   int64_t length;                     // real steps
-  int64_t mine;                       // the same, or none beyond the last column
-  bool from_end;                      // whether the walk begins with the last step
+  int64_t mine;                       // the same, or 0 beyond the last column
+  bool from_end;                      // whether the first step read is the last one
 
   template <class T>
   __device__ Channels(const Batch<T>& p, bool backwards) {
@@ -87,7 +86,7 @@ struct Channels {
                               : Rows<T>{from, to_step};
   }
 
-  // Of a contiguous tensor [B, T, D·H], which may not be there.
+  // Of a contiguous tensor [B, T, D·H], or of none.
   template <class T>
   __device__ Rows<T> rows(T* from, int64_t steps) const {
     return from ? rows(from, steps * columns, columns, column) : Rows<T>{};
@@ -109,7 +108,7 @@ struct Channels {
       store(to + sentence * columns + column, stored);
   }
 
-  // Clears the columns in the steps past the length.
+  // Clears the columns in the steps beyond the length.
   template <class T>
   __device__ void clear(T* from, int64_t to_sentence, int64_t to_step, int64_t steps, int64_t at) const {
     from += sentence * to_sentence + at;
@@ -118,15 +117,15 @@ struct Channels {
   }
 };
 
-// U steps as they were read, N packs each, with a byte a channel that says whether its state stays: also
-// past the last step.
+// U steps as read, N packs each. One byte per channel says whether its state is kept, as it is beyond
+// the last step.
 template <class T, int N, int U, int V>
 struct Steps {
   using Bytes = std::conditional_t<V == 2, uint16_t, uint8_t>;
   Pack<T, V> at[U][N];
   Bytes keep[U];
 
-  // Reads from step n on. `fill` is given a step and where its packs go.
+  // Reads from step n on. `fill` receives a step and the destination of its packs.
   template <class Fill>
   __device__ void read(int64_t n, int64_t end, const Rows<const bool>& rows, const Fill& fill) {
     *this = {};
@@ -141,7 +140,7 @@ struct Steps {
     }
   }
 
-  // A bit for each channel of each step: one register, where bytes would take many.
+  // One bit per channel and step: a single register, where bytes would need many.
   __device__ uint32_t kept() const {
     uint32_t bits = 0;
 #pragma unroll

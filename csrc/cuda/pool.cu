@@ -1,8 +1,8 @@
-// Pooling on the GPU, forwards and backwards, one kernel each. README.md tells how steps and channels
-// are shared out.
+// Pooling on the GPU, with one kernel for the forward and one for the backward pass. README.md explains
+// how steps and channels are distributed.
 #include "pool.h"
 
-#ifdef __CUDACC__  // the tests compile this for the processor too
+#ifdef __CUDACC__  // the tests also compile this file for the CPU
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #endif
@@ -14,14 +14,14 @@
 #include "../pool_step.h"
 #include "channels.h"
 
-// As much as the start of a kernel asks for.
+// The data of a kernel launch.
 alignas(16) extern __shared__ unsigned char mtl_shared[];
 
 namespace mtl {
 namespace {
 
-constexpr int kWarps = 16;  // turns of steps in a block, at most: 512 threads leave 128 registers each
-// Bytes that should be under way for memory to be the limit: bandwidth times latency, and some more.
+constexpr int kWarps = 16;  // at most, per block: 512 threads leave 128 registers each
+// Bytes in flight that saturate memory bandwidth: bandwidth times latency, plus a margin.
 constexpr int64_t kUnderWay = 4 << 20;
 
 template <class T>
@@ -37,15 +37,15 @@ __device__ auto activated(const Pack<T, V> (&raw)[N], int v) {
   return activate<G>(g);
 }
 
-// What a warp tells the others: its steps turn x into decay·x + gain.
+// The message of a warp to the others: its steps map x to decay·x + gain.
 template <class A, int V>
 struct Told {
   A decay[V][kLanes], gain[V][kLanes];
 };
 
-// The warps of a block walk one after another through the same channels. Takes in `carry` the x before
-// the first warp and replaces it by the one after the last; gives in `x` that before this warp. Calls
-// take turns 0 and 1, so that a warp may still read what the others told before.
+// The warps of a block process the same channels one after another. On entry, `carry` is x before the
+// first warp; on return, x after the last one. Writes x before this warp to `x`. Calls alternate between
+// turns 0 and 1, so that a warp can still read the previous messages.
 template <class A, int V>
 __device__ void pass_on(const A (&decay)[V], const A (&gain)[V], int turn, A (&carry)[V], A (&x)[V]) {
   auto* const told = reinterpret_cast<Told<A, V>*>(mtl_shared) + turn * blockDim.y;
@@ -120,8 +120,8 @@ __global__ void __launch_bounds__(kLanes* kWarps) forward(Forward<T> p) {
   if (p.states) own.clear(p.states, p.steps * own.columns, own.columns, p.steps, own.column);
 }
 
-// Where the gradients go over the gates, each thread has read a gate before it writes there: steps
-// read ahead are always its own later ones.
+// If gradients overwrite the gates, each thread has read a gate before it writes there: steps read ahead
+// are always later steps of the same thread.
 template <class T, int G, int U, int V>
 __global__ void __launch_bounds__(kLanes* kWarps) backward(Backward<T> p) {
   using A = Arithmetic<T>;
@@ -199,7 +199,7 @@ bool even(std::initializer_list<int64_t> strides, std::initializer_list<const vo
                       [](const void* x) { return reinterpret_cast<uintptr_t>(x) % 4; });
 }
 
-// Whether two channels of 16 bits can be read and written as one.
+// Whether two 16-bit channels can be read and written as one word.
 template <class T>
 bool pairs(const Forward<T>& p) {
   return even({p.width, p.gates_sentence, p.gates_step},
@@ -213,14 +213,14 @@ bool pairs(const Backward<T>& p) {
               {p.gates, p.c0, p.keep, p.states, p.by_h, p.by_last, p.by_gates, p.by_c0});
 }
 
-// Steps that a thread reads ahead: as many as its registers hold.
+// Steps that a thread reads ahead: as many as fit into its registers.
 template <class T, int G, int V>
 constexpr int kForwardSteps = (sizeof(T) == 8 ? 10 : V == 2 ? 16 : 24) / G;
 template <class T, int G, int V>
 constexpr int kBackwardSteps = (sizeof(T) == 8 ? 4 : V == 2 ? 9 : 12) / G;
 
-// Threads are channels. Where those are too few to keep memory busy, warps share the steps: a power of
-// two, so that blocks of any size fill the registers.
+// One thread per channel. If channels alone do not saturate memory bandwidth, warps share the steps.
+// Their number is a power of two, so that blocks of any size fill the registers.
 template <class P>
 cudaError_t launch(void (*kernel)(P), P p, int channels, int steps, int bytes, int told, void* stream) {
   const int64_t under_way = p.sentences * p.row() * steps * bytes;

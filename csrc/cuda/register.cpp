@@ -1,6 +1,6 @@
-// The operators for CUDA, on the stream and device that torch works on. As soon as this library is
-// loaded, the dispatcher takes these for tensors there.
-#define USE_CUDA  // or the headers of torch keep the stream to themselves
+// The operators for CUDA, on torch's current stream and device. Once this library is loaded, the
+// dispatcher uses these kernels for tensors on CUDA devices.
+#define USE_CUDA  // without it, torch's headers do not declare the stream
 #include <cuda_runtime_api.h>
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mtl
+from tests.repository.pages import Page
 
 GUIDE = Path(__file__).parents[2] / "docs" / "sentences.md"
 
@@ -33,6 +34,24 @@ def test_the_files_of_the_page_train_and_predict(
     assert isinstance(found["stars"][0], float)
     told = model.explain(["Cold bread."], ["stars"], attention=True)
     assert told["stars"][0].attention.shape == (3,)
+
+
+def test_the_commands_and_programs_of_the_page_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    (tmp_path / "new.txt").write_text("Cold bread.\nA friendly waiter.\n")
+    page = Page("sentences.md")
+    results = page.run()
+    assert {line: result.err for line, result in results.items() if result.code} == {}
+    default = results["mtl predict runs/reviews new.txt"].out
+    assert re.search(r"# start = 0\n# kind = \w+\n# topics = .*\n# stars = [\d.]+\n", default)
+    variables: dict[str, object] = {}
+    for program in re.findall(r"```python\n(.*?)```", page.text, re.DOTALL):
+        exec(program, variables)
+    assert set(variables["labels"]) == {"kind", "topics", "stars"}
 
 
 def test_the_corpus_of_pairs_trains_and_predicts(

@@ -119,7 +119,7 @@ def test_files_that_are_there_are_not_fetched_again(tmp_path: Path) -> None:
 def test_without_an_index_it_says_what_it_needs(tmp_path: Path) -> None:
     done = run(tmp_path / "out")
     assert done.returncode == 1
-    assert "pip could not fetch vaderSentiment 3.3.2; it needs a package index" in done.stderr
+    assert "pip could not download vaderSentiment 3.3.2; it needs a package index" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").iterdir())
 
