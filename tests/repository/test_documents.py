@@ -60,6 +60,13 @@ def test_the_table_of_rooms_is_the_contract_of_imports() -> None:
     assert rows == [set(re.findall(r"\w+", row)) for row in contract[1].splitlines()]
 
 
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = [term.casefold() for term in re.findall(r"^\*\*(.+?)\.\*\*", page, re.MULTILINE)]
+    assert len(terms) > 50
+    assert terms == sorted(terms)
+
+
 def test_one_place_says_which_torch_is_installed() -> None:
     pinned = (ROOT / "constraints.txt").read_text().splitlines()
     assert [line for line in pinned if not line.startswith("#")] == ["torch==2.13.0"]
