@@ -48,6 +48,25 @@ def test_local_links_lead_somewhere(path: Path) -> None:
     assert not [link for link in links if not (path.parent / link).exists()]
 
 
+def test_the_table_of_rooms_is_the_contract_of_imports() -> None:
+    page = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
+    table = re.search(r"\| room in `mtl/` \|.*\n\|.*\n((?:\|.*\n)+)", page)
+    contract = re.search(
+        r"^layers =\n((?:    .*\n)+)", (ROOT / "setup.cfg").read_text(), re.MULTILINE
+    )
+    assert table
+    assert contract
+    rows = [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table[1].splitlines()]
+    assert rows == [set(re.findall(r"\w+", row)) for row in contract[1].splitlines()]
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = [term.casefold() for term in re.findall(r"^\*\*(.+?)\.\*\*", page, re.MULTILINE)]
+    assert len(terms) > 50
+    assert terms == sorted(terms)
+
+
 def test_one_place_says_which_torch_is_installed() -> None:
     pinned = (ROOT / "constraints.txt").read_text().splitlines()
     assert [line for line in pinned if not line.startswith("#")] == ["torch==2.13.0"]
