@@ -7,9 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from mtl.errors import DataError
+
+RawValue: TypeAlias = "str | list[Any] | dict[str, float]"
+"""The value of a column as a file has it; see `Record`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +22,17 @@ class Record:
     Args:
         tokens: The words, in order. Empty where the file has a row without text: predictions keep
             such a row in its place, corpora leave it out and say how many there were.
-        columns: Column name to one label a token (a list as long as `tokens`), to one for the whole
-            sentence (a string), or to a set of them (a list of any length). A column without a
-            value for this sentence is absent, or an empty string.
+        columns: Column name to its value, which a target reads: a string; a list with an item per
+            token, or of any length; an object of label to number. Items are strings, lists of
+            strings, such objects, or None. A column without a value for this sentence is absent,
+            or an empty string.
         metadata: What comment lines say of the sentence (`# sent_id = …`), or further fields.
         line: The line at which the sentence starts, from 1.
         pair: The words of the sentence with which this one is compared, where files have pairs.
     """
 
     tokens: list[str]
-    columns: Mapping[str, list[str] | str] = field(default_factory=dict)
+    columns: Mapping[str, RawValue] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
     pair: list[str] | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mtl.data.readers.base import Reader, Record
+from mtl.data.readers.base import RawValue, Reader, Record
 from mtl.errors import DataError, did_you_mean
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
@@ -18,8 +18,9 @@ _LABEL_TYPES = (str, bool, int, float)
 class Jsonl(Reader):
     """JSON lines: an object a sentence, with its words or its text, and any labels.
 
-    A list of values (one a word, or a set), a string, a number, true or false are columns. Null
-    means no label, and values of another form are passed over, unless `columns` asks for them.
+    A string, a number, true or false, a list of values, or an object of label to number are
+    columns. The items of a list may be lists or such objects in turn, for tokens with several
+    labels. Null means no label. Values of another form are ignored, unless `columns` names them.
 
     Args:
         tokens: The field that holds the words.
@@ -66,14 +67,14 @@ class Jsonl(Reader):
         tokens = self._words(fields, path, line)
         pair = self._pair(fields, self.pair, path, line) if self.pair else None
         names = fields if self.columns is None else self.columns
-        columns: dict[str, list[str] | str] = {}
+        columns: dict[str, RawValue] = {}
         for name in names:
             if name in (self.tokens, self.text, self.pair) or fields.get(name) is None:
                 continue
-            value = _labels(fields[name])
+            value = _value(fields[name])
             if value is None and self.columns is not None:
                 found = f"field {name!r} holds {_brief(fields[name])}"
-                expected = "expected one value, or a list of values"
+                expected = "expected a value, a list of values, or an object of label to number"
                 raise DataError(f"{found}; {expected}", path, line)
             if value is not None:
                 columns[name] = value
@@ -120,11 +121,26 @@ def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
     return fields
 
 
-def _labels(value: Any) -> list[str] | str | None:
-    """Return labels as strings, or None if the value is neither a label nor a list of labels."""
-    if isinstance(value, list):
-        fits = all(isinstance(item, _LABEL_TYPES) for item in value)
-        return [_label(item) for item in value] if fits else None
+def _value(value: Any) -> RawValue | None:
+    """Return a value with labels as strings, or None if it has no form that a target reads."""
+    if not isinstance(value, list):
+        return _item(value)
+    items = [_items(item) if isinstance(item, list) else _item(item) for item in value]
+    readable = all(item is not None or raw is None for item, raw in zip(items, value, strict=True))
+    return items if readable else None
+
+
+def _items(values: list[Any]) -> list[str] | None:
+    """Return the labels of one token."""
+    fits = all(isinstance(value, _LABEL_TYPES) for value in values)
+    return [_label(value) for value in values] if fits else None
+
+
+def _item(value: Any) -> str | dict[str, float] | None:
+    """Return one label, or the numbers of several labels."""
+    if isinstance(value, dict):
+        numbers = all(type(number) in (int, float) for number in value.values())
+        return {label: float(number) for label, number in value.items()} if numbers else None
     return _label(value) if isinstance(value, _LABEL_TYPES) else None
 
 
