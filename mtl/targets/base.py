@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 import torch
 from torch import Tensor
 
+from mtl.errors import MtlError
+
 if TYPE_CHECKING:
     from mtl.targets.objectives import Objective
     from mtl.text.example import Labels
@@ -238,17 +240,22 @@ class TokenTarget(Target):
 
     level: ClassVar[Level] = "token"
 
+    @staticmethod
+    def items(value: Labels) -> tuple[Any, ...]:
+        """Return the values of the tokens, after a check that there is one per token."""
+        if not isinstance(value, tuple):
+            raise MtlError(f"expected one value per token, got {value!r}")
+        return value
+
     @classmethod
     def plain(cls, value: Labels) -> list[Any]:
         """Return a list with one JSON value per token."""
-        assert isinstance(value, tuple)
-        return [cls.plain_item(item) for item in value]
+        return [cls.plain_item(item) for item in cls.items(value)]
 
     @classmethod
     def text(cls, value: Labels) -> str:
         """Return the values of the tokens with blanks between."""
-        assert isinstance(value, tuple)
-        return " ".join(map(cls.item_text, value))
+        return " ".join(map(cls.item_text, cls.items(value)))
 
 
 class SentenceTarget(Target):
