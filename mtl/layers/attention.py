@@ -259,7 +259,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.out_features = in_features
         self.num_heads = num_heads
-        width = -(-in_features // num_heads)
+        width = -(-in_features // num_heads)  # rounded up, so that any number of heads works
         self.project = nn.Linear(in_features, 3 * num_heads * width, bias=False)
         self.output = nn.Linear(num_heads * width, in_features)
 

@@ -149,6 +149,7 @@ class MixtureOfSoftmaxes(NextWord):
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log p of all words, `[N, V]`."""
         prior, latent = self._mixture(hidden)
+        # One softmax at a time: K of them at once would need K times the memory.
         total = hidden.new_full((len(hidden), self.num_words), -torch.inf)
         for weight, x in zip(prior.unbind(1), latent.unbind(1), strict=True):
             scores = nn.functional.linear(x, self.embedding, self.bias)

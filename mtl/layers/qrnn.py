@@ -99,6 +99,7 @@ class QRNNLayer(nn.Module):
             start = self.start.expand(len(x), -1)
             c0 = start if c0 is None else torch.cat([c0, start[:, self.hidden_size :]], dim=1)
         elif c0 is not None and self.bidirectional:
+            # The backward direction starts at zero.
             c0 = functional.pad(c0, (0, self.hidden_size))
         width = (1 + self.bidirectional) * self.hidden_size
         keep = None

@@ -110,5 +110,6 @@ def _score(make: Callable[[], CountedMetric], counts: np.ndarray, labels: Sequen
         Counter({label: int(n) for label, n in zip(labels, row, strict=True) if n})
         for row in counts.tolist()
     )
+    # Scores depend on the counts alone, so permuted counts need no permuted labels.
     metric.counts = LabelCounts(gold, predicted, correct)
     return next(iter(metric.compute().values()))

@@ -109,7 +109,7 @@ class ExponentialAverage(Average):
 
     def __init__(self, model: nn.Module, *, decay: Probability = 0.999) -> None:
         self.decay = decay
-        super().__init__(model)
+        super().__init__(model)  # begins the average at once, by `reset`
 
     def reset(self) -> None:
         """Start the average at the current weights."""
@@ -144,6 +144,7 @@ class TriggeredAverage(Average):
 
     def begins(self, scores: Sequence[float]) -> bool:
         """Return whether the last score is below a score from more than `trigger` epochs ago."""
+        # A function of the scores alone, so a resumed run decides alike.
         *earlier, last = scores
         return any(score > last for score in earlier[: -self.trigger])
 

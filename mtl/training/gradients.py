@@ -29,6 +29,7 @@ def read_gradients(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter])
     return Gradients(
         dict(zip(tasks, norms.tolist(), strict=True)),
         {
+            # The upper triangle: the matrix is symmetric.
             task: {other: cosines[i][j] for j, other in enumerate(tasks) if j > i}
             for i, task in enumerate(tasks[:-1])
         },

@@ -36,7 +36,7 @@ class Interrupt:
 
     def _record(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
-        self._restore()
+        self._restore()  # so that a second Ctrl-C stops at once
 
     def _restore(self) -> None:
         if self._main:

@@ -37,6 +37,7 @@ class Schedule(ABC):
             step: The step, from 0.
             scores: The score of the run after each epoch so far; higher is better.
         """
+        # The + 1 makes the first step count, and the factor 1 in the first step after the warm-up.
         return min(1.0, (step + 1) / (self.warmup + 1)) * self.after_warmup(step, scores)
 
     def restarting(self, scores: Sequence[float]) -> bool:
@@ -177,6 +178,7 @@ class AnnealRestart(Schedule):
 
     def restarting(self, scores: Sequence[float]) -> bool:
         """Return whether the run restarts after the last epoch."""
+        # Derived from the scores rather than stored, as schedules have no state.
         before = plateaus(scores[:-1], self.patience)
         return before < plateaus(scores, self.patience) <= self.restarts
 

@@ -76,6 +76,7 @@ class Selection:
         if self.metric == "mean":
             latest = [self.task_scores[name][-1] for name in self.averaged]
             return sum(latest) / len(latest)
+        # "TASK" without a score means the main score, which is the first.
         task, _, name = self.metric.partition(".")
         if name and name not in scores[task]:
             near = did_you_mean(name, scores[task])

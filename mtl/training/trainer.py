@@ -150,6 +150,8 @@ class Trainer:
 
     def _step(self, batches: Mapping[str, Batch], began: float) -> Step:
         factor = self.learning_rate.factor(self.step, self.selection.scores)
+        # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
+        # (Merity et al. 2017).
         factor *= sum(batch.lr_factor for batch in batches.values()) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
@@ -160,6 +162,8 @@ class Trainer:
             for name, term in output.penalties.items():
                 penalties[name] = penalties[name] + term if name in penalties else term
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
+        # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
+        # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.stack([*penalties.values()]).sum() if penalties else None
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
@@ -217,9 +221,11 @@ class Trainer:
                 raise self._diverged(f"scores are no longer finite ({scores})")
             # Without development sets, the last epoch is the best one.
             improved = self.selection.update(scores) if dev else True
+            # Before `end_epoch` changes them: these are the weights that the epoch trained with.
             learned = self._learned_quantities()
             if improved and self.learning_rate.restarts:
                 self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
+        # Outside of `averaged`, as this acts on the raw weights.
         if dev:
             self._apply_schedule(self.selection.scores)
         self.epoch += 1
