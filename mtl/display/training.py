@@ -97,7 +97,7 @@ class Display:
         rows = list(epoch.dev.metrics) if epoch.dev else []
         for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
             scores = epoch.dev.scores().get(task, {}) if epoch.dev else {}
-            name = f"{task} (resting)" if task in epoch.resting else task
+            name = f"{task} (stopped)" if task in epoch.stopped else task
             loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
             speed = epoch.tokens_per_second.get(task)
             shown = f"{speed:,.0f}" if speed else "–"

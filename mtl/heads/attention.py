@@ -1,4 +1,4 @@
-"""Sentence classifier by attention. Letters: B sentences, T tokens, H width, Q hops, K labels."""
+"""Attention classifier. Letters: B sentences, T tokens, H width, Q hops, K labels."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from mtl.options import NonNegativeFloat, PositiveInt, Probability
 
 
 class AttentionClassifier(Classifier):
-    """Weighted means of the states, the weights being learnt (Lin et al. 2017; Yang et al. 2016).
+    """Attention classifier: weighted means of the states (Lin et al. 2017; Yang et al. 2016).
 
     A = softmax_t(score(h_t)), p(y | x) = softmax(W drop([A_1 H; …; A_Q H]) + b)
 
-    `head.attention_weights(hidden, mask)` gives A, which tells where it looks. The penalty is for
-    training: in evaluation the loss is the likelihood alone.
+    `head.attention_weights(hidden, mask)` returns A. The penalty applies only in training; in
+    evaluation the loss is the negative log-likelihood.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
-        score: How a state is weighed: self by two layers, Q = V tanh(W Hᵀ), the others by
-            comparing it with a learned query: additive with a matrix each, concat with one for
-            both, multiplicative with one between them, scaled by the dot product over √H.
-        hops: How many means are taken.
-        size: Width of the inner layer of self; the others are as wide as the states.
-        penalty: The loss grows by this times ‖A Aᵀ − I‖², so that the hops look at different
-            tokens, and each at few.
-        dropout: Probability of dropping a unit of the means.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
+        score: The attention score. "self" is a two-layer network, V tanh(W Hᵀ). The others compare
+            each state with a learned query: "additive" with separate matrices, "concat" with one
+            matrix for both, "multiplicative" with a bilinear form, "scaled" by the dot product
+            divided by √H.
+        hops: Number Q of weighted means.
+        size: Width of the inner layer of "self"; the other scores have the width of the states.
+        penalty: Weight of ‖A Aᵀ − I‖² in the training loss. It makes the hops attend to different
+            tokens, and each hop to few.
+        dropout: Dropout probability of the means.
     """
 
     def __init__(
@@ -53,19 +54,20 @@ class AttentionClassifier(Classifier):
         )
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the means side by side, `[B, Q H]`."""
+        """Return the concatenated means, `[B, Q · H]`."""
         means: Tensor = self.pooling(hidden, mask)[0]
         return means.flatten(1)
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the weights A, `[B, Q, T]`."""
+        """Return the attention weights A, `[B, Q, T]`, zero on padding."""
         weights: Tensor = self.pooling(hidden, mask)[1]
         return weights
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sentence in nats, in training with the penalty, `[B]`."""
+        """Return the loss of each sentence in nats, `[B]`; in training it includes the penalty."""
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
         means, weights = self.pooling(hidden, mask)
         losses = self.objective.loss(self.scores_of(means.flatten(1)), target)
+        # A pair has two rows of weights, one per sentence: both penalties count for its loss.
         return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

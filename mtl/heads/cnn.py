@@ -17,22 +17,22 @@ CNNPooling = Literal["max", "mean"]
 
 
 class CNNClassifier(Classifier):
-    """Filters over windows of tokens, the maximum of each over the sentence (Kim 2014).
+    """CNN classifier: convolution filters over token windows, max-pooled per sentence (Kim 2014).
 
     c = [max_t relu(w_j · h_t:t+w-1 + b_j)]_j, p(y | x) = softmax(W drop(c) + b)
 
-    Other poolings: the k largest values in their order (Kalchbrenner et al. 2014), or the mean
-    (Zhang and Wallace 2015).
+    Alternatives are k-max pooling, the k largest values in their order (Kalchbrenner et al. 2014),
+    and mean pooling (Zhang and Wallace 2015).
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
-        widths: How many tokens the filters see, one group of filters each.
-        maps: The number of filters of each width.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
+        widths: Filter widths in tokens; each has its own filters.
+        maps: Number of filters per width.
         pooling: The maximum or the mean over the sentence.
-        k: How many of the largest values of each filter are kept, in their order; zeros stand
-            for those that a short sentence lacks.
-        dropout: Probability of dropping a unit of c.
+        k: Number of largest values per filter that max pooling returns, in their order; missing
+            values of short sentences are zero.
+        dropout: Dropout probability of c.
     """
 
     def __init__(
@@ -58,12 +58,13 @@ class CNNClassifier(Classifier):
         self.filters = nn.ModuleList(nn.Conv1d(in_features, maps, width) for width in widths)
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return what is kept of all filters, `[B, P]`.
+        """Return the pooled filter outputs, `[B, P]`.
 
-        A sentence shorter than a filter is seen by it once, with zeros behind.
+        For a sentence shorter than a filter, the filter has one window, padded with zeros.
         """
         x = (hidden * mask.unsqueeze(-1)).transpose(1, 2)  # [B, H, T]
-        # One more where no sentence has a word, so that the widest filter fits.
+        # Pad by the widest filter less one token, or by all of it if T is 0, so that every filter
+        # has at least one window.
         x = functional.pad(x, (0, max(self.widths) - min(1, x.shape[2])))
         lengths = mask.sum(1, keepdim=True)
         pooled = []
@@ -75,12 +76,18 @@ class CNNClassifier(Classifier):
         return torch.cat(pooled, dim=1)
 
     def _pool(self, values: Tensor, inside: Tensor) -> Tensor:
-        """Return `[B, k maps]`, given values `[B, maps, windows]` and which windows there are."""
+        """Return `[B, k · maps]`, pooled over the windows inside each sentence.
+
+        Args:
+            values: `[B, maps, windows]`.
+            inside: `[B, 1, windows]` bool, True on windows that belong to the sentence.
+        """
         if self.pooling == "mean":
             return (values.relu() * inside).sum(2) / inside.sum(2)
         values = values.masked_fill(~inside, -torch.inf)
         if self.k == 1:
             return values.amax(2).relu()
-        values = functional.pad(values, (0, self.k - 1), value=-torch.inf)  # at least k windows
+        # topk needs at least k windows; relu turns the added −∞ into zeros.
+        values = functional.pad(values, (0, self.k - 1), value=-torch.inf)
         largest = values.topk(self.k, dim=2).indices.sort(dim=2).values
         return values.gather(2, largest).relu().flatten(1)

@@ -1,4 +1,4 @@
-"""Adversary on the domain of a sentence. Letters: B sentences, T tokens, H width, K labels."""
+"""Adversarial domain classifier. Letters: B sentences, T tokens, H width, K labels."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
 
 
 class DomainClassifier(Classifier):
-    """Tells domains apart while the trunk learns to blur them (Ganin and Lempitsky 2015).
+    """Domain-adversarial classifier with gradient reversal (Ganin and Lempitsky 2015).
 
-    p(y | x) = softmax(W drop(relu(U pool_t h_t + c)) + b), its gradient reversed on the way to h
+    p(y | x) = softmax(W drop(relu(U pool_t h_t + c)) + b), with a reversed gradient for h
 
-    An auxiliary task with this head makes the hidden states serve other domains better. Its own
-    score should fall towards chance, and has no share in the mean by which the best epoch is found.
+    The head learns to classify domains, and the trunk learns to make this impossible. As an
+    auxiliary task it makes the hidden states transfer better to other domains. Its score should
+    fall to chance level, and is excluded from the mean that selects the best epoch.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
-        pooling: The mean or the maximum over the tokens, or the state of the last one.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
+        pooling: The mean or maximum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer.
-        strength: λ: the trunk gets the gradient times −λ; with 0 the head learns alone.
-        ramp: Over how many batches of the task λ grows from 0, as 2 / (1 + e^(−10 p)) − 1; null:
-            it does not grow.
-        dropout: Probability of dropping a unit of the hidden layer.
+        strength: λ: the gradient for the trunk is multiplied by −λ; with 0 only the head learns.
+        ramp: Number of batches over which λ grows from 0, with the factor 2 / (1 + e^(−10 p)) − 1;
+            null for a constant λ.
+        dropout: Dropout probability of the hidden layer.
     """
 
     adversarial = True
@@ -53,5 +54,6 @@ class DomainClassifier(Classifier):
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer, `[B, P]`."""
+        # Reversed before the hidden layer, so that all layers of the head learn to classify.
         vectors: Tensor = self.hidden(self.reversal(pool(hidden, mask, self.pooling)))
         return vectors

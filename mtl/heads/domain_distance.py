@@ -1,4 +1,4 @@
-"""Domains drawn together by the distance between them. Letters: B sentences, T tokens, H width."""
+"""Domain adaptation by a distance between domains. Letters: B sentences, T tokens, H width."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from mtl.targets.base import Target
 
 
 class DomainDistance(Classifier):
-    """Makes domains alike by CORAL (Sun & Saenko 2016) or MMD (Long et al. 2015).
+    """Align domains by the distance CORAL (Sun & Saenko 2016) or MMD (Long et al. 2015).
 
     loss_i = −log p(y_i | x_i), in training + λ · distance between the domains of the batch
 
-    Instead of an adversary (`domain`), for the same labels. It needs batches that hold several
-    domains, so one corpus of all of them. A classifier, of which the trunk learns nothing, says how
-    well domains can still be told apart: its score should fall towards chance, and has no share in
-    the mean by which the best epoch is found.
+    This is an alternative to the adversary `domain`, for the same labels. It needs several domains
+    in each batch, so all domains must be in one corpus. A domain classifier that does not train
+    the trunk measures the remaining difference. Its score should fall to chance level, and is
+    excluded from the mean that selects the best epoch.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, of which a sentence has one.
-        distance: "coral": between the covariances; "mmd": between all of the distributions.
-        strength: λ.
-        pooling: The mean or the maximum over the tokens, or the state of the last one.
+        labels: The K label names; each sentence has one label.
+        distance: "coral" compares covariances, "mmd" whole distributions.
+        strength: Weight λ of the distance.
+        pooling: The mean or maximum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer of the classifier.
-        dropout: Probability of dropping a unit of that layer.
+        dropout: Dropout probability of the hidden layer.
     """
 
     adversarial = True
@@ -63,11 +63,16 @@ class DomainDistance(Classifier):
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer of the classifier, `[B, P]`."""
+        # Detached: the classifier only measures, and must not train the trunk to separate domains.
         vectors: Tensor = self.hidden(pool(hidden, mask, self.pooling).detach())
         return vectors
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sentence, `[B]`; in training each has the batch's distance."""
+        """Return the loss of each sentence, `[B]`; in training each includes the distance.
+
+        The distance depends on the batch, not on single sentences. Every sentence gets all of it,
+        so the mean loss contains it once.
+        """
         loss = super().loss(hidden, mask, target)
         if not self.training:
             return loss

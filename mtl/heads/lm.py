@@ -1,4 +1,4 @@
-"""Language models as heads. Letters: B sentences, T tokens, H width, V words."""
+"""Language model head. Letters: B sentences, T tokens, H width, V words."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
 
 class LanguageModel(Head):
-    """Gives each token the word beside it: a tagger whose labels are the words of the vocabulary.
+    """Language model: a tagger that predicts the neighbouring word of each token.
 
-    Which word, the next or the previous one, is a matter of the labels (`labels: {text: next}`).
-    On a trunk of two stacks it reads the one that has not seen that word.
+    The label source decides which word it predicts, the next or the previous one (`labels: {text:
+    next}`). On a trunk with two independent directions it reads the direction that has not seen
+    this word.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The V words, the frequent ones first.
-        embedding: `[V, D]`, the vectors that the words are read with, which tied outputs share;
-            None: a table of its own.
-        output: What gives the words their probabilities. "tied": the vectors that they are read
-            with (Inan et al. 2016); "full": vectors of its own; "adaptive": rare words in clusters
-            of few dimensions, several times faster (Grave et al. 2016); "tied_adaptive": both;
-            "mos": a mixture of tied softmaxes (Yang et al. 2017).
-        cutoffs: How many of the most frequent words come before each cluster of adaptive outputs,
-            rising: fractions of all words below 1, else numbers of words, which leave the clusters
-            as they are when a run that starts from another one knows more words.
-        num_softmaxes: How many softmaxes are mixed by "mos".
-        dropout: Probability of dropping a unit of the hidden states, the same for all tokens.
-        activation: Weight α of α·mean(h²) of the states after dropout, in training (AR, Merity et
-            al. 2017: 2).
-        temporal: Weight β of β·mean((h_t − h_t+1)²) of the states before dropout (TAR: 1).
+        labels: The V words, sorted by frequency, most frequent first.
+        embedding: `[V, D]`, the input word vectors that tied outputs share; None for a separate
+            table.
+        output: The output layer. "tied": the input word vectors (Inan et al. 2016); "full":
+            separate output vectors; "adaptive": clusters of rare words with fewer dimensions,
+            several times faster (Grave et al. 2016); "tied_adaptive": both; "mos": a mixture of
+            tied softmaxes (Yang et al. 2017).
+        cutoffs: Number of more frequent words before each cluster of adaptive outputs, increasing.
+            Values below 1 are fractions of the vocabulary; larger values are numbers of words,
+            which stay the same if the vocabulary grows when a run starts from another one.
+        num_softmaxes: Number of softmaxes of "mos".
+        dropout: Dropout probability of the hidden states; the same units for all tokens.
+        activation: Weight α of the penalty α·mean(h²) on the states after dropout, in training (AR;
+            Merity et al. 2017 use 2).
+        temporal: Weight β of the penalty β·mean((h_t − h_t+1)²) on the states before dropout, in
+            training (TAR; Merity et al. 2017 use 1).
     """
 
     level = "token"
@@ -68,6 +70,7 @@ class LanguageModel(Head):
             embedding = nn.Parameter(torch.randn(number, in_features) / in_features**0.5)
         if list(cutoffs) != sorted(set(cutoffs)):
             raise ValueError(f"cutoffs: expected rising numbers, got {list(cutoffs)}")
+        # Fractions of a small vocabulary can fall together, or on all words: such cuts are dropped.
         cuts = sorted({max(1, int(cut * number if cut < 1 else cut)) for cut in cutoffs})
         cuts = [cut for cut in cuts if cut < number]
         if not cuts and output in ("adaptive", "tied_adaptive"):
@@ -93,7 +96,16 @@ class LanguageModel(Head):
         return target.open_vocabulary
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the negative log-likelihood of each sentence in nats, in training with AR, TAR."""
+        """Return the negative log-likelihood of each sentence in nats, `[B]`.
+
+        In training it includes the penalties AR and TAR.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            target: `[B, T]` int64 word ids, ignored on padding.
+        """
+        # `_log_probs_of` rather than `log_probs_of`, so that AR sees the same dropout mask.
         dropped = self.dropout(hidden)
         losses = -self._log_probs_of(dropped, mask, target).sum(1)
         if self.training and self.activation:
@@ -103,20 +115,21 @@ class LanguageModel(Head):
         return losses
 
     def log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the log-probability of each target, `[B, T]`, zero on padding."""
+        """Return the log-probability of each target word, `[B, T]`, zero on padding."""
         return self._log_probs_of(self.dropout(hidden), mask, target)
 
     def _log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        found = hidden.new_zeros(mask.shape)
+        values = hidden.new_zeros(mask.shape)
         if mask.any():
-            found[mask] = -self.output.loss(hidden[mask], target[mask])
-        return found
+            # Real tokens only: scores over the vocabulary are most of the cost.
+            values[mask] = -self.output.loss(hidden[mask], target[mask])
+        return values
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the most likely word beside each token, `[B, T]`."""
+        """Return the id of the most likely word for each token, `[B, T]`."""
         return self.log_probs(hidden, mask).argmax(2)
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return log-probabilities of all words, `[B, T, V]`, zero on padding."""
+        """Return the log-probabilities of all words, `[B, T, V]`, zero on padding."""
         flat = self.output.log_probs(self.dropout(hidden).flatten(0, 1))
         return flat.view(*mask.shape, -1).masked_fill(~mask.unsqueeze(2), 0)

@@ -1,4 +1,4 @@
-"""Sentence classifier on pooled states. Letters: B sentences, T tokens, H width, K labels."""
+"""Classifier on pooled states. Letters: B sentences, T tokens, H width, K labels."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from mtl.options import PositiveInt, Probability, check_choice
 
 
 class PoolClassifier(Classifier):
-    """p(y | x) = softmax(W drop(pool_t h_t) + b): the smallest classifier there is (–).
+    """Linear classifier on pooled states: p(y | x) = softmax(W drop(pool_t h_t) + b) (–).
+
+    It is the smallest classifier.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` of these.
-        pooling: The mean or the maximum over the tokens, or the state of the last one; concat for
-            all three side by side (Howard & Ruder 2018).
-        attention: What is pooled of each token beside its own state: the other tokens of the
-            sentence, weighted by a score of both states, by key_value those just before it, or
-            by multi_head in four ways at once; null for nothing.
-        window: How many tokens key_value looks back.
-        dropout: Probability of dropping a unit of the pooled vector.
+        labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
+        pooling: The mean or maximum over the tokens, or the state of the last token. "concat"
+            concatenates all three (Howard & Ruder 2018).
+        attention: Self-attention before pooling; its contexts are concatenated with the states. The
+            name is a score ("additive", "concat", "multiplicative", "scaled"), "key_value" for the
+            previous tokens only, or "multi_head" with four heads; null for none.
+        window: Number of previous tokens that "key_value" attends to.
+        dropout: Dropout probability of the pooled vector.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class PoolClassifier(Classifier):
         dropout: Probability = 0.5,
     ) -> None:
         check_choice("pooling", pooling, ("concat", *get_args(Pooling)))
+        # Made before super().__init__, which needs the width of the pooled vector.
         layer = token_attention(attention, in_features, window) if attention else None
         width = in_features + (layer.out_features if layer else 0)
         poolings: tuple[Pooling, ...] = (
@@ -62,5 +65,5 @@ class PoolClassifier(Classifier):
         return torch.cat([pool(hidden, mask, pooling) for pooling in self.poolings], dim=1)
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
-        """Return how much each token looks at each other one, `[B, N, T, T]`; None: not at all."""
+        """Return the token-to-token attention weights, `[B, N, T, T]`; None without attention."""
         return token_weights(self.attention, hidden, mask) if self.attention else None

@@ -1,4 +1,4 @@
-"""Layers to use anywhere: modules that need torch alone."""
+"""Layers for use in any model: modules that depend on torch alone."""
 
 from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax

@@ -1,4 +1,4 @@
-"""Penalties on what a trunk puts out. Letters: B texts, T tokens, H width."""
+"""Penalties on the outputs of a trunk. Letters: B sentences, T tokens, H width."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def activation_penalty(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return Σ_t mean(h_t²) of each text, `[B]`: activation penalty, AR (Merity et al. 2017).
+    """Return Σ_t mean(h_t²) of each sentence, `[B]`: activation penalty, AR (Merity et al. 2017).
 
-    Over the number of tokens and times a weight α, 2 in the paper; taken of the last layer after
-    its dropout.
+    The paper divides it by the number of tokens and multiplies it by α = 2. It applies it to the
+    last layer after its dropout.
 
     Args:
         hidden: `[B, T, H]`.
@@ -20,10 +20,10 @@ def activation_penalty(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def temporal_activation_penalty(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Return Σ_t mean((h_t − h_t+1)²) of each text, `[B]`: temporal AR, TAR (Merity et al. 2017).
+    """Return Σ_t mean((h_t − h_t+1)²) of each sentence, `[B]`: TAR (Merity et al. 2017).
 
-    Over the number of tokens and times a weight β, 1 in the paper; taken of the last layer before
-    its dropout. Zero for a text of one token.
+    The paper divides it by the number of tokens and multiplies it by β = 1. It applies it to the
+    last layer before its dropout. It is zero for a sentence of one token.
 
     Args:
         hidden: `[B, T, H]`.
@@ -33,5 +33,5 @@ def temporal_activation_penalty(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def _squares(x: Tensor, mask: Tensor) -> Tensor:
-    real = torch.where(mask.unsqueeze(2), x, 0)  # not a product: padding may hold anything
+    real = torch.where(mask.unsqueeze(2), x, 0)  # not a product: padding may hold NaN
     return real.square().mean(2).sum(1)

@@ -1,8 +1,8 @@
 """Adaptive softmax. Letters: N tokens, H width, V words, D width of an embedding, C clusters.
 
-Words are sorted by frequency, the most frequent first. A short list is scored at every token
-together with C clusters of rarer words; the words of a cluster only where the target is in it, and
-at a reduced width.
+Words are sorted by frequency, the most frequent first. At every token, one softmax scores a short
+list of frequent words and C clusters of rarer words. The words of a cluster are scored only where
+the target is in that cluster, and at a reduced width.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mtl.layers.next_word import NextWord, to_width
 
 
 class _Scores(NamedTuple):
-    """A linear layer over part of the words, behind a projection."""
+    """A projection followed by a linear layer over a part of the vocabulary."""
 
     projection: nn.Module
     weight: Tensor
@@ -36,31 +36,32 @@ class _Scores(NamedTuple):
 
 
 class _Clustered(NextWord):
-    """What both forms share: p(word) = p(its cluster) · p(word | its cluster)."""
+    """Base of the adaptive softmaxes: p(word) = p(cluster) · p(word | cluster)."""
 
     def __init__(self, in_features: int, num_words: int, cutoffs: Sequence[int]) -> None:
         super().__init__(in_features, num_words)
         ends = [0, *cutoffs, num_words]
         if not cutoffs or any(end <= start for start, end in pairwise(ends)):
             raise ValueError(
-                f"cutoffs: expected rising numbers between 0 and the {num_words} words, "
+                f"cutoffs: expected increasing ids between 0 and {num_words}, the number of words, "
                 f"got {list(cutoffs)}"
             )
         self.cutoffs = tuple(cutoffs)
 
     @abstractmethod
     def _parts(self) -> tuple[_Scores, list[_Scores]]:
-        """Return what scores the short list with the clusters, and the words of each cluster."""
+        """Return the scorer of short list and clusters, and one scorer per cluster."""
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return −log p(target) of each token in nats, `[N]`."""
         check_targets(targets, self.num_words)
         head, tail = self._parts()
         short = self.cutoffs[0]
+        # Cluster 0 is the short list. In the head, cluster c > 0 has the id short + c − 1.
         cluster = torch.bucketize(targets, targets.new_tensor(self.cutoffs), right=True)
         loss = head.loss(hidden, torch.where(cluster == 0, targets, short + cluster - 1))
-        for number, (start, words) in enumerate(zip(self.cutoffs, tail, strict=True), start=1):
-            (rows,) = (cluster == number).nonzero(as_tuple=True)
+        for i, (start, words) in enumerate(zip(self.cutoffs, tail, strict=True), start=1):
+            (rows,) = (cluster == i).nonzero(as_tuple=True)
             loss = loss.index_add(0, rows, words.loss(hidden[rows], targets[rows] - start))
         return loss
 
@@ -70,26 +71,31 @@ class _Clustered(NextWord):
         short, *clusters = torch.split(
             head.log_probs(hidden), [self.cutoffs[0], *[1] * len(tail)], dim=1
         )
-        inside = zip(clusters, tail, strict=True)
-        rare = [cluster + words.log_probs(hidden) for cluster, words in inside]
+        rare = [
+            cluster + words.log_probs(hidden) for cluster, words in zip(clusters, tail, strict=True)
+        ]
         return torch.cat([short, *rare], dim=1)
 
     def _sizes(self) -> list[int]:
-        """Return how many words the short list and each cluster have."""
+        """Return the number of words of the short list and of each cluster."""
         return [end - start for start, end in pairwise([0, *self.cutoffs, self.num_words])]
 
 
 class AdaptiveSoftmax(_Clustered):
-    """Softmax whose rare words cost little (Grave et al. 2016).
+    """Softmax with cheap rare words (Grave et al. 2016).
 
-    The i-th cluster, counted from 1, is scored at width H / div_valueⁱ. Names and shapes of the
-    parameters are those of `torch.nn.AdaptiveLogSoftmaxWithLoss`; state dicts load both ways.
+    Cluster i, counted from 1, is scored at width H / div_valueⁱ. Parameters have the same names and
+    shapes as in `torch.nn.AdaptiveLogSoftmaxWithLoss`, so state dicts are interchangeable.
 
     Args:
         in_features: Width H of the hidden states.
-        num_words: The number of words V, which are sorted by frequency.
-        cutoffs: Where each cluster begins, rising; the first is the length of the short list.
-        div_value: How much narrower each cluster is than the one before.
+        num_words: The number of words V, sorted by frequency.
+        cutoffs: The id of the first word of each cluster, increasing. The first is also the length
+            of the short list.
+        div_value: The factor by which each cluster is narrower than the previous one.
+
+    Raises:
+        ValueError: The cutoffs do not increase between 0 and V.
     """
 
     def __init__(
@@ -117,28 +123,32 @@ class AdaptiveSoftmax(_Clustered):
         return _Scores(nn.Identity(), self.head.weight, None), tail
 
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return that the head has the short list and the clusters, and each tail its words."""
+        """Return word ids: short list and clusters for the head, and each cluster for its tail."""
         words = range(self.num_words + len(self.cutoffs))
         ends = enumerate(pairwise([*self.cutoffs, self.num_words]))
-        tail = {f"tail.{number}.1.weight": words[start:end] for number, (start, end) in ends}
+        tail = {f"tail.{i}.1.weight": words[start:end] for i, (start, end) in ends}
         head = [*words[: self.cutoffs[0]], *words[self.num_words :]]
         return {"head.weight": head, **tail}
 
 
 class TiedAdaptiveSoftmax(_Clustered):
-    """Adaptive softmax over the vectors that words are read with (–).
+    """Adaptive softmax with the input embedding as output weights (–).
 
-    The embedding is a plain one, with one width for all words, whose rows are sorted by frequency.
-    The short list is scored as in `TiedSoftmax`. Cluster i, counted from 1, takes the first
-    dᵢ = D / div_valueⁱ numbers of its words' vectors: their scores are E[words, :dᵢ] Pᵢ h + b,
-    with a projection Pᵢ from H to dᵢ. So nothing is computed or kept beside the embedding, and
-    training moves into these numbers what tells rare words apart.
+    The embedding has one width for all words, and its rows are sorted by frequency. The short list
+    is scored as in `TiedSoftmax`. Cluster i, counted from 1, uses the first dᵢ = D / div_valueⁱ
+    dimensions of its word vectors: the scores are E[words, :dᵢ] Pᵢ h + b, with a projection Pᵢ from
+    H to dᵢ. The layer therefore needs no vectors beside the embedding, and training moves the
+    differences between rare words into these dimensions.
 
     Args:
         in_features: Width H of the hidden states.
         embedding: E `[V, D]`, shared, not copied; rows sorted by frequency.
-        cutoffs: Where each cluster begins, rising; the first is the length of the short list.
-        div_value: How much narrower each cluster is than the one before.
+        cutoffs: The id of the first word of each cluster, increasing. The first is also the length
+            of the short list.
+        div_value: The factor by which each cluster is narrower than the previous one.
+
+    Raises:
+        ValueError: The cutoffs do not increase between 0 and V.
     """
 
     def __init__(
@@ -161,7 +171,7 @@ class TiedAdaptiveSoftmax(_Clustered):
         self.bias = nn.Parameter(torch.zeros(num_words))
 
     def _parts(self) -> tuple[_Scores, list[_Scores]]:
-        # One split has one gradient [V, D]; slices would each have one.
+        # torch.split accumulates one gradient [V, D]; indexing would allocate one per cluster.
         short, *words = torch.split(self.embedding, self._sizes())
         short_bias, *biases = torch.split(self.bias, self._sizes())
         head = _Scores(
@@ -177,9 +187,9 @@ class TiedAdaptiveSoftmax(_Clustered):
         return head, tail
 
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return that embedding and bias have all words."""
+        """Return the word ids of the rows: embedding and bias have one row per word."""
         return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
 
 def _widths(width: int, clusters: int, div_value: float) -> list[int]:
-    return [max(1, int(width // div_value**number)) for number in range(1, clusters + 1)]
+    return [max(1, int(width // div_value**i)) for i in range(1, clusters + 1)]

@@ -1,7 +1,7 @@
 """Attention. Letters: B sentences, T tokens, Q queries, H width of states, S width of queries.
 
-A score says how well each state answers each query; a layer turns the scores of the real tokens
-into weights that sum to one, and returns the weighted means together with the weights.
+A score module compares each state with each query. An attention layer normalises the scores over
+the real tokens to weights that sum to one, and returns the weighted means and the weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Score = Literal["additive", "concat", "multiplicative", "scaled"]
 
 
 class AdditiveScore(nn.Module):
-    """vᵀ tanh(W₁ h + W₂ s + b), with a matrix each for state and query (Bahdanau et al. 2015).
+    """vᵀ tanh(W₁ h + W₂ s + b), with separate state and query matrices (Bahdanau et al. 2015).
 
     Args:
         in_features: Width H of the states.
@@ -33,6 +33,7 @@ class AdditiveScore(nn.Module):
 
     def forward(self, states: Tensor, queries: Tensor) -> Tensor:
         """Return `[B, Q, T]`, given states `[B, T, H]` and queries `[B, Q, S]`."""
+        # Projecting before the broadcast costs T + Q products rather than T · Q.
         inner = self.query(queries).unsqueeze(2) + self.state(states).unsqueeze(1)  # [B, Q, T, ·]
         scores: Tensor = self.output(inner.tanh()).squeeze(3)
         return scores
@@ -41,7 +42,7 @@ class AdditiveScore(nn.Module):
 class ConcatScore(nn.Module):
     """vᵀ tanh(W [h; s] + b): additive attention with one matrix (Bahdanau et al. 2015).
 
-    The same function as `AdditiveScore` with W = [W₁ W₂], which is faster.
+    It computes the same function as `AdditiveScore` with W = [W₁ W₂]; `AdditiveScore` is faster.
 
     Args:
         in_features: Width H of the states.
@@ -89,7 +90,11 @@ class ScaledDotScore(nn.Module):
 
 
 def make_score(score: Score, features: int) -> nn.Module:
-    """Return a score of states and queries that are both `features` wide."""
+    """Return the score module of this name for states and queries of width `features`.
+
+    Raises:
+        ValueError: The name is unknown.
+    """
     if score == "additive":
         return AdditiveScore(features, features, features)
     if score == "concat":
@@ -98,25 +103,26 @@ def make_score(score: Score, features: int) -> nn.Module:
         return MultiplicativeScore(features, features)
     if score == "scaled":
         return ScaledDotScore()
-    raise ValueError(f"expected additive, concat, multiplicative or scaled, got {score!r}")
+    raise ValueError(f"score: expected additive, concat, multiplicative or scaled, got {score!r}")
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Return the softmax over the last dimension, of what the mask lets through alone.
+    """Return the softmax over the last dimension, restricted to positions where the mask is True.
 
-    Weights elsewhere are zero; they all are where it lets nothing through.
+    Other positions get a weight of zero. Rows without any True position are all zero.
 
     Args:
         scores: `[…, T]`.
-        mask: bool, of a shape that broadcasts to that of the scores.
+        mask: bool, broadcastable to the shape of the scores.
     """
     scores = scores.masked_fill(~mask, -torch.inf)
+    # A softmax over −∞ alone is NaN, and so is its gradient: such rows are set to 0 first.
     weights = scores.masked_fill(~mask.any(-1, keepdim=True), 0).softmax(-1)
     return weights.masked_fill(~mask, 0)
 
 
 class QueryPooling(nn.Module):
-    """One mean of the states a learned query (Yang et al. 2016).
+    """Attention pooling with learned queries, one mean of the states per query (Yang et al. 2016).
 
     Args:
         in_features: Width H of the states.
@@ -136,9 +142,9 @@ class QueryPooling(nn.Module):
 
 
 class SelfAttentionPooling(nn.Module):
-    """Q means of the states, each with weights of its own (Lin et al. 2017).
+    """Structured self-attention: Q weighted means of the states (Lin et al. 2017).
 
-    A = softmax(V tanh(W Hᵀ)), M = A H. `overlap` of A is the penalty that keeps the means apart.
+    A = softmax(V tanh(W Hᵀ)), M = A H. The penalty `overlap(A)` keeps the means different.
 
     Args:
         in_features: Width H of the states.
@@ -160,14 +166,17 @@ class SelfAttentionPooling(nn.Module):
 def overlap(weights: Tensor) -> Tensor:
     """Return ‖A Aᵀ − I‖²_F of each sentence, `[B]`, given weights `[B, Q, T]` (Lin et al. 2017).
 
-    It is zero where each query looks at one token, and no two at the same.
+    It is zero if each query attends to a single token, and no two queries to the same one.
     """
     identity = torch.eye(weights.shape[1], dtype=weights.dtype, device=weights.device)
     return (weights @ weights.mT - identity).square().sum((1, 2))
 
 
 class SelfAttention(nn.Module):
-    """Every token looks at all tokens of its sentence, its own state being the query.
+    """Self-attention with a single head: each state is the query over all states of its sentence.
+
+    The score decides the source: see `AdditiveScore`, `ConcatScore`, `MultiplicativeScore` and
+    `ScaledDotScore`.
 
     Args:
         in_features: Width H of the states.
@@ -186,14 +195,17 @@ class SelfAttention(nn.Module):
 
 
 class KeyValueAttention(nn.Module):
-    """Every token looks back at the few before it, by keys apart from values (Daniluk et al. 2017).
+    """Attention to the previous L tokens, with separate keys and values (Daniluk et al. 2017).
 
-    [k; v] = h, a_t = softmax_i(wᵀ tanh(W₁ k_i + W₂ k_t + b)), c_t = Σ_i a_ti v_i, i from t−L to
-    t−1. It never looks ahead, so that it also suits language models. The first token has c = 0.
+    [k; v] = h, a_t = softmax_i(wᵀ tanh(W₁ k_i + W₂ k_t + b)), c_t = Σ_i a_ti v_i, for i from t−L to
+    t−1. It never attends to later tokens, so it suits language models. The first token has c = 0.
 
     Args:
         in_features: Width H of the states, at least 2.
-        window: The number L of tokens that are looked at.
+        window: The number L of previous tokens.
+
+    Raises:
+        ValueError: `in_features` is below 2.
     """
 
     def __init__(self, in_features: int, *, window: int = 5) -> None:
@@ -209,43 +221,45 @@ class KeyValueAttention(nn.Module):
         self.output = nn.Linear(keys, 1, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return contexts and weights, those of token t−L first, given `x [B, T, H]`.
+        """Return contexts and attention weights.
 
         Args:
             x: `[B, T, H]`.
-            mask: `[B, T]` bool, True on real tokens, which come first: none reads padding.
+            mask: `[B, T]` bool, True on real tokens. It is not used: real tokens come first, so
+                none attends to padding.
 
         Returns:
-            `[B, T, H - H // 2]` and `[B, T, L]`.
+            The contexts `[B, T, H - H // 2]` and the weights `[B, T, L]`, from token t−L to t−1.
         """
         keys, values = x[..., : self.keys], x[..., self.keys :]
         inner = self._before(self.state(keys)) + self.query(keys).unsqueeze(2)  # [B, T, L, ·]
-        positions, places = (torch.arange(n, device=x.device) for n in (x.shape[1], self.window))
-        exists = positions.unsqueeze(1) + places >= self.window  # [T, L]
+        positions, offsets = (torch.arange(n, device=x.device) for n in (x.shape[1], self.window))
+        # Early tokens have fewer than L predecessors; the zeros before the text get no weight.
+        exists = positions.unsqueeze(1) + offsets >= self.window  # [T, L]
         weights = masked_softmax(self.output(inner.tanh()).squeeze(3), exists)
         return (weights.unsqueeze(2) @ self._before(values)).squeeze(2), weights
 
     def _before(self, x: Tensor) -> Tensor:
-        """Return of each token the L vectors before it, `[B, T, L, ·]`, zeros before the first."""
+        """Return the L vectors before each token, `[B, T, L, ·]`, padded with zeros."""
         padded = functional.pad(x, (0, 0, self.window, 0))
         return padded.unfold(1, self.window, 1)[:, : x.shape[1]].mT
 
 
 class MultiHeadAttention(nn.Module):
-    """N scaled dot-product attentions side by side (Vaswani et al. 2017).
+    """Multi-head scaled dot-product attention (Vaswani et al. 2017).
 
     c = W_o [softmax(Q_n K_nᵀ / √d) V_n]_n, with d = ⌈H / N⌉
 
     Args:
         in_features: Width H of the states.
-        num_heads: The number N of attentions.
+        num_heads: The number N of attention heads. It need not divide H.
     """
 
     def __init__(self, in_features: int, *, num_heads: int = 4) -> None:
         super().__init__()
         self.out_features = in_features
         self.num_heads = num_heads
-        width = -(-in_features // num_heads)
+        width = -(-in_features // num_heads)  # rounded up, so that any number of heads works
         self.project = nn.Linear(in_features, 3 * num_heads * width, bias=False)
         self.output = nn.Linear(num_heads * width, in_features)
 

@@ -1,4 +1,4 @@
-"""Links past a layer of a stack. Letters: B sentences, T tokens, H width."""
+"""Skip connections around a layer. Letters: B sentences, T tokens, H width."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """y + x: a layer learns what to add to its input x (He et al. 2016)."""
+    """Residual connection y + x: the layer learns a change to its input x (He et al. 2016)."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return `[B, T, H]`, given a layer's input and output of that shape."""
@@ -15,14 +15,15 @@ class Residual(nn.Module):
 
 
 class Highway(nn.Module):
-    """t ⊙ y + (1 − t) ⊙ x with t = σ(W x + b): a gate says how much a layer changes its input.
+    """Highway connection t ⊙ y + (1 − t) ⊙ x with the gate t = σ(W x + b).
 
-    After Srivastava et al. (2015). The bias starts at −1, so that much of the input x passes.
+    The gate mixes a layer's output y with its input x (Srivastava et al. 2015). The bias starts at
+    −1, so that at first most of the input passes.
 
     Args:
         width: Width H of the layer's input and output.
-        groups: Into how many slices of equal width the units fall. The gates of a slice see that
-            slice alone, so that nothing leaks from one to another.
+        groups: The number of equal slices of the units. The gates of a slice depend on that slice
+            alone, so that independent directions stay independent.
     """
 
     def __init__(self, width: int, groups: int = 1) -> None:

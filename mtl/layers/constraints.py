@@ -1,4 +1,4 @@
-"""Label sequences that are allowed. Letters: B sentences, T tokens, K labels."""
+"""Decoding under constraints on label sequences. Letters: B sentences, T tokens, K labels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from mtl.text.spans import Scheme, transitions
 
 
 class Constraints(nn.Module):
-    """The best label sequence among those that are allowed (He et al. 2017).
+    """Viterbi decoding restricted to allowed label sequences (He et al. 2017).
 
-    arg max_y Σ_t scores[t, y_t], by Viterbi, where a step that is not allowed costs infinity.
+    arg max_y Σ_t scores[t, y_t], where a forbidden transition scores −∞.
 
     Args:
         labels: The K labels.
-        scheme: Their scheme, if they are span tags: only well-formed sequences are allowed.
-        never: Pairs of labels of which the second never follows the first at once. None in place
-            of a label is the edge of the sentence: it never starts, or never ends, with the other.
+        scheme: The scheme of span tags; only well-formed sequences are allowed. None for labels
+            that are not span tags.
+        never: Forbidden transitions, as pairs (label, next label). None represents the edge of the
+            sentence: (None, x) forbids sentences that start with x, (x, None) those that end
+            with x.
 
     Raises:
-        MtlError: A label is no tag of the scheme.
-        ValueError: A rule names a label that there is not, or sentences of some length have no
-            sequence that is allowed.
+        MtlError: A label is not a tag of the scheme.
+        ValueError: A rule names an unknown label, or no sequence of some length is allowed.
     """
 
     transitions: Tensor
@@ -41,26 +42,32 @@ class Constraints(nn.Module):
         never: Sequence[tuple[str | None, str | None]] = (),
     ) -> None:
         super().__init__()
-        # One table, with the edge of the sentence as a label after the others.
+        # One table for transitions, starts and ends: the edge of a sentence is the last label.
         count = len(labels)
         allowed = torch.ones(count + 1, count + 1, dtype=torch.bool)
         if scheme:
             pairs, start, end = transitions(labels, scheme)
             allowed[:count, :count] = torch.tensor(pairs)
             allowed[count, :count], allowed[:count, count] = torch.tensor([start, end])
-        number = {label: i for i, label in enumerate([*labels, None])}
+        index = {label: i for i, label in enumerate([*labels, None])}
         for pair in never:
             for label in pair:
-                if label not in number:
+                if label not in index:
                     near = did_you_mean(str(label), labels)
-                    raise ValueError(f"never: there is no label {label!r}{near}")
-            allowed[number[pair[0]], number[pair[1]]] = False
+                    raise ValueError(f"never: unknown label {label!r}{near}")
+            allowed[index[pair[0]], index[pair[1]]] = False
+        # Raised here, so that decoding does not fail on the first sentence of such a length.
         if length := _shortest_without(allowed):
-            told = f"allow no sequence of length {length}"
             if never:
-                raise ValueError(f"never: the rules {told}; take some of them away")
-            raise ValueError(f"labels: by the scheme {scheme} these {told}; add 'O'")
+                raise ValueError(
+                    f"never: the rules allow no sequence of length {length}; remove some of them"
+                )
+            raise ValueError(
+                f"labels: under the scheme {scheme} they allow no sequence of length {length}; "
+                "add the label 'O'"
+            )
         costs = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
+        # Not in the state dict, as they follow from the labels and the options.
         self.register_buffer("transitions", costs[:count, :count].clone(), persistent=False)
         self.register_buffer("start", costs[count, :count].clone(), persistent=False)
         self.register_buffer("end", costs[:count, count].clone(), persistent=False)
@@ -71,45 +78,48 @@ class Constraints(nn.Module):
         Args:
             scores: `[B, T, K]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            allowed: `[B, T, K]` bool: which labels each token may have; None: any.
+            allowed: `[B, T, K]` bool, the labels that each token may have; None allows all.
 
         Raises:
-            ValueError: A sentence has no sequence that is allowed, or scores that are NaN.
+            ValueError: A sentence has no allowed sequence, or its scores are NaN.
         """
         if allowed is not None:
             scores = scores.masked_fill(~allowed, -torch.inf)
-        between, start, end = (x.to(scores) for x in (self.transitions, self.start, self.end))
-        paths, best = crf_viterbi(scores, between, start, end, mask)
+        steps, start, end = (x.to(scores) for x in (self.transitions, self.start, self.end))
+        paths, best = crf_viterbi(scores, steps, start, end, mask)
         if not torch.compiler.is_compiling():  # an exported program cannot raise
-            stuck = best.isneginf() | best.isnan()
-            if stuck.any():
-                raise ValueError(_why(stuck, scores.isnan().any(2).logical_and(mask).any(1)))
+            impossible = best.isneginf() | best.isnan()
+            if impossible.any():
+                nan = scores.isnan().any(2).logical_and(mask).any(1)
+                raise ValueError(_explain_failure(impossible, nan))
         return paths
 
 
 def _shortest_without(allowed: Tensor) -> int | None:
-    """Return the least length up to K + 1 of which no sequence is allowed; None: there is none.
+    """Return the shortest length up to K + 1 without an allowed sequence; None if all have one.
 
     Args:
-        allowed: `[K + 1, K + 1]` bool, which label may follow which, the edge after the others.
+        allowed: `[K + 1, K + 1]` bool: whether the label of the column may follow the label of the
+            row. The last row and column are the edge of the sentence.
     """
     steps, last = allowed[:-1, :-1], allowed[:-1, -1]
-    ends = allowed[-1, :-1]  # the labels in which sequences of a length may end so far
+    reachable = allowed[-1, :-1]  # labels that may be the last of a prefix of this length
     for length in range(1, len(allowed) + 1):
-        if not (ends & last).any():
+        if not (reachable & last).any():
             return length
-        before, ends = ends, steps[ends].any(0)
-        if ends.equal(before):  # as of all lengths to come
+        previous, reachable = reachable, steps[reachable].any(0)
+        if reachable.equal(previous):  # a fixed point: all longer lengths behave alike
             break
     return None
 
 
-def _why(stuck: Tensor, unknown: Tensor) -> str:
-    """Say why some sentences `[B]` have no best sequence, given those with NaN among the scores."""
-    if unknown.any():
-        which = unknown.nonzero().flatten().tolist()
-        return f"the scores of sentences {which} of the batch are NaN; expected numbers"
-    which = stuck.nonzero().flatten().tolist()
+def _explain_failure(impossible: Tensor, nan: Tensor) -> str:
+    """Return the error message for sentences `[B]` without a best path, some with NaN scores."""
+    if nan.any():
+        rows = nan.nonzero().flatten().tolist()
+        return f"scores: expected numbers, got NaN in sentences {rows} of the batch"
+    rows = impossible.nonzero().flatten().tolist()
     return (
-        f"sentences {which} of the batch have no label sequence that is allowed; loosen `allowed`"
+        f"allowed: sentences {rows} of the batch have no allowed label sequence; "
+        "allow more labels per token"
     )

@@ -18,19 +18,21 @@ class CRF(nn.Module):
 
     p(y | x) ∝ exp(start[y_1] + Σ emissions[t, y_t] + Σ transitions[y_t-1, y_t] + end[y_T])
 
-    Names and shapes of the parameters are those of `torchcrf.CRF`; state dicts load both ways. All
-    methods take emissions `[B, T, K]` and a mask `[B, T]`, bool, True on real tokens, which come
-    first; without a mask all are real. They raise ValueError where these do not fit in shape or
-    type.
+    Parameters have the same names and shapes as in `torchcrf.CRF`, so state dicts are
+    interchangeable. All methods take emissions `[B, T, K]` and a mask `[B, T]`, bool, True on real
+    tokens, which come first; without a mask all tokens are real. They raise ValueError if shapes or
+    types are wrong.
 
-    What is not allowed has no share in the sums and is never decoded. A scheme of labels can so be
-    kept in training and in prediction. It is no part of the state dict.
+    Forbidden paths are excluded from the partition function and are never decoded. A tagging scheme
+    can thus be enforced in training and in prediction. The constraints are not part of the state
+    dict.
 
     Args:
         num_tags: The number of labels K.
-        allowed_transitions: `[K, K]` bool, which label may follow (column) which (row); None: any.
-        allowed_start: `[K]` bool, which labels may come first; None: any.
-        allowed_end: `[K]` bool, which labels may come last; None: any.
+        allowed_transitions: `[K, K]` bool: whether the label of the column may follow the label of
+            the row; None allows all.
+        allowed_start: `[K]` bool, the labels that may come first; None allows all.
+        allowed_end: `[K]` bool, the labels that may come last; None allows all.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class CRF(nn.Module):
         self._free = all(x is None for x in (allowed_transitions, allowed_start, allowed_end))
 
     def _forbid(self, name: str, allowed: Tensor | None, scores: Tensor) -> None:
-        """Keep where `allowed` is False."""
+        """Check `allowed` and store its negation as a buffer."""
         if allowed is None:
             allowed = torch.ones_like(scores, dtype=torch.bool)
         if allowed.dtype != torch.bool or allowed.shape != scores.shape:
@@ -70,19 +72,19 @@ class CRF(nn.Module):
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the scores of transitions `[K, K]`, start `[K]` and end `[K]`.
 
-        They are −∞ where something is not allowed.
+        Forbidden entries are −∞.
         """
         scores = self.transitions, self.start_transitions, self.end_transitions
-        if self._free:
+        if self._free:  # unconstrained: saves three copies per call
             return scores
         forbidden = self.forbidden_transitions, self.forbidden_start, self.forbidden_end
         transitions, start, end = (
-            x.masked_fill(where, -torch.inf) for x, where in zip(scores, forbidden, strict=True)
+            x.masked_fill(entries, -torch.inf) for x, entries in zip(scores, forbidden, strict=True)
         )
         return transitions, start, end
 
-    def _real(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the mask. Its shape is checked here, what is in it where it is used."""
+    def _checked_mask(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the mask after checking shapes; the operators check that it is a prefix."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise ValueError(
                 f"emissions: expected [B, T, {self.num_tags}], got {list(emissions.shape)}"
@@ -114,41 +116,44 @@ class CRF(nn.Module):
         mask: Tensor | None = None,
         reduction: Reduction = "none",
     ) -> Tensor:
-        """Return the log-likelihood of `tags` in nats: `[B]`, or one number if reduced.
+        """Return the log-likelihood of `tags` in nats: `[B]`, or a scalar if reduced.
 
         Args:
             emissions: `[B, T, K]`.
-            tags: The labels, `[B, T]` int64; or those that are possible, `[B, T, K]` bool, where
-                not all are known: then the likelihood is that of any path among them (Täckström
-                et al. 2013). Ignored on padding. Others than 0 to K − 1 on a real token are refused
-                by the operators, with a RuntimeError.
-            mask: `[B, T]`.
-            reduction: "none"; "sum" over sentences; "mean" of sentences; "token_mean", the sum
+            tags: The label ids, `[B, T]` int64, ignored on padding. For partial labels, the
+                possible labels of each token, `[B, T, K]` bool: the result is then the
+                log-probability of all paths through them (Täckström et al. 2013).
+            mask: `[B, T]` bool.
+            reduction: "none"; "sum" over sentences; "mean" over sentences; "token_mean", the sum
                 divided by the number of real tokens.
+
+        Raises:
+            ValueError: A shape or type is wrong, or the reduction is unknown.
+            RuntimeError: A label id of a real token is not in [0, K).
         """
-        mask = self._real(emissions, mask)
+        mask = self._checked_mask(emissions, mask)
         self._check_tags(tags, emissions)
         scores = self.steps()
         if tags.dtype == torch.bool:
             possible = emissions.masked_fill(~tags, -torch.inf)
-            some = crf_log_partition(possible, *scores, mask)
-            found = some - crf_log_partition(emissions, *scores, mask)
+            numerator = crf_log_partition(possible, *scores, mask)
+            likelihood = numerator - crf_log_partition(emissions, *scores, mask)
         else:
-            found = crf_log_likelihood(emissions, *scores, mask, tags)
-        found = found.clamp(max=0)  # rounding may find a path more than sure
+            likelihood = crf_log_likelihood(emissions, *scores, mask, tags)
+        likelihood = likelihood.clamp(max=0)  # rounding can make a probability exceed 1
         if reduction == "sum":
-            return found.sum()
+            return likelihood.sum()
         if reduction == "mean":
-            return found.mean()
+            return likelihood.mean()
         if reduction == "token_mean":
-            return found.sum() / mask.sum()
+            return likelihood.sum() / mask.sum()
         if reduction != "none":
             raise ValueError(f"reduction: expected one of {get_args(Reduction)}, got {reduction!r}")
-        return found
+        return likelihood
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the most likely paths, `[B, T]` int64, 0 on padding."""
-        mask = self._real(emissions, mask)
+        mask = self._checked_mask(emissions, mask)
         return crf_viterbi(emissions, *self.steps(), mask)[0]
 
     def decode_n_best(
@@ -156,24 +161,27 @@ class CRF(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the n most likely paths, best first, `[B, n, T]`, and their scores, `[B, n]`.
 
-        A score minus `log_partition` is the logarithm of the probability of the path. A sentence
-        with fewer paths gets scores of −∞ in their place.
+        A score minus `log_partition` is the log-probability of the path. If a sentence has fewer
+        than n paths, the missing ones have a score of −∞.
+
+        Raises:
+            ValueError: `n` is below 1.
         """
         if n < 1:
             raise ValueError(f"n: expected at least 1, got {n}")
-        return crf_n_best(emissions, *self.steps(), self._real(emissions, mask), n)
+        return crf_n_best(emissions, *self.steps(), self._checked_mask(emissions, mask), n)
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the logarithm of the summed exponential scores of all allowed paths, `[B]`."""
-        mask = self._real(emissions, mask)
+        """Return the log partition function, ln Σ exp(score) over all allowed paths, `[B]`."""
+        mask = self._checked_mask(emissions, mask)
         return crf_log_partition(emissions, *self.steps(), mask)
 
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the probability of each label at each token, `[B, T, K]`, zero on padding."""
-        mask = self._real(emissions, mask)
+        mask = self._checked_mask(emissions, mask)
         return crf_marginals(emissions, *self.steps(), mask)
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the entropy of the distribution over paths in nats, `[B]`: 0 where one is sure."""
-        mask = self._real(emissions, mask)
+        """Return the entropy of the distribution over paths in nats, `[B]`."""
+        mask = self._checked_mask(emissions, mask)
         return crf_entropy(emissions, *self.steps(), mask)

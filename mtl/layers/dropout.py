@@ -1,4 +1,4 @@
-"""Dropout that fits sequences. Letters: B sentences, T tokens, H width, V words, D their width."""
+"""Dropout for sequences. Letters: B sentences, T tokens, H width, V words, D embedding width."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mtl.options import Probability
 
 
 class VariationalDropout(nn.Module):
-    """Drops the same units at every token of a sentence (Gal & Ghahramani 2016).
+    """Drop the same units at every token of a sentence (Gal & Ghahramani 2016).
 
     Args:
-        p: Probability of dropping a unit; what is kept is scaled by 1 / (1 - p).
+        p: Probability of dropping a unit; the remaining units are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: Probability) -> None:
@@ -27,17 +27,18 @@ class VariationalDropout(nn.Module):
         return x * x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
-        """Return what `print(module)` shows."""
+        """Return the options shown by `print(module)`."""
         return f"p={self.p}"
 
 
 class EmbeddingDropout(nn.Module):
-    """Drops words from the whole batch (Gal & Ghahramani 2016).
+    """Drop whole words, the same ones throughout a batch (Gal & Ghahramani 2016).
 
-    It is as if rows of the table were zero for this pass; only those that are read are computed.
+    The result is the same as setting rows of the table to zero for one pass, without copying the
+    table.
 
     Args:
-        p: Probability of dropping a word; what is kept is scaled by 1 / (1 - p).
+        p: Probability of dropping a word; the remaining vectors are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: Probability) -> None:
@@ -45,14 +46,15 @@ class EmbeddingDropout(nn.Module):
         self.p = p
 
     def forward(self, table: nn.Embedding, words: Tensor) -> Tensor:
-        """Return the vectors of `words [B, T]` in a table `[V, D]`, `[B, T, D]`."""
+        """Return `[B, T, D]`, the vectors of the ids `words [B, T]` in a table `[V, D]`."""
         vectors: Tensor = table(words)
         if not self.training or self.p == 0:
             return vectors
         keep = 1 - self.p
-        kept = vectors.new_empty(table.num_embeddings, 1).bernoulli_(keep).div_(keep)
-        return vectors * functional.embedding(words, kept)
+        # One factor per word of the vocabulary, so that all occurrences of a word share it.
+        factors = vectors.new_empty(table.num_embeddings, 1).bernoulli_(keep).div_(keep)
+        return vectors * functional.embedding(words, factors)
 
     def extra_repr(self) -> str:
-        """Return what `print(module)` shows."""
+        """Return the options shown by `print(module)`."""
         return f"p={self.p}"

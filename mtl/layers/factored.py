@@ -1,4 +1,4 @@
-"""Weights of several tasks, stacked, as a product of smaller tensors. Letters: M tasks, K bases."""
+"""Stacked weights of several tasks as products of smaller tensors. Letters: M tasks, K bases."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ Factors = Literal["last_axis", "tucker", "tensor_train"]
 
 
 class FactoredStack(nn.Module):
-    """W_m = Σ_k s_mk B_k: tasks mix common bases (Yang & Hospedales 2017).
+    """W_m = Σ_k s_mk B_k: the weights of each task mix common bases (Yang & Hospedales 2017).
 
-    The bases may be products themselves. "last_axis": they are not, which is the factorisation of
-    a matrix with one task a row (Kumar & Daumé 2012). "tucker": B = C ×₁ U₁ ×₂ U₂ …, a core with a
-    matrix for each axis. "tensor_train": B = G₁ · G₂ …, a chain of tensors, each an axis long.
+    The bases can be factorised as well:
 
-    It starts as the decomposition of a stack: by SVD, HOSVD (De Lathauwer et al. 2000) or TT-SVD
-    (Oseledets 2011), which at full rank is exact.
+    - "last_axis": full bases, a factorisation of the matrix with one row per task (Kumar & Daumé
+      2012).
+    - "tucker": B = C ×₁ U₁ ×₂ U₂ …, a core tensor and one matrix per axis.
+    - "tensor_train": B = G₁ · G₂ …, a chain with one tensor per axis.
+
+    The initial value is the decomposition of a stack: SVD, HOSVD (De Lathauwer et al. 2000) or
+    TT-SVD (Oseledets 2011). At full rank it is exact.
 
     Args:
-        stack: What it starts from, `[M, D_1, …, D_n]`.
-        factors: Which factorisation.
-        rank: Share of the full rank that is kept along each axis or link, rounded up; in (0, 1].
+        stack: The initial weights, `[M, D_1, …, D_n]`.
+        factors: The factorisation.
+        rank: Rank along each axis or link, as a share of the full rank in (0, 1], rounded up.
+
+    Raises:
+        ValueError: `rank` is not in (0, 1].
     """
 
     def __init__(self, stack: Tensor, factors: Factors, rank: float) -> None:
@@ -47,7 +53,8 @@ class FactoredStack(nn.Module):
         """Return B, `[K, D_1, …, D_n]`."""
         bases: Tensor
         bases, *others = self.parts
-        # Of a core each matrix takes the next axis, and puts its own behind all others.
+        # tensordot contracts axis 1 of the core and appends the new axis at the end, so axis 1 is
+        # always the next one to contract, and all axes end up in their order.
         axes = ([1], [1]) if self.tucker else 1
         for other in others:
             bases = torch.tensordot(bases, other, axes)
@@ -60,21 +67,21 @@ class FactoredStack(nn.Module):
 
 
 def _split(matrix: Tensor, rank: float) -> tuple[Tensor, Tensor]:
-    """Return U `[A, R]` and S V `[R, B]`, the largest singular values of a matrix `[A, B]`."""
+    """Return U `[A, R]` and S V `[R, B]`, the truncated SVD of a matrix `[A, B]`."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    kept = ceil(rank * len(values) - 1e-9)  # 0.1 of 30 is 3
-    return left[:, :kept], values[:kept, None] * right[:kept]
+    size = ceil(rank * len(values) - 1e-9)  # in floating point 0.1 · 30 exceeds 3
+    return left[:, :size], values[:size, None] * right[:size]
 
 
 def _train(stack: Tensor, rank: float, links: int) -> list[Tensor]:
-    """Return the tensors of a chain, each split off what is left of the stack."""
+    """Return the tensors of a tensor train, by one truncated SVD per link."""
     tensors, left, shape = [], 1, stack.shape
-    rest = stack.reshape(len(stack), -1)
+    remainder = stack.reshape(len(stack), -1)
     for axis in range(links):
-        own, rest = _split(rest.reshape(left * shape[axis], -1), rank)
-        tensors.append(own.reshape(left, shape[axis], -1))
-        left = len(rest)
-    return [tensors[0][0], *tensors[1:], rest.reshape(left, *shape[links:])]
+        factor, remainder = _split(remainder.reshape(left * shape[axis], -1), rank)
+        tensors.append(factor.reshape(left, shape[axis], -1))
+        left = len(remainder)
+    return [tensors[0][0], *tensors[1:], remainder.reshape(left, *shape[links:])]
 
 
 def _tucker(stack: Tensor, rank: float) -> list[Tensor]:
@@ -83,5 +90,5 @@ def _tucker(stack: Tensor, rank: float) -> list[Tensor]:
     for axis, size in enumerate(stack.shape):
         matrix, _ = _split(stack.movedim(axis, 0).reshape(size, -1), rank)
         matrices.append(matrix)
-        core = torch.tensordot(core, matrix, ([0], [0]))  # the axis goes, its rank comes last
+        core = torch.tensordot(core, matrix, ([0], [0]))  # replaces axis 0 by its rank, put last
     return [matrices[0], core, *matrices[1:]]

@@ -1,4 +1,4 @@
-"""A layer that reverses gradients."""
+"""Gradient reversal for adversarial training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 
 class GradientReversal(nn.Module):
-    """The identity, whose gradient comes back times −λ (Ganin and Lempitsky 2015).
+    """Identity in the forward pass; multiplies the gradient by −λ (Ganin and Lempitsky 2015).
 
-    What stands before it learns to make hard what stands behind it learns. λ may grow in training,
-    so that both first learn something: λ_p = λ (2 / (1 + e^(−10 p)) − 1), where p goes from 0 to 1
-    over the first `ramp` passes.
+    The layers before it learn to prevent the task of the layers after it. λ can grow during
+    training, so that both first learn useful features: λ_p = λ (2 / (1 + e^(−10 p)) − 1), where p
+    grows from 0 to 1 over the first `ramp` passes.
 
     Args:
         strength: λ, at least 0; with 0 no gradient passes.
-        ramp: Over how many passes λ grows; None: it is λ from the start.
+        ramp: The number of passes over which λ grows; None keeps λ constant.
     """
 
     passes: Tensor
@@ -26,7 +26,7 @@ class GradientReversal(nn.Module):
         super().__init__()
         self.strength = strength
         self.ramp = ramp
-        # A tensor of the state, so that training that is resumed goes on where it was.
+        # A buffer, so that resumed training continues with the same λ.
         self.register_buffer("passes", torch.zeros((), dtype=torch.long))
 
     @property
@@ -38,7 +38,7 @@ class GradientReversal(nn.Module):
         return self.strength * torch.tanh(5 * progress)  # 2 / (1 + e^(−2x)) − 1 = tanh x
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x`; in training this counts as a pass."""
+        """Return `x` unchanged; in training, count one pass."""
         factor = self.factor
         if self.training:
             self.passes += 1
@@ -46,7 +46,7 @@ class GradientReversal(nn.Module):
         return same
 
     def extra_repr(self) -> str:
-        """Return what `print(module)` shows."""
+        """Return the options shown by `print(module)`."""
         return f"strength={self.strength}, ramp={self.ramp}"
 
 
@@ -54,7 +54,7 @@ class _Reverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
         ctx.save_for_backward(factor)
-        return x.view_as(x)
+        return x.view_as(x)  # autograd needs a new tensor, even for the identity
 
     @staticmethod
     def backward(ctx: Any, *by_output: Tensor) -> tuple[Tensor, None]:

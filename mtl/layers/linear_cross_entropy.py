@@ -1,8 +1,8 @@
-"""A linear layer and its cross entropy in one. Letters: N tokens, H width, V words.
+"""A linear layer fused with the cross-entropy loss. Letters: N tokens, H width, V words.
 
-The scores of all words, [N, V], are never held: both directions go through the words in chunks,
-and the backward pass computes the scores again: one product more than the plain way
-takes, paid for by chunks that need no fresh memory.
+The scores `[N, V]` never exist as a whole: forward and backward process the vocabulary in chunks.
+The backward pass recomputes the scores. That costs one matrix product, and saves more time than it
+costs, because all chunks share one buffer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _SCORES_AT_ONCE = 2**21
-"""How many scores a chunk holds: 8 MB in float32, one buffer for all chunks."""
+"""Number of scores per chunk: 8 MB in float32, one buffer for all chunks."""
 
 
 def linear_cross_entropy(
@@ -28,23 +28,23 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Return −log softmax(W h + b)[target] of each token in nats, `[N]`.
 
-    Differentiable once, by hidden, weight and bias. float16 and bfloat16 are summed in float32,
-    and the result is float32.
+    It can be differentiated once, with respect to hidden, weight and bias. float16 and bfloat16
+    are accumulated in float32, and the result is float32.
 
     Args:
         hidden: `[N, H]`.
         weight: `[V, H]`.
         targets: `[N]` int64, in [0, V).
-        bias: `[V]`; None: none.
-        chunk: How many words to score at once. None: as many as make two million scores, or, with
-            very many tokens, H, so that a chunk is as large as `hidden`.
+        bias: `[V]`; None for no bias.
+        chunk: The number of words per chunk. None chooses two million scores per chunk, but at
+            least H words, so that a chunk is at least as large as `hidden`.
 
     Raises:
-        ValueError: The shapes do not fit, or a target is no word.
+        ValueError: The shapes do not match, or a target is not a word id.
     """
     if hidden.shape != (len(targets), weight.shape[1]):
         expected = [len(targets), weight.shape[1]]
-        raise ValueError(f"hidden: expected the shape {expected}, got {list(hidden.shape)}")
+        raise ValueError(f"hidden: expected shape {expected}, got {list(hidden.shape)}")
     check_targets(targets, len(weight))
     width = chunk or max(weight.shape[1], _SCORES_AT_ONCE // max(len(targets), 1))
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, width)
@@ -52,12 +52,12 @@ def linear_cross_entropy(
 
 
 def check_targets(targets: Tensor, num_words: int) -> None:
-    """Raise a ValueError unless all targets are in [0, num_words)."""
+    """Raise ValueError unless all targets are in [0, num_words)."""
     if not targets.numel():
         return
     low, high = (int(end) for end in targets.aminmax())
     if low < 0 or high >= num_words:
-        raise ValueError(f"targets: expected numbers in [0, {num_words}), got {low} to {high}")
+        raise ValueError(f"targets: expected ids in [0, {num_words}), got {low} to {high}")
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -71,12 +71,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for words in _chunks(len(weight), width):
             scores = _scores(hidden, weight, bias, words, buffer)
             column, inside = _columns(targets, words)
-            found = scores.gather(1, column.unsqueeze(1)).squeeze(1)
-            picked = torch.where(inside, found, picked)
-            # A row of −inf has no maximum to subtract.
+            target_scores = scores.gather(1, column.unsqueeze(1)).squeeze(1)
+            picked = torch.where(inside, target_scores, picked)
+            # The clamp replaces a maximum of −inf, whose subtraction would give NaN.
             highest = scores.amax(1).clamp(min=torch.finfo(scores.dtype).min)
-            rest = scores.sub_(highest.unsqueeze(1)).exp_().sum(1).log_()
-            total = torch.logaddexp(total, rest + highest)
+            log_sum = scores.sub_(highest.unsqueeze(1)).exp_().sum(1).log_()
+            total = torch.logaddexp(total, log_sum + highest)
         ctx.save_for_backward(hidden, weight, bias, targets, total)
         ctx.width = width
         return total - picked
@@ -94,6 +94,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for words in _chunks(len(weight), ctx.width):
             by_scores = _scores(hidden, weight, bias, words, buffer).sub_(total.unsqueeze(1)).exp_()
             column, inside = _columns(targets, words)
+            # The gradient of the scores is softmax − one-hot(target).
             by_scores[rows, column] -= inside.to(total.dtype)
             by_scores *= by_loss.unsqueeze(1)
             if by_bias is not None:
@@ -130,8 +131,9 @@ def _scores(
 
 
 def _columns(targets: Tensor, words: slice) -> tuple[Tensor, Tensor]:
-    """Return where each target stands in a chunk `[N]`, and whether it does `[N]`."""
+    """Return the column of each target in a chunk `[N]`, and whether it is in the chunk `[N]`."""
     inside = (targets >= words.start) & (targets < words.stop)
+    # Targets outside the chunk get some valid column, so that gather accepts them.
     return targets.clamp(words.start, words.stop - 1) - words.start, inside
 
 

@@ -1,4 +1,4 @@
-"""An LSTM step by step. Letters: B sentences, T tokens, D input width, H layer width."""
+"""An LSTM as a loop over tokens. Letters: B sentences, T tokens, D input width, H layer width."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Pair = tuple[Tensor, Tensor]
 
 
 class StepwiseLSTM(nn.Module):
-    """An LSTM layer with two things that fused kernels lack: layer normalisation and zoneout.
+    """An LSTM layer with layer normalisation and zoneout, which fused kernels lack.
 
     i, f, g, o = LN(W x_t) + LN(U h_{t−1}) + b
     c̃ = σ(f) ⊙ c_{t−1} + σ(i) ⊙ tanh(g),  h̃ = σ(o) ⊙ tanh(LN(c̃))  (Ba et al. 2016)
     c_t = d ⊙ c_{t−1} + (1 − d) ⊙ c̃,  h_t = d' ⊙ h_{t−1} + (1 − d') ⊙ h̃  (Krueger et al. 2017)
 
-    In training d and d' are 1 with the probability of zoneout, else 0, drawn for every unit and
-    token; in evaluation they are that probability. Parameters, call and, without both options,
-    results are those of `torch.nn.LSTM(input_size, hidden_size, batch_first=True)`. Only the
-    product with the input is done at once, the rest in a loop over tokens in plain torch, which is
-    slower.
+    In training, d and d' are drawn for every unit and token: 1 with the zoneout probability, else
+    0. In evaluation they equal that probability. Parameters and call signature match
+    `torch.nn.LSTM(input_size, hidden_size, batch_first=True)`; without both options the results
+    match as well. It is slower than the fused kernels: only the product with the input is computed
+    for all tokens at once.
 
     Args:
         input_size: Width D of the input.
@@ -41,6 +41,7 @@ class StepwiseLSTM(nn.Module):
         self.zoneout = zoneout
         bound = hidden_size**-0.5
 
+        # Names, shapes and initial distribution are those of torch.nn.LSTM.
         def uniform(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 
@@ -63,16 +64,17 @@ class StepwiseLSTM(nn.Module):
 
         Args:
             x: `[B, T, D]`.
-            start: Hidden and cell state before the text, each `[1, B, H]`; None: zeros.
-            mask: `[B, T]` bool, True on real tokens; the others leave the state as it is. None:
-                all are real.
+            start: Hidden and cell state before the text, each `[1, B, H]`; None means zeros.
+            mask: `[B, T]` bool, True on real tokens; padding leaves the state unchanged. None
+                means that all tokens are real.
         """
         zeros = x.new_zeros(len(x), self.weight_hh_l0.shape[1])
         h, c = (zeros, zeros) if start is None else (start[0][0], start[1][0])
-        given = self.norm_input(functional.linear(x, self.weight_ih_l0))
-        given = given + self.bias_ih_l0 + self.bias_hh_l0
+        from_input = self.norm_input(functional.linear(x, self.weight_ih_l0))
+        from_input = from_input + self.bias_ih_l0 + self.bias_hh_l0
         outputs = []
-        for gates, (keep_h, keep_c) in zip(given.unbind(1), self._kept(h, x, mask), strict=True):
+        shares = self._old_share(h, x, mask)
+        for gates, (keep_h, keep_c) in zip(from_input.unbind(1), shares, strict=True):
             i, f, g, o = (gates + self.norm_hidden(h @ self.weight_hh_l0.T)).chunk(4, dim=1)
             cell = f.sigmoid() * c + i.sigmoid() * g.tanh()
             hidden = o.sigmoid() * self.norm_cell(cell).tanh()
@@ -80,10 +82,11 @@ class StepwiseLSTM(nn.Module):
             outputs.append(h)
         return torch.stack(outputs, dim=1), (h.unsqueeze(0), c.unsqueeze(0))
 
-    def _kept(self, h: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the share of the old h and c that each token keeps, `[T, 2, B, H or 1]`."""
+    def _old_share(self, h: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return d and d', the share of the old h and c per token, `[T, 2, B, H or 1]`."""
         random = self.training and self.zoneout > 0
-        kept = h.new_full((x.shape[1], 2, len(x), h.shape[1] if random else 1), self.zoneout)
+        share = h.new_full((x.shape[1], 2, len(x), h.shape[1] if random else 1), self.zoneout)
         if random:
-            kept.bernoulli_(self.zoneout)
-        return kept if mask is None else kept.masked_fill_(~mask.T[:, None, :, None], 1)
+            share.bernoulli_(self.zoneout)
+        # Padding keeps the whole state: one factor serves zoneout and mask.
+        return share if mask is None else share.masked_fill_(~mask.T[:, None, :, None], 1)

@@ -1,7 +1,7 @@
 """Output layers of language models. Letters: N tokens, H width, V words, D width of an embedding.
 
-All share one contract, `NextWord`; those with clusters of rare words are in `adaptive.py`. Words
-are the units of any vocabulary: pieces of words and characters too.
+All of them implement `NextWord`; the adaptive softmaxes are in `adaptive.py`. "Words" are the units
+of the vocabulary, which may be subwords or characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mtl.options import PositiveInt
 
 
 class NextWord(nn.Module, ABC):
-    """Gives each word its probability after a text. Every token is independent of the others.
+    """Base of output layers: p(next word | hidden state), independently for every token.
 
     Args:
         in_features: Width H of the hidden states.
@@ -31,14 +31,14 @@ class NextWord(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return −log p(target) of each token in nats, `[N]`, without holding `[N, V]` scores.
+        """Return −log p(target) of each token in nats, `[N]`, without storing `[N, V]` scores.
 
         Args:
             hidden: `[N, H]`.
             targets: `[N]` int64, in [0, V).
 
         Raises:
-            ValueError: A target is no word.
+            ValueError: A target is not in [0, V).
         """
 
     @abstractmethod
@@ -47,14 +47,14 @@ class NextWord(nn.Module, ABC):
 
     @abstractmethod
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return which parameters have rows that stand for words: name to the words, by number.
+        """Return the word id of each row, by parameter name, for parameters with rows per word.
 
-        Rows for clusters of words count on from V. All other parameters know of no words.
+        Rows for clusters have ids from V upwards. Parameters without rows per word are omitted.
         """
 
 
 class FullSoftmax(NextWord):
-    """A weight of its own for every word (Bengio et al. 2003).
+    """Softmax with a separate weight vector for every word (Bengio et al. 2003).
 
     p = softmax(W h + b)
 
@@ -77,15 +77,14 @@ class FullSoftmax(NextWord):
         return scores.log_softmax(1)
 
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return that weight and bias have all words."""
+        """Return the word ids of the rows: weight and bias have one row per word."""
         return dict.fromkeys(("output.weight", "output.bias"), range(self.num_words))
 
 
 class TiedSoftmax(NextWord):
-    """Scores words by the vectors they are read with (Inan et al. 2016, Press & Wolf 2017).
+    """Softmax with the input embedding as output weights (Inan et al. 2016, Press & Wolf 2017).
 
-    p = softmax(E P h + b); P is there only where the widths differ (down-projection, Melis et
-    al. 2017).
+    p = softmax(E P h + b). The projection P is used only if H and D differ (Melis et al. 2017).
 
     Args:
         in_features: Width H of the hidden states.
@@ -109,22 +108,22 @@ class TiedSoftmax(NextWord):
         return scores.log_softmax(1)
 
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return that embedding and bias have all words."""
+        """Return the word ids of the rows: embedding and bias have one row per word."""
         return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
 
 class MixtureOfSoftmaxes(NextWord):
-    """A mixture of K softmaxes, whose log-probabilities have no low rank (Yang et al. 2017).
+    """A mixture of K softmaxes (Yang et al. 2017).
 
     p = Σ_k π_k(h) softmax(E tanh(P_k h) + b)
 
-    The paper takes 15 of them; time grows with their number.
+    The rank of the log-probability matrix is not limited by D, in contrast to a single softmax. The
+    paper uses 15 softmaxes; the time grows with their number.
 
     Args:
         in_features: Width H of the hidden states.
-        embedding: E `[V, D]`, shared, not copied; give a new parameter for weights that are not
-            tied.
-        num_softmaxes: The number K.
+        embedding: E `[V, D]`, shared, not copied; pass a new parameter for untied weights.
+        num_softmaxes: The number K of softmaxes.
     """
 
     def __init__(
@@ -140,15 +139,17 @@ class MixtureOfSoftmaxes(NextWord):
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return −log p(target) of each token in nats, `[N]`."""
         prior, latent = self._mixture(hidden)
-        number = prior.shape[1]
+        count = prior.shape[1]
+        # The K softmaxes of a token are K rows of one call.
         losses = linear_cross_entropy(
-            latent.flatten(0, 1), self.embedding, targets.repeat_interleave(number), self.bias
+            latent.flatten(0, 1), self.embedding, targets.repeat_interleave(count), self.bias
         )
         return -(prior - losses.view_as(prior)).logsumexp(1)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Return log p of all words, `[N, V]`."""
         prior, latent = self._mixture(hidden)
+        # One softmax at a time: K of them at once would need K times the memory.
         total = hidden.new_full((len(hidden), self.num_words), -torch.inf)
         for weight, x in zip(prior.unbind(1), latent.unbind(1), strict=True):
             scores = nn.functional.linear(x, self.embedding, self.bias)
@@ -156,7 +157,7 @@ class MixtureOfSoftmaxes(NextWord):
         return total
 
     def rows(self) -> Mapping[str, Sequence[int]]:
-        """Return that embedding and bias have all words."""
+        """Return the word ids of the rows: embedding and bias have one row per word."""
         return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
     def _mixture(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,5 +168,5 @@ class MixtureOfSoftmaxes(NextWord):
 
 
 def to_width(in_features: int, width: int) -> nn.Module:
-    """Return a linear map without a bias, or nothing to do where the widths are the same."""
+    """Return a linear map without a bias, or the identity if the widths are equal."""
     return nn.Identity() if in_features == width else nn.Linear(in_features, width, bias=False)

@@ -14,28 +14,32 @@ from mtl.layers.sequence import last_real
 from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
 
 QRNNState = tuple[Tensor, Tensor | None]
-"""Last state `[B, H]`, and the last input `[B, D]` where the window is 2."""
+"""The last state `[B, H]`, and the last input `[B, D]` for a window of 2."""
 
 
 class QRNNLayer(nn.Module):
     """One quasi-recurrent layer, in one direction or both (Bradbury et al. 2017).
 
-    Gates of all tokens in one product, of the token and, with window 2, of the one read before
-    it; then a recurrence without a matrix, of both directions at once. With window 2 the first
-    token of a text sees zeros, and that of a later piece the last token of the piece before.
+    One matrix product computes the gates of all tokens, from each token and, with a window of 2,
+    the previous one in reading order. An elementwise recurrence follows, for both directions at
+    once. With a window of 2, the token before the first one is zero at the start of a text, and
+    the last token of the previous chunk in later chunks.
 
     Args:
         input_size: Width D of the input of a direction.
         hidden_size: Width H of the output of a direction.
-        window: How many tokens the gates see, 1 or 2.
-        pooling: "f", "fo" or "ifo": which gates there are.
+        window: The number of tokens that the gates depend on, 1 or 2.
+        pooling: The gates, "f", "fo" or "ifo".
         reverse: Whether to read from the last token to the first.
-        bidirectional: Whether to read in both directions, whose outputs stand side by side. They
-            read the same input `[B, T, D]`, or each its half of one `[B, T, 2D]`.
-        zoneout: Probability that a unit keeps its state in a step of training.
-        weight_drop: Probability that a weight of the products is left out of a step of training
+        bidirectional: Whether to read in both directions and concatenate their outputs. Both read
+            the same input `[B, T, D]`, or each one half of an input `[B, T, 2D]`.
+        zoneout: Probability that a unit keeps its state in a training step (Krueger et al. 2017).
+        weight_drop: Probability of dropping a weight of the matrix products in a training step
             (Merity et al. 2017).
-        learned_start: Whether the state before the first token is learned; else it is zero.
+        learned_start: Whether the state before the first token is learned; otherwise it is zero.
+
+    Raises:
+        ValueError: The window is not 1 or 2, or `reverse` is combined with `bidirectional`.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class QRNNLayer(nn.Module):
         if window not in (1, 2):
             raise ValueError(f"window: expected 1 or 2, got {window}")
         if reverse and bidirectional:
-            raise ValueError("reverse: a bidirectional layer reads in both directions")
+            raise ValueError(
+                "reverse: expected False with bidirectional=True, which reads in both directions"
+            )
         self.window = window
         self.pooling: QRNNPooling = pooling
         self.hidden_size = hidden_size
@@ -68,7 +74,7 @@ class QRNNLayer(nn.Module):
         weight = torch.empty(window, input_size, directions * gates)
         self.weight = nn.Parameter(weight.uniform_(-bound, bound))
         bias = torch.zeros(directions, COUNTS[pooling], hidden_size)
-        bias[:, 1] = 1  # keep more at first
+        bias[:, 1] = 1  # the forget gate: at first, keep more of the state
         self.bias = nn.Parameter(bias.flatten())
         start = torch.zeros(directions * hidden_size)
         self.start = nn.Parameter(start) if learned_start else None
@@ -78,18 +84,22 @@ class QRNNLayer(nn.Module):
     ) -> tuple[Tensor, QRNNState]:
         """Return the outputs `[B, T, H]`, zero on padding, and the state after the text.
 
-        The outputs of both directions are `[B, T, 2H]`. The state is that of the forward one.
+        With two directions the outputs are `[B, T, 2H]`. The state contains only the forward
+        direction, as the backward direction starts anew in every chunk.
 
         Args:
-            x: `[B, T, D]`, or `[B, T, 2D]` with a part for each direction.
-            state: What the piece of text before returned; None at the start.
-            mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
+            x: `[B, T, D]`, or `[B, T, 2D]` with one half per direction.
+            state: The state after the previous chunk of the text; None at the start.
+            mask: `[B, T]` bool, True on real tokens, which come first; None means that all tokens
+                are real.
         """
         c0, before = state or (None, None)
         if self.start is not None:
+            # The carried state replaces the learned start of the forward direction only.
             start = self.start.expand(len(x), -1)
             c0 = start if c0 is None else torch.cat([c0, start[:, self.hidden_size :]], dim=1)
         elif c0 is not None and self.bidirectional:
+            # The backward direction starts at zero.
             c0 = functional.pad(c0, (0, self.hidden_size))
         width = (1 + self.bidirectional) * self.hidden_size
         keep = None
@@ -110,7 +120,7 @@ class QRNNLayer(nn.Module):
         return h, (last[:, : self.hidden_size], self._last_input(x, mask, before))
 
     def initial_state(self, batch_size: int) -> QRNNState:
-        """Return the state before the first token of a text: zeros, or what is learned."""
+        """Return the state before the first token of a text: zeros, or the learned start."""
         before = None
         if self.window == 2:
             before = self.weight.new_zeros(batch_size, self.weight.shape[1])
@@ -120,30 +130,31 @@ class QRNNLayer(nn.Module):
     def _last_input(self, x: Tensor, mask: Tensor | None, before: Tensor | None) -> Tensor | None:
         if self.window == 1:
             return None
-        own = x[..., : self.weight.shape[1]]
-        old = own.new_zeros(own.shape[::2]) if before is None else before
-        if not own.shape[1]:
+        inputs = x[..., : self.weight.shape[1]]  # of the forward direction
+        old = inputs.new_zeros(inputs.shape[::2]) if before is None else before
+        if not inputs.shape[1]:
             return old
         if mask is None:
-            return own[:, -1]
-        return torch.where(mask.any(1, keepdim=True), last_real(own, mask), old)
+            return inputs[:, -1]
+        # A sentence without tokens keeps the input it came with.
+        return torch.where(mask.any(1, keepdim=True), last_real(inputs, mask), old)
 
 
 class QRNN(nn.Module):
-    """Stacked quasi-recurrent layers, called much as `torch.nn.LSTM` (Bradbury et al. 2017).
+    """Stacked quasi-recurrent layers, similar to `torch.nn.LSTM` (Bradbury et al. 2017).
 
     Args:
         input_size: Width D of the input.
         hidden_size: Width H of a layer, per direction.
         num_layers: The number of layers.
-        window: How many tokens the gates of the first layer see, 1 or 2; those of later layers
-            see one.
-        pooling: "f", "fo" or "ifo": which gates there are.
-        bidirectional: Whether each layer reads in both directions, side by side, and the next
-            one sees both.
+        window: The number of tokens that the gates of the first layer depend on, 1 or 2. Later
+            layers have a window of 1.
+        pooling: The gates, "f", "fo" or "ifo".
+        bidirectional: Whether each layer reads in both directions; the next layer reads the
+            concatenated outputs.
         dropout: Probability of dropping a unit between layers, the same for all tokens.
-        zoneout: Probability that a unit keeps its state in a step of training.
-        weight_drop: Probability that a weight is left out of a step of training.
+        zoneout: Probability that a unit keeps its state in a training step.
+        weight_drop: Probability of dropping a weight in a training step.
     """
 
     def __init__(
@@ -185,9 +196,10 @@ class QRNN(nn.Module):
 
         Args:
             x: `[B, T, D]`.
-            state: What the piece of text before returned, one entry a layer, of its forward
-                direction; None at the start.
-            mask: `[B, T]` bool, True on real tokens, which come first; None: all are real.
+            state: The state after the previous chunk of the text, one entry per layer; None at the
+                start.
+            mask: `[B, T]` bool, True on real tokens, which come first; None means that all tokens
+                are real.
         """
         after = []
         for i, layer in enumerate(cast("Sequence[QRNNLayer]", self.layers)):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class ScalarMix(nn.Module):
-    """Mixes layers with learned, normalised weights (Peters et al. 2018, ELMo).
+    """Weighted sum of layers with learned, normalised weights (ELMo, Peters et al. 2018).
 
     y = γ · Σ_l softmax(w)_l · x_l
 

@@ -1,4 +1,4 @@
-"""Padded sequences. Letters: B sentences, T tokens, H width."""
+"""Functions on padded sequences. Letters: B sentences, T tokens, H width."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Pooling = Literal["mean", "max", "last"]
 def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
     """Return `x [B, T, H]` with the real tokens of each sentence in reverse order.
 
-    Padding stays on the right, so that a recurrence over the result never reads it before a real
-    token. Applying it twice gives `x` back.
+    Padding stays on the right, so that a recurrence over the result never reads padding before a
+    real token. Applying the function twice returns `x`.
 
     Args:
         x: `[B, T, H]`.
@@ -23,19 +23,26 @@ def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
     rows, positions = (torch.arange(n, device=x.device) for n in mask.shape)
     lengths = mask.sum(1, keepdim=True)
     source = torch.where(mask, lengths - 1 - positions, positions)  # [B, T]
-    # Whole vectors are copied so, several times faster than `gather` copies numbers.
+    # index_select copies whole vectors, several times faster than `gather` copies single elements.
     source = source + mask.shape[1] * rows.unsqueeze(1)
     return x.flatten(0, 1).index_select(0, source.flatten()).view_as(x)
 
 
 def last_real(x: Tensor, mask: Tensor) -> Tensor:
-    """Return the vector of the last real token of each sentence, `[B, H]`."""
+    """Return the vector of the last real token of each sentence, `[B, H]`.
+
+    For a sentence without tokens it is the vector of the first position.
+
+    Args:
+        x: `[B, T, H]`, T at least 1.
+        mask: `[B, T]` bool, True on real tokens, which come first.
+    """
     last = (mask.sum(1) - 1).clamp(min=0)
     return x[torch.arange(x.shape[0], device=x.device), last]
 
 
 def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
-    """Return one vector a sentence, `[B, H]`, zero where it has no tokens.
+    """Return one vector per sentence, `[B, H]`, zero for sentences without tokens.
 
     Args:
         x: `[B, T, H]`.
@@ -43,7 +50,7 @@ def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         pooling: The mean or the maximum over the tokens, or the vector of the last one.
     """
     if not x.shape[1]:
-        return x.sum(1)
+        return x.sum(1)  # zeros that stay connected to the graph
     real = mask.unsqueeze(-1)
     if pooling == "mean":
         return (x * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)

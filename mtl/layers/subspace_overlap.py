@@ -1,4 +1,4 @@
-"""How much two encoders say the same. Letters: B sentences, T tokens, H and P widths."""
+"""Overlap of the outputs of two encoders. Letters: B sentences, T tokens, H and P widths."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 def subspace_overlap(shared: Tensor, private: Tensor, mask: Tensor) -> Tensor:
     """Return ‖SᵀP‖²_F / (‖S‖²_F · ‖P‖²_F) over the real tokens, a scalar from 0 to 1.
 
-    The rows of S and P are the tokens of a batch. As a penalty it makes a shared and a private
-    batcher learn different things (Bousmalis et al. 2016; Liu et al. 2017: ‖SᵀP‖²_F). The quotient
-    depends neither on the number of tokens nor on how large the hidden states are, so that nothing
-    is gained by making them small.
+    The rows of S and P are the tokens of a batch. As a penalty, it makes a shared and a private
+    encoder learn different features (Bousmalis et al. 2016; Liu et al. 2017: ‖SᵀP‖²_F). Dividing by
+    the norms makes it independent of the number of tokens and of the scale of the hidden states,
+    so that small hidden states do not lower the penalty.
 
     Args:
         shared: `[B, T, H]`.
@@ -20,7 +20,7 @@ def subspace_overlap(shared: Tensor, private: Tensor, mask: Tensor) -> Tensor:
         mask: `[B, T]` bool, True on real tokens.
     """
     real = mask.unsqueeze(2)
-    # Not a product: padding may hold anything.
+    # Not a product: padding may hold NaN.
     s, p = (torch.where(real, x, 0).flatten(0, 1) for x in (shared, private))
     sizes = s.square().sum() * p.square().sum()
     overlap: Tensor = (s.T @ p).square().sum() / sizes.clamp(min=torch.finfo(s.dtype).tiny)

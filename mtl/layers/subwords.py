@@ -1,6 +1,6 @@
-"""From words to the subwords that a transformer reads, and back.
+"""Conversion between words and the subword sequence of a transformer.
 
-Letters: B sentences, T words, S subwords of a word, P subwords of a sentence, H width.
+Letters: B sentences, T words, S subwords per word, P subwords per sentence, H width.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 Alignment = Literal["first", "mean"]
-"""A word is what its first subword is, or the mean of its subwords (Devlin et al. 2019)."""
+"""The vector of a word: its first subword or the mean of its subwords (Devlin et al. 2019)."""
 
 
 class Layout(NamedTuple):
-    """The subwords of sentences, one after the other.
+    """The subword sequences of a batch.
 
     Args:
-        numbers: `[B, P]` int64, the subwords; 0 on padding, which stands on the right.
-        words: `[B, P]` int64: which word of its sentence a subword belongs to, from 1; 0 on
-            padding and on the marks around a sentence.
+        numbers: `[B, P]` int64, the subword ids; 0 on padding, which is on the right.
+        words: `[B, P]` int64, the position of each subword's word in its sentence, from 1; 0 on
+            padding and special tokens.
     """
 
     numbers: Tensor
@@ -30,39 +30,43 @@ class Layout(NamedTuple):
 
     @property
     def mask(self) -> Tensor:
-        """`[B, P]` bool, True on what is no padding."""
+        """`[B, P]` bool, True on subwords and special tokens, False on padding."""
         return self.numbers != 0
 
 
 def lay_out(subwords: Tensor, begin: Sequence[int], end: Sequence[int], limit: int) -> Layout:
-    """Put the subwords of each sentence in a row, between the marks of its begin and end.
+    """Concatenate the subwords of each sentence, between the special tokens of its begin and end.
 
-    Where there are more than fit, every word is cut to its first k subwords, k being as large as
-    can be.
+    If a sentence exceeds the limit, each of its words is cut to its first k subwords, for the
+    largest k that fits.
 
     Args:
-        subwords: `[B, T, S]` int64: the subwords of each word; 0 where it has no more.
-        begin: The marks before a sentence.
-        end: The marks after it.
-        limit: The most subwords of a sentence, its marks counted.
+        subwords: `[B, T, S]` int64, the subword ids of each word; 0 on padding.
+        begin: The ids of the special tokens before a sentence.
+        end: The ids of the special tokens after a sentence.
+        limit: The maximum number of subwords per sentence, including special tokens.
 
     Raises:
-        ValueError: A sentence has more words than fit with one subword each.
+        ValueError: A sentence exceeds the limit even with one subword per word.
     """
     real = subwords != 0
-    # What a sentence takes if its words keep k subwords each, [B, S], for every k from 1.
-    taken = real.sum(1).cumsum(1) + len(begin) + len(end)
-    if (taken[:, 0] > limit).any():
-        longest = int(taken[:, 0].max()) - len(begin) - len(end)
-        raise ValueError(f"expected room for {longest} words and their marks, got {limit} places")
-    real &= (taken <= limit).unsqueeze(1)
-    rows, words, places = real.nonzero(as_tuple=True)
+    # The length of each sentence if its words keep k subwords, for k = 1 … S: [B, S].
+    needed = real.sum(1).cumsum(1) + len(begin) + len(end)
+    if (needed[:, 0] > limit).any():
+        longest = int(needed[:, 0].max()) - len(begin) - len(end)
+        raise ValueError(
+            f"limit: expected at least {longest + len(begin) + len(end)} positions for "
+            f"{longest} words and the special tokens, got {limit}; shorten the sentence"
+        )
+    real &= (needed <= limit).unsqueeze(1)
+    # nonzero returns row-major order, which is the order of the subwords in each sentence.
+    rows, words, positions = real.nonzero(as_tuple=True)
     lengths = real.sum((1, 2))
     starts = lengths.cumsum(0) - lengths
     columns = len(begin) + torch.arange(len(rows), device=rows.device) - starts[rows]
     width = int(lengths.max()) + len(begin) + len(end)
     numbers = subwords.new_zeros(len(subwords), width)
-    numbers[rows, columns] = subwords[rows, words, places]
+    numbers[rows, columns] = subwords[rows, words, positions]
     numbers[:, : len(begin)] = numbers.new_tensor(begin)
     after = lengths.unsqueeze(1) + len(begin) + torch.arange(len(end), device=rows.device)
     numbers.scatter_(1, after, numbers.new_tensor(end).expand_as(after))
@@ -72,22 +76,23 @@ def lay_out(subwords: Tensor, begin: Sequence[int], end: Sequence[int], limit: i
 
 
 def to_words(hidden: Tensor, words: Tensor, length: int, alignment: Alignment) -> Tensor:
-    """Return the vectors of words `[B, T, H]`, zero where a sentence has no more words.
+    """Return the word vectors `[B, T, H]`, zero on padding.
 
     Args:
-        hidden: `[B, P, H]`, the vectors of subwords.
-        words: As `Layout.words`.
+        hidden: `[B, P, H]`, the subword vectors.
+        words: `[B, P]` int64, as in `Layout.words`.
         length: The number T of words of the longest sentence.
-        alignment: What a word is of its subwords.
+        alignment: The subwords of a word that count: the first, or the mean of all.
     """
     counted = words > 0
     if alignment == "first":
         counted &= words != functional.pad(words[:, :-1], (1, 0))
     batch = torch.arange(len(words), device=words.device).unsqueeze(1)
+    # Position 0 of each sentence collects padding and special tokens; it is dropped at the end.
     rows = (words + batch * (length + 1)).flatten()
     parts = (hidden * counted.unsqueeze(2)).flatten(0, 1)
-    places = len(words) * (length + 1)
-    sums = hidden.new_zeros(places, hidden.shape[2]).index_add(0, rows, parts)
-    counts = torch.zeros(places, 1, dtype=hidden.dtype, device=hidden.device)
+    size = len(words) * (length + 1)
+    sums = hidden.new_zeros(size, hidden.shape[2]).index_add(0, rows, parts)
+    counts = torch.zeros(size, 1, dtype=hidden.dtype, device=hidden.device)
     counts.index_add_(0, rows, counted.flatten().unsqueeze(1).to(counts.dtype))
     return (sums / counts.clamp(min=1)).view(len(words), length + 1, -1)[:, 1:]

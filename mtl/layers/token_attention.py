@@ -1,4 +1,4 @@
-"""Attention of tokens to tokens, by name. Letters: B sentences, T tokens, H width, N heads."""
+"""Token-to-token attention by name. Letters: B sentences, T tokens, H width, N heads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TokenAttentionLayer: TypeAlias = SelfAttention | KeyValueAttention | MultiHeadAt
 
 
 def token_attention(name: TokenAttention, in_features: int, window: int) -> TokenAttentionLayer:
-    """Return a layer over states by name: `layer(x, mask)` is contexts and weights.
+    """Return the attention layer of this name; `layer(x, mask)` returns contexts and weights.
 
     Args:
         name: `key_value`, `multi_head`, or the score of a `SelfAttention`.
         in_features: Width H of the hidden states.
-        window: How many tokens `key_value` looks back.
+        window: The number of previous tokens that `key_value` attends to.
     """
     if name == "key_value":
         return KeyValueAttention(in_features, window=window)
@@ -31,28 +31,29 @@ def token_attention(name: TokenAttention, in_features: int, window: int) -> Toke
 
 
 def token_weights(layer: TokenAttentionLayer, x: Tensor, mask: Tensor) -> Tensor:
-    """Return how much each token looks at each other one, `[B, N, T, T]`.
+    """Return the attention weights of each token (row) on each token (column), `[B, N, T, T]`.
 
-    Rows of real tokens sum to one, but for those that see nothing, such as the first token of
-    `key_value`; rows and columns of padding are zero. N is 1 for all layers but `multi_head`.
+    The rows of real tokens sum to one, except for tokens that attend to nothing, such as the first
+    token of `key_value`. Rows and columns of padding are zero. N is 1 except for `multi_head`.
 
     Args:
-        layer: What `token_attention` gave.
+        layer: A layer from `token_attention`.
         x: The states, `[B, T, H]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
     """
     weights: Tensor = layer(x, mask)[1]
     if isinstance(layer, KeyValueAttention):
-        weights = _placed(weights)
+        weights = _to_square(weights)
     if weights.ndim == 3:
         weights = weights.unsqueeze(1)
     return weights.masked_fill(~mask[:, None, :, None], 0)
 
 
-def _placed(weights: Tensor) -> Tensor:
-    """Return `[B, T, T]`, given the weights `[B, T, L]` of the L tokens before each."""
+def _to_square(weights: Tensor) -> Tensor:
+    """Return `[B, T, T]`, given the weights `[B, T, L]` of the L tokens before each token."""
     batch, length, window = weights.shape
-    rows, places = (torch.arange(n, device=weights.device) for n in (length, window))
-    columns = (rows.unsqueeze(1) + places).expand_as(weights)  # L to the right
+    rows, offsets = (torch.arange(n, device=weights.device) for n in (length, window))
+    # Shifted right by L, so that positions before the text fall into columns that are cut off.
+    columns = (rows.unsqueeze(1) + offsets).expand_as(weights)
     wide = weights.new_zeros(batch, length, length + window)
     return wide.scatter(2, columns, weights)[..., window:]

@@ -1,4 +1,4 @@
-"""A layer of a transformer. Letters: B sentences, T tokens, H width, N heads, d = H / N."""
+"""A transformer encoder layer. Letters: B sentences, T tokens, H width, N heads, d = H / N."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ Activation = Literal["gelu", "relu"]
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and two linear layers, each added to its input and normalised.
+    """Transformer encoder layer with post-normalisation (Vaswani et al. 2017), as in BERT.
 
-    The encoder layer of Vaswani et al. (2017) as BERT has it (Devlin et al. 2019): it normalises
-    after the sum, and drops attention weights and what either half gives.
+    Self-attention and a feed-forward block, each followed by a residual connection and layer
+    normalisation. Dropout applies to the attention weights and to the output of both blocks
+    (Devlin et al. 2019).
 
     Args:
         in_features: Width H.
-        num_heads: The number N of attentions side by side; it divides H.
-        feed_forward: Width between the two linear layers.
-        activation: What is applied there.
-        epsilon: What keeps the normalisation from dividing by zero.
-        dropout: Probability of dropping a weight or unit.
+        num_heads: The number N of attention heads; must divide H.
+        feed_forward: Inner width of the feed-forward block.
+        activation: Activation of the feed-forward block.
+        epsilon: Constant added to the variance in layer normalisation.
+        dropout: Dropout probability.
+
+    Raises:
+        ValueError: `num_heads` does not divide `in_features`.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class TransformerLayer(nn.Module):
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         parts = self.project(x).unflatten(2, (3, self.num_heads, -1))
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [B, N, T, d]
-        # A sentence without tokens may look at its padding, as a softmax over nothing is no number.
+        # A softmax over no positions is NaN, so a sentence without tokens attends to its padding.
         seen = mask | ~mask.any(1, keepdim=True)
         contexts = functional.scaled_dot_product_attention(
             queries,

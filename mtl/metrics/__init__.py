@@ -1,4 +1,4 @@
-"""Metrics: how good the predicted labels of a task are."""
+"""Metrics: scores of predicted labels against gold labels."""
 
 from mtl.metrics.accuracy import Accuracy
 from mtl.metrics.base import Metric, shown

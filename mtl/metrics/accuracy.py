@@ -6,9 +6,9 @@ from mtl.metrics.counts import CountedMetric
 
 
 class Accuracy(CountedMetric):
-    """The fraction of tokens (taggers) or sentences (classifiers) whose label is right (–)."""
+    """The fraction of tokens (taggers) or sentences (classifiers) with the correct label (–)."""
 
     def compute(self) -> dict[str, float]:
         """Return the accuracy, 0 if nothing was counted."""
-        # With one prediction a label, the recall over all labels is the accuracy.
+        # Each gold label has exactly one prediction, so micro-averaged recall equals accuracy.
         return {"accuracy": self.counts.scores()[1]}

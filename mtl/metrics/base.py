@@ -9,34 +9,38 @@ from typing import ClassVar, Literal, Self
 from mtl.text.example import Labels
 
 PLAIN = ("perplexity", "bits_per_character", "squared_error")
-"""Scores that are no fractions."""
+"""Names of the scores that are not fractions."""
 
 
 def shown(name: str, score: float) -> str:
-    """Return a score as people write it: fractions in per cent."""
+    """Format a score with two decimals; fractions are shown in per cent."""
     return f"{score if name in PLAIN else 100 * score:.2f}"
 
 
 class Metric(ABC):
-    """Counts over gold and predicted labels, as strings, and the scores made of them.
+    """Base of metrics: they count gold and predicted labels and compute scores from the counts.
 
-    Counts of parts of a data set add up: `merge` of two halves equals one pass over the whole.
+    Labels are strings, so a label that training never saw counts as an error. Counts add up:
+    merging two halves of a data set gives the same scores as one pass over all of it.
     """
 
     higher_is_better: ClassVar[bool] = True
     reads: ClassVar[Literal["labels", "sets", "numbers", "log_probs"]] = "labels"
-    """What it compares: labels, sets, numbers, or gold labels with their log-probabilities."""
+    """The values it compares; log_probs are the log-probabilities of the gold labels."""
 
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences: one item each, a string (classification) or one string a token.
+        """Add sentences to the counts.
 
-        Those that read sets or numbers are given one a sentence.
+        Args:
+            gold: One item per sentence: a label (classification), one label per token (tagging), a
+                set of labels, or a number; see `reads`.
+            predicted: The predictions in the same form.
         """
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, the task's own first: fractions of 1, or those in `PLAIN`."""
+        """Return scores by name, the main score first; fractions are in [0, 1], except `PLAIN`."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:

@@ -1,4 +1,4 @@
-"""Counts of right and wrong labels, and the scores made of them."""
+"""Counts of correct and wrong labels, and scores computed from them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mtl.text.example import Labels, of_tokens
 
 
 def ratio(part: float, whole: float) -> float:
-    """Return part / whole, 0 when there is no whole."""
+    """Return part / whole, or 0 if whole is 0."""
     return part / whole if whole else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """How often each label (or span type) is in the gold data, is predicted, and is right.
+    """Counts by label (or span type).
 
     Args:
-        gold: Label to how often it is in the gold data.
-        predicted: Label to how often it was predicted.
-        correct: Label to how often both agree.
+        gold: Occurrences in the gold data.
+        predicted: Occurrences in the predictions.
+        correct: Occurrences where both agree.
     """
 
     gold: Counter[str] = field(default_factory=Counter)
@@ -31,7 +31,7 @@ class LabelCounts:
     correct: Counter[str] = field(default_factory=Counter)
 
     def add(self, gold: Iterable[str], predicted: Iterable[str], correct: Iterable[str]) -> None:
-        """Count the labels of more data."""
+        """Add labels to the counts."""
         self.gold.update(gold)
         self.predicted.update(predicted)
         self.correct.update(correct)
@@ -41,15 +41,15 @@ class LabelCounts:
         self.add(other.gold, other.predicted, other.correct)
 
     def scores(self) -> tuple[float, float, float]:
-        """Return precision, recall and F1 over all labels taken together."""
+        """Return micro-averaged precision, recall and F1."""
         return _scores(self.correct.total(), self.predicted.total(), self.gold.total())
 
     def table(self) -> dict[str, dict[str, float]]:
-        """Return precision, recall, f1 and support (how often in the gold data) of each label."""
+        """Return precision, recall, f1 and support (gold count) by label."""
         rows: dict[str, dict[str, float]] = {}
         for label in sorted(self.gold.keys() | self.predicted.keys()):
-            found = _scores(self.correct[label], self.predicted[label], self.gold[label])
-            rows[label] = dict(zip(("precision", "recall", "f1"), found, strict=True))
+            scores = _scores(self.correct[label], self.predicted[label], self.gold[label])
+            rows[label] = dict(zip(("precision", "recall", "f1"), scores, strict=True))
             rows[label]["support"] = self.gold[label]
         return rows
 
@@ -59,40 +59,44 @@ def _scores(correct: int, predicted: int, gold: int) -> tuple[float, float, floa
 
 
 class CountedMetric(Metric):
-    """A metric made of `LabelCounts`, by default counted label by label."""
+    """A metric that depends on `LabelCounts` alone; by default every label counts once."""
 
     def __init__(self) -> None:
         self.counts = LabelCounts()
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences.
+        """Add sentences to the counts; see `Metric.update`.
 
         Raises:
-            ValueError: Both sides have different numbers of sentences or of tokens.
+            ValueError: The numbers of sentences or tokens differ.
         """
-        for right, guess in aligned(gold, predicted):
-            both = (label for label, other in zip(right, guess, strict=True) if label == other)
-            self.counts.add(right, guess, both)
+        for expected, guess in aligned(gold, predicted):
+            correct = (
+                label for label, other in zip(expected, guess, strict=True) if label == other
+            )
+            self.counts.add(expected, guess, correct)
 
     def merge(self, other: Self) -> None:
-        """Add the counts of another one."""
+        """Add the counts of another metric of the same class."""
         self.counts.merge(other.counts)
 
     def per_label(self) -> dict[str, dict[str, float]]:
-        """Return precision, recall, f1 and support of each label (or span type)."""
+        """Return precision, recall, f1 and support (gold count) by label or span type."""
         return self.counts.table()
 
 
 def aligned(
     gold: Sequence[Labels], predicted: Sequence[Labels]
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Yield the gold and predicted labels of each sentence, one label as a sequence of one.
+    """Yield the gold and predicted labels of each sentence; a single label becomes a 1-tuple.
 
     Raises:
-        ValueError: Both sides have different numbers of sentences or of labels.
+        ValueError: The numbers of sentences or labels differ.
     """
     for pair in zip(gold, predicted, strict=True):
-        right, guess = ((side,) if isinstance(side, str) else of_tokens(side) for side in pair)
-        if len(right) != len(guess):
-            raise ValueError(f"expected as many gold as predicted labels, got {right} and {guess}")
-        yield right, guess
+        expected, guess = ((side,) if isinstance(side, str) else of_tokens(side) for side in pair)
+        if len(expected) != len(guess):
+            raise ValueError(
+                f"expected as many predicted as gold labels, got {guess} for {expected}"
+            )
+        yield expected, guess

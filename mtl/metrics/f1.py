@@ -8,13 +8,13 @@ from mtl.metrics.counts import CountedMetric, ratio
 
 
 class F1(CountedMetric):
-    """F1 of the labels of tokens or sentences; F1 = 2·P·R / (P + R) (van Rijsbergen 1979).
+    """F1 of token or sentence labels; F1 = 2·P·R / (P + R) (van Rijsbergen 1979).
 
-    Unlike accuracy, the macro average counts a rare label as much as a frequent one.
+    In the macro average, rare labels count as much as frequent ones, unlike in accuracy.
 
     Args:
-        average: `macro`, the mean over the labels that are in the gold data or were predicted,
-            or `micro`, over all decisions (equal to accuracy, as each token has one label).
+        average: `macro`, the mean over all labels in the gold data or the predictions; or `micro`,
+            over all decisions, which equals accuracy because each item has one label.
     """
 
     def __init__(self, *, average: Literal["macro", "micro"] = "macro") -> None:
@@ -22,7 +22,7 @@ class F1(CountedMetric):
         self.average = average
 
     def compute(self) -> dict[str, float]:
-        """Return F1, precision and recall, averaged; a fraction without denominator is 0."""
+        """Return averaged F1, precision and recall; a fraction with denominator 0 is 0."""
         if self.average == "micro":
             precision, recall, f1 = self.counts.scores()
             return {"f1": f1, "precision": precision, "recall": recall}

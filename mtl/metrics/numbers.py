@@ -1,4 +1,4 @@
-"""How close numbers are."""
+"""Metrics of numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mtl.text.example import Labels
 
 
 class NumberMetric(Metric):
-    """A metric of pairs of numbers, which are all kept."""
+    """Base of metrics of pairs of numbers; it stores all pairs."""
 
     reads = "numbers"
 
@@ -22,30 +22,30 @@ class NumberMetric(Metric):
         self.predicted: list[float] = []
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Take in more sentences, a number each.
+        """Add sentences with one number each; see `Metric.update`.
 
         Raises:
-            ValueError: Both sides have different numbers of sentences, or hold something else.
+            ValueError: The numbers of sentences differ, or an item is not a number.
         """
-        for right, guess in zip(gold, predicted, strict=True):
-            self.gold.append(_number(right))
+        for expected, guess in zip(gold, predicted, strict=True):
+            self.gold.append(_number(expected))
             self.predicted.append(_number(guess))
 
     def merge(self, other: Self) -> None:
-        """Add the numbers of another one."""
+        """Add the numbers of another metric of the same class."""
         self.gold += other.gold
         self.predicted += other.predicted
 
 
 class Pearson(NumberMetric):
-    """How far numbers rise and fall with the right ones: 1 as they do, 0 not at all (Pearson 1895).
+    """Correlation of predicted and gold numbers, from −1 to 1 (Pearson 1895).
 
-    `pearson` asks for a straight line, `spearman` (1904) for the same order alone: it is the
-    correlation of ranks, those of equal numbers being their mean.
+    `pearson` measures a linear relation. `spearman` (1904) measures the same order: it is the
+    correlation of ranks, where equal numbers share their mean rank.
     """
 
     def compute(self) -> dict[str, float]:
-        """Return both correlations, 0 where one side is always the same."""
+        """Return both correlations; 0 if all gold or all predicted numbers are equal."""
         return {
             "pearson": _correlation(self.gold, self.predicted),
             "spearman": _correlation(_ranks(self.gold), _ranks(self.predicted)),
@@ -53,25 +53,27 @@ class Pearson(NumberMetric):
 
 
 class SquaredError(NumberMetric):
-    """The mean of (y − ŷ)², in the square of the unit that the numbers have (–)."""
+    """Mean squared error, the mean of (y − ŷ)², in the squared unit of the numbers (–)."""
 
     higher_is_better = False
 
     def compute(self) -> dict[str, float]:
         """Return the mean squared error, 0 if nothing was counted."""
         pairs = zip(self.gold, self.predicted, strict=True)
-        total = math.fsum((right - guess) ** 2 for right, guess in pairs)
+        total = math.fsum((expected - guess) ** 2 for expected, guess in pairs)
         return {"squared_error": ratio(total, len(self.gold))}
 
 
 def _correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return Pearson's correlation; sums are exact, so that their order does not matter."""
+    """Return Pearson's correlation."""
+    # fsum is exact, so merged halves give the same result in any order.
     dx, dy = _deviations(x), _deviations(y)
-    spread = math.sqrt(math.fsum(a * a for a in dx)) * math.sqrt(math.fsum(b * b for b in dy))
-    return ratio(math.fsum(a * b for a, b in zip(dx, dy, strict=True)), spread)
+    norms = math.sqrt(math.fsum(a * a for a in dx)) * math.sqrt(math.fsum(b * b for b in dy))
+    return ratio(math.fsum(a * b for a, b in zip(dx, dy, strict=True)), norms)
 
 
 def _deviations(values: Sequence[float]) -> list[float]:
+    # Rounding of the mean would give equal values small deviations, and any correlation.
     if len(set(values)) < 2:
         return [0.0] * len(values)
     mean = math.fsum(values) / len(values)
@@ -79,7 +81,7 @@ def _deviations(values: Sequence[float]) -> list[float]:
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Return the place of each value, from 0; equal ones share the mean of theirs.
+    """Return the rank of each value, from 0; equal values share their mean rank.
 
     >>> _ranks([5.0, 1.0, 5.0])
     [1.5, 0.0, 1.5]

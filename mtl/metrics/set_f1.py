@@ -10,11 +10,11 @@ from mtl.text.example import Labels
 
 
 class SetF1(CountedMetric):
-    """How well the sets of labels that sentences have are found (Tsoumakas and Katakis 2007).
+    """F1 of multi-label classification (Tsoumakas and Katakis 2007).
 
-    `set_f1` is over all labels of all sets, `macro_f1` the mean over the labels that are in the
-    gold data or were predicted, and `subset_accuracy` the fraction of sets that are right as a
-    whole: an empty set is right where nothing was to be found.
+    `set_f1` is the micro average over all labels of all sets. `macro_f1` is the mean over the
+    labels in the gold data or the predictions. `subset_accuracy` is the fraction of sets that are
+    exactly right; an empty set is right if the gold set is empty.
     """
 
     reads = "sets"
@@ -25,19 +25,19 @@ class SetF1(CountedMetric):
         self.exact = 0
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences, a set each.
+        """Add sentences with one set of labels each; see `Metric.update`.
 
         Raises:
-            ValueError: Both sides have different numbers of sentences, or hold something else.
+            ValueError: The numbers of sentences differ, or an item is not a set.
         """
         for pair in zip(gold, predicted, strict=True):
-            right, guess = (_set(side) for side in pair)
-            self.counts.add(right, guess, right & guess)
+            expected, guess = (_set(side) for side in pair)
+            self.counts.add(expected, guess, expected & guess)
             self.sets += 1
-            self.exact += right == guess
+            self.exact += expected == guess
 
     def compute(self) -> dict[str, float]:
-        """Return both averages of F1 and the accuracy of sets; 0 if nothing was counted."""
+        """Return both averages of F1 and the subset accuracy; 0 if nothing was counted."""
         rows = self.counts.table().values()
         return {
             "set_f1": self.counts.scores()[2],
@@ -46,7 +46,7 @@ class SetF1(CountedMetric):
         }
 
     def merge(self, other: Self) -> None:
-        """Add the counts of another one."""
+        """Add the counts of another metric of the same class."""
         super().merge(other)
         self.sets += other.sets
         self.exact += other.exact

@@ -10,25 +10,26 @@ from mtl.text.spans import read_spans
 
 
 class SpanF1(CountedMetric):
-    """F1 of names or phrases as conlleval counts it (Tjong Kim Sang and Buchholz 2000).
+    """F1 of spans such as named entities, as in conlleval (Tjong Kim Sang and Buchholz 2000).
 
-    A span is right if its start, its end and its type are. Gold and predicted tags may be of any
-    scheme, and even of different ones; broken sequences are read as conlleval reads them.
+    A span is correct if its start, end and type are correct. Gold and predicted tags may use any
+    schemes, which may differ. Ill-formed sequences are interpreted as in conlleval.
     """
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences.
+        """Add sentences with one tag per token; see `Metric.update`.
 
         Raises:
-            MtlError: A label is no span tag.
-            ValueError: Both sides have different numbers of sentences or of tokens.
+            MtlError: A label is not a span tag.
+            ValueError: The numbers of sentences or tokens differ.
         """
-        for right, guess in aligned(gold, predicted):
-            in_gold, found = read_spans(right), read_spans(guess)
-            both = set(in_gold).intersection(found)
-            self.counts.add(*([span.type for span in spans] for spans in (in_gold, found, both)))
+        for expected, guess in aligned(gold, predicted):
+            gold_spans, guessed_spans = read_spans(expected), read_spans(guess)
+            correct = set(gold_spans).intersection(guessed_spans)
+            types = ([s.type for s in spans] for spans in (gold_spans, guessed_spans, correct))
+            self.counts.add(*types)
 
     def compute(self) -> dict[str, float]:
-        """Return F1, precision and recall over all types; a fraction without denominator is 0."""
+        """Return micro-averaged F1, precision and recall; a fraction with denominator 0 is 0."""
         precision, recall, f1 = self.counts.scores()
         return {"span_f1": f1, "precision": precision, "recall": recall}

@@ -1,4 +1,4 @@
-"""Scores of several runs, such as those of some seeds."""
+"""Mean and standard deviation of scores over several runs, for example over seeds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from mtl.metrics.base import shown
 
 Scores = Mapping[str, Mapping[str, float]]
-"""Task to its scores by name, the first one its own."""
+"""The scores of each task by name, the main score first."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A score in each of several runs.
+    """Summary of one score over several runs.
 
     Args:
         values: The scores, at least one.
@@ -32,12 +32,12 @@ class Spread:
 
     @property
     def sd(self) -> float | None:
-        """The standard deviation, estimated from a sample (divided by n − 1); None of one value."""
+        """The sample standard deviation (divisor n − 1); None for a single value."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
     def margin(self) -> float | None:
-        """Half the 95 % confidence interval of the mean (Student 1908); None of one value."""
+        """Half the 95 % confidence interval of the mean (Student 1908); None for one value."""
         if self.sd is None:
             return None
         count = len(self.values)
@@ -48,7 +48,10 @@ class Spread:
         return {"mean": self.mean, "sd": self.sd, "values": list(self.values)}
 
     def shown(self, name: str) -> str:
-        """Return mean ± sd of the score `name` as people write it.
+        """Format mean ± sd; fractions are shown in per cent.
+
+        Args:
+            name: The name of the score, which decides the unit.
 
         >>> Spread([0.5, 0.75, 1.0]).shown("accuracy")
         '75.00 ± 25.00'
@@ -58,14 +61,14 @@ class Spread:
 
 
 def student_quantile(p: float, degrees: int) -> float:
-    """Return the value below which a t-distributed variable lies with probability p > 1/2.
-
-    With t = √ν tan θ the density is that of cos^(ν−1) θ, which is smooth and of bounded range.
+    """Return the p-quantile of Student's t distribution, for p > 1/2.
 
     Args:
         p: The probability, in (0.5, 1).
         degrees: The degrees of freedom ν, at least 1.
     """
+    # With t = √ν tan θ, the density of θ is proportional to cos^(ν−1) θ. It is smooth and its
+    # range is bounded, so the trapezoidal rule is accurate for any ν.
     theta = np.linspace(0, math.pi / 2, 20_001)
     density = np.cos(theta) ** (degrees - 1)
     below = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
@@ -73,13 +76,13 @@ def student_quantile(p: float, degrees: int) -> float:
 
 
 def spread(runs: Sequence[Scores]) -> dict[str, dict[str, Spread]]:
-    """Return task to the spread of each of its scores, over the runs that have it."""
-    found: dict[str, dict[str, list[float]]] = {}
+    """Return the summary of each score by task and name, over the runs that have the score."""
+    collected: dict[str, dict[str, list[float]]] = {}
     for scores in runs:
         for task, by_name in scores.items():
             for name, score in by_name.items():
-                found.setdefault(task, {}).setdefault(name, []).append(score)
+                collected.setdefault(task, {}).setdefault(name, []).append(score)
     return {
         task: {name: Spread(values) for name, values in by_name.items()}
-        for task, by_name in found.items()
+        for task, by_name in collected.items()
     }

@@ -1,4 +1,4 @@
-"""`python -m mtl.ops`: which operators run, on which instructions, built how, or why not."""
+"""`python -m mtl.ops`: report the compiled operators, their instruction set and build flags."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mtl.ops.pool import CUDA_LIBRARY, LIBRARY
 
 
 def main() -> None:
-    """Print the report."""
+    """Print the report; a device without compiled operators is listed with the reason."""
     rows = {"torch": f"{torch.__version__}, {torch.get_num_threads()} threads"}
     for name, value in rows.items():
         print(f"{name:6} {value}")

@@ -1,6 +1,7 @@
-"""The CRF in logarithms and float64, for the few sentences on which products vanish.
+"""The CRF in logarithms and float64, for the few sentences whose products underflow.
 
-Letters: B sentences, T tokens, K labels. Slower than products, and right for scores of any size.
+Letters: B sentences, T tokens, K labels. It is slower than products, and correct for scores of any
+size.
 """
 
 from __future__ import annotations
@@ -29,14 +30,24 @@ def log_backward(
     mask: Tensor,
     factor: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients by emissions `[B, T, K]` and transitions of Σ factor · log partition.
+    """Return the gradients of Σ factor · log partition.
 
-    Where no path is possible, they are zero.
+    They are with respect to emissions `[B, T, K]` and transitions `[K, K]`, and zero for sentences
+    without a possible path.
+
+    Args:
+        emissions: `[B, T, K]`.
+        transitions: `[K, K]`.
+        start: `[K]`.
+        end: `[K]`.
+        mask: `[B, T]` bool.
+        factor: `[B]`, the weight of each sentence's log partition.
     """
     dtype = emissions.dtype
     emissions, transitions, start, end = _double(emissions, transitions, start, end)
     alphas = _alphas(emissions, transitions, start, mask)
     partition = torch.logsumexp(alphas[-1] + end, dim=1)
+    # No possible path: exp(x − ∞) = 0 gives zero gradients, where exp(−∞ + ∞) would be NaN.
     partition = partition.masked_fill(partition == -math.inf, math.inf).unsqueeze(1)
     factor = factor.double().unsqueeze(1)
     marginals = torch.zeros_like(emissions)
@@ -59,7 +70,7 @@ def _double(*tensors: Tensor) -> list[Tensor]:
 
 
 def _alphas(emissions: Tensor, transitions: Tensor, start: Tensor, mask: Tensor) -> list[Tensor]:
-    """Return ln α of each token, T of `[B, K]`; on padding that of the last."""
+    """Return T tensors ln α `[B, K]`; padding repeats the value of the last real token."""
     alphas = [start + emissions[:, 0]]
     for t in range(1, emissions.shape[1]):
         moved = torch.logsumexp(alphas[-1].unsqueeze(2) + transitions, dim=1) + emissions[:, t]

@@ -1,4 +1,4 @@
-"""What of a CRF has no kernels: the score of a path, the n best paths, how undecided it is.
+"""CRF functions without compiled kernels: path scores, n-best paths and entropy.
 
 Letters: B sentences, T tokens, K labels. Masks are prefixes: the real tokens come first.
 """
@@ -10,24 +10,24 @@ from torch import Tensor
 
 
 def ends(mask: Tensor) -> Tensor:
-    """Return where the last tokens are, `[B, T]` bool."""
+    """Return a mask of the last real token of each sentence, `[B, T]` bool."""
     return mask & ~torch.nn.functional.pad(mask[:, 1:], (0, 1))[:, : mask.shape[1]]
 
 
 def check_prefix(mask: Tensor) -> None:
-    """Raise ValueError where a real token stands behind padding, as the kernels do themselves."""
-    # A graph cannot depend on what is in the mask.
+    """Raise ValueError if a real token follows padding; the compiled kernels check it too."""
+    # Skipped while compiling: a graph cannot branch on the values of the mask.
     if not torch.compiler.is_compiling() and (mask[:, 1:] > mask[:, :-1]).any():
         raise ValueError(
-            "mask: expected the real tokens of a sentence first, padding after them; "
-            "leave the tokens out that are not to count"
+            "mask: expected the real tokens of a sentence first and padding after them, got a real "
+            "token after padding; remove the tokens to be ignored from the inputs"
         )
 
 
 def crf_score(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor, paths: Tensor
 ) -> Tensor:
-    """Return the score of one path a sentence, `[B]`.
+    """Return the score of one path per sentence, `[B]`.
 
     start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_t-1, y_t] + end[y_T]
 
@@ -53,8 +53,9 @@ def crf_n_best(
 ) -> tuple[Tensor, Tensor]:
     """Return the n best paths of each sentence, best first: `[B, n, T]` int64, and scores `[B, n]`.
 
-    Arguments as `crf_score`. Viterbi with the n best ways to each label. Paths are 0 on padding.
-    Where a sentence has fewer paths, the rest has a score of −∞.
+    Viterbi that keeps the n best partial paths per label. The arguments are the same as for
+    `crf_score`. Paths are 0 on padding. If a sentence has fewer than n paths, the missing ones get
+    a score of −∞.
     """
     check_prefix(mask)
     batch, steps, labels = emissions.shape
@@ -62,23 +63,24 @@ def crf_n_best(
     empty = emissions.new_tensor([0.0] + [-torch.inf] * (n - 1))
     if not steps:
         return mask.new_zeros((batch, n, 0), dtype=torch.long), empty.repeat(batch, 1)
+    # One token admits a single path per label, so the other n − 1 ranks start impossible.
     none = emissions.new_full((batch, labels, n - 1), -torch.inf)
     best = (start + emissions[:, 0]).unsqueeze(2)  # [B, K, 1]
     best = torch.cat([best, none], dim=2)  # [B, K, n]
-    # A way is numbered label · n + rank. On padding it comes from itself.
+    # The state of a partial path has the index label · n + rank. On padding it points to itself.
     stay = torch.arange(labels * n, device=emissions.device).expand(batch, -1)
-    came_from = []
+    backpointers = []
     for t in range(1, steps):
-        ways = best.unsqueeze(3) + transitions.unsqueeze(1)  # [B, K from, n, K to]
-        scores, source = ways.flatten(1, 2).transpose(1, 2).topk(n, dim=2)
+        candidates = best.unsqueeze(3) + transitions.unsqueeze(1)  # [B, K from, n, K to]
+        scores, source = candidates.flatten(1, 2).transpose(1, 2).topk(n, dim=2)
         real = mask[:, t].view(-1, 1, 1)
         best = torch.where(real, scores + emissions[:, t].unsqueeze(2), best)
-        came_from.append(torch.where(real.squeeze(2), source.flatten(1), stay))
-    scores, way = (best + end.unsqueeze(1)).flatten(1).topk(n, dim=1)  # [B, n]
-    path = [way // n]
-    for source in reversed(came_from):
-        way = source.gather(1, way)
-        path.append(way // n)
+        backpointers.append(torch.where(real.squeeze(2), source.flatten(1), stay))
+    scores, state = (best + end.unsqueeze(1)).flatten(1).topk(n, dim=1)  # [B, n]
+    path = [state // n]
+    for source in reversed(backpointers):
+        state = source.gather(1, state)
+        path.append(state // n)
     paths = torch.stack(path[::-1], dim=2).masked_fill(~mask.unsqueeze(1), 0)
     return paths, torch.where(mask[:, :1], scores, empty)
 
@@ -88,13 +90,13 @@ def crf_entropy(
 ) -> Tensor:
     """Return the entropy of the distribution over paths in nats, `[B]`.
 
-    Arguments as `crf_score`. One forward pass in logarithms (Hernando et al. 2005, Eq. 3): the
-    entropy of the paths up to a label is that of the label before, plus those up to there on
-    average. Where no path is possible, it is 0.
+    One forward pass in logarithms (Hernando et al. 2005, Eq. 3). The entropy of the paths that end
+    in a label is the entropy of the choice of the previous label plus the expected entropy of the
+    paths up to it. It is 0 if no path is possible. The arguments are the same as for `crf_score`.
     """
     check_prefix(mask)
     if not emissions.shape[1]:
-        return emissions.sum((1, 2))  # zero, and in the graph
+        return emissions.sum((1, 2))  # zeros that stay connected to the graph
     alpha = start + emissions[:, 0]  # [B, K]
     entropy = torch.zeros_like(alpha)
     for t in range(1, emissions.shape[1]):
@@ -107,8 +109,11 @@ def crf_entropy(
 
 
 def _mixed(scores: Tensor, entropy: Tensor) -> Tensor:
-    """Return the entropy of a choice by softmax of the scores, each with its own, over dim 1."""
-    possible = scores != -torch.inf  # NaN stays
+    """Return the entropy of a mixture over dim 1.
+
+    The weights are the softmax of the scores; `entropy` is the entropy of each component.
+    """
+    possible = scores != -torch.inf  # NaN counts as possible, so that it reaches the result
     logs = scores.masked_fill(~possible, torch.finfo(scores.dtype).min).log_softmax(1)
     share = logs.exp() * possible.any(1, keepdim=True)
     return (share * (entropy - logs.masked_fill(~possible, 0))).sum(1)

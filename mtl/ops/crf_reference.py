@@ -1,8 +1,8 @@
-"""The CRF in plain torch: the measure of the fast kernels, and what runs where there are none.
+"""The CRF in plain torch: the reference for the kernels, and the fallback without them.
 
-Sums over paths go by scaled products (Rabiner 1989): one product of matrices a step, no graph.
-Where products may have vanished, sentences are computed again in logarithms (`crf_logarithms`).
-Letters: B sentences, T tokens, K labels; inside, time comes first.
+Sums over paths use scaled products (Rabiner 1989): one matrix product per step, and no autograd
+graph. Sentences whose products may have underflowed are recomputed in logarithms
+(`crf_logarithms`). Letters: B sentences, T tokens, K labels. Inside, time is the first dimension.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from mtl.ops.crf_paths import check_prefix, crf_score, ends
 
 @dataclass(frozen=True)
 class _Chain:
-    """The scores as factors.
+    """The scores of a batch as factors in (0, 1].
 
-    With c_j the largest transition to label j, and m the largest score of a step:
+    Let c_j be the largest transition to label j, and m the largest score of a step:
     E = e^(transition − c), x = e^(emission + c − m), a_t = (a_t-1 E) ⊙ x_t / s_t, Σ a_t = 1,
     w_t = x_t ⊙ β_t / s_t, β_t-1 = E w_t, β_T ∝ e^end, a_T·β_T = 1.
     """
 
     moves: Tensor  # E, [K, K]
-    spread: float  # how far the scores of a column of the transitions, or of the ends, differ
+    spread: float  # largest score difference within a column of the transitions, or within `end`
     factors: Tensor  # x, [T, B, K]
     tops: Tensor  # m, [T, B]
     last: Tensor  # [T, B, K]: e^(end − its largest) at the last token, else 0
@@ -38,6 +38,7 @@ class _Chain:
         cls, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
     ) -> _Chain:
         column, real = transitions.amax(0), mask.t().unsqueeze(2)
+        # A column of −∞ has no finite maximum; −∞ − (−∞) would be NaN.
         moves = (transitions - column.masked_fill(column == -math.inf, 0)).exp_()
         differ = (column - transitions.amin(0)).nan_to_num(0, math.inf).amax()
         sums = emissions.transpose(0, 1) + column
@@ -73,18 +74,20 @@ class _Chain:
         return betas.masked_fill_(~self.real, 0), weights
 
     def doubtful(self, alphas: Tensor, scales: Tensor) -> Tensor:
-        """Return in which sentences products may have vanished that the type could tell, `[B]`.
+        """Return the sentences in which an underflow may have changed the result, `[B]` bool.
 
-        A product below the smallest number is lost; it weighs as much as what can follow it, β
-        or β/s. β of two labels differ by a factor of e^spread at most, and s is at least e^-spread.
+        A product below the smallest normal number is lost. Its contribution to the partition is
+        bounded by its weight, β or β/s. The β of two labels differ by a factor of at most
+        e^spread, and s is at least e^−spread.
         """
         limits = torch.finfo(alphas.dtype)
         most = 0.01 * limits.eps / limits.tiny
+        # The bound over the whole batch is enough in nearly all cases, and saves a backward pass.
         if 2 * self.spread + math.log(alphas.numel() + 1) <= math.log(most):
             return ~alphas.isfinite().all(2).all(0)
         betas, _ = self.backward(alphas, scales)
         lost = (betas.double().sum(2) / scales.double().clamp(max=1)).sum(0)
-        return ~(lost <= most)
+        return ~(lost <= most)  # not `lost > most`: NaN must count as doubtful
 
 
 def crf_forward_reference(
@@ -96,23 +99,23 @@ def crf_forward_reference(
     paths: Tensor | None,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute `torch.ops.mtl.crf_forward`; arguments and results are told there."""
+    """Compute `torch.ops.mtl.crf_forward`; see its schema for arguments and results."""
     check_prefix(mask)
     scores = emissions, transitions, start, end, mask
     chain = _Chain.of(*scores)
     alphas, scales = chain.forward()
     logs = (scales.double().log() + chain.tops).sum(0) + end.amax()
     values = logs + (alphas * chain.last).sum((0, 2)).double().log()
-    some = mask.any(1)
-    doubtful = chain.doubtful(alphas, scales) & some
+    has_tokens = mask.any(1)
+    doubtful = chain.doubtful(alphas, scales) & has_tokens
     if doubtful.any():
         values[doubtful] = log_partition(emissions[doubtful], *scores[1:4], mask[doubtful])
-    values = values.to(emissions.dtype).masked_fill(~some, 0)
+    values = values.to(emissions.dtype).masked_fill(~has_tokens, 0)
     if paths is not None:
         values = crf_score(*scores, paths) - values
     if not save:
         return values, emissions.new_empty(0), emissions.new_empty(0)
-    # A first scale of 0 marks the sentences that were computed in logarithms.
+    # A first scale of 0 marks the sentences computed in logarithms, for the backward pass.
     scales[:1].masked_fill_(doubtful, 0)
     return values, alphas.transpose(0, 1).contiguous(), scales.t().contiguous()
 
@@ -128,34 +131,36 @@ def crf_backward_reference(
     alphas: Tensor,
     scales: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Compute `torch.ops.mtl.crf_backward`; arguments and results are told there."""
+    """Compute `torch.ops.mtl.crf_backward`; see its schema for arguments and results."""
     factor = by_values if paths is None else -by_values
     doubtful = (scales[:, :1] == 0).any(1)
     chain = _Chain.of(emissions, transitions, start, end, mask)
     alphas = alphas.transpose(0, 1)
     betas, weights = chain.backward(alphas, scales.t())
-    wanted = chain.real & ~doubtful.unsqueeze(1)
-    # Where it is doubtful there may be NaN, which no product with zero takes away.
-    alphas = alphas.masked_fill(~wanted, 0)
-    weights = (weights * factor.unsqueeze(1)).masked_fill_(~wanted, 0)
-    by_emissions = (alphas * betas * factor.unsqueeze(1)).masked_fill_(~wanted, 0).transpose(0, 1)
+    valid = chain.real & ~doubtful.unsqueeze(1)
+    # Doubtful sentences may hold NaN. They are filled, since a product with zero keeps NaN.
+    alphas = alphas.masked_fill(~valid, 0)
+    weights = (weights * factor.unsqueeze(1)).masked_fill_(~valid, 0)
+    by_emissions = (alphas * betas * factor.unsqueeze(1)).masked_fill_(~valid, 0).transpose(0, 1)
     counts = alphas[:-1].flatten(0, 1).t() @ weights[1:].flatten(0, 1)
     by_transitions = chain.moves * counts
     if doubtful.any():
-        again = emissions[doubtful], transitions, start, end, mask[doubtful], factor[doubtful]
-        by_emissions[doubtful], moved = log_backward(*again)
-        by_transitions += moved
+        inputs = emissions[doubtful], transitions, start, end, mask[doubtful], factor[doubtful]
+        by_emissions[doubtful], expected_counts = log_backward(*inputs)
+        by_transitions += expected_counts
     if paths is not None:
-        _add_paths(by_values, mask, paths, by_emissions, by_transitions)
+        _add_path_gradients(by_values, mask, paths, by_emissions, by_transitions)
+    # Start and end scores enter a path together with the first and the last emission, so their
+    # gradients are sums of gradients already computed.
     by_end = (by_emissions * ends(mask).unsqueeze(2)).sum((0, 1))
     by_start = by_emissions[:, :1].sum((0, 1))
     return by_emissions.contiguous(), by_transitions, by_start, by_end
 
 
-def _add_paths(
+def _add_path_gradients(
     by_values: Tensor, mask: Tensor, paths: Tensor, by_emissions: Tensor, by_transitions: Tensor
 ) -> None:
-    """Add the gradients of the paths' scores; each is used once by what it passes."""
+    """Add the gradients of the path scores: one per emission and transition on the path."""
     paths = paths.masked_fill(~mask, 0).unsqueeze(2)
     real = by_values.unsqueeze(1) * mask
     by_emissions.scatter_add_(2, paths, real.unsqueeze(2))
@@ -166,7 +171,10 @@ def _add_paths(
 def crf_marginals_reference(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
 ) -> Tensor:
-    """Compute `torch.ops.mtl.crf_marginals`; arguments and results are told there."""
+    """Compute `torch.ops.mtl.crf_marginals`; see its schema for arguments and results.
+
+    The marginals are the gradients of the log partition with respect to the emissions.
+    """
     scores = emissions, transitions, start, end, mask
     _, alphas, scales = crf_forward_reference(*scores, None, True)
     ones = emissions.new_ones(len(emissions))
@@ -176,7 +184,7 @@ def crf_marginals_reference(
 def crf_viterbi_reference(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Compute `torch.ops.mtl.crf_viterbi`; arguments and results are told there."""
+    """Compute `torch.ops.mtl.crf_viterbi`; see its schema for arguments and results."""
     check_prefix(mask)
     batch, steps, labels = emissions.shape
     if not steps:
@@ -184,20 +192,22 @@ def crf_viterbi_reference(
     stay = torch.arange(labels, device=emissions.device).expand(batch, labels)
     best = start + emissions[:, 0]  # [B, K]
     subtracted = best.new_zeros(batch, 1, dtype=torch.float64)
-    came_from = []
+    backpointers = []
     for t in range(1, steps):
         real = mask[:, t : t + 1]
-        # Small numbers are as exact after thousands of steps. Where no path is left, all stay −∞.
+        # Subtracting the maximum keeps float32 exact over thousands of steps. Where no path is
+        # possible the maximum is −∞; nan_to_num_ replaces it by 0, so that the scores stay −∞.
         top = (best.amax(1, keepdim=True) * real).nan_to_num_(0, 0, 0)
         best = best - top
         subtracted += top
         scores, source = (best.unsqueeze(2) + transitions).max(dim=1)
         best = torch.where(real, scores + emissions[:, t], best)
-        # On padding a label comes from itself, so that the walk back starts at the real end.
-        came_from.append(torch.where(real, source, stay))
+        # On padding each label points to itself, so that backtracking starts at the last real
+        # token.
+        backpointers.append(torch.where(real, source, stay))
     score, label = (best + end).max(dim=1)
     path = [label]
-    for source in reversed(came_from):
+    for source in reversed(backpointers):
         label = source.gather(1, label.unsqueeze(1)).squeeze(1)
         path.append(label)
     paths = torch.stack(path[::-1], dim=1).masked_fill(~mask, 0)

@@ -1,4 +1,4 @@
-"""The compiled operators (csrc/): found and loaded where they were built, or why not."""
+"""Loading of the compiled operators (csrc/)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Library:
-    """What is known of the compiled operators for a device.
+    """The compiled operators of a device, or the reason why there are none.
 
     Args:
-        path: The file that was loaded; None: none was.
-        missing: Why none was loaded; empty when one was.
-        instruction_set: That which the processor gets, "base", "avx2" or "avx512"; for CUDA the
-            kinds of devices it was built for, as "sm_80 sm_90".
-        build: The flags it was compiled with.
+        path: The loaded file; None if no file was loaded.
+        missing: The reason why no file was loaded; empty if one was.
+        instruction_set: The instruction set chosen for this processor: "base", "avx2" or
+            "avx512". For CUDA, the architectures it was built for, such as "sm_80 sm_90".
+        build: The compiler flags of the build.
     """
 
     path: Path | None = None
@@ -32,42 +32,44 @@ class Library:
     build: str = ""
 
 
-@cache
-def tell_of_reference(what: str, device: str, missing: str) -> None:
-    """Say once why operators run in plain torch.
+@cache  # one warning per operator and device
+def warn_reference(operator: str, device: str, missing: str) -> None:
+    """Log a warning, once, that an operator runs in plain torch.
 
     Args:
-        what: What they compute.
-        device: Where the tensors are.
-        missing: Why the compiled ones for the device are not there; empty: nobody has written any.
+        operator: The name of the operator in the message.
+        device: The device type of the tensors, such as "cuda".
+        missing: The reason why no compiled operator is loaded; empty if none exists for the
+            device.
     """
     logging.getLogger(__name__).warning(
-        "%s in plain torch, several times slower than by the compiled operators: %s",
-        what,
-        missing or f"there are none for {device}",
+        "%s runs in plain torch, several times slower than the compiled operators: %s",
+        operator,
+        missing or f"no compiled operators exist for {device}",
     )
 
 
 def load(device: str) -> Library:
-    """Load the operators for "cpu" or "cuda". Never compiles, never raises.
+    """Load the compiled operators for "cpu" or "cuda". It never compiles and never raises.
 
-    The environment variable MTL_NO_EXT, when set, leaves them out.
+    If the environment variable MTL_NO_EXT is set, nothing is loaded.
     """
     if os.environ.get("MTL_NO_EXT"):
         return Library(missing="MTL_NO_EXT is set")
     if device == "cuda" and not torch.version.cuda:
-        return Library(missing="torch is here without CUDA")
-    found = sorted(FOLDER.glob(f"_{device}.*so"))
-    if not found:
-        return Library(missing="they were not built (csrc/README.md tells how)")
+        return Library(missing="this build of torch has no CUDA support")
+    files = sorted(FOLDER.glob(f"_{device}.*so"))
+    if not files:
+        return Library(missing="they are not built; to build them, see csrc/README.md")
     try:
-        library = ctypes.CDLL(str(found[0]))
+        # Loading the library registers its kernels with torch.
+        library = ctypes.CDLL(str(files[0]))
         for name in ("mtl_instruction_set", "mtl_build"):
             getattr(library, name).restype = ctypes.c_char_p
         return Library(
-            found[0],
+            files[0],
             instruction_set=library.mtl_instruction_set().decode(),
             build=library.mtl_build().decode(),
         )
     except (OSError, AttributeError) as error:
-        return Library(missing=f"{found[0].name} does not load: {error}; build it anew")
+        return Library(missing=f"cannot load {files[0].name}: {error}; rebuild it")

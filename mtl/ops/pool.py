@@ -1,8 +1,8 @@
 """Pooling of quasi-recurrent networks. Letters: B sentences, T tokens, H width.
 
-Forward and backward are plain operators, `torch.ops.mtl.pool` and `mtl.pool_backward`, with their
-reference in torch for every device; a library of kernels (csrc/) takes over for its device by being
-loaded. Autograd is a function around them.
+Forward and backward are operators, `torch.ops.mtl.pool` and `torch.ops.mtl.pool_backward`, with a
+reference in plain torch that runs on every device. Loading a library of kernels (csrc/) replaces
+the reference on the library's device. Autograd is an `autograd.Function` around the operators.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtl.ops.library import load, tell_of_reference
+from mtl.ops.library import load, warn_reference
 from mtl.ops.pool_reference import (
     pool_backward_in_place_reference,
     pool_backward_reference,
@@ -21,24 +21,25 @@ from mtl.ops.pool_reference import (
 
 _OPERATORS = torch.library.Library("mtl", "DEF")
 _TAGS = (torch.Tag.pt2_compliant_tag,)
-# `count` gates: 2 f, 3 fo, 4 ifo. With 2 directions the second reads the other way, and stands on
-# the right in every row: gates [B, T, 2·count·H], all else [B, T, 2H] or [B, 2H]. Results: h
-# `[B, T, H]`; the last state `[B, H]`; the states `[B, T, H]`, zero on padding, which the backward
-# pass wants, or nothing where `save` is off or h is the states (f). All in the type of the gates;
-# the state is carried in float32 at least.
+# `count` is the number of gates: 2 for f, 3 for fo, 4 for ifo. With 2 directions, the second runs
+# in the opposite order and occupies the right half of every row: gates are [B, T, 2·count·H], all
+# other tensors [B, T, 2H] or [B, 2H]. Results: h `[B, T, H]`; the last state `[B, H]`; the states
+# `[B, T, H]` for the backward pass, zero on padding. The states are empty without `save`, and for
+# f, where h equals the states. Results have the type of the gates; the state itself is kept in at
+# least float32.
 _OPERATORS.define(
     "pool(Tensor gates, Tensor? c0, Tensor? lengths, Tensor? keep, int count, bool reverse, "
     "int directions, bool save) -> (Tensor h, Tensor last, Tensor states)",
     tags=_TAGS,
 )
-# The gradients by the gates and by c0.
+# The gradients with respect to the gates and c0.
 _OPERATORS.define(
     "pool_backward(Tensor by_h, Tensor by_last, Tensor gates, Tensor? c0, Tensor? lengths, "
     "Tensor? keep, Tensor states, int count, bool reverse, int directions) "
     "-> (Tensor by_gates, Tensor by_c0)",
     tags=_TAGS,
 )
-# The same, the gradient by the gates written over the gates: no memory that must be fetched first.
+# The same, but the gradient of the gates overwrites the gates, which saves a fresh allocation.
 _OPERATORS.define(
     "pool_backward_(Tensor by_h, Tensor by_last, Tensor(a!) gates, Tensor? c0, Tensor? lengths, "
     "Tensor? keep, Tensor states, int count, bool reverse, int directions) -> Tensor by_c0",
@@ -46,11 +47,11 @@ _OPERATORS.define(
 )
 
 
-def _pool_kernel(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _pool_kernel(gates: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     device = gates.device.type
     missing = {"cpu": LIBRARY.missing, "cuda": CUDA_LIBRARY.missing}
-    tell_of_reference("pooling", device, missing.get(device, ""))
-    return pool_reference(gates, *rest)
+    warn_reference("pooling", device, missing.get(device, ""))
+    return pool_reference(gates, *arguments)
 
 
 _OPERATORS.impl("pool", _pool_kernel, "CompositeExplicitAutograd")
@@ -60,9 +61,9 @@ _OPERATORS.impl("pool_backward_", pool_backward_in_place_reference, "CompositeEx
 
 @torch.library.register_fake("mtl::pool", lib=_OPERATORS)
 def _pool_shapes(
-    gates: Tensor, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, *rest: Any
+    gates: Tensor, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, *flags: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    _, save = rest
+    _, save = flags
     batch, steps, width = gates.shape
     h = gates.new_empty(batch, steps, width // count)
     states = torch.empty_like(h) if save and count > 2 else gates.new_empty(0)
@@ -71,14 +72,17 @@ def _pool_shapes(
 
 @torch.library.register_fake("mtl::pool_backward", lib=_OPERATORS)
 def _pool_backward_shapes(
-    by_h: Tensor, by_last: Tensor, gates: Tensor, *rest: Any
+    by_h: Tensor, by_last: Tensor, gates: Tensor, *arguments: Any
 ) -> tuple[Tensor, Tensor]:
     return gates.new_empty(gates.shape), by_last.new_empty(by_last.shape)
 
 
 @torch.library.register_fake("mtl::pool_backward_", lib=_OPERATORS)
-def _pool_backward_in_place_shapes(by_h: Tensor, by_last: Tensor, *rest: Any) -> Tensor:
+def _pool_backward_in_place_shapes(by_h: Tensor, by_last: Tensor, *arguments: Any) -> Tensor:
     return by_last.new_empty(by_last.shape)
+
+
+# The libraries hold the kernels of all operators; they are loaded once the schemas are defined.
 
 
 LIBRARY = load("cpu")
@@ -96,6 +100,7 @@ class _Pool(torch.autograd.Function):
         *kind: int,
     ) -> tuple[Tensor, Tensor]:
         h, last, states = torch.ops.mtl.pool(gates, c0, lengths, keep, *kind, True)
+        # With two gates (f) the states equal h, so the operator returns them once.
         ctx.save_for_backward(gates, c0, lengths, keep, h if kind[0] == 2 else states)
         ctx.kind = kind
         return h, last
@@ -108,12 +113,12 @@ class _Pool(torch.autograd.Function):
 
 
 class _PoolBackward(torch.autograd.Function):
-    """Stands in the graph of `create_graph=True`, so that a second derivative is refused."""
+    """Node in the graph of `create_graph=True` that raises an error for a second derivative."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = torch.ops.mtl.pool_backward(*arguments)
-        return found
+        gradients: tuple[Tensor, Tensor] = torch.ops.mtl.pool_backward(*arguments)
+        return gradients
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> None:
@@ -131,13 +136,13 @@ def _pool(
 ) -> tuple[Tensor, Tensor]:
     kind = count, reverse, 1 + bidirectional
     if gates.dim() != 3 or gates.shape[2] % (count * (1 + bidirectional)):
-        wanted = f"[B, T, {count * (1 + bidirectional)}·H]"
-        raise ValueError(f"gates: expected {wanted}, got {list(gates.shape)}")
+        expected = f"[B, T, {count * (1 + bidirectional)}·H]"
+        raise ValueError(f"gates: expected {expected}, got {list(gates.shape)}")
     if c0 is not None:
         c0 = c0.to(gates.dtype)
     if torch.is_grad_enabled() and (gates.requires_grad or (c0 is not None and c0.requires_grad)):
-        found: tuple[Tensor, Tensor] = _Pool.apply(gates, c0, lengths, keep, *kind)
-        return found
+        outputs: tuple[Tensor, Tensor] = _Pool.apply(gates, c0, lengths, keep, *kind)
+        return outputs
     h, last, _ = torch.ops.mtl.pool(gates, c0, lengths, keep, *kind, False)
     return h, last
 
@@ -151,30 +156,31 @@ def fo_pool(
     bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Forget and output gate (Bradbury et al. 2017, Eq. 4).
+    """Pooling with forget and output gates (Bradbury et al. 2017, Eq. 4).
 
     c_t = σ(f)·c_{t-1} + (1 − σ(f))·tanh(z), h_t = σ(o)·c_t
 
-    The gate says how much of the past is *kept*, as in the paper; the code released with it has
-    it the other way round.
+    As in the paper, σ(f) is the share of the old state that is *kept*. The authors' released code
+    uses the opposite convention.
 
     Args:
-        gates: `[B, T, 3H]`, before the activations, in the order z, f, o. Any floating point;
+        gates: `[B, T, 3H]`, pre-activations in the order z, f, o, of any floating-point type;
             bfloat16 and float16 are computed in float32.
-        c0: `[B, H]`, the state before the first step; None: zero.
-        lengths: `[B]` int64, the real steps of each sentence, which come first; None: all. Steps
-            past them leave c as it is and give h = 0.
-        reverse: Whether to go from the last step to the first.
-        bidirectional: Whether the gates are those of two directions, `[B, T, 6H]`, the second of
-            which reads the other way; c0, the mask and the results are then 2H wide as well.
-        zoneout_mask: `[B, T, H]` bool, True where the state is kept as it is (Krueger et al.
+        c0: `[B, H]`, the state before the first step; None means zeros.
+        lengths: `[B]` int64, the number of real steps of each sentence, which come first; None
+            means that all steps are real. Padding steps leave c unchanged and have h = 0.
+        reverse: Whether to run from the last step to the first.
+        bidirectional: Whether the gates contain two directions, `[B, T, 6H]`; the second runs in
+            the opposite order. `c0`, `zoneout_mask` and the results are then 2H wide.
+        zoneout_mask: `[B, T, H]` bool, True where the state is kept unchanged (Krueger et al.
             2017).
 
     Returns:
         h `[B, T, H]` and the last state c `[B, H]`.
 
     Raises:
-        ValueError: The shape of `gates` does not fit.
+        ValueError: The shape of `gates` is wrong.
+        NotImplementedError: A second derivative is requested.
     """
     return _pool(3, gates, c0, lengths, reverse, bidirectional, zoneout_mask)
 
@@ -188,11 +194,12 @@ def f_pool(
     bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Forget gate alone (Bradbury et al. 2017, Eq. 3): h_t = c_t.
+    """Pooling with a forget gate only (Bradbury et al. 2017, Eq. 3): h_t = c_t.
 
     c_t = σ(f)·c_{t-1} + (1 − σ(f))·tanh(z)
 
-    Arguments, results and errors as `fo_pool`, with gates `[B, T, 2H]` in the order z, f.
+    Arguments, results and errors are the same as for `fo_pool`, with gates `[B, T, 2H]` in the
+    order z, f.
     """
     return _pool(2, gates, c0, lengths, reverse, bidirectional, zoneout_mask)
 
@@ -206,11 +213,11 @@ def ifo_pool(
     bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Input, forget and output gate (Bradbury et al. 2017, Eq. 5).
+    """Pooling with input, forget and output gates (Bradbury et al. 2017, Eq. 5).
 
     c_t = σ(f)·c_{t-1} + σ(i)·tanh(z), h_t = σ(o)·c_t
 
-    Arguments, results and errors as `fo_pool`, with gates `[B, T, 4H]` in the order z, f, o, i.
-    Where the zoneout keeps the state, nothing is put in either.
+    Arguments, results and errors are the same as for `fo_pool`, with gates `[B, T, 4H]` in the
+    order z, f, o, i. Where `zoneout_mask` is True, the input gate is zero as well.
     """
     return _pool(4, gates, c0, lengths, reverse, bidirectional, zoneout_mask)

@@ -1,6 +1,7 @@
-"""Pooling in plain torch: the measure of the fast kernels, and what runs where there are none.
+"""Pooling in plain torch: the reference for the kernels, and the fallback without them.
 
-The activations of all steps at once, then one fused operation a step, without a graph node a step.
+It computes the activations of all steps at once, then one fused operation per step. No step adds a
+node to the autograd graph.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ def pool_reference(
     directions: int,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute `torch.ops.mtl.pool`; arguments and results are told there."""
-    ways = _ways(directions, reverse, gates, c0, keep)
-    found = [
+    """Compute `torch.ops.mtl.pool`; see its schema for arguments and results."""
+    inputs = _by_direction(directions, reverse, gates, c0, keep)
+    outputs = [
         _forward(gates, c0, lengths, keep, count, reverse, save)
-        for reverse, gates, c0, keep in ways
+        for reverse, gates, c0, keep in inputs
     ]
-    h, last, states = (_joined(parts) for parts in zip(*found, strict=True))
+    h, last, states = (_joined(parts) for parts in zip(*outputs, strict=True))
     return h, last, states
 
 
@@ -44,30 +45,32 @@ def pool_backward_reference(
     reverse: bool,
     directions: int,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `torch.ops.mtl.pool_backward`; arguments and results are told there."""
-    ways = _ways(directions, reverse, by_h, by_last, gates, c0, keep, states)
-    found = [
+    """Compute `torch.ops.mtl.pool_backward`; see its schema for arguments and results."""
+    inputs = _by_direction(directions, reverse, by_h, by_last, gates, c0, keep, states)
+    gradients = [
         _backward(by_h, by_last, gates, c0, lengths, keep, states, count, reverse)
-        for reverse, by_h, by_last, gates, c0, keep, states in ways
+        for reverse, by_h, by_last, gates, c0, keep, states in inputs
     ]
-    by_gates, by_c0 = (_joined(parts) for parts in zip(*found, strict=True))
+    by_gates, by_c0 = (_joined(parts) for parts in zip(*gradients, strict=True))
     return by_gates, by_c0
 
 
 def pool_backward_in_place_reference(
-    by_h: Tensor, by_last: Tensor, gates: Tensor, *rest: Any
+    by_h: Tensor, by_last: Tensor, gates: Tensor, *arguments: Any
 ) -> Tensor:
-    """Compute `torch.ops.mtl.pool_backward_`; arguments and results are told there."""
-    by_gates, by_c0 = pool_backward_reference(by_h, by_last, gates, *rest)
+    """Compute `torch.ops.mtl.pool_backward_`; see its schema for arguments and results."""
+    by_gates, by_c0 = pool_backward_reference(by_h, by_last, gates, *arguments)
     gates.copy_(by_gates)
     return by_c0
 
 
-def _ways(directions: int, reverse: bool, *rows: Tensor | None) -> Iterator[tuple[Any, ...]]:
-    """Yield what belongs to each direction: whether it is reversed, and its part of each row."""
-    for way in range(directions):
-        parts = (None if x is None else x.chunk(directions, dim=-1)[way] for x in rows)
-        yield reverse != (way == 1), *parts
+def _by_direction(
+    directions: int, reverse: bool, *tensors: Tensor | None
+) -> Iterator[tuple[Any, ...]]:
+    """Yield, per direction, whether it is reversed and its slice of each tensor."""
+    for direction in range(directions):
+        parts = (None if x is None else x.chunk(directions, dim=-1)[direction] for x in tensors)
+        yield reverse != (direction == 1), *parts
 
 
 def _joined(parts: tuple[Tensor, ...]) -> Tensor:
@@ -122,7 +125,9 @@ def _backward(
         by_h = by_h.masked_fill(padding, 0)
     by_gates = z.new_empty(gates.shape)
     to_z, to_f, *to_rest = by_gates.chunk(count, dim=2)
-    by_states = to_z  # the gradients by the states stand there at first
+    # The gradients of the states are written into the memory of the z gradients, which follow
+    # from them in place at the end.
+    by_states = to_z
     for t in _order(z.shape[1], not reverse):
         if o is None:
             torch.add(carried, by_h[:, t], out=by_states[:, t])
@@ -139,21 +144,22 @@ def _backward(
         torch.mul(by_states, z, out=to_rest[1])
         by_sigmoid(to_rest[1], i, grad_input=to_rest[1])
     to_z.mul_(f.neg_().add_(1) if i is None else i)
-    to_z.mul_(z.square_().neg_().add_(1))
+    to_z.mul_(z.square_().neg_().add_(1))  # tanh' = 1 − tanh²
     return by_gates.to(gates.dtype), carried.to(gates.dtype, copy=True)
 
 
 def _activated(
     gates: Tensor, lengths: Tensor | None, keep: Tensor | None, count: int
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Return z, f, o and i, `[B, T, H]` each, such that a step that keeps the state has f = 1.
+    """Return the activations z, f, o and i, `[B, T, H]` each.
 
-    Then nothing is put in, and no gradient reaches the gates: both are multiples of 1 − f, or of i.
+    Steps that keep the state (padding and zoneout) have f = 1 and i = 0. Input and gate gradients
+    are multiples of 1 − f or i, so both vanish there.
     """
     if gates.dtype in (torch.bfloat16, torch.float16):
         gates = gates.float()
     z, f, *rest = gates.chunk(count, dim=2)
-    z, f = torch.sigmoid(2 * z).mul_(2).sub_(1), torch.sigmoid(f)  # sooner than torch's tanh
+    z, f = torch.sigmoid(2 * z).mul_(2).sub_(1), torch.sigmoid(f)  # faster than torch.tanh
     o = torch.sigmoid(rest[0]) if rest else None
     i = torch.sigmoid(rest[1]) if count == 4 else None
     padding = _padding(gates, lengths)
@@ -167,7 +173,7 @@ def _activated(
 
 
 def _padding(gates: Tensor, lengths: Tensor | None) -> Tensor | None:
-    """Return which steps are padding, `[B, T, 1]`."""
+    """Return the mask of padding steps, `[B, T, 1]` bool; None without padding."""
     if lengths is None:
         return None
     positions = torch.arange(gates.shape[1], device=gates.device)
@@ -187,6 +193,7 @@ def _before(states: Tensor, c0: Tensor, padding: Tensor | None, reverse: bool) -
     first = c0.unsqueeze(1)
     if not reverse:
         return torch.cat([first, states[:, :-1]], dim=1)[:, : states.shape[1]]
-    if padding is not None:  # reading in reverse begins there, and nothing is saved of it
+    # In reverse, padding comes first: the state there is still c0, while `states` holds zeros.
+    if padding is not None:
         states = torch.where(padding, first, states)
     return torch.cat([states[:, 1:], first], dim=1)[:, : states.shape[1]]

@@ -1,8 +1,8 @@
 """A whole quasi-recurrent layer as one function. Letters: B sentences, T tokens, D and H widths.
 
-The products that make the gates and the pooling stand in one node of the graph, so that the gates
-belong to nobody else: their gradients are written over them, and a step of training saves gates and
-states alone. G is the number of gates a unit, N = G·H for each direction.
+The matrix products for the gates and the pooling form one node of the autograd graph. The gates
+are therefore private to this node: their gradients overwrite them, and a training step saves only
+gates and states. G is the number of gates per unit, N = G·H for each direction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 COUNTS = {"f": 2, "fo": 3, "ifo": 4}
-"""Gates a unit, by the name of the pooling."""
+"""Number of gates per unit, by the name of the pooling."""
 QRNNPooling = Literal["f", "fo", "ifo"]
 
 
@@ -31,44 +31,50 @@ def qrnn(
     bidirectional: bool = False,
     zoneout_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One layer of Bradbury et al. (2017) in one or both directions.
+    """Apply one quasi-recurrent layer in one or both directions (Bradbury et al. 2017).
 
-    The gates of a token are `x_t · weight[0] + x_before · weight[1] + bias`, where the window is 2,
-    with the token read before it; then `mtl.ops.fo_pool` or one of its siblings.
+    The gates of a token are `x_t · weight[0] + bias`. With a window of 2, `x_before · weight[1]` is
+    added, where `x_before` is the previous token in reading order. `mtl.ops.fo_pool`, `f_pool` or
+    `ifo_pool` follows.
 
     Args:
-        x: `[B, T, D]`, read by both directions; or `[B, T, 2D]`, of which each has its half.
+        x: `[B, T, D]`, the input of both directions; or `[B, T, 2D]`, one half per direction.
         weight: `[window, D, N]`, or `[window, D, 2N]` for two directions.
         bias: `[N]` or `[2N]`.
-        c0: `[B, H]` or `[B, 2H]`, the state before the first token; None: zero.
-        before: `[B, D]`, what the window sees before the first token, where reading from left to
-            right; None: zero.
-        lengths: `[B]` int64, the real tokens of each sentence, which come first; None: all.
+        c0: `[B, H]` or `[B, 2H]`, the state before the first token; None means zeros.
+        before: `[B, D]`, the input before the first token, for a window of 2 that reads from left
+            to right; None means zeros.
+        lengths: `[B]` int64, the number of real tokens of each sentence, which come first; None
+            means that all tokens are real.
         pooling: "f", "fo" or "ifo".
-        reverse: Whether the (first) direction goes from right to left.
-        bidirectional: Whether there is a second direction, which reads the other way.
+        reverse: Whether the (first) direction runs from right to left.
+        bidirectional: Whether to add a second direction, which runs in the opposite order.
         zoneout_mask: `[B, T, H]` or `[B, T, 2H]` bool, True where the state is kept.
 
     Returns:
-        h `[B, T, H]` or `[B, T, 2H]`, zero past the length of a sentence, and the last state.
+        h `[B, T, H]` or `[B, T, 2H]`, zero on padding, and the last state.
 
     Raises:
-        ValueError: `before` is given, but the first direction is reversed.
-        NotImplementedError: On a second derivative.
+        ValueError: `before` is combined with `reverse=True`.
+        NotImplementedError: A second derivative is requested.
     """
     if before is not None and reverse:
-        raise ValueError("before: from right to left nothing is known of what was read before")
+        raise ValueError(
+            "before: expected None with reverse=True, which starts at the end of the text; "
+            "leave one of them out"
+        )
+    # Autocast does not reach custom operators, so its type is applied here.
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
     c0 = None if c0 is None else c0.to(weight.dtype)
     before = None if before is None else before.to(weight.dtype)
     tensors = x, weight, bias, c0, before
-    rest = lengths, zoneout_mask, COUNTS[pooling], reverse, 1 + bidirectional
+    settings = lengths, zoneout_mask, COUNTS[pooling], reverse, 1 + bidirectional
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        found: tuple[Tensor, Tensor] = _QRNN.apply(*tensors, *rest)
-        return found
-    h, last, *_ = _forward(*tensors, *rest, save=False)
+        outputs: tuple[Tensor, Tensor] = _QRNN.apply(*tensors, *settings)
+        return outputs
+    h, last, *_ = _forward(*tensors, *settings, save=False)
     return h, last
 
 
@@ -86,52 +92,53 @@ def _forward(
     *,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return h, the last state, the states and the gates with their further rows."""
+    """Return h, the last state, the states, and the gates including the rows that `_rows` adds."""
     rows = _rows(x, before, lengths, len(weight), directions)
     flat = rows.flatten(0, 1)
     one_product = len(weight) == 1 and weight.shape[1] == x.shape[2]
     if one_product and _aligned(len(bias), bias) == len(bias):
-        gates = torch.addmm(bias, flat, weight[0])  # the same, with the least to do around it
+        gates = torch.addmm(bias, flat, weight[0])  # the common case, with the least overhead
     else:
-        gates = _rows_of(flat.shape[0], len(bias), weight).copy_(bias)
+        gates = _aligned_matrix(flat.shape[0], len(bias), weight).copy_(bias)
         for to, columns, source, inputs, tap in _products(x, weight, reverse, directions):
             gates[to, columns].addmm_(flat[source, inputs], weight[tap, :, columns])
     gates = gates.view(*rows.shape[:2], len(bias))
     pool = torch.ops.mtl.pool
-    real = _real(gates, x)
-    return *pool(real, c0, lengths, keep, count, reverse, directions, save), gates
+    token_gates = _token_rows(gates, x)
+    return *pool(token_gates, c0, lengths, keep, count, reverse, directions, save), gates
 
 
 def _rows(
     x: Tensor, before: Tensor | None, lengths: Tensor | None, window: int, directions: int
 ) -> Tensor:
-    """Return the tokens with a row of zeros, or `before`, in front of each sentence for window 2.
+    """Return the tokens; for a window of 2, with a row of zeros or `before` before each sentence.
 
-    The neighbours of all tokens are then the same rows shifted by one, and no copy holds pairs.
-    Two directions need a row behind, too: what is before one text is not behind the other.
+    The previous tokens are then the same rows shifted by one, so no tensor of token pairs is
+    needed. Two directions also need a row after each sentence, as the second direction starts
+    there.
     """
     if window == 1:
         return x
     rows = x.new_zeros(x.shape[0], x.shape[1] + directions, x.shape[2])
-    _real(rows, x).copy_(x if lengths is None else x.masked_fill(_padding(x, lengths), 0))
+    _token_rows(rows, x).copy_(x if lengths is None else x.masked_fill(_padding(x, lengths), 0))
     if before is not None:
         rows[:, 0, : before.shape[1]] = before
     return rows
 
 
-def _real(rows: Tensor, x: Tensor) -> Tensor:
-    """Return what belongs to the tokens of x, of rows that `_rows` made or of their gates."""
+def _token_rows(rows: Tensor, x: Tensor) -> Tensor:
+    """Return the rows of the tokens of x, without the rows that `_rows` added."""
     return rows[:, 1 : x.shape[1] + 1] if rows.shape[1] > x.shape[1] else rows
 
 
 def _aligned(columns: int, like: Tensor) -> int:
-    """Return how many numbers a row takes where each row begins at a multiple of 64 bytes."""
-    number = 64 // like.element_size()
-    return -(-columns // number) * number
+    """Return the number of elements per row if every row starts at a multiple of 64 bytes."""
+    per_block = 64 // like.element_size()
+    return -(-columns // per_block) * per_block
 
 
-def _rows_of(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Return a matrix whose rows are aligned, which products write faster."""
+def _aligned_matrix(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Return an empty matrix with aligned rows, into which matrix products write faster."""
     return like.new_empty(rows, _aligned(columns, like))[:, :columns]
 
 
@@ -143,39 +150,40 @@ def _padding(x: Tensor, lengths: Tensor) -> Tensor:
 def _products(
     x: Tensor, weight: Tensor, reverse: bool, directions: int
 ) -> Iterator[tuple[slice, slice, slice, slice, int]]:
-    """Yield the products whose sum the gates are.
+    """Yield the matrix products whose sum is the gates.
 
-    Each is told as rows and columns of the gates, rows and columns of the input, and the tap: the
-    first index of the weight.
+    Each is described by the rows and columns of the gates, the rows and columns of the input, and
+    the tap, which is the first index of the weight.
     """
     window, width, columns = weight.shape
     everything = slice(None)
     shared = x.shape[2] == width
-    ways = [
+    per_direction = [
         (
-            slice(way * columns // directions, (way + 1) * columns // directions),
-            everything if shared else slice(way * width, (way + 1) * width),
-            reverse != (way == 1),
+            slice(d * columns // directions, (d + 1) * columns // directions),
+            everything if shared else slice(d * width, (d + 1) * width),
+            reverse != (d == 1),
         )
-        for way in range(directions)
+        for d in range(directions)
     ]
     if shared:
+        # Both directions read the same input: one product computes the gates of both.
         yield everything, everything, everything, everything, 0
     else:
-        for own, inputs, _ in ways:
-            yield everything, own, everything, inputs, 0
-    for own, inputs, backwards in ways if window == 2 else ():
-        here, there = slice(1, None), slice(None, -1)
+        for gates, inputs, _ in per_direction:
+            yield everything, gates, everything, inputs, 0
+    for gates, inputs, backwards in per_direction if window == 2 else ():
+        current, previous = slice(1, None), slice(None, -1)
         if backwards:
-            here, there = there, here
-        yield here, own, there, inputs, 1
+            current, previous = previous, current
+        yield current, gates, previous, inputs, 1
 
 
 class _QRNN(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-        h, last, states, gates = _forward(x, weight, *rest, save=True)
-        _, c0, before, lengths, keep, *kind = rest
+    def forward(ctx: Any, x: Tensor, weight: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+        h, last, states, gates = _forward(x, weight, *arguments, save=True)
+        _, c0, before, lengths, keep, *kind = arguments
         saved = h if kind[0] == COUNTS["f"] else states
         ctx.save_for_backward(x, weight, c0, before, lengths, keep, gates, saved)
         ctx.kind = kind
@@ -183,13 +191,13 @@ class _QRNN(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, by_h: Tensor, by_last: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[:5]
-        found = _QRNNBackward.apply(by_h, by_last, *ctx.saved_tensors, *ctx.kind, wanted)
-        return *found, None, None, None, None, None
+        needed = ctx.needs_input_grad[:5]
+        gradients = _QRNNBackward.apply(by_h, by_last, *ctx.saved_tensors, *ctx.kind, needed)
+        return *gradients, None, None, None, None, None
 
 
 class _QRNNBackward(torch.autograd.Function):
-    """Stands in the graph of `create_graph=True`, so that a second derivative is refused."""
+    """Node in the graph of `create_graph=True` that raises an error for a second derivative."""
 
     @staticmethod
     def forward(
@@ -207,22 +215,34 @@ class _QRNNBackward(torch.autograd.Function):
         count: int,
         reverse: bool,
         directions: int,
-        wanted: Sequence[bool],
+        needed: Sequence[bool],
     ) -> tuple[Tensor | None, ...]:
-        if _needed_again():
+        # The gradients overwrite the gates, unless another pass will read the gates again.
+        if _graph_is_kept():
             gates = gates.clone()
         by_c0 = torch.ops.mtl.pool_backward_(
-            by_h, by_last, _real(gates, x), c0, lengths, keep, states, count, reverse, directions
+            by_h,
+            by_last,
+            _token_rows(gates, x),
+            c0,
+            lengths,
+            keep,
+            states,
+            count,
+            reverse,
+            directions,
         )
+        # Rebuilding the rows costs less than saving them from the forward pass.
         rows = _rows(x, before, lengths, len(weight), directions)
         if rows is not x:
+            # The added rows have no outputs, so their gates have no gradients.
             gates[:, 0] = 0
             gates[:, x.shape[1] + 1 :] = 0
         by_gates, flat = gates.flatten(0, 1), rows.flatten(0, 1)
-        by_flat = torch.zeros_like(flat) if wanted[0] or wanted[4] else None
+        by_flat = torch.zeros_like(flat) if needed[0] or needed[4] else None
         by_weight = None
-        if wanted[1]:
-            by_weight = _rows_of(weight.shape[:2].numel(), weight.shape[2], weight).zero_()
+        if needed[1]:
+            by_weight = _aligned_matrix(weight.shape[:2].numel(), weight.shape[2], weight).zero_()
             by_weight = by_weight.view(weight.shape)
         for to, columns, source, inputs, tap in _products(x, weight, reverse, directions):
             by = by_gates[to, columns]
@@ -233,20 +253,20 @@ class _QRNNBackward(torch.autograd.Function):
         by_x = by_before = None
         if by_flat is not None:
             by_rows = by_flat.view(rows.shape)
-            by_x = _real(by_rows, x)
+            by_x = _token_rows(by_rows, x)
             if rows is not x and lengths is not None:
                 by_x = by_x.masked_fill(_padding(x, lengths), 0)
-            by_before = by_rows[:, 0, : weight.shape[1]] if wanted[4] else None
-        by_bias = by_gates.sum(0) if wanted[2] else None
-        return by_x, by_weight, by_bias, by_c0 if wanted[3] else None, by_before
+            by_before = by_rows[:, 0, : weight.shape[1]] if needed[4] else None
+        by_bias = by_gates.sum(0) if needed[2] else None
+        return by_x, by_weight, by_bias, by_c0 if needed[3] else None, by_before
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> None:
         raise NotImplementedError("a QRNN layer has no second derivatives")
 
 
-def _needed_again() -> bool:
-    """Whether the graph is kept for another backward pass, or a compiler lays out the memory."""
+def _graph_is_kept() -> bool:
+    """Return whether `retain_graph` is set, or a compiler manages the memory."""
     if torch.compiler.is_compiling():
         return True
     return bool(torch._C._autograd._get_current_graph_task_keep_graph())

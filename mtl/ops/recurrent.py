@@ -1,7 +1,7 @@
 """LSTM and GRU layers as one operator each. Letters: B sentences, T tokens, D and H widths.
 
-torch writes out a step of its own layers for each token when it exports them, so that the program
-fits one length alone. These operators stay whole.
+When torch exports its own layers it unrolls them over tokens, so the program accepts a single
+length. These operators are exported as one node, for any length.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 _OPERATORS = torch.library.Library("mtl", "FRAGMENT")
 _TAGS = (torch.Tag.pt2_compliant_tag,)
-# x `[B, T, D]`, states `[1, B, H]`, the rest as torch.nn.LSTM and torch.nn.GRU have it.
+# x `[B, T, D]`, states `[1, B, H]`; weights as in torch.nn.LSTM and torch.nn.GRU.
 _WEIGHTS = "Tensor weight_ih, Tensor weight_hh, Tensor bias_ih, Tensor bias_hh"
 _OPERATORS.define(
     f"lstm(Tensor x, Tensor h, Tensor c, {_WEIGHTS}) -> (Tensor, Tensor, Tensor)", tags=_TAGS
@@ -19,7 +19,7 @@ _OPERATORS.define(
 _OPERATORS.define(f"gru(Tensor x, Tensor h, {_WEIGHTS}) -> (Tensor, Tensor)", tags=_TAGS)
 
 _LAYER = (True, 1, 0.0, False, False, True)
-"""With biases, one layer, no dropout, not training, one direction, batch first."""
+"""Flags of torch.lstm: biases, one layer, no dropout, not training, one direction, batch first."""
 
 
 def _lstm(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,54 +15,60 @@ from mtl.registry import Registry
 
 
 class Average(ABC):
-    """A mean ā of the weights θ of a run, step by step: ā ← ā + s·(θ − ā).
+    """Base of running averages ā of the weights θ, updated after each step: ā ← ā + s·(θ − ā).
 
-    What is averaged is validated and saved; training goes on with the raw weights. Weights that
-    never train are left out.
+    The averaged weights are validated and saved; training continues with the raw weights. Weights
+    that never train are left out.
 
     Args:
         model: The model whose parameters are averaged.
     """
 
     needs_scores: ClassVar[bool] = False
-    """Whether it does nothing without a development set."""
+    """Whether it has no effect without a development set."""
     average: dict[str, Tensor]
-    """Name to the average of a parameter; empty as long as the average has not begun."""
+    """The average by parameter name; empty until the average begins."""
     updates: int
-    """How often weights were taken in since it began."""
+    """Number of updates since it began."""
 
     def __init__(self, model: nn.Module) -> None:
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.reset()
 
     def reset(self) -> None:
-        """Forget all weights so far, as at the start of a run."""
+        """Return to the state at the start of a run."""
         self.average, self.updates = {}, 0
 
     def begin(self) -> None:
-        """Begin with the present weights."""
+        """Start the average at the current weights."""
         self.average = {name: p.detach().clone() for name, p in self._parameters.items()}
         self.updates = 0
 
     def restore(self, average: Mapping[str, Tensor], updates: int) -> None:
-        """Go on from an `average` after so many `updates`."""
+        """Continue from a saved average.
+
+        Args:
+            average: The average by parameter name; empty if it had not begun.
+            updates: The number of updates since it began.
+        """
         parameters = self._parameters if average else {}
         self.average = {name: average[name].to(p.device) for name, p in parameters.items()}
         self.updates = updates
 
     def update(self) -> None:
-        """Take the present weights in, once the average has begun."""
+        """Add the current weights, if the average has begun."""
         if self.average:
-            present = [p.detach() for p in self._parameters.values()]
-            torch._foreach_lerp_(list(self.average.values()), present, self.share())
+            current = [p.detach() for p in self._parameters.values()]
+            # One fused call for all parameters, as this runs after every step.
+            torch._foreach_lerp_(list(self.average.values()), current, self.share())
             self.updates += 1
 
     @abstractmethod
     def share(self) -> float:
-        """Return the share s that the weights taken in next have in the average."""
+        """Return the share s of the weights in the next update."""
 
     def check(self, scores: Sequence[float]) -> None:
-        """Begin if it is time to.
+        """Start the average if `begins` says so.
 
         Args:
             scores: The score of the run after each epoch so far; higher is better.
@@ -71,12 +77,12 @@ class Average(ABC):
             self.begin()
 
     def begins(self, scores: Sequence[float]) -> bool:
-        """Return whether the average begins now; arguments as `check`."""
+        """Return whether the average starts now; for the arguments, see `check`."""
         return False
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the model the averaged weights for as long as the context lasts."""
+        """Use the averaged weights in the model within the context."""
         raw = {name: self._parameters[name].detach().clone() for name in self.average}
         self._set(self.average)
         try:
@@ -93,8 +99,8 @@ class Average(ABC):
 class ExponentialAverage(Average):
     """An exponential moving average of the weights (Polyak & Juditsky 1992; Kingma & Ba 2015).
 
-    ā ← d·ā + (1 − d)·θ with d = min(decay, (1 + n) / (10 + n)) after n updates, so that the
-    untrained weights are soon forgotten.
+    ā ← d·ā + (1 − d)·θ with d = min(decay, (1 + n) / (10 + n)) after n updates. The smaller decay
+    at the start removes the influence of the untrained weights.
 
     Args:
         model: The model whose parameters are averaged.
@@ -103,10 +109,10 @@ class ExponentialAverage(Average):
 
     def __init__(self, model: nn.Module, *, decay: Probability = 0.999) -> None:
         self.decay = decay
-        super().__init__(model)
+        super().__init__(model)  # begins the average at once, by `reset`
 
     def reset(self) -> None:
-        """Begin with the present weights."""
+        """Start the average at the current weights."""
         self.begin()
 
     def share(self) -> float:
@@ -115,15 +121,15 @@ class ExponentialAverage(Average):
 
 
 class TriggeredAverage(Average):
-    """The mean of the weights after each step since the score stopped rising (Merity et al. 2017).
+    """Mean of the weights of all steps since the score stopped rising (Merity et al. 2017).
 
-    NT-ASGD, where the optimiser is plain SGD: averaging begins after the first epoch whose score
-    is below one that is more than `trigger` epochs old, as in the code released with the paper;
-    until then the raw weights are validated and saved.
+    With plain SGD this is NT-ASGD. Averaging starts after the first epoch whose score is below a
+    score from more than `trigger` epochs ago, as in the authors' released code. Until then the raw
+    weights are validated and saved.
 
     Args:
         model: The model whose parameters are averaged.
-        trigger: How many epochs the score may take to rise again.
+        trigger: The non-monotone interval: number of epochs in which the score may fail to rise.
     """
 
     needs_scores = True
@@ -133,11 +139,12 @@ class TriggeredAverage(Average):
         super().__init__(model)
 
     def share(self) -> float:
-        """Return what makes all weights, those at the beginning included, count alike."""
+        """Return the share of a plain mean over all weights since the start, the first included."""
         return 1 / (self.updates + 2)
 
     def begins(self, scores: Sequence[float]) -> bool:
-        """Return whether the last score says so."""
+        """Return whether the last score is below a score from more than `trigger` epochs ago."""
+        # A function of the scores alone, so a resumed run decides alike.
         *earlier, last = scores
         return any(score > last for score in earlier[: -self.trigger])
 

@@ -1,4 +1,4 @@
-"""What a training run reports as it goes."""
+"""Events that a training run yields: steps and epochs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from torch import Tensor
 
 from mtl.training.evaluation import Evaluation
 
-EVERY = 20
-"""One step in so many is written down,"""
-RARE = 5 * EVERY
-"""and one in so many with the gradients of its tasks, which take the time of a step or two more."""
-
 
 @dataclass(frozen=True)
 class Gradients:
-    """How the tasks of a step pull at what they share, before any weight.
+    """Gradients of the unweighted losses with respect to the shared parameters, by task.
 
     Args:
-        norms: Task to the norm of the gradient of its loss by the shared parameters.
-        cosines: Task to the cosine between its gradient and that of each task after it: below 0
-            where they are in conflict.
+        norms: The gradient norm of each task.
+        cosines: The cosine between the gradients of two tasks, by the first and the second task;
+            below 0 if they conflict. Each pair occurs once.
     """
 
     norms: Mapping[str, float]
@@ -36,17 +31,17 @@ class Step:
     Args:
         epoch: The epoch, from 0.
         step: The step of the run, from 0.
-        losses: Task to its mean loss in nats, per token (taggers) or per sentence (classifiers).
-        weights: Task to the weight that its loss had.
-        weighted: Task to its loss as weighted, with what the weighting adds to it.
+        losses: The mean loss by task in nats, per token (taggers) or per sentence (classifiers).
+        weights: The weight of the loss, by task.
+        weighted: The weighted loss by task, including terms that the weighting adds.
         penalties: Further terms of the loss by name.
-        total: What was minimised: the weighted losses and the penalties.
-        gradients: How the tasks pull; None where there are less than two, where they share nothing,
-            and at most steps.
+        total: The minimised loss: the sum of weighted losses and penalties.
+        gradients: Gradient statistics; None at most steps, for a single task, and if the tasks
+            share no parameters.
         lr: The learning rate.
-        grad_norm: The global norm of the model's gradients before it was clipped.
-        tokens: Task to the number of tokens trained on.
-        seconds: How long the step took.
+        grad_norm: The global gradient norm of the model before clipping.
+        tokens: The number of training tokens by task.
+        seconds: The duration of the step.
     """
 
     epoch: int
@@ -65,12 +60,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Learnt:
-    """A quantity that a person may read of what was learnt, such as how much tasks share.
+    """A learned quantity of interest, such as how much two tasks share.
 
     Args:
-        values: A scalar, a vector or a matrix, on the CPU.
-        axes: The names of the rows and of the columns, or of the entries of a vector; empty where
-            they have none.
+        values: A scalar, vector or matrix, on the CPU.
+        axes: The names of rows and columns, or of the entries of a vector; empty for no names.
     """
 
     values: Tensor
@@ -84,15 +78,16 @@ class Epoch:
     Args:
         epoch: The epoch, from 0.
         step: The number of steps so far.
-        losses: Task to the mean of its losses over the epoch.
-        dev: Scores on the development sets; None when no task has one.
-        score: The score of the run, higher is better; None when nothing was evaluated.
+        losses: The mean loss over the epoch, by task.
+        dev: Scores on the development sets; None if no task has one.
+        score: The score of the run, higher is better; None if nothing was evaluated.
         improved: Whether the model is the best so far.
-        resting: The tasks that train no more.
-        tokens_per_second: Task to its tokens by the seconds of the steps it took part in.
-        seconds: How long training took, evaluation not counted.
-        learnt: What sharing and weighting have learnt, by `sharing.NAME` and `weighting.NAME`; of a
-            mixing that follows the scores `mixing.shares`, how much each corpus was drawn.
+        stopped: The tasks whose training has stopped.
+        tokens_per_second: Training speed by task, over the steps with this task.
+        seconds: The duration of training, without evaluation.
+        learnt: Learned quantities of sharing and weighting, named `sharing.NAME` and
+            `weighting.NAME`. A mixing that depends on scores adds `mixing.shares`, the share of the
+            batches drawn from each corpus.
     """
 
     epoch: int
@@ -101,7 +96,7 @@ class Epoch:
     dev: Evaluation | None
     score: float | None
     improved: bool
-    resting: frozenset[str]
+    stopped: frozenset[str]
     tokens_per_second: Mapping[str, float]
     seconds: float
     learnt: Mapping[str, Learnt] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is written down of the gradients of tasks."""
+"""Gradient statistics for the log."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from mtl.weighting import task_gradients
 
 
 def read_gradients(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> Gradients:
-    """Return the norms of the gradients of a step's tasks, and the cosines between them.
+    """Return the gradient norms of the tasks of a step and the cosines between their gradients.
 
-    Costs a pass backwards through the shared part for each task, and changes nothing.
+    It costs one backward pass through the shared parameters per task. It does not change `grad`.
 
     Args:
-        losses: Task to its loss, a scalar.
+        losses: The loss by task, scalars.
         shared: The parameters that several tasks train, at least one.
     """
     gradients = task_gradients(losses, shared)
     norms = gradients.norm(dim=1)
+    # A gradient of zero has the cosine 0 with all others, rather than NaN.
     units = gradients / norms.clamp(min=torch.finfo(norms.dtype).tiny).unsqueeze(1)
     cosines = (units @ units.T).tolist()
     tasks = list(losses)
     return Gradients(
         dict(zip(tasks, norms.tolist(), strict=True)),
         {
+            # The upper triangle: the matrix is symmetric.
             task: {other: cosines[i][j] for j, other in enumerate(tasks) if j > i}
             for i, task in enumerate(tasks[:-1])
         },

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps."""
+"""Stopping a run by Ctrl-C between two steps."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any, Self
 
 
 class Interrupt:
-    """Takes the first Ctrl-C as a wish to stop, so that no step and no file is cut short.
+    """Context that records the first Ctrl-C, so that the current step and file are completed.
 
-    A second one stops at once, as usual. In threads other than the main one, where Ctrl-C never
-    arrives, nothing happens.
+    A second Ctrl-C raises KeyboardInterrupt as usual. In threads other than the main one the
+    context does nothing.
     """
 
     def __init__(self) -> None:
         self.wanted = False
-        self._before: Any = signal.default_int_handler
+        self._previous: Any = signal.default_int_handler
+        # Python allows signal handlers in the main thread only.
         self._main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
         if self._main:
-            self._before = signal.signal(signal.SIGINT, self._note) or self._before
+            self._previous = signal.signal(signal.SIGINT, self._record) or self._previous
         return self
 
     def __exit__(
@@ -33,10 +34,10 @@ class Interrupt:
     ) -> None:
         self._restore()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
-        self._restore()
+        self._restore()  # so that a second Ctrl-C stops at once
 
     def _restore(self) -> None:
         if self._main:
-            signal.signal(signal.SIGINT, self._before)
+            signal.signal(signal.SIGINT, self._previous)

@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, log.txt and TensorBoard events."""
+"""Logs of a run: metrics.jsonl, log.txt and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -10,28 +10,42 @@ from types import TracebackType
 from typing import Any, Self
 
 from mtl.files import atomic_write
-from mtl.training.events import EVERY, Epoch, Learnt, Step
+from mtl.training.events import Epoch, Learnt, Step
 
+LOG_EVERY = 20
+"""Log every 20th step."""
+LOG_GRADIENTS_EVERY = 5 * LOG_EVERY
+"""Log gradient statistics every 100th step, which costs one extra backward pass per task."""
 CURVES = 16
-"""What was learnt has a curve an entry in TensorBoard if it has at most so many."""
+"""Largest number of entries of a learned quantity for which TensorBoard gets one curve each."""
 CELL = 16
-"""The pixels of an entry's side in a picture of a matrix; the largest entry is white."""
+"""Width and height in pixels of one entry in the image of a matrix."""
+
+
+def logs_step(step: int) -> bool:
+    """Return whether this step, counted from 0, is logged."""
+    return step % LOG_EVERY == 0
+
+
+def logs_gradients(step: int) -> bool:
+    """Return whether this step, counted from 0, is logged with gradient statistics."""
+    return step % LOG_GRADIENTS_EVERY == 0
 
 
 class RunLog:
-    """Writes events into a run folder; a line is complete as soon as it is written.
+    """Writer of events into a run folder. Each line is flushed as soon as it is written.
 
     Args:
         folder: The run folder.
-        resumed: The epochs done before; what was written after them is removed.
+        resumed: The number of completed epochs; records of later epochs are removed.
     """
 
     def __init__(self, folder: Path, resumed: int = 0) -> None:
         self.metrics = folder / "metrics.jsonl"
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only for training
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, needed only here
 
         if self.metrics.is_file():
-            self._forget(resumed)
+            self._remove_after(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
         self._text = (folder / "log.txt").open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder))
@@ -49,25 +63,27 @@ class RunLog:
         self._text.close()
         self._board.close()
 
-    def _forget(self, epochs: int) -> None:
-        kept = [
+    def _remove_after(self, epochs: int) -> None:
+        """Keep the records of the first epochs only; the run repeats the later ones."""
+        lines = [
             line
             for line in self.metrics.read_text(encoding="utf-8").splitlines()
+            # A run that was killed may leave an incomplete last line.
             if line.endswith("}") and json.loads(line)["epoch"] < epochs
         ]
         with atomic_write(self.metrics) as file:
-            file.writelines(f"{line}\n" for line in kept)
+            file.writelines(f"{line}\n" for line in lines)
 
     def note(self, text: str) -> None:
-        """Write a line of text to log.txt."""
+        """Write a line to log.txt."""
         self._text.write(f"{text}\n")
         self._text.flush()
 
     def write(self, event: Step | Epoch) -> None:
-        """Write an event down."""
+        """Log an epoch, or a step if it is due (see `LOG_EVERY`)."""
         if isinstance(event, Epoch):
             self._epoch(event)
-        elif event.step % EVERY == 0:
+        elif logs_step(event.step):
             self._step(event)
 
     def _step(self, step: Step) -> None:
@@ -84,31 +100,33 @@ class RunLog:
         dev = epoch.dev.scores() if epoch.dev else {}
         record = {"type": "epoch", "epoch": epoch.epoch, "step": epoch.step}
         record |= {"losses": epoch.losses, "dev": dev, "score": epoch.score}
-        record |= {"improved": epoch.improved, "resting": sorted(epoch.resting)}
+        # The keys of the file format stay the same, so that old and new runs compare.
+        record |= {"improved": epoch.improved, "resting": sorted(epoch.stopped)}
         record |= {"seconds": epoch.seconds, "tokens_per_second": epoch.tokens_per_second}
         if epoch.learnt:
-            record["learnt"] = {name: own.values.tolist() for name, own in epoch.learnt.items()}
-            record["axes"] = {name: own.axes for name, own in epoch.learnt.items() if own.axes}
+            record["learnt"] = {name: q.values.tolist() for name, q in epoch.learnt.items()}
+            record["axes"] = {name: q.axes for name, q in epoch.learnt.items() if q.axes}
         self._line(record)
         parts = [f"{t}.{n} {v:.4f}" for t, scores in dev.items() for n, v in scores.items()]
         self.note(f"epoch {epoch.epoch + 1}, step {epoch.step}: {', '.join(parts)}")
         for task, scores in dev.items():
             for name, value in scores.items():
                 self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
-        for name, learnt in epoch.learnt.items():
-            self._draw(f"learnt/{name}", learnt, epoch.step)
+        for name, quantity in epoch.learnt.items():
+            self._draw(f"learnt/{name}", quantity, epoch.step)
 
-    def _draw(self, name: str, learnt: Learnt, step: int) -> None:
-        """Write a curve for each entry of what is small, and a picture of what is a matrix."""
-        values = learnt.values.float()
+    def _draw(self, name: str, quantity: Learnt, step: int) -> None:
+        """Write one curve per entry for small quantities, and an image for matrices."""
+        values = quantity.values.float()
         if values.numel() <= CURVES:
-            axes = learnt.axes or tuple([str(i) for i in range(size)] for size in values.shape)
+            axes = quantity.axes or tuple([str(i) for i in range(size)] for size in values.shape)
             for entry, value in zip(product(*axes), values.flatten().tolist(), strict=True):
                 self._board.add_scalar(".".join((name, *entry)), value, step)
         if values.ndim == 2:
+            # Grey levels from the smallest entry, black, to the largest, white.
             shades = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
-            picture = shades.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
-            self._board.add_image(name, picture.unsqueeze(0), step)
+            image = shades.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
+            self._board.add_image(name, image.unsqueeze(0), step)
 
     def _line(self, record: dict[str, Any]) -> None:
         self._metrics.write(json.dumps(record) + "\n")
@@ -116,7 +134,7 @@ class RunLog:
 
 
 def _curves(step: Step) -> dict[str, float]:
-    """Return the numbers of a step by their names in TensorBoard."""
+    """Return the values of a step by their names in TensorBoard."""
     curves = {f"{task}.loss": loss for task, loss in step.losses.items()}
     curves |= {f"{task}.weight": weight for task, weight in step.weights.items()}
     curves |= {f"{task}.weighted": loss for task, loss in step.weighted.items()}

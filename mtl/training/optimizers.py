@@ -1,4 +1,4 @@
-"""Optimisers: torch's, with their options typed, bounded and documented."""
+"""Optimisers of torch with typed, bounded and documented options."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Parameters = Iterable[torch.Tensor] | Iterable[dict[str, Any]]
 
 
 class SGD(torch.optim.SGD):
-    """Stochastic gradient descent, with momentum if wanted (Robbins & Monro 1951).
+    """Stochastic gradient descent with optional momentum (Robbins & Monro 1951).
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        momentum: How much of the last step is kept.
-        nesterov: Whether the gradient is taken after the momentum (Nesterov 1983).
-        weight_decay: Factor of the L2 penalty.
+        momentum: Momentum factor.
+        nesterov: Whether to use Nesterov momentum (Nesterov 1983).
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class SGD(torch.optim.SGD):
 
 
 class Adam(torch.optim.Adam):
-    """Adam (Kingma & Ba 2015), in torch's fused form.
+    """Adam (Kingma & Ba 2015), in torch's fused implementation.
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        betas: Decay of the mean and of the squared mean of the gradients.
-        weight_decay: Factor of the L2 penalty.
-        amsgrad: Whether the largest squared mean so far is used (Reddi et al. 2018).
+        betas: Decay rates of the first and second moment of the gradients.
+        weight_decay: Coefficient of the L2 penalty.
+        amsgrad: Whether to use the largest second moment so far, AMSGrad (Reddi et al. 2018).
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Adam(torch.optim.Adam):
 
 
 class AdamW(torch.optim.AdamW):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), in torch's fused form.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), in torch's fused implementation.
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        betas: Decay of the mean and of the squared mean of the gradients.
-        weight_decay: Part of each weight that is taken off per step, times the learning rate.
+        betas: Decay rates of the first and second moment of the gradients.
+        weight_decay: Coefficient of the decay: each step subtracts lr · weight_decay · weight.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class NAdam(torch.optim.NAdam):
     """Adam with Nesterov momentum (Dozat 2016).
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        betas: Decay of the mean and of the squared mean of the gradients.
-        weight_decay: Factor of the L2 penalty.
+        betas: Decay rates of the first and second moment of the gradients.
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class Adamax(torch.optim.Adamax):
     """Adam with the infinity norm (Kingma & Ba 2015).
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        betas: Decay of the mean and of the largest norm of the gradients.
-        weight_decay: Factor of the L2 penalty.
+        betas: Decay rates of the first moment and of the infinity norm of the gradients.
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(
@@ -130,9 +130,9 @@ class Adagrad(torch.optim.Adagrad):
     """Adagrad (Duchi et al. 2011).
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        weight_decay: Factor of the L2 penalty.
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(
@@ -149,10 +149,10 @@ class Adadelta(torch.optim.Adadelta):
     """Adadelta (Zeiler 2012).
 
     Args:
-        parameters: Parameters, or groups of them.
-        lr: Factor of the step.
-        rho: Decay of the squared means.
-        weight_decay: Factor of the L2 penalty.
+        parameters: Parameters or parameter groups.
+        lr: Factor of the update.
+        rho: Decay rate of the running averages of squared gradients and updates.
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(
@@ -170,11 +170,11 @@ class RMSprop(torch.optim.RMSprop):
     """RMSprop (Tieleman & Hinton 2012).
 
     Args:
-        parameters: Parameters, or groups of them.
+        parameters: Parameters or parameter groups.
         lr: Learning rate.
-        alpha: Decay of the squared mean of the gradients.
-        momentum: How much of the last step is kept.
-        weight_decay: Factor of the L2 penalty.
+        alpha: Decay rate of the second moment of the gradients.
+        momentum: Momentum factor.
+        weight_decay: Coefficient of the L2 penalty.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How far the tasks of a run have come on their development sets."""
+"""Progress of tasks towards their target scores, for mixings that depend on scores."""
 
 from __future__ import annotations
 
@@ -14,33 +14,37 @@ def reached(
     targets: Mapping[str, float],
     epochs: int,
 ) -> dict[str, float]:
-    """Return how far each corpus had come after so many epochs, from 0 to 1.
+    """Return the progress of each corpus after a number of epochs, from 0 to 1.
 
-    That is the mean over its tasks of score / target, or target / score where lower is better, and
-    1 beyond the target. Nothing is said of a corpus none of whose tasks counts.
+    The progress is the mean of score / target over the tasks of the corpus, or of target / score
+    if lower is better; it is 1 beyond the target. A corpus without counted tasks is omitted.
 
     Args:
-        selection: Has the scores of every epoch.
-        tasks: Corpus to its tasks.
-        targets: Task to the score with which it has arrived; those that are not in it, and those
-            that rest, do not count.
+        selection: The selection with the scores of every epoch.
+        tasks: The tasks of each corpus.
+        targets: The target score by task. Tasks without a target and stopped tasks do not count.
         epochs: The number of epochs.
     """
     if epochs == 0:
         return {}
-    counting = targets.keys() - selection.resting_after(epochs)
-    found = {}
-    for corpus, own in tasks.items():
-        parts = [_part(selection, task, targets[task], epochs) for task in own if task in counting]
+    counted = targets.keys() - selection.stopped_after(epochs)
+    progress = {}
+    for corpus, names in tasks.items():
+        parts = [
+            _task_progress(selection, task, targets[task], epochs)
+            for task in names
+            if task in counted
+        ]
         if parts:
-            found[corpus] = sum(parts) / len(parts)
-    return found
+            progress[corpus] = sum(parts) / len(parts)
+    return progress
 
 
-def _part(selection: Selection, task: str, target: float, epochs: int) -> float:
+def _task_progress(selection: Selection, task: str, target: float, epochs: int) -> float:
     score = selection.task_scores[task][epochs - 1]
     if math.isnan(score):
         return 0.0
     if selection.higher_is_better[task]:
         return min(max(score, 0.0) / target, 1.0)
-    return target / max(-score, target)  # whose sign is turned
+    # The selection stores scores that are better when lower with the opposite sign.
+    return target / max(-score, target)

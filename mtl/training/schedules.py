@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: a factor of what the run file says, step by step."""
+"""Schedules of the learning rate: a factor of the configured learning rate per step."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mtl.registry import Registry
 
 
 class Schedule(ABC):
-    """Gives the factor by which learning rates are multiplied.
+    """Base of schedules, which return the factor of the learning rates.
 
-    Pure: what it gives depends on the arguments alone, so a run can go on after any epoch.
+    Schedules are pure functions of their arguments, so a run can be resumed after any epoch.
 
     Args:
-        total_steps: The number of steps of the run, if it is not stopped early.
-        warmup: The first steps, in which the factor rises from 0 in a line.
+        total_steps: The number of steps of the run without early stopping.
+        warmup: Number of steps of linear warm-up from 0.
     """
 
     needs_scores: ClassVar[bool] = False
-    """Whether it means nothing without a development set."""
+    """Whether it has no effect without a development set."""
     restarts: int = 0
-    """How often, at most, the run goes back to its best weights."""
+    """Largest number of restarts from the best weights."""
 
     def __init__(self, total_steps: int, *, warmup: NonNegativeInt = 100) -> None:
         self.total_steps = total_steps
@@ -37,27 +37,28 @@ class Schedule(ABC):
             step: The step, from 0.
             scores: The score of the run after each epoch so far; higher is better.
         """
+        # The + 1 makes the first step count, and the factor 1 in the first step after the warm-up.
         return min(1.0, (step + 1) / (self.warmup + 1)) * self.after_warmup(step, scores)
 
     def restarting(self, scores: Sequence[float]) -> bool:
-        """Return whether the run goes back to its best weights now; scores as in `factor`."""
+        """Return whether the run restarts from its best weights now; see `factor` for scores."""
         return False
 
     def finished(self, scores: Sequence[float]) -> bool:
-        """Return whether the run should stop; scores as in `factor`."""
+        """Return whether the run should stop; see `factor` for scores."""
         return False
 
     @abstractmethod
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
-        """Return the factor without the warm-up; arguments as `factor`."""
+        """Return the factor without the warm-up; see `factor` for the arguments."""
 
     def progress(self, step: int) -> float:
-        """Return how much of the steps after the warm-up is done, in [0, 1]."""
+        """Return the completed fraction of the steps after the warm-up, in [0, 1]."""
         return min(1.0, max(0, step - self.warmup) / max(1, self.total_steps - self.warmup))
 
 
 class Constant(Schedule):
-    """The learning rate stays (–)."""
+    """Constant learning rate (–)."""
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return 1."""
@@ -65,15 +66,15 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """The learning rate falls in a line to zero at the last step (–)."""
+    """Linear decay of the learning rate to zero at the last step (–)."""
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
-        """Return what is left of the steps, as a fraction."""
+        """Return 1 − progress."""
         return 1 - self.progress(step)
 
 
 class Cosine(Schedule):
-    """The learning rate falls along half a cosine to zero (Loshchilov & Hutter 2017)."""
+    """Cosine decay of the learning rate to zero (Loshchilov & Hutter 2017)."""
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return (1 + cos(π · progress)) / 2."""
@@ -81,15 +82,15 @@ class Cosine(Schedule):
 
 
 class SlantedTriangular(Schedule):
-    """The learning rate rises in a line, soon, and falls in a long one (Howard & Ruder 2018).
+    """Slanted triangular: a short linear rise and a long linear decay (Howard & Ruder 2018).
 
-    With p from 0 to 1 at the peak and back to 0 at the last step, the factor is
-    (1 + p · (ratio − 1)) / ratio (Eq. 3).
+    The factor is (1 + p · (ratio − 1)) / ratio (Eq. 3). p rises from 0 to 1 at the peak and falls
+    to 0 at the last step.
 
     Args:
-        total_steps: The number of steps of the run, if it is not stopped early.
-        rise: The part of the steps in which the factor rises; cut_frac in the paper.
-        ratio: The highest factor, 1, over the lowest.
+        total_steps: The number of steps of the run without early stopping.
+        rise: Fraction of the steps in which the factor rises; cut_frac in the paper.
+        ratio: Ratio of the highest factor, 1, to the lowest.
     """
 
     def __init__(
@@ -105,19 +106,19 @@ class SlantedTriangular(Schedule):
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return the factor."""
-        fallen = (step - self.peak) / max(1, self.total_steps - self.peak)
-        p = step / self.peak if step < self.peak else max(0.0, 1 - fallen)
+        decay = (step - self.peak) / max(1, self.total_steps - self.peak)
+        p = step / self.peak if step < self.peak else max(0.0, 1 - decay)
         return (1 + p * (self.ratio - 1)) / self.ratio
 
 
 class Plateau(Schedule):
-    """The learning rate is cut each time the score has not risen for some epochs (–).
+    """Lower the learning rate each time the score has not improved for some epochs (–).
 
     Args:
-        total_steps: The number of steps of the run, if it is not stopped early.
-        warmup: The first steps, in which the factor rises from 0 in a line.
-        decay: What the factor is multiplied with at each cut.
-        patience: How many epochs without a better score bring a cut.
+        total_steps: The number of steps of the run without early stopping.
+        warmup: Number of steps of linear warm-up from 0.
+        decay: Factor of the learning rate at each plateau.
+        patience: Number of epochs without improvement that make a plateau.
     """
 
     needs_scores = True
@@ -135,23 +136,24 @@ class Plateau(Schedule):
         self.patience = patience
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
-        """Return the decay to the power of the number of cuts."""
+        """Return decay to the power of the number of plateaus."""
         return float(self.decay ** plateaus(scores, self.patience))
 
 
 class AnnealRestart(Schedule):
     """Adam with restarts and annealing (Denkowski & Neubig 2017).
 
-    Each time the score has not risen for some epochs, the run goes back to its best weights, with
-    a lower learning rate, fresh moments of the optimiser and a fresh average of the weights. After
-    the last restart it ends there instead; a `patience` of the run is best left out.
+    Each time the score has not improved for some epochs, the run restarts from its best weights. It
+    uses a lower learning rate, and the state of the optimiser and the average of the weights are
+    reset. After the last restart, the run ends at the next plateau, so the `patience` of the run is
+    best left out.
 
     Args:
-        total_steps: The number of steps of the run, if it is not stopped early.
-        warmup: The first steps, in which the factor rises from 0 in a line.
-        factor: What the learning rate is multiplied with at each restart.
-        restarts: The number of restarts, at most.
-        patience: How many epochs without a better score bring a restart, or the end.
+        total_steps: The number of steps of the run without early stopping.
+        warmup: Number of steps of linear warm-up from 0.
+        factor: Factor of the learning rate at each restart.
+        restarts: Largest number of restarts.
+        patience: Number of epochs without improvement before a restart, or before the end.
     """
 
     needs_scores = True
@@ -171,32 +173,33 @@ class AnnealRestart(Schedule):
         self.patience = patience
 
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
-        """Return the decay to the power of the number of restarts."""
+        """Return decay to the power of the number of restarts."""
         return float(self.decay ** min(self.restarts, plateaus(scores, self.patience)))
 
     def restarting(self, scores: Sequence[float]) -> bool:
-        """Return whether the last epoch brought a restart."""
+        """Return whether the run restarts after the last epoch."""
+        # Derived from the scores rather than stored, as schedules have no state.
         before = plateaus(scores[:-1], self.patience)
         return before < plateaus(scores, self.patience) <= self.restarts
 
     def finished(self, scores: Sequence[float]) -> bool:
-        """Return whether patience is out after the last restart."""
+        """Return whether there was another plateau after the last restart."""
         return plateaus(scores, self.patience) > self.restarts
 
 
 def plateaus(scores: Sequence[float], patience: int) -> int:
-    """Return how often the score did not rise for so many epochs.
+    """Return the number of times that the score did not improve for `patience` epochs.
 
     >>> plateaus([0.1, 0.3, 0.2, 0.3, 0.4, 0.4, 0.4], 2)
     2
     """
-    best, waited, found = -math.inf, 0, 0
+    best, waited, count = -math.inf, 0, 0
     for score in scores:
         if score > best:
             best, waited = score, 0
         elif (waited := waited + 1) == patience:
-            waited, found = 0, found + 1
-    return found
+            waited, count = 0, count + 1
+    return count
 
 
 SCHEDULES: Registry[Schedule] = Registry(

@@ -1,4 +1,4 @@
-"""Which epoch is the best, and when a task or the run has had enough."""
+"""Model selection and early stopping."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from mtl.metrics.spread import Scores
 
 
 class Selection:
-    """Follows the scores of a run, epoch by epoch.
+    """Scores of a run by epoch: selects the best epoch and decides on early stopping.
 
-    The score of the run is either the mean of the tasks' own scores or one score of one task. A
-    metric that is better when lower counts with its sign turned, so higher is always better here.
-    Patience is kept twice: for the run, on the score of the run, and for each task that asks for
-    it, on the task's own score. A task whose patience is out rests: it trains no more.
+    The score of the run is either the mean of the main scores of all tasks, or one score of one
+    task. Metrics that are better when lower are negated, so higher is always better here. The run
+    stops by its own score and patience. A task with a patience of its own stops training by its
+    main score, while the other tasks continue.
 
     Args:
         metric: "mean" or "TASK.SCORE".
-        higher_is_better: Task to the direction of its metric; every task that is scored.
-        patience: Epochs without a better score after which the run stops; None: never.
-        task_patience: The same for single tasks.
-        adversaries: Tasks whose scores have no share in the mean.
+        higher_is_better: Direction of the main score by task, for every evaluated task.
+        patience: Number of epochs without improvement after which the run stops; None for no limit.
+        task_patience: Number of epochs without improvement after which a task stops, by task.
+        adversaries: Tasks excluded from the mean.
 
     Raises:
-        ConfigError: No such task, or a mean over metrics of both directions or over none.
+        ConfigError: The metric names an unknown task, or is a mean over metrics of both directions
+            or over none.
     """
 
     def __init__(
@@ -51,17 +52,21 @@ class Selection:
             raise ConfigError(f"training.metric: no task {task!r} with a dev split{near}")
         if metric == "mean" and higher_is_better and not self.averaged:
             raise ConfigError(
-                "training.metric: only adversaries have a dev split, and their scores are not to "
-                "be high; name one all the same, as TASK.SCORE"
+                "training.metric: only adversarial tasks have a dev split, and their scores should "
+                "be low; name the score to select by, as TASK.SCORE"
             )
         if metric == "mean" and len({higher_is_better[name] for name in self.averaged}) > 1:
             raise ConfigError(
-                "training.metric: a mean over metrics of which some are better when higher and "
-                "some when lower says nothing; name one, as TASK.SCORE"
+                "training.metric: expected metrics of one direction for a mean, got some that are "
+                "better when higher and some when lower; name the score to select by, as TASK.SCORE"
             )
 
     def update(self, scores: Scores) -> bool:
-        """Take in the scores of one more epoch; return whether it is the best so far."""
+        """Add the scores of one epoch and return whether it is the best so far.
+
+        Raises:
+            ConfigError: The metric names an unknown score.
+        """
         for task, by_name in scores.items():
             self.task_scores[task].append(self._sign(task) * next(iter(by_name.values())))
         self.scores.append(self._score(scores))
@@ -69,8 +74,9 @@ class Selection:
 
     def _score(self, scores: Scores) -> float:
         if self.metric == "mean":
-            own = [self.task_scores[name][-1] for name in self.averaged]
-            return sum(own) / len(own)
+            latest = [self.task_scores[name][-1] for name in self.averaged]
+            return sum(latest) / len(latest)
+        # "TASK" without a score means the main score, which is the first.
         task, _, name = self.metric.partition(".")
         if name and name not in scores[task]:
             near = did_you_mean(name, scores[task])
@@ -90,15 +96,17 @@ class Selection:
         """Whether the run should stop."""
         if self.patience is not None and waited(self.scores) >= self.patience:
             return True
-        return bool(self.task_scores) and self.resting == set(self.task_scores)
+        return bool(self.task_scores) and self.stopped == set(self.task_scores)
 
     @property
-    def resting(self) -> set[str]:
-        """The tasks whose patience is out."""
-        return self.resting_after(len(self.scores))
+    def stopped(self) -> set[str]:
+        """The tasks that have stopped training."""
+        return self.stopped_after(len(self.scores))
 
-    def resting_after(self, epochs: int) -> set[str]:
-        """Return the tasks whose patience was out after so many epochs."""
+    def stopped_after(self, epochs: int) -> set[str]:
+        """Return the tasks that had stopped after a number of epochs."""
+        # Any earlier epoch counts: a task that has stopped never starts again, even if sharing
+        # with other tasks improves its score.
         return {
             task
             for task, patience in self.task_patience.items()
@@ -106,20 +114,21 @@ class Selection:
         }
 
     def to_json(self) -> Any:
-        """Return the scores so far, made of JSON types."""
+        """Return the scores so far as JSON types."""
         return {"scores": self.scores, "task_scores": self.task_scores}
 
     def restore(self, data: Any) -> None:
-        """Go on from what `to_json` gave."""
+        """Restore the scores from the result of `to_json`."""
         self.scores = list(data["scores"])
-        self.task_scores = {task: list(own) for task, own in data["task_scores"].items()}
+        self.task_scores = {task: list(values) for task, values in data["task_scores"].items()}
 
 
 def waited(scores: list[float]) -> int:
-    """Return how many epochs ago the best score was; the first of equal ones counts.
+    """Return the number of epochs since the best score; of equal scores, the first is the best.
 
     >>> waited([0.1, 0.3, 0.3, 0.2])
     2
     """
-    numbers = [-math.inf if math.isnan(score) else score for score in scores]
-    return len(numbers) - 1 - numbers.index(max(numbers)) if numbers else 0
+    # NaN counts as worse than any other score; comparisons with NaN would depend on the order.
+    ranked = [-math.inf if math.isnan(score) else score for score in scores]
+    return len(ranked) - 1 - ranked.index(max(ranked)) if ranked else 0

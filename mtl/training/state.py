@@ -1,4 +1,4 @@
-"""What a run needs to go on exactly where it was, as tensors and plain numbers."""
+"""Training state for resuming a run exactly, as tensors and JSON values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mtl.trunks.base import mapped
 
 
 def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors by name, and what else there is, made of JSON types."""
+    """Return the state of a trainer: tensors by name, and all other values as JSON types."""
     tensors = {f"model.{name}": value for name, value in weights_of(trainer.model).items()}
     tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
     numbers: dict[str, Any] = {}
@@ -33,40 +33,46 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
     tensors["random.cpu"] = torch.get_rng_state()
     if trainer.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
-    rest = {
+    values = {
         "epoch": trainer.epoch,
         "step": trainer.step,
         "selection": trainer.selection.to_json(),
         "numbers": numbers,
     }
-    return tensors, rest
+    return tensors, values
 
 
 def restore_training_state(
-    trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]
+    trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]
 ) -> None:
-    """Put a trainer, made from the same run file and data, where `training_state` was taken.
+    """Restore the state from the results of `training_state`.
+
+    Args:
+        trainer: A trainer made from the same run file and data.
+        tensors: The tensors by name.
+        values: All other values, as JSON types.
 
     Raises:
-        CheckpointError: The state is incomplete, or that of another model.
+        CheckpointError: The state is incomplete, or belongs to another model.
     """
     try:
-        _restore(trainer, tensors, rest)
+        _restore(trainer, tensors, values)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
-            "the state of training is not that of this model; if the data or the code has changed "
-            "since, train again into another folder"
+            "the training state does not fit this model; if the data or the code has changed, "
+            "train again in another folder"
         ) from error
 
 
-def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
+def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
     set_weights(trainer.model, _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}
-    numbers = rest["numbers"]
+    numbers = values["numbers"]
     for key, value in {**_part(tensors, "optimizer"), **_part(numbers, "optimizer")}.items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
+    # Groups are not saved: options such as the learning rate follow from the run file and the step.
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
     if trainer.average:
@@ -75,22 +81,22 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], rest: dict[str, Any])
     for corpus, loader in trainer.loaders.items():
         leaves = _part(tensors, f"carried.{corpus}")
         if isinstance(loader, Streams) and leaves:
-            # Tensors of a file stand at odd addresses, where products differ in the last bit.
-            own = [leaves[str(i)].to(trainer.device, copy=True) for i in range(len(leaves))]
-            given = iter(own)
+            # Copied, as tensors mapped from a file are not aligned in memory, and matrix products
+            # on unaligned memory differ in the last bit.
+            copies = [leaves[str(i)].to(trainer.device, copy=True) for i in range(len(leaves))]
             trainer.carried[corpus] = _filled(
-                trainer.model.sharing.initial_state(loader.streams), given
+                trainer.model.sharing.initial_state(loader.streams), iter(copies)
             )
     torch.set_rng_state(tensors["random.cpu"].cpu())
     if trainer.device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), trainer.device)
-    trainer.epoch = rest["epoch"]
-    trainer.step = rest["step"]
-    trainer.selection.restore(rest["selection"])
+    trainer.epoch = values["epoch"]
+    trainer.step = values["step"]
+    trainer.selection.restore(values["selection"])
 
 
 def _leaves(state: Any) -> list[Tensor]:
-    """Return the tensors of a trunk's state."""
+    """Return the tensors of a trunk's state in the order of `mapped`."""
     leaves: list[Tensor] = []
 
     def keep(leaf: Tensor) -> Tensor:
@@ -101,9 +107,9 @@ def _leaves(state: Any) -> list[Tensor]:
     return leaves
 
 
-def _filled(state: Any, given: Iterator[Tensor]) -> Any:
-    """Return a trunk's state with other tensors in the places of its own."""
-    return mapped(state, lambda _: next(given))
+def _filled(state: Any, tensors: Iterator[Tensor]) -> Any:
+    """Return a trunk's state with its tensors replaced, in the order of `mapped`."""
+    return mapped(state, lambda _: next(tensors))
 
 
 def _part(values: dict[str, Any], prefix: str) -> dict[str, Any]:

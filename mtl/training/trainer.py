@@ -24,8 +24,9 @@ from mtl.sharing.base import Sharing
 from mtl.targets import labelled
 from mtl.training.averaging import Average
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import RARE, Epoch, Learnt, Step
+from mtl.training.events import Epoch, Learnt, Step
 from mtl.training.gradients import read_gradients
+from mtl.training.log import logs_gradients
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
@@ -33,23 +34,25 @@ from mtl.weighting.base import Weighting
 
 
 class Trainer:
-    """Draws batches, runs the model, weighs the losses, steps, and evaluates once an epoch.
+    """The training loop: draw batches, combine the losses, update the weights, evaluate per epoch.
 
     Args:
-        model: What is trained.
+        model: The model.
         weighting: Balances the losses.
-        batcher: Makes batches of examples.
-        loaders: Corpus to its training batches.
-        tasks: Corpus to the tasks that its sentences are labelled for.
-        sampler: Which batch of which corpus each step takes.
-        optimizer: Changes the weights; those of a group with `since` from that epoch on.
-        learning_rate: Factor of the learning rates, by step.
-        selection: Follows the scores.
-        evaluate: Scores the model on the development sets; None: there are none.
-        epochs: The number of epochs, at most.
-        clip_norm: The global norm of the gradients is cut to this; None: never.
-        average: Average of the weights, which is what is evaluated; None: no average.
-        device: Where to compute.
+        batcher: Converts examples to batches.
+        loaders: The training batches of each corpus.
+        tasks: The tasks of each corpus.
+        sampler: Chooses the corpus and batch of each step.
+        optimizer: The optimiser. Parameters of a group with the key `since` train from that epoch
+            on.
+        learning_rate: Factor of the learning rates by step.
+        selection: Selects the best epoch and decides on early stopping.
+        evaluate: Returns the scores on the development sets; None if there are no such sets.
+        epochs: The largest number of epochs.
+        clip_norm: Largest global norm of the gradients; None for no clipping.
+        average: Average of the weights, used in evaluation; None for the raw weights.
+        device: The device of the computation.
+        log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Trainer:
         clip_norm: float | None,
         average: Average | None,
         device: torch.device,
+        log_gradients: Callable[[int], bool] = logs_gradients,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -84,25 +88,27 @@ class Trainer:
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.average = average
         self.device = device
+        self.log_gradients = log_gradients
         self.epoch = 0
         self.step = 0
         self.best: dict[str, Tensor] = {}
-        """The best weights so far, where the learning rate's schedule goes back to them."""
+        """The best weights so far, if the learning rate's schedule restarts from them."""
         self.carried: dict[str, Any] = {}
-        """Corpus to the state that its streams are in."""
+        """The state of the trunk after the last chunk, by corpus of running text."""
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
-        """Train; yield what happens as it happens. After an `Epoch` the state may be saved."""
+        """Train, and yield each step and epoch. The state can be saved after an `Epoch`."""
         while self.epoch < self.epochs and not self._finished:
             steps: list[Step] = []
-            self._thaw()
+            self._unfreeze()
             self.model.sharing.begin_epoch(self.epoch)
-            resting = self.selection.resting
+            stopped = self.selection.stopped
             self.model.train()
             for draws in self.sampler.epoch(self.epoch):
                 began = time.perf_counter()
-                if batches := dict(self._batches(draws, resting)):
+                # A step without labels for the remaining tasks is skipped.
+                if batches := dict(self._batches(draws, stopped)):
                     steps.append(self._step(batches, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
@@ -111,20 +117,20 @@ class Trainer:
     def _finished(self) -> bool:
         return self.selection.finished or self.learning_rate.finished(self.selection.scores)
 
-    def _thaw(self) -> None:
-        """Let those weights train whose epoch has come, and no others."""
+    def _unfreeze(self) -> None:
+        """Freeze the parameters of groups that train from a later epoch on; unfreeze the others."""
         for group in self.optimizer.param_groups:
             if "since" in group:
                 for parameter in group["params"]:
                     parameter.requires_grad_(self.epoch >= group["since"])
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Give the model the weights that are evaluated and saved, while the context lasts."""
+        """Use the weights for evaluation and saving in the model within the context."""
         return self.average.applied() if self.average else nullcontext()
 
-    def _batches(self, draws: Sequence[Draw], resting: set[str]) -> Iterator[tuple[str, Batch]]:
+    def _batches(self, draws: Sequence[Draw], stopped: set[str]) -> Iterator[tuple[str, Batch]]:
         for draw in draws:
-            tasks = [task for task in self.tasks[draw.corpus] if task not in resting]
+            tasks = [task for task in self.tasks[draw.corpus] if task not in stopped]
             if tasks:
                 loader = self.loaders[draw.corpus]
                 batch = loader.batch(self.batcher, draw.epoch, draw.index, tasks)
@@ -132,18 +138,21 @@ class Trainer:
                     yield draw.corpus, batch.to(self.device)
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
-        """Run the model, for streams from the state in which they are."""
+        """Run the model; chunks of running text start from the state after the previous chunk."""
         if not self.loaders[corpus].carries:
             output: ModelOutput = self.model(batch)
             return output
         if not batch.continues:
             self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
         output = self.model(batch, self.carried[corpus])
+        # Truncated backpropagation: gradients end at the border of a chunk.
         self.carried[corpus] = mapped(output.state, Tensor.detach)
         return output
 
     def _step(self, batches: Mapping[str, Batch], began: float) -> Step:
         factor = self.learning_rate.factor(self.step, self.selection.scores)
+        # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
+        # (Merity et al. 2017).
         factor *= sum(batch.lr_factor for batch in batches.values()) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
@@ -154,23 +163,26 @@ class Trainer:
             for name, term in output.penalties.items():
                 penalties[name] = penalties[name] + term if name in penalties else term
             losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
+        # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
+        # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         penalty = torch.stack([*penalties.values()]).sum() if penalties else None
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
-        telling = self.step % RARE == 0 and len(losses) > 1 and len(shared) > 0
-        gradients = read_gradients(losses, shared) if telling else None
-        with torch.no_grad():
-            weighted = {t: own.item() for t, own in self.weighting.combine(losses).items()}
-        weights = self.weighting.backward(losses, shared, penalty)
+        comparable = len(losses) > 1 and len(shared) > 0
+        # Before the backward pass, which frees the graph.
+        logged = comparable and self.log_gradients(self.step)
+        gradients = read_gradients(losses, shared) if logged else None
+        weights, weighted = self.weighting.backward(losses, shared, penalty)
         norm = self._update()
+        values = _transfer(losses, weighted, penalties, {} if penalty is None else {"": penalty})
         step = Step(
             epoch=self.epoch,
             step=self.step,
-            losses={task: loss.item() for task, loss in losses.items()},
+            losses=values[0],
             weights=weights,
-            weighted=weighted,
-            penalties={name: term.item() for name, term in penalties.items()},
-            total=sum(weighted.values()) + (0.0 if penalty is None else penalty.item()),
+            weighted=values[1],
+            penalties=values[2],
+            total=sum(values[1].values()) + sum(values[3].values()),
             gradients=gradients,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,
@@ -181,7 +193,9 @@ class Trainer:
         return step
 
     def _update(self) -> float:
+        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
         norm = clip_grad_norm_(self.model.parameters(), self.clip_norm).item()
+        # Checked before the update, so that the weights stay finite.
         if not math.isfinite(norm):
             raise self._diverged(f"the gradients are no longer finite (norm {norm})")
         self.optimizer.step()
@@ -189,12 +203,12 @@ class Trainer:
             self.average.update()
         return norm
 
-    def _diverged(self, what: str) -> TrainingError:
+    def _diverged(self, reason: str) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]
-        kept = "the best model so far is kept" if self.epoch else "no epoch has left a model yet"
+        saved = "the best model so far is saved" if self.epoch else "no model has been saved yet"
         return TrainingError(
-            f"{what} at step {self.step}, learning rate {lr:g}; {kept}. Train anew with a lower "
-            "training.optimizer.lr"
+            f"{reason} at step {self.step}, learning rate {lr:g}; {saved}. Train again with a "
+            "lower training.optimizer.lr"
         )
 
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
@@ -203,14 +217,18 @@ class Trainer:
                 raise self._diverged("weights are no longer finite")
             dev = self.evaluate() if self.evaluate else None
             scores = dev.scores() if dev else {}
-            if any(math.isinf(score) for own in scores.values() for score in own.values()):
+            # NaN does not mean divergence; the selection treats it as the worst score.
+            if any(math.isinf(value) for by_name in scores.values() for value in by_name.values()):
                 raise self._diverged(f"scores are no longer finite ({scores})")
+            # Without development sets, the last epoch is the best one.
             improved = self.selection.update(scores) if dev else True
-            learnt = self._learnt()
+            # Before `end_epoch` changes them: these are the weights that the epoch trained with.
+            learned = self._learned_quantities()
             if improved and self.learning_rate.restarts:
                 self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
+        # Outside of `averaged`, as this acts on the raw weights.
         if dev:
-            self._follow(self.selection.scores)
+            self._apply_schedule(self.selection.scores)
         self.epoch += 1
         losses = _means(steps)
         self.weighting.end_epoch(losses)
@@ -221,37 +239,45 @@ class Trainer:
             dev=dev,
             score=self.selection.scores[-1] if dev else None,
             improved=improved,
-            resting=frozenset(self.selection.resting),
+            stopped=frozenset(self.selection.stopped),
             tokens_per_second=_speeds(steps),
             seconds=sum(step.seconds for step in steps),
-            learnt=learnt,
+            learnt=learned,
         )
 
-    def _learnt(self) -> dict[str, Learnt]:
+    def _learned_quantities(self) -> dict[str, Learnt]:
         parts: dict[str, Sharing | Weighting] = {
             "sharing": self.model.sharing,
             "weighting": self.weighting,
         }
-        found = {
+        quantities = {
             f"{kind}.{name}": Learnt(values.detach().cpu().clone(), part.axes().get(name, ()))
             for kind, part in parts.items()
             for name, values in part.learnt().items()
         }
         if self.sampler.mixing.needs_scores:
-            drawn = self.sampler.counts(self.epoch)
-            shares = torch.tensor([*drawn.values()]) / sum(drawn.values())
-            found["mixing.shares"] = Learnt(shares, (list(drawn),))
-        return found
+            draws = self.sampler.counts(self.epoch)
+            shares = torch.tensor([*draws.values()]) / sum(draws.values())
+            quantities["mixing.shares"] = Learnt(shares, (list(draws),))
+        return quantities
 
-    def _follow(self, scores: Sequence[float]) -> None:
-        """Begin the average or go back to the best weights, if the scores say so."""
+    def _apply_schedule(self, scores: Sequence[float]) -> None:
+        """Start the average, or restart from the best weights, if the scores require it."""
         if self.average:
             self.average.check(scores)
         if self.learning_rate.restarting(scores):
             self.model.load_state_dict(self.best)
+            # Moments that belong to other weights would lead away from the restored ones.
             self.optimizer.state.clear()
             if self.average:
                 self.average.reset()
+
+
+def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Return the values of several groups of scalars, with one transfer from their device."""
+    scalars = [x.detach() for group in groups for x in group.values()]
+    values = iter(torch.stack(scalars).tolist())
+    return [{name: next(values) for name in group} for group in groups]
 
 
 def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
@@ -273,7 +299,7 @@ def _means(steps: Sequence[Step]) -> dict[str, float]:
     for step in steps:
         for task, loss in step.losses.items():
             losses[task].append(loss)
-    return {task: sum(own) / len(own) for task, own in losses.items()}
+    return {task: sum(values) / len(values) for task, values in losses.items()}
 
 
 def _speeds(steps: Sequence[Step]) -> dict[str, float]:

@@ -14,7 +14,7 @@ WEIGHTING: Registry[Weighting] = Registry(
     Weighting,
     {
         "static": Static,
-        "fixed": Static,  # the same under the name that papers use
+        "fixed": Static,  # an alias, the name used in papers
         "uncertainty": Uncertainty,
         "dwa": DWA,
         "gradnorm": GradNorm,

@@ -1,10 +1,10 @@
-"""The contract of loss weighting: several losses in, one backward pass out."""
+"""The contract of loss weighting: combine the losses of several tasks in one backward pass."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +12,35 @@ from torch import Tensor, nn
 from mtl.errors import TrainingError
 
 
-class Weighting(nn.Module, ABC):
-    """Balances the losses of the tasks.
-
-    What changes while it trains is in its state dict, so that a run can go on where it stopped.
+class WeightedLosses(NamedTuple):
+    """The result of one backward pass.
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
+        weights: The weight used, by task.
+        losses: The weighted loss by task, scalars without gradients.
+    """
+
+    weights: dict[str, float]
+    losses: dict[str, Tensor]
+
+
+class Weighting(nn.Module, ABC):
+    """Base of weightings, which balance the losses of the tasks.
+
+    Everything that changes during training is in the state dict, so that a run can be resumed.
+
+    Args:
+        tasks: All tasks with their weights from the run file.
     """
 
     min_tasks: ClassVar[int] = 1
-    """The fewest tasks among which it has anything to balance."""
+    """Minimum number of tasks."""
     within_step: ClassVar[bool] = False
-    """Whether these must be in one step."""
+    """Whether `min_tasks` tasks must occur in the same step."""
     reads_gradients: ClassVar[bool] = False
     """Whether it needs parameters that several tasks train."""
     note: ClassVar[str] = ""
-    """What a user should know of the losses that it makes; empty: nothing."""
+    """A remark for the user about the weighted losses; empty for none."""
 
     def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__()
@@ -36,18 +48,22 @@ class Weighting(nn.Module, ABC):
 
     @abstractmethod
     def weights(self) -> dict[str, float]:
-        """Return the weight that each task's loss has now, for the log."""
+        """Return the current weight of each task's loss, for the log."""
 
     def learnt(self) -> dict[str, Tensor]:
-        """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
+        """Return learned quantities of interest by name: scalars, vectors or matrices."""
         return {}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        """Return the names of rows and columns by quantity, where they have names."""
         return {}
 
     def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weighted loss (a scalar) of each task given: by default, weight times loss."""
+        """Return the weighted loss of each task, a scalar; the default is weight times loss.
+
+        Args:
+            losses: The mean loss by task, scalars; only the tasks of this step.
+        """
         weights = self.weights()
         return {task: weights[task] * loss for task, loss in losses.items()}
 
@@ -56,31 +72,58 @@ class Weighting(nn.Module, ABC):
         losses: Mapping[str, Tensor],
         shared: Sequence[nn.Parameter],
         penalty: Tensor | None = None,
-    ) -> dict[str, float]:
-        """Accumulate gradients of the weighted sum; return the weights used.
+    ) -> WeightedLosses:
+        """Accumulate the gradients of the weighted sum; return weights and weighted losses.
 
         Args:
-            losses: Task to its mean loss, a scalar; only the tasks of this step.
-            shared: The parameters that several tasks train (for methods that alter gradients).
-            penalty: Further terms of the loss, unweighted.
+            losses: The mean loss by task, scalars; only the tasks of this step.
+            shared: The parameters that several tasks train, for methods that change gradients.
+            penalty: Unweighted further terms of the loss, a scalar; None for none.
         """
-        total = sum(self.combine(losses).values(), start=losses[next(iter(losses))].new_zeros(()))
-        if penalty is not None:
-            total = total + penalty
-        torch.autograd.backward(total)
-        used = self.weights()
-        return {task: used[task] for task in losses}
+        weighted = self.combine(losses)
+        accumulate(weighted, penalty)
+        return self.result(weighted)
+
+    def result(self, weighted: Mapping[str, Tensor]) -> WeightedLosses:
+        """Return the weighted losses with the current weights of the same tasks.
+
+        Args:
+            weighted: The weighted loss by task, scalars.
+        """
+        weights = self.weights()
+        losses = {task: loss.detach() for task, loss in weighted.items()}
+        return WeightedLosses({task: weights[task] for task in weighted}, losses)
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
-        """Take notice of the end of an epoch.
+        """Update the state at the end of an epoch; the default does nothing.
 
         Args:
-            losses: Task to the mean of its losses over the epoch; only the tasks that trained.
+            losses: The mean loss over the epoch by task; only the tasks that trained.
         """
 
 
-def refuse_negative(weighting: str, losses: Mapping[str, float]) -> None:
-    """Refuse losses that a method for likelihoods cannot read.
+def accumulate(weighted: Mapping[str, Tensor], penalty: Tensor | None) -> None:
+    """Accumulate the gradients of the sum of losses and penalty in the parameters.
+
+    Args:
+        weighted: The weighted loss by task, scalars; at least one.
+        penalty: A further term of the loss, a scalar; None for none.
+    """
+    total = sum(weighted.values(), start=next(iter(weighted.values())).new_zeros(()))
+    if penalty is not None:
+        total = total + penalty
+    torch.autograd.backward(total)
+
+
+def values_of(scalars: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the values of scalars by name, with one transfer from their device."""
+    if not scalars:
+        return {}
+    return dict(zip(scalars, torch.stack([*scalars.values()]).tolist(), strict=True))
+
+
+def check_not_negative(weighting: str, losses: Mapping[str, float]) -> None:
+    """Check the losses for a method that assumes likelihoods.
 
     Raises:
         TrainingError: A loss is below zero; the message names the task.
@@ -88,6 +131,6 @@ def refuse_negative(weighting: str, losses: Mapping[str, float]) -> None:
     for task, loss in losses.items():
         if loss < 0:
             raise TrainingError(
-                f"weighting {weighting!r} needs losses of at least 0, and that of task {task!r} is "
-                f"{loss:.4g}; mend its head, or take the weighting 'static'"
+                f"weighting {weighting!r}: expected losses of at least 0, got {loss:.4g} for task "
+                f"{task!r}; fix the loss of its head, or use the weighting 'static'"
             )

@@ -1,4 +1,4 @@
-"""Weights by how fast each loss falls."""
+"""Weights by the rate at which each loss falls."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import torch
 from torch import Tensor
 
 from mtl.options import PositiveFloat
-from mtl.weighting.base import Weighting, refuse_negative
+from mtl.weighting.base import Weighting, check_not_negative
 
-_MOST = 2.0
-"""The largest rate: a loss that grew has its task count as much more as one that fell to 0 has its
-task count less. Without it, any growth of a loss that was almost 0 would starve the other tasks."""
+_MAX_RATE = 2.0
+"""Largest rate. It is as far from 1, a constant loss, as 0 is, a loss that fell to zero. Without
+it, any growth of a loss close to 0 would suppress all other tasks."""
 
 
 class DWA(Weighting):
-    """Dynamic weight average: tasks whose losses fall slowest count most (Liu et al. 2019).
+    """Dynamic weight average: tasks whose losses fall slowly get more weight (Liu et al. 2019).
 
-    The weight of the run file times K · softmax_t(r_t / τ) over the K tasks, where r_t is the mean
-    loss of the last epoch by that of the one before, at most 2, and 1 until there are two. It asks
-    for no gradients, so it costs nothing. A task that rested keeps the losses of its own last
-    epochs.
+    The weight of a task is its weight in the run file times K · softmax_t(r_t / τ) over the K
+    tasks. r_t is the mean loss of the last epoch divided by the mean loss of the epoch before. It
+    is at most 2, and 1 during the first two epochs. The method needs no gradients, so it adds no
+    cost. A task that has stopped keeps the losses of its own last epochs.
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
-        temperature: τ: the higher, the more alike the weights.
+        tasks: All tasks with their weights from the run file.
+        temperature: Temperature τ; higher values make the weights more equal.
     """
 
     min_tasks = 2
@@ -40,26 +40,27 @@ class DWA(Weighting):
 
     def weights(self) -> dict[str, float]:
         """Return K · softmax(r / τ) times the weights of the run file."""
-        rates = (self.last / self.before).nan_to_num(nan=1.0).clamp(max=_MOST)
+        # NaN marks a missing epoch, and 0 / 0 gives NaN as well: both count as a rate of 1.
+        rates = (self.last / self.before).nan_to_num(nan=1.0).clamp(max=_MAX_RATE)
         factors = len(self.tasks) * torch.softmax(rates / self.temperature, 0)
-        given = self.tasks.items()
-        return {task: weight * f for (task, weight), f in zip(given, factors.tolist(), strict=True)}
+        items = zip(self.tasks.items(), factors.tolist(), strict=True)
+        return {task: weight * factor for (task, weight), factor in items}
 
     def learnt(self) -> dict[str, Tensor]:
         """Return the weights."""
         return {"weights": torch.tensor([*self.weights().values()])}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which the weights are of."""
+        """Return the names of the entries: the tasks."""
         return {"weights": (list(self.tasks),)}
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
-        """Keep the mean losses of the epoch.
+        """Store the mean losses of the epoch.
 
         Raises:
-            TrainingError: A loss is negative: quotients of such say nothing.
+            TrainingError: A loss is negative, so that ratios of losses have no meaning.
         """
-        refuse_negative("dwa", losses)
+        check_not_negative("dwa", losses)
         for index, task in enumerate(self.tasks):
             if task in losses:
                 self.before[index] = self.last[index]

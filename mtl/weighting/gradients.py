@@ -1,4 +1,4 @@
-"""Gradients of single tasks. Letters: K tasks, N numbers in the parameters that they share."""
+"""Gradients per task. Letters: K tasks, N elements of the shared parameters."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from torch import Tensor, nn
 
 
 def task_gradients(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> Tensor:
-    """Return the gradient of each loss by the shared parameters, `[K, N]`.
+    """Return the gradient of each loss with respect to the shared parameters, `[K, N]`.
 
-    One pass backwards a task, as far down as these parameters; the graph is kept, and no
-    parameter's `grad` is touched.
+    It costs one backward pass per task, down to these parameters. The graph is retained, and the
+    `grad` of the parameters is not changed.
 
     Args:
-        losses: Task to its loss, a scalar.
-        shared: At least one parameter.
+        losses: The loss by task, scalars.
+        shared: The shared parameters, at least one.
     """
     rows = []
     for loss in losses.values():
-        found = torch.autograd.grad(
+        # A task may not use all shared parameters: missing gradients are zeros.
+        gradients = torch.autograd.grad(
             loss, list(shared), retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        rows.append(torch.cat([gradient.flatten() for gradient in found]))
+        rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
     return torch.stack(rows)

@@ -9,32 +9,32 @@ import torch
 from torch import Tensor, nn
 
 from mtl.options import NonNegativeFloat, PositiveFloat
-from mtl.weighting.base import Weighting, refuse_negative
+from mtl.weighting.base import WeightedLosses, Weighting, check_not_negative, values_of
 from mtl.weighting.gradients import task_gradients
 
 _TINY = 1e-12
-"""Losses and norms are taken for at least this where something is divided by them."""
+"""Smallest value of losses and norms in a denominator."""
 
 
 class GradNorm(Weighting):
-    """Gradient norms go to their mean, further where a loss falls slowly (Chen et al. 2018).
+    """Balance the gradient norms of the tasks; slow tasks get larger ones (Chen et al. 2018).
 
-    Each step lowers Σ_t |G_t − Ḡ · r_t| by the weights w_t, which always add up to K. G_t is the
-    norm of the gradient of w_t · L_t by all shared parameters, Ḡ the mean over the tasks; r_t is
-    the α-th power of the loss by the first one of the task, divided by the mean of these powers.
-    The paper divides by the mean before it takes the power: the same for α = 0 and 1, but else no
-    weights meet all targets, and with α above 1 some go to zero.
+    Each step adapts the weights w_t to lower Σ_t |G_t − Ḡ · r_t|; the weights always sum to K. G_t
+    is the norm of the gradient of w_t · L_t with respect to all shared parameters, and Ḡ the mean
+    over tasks. r_t is (loss / first loss of the task) to the power of α, divided by the mean over
+    tasks. The paper divides by the mean before it takes the power. That is equal for α = 0 and 1;
+    for other values no weights reach all targets, and for α > 1 some weights go to zero.
 
-    A step that lacks some of the tasks, as when they come from several corpora, takes the norms and
-    losses that they had last; until every task has been seen, weights stay at 1. Steps descend in
-    log w_t on the sum divided by Ḡ, so that weights stay positive and the scale of the losses does
-    not matter. The weight of the run file multiplies what was balanced. It costs a pass backwards
-    through the shared part for each task of a step.
+    If a step lacks some tasks, because they come from several corpora, their last norms and losses
+    are used. Weights stay at 1 until every task has occurred. The descent is in log w_t
+    on the sum divided by Ḡ, so weights stay positive, and the scale of the losses does not matter.
+    The balanced weights are multiplied by the weights in the run file. It costs one backward pass
+    through the shared parameters per task and step.
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
-        alpha: α: how much more slow tasks get; 0: all norms alike.
-        lr: How far a step moves log w_t where G_t is the mean.
+        tasks: All tasks with their weights from the run file.
+        alpha: Exponent α; higher values favour slow tasks more, 0 makes all norms equal.
+        lr: Change of log w_t in a step if G_t equals the mean.
     """
 
     min_tasks = 2
@@ -55,21 +55,22 @@ class GradNorm(Weighting):
         self.alpha = alpha
         self.lr = lr
         self.register_buffer("log_weights", torch.zeros(len(tasks)))
+        # NaN marks a task that has not occurred yet.
         for name in ("norms", "last", "first"):
             self.register_buffer(name, torch.full([len(tasks)], torch.nan))
 
     def weights(self) -> dict[str, float]:
         """Return w_t times the weights of the run file."""
         balanced = self.log_weights.exp().tolist()
-        given = self.tasks.items()
-        return {task: weight * own for (task, weight), own in zip(given, balanced, strict=True)}
+        items = zip(self.tasks.items(), balanced, strict=True)
+        return {task: weight * factor for (task, weight), factor in items}
 
     def learnt(self) -> dict[str, Tensor]:
         """Return the weights."""
         return {"weights": torch.tensor([*self.weights().values()])}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which the weights are of."""
+        """Return the names of the entries: the tasks."""
         return {"weights": (list(self.tasks),)}
 
     def backward(
@@ -77,36 +78,40 @@ class GradNorm(Weighting):
         losses: Mapping[str, Tensor],
         shared: Sequence[nn.Parameter],
         penalty: Tensor | None = None,
-    ) -> dict[str, float]:
-        """Accumulate gradients, then move the weights; see `Weighting.backward`.
+    ) -> WeightedLosses:
+        """Accumulate gradients, then update the weights; see `Weighting.backward`.
 
         Raises:
-            TrainingError: A loss is negative: quotients of such say nothing.
+            TrainingError: A loss is negative, so that ratios of losses have no meaning.
         """
-        refuse_negative("gradnorm", {task: loss.item() for task, loss in losses.items()})
+        check_not_negative("gradnorm", values_of(losses))
         if not shared:
             return super().backward(losses, shared, penalty)
+        # Before the backward pass, which frees the graph.
         norms = task_gradients(losses, shared).norm(dim=1)
-        used = super().backward(losses, shared, penalty)
-        self._see(losses, norms)
+        result = super().backward(losses, shared, penalty)
+        self._record(losses, norms)
         if not self.norms.isnan().any():
             self._balance()
-        return used
+        return result
 
     @torch.no_grad()
-    def _see(self, losses: Mapping[str, Tensor], norms: Tensor) -> None:
+    def _record(self, losses: Mapping[str, Tensor], norms: Tensor) -> None:
+        """Store the norms and losses of the tasks of this step."""
         names = list(self.tasks)
-        seen = torch.tensor([names.index(task) for task in losses], device=self.norms.device)
-        self.norms[seen] = norms.to(self.norms)
-        self.last[seen] = torch.stack([*losses.values()]).to(self.last)
+        rows = torch.tensor([names.index(task) for task in losses], device=self.norms.device)
+        self.norms[rows] = norms.to(self.norms)
+        self.last[rows] = torch.stack([*losses.values()]).to(self.last)
         self.first = torch.where(self.first.isnan(), self.last, self.first)
 
     def _balance(self) -> None:
-        """Move the weights once (Chen et al. 2018, Algorithm 1)."""
+        """Update the weights once (Chen et al. 2018, Algorithm 1)."""
         powers = (self.last / self.first.clamp(min=_TINY)) ** self.alpha
         rates = powers / powers.mean().clamp(min=_TINY)
         norms = self.log_weights.exp() * self.norms
         mean = norms.mean().clamp(min=_TINY)
-        off = torch.sign(norms - mean * rates)  # targets count as constants
-        moved = self.log_weights - self.lr * off * norms / mean
+        # The gradient of |G_t − target| by log w_t is sign · G_t; targets count as constants.
+        sign = torch.sign(norms - mean * rates)
+        moved = self.log_weights - self.lr * sign * norms / mean
+        # Renormalise, so that the weights sum to K.
         self.log_weights = torch.log_softmax(moved, 0) + math.log(len(moved))

@@ -1,4 +1,4 @@
-"""Gradients without their conflicts. Letters: K tasks, N numbers in the parameters they share."""
+"""Projection of conflicting gradients. Letters: K tasks, N elements of the shared parameters."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.weighting.base import Weighting
+from mtl.weighting.base import WeightedLosses, Weighting, accumulate
 from mtl.weighting.gradients import task_gradients
 
 
 class PCGrad(Weighting):
-    """Gradients of tasks that point against each other are projected (Yu et al. 2020).
+    """PCGrad, gradient surgery: project conflicting task gradients (Yu et al. 2020).
 
-    Where g_i · g_j < 0, task i gives up what stands against task j: g_i − (g_i · g_j / ‖g_j‖²) g_j,
-    for all other tasks j of the step in random order, against their gradients as they were. Losses
-    have the weights of the run file before. What several tasks train is treated so, the rest has
-    plain gradients; a step with one task is plain, so mix tasks of several corpora by `joint`. It
-    costs a pass backwards through the shared part for each task of a step.
+    If g_i · g_j < 0, the component of g_i along g_j is removed: g_i − (g_i · g_j / ‖g_j‖²) g_j.
+    This is done for all other tasks j of the step in random order, with their original gradients.
+    The losses are multiplied by the weights of the run file first. Only parameters that several
+    tasks train are treated this way; the others get plain gradients. A step with one task is not
+    changed, so use the mixing `joint` for tasks of several corpora. It costs one backward pass
+    through the shared parameters per task and step.
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
+        tasks: All tasks with their weights from the run file.
     """
 
     min_tasks = 2
@@ -29,7 +30,7 @@ class PCGrad(Weighting):
     reads_gradients = True
 
     def weights(self) -> dict[str, float]:
-        """Return the weights given."""
+        """Return the weights of the run file."""
         return dict(self.tasks)
 
     def backward(
@@ -37,12 +38,15 @@ class PCGrad(Weighting):
         losses: Mapping[str, Tensor],
         shared: Sequence[nn.Parameter],
         penalty: Tensor | None = None,
-    ) -> dict[str, float]:
+    ) -> WeightedLosses:
         """Accumulate projected gradients; see `Weighting.backward`."""
         if len(losses) < 2 or not shared:
             return super().backward(losses, shared, penalty)
-        gradients = task_gradients(self.combine(losses), shared)
-        used = super().backward(losses, shared, penalty)
+        weighted = self.combine(losses)
+        gradients = task_gradients(weighted, shared)
+        accumulate(weighted, penalty)
+        # The backward pass above accumulated the plain sum, in which each gradient has the
+        # coefficient 1. Only the difference to the projected sum is added.
         change = projections(gradients @ gradients.T).sum(0) - 1
         if change.any():
             sizes = [parameter.numel() for parameter in shared]
@@ -50,24 +54,24 @@ class PCGrad(Weighting):
             for parameter, part in zip(shared, parts, strict=True):
                 if parameter.grad is not None:
                     parameter.grad += part.view_as(parameter)
-        return used
+        return self.result(weighted)
 
 
 def projections(products: Tensor) -> Tensor:
-    """Return the projected gradients as sums of the given ones, `[K, K]` float64 on the CPU.
+    """Return the projected gradients as linear combinations, `[K, K]` float64 on the CPU.
 
-    Row i says how much of each gradient there is in what is left of gradient i. That needs no more
-    than the products of all pairs.
+    Row i contains the coefficients of the original gradients in the projected gradient i. The
+    products of all pairs are enough to compute them.
 
     Args:
         products: `[K, K]`, g_i · g_j.
     """
-    products = products.double().cpu()
+    products = products.double().cpu()  # a loop over scalars is fastest there
     count = len(products)
     mixed = torch.eye(count, dtype=torch.double)
     for i in range(count):
         for j in torch.randperm(count).tolist():
-            product = mixed[i] @ products[:, j]
+            product = mixed[i] @ products[:, j]  # the partly projected g_i · g_j
             if j != i and product < 0:
                 mixed[i, j] -= product / products[j, j]
     return mixed

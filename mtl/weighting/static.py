@@ -1,4 +1,4 @@
-"""Weights that stay as given."""
+"""Constant weights."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from mtl.weighting.base import Weighting
 
 
 class Static(Weighting):
-    """L = Σ_t w_t · L_t with the weights that the tasks are given in the run file (–).
+    """L = Σ_t w_t · L_t with the constant weights of the run file (–).
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
+        tasks: All tasks with their weights from the run file.
     """
 
     def weights(self) -> dict[str, float]:
-        """Return the weights given."""
+        """Return the weights of the run file."""
         return dict(self.tasks)

@@ -1,4 +1,4 @@
-"""Weights by the uncertainty of each task."""
+"""Weights by the learned uncertainty of each task."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from mtl.options import PositiveFloat
-from mtl.weighting.base import Weighting, refuse_negative
+from mtl.weighting.base import Weighting, check_not_negative, values_of
 
 
 class Uncertainty(Weighting):
     """L = Σ_t w_t · (L_t · e^(−s_t) + s_t / 2) with s_t = log σ_t² learned (Kendall et al. 2017).
 
-    The form for classification, L/σ² + log σ. For a loss that stays as it is, σ² = 2L is best, so
-    that every L/σ² tends to 1/2, however large the losses are. The optimiser of the run learns s_t;
-    a step without the task leaves it as it is.
+    This is the form for classification, L/σ² + log σ. For a constant loss the optimum is σ² = 2L,
+    so every L/σ² tends to 1/2, regardless of the scale of the losses. The optimiser of the run
+    learns s_t; a step without the task does not change it.
 
     Args:
-        tasks: All tasks, and the weight w_t that the run file gives each.
-        initial: s_t at the start, nearer to 0 than the bound; 0 is the weight of the run file.
-        bound: |s_t| stays below this, so that no weight leaves e^±bound.
+        tasks: All tasks with their weights w_t from the run file.
+        initial: Initial value of s_t, with |initial| < bound; 0 starts with the weights of the run
+            file.
+        bound: Bound of |s_t|, so that the factor e^(−s_t) stays between e^−bound and e^bound.
     """
 
     note = (
@@ -37,38 +38,39 @@ class Uncertainty(Weighting):
         if not abs(initial) < bound:
             raise ValueError(f"initial: expected less than the bound ({bound:g}), got {initial:g}")
         self.bound = bound
-        # One parameter a task: a part of a longer one would have gradient zero where the task is
-        # absent, and moments of the optimiser would move it all the same.
+        # One parameter per task. In a joint parameter, an absent task would have a gradient of
+        # zero, and the moments of the optimiser would change its entry all the same.
         start = bound * math.atanh(initial / bound)
         self.free = nn.ParameterList(nn.Parameter(torch.tensor(start)) for _ in tasks)
 
     def log_variances(self) -> dict[str, Tensor]:
-        """Return s_t of each task, a scalar: bounded without an edge where gradients end."""
+        """Return s_t by task, scalars."""
+        # tanh rather than clamp, whose gradient is zero beyond the bound.
         free = zip(self.tasks, self.free, strict=True)
-        return {task: self.bound * torch.tanh(own / self.bound) for task, own in free}
+        return {task: self.bound * torch.tanh(value / self.bound) for task, value in free}
 
     def weights(self) -> dict[str, float]:
         """Return w_t / σ_t²."""
-        found = self.log_variances()
-        return {task: weight * math.exp(-found[task].item()) for task, weight in self.tasks.items()}
+        variances = values_of(self.log_variances())
+        return {task: weight * math.exp(-variances[task]) for task, weight in self.tasks.items()}
 
     def learnt(self) -> dict[str, Tensor]:
         """Return the variances σ_t²."""
         return {"variances": torch.stack([*self.log_variances().values()]).exp()}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which the variances are of."""
+        """Return the names of the entries: the tasks."""
         return {"variances": (list(self.tasks),)}
 
     def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return w_t · (L_t · e^(−s_t) + s_t / 2) of each task given.
+        """Return w_t · (L_t · e^(−s_t) + s_t / 2) by task; see `Weighting.combine`.
 
         Raises:
-            TrainingError: A loss is negative: σ would shrink without end.
+            TrainingError: A loss is negative, so that σ would shrink without limit.
         """
-        refuse_negative("uncertainty", {task: loss.item() for task, loss in losses.items()})
-        found = self.log_variances()
+        check_not_negative("uncertainty", values_of(losses))
+        s = self.log_variances()
         return {
-            task: self.tasks[task] * (loss * torch.exp(-found[task]) + found[task] / 2)
+            task: self.tasks[task] * (loss * torch.exp(-s[task]) + s[task] / 2)
             for task, loss in losses.items()
         }

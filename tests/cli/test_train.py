@@ -123,7 +123,7 @@ def test_a_task_whose_patience_is_out_rests(project: Path) -> None:
     resting = [r["resting"] for r in records(Path("runs/run")) if r["type"] == "epoch"]
     assert resting[0] == []
     assert resting[-1] == ["mood"]
-    assert "mood (resting)" in result.err
+    assert "mood (stopped)" in result.err
 
 
 def test_patience_ends_a_run(project: Path) -> None:

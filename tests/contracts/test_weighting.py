@@ -43,7 +43,7 @@ def made(variant: Variant) -> Weighting:
 @asked
 def test_the_weights_of_the_tasks_given_come_back(variant: Variant, tasks: list[str]) -> None:
     model = Shared()
-    used = made(variant).backward(model.losses(tasks), [model.weight])
+    used = made(variant).backward(model.losses(tasks), [model.weight]).weights
     assert set(used) == set(tasks)
     assert all(weight >= 0 for weight in used.values())
 
@@ -52,7 +52,7 @@ def test_the_weights_of_the_tasks_given_come_back(variant: Variant, tasks: list[
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_alone_is_followed(variant: Variant, task: str) -> None:
     model = Shared()
-    used = made(variant).backward(model.losses([task]), [model.weight])
+    used = made(variant).backward(model.losses([task]), [model.weight]).weights
     torch.testing.assert_close(model.weight.grad, used[task] * model.gradient(task))
 
 
@@ -60,7 +60,7 @@ def test_a_task_alone_is_followed(variant: Variant, task: str) -> None:
 @asked
 def test_gradients_are_those_of_the_weighted_sum(variant: Variant, tasks: list[str]) -> None:
     model = Shared()
-    used = made(variant).backward(model.losses(tasks), [model.weight])
+    used = made(variant).backward(model.losses(tasks), [model.weight]).weights
     expected = sum(used[task] * model.gradient(task) for task in tasks)
     torch.testing.assert_close(model.weight.grad, expected)
 
@@ -68,7 +68,7 @@ def test_gradients_are_those_of_the_weighted_sum(variant: Variant, tasks: list[s
 @weightings
 def test_penalties_are_added_as_they_are(variant: Variant) -> None:
     model, weighting = Shared(), made(variant)
-    used = weighting.backward(model.losses(["b"]), [model.weight], model.weight.sum())
+    used = weighting.backward(model.losses(["b"]), [model.weight], model.weight.sum()).weights
     torch.testing.assert_close(model.weight.grad, used["b"] * model.gradient("b") + 1)
 
 

@@ -55,7 +55,7 @@ def test_an_epoch_is_a_table_of_all_scores_in_per_cent() -> None:
     assert [line for line in lines if line.startswith(("┃", "│"))] == [
         "┃ task ┃ accuracy ┃ span_f1 ┃ precision ┃ recall ┃ loss ┃ tokens/s ┃",
         "│ pos │ 33.33 │ – │ – │ – │ 0.250 │ 7,000 │",
-        "│ ner (resting) │ – │ 100.00 │ 100.00 │ 100.00 │ – │ – │",
+        "│ ner (stopped) │ – │ 100.00 │ 100.00 │ 100.00 │ – │ – │",
     ]
 
 

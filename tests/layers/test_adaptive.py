@@ -90,5 +90,5 @@ def test_narrow_clusters_keep_a_width() -> None:
 
 @pytest.mark.parametrize("cutoffs", [[], [0, 5], [5, 5], [7, 5], [5, 20], [25]])
 def test_cutoffs_must_rise_within_the_words(cutoffs: list[int]) -> None:
-    with pytest.raises(ValueError, match="cutoffs: expected rising numbers between 0 and the 20"):
+    with pytest.raises(ValueError, match="cutoffs: expected increasing ids between 0 and 20"):
         AdaptiveSoftmax(WIDTH, WORDS, cutoffs=cutoffs)

@@ -89,7 +89,7 @@ def test_what_cannot_be_labelled_is_told() -> None:
     allowed[1, :, 1] = False  # no B-X, …
     allowed[1, 2, 0] = False  # … and an I-X in the end
     mask = ALL.expand(2, 3)
-    with pytest.raises(ValueError, match=r"sentences \[1\] of the batch have no label sequence"):
+    with pytest.raises(ValueError, match=r"sentences \[1\] of the batch have no allowed label"):
         Constraints(["O", "B-X", "I-X"], scheme="bio")(torch.zeros(2, 3, 3), mask, allowed)
 
 
@@ -99,7 +99,7 @@ def test_scores_that_are_no_numbers_are_told_apart_from_rules() -> None:
     scores[2, 1] = torch.nan  # on padding
     constraints(scores, mask)
     scores[1] = torch.nan
-    with pytest.raises(ValueError, match=r"the scores of sentences \[1\] of the batch are NaN"):
+    with pytest.raises(ValueError, match=r"scores: expected numbers, got NaN in sentences \[1\]"):
         constraints(scores, mask)
 
 
@@ -110,20 +110,20 @@ def test_rules_that_leave_nothing_are_told_with_the_shortest_length(never: Rules
     if not empty:
         Constraints(list("ABC"), never=never)
         return
-    told = f"never: the rules allow no sequence of length {empty[0]}; take some of them"
+    told = f"never: the rules allow no sequence of length {empty[0]}; remove some"
     with pytest.raises(ValueError, match=told):
         Constraints(list("ABC"), never=never)
 
 
 def test_tags_of_which_no_sequence_is_well_formed_are_told() -> None:
     with pytest.raises(
-        ValueError, match="by the scheme iobes these allow no sequence of length 1; add"
+        ValueError, match="under the scheme iobes they allow no sequence of length 1; add"
     ):
         Constraints(["B-X", "E-X"], scheme="iobes")
 
 
 def test_rules_name_labels_that_there_are() -> None:
-    with pytest.raises(ValueError, match="never: there is no label 'B-PRE'; did you mean 'B-PER'"):
+    with pytest.raises(ValueError, match="never: unknown label 'B-PRE'; did you mean 'B-PER'"):
         Constraints(["O", "B-PER"], never=[("O", "B-PRE")])
 
 

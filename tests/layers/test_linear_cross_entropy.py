@@ -117,11 +117,11 @@ def test_bfloat16_is_summed_in_float32() -> None:
 def test_a_target_that_is_no_word_is_an_error(target: int) -> None:
     hidden, weight, targets, _ = problem()
     targets[2] = target
-    with pytest.raises(ValueError, match=r"targets: expected numbers in \[0, 11\), got"):
+    with pytest.raises(ValueError, match=r"targets: expected ids in \[0, 11\), got"):
         linear_cross_entropy(hidden, weight, targets)
 
 
 def test_shapes_that_do_not_fit_are_an_error() -> None:
     hidden, weight, targets, _ = problem()
-    with pytest.raises(ValueError, match=r"hidden: expected the shape \[5, 3\], got \[6, 3\]"):
+    with pytest.raises(ValueError, match=r"hidden: expected shape \[5, 3\], got \[6, 3\]"):
         linear_cross_entropy(hidden, weight, targets[:5])

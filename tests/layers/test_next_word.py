@@ -97,7 +97,7 @@ def test_no_tokens_are_no_error(layer: NextWord) -> None:
 
 @pytest.mark.parametrize("target", [-1, WORDS])
 def test_a_target_that_is_no_word_is_an_error(layer: NextWord, target: int) -> None:
-    with pytest.raises(ValueError, match=r"targets: expected numbers in \[0, 12\), got"):
+    with pytest.raises(ValueError, match=r"targets: expected ids in \[0, 12\), got"):
         layer.loss(tokens(2)[0], torch.tensor([0, target]))
 
 

@@ -67,7 +67,7 @@ def test_one_cluster_is_the_penalty_on_the_mean() -> None:
 
 
 def test_every_task_has_a_cluster() -> None:
-    with pytest.raises(ValueError, match="clusters: expected 3 numbers, got 2"):
+    with pytest.raises(ValueError, match="clusters: expected 3 cluster ids, one per task, got 2"):
         clustered_penalty(weights(), [0, 1])
 
 

@@ -118,5 +118,5 @@ def test_the_parameters_of_autocast_decide_the_type() -> None:
 
 def test_what_was_before_a_text_is_not_known_from_right_to_left() -> None:
     x, weight, bias = small()
-    with pytest.raises(ValueError, match="from right to left"):
+    with pytest.raises(ValueError, match="before: expected None with reverse=True"):
         qrnn(x, weight, bias, before=x[:, 0], reverse=True)

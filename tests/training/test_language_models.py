@@ -176,6 +176,6 @@ def test_an_empty_text_is_told(tmp_path: Path) -> None:
 
 def test_a_model_without_probability_left_is_no_best_one(tmp_path: Path) -> None:
     made_wild = made(tmp_path, epoch_steps=1, optimizer={"type": "sgd", "lr": 1e38}, clip_norm=None)
-    message = r"no longer finite \(.*inf.*\) at step 1, .*; no epoch has left a model yet"
+    message = r"no longer finite \(.*inf.*\) at step 1, .*; no model has been saved yet"
     with pytest.raises(TrainingError, match=message):
         list(made_wild.run())

@@ -17,8 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mtl.metrics import Accuracy
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import EVERY, Epoch, Gradients, Learnt, Step
-from mtl.training.log import RunLog
+from mtl.training.events import Epoch, Gradients, Learnt, Step
+from mtl.training.log import LOG_EVERY, RunLog
 
 
 def step(number: int, *, tells: bool = False) -> Step:
@@ -42,7 +42,7 @@ def epoch(number: int) -> Epoch:
     metric = Accuracy()
     metric.update([("A", "B")], [("A", "A")])
     dev = Evaluation({"pos": metric}, {"pos": Counter()})
-    rest = {"resting": frozenset({"pos"}), "tokens_per_second": {"pos": 70.0}, "seconds": 3.0}
+    rest = {"stopped": frozenset({"pos"}), "tokens_per_second": {"pos": 70.0}, "seconds": 3.0}
     return Epoch(number, 30 * (number + 1), {"pos": 0.4}, dev, 0.5, number == 0, **rest)
 
 
@@ -55,7 +55,7 @@ def test_every_twentieth_step_and_every_epoch_is_a_line(tmp_path: Path) -> None:
         for event in (*map(step, range(30)), epoch(0)):
             log.write(event)
     first, second, last = lines(tmp_path)
-    assert EVERY == 20
+    assert LOG_EVERY == 20
     assert (first["step"], second["step"]) == (0, 20)
     assert (first["lr"], first["grad_norm"], first["gradients"]) == (0.01, 2.5, None)
     assert (last["type"], last["dev"], last["resting"]) == (

@@ -32,7 +32,7 @@ def test_an_adversary_has_no_share_in_the_mean() -> None:
 
 
 def test_adversaries_alone_have_no_mean() -> None:
-    with pytest.raises(ConfigError, match="only adversaries have a dev split"):
+    with pytest.raises(ConfigError, match="only adversarial tasks have a dev split"):
         Selection("mean", {"genre": True}, adversaries={"genre"})
 
 
@@ -80,11 +80,11 @@ def test_without_patience_the_run_never_stops() -> None:
 def test_a_task_rests_when_its_own_patience_is_out_and_stays_so() -> None:
     selection = Selection("mean", {"a": True, "b": True}, task_patience={"a": 1})
     fed(selection, {"a": 0.5, "b": 0.1})
-    assert selection.resting == set()
+    assert selection.stopped == set()
     fed(selection, {"a": 0.4, "b": 0.2})
-    assert selection.resting == {"a"}
+    assert selection.stopped == {"a"}
     fed(selection, {"a": 0.9, "b": 0.3})
-    assert selection.resting == {"a"}
+    assert selection.stopped == {"a"}
     assert not selection.finished
 
 
@@ -120,7 +120,7 @@ def test_an_unknown_score_is_a_mistake() -> None:
 
 
 def test_a_mean_over_both_directions_is_a_mistake() -> None:
-    with pytest.raises(ConfigError, match=r"name one, as TASK\.SCORE"):
+    with pytest.raises(ConfigError, match=r"select by, as TASK\.SCORE"):
         Selection("mean", {"ner": True, "lm": False})
     Selection("ner.span_f1", {"ner": True, "lm": False})
 

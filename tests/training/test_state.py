@@ -126,7 +126,7 @@ def test_only_the_newest_state_is_kept(tmp_path: Path) -> None:
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
     save_training(tmp_path, *training_state(trainer(tmp_path, TASKS)))
     other = trainer(tmp_path, {"pos": TASKS["pos"]})
-    with pytest.raises(CheckpointError, match="not that of this model"):
+    with pytest.raises(CheckpointError, match="training state does not fit this model"):
         restore_training_state(other, *load_training(tmp_path))
 
 
@@ -134,5 +134,5 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
 def test_an_incomplete_state_is_refused(key: str, tmp_path: Path) -> None:
     tensors, rest = training_state(trainer(tmp_path, TASKS))
     del rest[key]
-    with pytest.raises(CheckpointError, match="not that of this model"):
+    with pytest.raises(CheckpointError, match="training state does not fit this model"):
         restore_training_state(trainer(tmp_path, TASKS), tensors, rest)

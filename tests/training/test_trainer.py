@@ -117,7 +117,7 @@ def test_a_batch_without_any_labels_is_no_step(tmp_path: Path) -> None:
 def test_a_task_whose_patience_is_out_rests(tmp_path: Path) -> None:
     tasks = {"pos": {**POS, "patience": 1}, "verb": VERB}
     events = list(trainer(tmp_path, tasks, optimizer=STILL).run())
-    assert [e.resting for e in epochs_of(iter(events))] == [set(), {"pos"}, {"pos"}]
+    assert [e.stopped for e in epochs_of(iter(events))] == [set(), {"pos"}, {"pos"}]
     trained = [set(step.losses) for step in steps_of(iter(events))]
     assert trained == [{"pos", "verb"}] * 12 + [{"verb"}] * 6
 
@@ -138,7 +138,7 @@ def test_training_stops_before_weights_are_spoilt(tmp_path: Path, value: float) 
     torch.nn.init.constant_(made.model.head("pos").output.bias, value)
     before = made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0.clone()
     with pytest.raises(
-        TrainingError, match=r"step 0, .*; no epoch has left a model yet\. Train anew"
+        TrainingError, match=r"step 0, .*; no model has been saved yet\. Train again"
     ):
         list(made.run())
     assert torch.equal(made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0, before)

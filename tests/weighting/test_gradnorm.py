@@ -102,7 +102,7 @@ def test_weights_of_the_run_file_multiply_what_was_balanced() -> None:
 def test_the_step_at_hand_has_the_weights_from_before_it() -> None:
     weighting, slopes = GradNorm(EVEN), Slopes()
     used = weighting.backward(slopes.losses(["pos", "lm", "ner"]), [slopes.weight, slopes.bias])
-    assert used == EVEN
+    assert used.weights == EVEN
     expected = sum(SCALES[task] * slopes.ways[task] for task in SCALES)
     torch.testing.assert_close(slopes.weight.grad.flatten(), expected[:12])
 
@@ -115,5 +115,5 @@ def test_while_nothing_shared_trains_the_weights_stay() -> None:
 
 def test_a_negative_loss_is_refused_with_the_task() -> None:
     slopes = Slopes()
-    with pytest.raises(TrainingError, match=r"'gradnorm' needs losses .* task 'ner' is -2"):
+    with pytest.raises(TrainingError, match=r"'gradnorm': expected .* got -2 for task 'ner'"):
         GradNorm(EVEN).backward(slopes.losses(["ner"], {"ner": -2.0}), [slopes.weight])

@@ -103,7 +103,7 @@ def test_penalties_are_not_projected() -> None:
 def test_losses_have_the_weights_of_the_run_file_before() -> None:
     pulls = Pulls([[1, 0, 0, 0, 0], [-1, 1, 0, 0, 0]])
     used = pulls.weighting(task1=4.0).backward(pulls.losses(), pulls.shared)
-    assert used == {"task0": 1.0, "task1": 4.0}
+    assert used.weights == {"task0": 1.0, "task1": 4.0}
     expected = projected(np.array([[1.0, 0, 0, 0, 0], [-4, 4, 0, 0, 0]]), [[1], [0]])
     assert pulls.found() == pytest.approx(expected)
 
