@@ -107,7 +107,7 @@ def test_a_token_head_on_sentence_labels(project: Path) -> None:
 def test_a_span_metric_on_labels_that_are_no_spans(project: Path) -> None:
     result = mtl("train", "run.yaml", "tasks.pos.metric=span_f1")
     assert result.code == 2
-    assert result.err.startswith("error: tasks.pos.metric: 'span_f1': 'NNP' is no span tag: ")
+    assert result.err.startswith("error: tasks.pos.metric: 'span_f1': 'NNP' is not a span tag: ")
     assert not Path("runs").exists()
 
 

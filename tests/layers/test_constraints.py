@@ -128,5 +128,5 @@ def test_rules_name_labels_that_there_are() -> None:
 
 
 def test_labels_of_another_scheme_are_an_error() -> None:
-    with pytest.raises(MtlError, match="'S-X' is no tag of the scheme bio"):
+    with pytest.raises(MtlError, match="'S-X' is not a tag of the scheme bio"):
         Constraints(["O", "S-X"], scheme="bio")

@@ -96,7 +96,7 @@ def test_other_labels_scheme_or_level_make_another_vocabulary():
 
 
 def test_a_scheme_for_labels_that_are_no_spans_is_an_error():
-    with pytest.raises(MtlError, match="'NOUN' is no span tag"):
+    with pytest.raises(MtlError, match="'NOUN' is not a span tag"):
         LabelVocabulary.build([("NOUN",)], level="token", scheme="bio")
     with pytest.raises(MtlError, match="needs one label a token"):
         LabelVocabulary(["O"], level="sentence", scheme="bio")

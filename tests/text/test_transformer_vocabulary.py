@@ -51,5 +51,5 @@ def test_numbers_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_vocabulary_is_told() -> None:
-    with pytest.raises(ValueError, match="no tokenizer"):
+    with pytest.raises(ValueError, match="expected a tokenizer"):
         TransformerVocabulary.from_json({"tokenizer": {}, "unknown": "?"})
