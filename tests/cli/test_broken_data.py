@@ -20,7 +20,7 @@ NEWS = {
     "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", ": there is no sentence in it"),
     "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: expected at least 3 "
         "columns, found 2: 'Ann NNP'; see `separator:` and `columns:`"),
-    "label column out of range": (b"Ann NNP\n", ":1: there is no column 2 for 'ner': this line has "
+    "label column out of range": (b"Ann NNP\n", ":1: no column 2 for 'ner': this line has "
         "2 columns (from 0): 'Ann NNP'; see `columns:`"),
     "binary": (b"Ann NNP O\n\0\1\2", ":2: binary content (or UTF-16); expected text in UTF-8; "
         "name a text file, or convert it to UTF-8"),
@@ -113,7 +113,7 @@ def test_a_span_metric_on_labels_that_are_no_spans(project: Path) -> None:
 
 def test_a_split_that_leaves_nothing_to_train_on(project: Path) -> None:
     result = mtl("train", "run.yaml", "corpora.mood.splits.test=40")
-    message = "test: 40 of 40 sentences leaves a part without sentences; correct `splits:`"
+    message = "test: 40 of 40 sentences leaves a split without sentences; correct `splits:`"
     assert_told(result, f"{project / 'data/mood.train.tsv'}: {message}")
 
 

@@ -91,7 +91,9 @@ def test_epochs_may_have_so_many_steps_and_drop_nothing(name, sizes, steps, epoc
 
 
 def test_an_epoch_too_short_for_every_corpus_is_refused():
-    with pytest.raises(ConfigError, match="epoch_steps: expected at least 3, one a corpus, got 2"):
+    with pytest.raises(
+        ConfigError, match="epoch_steps: expected at least 3, one per corpus, got 2"
+    ):
         Sampler(Proportional(SIZES), 1, epoch_steps=2)
 
 

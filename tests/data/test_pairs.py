@@ -45,7 +45,7 @@ def test_words_and_lengths_are_those_of_both(read):
     ("row", "message"),
     [
         ('{"text": "a"}', "1: expected a field 'b' with words or text"),
-        ('{"text": "a", "b": 3}', "1: field 'b' holds 3; expected words or text"),
+        ('{"text": "a", "b": 3}', "1: field 'b' contains 3; expected words or text"),
     ],
 )
 def test_a_row_without_a_second_sentence_is_told(read, row, message):
