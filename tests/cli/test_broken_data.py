@@ -12,7 +12,9 @@ from tests.cli.command import Result, mtl
 
 GOOD = small.news(3, 4)
 LINES = len(GOOD.splitlines())
-TAGS = "expected O, or B, I, E or S with a type, such as B-PER; labels that are no spans need a "
+TAGS = (
+    "expected O, or B, I, E or S with a type, such as B-PER; for labels that are not spans, use a "
+)
 
 NEWS = {
     "empty": (b"", ": there is no sentence in it"),
@@ -29,7 +31,7 @@ NEWS = {
     "latin-1": ("Ann NNP O\nZoë NNP O\n".encode("latin-1"), ":2: byte 0xeb at position 2 of the "
         "line is not UTF-8; convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 train.txt"),
     "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is no "
-        f"span tag: {TAGS}head without a scheme, and a metric such as accuracy"),
+        f"span tag: {TAGS}head without a scheme and a metric such as accuracy"),
 }  # fmt: skip
 
 

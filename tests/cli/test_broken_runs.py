@@ -31,11 +31,11 @@ IN_THE_RUN = {
     "no corpus task": ("news/pos", "news",
         "run.yaml:7:14: tasks.pos.use: expected CORPUS/TASK, got 'news'"),
     "use of a run": ("news/pos", "run/pos",
-        "run.yaml:7:14: 'run' leads back to a run (run.yaml); expected a corpus file"),
+        "run.yaml:7:14: 'run' is a run file (run.yaml); expected a corpus file"),
     "duplicate task": ("  pos:", "  ner:",
-        "run.yaml:7:3: duplicate key 'ner'; it stands at run.yaml:6:3 already"),
+        "run.yaml:7:3: duplicate key 'ner', first at run.yaml:6:3; remove one of them"),
     "duplicate key": ("epochs: 2", "epochs: 2\n  epochs: 3", "run.yaml:11:3: "
-        "duplicate key 'epochs'; it stands at run.yaml:10:3 already"),
+        "duplicate key 'epochs', first at run.yaml:10:3; remove one of them"),
     "layer out of range": ("use: news/pos", "use: news/pos, layer: 4", "run.yaml:7:31: "
         "tasks.pos.layer: the trunk has layers 0 (the embedding) to 1, got 4"),
     "scheme on labels that are no spans": ("use: news/pos", "use: news/pos, head: {scheme: iobes}",
@@ -109,7 +109,7 @@ FILES = {
     "a list": (b"- 1\n", "run.yaml:1:1: expected keys and values (`key: value`)"),
     "binary": (b"\0\1", "run.yaml: a binary file; expected YAML text"),
     "another encoding": (b"caf\xe9: 1", "run.yaml:1: not UTF-8 text; save the file as UTF-8"),
-    "a circle": (b"extends: run.yaml", "run.yaml:1:10: extends: goes round in a circle: "
+    "a circle": (b"extends: run.yaml", "run.yaml:1:10: extends: a file extends itself: "
                  "run.yaml -> run.yaml"),
     "extends nothing": (b"extends: base.yml", "run.yaml:1:10: extends: no such file: base.yml"),
 }  # fmt: skip

@@ -45,8 +45,9 @@ MISTAKES = {
     "layer: 1.5": "12: tasks.x.layer: expected a whole number or 'mix', got 1.5",
     "weight: -1": "13: tasks.x.weight: expected a number of at least 0, got -1",
     "lr: 0": "9: tasks.x.lr: expected a number above 0 or null, got 0",
-    "batch: {}": "12: tasks.x.batch.max_tokens: give exactly one of max_tokens, sentences, streams",
-    "batch: {max_tokens: 9, sentences: 1}": "39: tasks.x.batch.sentences: give exactly one of "
+    "batch: {}": "12: tasks.x.batch.max_tokens: expected exactly one of max_tokens, sentences, "
+    "streams",
+    "batch: {max_tokens: 9, sentences: 1}": "39: tasks.x.batch.sentences: expected exactly one of "
     "max_tokens, sentences, streams",
     "batch: {streams: 0}": "22: tasks.x.batch.streams: expected a whole number of at least 1 or "
     "null, got 0",
@@ -68,14 +69,12 @@ def test_a_mistake_in_a_task_is_told(load: Load, write: Write, text: str, messag
 IN_RUN = {
     "tasks: {x: {layer: 1}}": "2:12: missing key 'tasks.x.use'",
     "tasks: {x: news/ner}": "2:12: tasks.x: expected a mapping, got 'news/ner'",
-    "tasks: {a.b: {use: news/ner}}": "2:9: task name 'a.b': expected letters, digits, - and _, "
-    "a letter first",
+    "tasks: {a.b: {use: news/ner}}": "2:9: task name 'a.b': expected a letter, then letters, "
+    "digits, - and _",
     "tasks: {x: {use: news}}": "2:18: tasks.x.use: expected CORPUS/TASK, got 'news'",
     "tasks: {x: {use: news/nerr}}": "2:18: corpus 'news' has no task 'nerr'; did you mean 'ner'?",
-    "tasks: {x: {use: run/ner}}": "2:18: 'run' leads back to a run (run.yaml); "
-    "expected a corpus file",
-    "tasks: {x: {use: base/ner}}": "2:18: 'base' leads back to a run (base.yaml); "
-    "expected a corpus file",
+    "tasks: {x: {use: run/ner}}": "2:18: 'run' is a run file (run.yaml); expected a corpus file",
+    "tasks: {x: {use: base/ner}}": "2:18: 'base' is a run file (base.yaml); expected a corpus file",
     "training: {metric: nre.f1}": "2:20: training.metric: expected mean or TASK.SCORE, "
     "got 'nre.f1'; did you mean 'ner'?",
     "training: {metric: ner}": "2:20: training.metric: expected mean or TASK.SCORE, got 'ner'",
@@ -129,8 +128,9 @@ IN_CORPUS = {
     "files: {train: []}": "2:16: files.train: expected a path or a list of paths",
     "files: {train: null}": "2:8: files: missing key 'train'",
     "files: {dev: a.txt}\nsplits: {test: 9}": "3:9: splits: 'dev' cannot be cut from train; "
-    "it is among the files",
-    "splits: null\nfolds: {}": "3:8: folds: 'test' cannot be cut from train; it is among the files",
+    "`files` has it already",
+    "splits: null\nfolds: {}": "3:8: folds: 'test' cannot be cut from train; "
+    "`files` has it already",
     "splits: {dve: 10%}": "2:10: unknown key 'splits.dve'; did you mean 'dev'?",
     "splits: {dev: 10 %}": "2:15: splits.dev: expected a percentage such as 10% or a number of "
     "sentences, got '10 %'",
@@ -138,23 +138,23 @@ IN_CORPUS = {
     "sentences, got '100%'",
     "folds: {count: 5, fold: 5}": "2:25: folds.fold: expected less than count (5), got 5",
     "folds: {count: 5}": "2:8: folds: expected either splits or folds, not both",
-    "expect: {tran: 3}": "2:9: expect: 'tran' is no split of this corpus",
+    "expect: {tran: 3}": "2:9: expect: 'tran' is not a split of this corpus",
     "tasks: {ner: {labels: {pattern: '('}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got '('",
     "tasks: {ner: {labels: {pattern: 'a'}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got 'a'",
-    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: give exactly "
+    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: expected exactly "
     "one of column, metadata, feature, misc, text, word, hint",
     "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
     "'previous', 'same' or null, got 'both'",
-    "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: the labels "
-    "of `word` are no spans",
+    "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: labels "
+    "of `word` are not spans; remove it",
     "tasks: {ner: {labels: {text: next, pattern: '(a)'}}}": "2:45: tasks.ner.labels.pattern: "
-    "nothing is to be found in the labels of `text`",
+    "cannot be combined with `text`; remove it",
     "tasks: {ner: {labels: {hint: {pattern: '('}}}}": "2:40: tasks.ner.labels.hint.pattern: "
     "expected a regular expression or null, got '('",
-    "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: give "
-    "exactly one of pattern, lexicon",
+    "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: "
+    "expected exactly one of pattern, lexicon",
     "tasks: {ner: {labels: {hint: 3}}}": "2:30: tasks.ner.labels.hint: expected a mapping, got 3",
     "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes' or "
     "null, got 'iob2'; did you mean 'iob1'?",
@@ -163,7 +163,7 @@ IN_CORPUS = {
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
     "reader, splits, tasks, title, where",
-    "limit: {devel: 5}": "2:8: limit: 'devel' is no split of this corpus",
+    "limit: {devel: 5}": "2:8: limit: 'devel' is not a split of this corpus",
 }
 
 
@@ -249,7 +249,7 @@ def test_two_tasks_of_a_corpus_cannot_have_batches_of_their_own(load: Load) -> N
             "tasks.genre={use: news/genre, batch: {sentences: 9}}",
         )
     assert str(error.value).endswith(
-        "tasks 'ner' and 'genre' share the batches of 'news'; give them the same size"
+        "tasks 'ner' and 'genre' share the batches of 'news'; set the same batch size for both"
     )
 
 
@@ -258,7 +258,7 @@ def test_a_shared_head_must_be_one_of_its_own(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load(f"tasks.a={same % 'ner'}", f"tasks.b={same % 'a'}")
     assert str(error.value).endswith(
-        "tasks.b.head: 'a' has no head of its own; it shares that of 'ner'"
+        "tasks.b.head: 'a' has no head of its own; use 'ner', whose head it shares"
     )
 
 
