@@ -30,7 +30,7 @@ NEWS = {
         "name a text file, or convert it to UTF-8"),
     "latin-1": ("Ann NNP O\nZoë NNP O\n".encode("latin-1"), ":2: byte 0xeb at position 2 of the "
         "line is not UTF-8; convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 train.txt"),
-    "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is no "
+    "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is not a "
         f"span tag: {TAGS}head without a scheme and a metric such as accuracy"),
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_a_gzip_file_that_is_cut(project: Path) -> None:
     path.write_bytes(gzip.compress(small.news(2000, 5).encode())[:5000])
     result = mtl("train", "run.yaml", f"corpora.news.files.train={path}")
     assert result.err.startswith(f"error: {path}:")
-    assert result.err.endswith(": the gzip data are cut or damaged; fetch the file again\n")
+    assert result.err.endswith(": the gzip data is truncated or damaged; download the file again\n")
     assert result.code == 2
     assert not Path("runs").exists()
 
@@ -139,4 +139,4 @@ def test_a_sentence_of_50000_words_is_trained_on_in_windows(project: Path) -> No
         file.write("\n" + "Ann NNP B-PER\nleft VBD O\n" * 25000)
     result = mtl("train", "run.yaml", "training.epochs=1", "training.batch={max_tokens: 4096}")
     assert result.code == 0, result.err
-    assert "windows more than sentences, as some have over 512 tokens: 111\n" in result.err
+    assert "additional windows, for sentences of more than 512 tokens: 111\n" in result.err

@@ -167,7 +167,7 @@ def test_a_model_of_subwords_writes_whole_words_and_is_measured_by_them(project:
     Path("run.yaml").write_text(RUN.replace("{dim: 16}", "{dim: 16, lowercase: false}"))
     trained = mtl("train", "run.yaml", "training.epochs=12")
     assert trained.code == 0, trained.err
-    assert "text: read in subwords, of which there are 270" in trained.err
+    assert "text: split into subwords, 270 different ones" in trained.err
     scores = json.loads(mtl("evaluate", "runs/run", "--json").out)["next"]
     bits = math.log2(scores["perplexity"]) * (len(text.split()) + 60 - 1)
     characters = len(text) - 1  # the first subword is not given, and is n or the blank before it

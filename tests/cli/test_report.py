@@ -136,15 +136,15 @@ def test_a_run_does_not_differ_from_itself() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data"], "error: data: no run folder (it has no run.yaml)\n"),
-        (["nowhere"], "error: nowhere: no run folder (it has no run.yaml)\n"),
+        (["data"], "error: data: not a run folder (it has no run.yaml)\n"),
+        (["nowhere"], "error: nowhere: not a run folder (it has no run.yaml)\n"),
         (["good", "pos", "--task", "nre"],
          "error: good: the run has no task 'nre'; did you mean 'ner'?\n"),
         (["mood", "pos"], "error: mood: the run has no task in common with the others\n"),
         (["--test", "good", "mood"],
          "error: no split 'test' of these tasks; expected one of: dev, train\n"),
         (["--test", "good", "seeds"],
-         "error: seeds: holds several seeds; name one of them, as seeds/seed-1\n"),
+         "error: seeds: contains several seeds; name one of them, such as seeds/seed-1\n"),
         (["--test", "good", "poor", "--split", "tset"],
          "error: no split 'tset' of these tasks; did you mean 'test'?\n"),
     ],
@@ -167,13 +167,17 @@ def test_runs_with_other_sentences_are_not_compared(tmp_path: Path) -> None:
         patch.chdir(tmp_path)
         assert mtl("train", "run.yaml", "training.epochs=1").code == 0
     result = mtl("report", "--test", "good", str(tmp_path / "runs/run"), "--task", "ner")
-    assert result == (2, "", "error: ner: the two runs have other sentences or labels in 'test'\n")
+    assert result == (
+        2,
+        "",
+        "error: ner: the sentences or labels of 'test' differ between the runs\n",
+    )
 
 
 def test_a_run_that_has_not_finished_an_epoch_has_nothing_to_tell(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("")
     (tmp_path / "metrics.jsonl").write_text('{"type": "step"}\n{"ty')
-    message = f"{tmp_path}: has not finished an epoch; there is nothing to tell yet"
+    message = f"{tmp_path}: no epoch is finished yet; try again later"
     assert mtl("report", str(tmp_path)) == (2, "", f"error: {message}\n")
 
 

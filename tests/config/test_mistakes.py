@@ -143,8 +143,8 @@ IN_CORPUS = {
     "a regular expression with one group in round brackets or null, got '('",
     "tasks: {ner: {labels: {pattern: 'a'}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got 'a'",
-    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: expected exactly "
-    "one of column, metadata, feature, misc, text, word, hint",
+    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: expected "
+    "exactly one of column, metadata, feature, misc, text, word, hint",
     "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
     "'previous', 'same' or null, got 'both'",
     "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: labels "

@@ -131,13 +131,13 @@ def test_a_run_has_one_number_of_subwords() -> None:
     other = {**run["corpora"]["t"], "reader": {**run["corpora"]["t"]["reader"], "subwords": 999}}
     run["corpora"]["u"], run["tasks"]["further"] = other, {"use": "u/next"}
     Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
-    with pytest.raises(ConfigError, match=f"give all corpora as many, now 't' {NUMBER}, 'u' 999"):
+    with pytest.raises(ConfigError, match=f"`subwords` differs: 't' {NUMBER}, 'u' 999"):
         load_corpora(load_config("run.yaml"))
 
 
 def test_words_are_not_predicted_by_what_reads_parts_of_them() -> None:
     model = mtl.train("run.yaml")
-    with pytest.raises(MtlError, match="task 'next' reads subwords and so has nothing to say of"):
+    with pytest.raises(MtlError, match="task 'next' reads subwords, and makes no predictions for"):
         model.predict(["the cat"])
 
 

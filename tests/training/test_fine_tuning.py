@@ -150,5 +150,5 @@ def test_every_optimiser_thaws_layers(name: str, tmp_path: Path) -> None:
 def test_the_plan_tells_of_layers_that_never_thaw(epochs: int, told: bool, tmp_path: Path) -> None:
     given = prepared(tmp_path, TASKS, epochs=epochs, fine_tuning={"gradual": True})
     notes = make_plan(*given, make_trainer(*given)).notes
-    note = "gradual: the lowest layer would train from epoch 4 on, and there are 3"
+    note = "gradual: the lowest layer would be trained from epoch 4, but there are only 3 epochs"
     assert (note in notes) == told
