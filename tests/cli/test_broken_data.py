@@ -53,7 +53,7 @@ MOODS = {
     "empty": (b"", ": there is no sentence in it"),
     "only a header": (b"text\tmood\n", ": there is no sentence in it"),
     "no column of text": (b"txt\tmood\ngood\tglad\n", ":1: no column 'text'; did you mean 'txt'?; "
-        "see `text:`, or `columns:` if there is no header"),
+        "see `text:`, or `columns:` if the file has no header"),
     "another width": (b"text\tmood\ngood\tglad\nbad\n", ":3: expected 2 columns, found 1: 'bad'; "
         "see `separator:` and `quotes:`"),
 }  # fmt: skip
