@@ -1,4 +1,4 @@
-"""Data files with mistakes: each told with file and line, and no run folder is left behind."""
+"""Errors in data files name file and line, and leave no run folder behind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def assert_told(result: Result, message: str) -> None:
 
 @pytest.mark.parametrize(("content", "message"), NEWS.values(), ids=NEWS)
 @pytest.mark.parametrize("verb", ["train", "check"])
-def test_a_mistake_in_a_column_file(project: Path, verb: str, content: bytes, message: str) -> None:
+def test_an_error_in_a_column_file(project: Path, verb: str, content: bytes, message: str) -> None:
     path = project / "data/train.txt"
     path.write_bytes(content)
     assert_told(mtl(verb, "run.yaml"), f"{path}{message}")
@@ -60,7 +60,7 @@ MOODS = {
 
 
 @pytest.mark.parametrize(("content", "message"), MOODS.values(), ids=MOODS)
-def test_a_mistake_in_a_table(project: Path, content: bytes, message: str) -> None:
+def test_an_error_in_a_table(project: Path, content: bytes, message: str) -> None:
     path = project / "data/mood.train.tsv"
     path.write_bytes(content)
     assert_told(mtl("train", "run.yaml"), f"{path}{message}")

@@ -1,4 +1,4 @@
-"""Run files with mistakes: each told in its words, with its place, before any data is read."""
+"""Errors in run files name the place and the remedy, before any data is read."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_mistake_in_an_override(project: Path, override: str, message: str) ->
     assert_told(mtl("train", "run.yaml", override), f"error: command line: {override}: {message}")
 
 
-def test_all_mistakes_are_told_at_once_and_before_any_data_is_read(project: Path) -> None:
+def test_all_errors_are_reported_before_data_is_read(project: Path) -> None:
     (project / "data/train.txt").write_text("a line with too few columns\n")
     text = (project / "run.yaml").read_text().replace("dim: 16", "dim: 0").replace("lstm", "rnn")
     (project / "run.yaml").write_text(text.replace("news/ner", "nws/ner"))
@@ -147,7 +147,7 @@ def test_a_mean_over_scores_of_both_directions_says_nothing(project: Path) -> No
     assert not Path("runs").exists()
 
 
-def test_a_device_that_is_not_there_is_told_before_the_data_is_read(project: Path) -> None:
+def test_a_missing_device_is_reported_before_data_is_read(project: Path) -> None:
     (project / "data/train.txt").write_text("a line with too few columns\n")
     result = mtl("train", "run.yaml", "training.device=cuda:99")
     assert result.err.startswith("error: no device 'cuda:99' here")

@@ -75,9 +75,7 @@ def test_a_run_is_measured_by_perplexity_and_characters(model: str) -> None:
 @pytest.mark.parametrize(
     "options", [["--dynamic"], ["--cache", "--theta", "0"], ["--streams", "1"]]
 )
-def test_other_ways_to_score_give_other_scores_and_the_same_again(
-    model: str, options: list[str]
-) -> None:
+def test_scoring_options_change_scores_reproducibly(model: str, options: list[str]) -> None:
     before = perplexity(model)
     found = perplexity(model, *options)
     assert found != before

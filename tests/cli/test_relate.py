@@ -21,7 +21,7 @@ CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood"}
 
 @pytest.fixture(scope="module")
 def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a project after `mtl relate`, which lies in `out`."""
+    """Return the folder of a project after `mtl relate` with the output folder `out`."""
     folder = tmp_path_factory.mktemp("related")
     small.write(folder)
     with pytest.MonkeyPatch.context() as patch:

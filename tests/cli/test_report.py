@@ -1,4 +1,4 @@
-"""`mtl report`: what runs have learnt, alone, side by side, and tested against each other."""
+"""`mtl report`: the history of a run, comparison of runs, and significance tests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def epochs(folder: str) -> list[dict]:
     return [record for record in records(Path(folder)) if record["type"] == "epoch"]
 
 
-def test_one_run_tells_its_best_epoch_its_scores_and_their_curves() -> None:
+def test_one_run_shows_best_epoch_scores_and_curves() -> None:
     out = mtl("report", "good").out
     told = epochs("good")
     best = [epoch for epoch in told if epoch["improved"]][-1]
@@ -59,7 +59,7 @@ def test_one_run_tells_its_best_epoch_its_scores_and_their_curves() -> None:
     assert curve([epoch["losses"]["pos"] for epoch in told]) in row
 
 
-def test_what_was_learnt_is_drawn_for_the_first_the_middle_and_the_last_epoch() -> None:
+def test_learned_values_are_drawn_for_first_middle_and_last_epoch() -> None:
     out = mtl("report", "good").out
     assert "sharing.gain, epochs 1, 3, 5:" in out
     gains = [epochs("good")[i]["learnt"]["sharing.gain"] for i in (0, 2, 4)]
@@ -71,7 +71,7 @@ def test_what_was_learnt_is_drawn_for_the_first_the_middle_and_the_last_epoch() 
     assert f"sharing.mean: {mean[0]:.3f} to {mean[-1]:.3f}  {curve(mean)}" in out
 
 
-def test_what_is_told_of_the_best_epoch_is_what_its_model_has() -> None:
+def test_learned_values_of_the_best_epoch_match_its_weights() -> None:
     best = [epoch for epoch in epochs("good") if epoch["improved"]][-1]
     gain = load_file("good/model.safetensors")["sharing.gain"]
     assert best["learnt"]["sharing.gain"] == gain.tolist()
@@ -174,7 +174,7 @@ def test_runs_with_other_sentences_are_not_compared(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_that_has_not_finished_an_epoch_has_nothing_to_tell(tmp_path: Path) -> None:
+def test_a_run_without_a_finished_epoch_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("")
     (tmp_path / "metrics.jsonl").write_text('{"type": "step"}\n{"ty')
     message = f"{tmp_path}: no epoch is finished yet; try again later"

@@ -19,7 +19,7 @@ def scores(task: str, name: str, folder: Path = Path("runs/run")) -> list[float]
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl without what the clock says."""
+    """Return the lines of metrics.jsonl without times."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     clock = ("seconds", "tokens_per_second")
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
