@@ -1,3 +1,5 @@
+"""YAML documents with places: types, duplicate keys, merging and `extends`."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -84,7 +86,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("data", "message"), MISTAKES.items(), ids=range(len(MISTAKES)))
-def test_a_broken_file_is_told_with_its_place(
+def test_a_broken_file_is_reported_with_its_place(
     data: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

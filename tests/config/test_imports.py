@@ -1,4 +1,4 @@
-"""What reading a configuration must not cost."""
+"""The imports of the configuration."""
 
 from __future__ import annotations
 

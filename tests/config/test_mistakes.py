@@ -1,4 +1,4 @@
-"""What is said of each mistake, word for word."""
+"""The exact text of error messages about run and corpus files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_in_a_task_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_task(load: Load, write: Write, text: str, message: str) -> None:
     write("run.yaml", f"extends: base.yaml\ntasks:\n  x:\n    use: news/ner\n    {text}")
     with pytest.raises(ConfigError) as error:
         load()
@@ -112,7 +112,7 @@ IN_RUN = {
 
 
 @pytest.mark.parametrize(("text", "message"), IN_RUN.items(), ids=IN_RUN)
-def test_a_mistake_in_a_run_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_run(load: Load, write: Write, text: str, message: str) -> None:
     write("ner.yaml", "extends: base.yaml\ntasks: {ner: {use: news/ner}}")
     extends = "base.yaml" if text.startswith("tasks") else "ner.yaml"
     write("run.yaml", f"extends: {extends}\n{text}")
@@ -168,7 +168,7 @@ IN_CORPUS = {
 
 
 @pytest.mark.parametrize(("text", "message"), IN_CORPUS.items(), ids=IN_CORPUS)
-def test_a_mistake_in_a_corpus_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_corpus(load: Load, write: Write, text: str, message: str) -> None:
     write("tasks/mine.yaml", f"extends: news.yaml\n{text}")
     write("run.yaml", "extends: base.yaml\ntasks: {x: {use: mine/ner}}")
     with pytest.raises(ConfigError) as error:
@@ -176,7 +176,7 @@ def test_a_mistake_in_a_corpus_is_told(load: Load, write: Write, text: str, mess
     assert str(error.value) == f"tasks/mine.yaml:{message}"
 
 
-def test_all_mistakes_are_told_at_once_by_file_and_line(load: Load, write: Write) -> None:
+def test_all_errors_are_reported_sorted_by_file_and_line(load: Load, write: Write) -> None:
     write("base.yaml", "embedding: {words: {dims: 3}}\ntrunk: {num_layers: 2}")
     write("tasks/news.yaml", "reader: conl\nfiles: {train: none.txt}\ntasks: {}")
     write("run.yaml", "extends: base.yaml\ntasks: {x: {use: news/ner}}\nsede: 1")
@@ -192,9 +192,7 @@ def test_all_mistakes_are_told_at_once_by_file_and_line(load: Load, write: Write
     ]
 
 
-def test_a_mistake_of_an_option_is_told_once_though_two_tasks_have_it(
-    load: Load, write: Write
-) -> None:
+def test_an_error_shared_by_two_tasks_is_reported_once(load: Load, write: Write) -> None:
     text = Path("tasks/news.yaml").read_text(encoding="utf-8")
     write("tasks/news.yaml", text.replace("dropout: 0.4", "dropout: 4"))
     with pytest.raises(ConfigError) as error:
@@ -203,9 +201,7 @@ def test_a_mistake_of_an_option_is_told_once_though_two_tasks_have_it(
     assert str(error.value) == message
 
 
-def test_an_option_that_no_part_has_stays_a_mistake_when_the_type_changes(
-    load: Load, write: Write
-) -> None:
+def test_an_unknown_option_is_an_error_even_if_the_type_changes(load: Load, write: Write) -> None:
     write("base.yaml", "embedding: {words: {}}\ntrunk: {type: lstm, dropuot: 0.3, num_layers: 1}")
     with pytest.raises(ConfigError) as error:
         load("trunk.type=qrnn")
@@ -213,7 +209,7 @@ def test_an_option_that_no_part_has_stays_a_mistake_when_the_type_changes(
     assert str(error.value) == f"base.yaml:2:21: {message}"
 
 
-def test_a_missing_file_is_told_with_where_it_was_looked_for(
+def test_a_missing_file_is_reported_with_the_paths_tried(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path("tasks/train.txt")
@@ -228,7 +224,7 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(
     assert str(error.value) == f"{start} or /data/train.txt"
 
 
-def test_an_unknown_corpus_is_told_with_the_near_one(load: Load) -> None:
+def test_an_unknown_corpus_is_reported_with_a_suggestion(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load("tasks.x.use=newss/ner")
     message = str(error.value)
@@ -236,13 +232,13 @@ def test_an_unknown_corpus_is_told_with_the_near_one(load: Load) -> None:
     assert message.endswith("; did you mean 'news'?")
 
 
-def test_a_broken_corpus_file_is_told_with_the_other_mistakes(load: Load, write: Write) -> None:
+def test_a_broken_corpus_file_is_reported_with_other_errors(load: Load, write: Write) -> None:
     write("tasks/news.yaml", "a: [")
     with pytest.raises(ConfigError, match=r"(?s)^command line: seed=x: .*\ntasks/news.yaml:1:5: "):
         load("seed=x")
 
 
-def test_two_tasks_of_a_corpus_cannot_have_batches_of_their_own(load: Load) -> None:
+def test_two_tasks_of_a_corpus_need_the_same_batch_size(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load(
             "tasks.ner.batch.sentences=8",
@@ -253,7 +249,7 @@ def test_two_tasks_of_a_corpus_cannot_have_batches_of_their_own(load: Load) -> N
     )
 
 
-def test_a_shared_head_must_be_one_of_its_own(load: Load) -> None:
+def test_a_shared_head_must_belong_to_its_task(load: Load) -> None:
     same = "{use: news/ner, head: %s}"
     with pytest.raises(ConfigError) as error:
         load(f"tasks.a={same % 'ner'}", f"tasks.b={same % 'a'}")
@@ -262,7 +258,9 @@ def test_a_shared_head_must_be_one_of_its_own(load: Load) -> None:
     )
 
 
-def test_an_empty_run_lacks_everything(write: Write, kinds: Mapping[str, Registry[Any]]) -> None:
+def test_an_empty_run_lacks_all_required_keys(
+    write: Write, kinds: Mapping[str, Registry[Any]]
+) -> None:
     write("none.yaml", "tasks: {}")
     with pytest.raises(ConfigError) as error:
         load_run("none.yaml", kinds=kinds)
@@ -288,7 +286,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
-def test_no_value_anywhere_leads_to_another_error(
+def test_any_value_loads_or_raises_a_config_error(
     write: Write, kinds: Mapping[str, Registry[Any]], overrides: dict[str, Any]
 ) -> None:
     with suppress(ConfigError):

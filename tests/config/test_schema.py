@@ -1,3 +1,5 @@
+"""The JSON Schema of run and corpus files."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -79,7 +81,7 @@ BROKEN = [
 
 
 def faults(schema: Mapping[str, Any], data: Any) -> list[Any]:
-    """Return what the package jsonschema finds wrong."""
+    """Return the errors that the package jsonschema finds."""
     jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not there")
     jsonschema.Draft202012Validator.check_schema(schema)
     return list(jsonschema.Draft202012Validator(schema).iter_errors(data))
