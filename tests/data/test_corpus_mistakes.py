@@ -1,4 +1,4 @@
-"""What loading a corpus says of data that do not fit what was asked for."""
+"""Errors for data that does not fit the corpus file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONLL = Conll(columns=["tokens", "pos", "ner"])
         ),
     ],
 )
-def test_labels_that_are_nowhere_are_told_with_those_there_are(reader, name, source, message, load):
+def test_unknown_labels_are_reported_with_the_known_ones(reader, name, source, message, load):
     path = DATA / f"tiny.{name}"
     with pytest.raises(DataError, match=f"{path}: task 't': .*{re.escape(message)}"):
         load(reader, {"train": path}, {"t": source})

@@ -1,3 +1,5 @@
+"""The sampler: draws, epochs, sampling factors and progress."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -180,7 +182,7 @@ def test_a_sampling_factor_holds_also_where_scores_are_followed():
     )
 
 
-def test_draws_depend_on_what_was_reached_in_each_epoch_before():
+def test_draws_depend_on_the_progress_before_each_epoch():
     def drawn(*reached):
         schedule = Sampler(Progress({"a": 10, "b": 10}), 1, reached=lambda e: reached[e])
         return list(schedule.epoch(len(reached) - 1))

@@ -13,7 +13,7 @@ LABELS = {"same": {"column": "same"}}
 
 @pytest.fixture
 def read(tmp_path, load):
-    """Return what gives the sentences of a text in some format."""
+    """Return a function that reads the sentences of a text in a format."""
 
     def read(reader, content):
         path = tmp_path / "data"

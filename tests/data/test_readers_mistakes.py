@@ -1,4 +1,4 @@
-"""What the readers say of files that they cannot read."""
+"""Errors of the readers for malformed files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("reader", "content", "message"), MISTAKES)
-def test_a_mistake_is_told_with_file_and_line(tmp_path, reader, content, message):
+def test_an_error_names_file_and_line(tmp_path, reader, content, message):
     path = tmp_path / "file.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(DataError, match=re.escape(f"{path}:{message}")):

@@ -1,3 +1,5 @@
+"""Pretrained word vectors in the formats of GloVe and word2vec."""
+
 from __future__ import annotations
 
 import gzip
