@@ -1,4 +1,4 @@
-"""What does not fit together in a run is told before anything is trained, where it stands."""
+"""Settings that do not fit together are errors before training, with their place."""
 
 from __future__ import annotations
 

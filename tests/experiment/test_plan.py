@@ -1,4 +1,4 @@
-"""What a run is going to do, counted by hand."""
+"""The plan of a run, compared with counts by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not go with a pretrained transformer is told, with its place."""
+"""Errors for settings that do not fit a pretrained transformer."""
 
 from __future__ import annotations
 
