@@ -1,3 +1,5 @@
+"""Span F1, accuracy and F1, compared with conlleval, seqeval and scikit-learn."""
+
 from __future__ import annotations
 
 import pytest
