@@ -1,3 +1,5 @@
+"""Files of a run folder: weights, vocabularies, state of training and devices."""
+
 from __future__ import annotations
 
 import json
