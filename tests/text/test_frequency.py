@@ -1,4 +1,4 @@
-"""How frequent words are, as labels."""
+"""Word frequencies as labels."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Vocabularies of labels, and the schemes of span labels."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Running text: words, characters and subwords as tokens."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Span schemes: decoding, encoding, conversion and transitions."""
+
 from __future__ import annotations
 
 import os

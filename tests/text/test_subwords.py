@@ -1,3 +1,5 @@
+"""Subwords of language models."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The tokenizer and the sentence splitter."""
+
 from __future__ import annotations
 
 import os
