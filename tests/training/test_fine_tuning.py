@@ -24,7 +24,7 @@ PARTS = {
     "pos": "heads.pos.",
     "verb": "heads.verb.",
 }
-"""What the names of parameters begin with."""
+"""Prefixes of the names of parameters."""
 DECAYING = {"type": "adamw", "lr": 0.02, "weight_decay": 0.5}
 
 
@@ -83,7 +83,7 @@ def test_a_head_keeps_its_own_learning_rate(tmp_path: Path) -> None:
     assert (found["pos"], found["verb"], found["layer 2"]) == ({0.3}, {0.02}, {0.01})
 
 
-def test_the_schedule_goes_for_every_layer_and_the_rate_told_is_that_of_the_heads(
+def test_the_schedule_scales_all_layers_and_reports_the_head_rate(
     tmp_path: Path,
 ) -> None:
     tasks = {name: {**task, "lr": 0.3} for name, task in TASKS.items()}
