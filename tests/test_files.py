@@ -1,3 +1,5 @@
+"""Atomic writing, and reading of text files."""
+
 from __future__ import annotations
 
 import gzip
@@ -87,7 +89,7 @@ def test_an_empty_file_is_empty_text(tmp_path):
         ("a.gz", gzip.compress(b"x\n" * 99, mtime=0)[:12] + b"\xff" * 30, "truncated or damaged"),
     ],
 )
-def test_what_is_no_text_says_where(tmp_path, name, content, message):
+def test_unreadable_text_is_reported_with_its_place(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name}.*{message}"):
         read(tmp_path / name)
