@@ -30,6 +30,7 @@ def part_options(cls: type) -> dict[str, Option]:
     These are the options of its class, of the vocabulary that it needs, and of its kind.
     """
     options = options_of(cls)
+    # To a user, an embedding and its vocabulary are one part.
     if vocabulary := getattr(cls, "vocabulary", None):
         options += options_of(vocabulary.build)
     if common := getattr(cls, "common", None):
@@ -161,6 +162,7 @@ class Builder:
         for name, child in children.items():
             if name not in known:
                 inside = join(path, name)
+                # The key is wrong, not its value, so the error points to the key.
                 self.problems.add(child.key or child.place, inside, unknown_key(inside, known))
 
     def value(self, annotation: Any, node: Node, path: str) -> Any:
@@ -169,6 +171,7 @@ class Builder:
             return None
         if kind := kind_of(annotation):
             return self.part(kind, node, path)
+        # Unions contain at most one structured type, and it comes first.
         first = alternatives_of(annotation)[0][0]
         if isinstance(first, type) and issubclass(first, Settings):
             return self.settings(first, node, path)
@@ -181,7 +184,7 @@ class Builder:
         return {
             name: self.value(value_type, child, join(path, name))
             for name, child in children.items()
-            if child.value is not None
+            if child.value is not None  # null removes an entry of an extended file
         }
 
     def leaf(self, annotation: Any, node: Node, path: str) -> Any:
@@ -199,6 +202,7 @@ class Builder:
         self, annotation: Any, node: Node, path: str, steps: tuple[int | str, ...]
     ) -> None:
         """Add an error for a wrong value, at the wrong item of a list or mapping if possible."""
+        # In a union, the location of pydantic's error depends on the alternatives that it tried.
         alternatives, _ = alternatives_of(annotation)
         arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
         if steps and arguments and node.children:
@@ -278,6 +282,7 @@ class Builder:
     def _options_of_others(self, kind: Kind, written: Node) -> set[str]:
         """Return the option names of all parts of a kind, and of the part's former types."""
         classes = [cls for _, cls in self.kinds[kind.name].items()]
+        # Former types may be classes of the user, which are in no registry.
         while written.before:
             written = written.before
             with suppress(ConfigError):

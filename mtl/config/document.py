@@ -18,6 +18,7 @@ import yaml
 
 from mtl.errors import ConfigError, Place
 
+# YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
     "tag:yaml.org,2002:null": (re.compile(r"(~|null|Null|NULL|)\Z"), "~nN\0"),
     "tag:yaml.org,2002:bool": (re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
@@ -111,6 +112,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
 
+# In PyYAML, the first character "" stands for an empty scalar; IMPLICIT writes it as "\0".
 for _tag, (_pattern, _first) in IMPLICIT.items():
     _Loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
 
@@ -128,6 +130,7 @@ def load(path: Path) -> Node:
 
 def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> None:
     """Add the files that a file extends to `layers`, then the file; each file once."""
+    # Two files may extend the same base; only a file among its own bases is an error.
     node = read(path)
     trail = (*trail, path)
     extends = node.value.pop("extends", Node([], node.place))
@@ -155,7 +158,7 @@ def read(path: Path) -> Node:
     except OSError as error:
         raise DocumentError(place, f"cannot be read: {error.strerror}") from None
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")  # without a byte order mark
     except UnicodeDecodeError as error:
         place = Place(str(path), data.count(b"\n", 0, error.start) + 1)
         raise DocumentError(place, "not UTF-8 text; save the file as UTF-8") from None
@@ -241,6 +244,7 @@ def merge(base: Node, over: Node) -> Node:
 
 
 def _lift(node: Node, by: int) -> Node:
+    """Add to the layers of a tree; the order of the layers inside it is kept."""
     value = node.value
     if isinstance(value, dict):
         value = {key: _lift(child, by) for key, child in value.items()}

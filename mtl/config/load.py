@@ -93,6 +93,7 @@ class _RunLoader:
         """Return the run, or raise all its errors."""
         section = self._section("tasks").items()
         tasks: dict[str, Any] = {name: self._task(name, node) for name, node in section}
+        # Corpora without a task are not part of the run, but their errors are reported.
         for name, node in self._section("corpora").items():
             self.corpora.get(name, node)
         values: dict[str, Any] = {"embedding": self._embedding(), "tasks": tasks}
@@ -159,6 +160,7 @@ class _RunLoader:
     def _task(self, name: str, node: Node) -> Task | None:
         """Build a task: the defaults of its corpus, overridden by the run."""
         before, path = self.problems.count, f"tasks.{name}"
+        # Task names are parts of override keys, state-dict keys and names of folders.
         if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name):
             message = f"task name {name!r}: expected a letter, then letters, digits, - and _"
             self.problems.add(node.key or node.place, path, message)
@@ -215,6 +217,7 @@ class _RunLoader:
             written = default
         elif default.value is not None:
             written = merge(default, written)
+        # A string is the name of a task first, and of a type of head second.
         others = self._section("tasks").keys() - {task}
         if part == "head" and isinstance(written.value, str) and written.value in others:
             return written.value
@@ -248,6 +251,7 @@ class _RunLoader:
         metric = training.value.get("metric") if training and training.is_mapping else None
         if metric is None or not isinstance(metric.value, str) or metric.value == "mean":
             return
+        # `check` compares the score with the scores of the metric, when the run is complete.
         task, _, score = metric.value.partition(".")
         if task not in tasks or not score:
             near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])

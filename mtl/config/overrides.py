@@ -33,6 +33,7 @@ def _from_text(text: str) -> Node:
         node = parse(value, place.path) or Node(None, place)
     except DocumentError as error:
         raise DocumentError(place, error.message) from None
+    # The place is the whole override: a column inside it would mean nothing to the user.
     return _nest(key, _at(node.plain(), place), place)
 
 

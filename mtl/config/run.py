@@ -62,6 +62,7 @@ class BatchConfig(Settings):
 
     @model_serializer
     def _relevant(self) -> dict[str, int | float | bool | None]:
+        # Other batches have no chunks, and run.yaml contains no options without effect.
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
             names += ["bptt", "random_bptt", "growing_bptt"]

@@ -46,6 +46,7 @@ def json_schema(kinds: Kinds) -> Schema:
             {"type": "null"},
         ]
     }
+    # A head may also be the name of another task, which the schema of a part does not allow.
     head = definitions["Task"]["properties"]["head"]
     head["anyOf"].append({"type": "string", "description": "Another task of the run."})
     return {
@@ -100,6 +101,7 @@ def _settings(model: type[Settings]) -> Schema:
 
 
 def _closed(properties: Schema) -> Schema:
+    # Editors then mark misspelled keys.
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

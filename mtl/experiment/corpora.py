@@ -175,6 +175,7 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
+    # The columns of the filters have served their purpose.
     splits = {n: split.without(split.levels.keys() - {*tasks}) for n, split in splits.items()}
     return replace(corpus, splits=splits, notes=notes)
 
@@ -214,6 +215,7 @@ def with_files(
             file = [str(Path(data[name]).absolute())]
             # A corpus needs a training split; only the file of the user is sure to exist.
             files = {"train": file, split: file}
+            # Sizes, splits and filters describe the original files, not the file of the user.
             changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
             changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)

@@ -117,6 +117,7 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     and the average if any) and the activations that layers keep for the backward pass: about ten
     times their width for each token of the largest batch.
     """
+    # Adam is the common case; other optimisers keep fewer copies.
     training = experiment.run.training
     copies = 5 if training.average else 4
     tokens = 0

@@ -47,6 +47,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     freeze(run, model)
     _check_shared(run, model, weighting)
     scored = scored_tasks(run)
+    # The selection keeps the dev scores, and the mixing `progress` reads them through `reached`.
     selection = Selection(
         training.metric,
         {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},

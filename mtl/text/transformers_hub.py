@@ -20,7 +20,7 @@ _FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
 
 RoBERTa counts positions from the id of its padding token plus one.
 """
-_SAFE = {"trust_remote_code": False}
+_SAFE = {"trust_remote_code": False}  # never run Python code of a model repository
 _SIZES = {
     "num_layers": "num_hidden_layers",
     "hidden_size": "hidden_size",
@@ -120,6 +120,7 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
     token_type = theirs["embeddings.token_type_embeddings.weight"][0]
     # Every token has type 0, whose vector is added at every position: fold it into the positions.
     ours = {"positions.weight": positions[first:] + token_type}
+    # One product computes queries, keys and values, so their weights are concatenated.
     for end in ("weight", "bias"):
         ours[f"norm.{end}"] = theirs[f"embeddings.LayerNorm.{end}"]
         for i in range(model.config.num_hidden_layers):
@@ -141,6 +142,7 @@ def _read(name: str, read: Callable[[Any], Any]) -> Any:
             f"{name!r} needs the library transformers, which is not installed ({error}); "
             "run pip install 'mtl[transformers]'"
         ) from error
+    # Its progress bars would mix with the display of training.
     transformers.utils.logging.disable_progress_bar()
     try:
         return read(transformers)

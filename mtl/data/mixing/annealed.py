@@ -14,6 +14,7 @@ class Annealed(Mixing):
 
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n^α / Σn^α, with α for the epoch of the step."""
+        # `max`: a run of one epoch is all proportional.
         done = step // self.steps_per_epoch / max(1, self.epochs - 1)
         alpha = 1 - 0.8 * min(1.0, done)
         return normalised({name: size**alpha for name, size in self.sizes.items()})

@@ -44,6 +44,7 @@ class Progress(Mixing):
 
     def factors(self, reached: Mapping[str, float]) -> dict[str, float]:
         """Return 1 / (s^α + ε)."""
+        # A corpus without a score counts as solved; without any scores, all factors are equal.
         return {
             corpus: 1 / (reached.get(corpus, 1.0) ** self.power + self.smoothing)
             for corpus in self.sizes

@@ -21,5 +21,6 @@ class RoundRobin(Mixing):
 
     def order(self, counts: Mapping[str, int], random: np.random.Generator) -> list[str]:
         """Return the corpora in turns; the turns of each corpus are evenly spaced."""
+        # Turn i of n is at (i + 0.5) / n of the epoch.
         turns = [((i + 0.5) / n, name) for name, n in counts.items() for i in range(n)]
         return [name for _, name in sorted(turns, key=lambda turn: turn[0])]

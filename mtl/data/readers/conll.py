@@ -83,6 +83,7 @@ class Conll(Reader):
                         f"expected at least {needed} columns, found {len(row)}: {excerpt(row)}"
                     )
                     raise DataError(f"{message}; see `separator:` and `columns:`", path, number)
+                # A line split at tabs or at `separator` may have empty cells.
                 if "" in row and (empty := [n for n, k in self.columns.items() if not row[k]]):
                     message = f"column {empty[0]!r} is empty: {excerpt(row)}"
                     raise DataError(f"{message}; write _ for a missing label", path, number)
@@ -101,6 +102,7 @@ class Conll(Reader):
     def _is_comment(self, text: str, row: list[str], width: int) -> bool:
         if not (self.comments and text.startswith("#")):
             return False
+        # A tweet may start with a hashtag: `#nlp NN O` with all columns is a token.
         assignment = _ASSIGNMENT.match(text.split("\t")[0])
         return bool(assignment) or (len(row) != width and (text == "#" or " " in text))
 

@@ -30,6 +30,7 @@ class Conllu(Reader):
         """Yield the sentences of the lines of `path`, which error messages name."""
         lines = enumerate(text, 1)
         for block in blocks(lines, _split, lambda line, _: line.startswith("#")):
+            # Ranges and empty nodes have ids such as 8-9 and 8.1, and no labels of their own.
             rows = [row for number, row in block.rows if _is_word(path, number, row)]
             columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
             tokens = [row[1] for row in rows]

@@ -54,14 +54,15 @@ class Csv(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
-        # The default limit of the module, 128 KB per cell, is less than a long document.
+        # The default limit of the module, 128 KB per cell, is less than a long document. On some
+        # systems it must fit into 32 bits.
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
         with open_text(path) as file:
             rows = csv.reader(
                 file,
                 delimiter=self.separator,
                 quoting=csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
-                strict=True,
+                strict=True,  # without it, broken quotes silently merge rows
             )
             try:
                 yield from self._records(path, rows)
@@ -79,6 +80,7 @@ class Csv(Reader):
             if not row:
                 continue
             if not width:
+                # The first row, header or not, sets the number of columns.
                 width = len(row)
                 columns = self._columns(path, row, start)
                 if self.columns is None:

@@ -69,7 +69,7 @@ class Hub(Reader):
         return str(self._load(path)._fingerprint)
 
     def _load(self, path: Path) -> datasets.Dataset:
-        import datasets
+        import datasets  # an optional dependency, and slow to import
 
         try:
             return datasets.load_dataset(
@@ -97,5 +97,6 @@ def _named(value: Any, names: list[str] | None) -> Any:
     if names is None or value is None:
         return value
     if isinstance(value, list):
+        # Each token needs a value; "_" is the value of a missing label.
         return [names[index] if index >= 0 else "_" for index in value]
     return names[value] if value >= 0 else None

@@ -81,6 +81,7 @@ class Jsonl(Reader):
         return Record(tokens, columns, {}, line, pair)
 
     def _words(self, fields: Mapping[str, Any], path: Path, line: int) -> list[str]:
+        # Given words win over text, since token labels belong to these words.
         tokens, text = fields.get(self.tokens), fields.get(self.text)
         if isinstance(tokens, list) and all(isinstance(t, str) and t for t in tokens):
             return tokens
