@@ -1,4 +1,4 @@
-"""Reading text that users give, and writing files that are whole or not there."""
+"""Reading text files of users, and writing files atomically."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PEEK = 1 << 16
-"""Bytes at the start of a file that are searched for signs of binary content."""
+"""Number of bytes at the start of a file that are searched for binary content."""
 
 
 @contextmanager
 def atomic_write(
     path: str | Path, mode: Literal["w", "wb"] = "w", hint: str = ""
 ) -> Iterator[IO[Any]]:
-    """Give a file to write; it takes the place of `path` once the block ends without an error.
+    """Open a file that replaces `path` when the block ends without an error.
 
-    Until then it lies under a temporary name in the same folder, and after an error it is removed,
-    so that a reader finds the old file or the new one, never a part. Text is UTF-8.
+    A reader finds the old file or the complete new file, never a part. Text is UTF-8.
 
     Args:
         path: The file to write. Its folder must exist.
         mode: "w" for text, "wb" for bytes.
-        hint: What to do if it cannot be written.
+        hint: Remedy to add to the error message if the file cannot be written.
 
     Raises:
         MtlError: The file cannot be written: disk full, no permission, no such folder.
     """
     path = Path(path)
+    # In the same folder, because `os.replace` is only atomic within a file system.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
     try:
         with open(temporary, mode, encoding=encoding, newline=newline) as file:
             yield file
+            # Without fsync, a crash of the machine could leave the new name with empty content.
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -55,13 +56,13 @@ def atomic_write(
 
 def _reason(error: OSError, path: Path) -> str:
     if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
+        return f"the folder {path.parent} does not exist"
     return error.strerror or str(error)
 
 
 @contextmanager
 def open_text(path: str | Path) -> Iterator[IO[str]]:
-    """Give the UTF-8 text of a plain or `.gz` file, without byte order mark and carriage returns.
+    """Open a plain or `.gz` file as UTF-8 text, without byte order mark and carriage returns.
 
     Raises:
         DataError: While opening or inside the block: no such file, a folder, binary content,
@@ -84,7 +85,7 @@ def open_text(path: str | Path) -> Iterator[IO[str]]:
 
 
 def _open_bytes(path: Path) -> Any:
-    """Open a file for `peek` and `read`; both gzip and plain files offer them."""
+    """Open a plain or gzip file as bytes; both kinds offer `peek`."""
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
@@ -96,7 +97,8 @@ def _refuse_binary(start: bytes, path: Path) -> None:
 
 
 def _locate(path: Path, error: Exception) -> DataError:
-    """Read a file again, line by line, to say where it cannot be read."""
+    """Find the line of a decoding error, by reading the file again line by line."""
+    # The text reader decodes in blocks, so its error does not know the line.
     line = 0
     try:
         with _open_bytes(path) as file:
@@ -109,6 +111,7 @@ def _locate(path: Path, error: Exception) -> DataError:
         return DataError(f"{byte} is not UTF-8; {hint}", path, line)
     except (EOFError, OSError, zlib.error) as bad:
         if line == 0 and isinstance(bad, gzip.BadGzipFile):
-            return DataError("this is no gzip file, though its name ends in .gz", path)
-        return DataError("the gzip data are cut or damaged; fetch the file again", path, line + 1)
+            return DataError("not a gzip file, although its name ends in .gz; rename it", path)
+        message = "the gzip data is truncated or damaged; download the file again"
+        return DataError(message, path, line + 1)
     return DataError(f"cannot be read: {error}", path)

@@ -107,7 +107,7 @@ def test_mistakes_are_errors_of_ours(trained: mtl.TrainedModel, project: Path) -
         trained.predict("Ann left Rome.")
     with pytest.raises(MtlError, match="no corpus 'nws' to score; did you mean 'news'"):
         trained.evaluate(data={"nws": "x"})
-    with pytest.raises(CheckpointError, match="no run folder"):
+    with pytest.raises(CheckpointError, match="not a run folder"):
         mtl.load(project / "data")
     with pytest.raises(ConfigError, match=r"override: training.epochs=0: training.epochs"):
         mtl.train(project / "run.yaml", {"training.epochs": 0})

@@ -1,3 +1,5 @@
+"""Atomic writing, and reading of text files."""
+
 from __future__ import annotations
 
 import gzip
@@ -41,7 +43,7 @@ def test_the_old_file_is_seen_until_the_block_ends(tmp_path):
 
 def test_a_missing_folder_is_named(tmp_path):
     with (
-        pytest.raises(MtlError, match=r"cannot write .*b\.txt: there is no folder .*/no"),
+        pytest.raises(MtlError, match=r"cannot write .*b\.txt: the folder .*/no does not exist"),
         atomic_write(tmp_path / "no" / "b.txt"),
     ):
         pass
@@ -78,12 +80,16 @@ def test_an_empty_file_is_empty_text(tmp_path):
         ("a", b"ok\nbin\0ary", ":2: binary content"),
         ("a", "x\n".encode("utf-16"), r":1: binary content \(or UTF-16\)"),
         ("a", b"ok\n\ncaf\xe9\n", ":3: byte 0xe9 at position 3 of the line is not UTF-8"),
-        ("a.gz", b"plain text", "no gzip file"),
-        ("a.gz", gzip.compress(os.urandom(9000).hex().encode())[:-20], ":1: the gzip data are cut"),
-        ("a.gz", gzip.compress(b"x\n" * 99, mtime=0)[:12] + b"\xff" * 30, "cut or damaged"),
+        ("a.gz", b"plain text", "not a gzip file"),
+        (
+            "a.gz",
+            gzip.compress(os.urandom(9000).hex().encode())[:-20],
+            ":1: the gzip data is truncated",
+        ),
+        ("a.gz", gzip.compress(b"x\n" * 99, mtime=0)[:12] + b"\xff" * 30, "truncated or damaged"),
     ],
 )
-def test_what_is_no_text_says_where(tmp_path, name, content, message):
+def test_unreadable_text_is_reported_with_its_place(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=f"{name}.*{message}"):
         read(tmp_path / name)

@@ -1,3 +1,5 @@
+"""The multi-task model: targets, losses and penalties."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -71,7 +73,7 @@ def test_sentences_without_labels_have_loss_zero() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_sentences_without_labels_change_nothing_for_the_others(task: str) -> None:
+def test_unlabelled_sentences_do_not_affect_the_others(task: str) -> None:
     model = made()
     rows = [i for i, example in enumerate(EXAMPLES) if task in example.labels]
     together = model(batch()).losses[task][rows]

@@ -1,4 +1,4 @@
-"""Two trained models on the same sentences."""
+"""Significance of the difference between two trained models."""
 
 from __future__ import annotations
 
@@ -20,38 +20,44 @@ def compare(
     draws: int = 10_000,
     seed: int = 1,
 ) -> dict[str, SignificanceResult]:
-    """Say of each task whether two models differ; see `permutation_test`.
+    """Test for each task whether the scores of two models differ; see `permutation_test`.
 
     Args:
         first: A model.
-        second: Another one, whatever it was trained on.
-        split: The split whose sentences both label: "train", "dev" or "test".
-        tasks: The tasks; None: all that both have, language models left out.
-        draws: How often labels are exchanged.
-        seed: The same seed gives the same probabilities.
+        second: Another model; its training data may differ.
+        split: The split that both models label: "train", "dev" or "test".
+        tasks: The tasks; None for all tasks that both models have, without language models.
+        draws: Number of random exchanges of predictions.
+        seed: Seed of the exchanges.
+
+    Returns:
+        Task to the result of its test.
 
     Raises:
-        MtlError: They share no such task, have other sentences in the split, or measure a task
-            differently.
+        MtlError: The models have no such task in common, other sentences in the split, or
+            different metrics for a task.
     """
     if tasks:
         second.check_tasks(tasks)
-    both = [task for task in first.check_tasks(tasks) if task in second.tasks]
+    common = [task for task in first.check_tasks(tasks) if task in second.tasks]
+    # The test exchanges counts per sentence, so the metric must be a function of counts.
     makers = {
         task: cast("Callable[[], CountedMetric]", make)
-        for task, make in first.experiment.metrics(both).items()
+        for task, make in first.experiment.metrics(common).items()
         if isinstance(make(), CountedMetric)
     }
     if not makers:
-        what = "no task in common whose labels are counted, as those of taggers and classifiers"
-        raise MtlError(f"{first.folder} and {second.folder}: {what}")
-    found = {}
+        raise MtlError(
+            f"{first.folder} and {second.folder}: no common task with a metric of counts, such as "
+            "accuracy or F1"
+        )
+    results = {}
     labelled = [model.label(split, list(makers)) for model in (first, second)]
     for task, (gold, one) in labelled[0].items():
         other_gold, other = labelled[1].get(task, ([], []))
         if gold != other_gold:
-            raise MtlError(f"{task}: the two runs have other sentences or labels in {split!r}")
+            raise MtlError(f"{task}: the sentences or labels of {split!r} differ between the runs")
         if first.run.tasks[task].metric != second.run.tasks[task].metric:
-            raise MtlError(f"{task}: the two runs measure it by other metrics")
-        found[task] = permutation_test(makers[task], gold, one, other, draws=draws, seed=seed)
-    return found
+            raise MtlError(f"{task}: the metrics of the task differ between the runs")
+        results[task] = permutation_test(makers[task], gold, one, other, draws=draws, seed=seed)
+    return results

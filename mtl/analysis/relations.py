@@ -1,4 +1,4 @@
-"""Which task helps which: every task alone and beside every other one, on a small budget."""
+"""Measure which tasks help each other: train each task alone and each pair, on a small budget."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ from mtl.text.example import Labels
 from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
-"""Where in training the slope of the loss is taken."""
+"""Points of training, as fractions, at which the slope of the loss is measured."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What may tell whether a task helps or can be helped (Bingel and Søgaard 2017).
+    """Properties of a task that may predict gains (Bingel and Søgaard 2017).
 
     Args:
-        sentences: Labelled training sentences.
-        labels: Different labels.
+        sentences: Number of labelled training sentences.
+        labels: Number of different labels.
         entropy: Entropy of the labels, in bits.
-        type_token_ratio: Different words by words of the training text.
-        unknown: Share of the words of the dev text that training has not; None: no dev split.
-        slopes: Part of training alone to the slope of the loss there, in nats over the whole
-            training; none for tasks that were not trained alone.
+        type_token_ratio: Number of different words divided by the number of words of the training
+            text.
+        unknown: Share of the words of the dev text that do not occur in the training text; None
+            without a dev split.
+        slopes: Fraction of single-task training to the slope of the loss at that point, in nats
+            per full training; empty for tasks that were not trained alone.
     """
 
     sentences: int
@@ -61,14 +63,14 @@ class Traits:
 
 @dataclass(frozen=True)
 class Relations:
-    """How much tasks help each other.
+    """The gains of tasks from each other.
 
     Args:
         scores: Main task to the name of its score.
-        alone: Main task to its best dev scores without another task, one a seed.
-        gains: Main task and auxiliary task to what the second one adds to the score of the first,
-            seed by seed; above zero is better, also where lower scores are.
-        traits: Task to what may tell so in advance.
+        alone: Main task to its best dev scores in single-task training, one per seed.
+        gains: Main task and auxiliary task to the gain of the main task, one per seed. Positive
+            gains are improvements, also for scores where lower is better.
+        traits: Task to the properties that may predict gains.
     """
 
     scores: Mapping[str, str]
@@ -90,28 +92,31 @@ def relate(
 ) -> Relations:
     """Train each task of a run alone and each pair of tasks, and compare the best dev scores.
 
-    A pair is trained once for both directions; without the adversary of the sharing, where that
-    would have nothing to tell apart. A task whose head is that of one left out has such a head of
-    its own. Every training leaves a run folder with its seeds in `output`, which `resume` goes on
-    with.
+    Each pair is trained once for both directions. If the sharing has an adversary and both tasks
+    belong to the same of its groups, the pair is trained without the adversary. A task that shares
+    the head of an omitted task gets a head of the same kind. Each training has a folder in
+    `output`, with one run folder per seed.
 
     Args:
         config: The run file.
-        overrides: Changes to it, such as `["trunk.dropout=0.3"]`.
+        overrides: Changes to the run file, such as `["trunk.dropout=0.3"]`.
         output: The folder of all trainings.
-        epochs: Epochs of each training.
-        limit: The most training sentences of each corpus.
-        seeds: How often each is trained.
-        resume: Whether to go on where an earlier call stopped.
-        console: Where to tell the progress; None: standard error.
+        epochs: Number of epochs of each training.
+        limit: Maximum number of training sentences of each corpus.
+        seeds: Number of seeds of each training.
+        resume: Whether to continue where an earlier call stopped.
+        console: Console for the progress; None for standard error.
+
+    Returns:
+        The scores of the tasks alone, the gains of the pairs, and the properties of the tasks.
 
     Raises:
-        MtlError: A mistake in the configuration or the data, too few tasks, or the folder exists.
+        MtlError: An error in the configuration or the data, too few tasks, or the folder exists.
     """
     run = load_config(config, overrides)
     mains = [task for task in scored_tasks(run) if task not in adversaries(run)]
     if len(run.tasks) < 2 or not mains:
-        raise MtlError(f"{config}: expected two tasks or more, one of them with a dev split")
+        raise MtlError(f"{config}: expected two or more tasks, at least one with a dev split")
     if not resume:
         check_free(output, bool(list(output.glob("*/seed-*"))))
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
@@ -121,14 +126,15 @@ def relate(
     changes = {
         group: [*overrides, *_changes(run, group, scores, epochs, limit, seeds)] for group in groups
     }
-    for own in changes.values():  # every mistake before any training
+    # Find all errors before the first training, which may take hours.
+    for own in changes.values():
         load_config(config, own)
     console = console or Console(stderr=True)
     for number, group in enumerate(groups, 1):
         often = f"{seeds} seed{'s' * (seeds > 1)}"
         told = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
         if len(group) > 1 and _are_one(run, group):
-            told += ", without the adversary, to whom they are one group"
+            told += ", without the adversary, since both tasks are in one of its groups"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
@@ -252,7 +258,7 @@ def _traits(task: str, corpus: Corpus, slopes: Mapping[float, float]) -> Traits:
 
 
 def entropy(counts: Sequence[int]) -> float:
-    """Return the entropy, in bits, of what occurs so often.
+    """Return the entropy, in bits, of a distribution given by counts.
 
     >>> entropy([2, 1, 1])
     1.5
@@ -262,10 +268,10 @@ def entropy(counts: Sequence[int]) -> float:
 
 
 def _slopes(folders: Sequence[Path], task: str, epochs: int) -> dict[float, float]:
-    """Return the slope of the loss of a task at `SLOPES`, over a fifth of the training around.
+    """Return the slopes of the loss of a task at `SLOPES`, each over a fifth of the training.
 
-    Points of the curve are the steps that were written down, and the mean of each epoch in its
-    middle; between points it is straight, and over the seeds the mean.
+    The curve interpolates linearly between the logged steps, and the mean loss of each epoch at
+    the middle of the epoch. Losses of several seeds are averaged.
     """
     found: dict[float, list[float]] = {}
     for folder in folders:

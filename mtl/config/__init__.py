@@ -1,4 +1,4 @@
-"""Run and corpus files: read, merged, checked, complete."""
+"""Reading, merging and checking of run and corpus files."""
 
 from mtl.config.build import Kinds, part_options
 from mtl.config.corpus import CorpusConfig, CorpusTask, Folds, SourceConfig

@@ -1,4 +1,4 @@
-"""From the tree of a document to checked values, gathering every mistake on the way."""
+"""Build checked values from the tree of a document, and collect all errors on the way."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from mtl.options import REQUIRED, File, Option, options_of
 from mtl.registry import Registry
 
 Kinds = Mapping[str, Registry[Any]]
-"""The registries by the kind of part: embedding, trunk, sharing, head, weighting, …"""
+"""Kind of part (embedding, trunk, sharing, head, weighting, …) to its registry."""
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def part_options(cls: type) -> dict[str, Option]:
-    """Return the options of a part by name, with those that the library follows for it.
+    """Return all options of a part by name.
 
-    These are the options of the vocabulary that it needs, and those that all of its kind have.
+    These are the options of its class, of the vocabulary that it needs, and of its kind.
     """
     options = options_of(cls)
+    # To a user, an embedding and its vocabulary are one part.
     if vocabulary := getattr(cls, "vocabulary", None):
         options += options_of(vocabulary.build)
     if common := getattr(cls, "common", None):
@@ -38,7 +39,7 @@ def part_options(cls: type) -> dict[str, Option]:
 
 
 def alternatives_of(annotation: Any) -> tuple[list[Any], list[Any]]:
-    """Return the alternatives of a type, null left out, and the marks on them."""
+    """Return the alternatives of a type without null, and their annotations (`Annotated`)."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         alternatives, marks = alternatives_of(arguments[0])
@@ -50,18 +51,19 @@ def alternatives_of(annotation: Any) -> tuple[list[Any], list[Any]]:
 
 
 def kind_of(annotation: Any) -> Kind | None:
-    """Return the mark that says that a type is a part."""
+    """Return the `Kind` annotation of a type, or None if the type is not a part."""
     return next((m for m in alternatives_of(annotation)[1] if isinstance(m, Kind)), None)
 
 
 class Builder:
-    """Makes settings, parts and plain values of nodes.
+    """Builds settings, parts and plain values from nodes.
 
-    What a method returns is only good when `problems` has not grown meanwhile.
+    Methods add errors to `problems` instead of raising them, so that a user sees all errors of a
+    file at once. A return value is only valid if `problems.count` has not changed.
 
     Args:
         kinds: The registries.
-        must_exist: Whether files that are named must exist.
+        must_exist: Whether the files that a value names must exist.
     """
 
     def __init__(self, kinds: Kinds, *, must_exist: bool) -> None:
@@ -70,12 +72,12 @@ class Builder:
         self.problems = Problems()
 
     def settings(self, cls: type[SettingsT], node: Node, path: str) -> SettingsT | None:
-        """Make a model.
+        """Build a settings model.
 
         Args:
-            cls: The model.
-            node: What was written.
-            path: Its dotted path, for messages; empty for a whole file.
+            cls: The model class.
+            node: The mapping in the file.
+            path: The dotted path of the mapping, for error messages; empty for a whole file.
         """
         before = self.problems.count
         values = self.fields(cls, node, path)
@@ -84,13 +86,13 @@ class Builder:
     def fields(
         self, cls: type[Settings], node: Node, path: str, *, but: Iterable[str] = ()
     ) -> dict[str, Any]:
-        """Make the fields of a model that were written or are parts by default.
+        """Build the fields of a model that are in the file, and parts with a default.
 
         Args:
-            cls: The model.
-            node: What was written.
-            path: Its dotted path, for messages; empty for a whole file.
-            but: Fields to leave out, since others make them.
+            cls: The model class.
+            node: The mapping in the file.
+            path: The dotted path of the mapping, for error messages; empty for a whole file.
+            but: Fields to skip, because the caller builds them.
         """
         if not node.is_mapping and not (cls.shorthand and isinstance(node.value, str)):
             self.mapping(node, path)
@@ -108,35 +110,39 @@ class Builder:
             if child is not None and (child.value is not None or _optional(hints[name])):
                 values[name] = self.value(hints[name], child, inside)
             elif kind and kind.default and not _optional(hints[name]):
+                # A default part gets all its options written out, so that run.yaml is complete.
                 values[name] = self.part(kind, Node({}, node.place), inside)
             elif cls.model_fields[name].is_required():
                 self.missing(node, inside)
         return values
 
     def missing(self, node: Node, path: str) -> None:
-        """Note that a mapping lacks a key."""
+        """Add the error that a mapping lacks a key."""
         self.problems.add(node.place, path, f"missing key {path!r}")
 
     def _written(self, cls: type[Settings], node: Node, path: str) -> dict[str, Node]:
-        """Return what was written, less the alternatives that a later file has replaced."""
+        """Return the entries of a mapping, without alternatives that a later file has replaced."""
         if cls.shorthand and isinstance(node.value, str):
             return {cls.shorthand: node}
         children = self.mapping(node, path)
         if cls.shorthand and "type" in children and children["type"].layer < node.layer:
-            # The short form, kept as `type` when a mapping was merged over it.
+            # `merge` keeps a short form under `type` when a mapping is merged over it.
             children = {cls.shorthand: children.pop("type"), **children}
-        given = [n for n in cls.alternatives if n in children and children[n].value is not None]
-        newest = max((children[name].layer for name in given), default=0)
-        outdated = [name for name in given if children[name].layer < newest]
+        # `batch: {streams: 8}` over an extended `batch: {max_tokens: 512}` replaces it. Two
+        # alternatives in the same file remain, and are an error.
+        present = [n for n in cls.alternatives if n in children and children[n].value is not None]
+        newest = max((children[name].layer for name in present), default=0)
+        outdated = [name for name in present if children[name].layer < newest]
         return {name: child for name, child in children.items() if name not in outdated}
 
     def finish(
         self, cls: type[SettingsT], values: dict[str, Any], node: Node, path: str
     ) -> SettingsT | None:
-        """Make a model of its fields, and check how they go together."""
+        """Build a model from its fields, and check that they fit together."""
         try:
             return cls(**values)
         except ValidationError as error:
+            # Single fields are checked already, so only `Misfit` of a model validator remains.
             for item in error.errors():
                 misfit = item["ctx"]["error"]
                 at = node.value.get(misfit.field, node)
@@ -145,25 +151,27 @@ class Builder:
             return None
 
     def mapping(self, node: Node, path: str) -> dict[str, Node]:
-        """Return the values of a mapping, or nothing when it is none."""
+        """Return the entries of a mapping; add an error and return {} for another value."""
         if isinstance(node.value, dict):
             return dict(node.value)
         self.problems.add(node.place, path, wrong_value(path, dict, node))
         return {}
 
     def refuse_unknown(self, children: Mapping[str, Node], known: Iterable[str], path: str) -> None:
-        """Note the keys that are not known."""
+        """Add an error for each unknown key."""
         for name, child in children.items():
             if name not in known:
                 inside = join(path, name)
+                # The key is wrong, not its value, so the error points to the key.
                 self.problems.add(child.key or child.place, inside, unknown_key(inside, known))
 
     def value(self, annotation: Any, node: Node, path: str) -> Any:
-        """Make the value of a field."""
+        """Build the value of a field."""
         if node.value is None:
             return None
         if kind := kind_of(annotation):
             return self.part(kind, node, path)
+        # Unions contain at most one structured type, and it comes first.
         first = alternatives_of(annotation)[0][0]
         if isinstance(first, type) and issubclass(first, Settings):
             return self.settings(first, node, path)
@@ -176,11 +184,11 @@ class Builder:
         return {
             name: self.value(value_type, child, join(path, name))
             for name, child in children.items()
-            if child.value is not None
+            if child.value is not None  # null removes an entry of an extended file
         }
 
     def leaf(self, annotation: Any, node: Node, path: str) -> Any:
-        """Make a value of plain type: a number, a string, a list of such, and so on."""
+        """Build a value of plain type: a number, a string, a list of numbers, and so on."""
         try:
             value = _read(annotation, node.plain())
         except ValidationError as error:
@@ -193,13 +201,14 @@ class Builder:
     def _explain(
         self, annotation: Any, node: Node, path: str, steps: tuple[int | str, ...]
     ) -> None:
-        """Note a wrong value: the item of a list or mapping that is wrong, or the whole."""
+        """Add an error for a wrong value, at the wrong item of a list or mapping if possible."""
+        # In a union, the location of pydantic's error depends on the alternatives that it tried.
         alternatives, _ = alternatives_of(annotation)
         arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
         if steps and arguments and node.children:
             index = steps[0]
             items = node.value if node.is_mapping else dict(enumerate(node.value))
-            inner = items.get(index)  # one that is missing has no place
+            inner = items.get(index)  # a missing item has no place in the file
             if inner:
                 inside = join(path, str(index))
                 return self._explain(arguments[node.is_mapping], inner, inside, steps[1:])
@@ -207,7 +216,7 @@ class Builder:
         return None
 
     def _find_files(self, node: Node, path: str, mark: File) -> Any:
-        """Return a value whose strings are paths, made absolute."""
+        """Return a value with its paths made absolute."""
         if isinstance(node.value, dict):
             return {key: self._find_files(child, path, mark) for key, child in node.value.items()}
         if isinstance(node.value, list):
@@ -221,7 +230,7 @@ class Builder:
             return None
 
     def part(self, kind: Kind, node: Node, path: str) -> Part | None:
-        """Make a part, with all its options."""
+        """Build a part with all its options."""
         if isinstance(node.value, str):
             node = replace(node, value={"type": node})
         elif kind.number and type(node.value) in (int, float):
@@ -236,11 +245,13 @@ class Builder:
             return None
         options = part_options(cls)
         known = {key: child for key, child in children.items() if key in options}
-        rest = {k: c for k, c in children.items() if k not in options}
-        inherited = {key for key, child in rest.items() if child.layer < written.layer}
+        unknown = {key: child for key, child in children.items() if key not in options}
+        # If this file changes the type of an extended part, options of the former type are
+        # dropped silently; options that no part of the kind has remain errors.
+        inherited = {key for key, child in unknown.items() if child.layer < written.layer}
         if inherited:
             inherited &= self._options_of_others(kind, written)
-        self.refuse_unknown({k: rest[k] for k in rest.keys() - inherited}, options, path)
+        self.refuse_unknown({k: unknown[k] for k in unknown.keys() - inherited}, options, path)
         values = {}
         for name, option in options.items():
             inside = join(path, name)
@@ -269,12 +280,9 @@ class Builder:
         return None
 
     def _options_of_others(self, kind: Kind, written: Node) -> set[str]:
-        """Return all options that the parts of a kind have.
-
-        An option that an extended file gave to a part of another type is dropped when the part
-        chosen instead does not have it; one that no part has is a mistake all the same.
-        """
+        """Return the option names of all parts of a kind, and of the part's former types."""
         classes = [cls for _, cls in self.kinds[kind.name].items()]
+        # Former types may be classes of the user, which are in no registry.
         while written.before:
             written = written.before
             with suppress(ConfigError):
@@ -288,7 +296,7 @@ def join(path: str, name: str) -> str:
 
 
 def _read(annotation: Any, value: Any) -> Any:
-    """Return a value as a type has it, from its JSON form, where a list may become a tuple."""
+    """Convert a value to a type; the JSON mode of pydantic accepts a list for a tuple."""
     return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
 
 

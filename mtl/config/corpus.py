@@ -1,4 +1,4 @@
-"""What a corpus file says: where the text is, and what can be learnt from it."""
+"""The model of a corpus file: its text files, their format, and their tasks."""
 
 from __future__ import annotations
 
@@ -61,27 +61,29 @@ SplitSize = Annotated[
 
 
 class HintConfig(Settings):
-    """What words are looked for: exactly one of `pattern` and `lexicon`."""
+    """Words to search for, as weak labels: exactly one of `pattern` and `lexicon`."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("pattern", "lexicon")
 
     pattern: Expression | None = Field(
-        default=None, description="A regular expression that is found anywhere in a word."
+        default=None, description="A regular expression that matches anywhere in a word."
     )
     lexicon: FilePath | None = Field(
         default=None,
-        description="A file of words, one a line. One in lower case stands for all its forms of "
-        "case.",
+        description="A file of words, one per line. A word in lower case matches in any case.",
     )
     level: Literal["token", "sentence"] = Field(
-        default="token", description="Whether each word is told of, or whether any is there."
+        default="token",
+        description="token: label each word that matches; sentence: label sentences with any "
+        "match.",
     )
 
 
 class SourceConfig(Settings):
-    """Where labels stand: in one of `column`, `metadata`, `feature` and `misc`, or in the words.
+    """The source of labels: exactly one key.
 
-    Those that follow from the words alone are given by exactly one of `text`, `word` and `hint`.
+    `column`, `metadata`, `feature` and `misc` read labels from the file. `text`, `word` and `hint`
+    derive them from the words.
     """
 
     shorthand = "column"
@@ -98,20 +100,21 @@ class SourceConfig(Settings):
     misc: str | None = Field(default=None, description="A key of the MISC column of CoNLL-U.")
     text: Literal["next", "previous", "same"] | None = Field(
         default=None,
-        description="The text itself: the label of a word is the one after it, or before it, as "
-        "language models learn it; or the same one, as auto-encoders do.",
+        description="The text itself: the label of a word is the next or the previous word, for "
+        "language models, or the same word, for auto-encoders.",
     )
     word: Literal["frequency"] | None = Field(
         default=None,
-        description="What is known of a word: how frequent it is in the training text, as a whole "
-        "number, the logarithm of its count (Plank et al. 2016).",
+        description="A property of each word: the frequency class, ⌊ln count⌋ in the training "
+        "text (Plank et al. 2016).",
     )
     hint: HintConfig | None = Field(
         default=None,
-        description="Whether a word, or any of the sentence, is of some kind: yes or no.",
+        description="Weak labels: whether a word, or any word of the sentence, matches (yes or "
+        "no).",
     )
     pattern: Pattern | None = Field(
-        default=None, description="The label is what the group of this regular expression matches."
+        default=None, description="The label is the group that this regular expression matches."
     )
     form: Form = Field(
         default="label",
@@ -132,25 +135,28 @@ class SourceConfig(Settings):
     @model_validator(mode="after")
     def _form_fits(self) -> SourceConfig:
         if self.form != "label" and self.kind not in ("column", "metadata"):
-            raise Misfit("form", f"a {self.form} stands in a column or in metadata")
+            raise Misfit("form", f"a {self.form} needs `column` or `metadata`, got `{self.kind}`")
         if self.pattern is not None and self.derived:
-            raise Misfit("pattern", f"nothing is to be found in the labels of `{self.kind}`")
+            raise Misfit("pattern", f"cannot be combined with `{self.kind}`; remove it")
+        # A blank alone would be lost: labels are stripped of blanks.
         if self.separator is not None:
             forms = [form for form, targets in FORMS.items() if any(t.has_items for t in targets)]
             if self.form not in forms or not self.separator.strip(" "):
-                raise Misfit("separator", f"expected a sign, and `form: {' or '.join(forms)}`")
+                raise Misfit(
+                    "separator", f"expected a non-blank separator, and `form: {' or '.join(forms)}`"
+                )
         if self.weight is not None and self.derived:
             raise Misfit("weight", f"the labels of `{self.kind}` follow from the words")
         return self
 
     @property
     def kind(self) -> str:
-        """Which of the alternatives is given."""
+        """The name of the alternative that is set."""
         return next(name for name in self.alternatives if getattr(self, name) is not None)
 
     @property
     def key(self) -> str:
-        """The name of the column, or the key."""
+        """The value of the alternative: the name of the column, or the key."""
         return str(getattr(self, self.kind))
 
     @property
@@ -162,25 +168,26 @@ class SourceConfig(Settings):
 
     @property
     def derived(self) -> bool:
-        """Whether the labels follow from the words, so that nobody has to write them."""
+        """Whether the labels are derived from the words, and not read from the file."""
         return self.kind in DERIVED
 
     @model_serializer
     def _short(self) -> dict[str, Any]:
+        # Only the keys that a user would write: `alternatives` allows no others to be present.
         hint = self.hint and self.hint.model_dump(exclude_none=True)
-        given: dict[str, Any] = {self.kind: hint or self.key}
+        written: dict[str, Any] = {self.kind: hint or self.key}
         for name in ("pattern", "form", "separator", "weight"):
             if getattr(self, name) != type(self).model_fields[name].default:
-                given[name] = getattr(self, name)
-        return given
+                written[name] = getattr(self, name)
+        return written
 
 
 class Folds(Settings):
-    """Cross-validation: the training data is cut into folds, of which one is the test set."""
+    """Cross-validation: one fold of the training data is the test set, the others train."""
 
-    count: Annotated[int, Bounds(ge=2)] = Field(default=10, description="The number of folds.")
-    fold: NonNegativeInt = Field(default=0, description="The fold that is the test set, from 0.")
-    dev: SplitSize = Field(default="10%", description="How much of the other folds is the dev set.")
+    count: Annotated[int, Bounds(ge=2)] = Field(default=10, description="Number of folds.")
+    fold: NonNegativeInt = Field(default=0, description="Index of the test fold, from 0.")
+    dev: SplitSize = Field(default="10%", description="Share of the other folds for the dev set.")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> Folds:
@@ -190,58 +197,62 @@ class Folds(Settings):
 
 
 class CorpusTask(Settings):
-    """Something that can be learnt from a corpus."""
+    """A task of a corpus."""
 
-    labels: SourceConfig = Field(description="Where the labels are: a column, or a mapping.")
-    scheme: Literal["bio", "iob1", "iobes"] | None = Field(
-        default=None, description="How the file writes spans; null for labels that are no spans."
+    labels: SourceConfig = Field(
+        description="Source of the labels: the name of a column, or a mapping."
     )
-    head: Annotated[Part, Kind("head")] = Field(description="The head that a run takes by default.")
-    metric: Annotated[Part, Kind("metric")] = Field(description="What measures the task.")
+    scheme: Literal["bio", "iob1", "iobes"] | None = Field(
+        default=None,
+        description="Tag scheme of span labels in the file; null for labels that are not spans.",
+    )
+    head: Annotated[Part, Kind("head")] = Field(description="Default head of the task.")
+    metric: Annotated[Part, Kind("metric")] = Field(description="Metric of the task.")
 
     @model_validator(mode="after")
     def _spans_are_labels(self) -> CorpusTask:
         if self.scheme and self.labels.derived:
-            raise Misfit("scheme", f"the labels of `{self.labels.kind}` are not spans")
+            raise Misfit("scheme", f"labels of `{self.labels.kind}` are not spans; remove it")
         if self.scheme and not any(target.has_spans for target in self.labels.targets):
-            raise Misfit("scheme", f"spans are labels per token, not a {self.labels.form}")
+            raise Misfit("scheme", f"spans need token labels, not a {self.labels.form}; remove it")
         return self
 
 
 class CorpusConfig(Settings):
-    """A corpus: files, how they are read and split, and the tasks in them."""
+    """A corpus: its files, their reader, its splits and its tasks."""
 
-    name: str = Field(exclude=True, description="What `use:` calls it.")
-    title: str | None = Field(default=None, description="What it is.")
+    name: str = Field(exclude=True, description="The name that `use:` refers to.")
+    title: str | None = Field(default=None, description="A short description.")
     licence: str | None = Field(default=None, description="The licence of the data.")
-    reader: Annotated[Part, Kind("reader")] = Field(description="What reads the files.")
+    reader: Annotated[Part, Kind("reader")] = Field(description="Reader of the file format.")
     files: dict[str, list[str]] = Field(
-        description="Split to one path or several: of this folder or of $MTL_DATA."
+        description="Split to one or more paths, in the folder of this file or in $MTL_DATA."
     )
     splits: dict[Literal["dev", "test"], SplitSize] = Field(
-        default={}, description="Splits cut from the training data, the same ones every time."
+        default={}, description="Splits to cut from the training data, the same in every run."
     )
     folds: Folds | None = Field(
         default=None, description="Cross-validation, for corpora without a split."
     )
     where: dict[str, dict[str, list[str]]] = Field(
         default={},
-        description="Split to the sentences that are taken of it, by the labels of a task that has "
-        "one a sentence: {train: {genre: [news, blog]}}. So a corpus can be one domain of a file.",
+        description="Split to a filter of its sentences by the labels of a task with one label "
+        "per sentence: {train: {genre: [news, blog]}}. It selects, for example, one domain of a "
+        "file.",
     )
     limit: dict[str, PositiveInt] = Field(
         default={},
-        description="Split to the number of sentences that are taken of it, the same ones every "
-        "time, to see what fewer labels give.",
+        description="Split to its maximum number of sentences, the same sentences in every run, "
+        "to measure the effect of less data.",
     )
     expect: dict[str, NonNegativeInt] = Field(
-        default={}, description="Split to the number of sentences it must have."
+        default={}, description="Split to the number of sentences that it must contain."
     )
-    tasks: dict[str, CorpusTask] = Field(description="What can be learnt, by name.")
+    tasks: dict[str, CorpusTask] = Field(description="The tasks by name.")
 
     @property
     def split_names(self) -> set[str]:
-        """The splits that it has, from files or cut from the training data."""
+        """The names of all splits, read from files or cut from the training data."""
         return {*self.files, *({"dev", "test"} if self.folds else self.splits)}
 
     @model_validator(mode="after")
@@ -252,12 +263,12 @@ class CorpusConfig(Settings):
         if self.folds and self.splits:
             raise Misfit("folds", "expected either splits or folds, not both")
         if twice := sorted(cut & set(self.files)):
-            given = "folds" if self.folds else "splits"
-            raise Misfit(given, f"{twice[0]!r} cannot be cut from train; it is among the files")
+            key = "folds" if self.folds else "splits"
+            raise Misfit(key, f"{twice[0]!r} cannot be cut from train; `files` has it already")
         for name in ("where", "limit", "expect"):
             if unknown := sorted(set(getattr(self, name)) - self.split_names):
-                raise Misfit(name, f"{unknown[0]!r} is no split of this corpus")
-        for chosen in self.where.values():
-            if unknown := sorted(set(chosen) - set(self.tasks)):
-                raise Misfit("where", f"{unknown[0]!r} is no task of this corpus")
+                raise Misfit(name, f"{unknown[0]!r} is not a split of this corpus")
+        for criteria in self.where.values():
+            if unknown := sorted(set(criteria) - set(self.tasks)):
+                raise Misfit("where", f"{unknown[0]!r} is not a task of this corpus")
         return self

@@ -1,4 +1,4 @@
-"""The corpora of a run: found, merged with what the run itself says of them, checked."""
+"""Find the corpora of a run, merge them with the settings of the run, and check them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from mtl.errors import ConfigError, did_you_mean
 from mtl.options import File
 
 _ONLY_IN_RUNS = set(Run.model_fields) - set(CorpusConfig.model_fields)
+# A corpus with all required keys in the run file is complete, and no corpus file is searched.
 _WHOLE = {name for name, field in CorpusConfig.model_fields.items() if field.is_required()} - {
     "name"
 }
 
 
 class CorpusFinder:
-    """Finds corpora by name, each once.
+    """Finds and builds corpora by name, each once.
 
     Args:
-        builder: Makes the values and gathers the mistakes.
-        inline: What the run file says of corpora: whole ones, with reader, files and tasks, and
-            changes to those of corpus files.
+        builder: Builds the values and collects the errors.
+        inline: The section `corpora` of the run file: complete corpora, with reader, files and
+            tasks, or changes to corpus files.
         folder: The folder of the run file.
     """
 
@@ -38,11 +39,11 @@ class CorpusFinder:
         self._found: dict[str, tuple[Node | None, CorpusConfig | None]] = {}
 
     def get(self, name: str, user: Node) -> tuple[Node | None, CorpusConfig | None]:
-        """Return what was written of a corpus, and the corpus; None for what cannot be had.
+        """Return the node and the configuration of a corpus; None instead of each with errors.
 
         Args:
-            name: The corpus.
-            user: What uses it; corpus files are looked for around its file first.
+            name: The name of the corpus.
+            user: The node that names the corpus; the search starts around the file of this node.
         """
         if name not in self._found:
             try:
@@ -76,7 +77,7 @@ class CorpusFinder:
         return node, self.builder.finish(CorpusConfig, {**values, "name": name}, node, path)
 
     def _find(self, name: str, user: Node) -> Node | None:
-        """Return what the nearest corpus file of a name says, if there is one."""
+        """Return the content of the nearest corpus file with this name, or None."""
         folders = corpus_folders([user.folder, self.folder])
         runs = []
         for file in (folder / f"{name}.yaml" for folder in folders):
@@ -86,7 +87,7 @@ class CorpusFinder:
                     return node
                 runs.append(str(file))
         if runs:
-            message = f"{name!r} leads back to a run ({runs[0]}); expected a corpus file"
+            message = f"{name!r} is a run file ({runs[0]}); expected a corpus file"
             raise DocumentError(user.place, message)
         return None
 
@@ -98,13 +99,13 @@ class CorpusFinder:
         raise DocumentError(user.place, f"no corpus {name!r} in {places}{near}")
 
     def _files(self, node: Node, path: str, corpus: Node) -> dict[str, list[str]]:
-        """Return the files of each split, found where the reader needs files."""
+        """Return the files of each split, as absolute paths if the reader reads files."""
         files = {}
         for split, child in self.builder.mapping(node, path).items():
             if child.value is None:
                 continue
-            one = isinstance(child.value, str)
-            names = [child] if one else child.children
+            is_single = isinstance(child.value, str)
+            names = [child] if is_single else child.children
             if not names or child.is_mapping or not all(isinstance(n.value, str) for n in names):
                 message = f"{join(path, split)}: expected a path or a list of paths"
                 self.problems.add(child.place, join(path, split), message)
@@ -122,17 +123,17 @@ class CorpusFinder:
             return ""
 
     def _reads_files(self, corpus: Node) -> bool:
-        """Return whether the reader of a corpus takes paths, not names."""
+        """Return whether `files` of a corpus contains paths, and not names of another kind."""
         reader = corpus.value["reader"].plain() if "reader" in corpus.value else None
         name = reader.get("type") if isinstance(reader, dict) else reader
         try:
             return getattr(self.builder.kinds["reader"].find(str(name)), "reads_files", True)
         except ConfigError:
-            return False  # The reader is the mistake to mend first.
+            return False  # The unknown reader is reported; errors about its files would mislead.
 
 
 def _is_run(node: Node) -> bool:
-    """Return whether a file is a run file, and so no corpus."""
+    """Return whether a file is a run file, and so not a corpus file."""
     if "reader" in node.value:
         return False
     tasks = node.value.get("tasks")

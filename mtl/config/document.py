@@ -1,7 +1,7 @@
-"""YAML that remembers where every key and value was written, and how files build on each other.
+"""YAML trees that keep the file, line and column of each key and value, and their merging.
 
 Differences from YAML 1.1 as PyYAML reads it: `1e-3` is a number; `no`, `yes`, `on`, `off` and
-dates are strings; a key written twice is an error; tags are not read.
+dates are strings; a duplicate key is an error; tags are not supported.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import yaml
 
 from mtl.errors import ConfigError, Place
 
+# YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
     "tag:yaml.org,2002:null": (re.compile(r"(~|null|Null|NULL|)\Z"), "~nN\0"),
     "tag:yaml.org,2002:bool": (re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"), "tTfF"),
@@ -27,7 +28,7 @@ IMPLICIT = {
         "-+.0123456789",
     ),
 }
-"""Tag to the plain scalars that have it and their first characters; all others are strings."""
+"""Tag to the pattern of its plain scalars and their first characters; others are strings."""
 
 _READ: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
@@ -39,11 +40,11 @@ _READ: dict[str, Callable[[str], Any]] = {
 
 
 class DocumentError(ConfigError):
-    """One mistake at one place.
+    """An error at one place of a document.
 
     Args:
-        place: Where it stands.
-        message: What was found, what was expected and what to do.
+        place: File, line and column.
+        message: The value found, the values expected, and the remedy.
     """
 
     def __init__(self, place: Place, message: str) -> None:
@@ -54,15 +55,14 @@ class DocumentError(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and the place where it was written.
+    """A value and its place in a file.
 
     Args:
         value: None, bool, int, float, str, a list of nodes, or a dict from string to node.
-        place: Where the value starts.
-        key: Where its key stands, for a value of a mapping.
-        layer: Counts up with each document merged over another: of two nodes, the one with the
-            higher layer was written later.
-        before: What a value stands instead of, when it was merged over another.
+        place: The start of the value.
+        key: The start of its key, for a value of a mapping.
+        layer: Index of the document in the order of merging; a higher layer overrides a lower one.
+        before: The value that this one replaced in merging, or None.
     """
 
     value: Any
@@ -96,7 +96,8 @@ class Node:
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths start from: the file's, or the current one."""
+        """The folder of relative paths: of the file, or the current folder for overrides."""
+        # Values of the command line have no line.
         return Path(self.place.path).parent if self.place.line else Path()
 
     @property
@@ -106,11 +107,12 @@ class Node:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; its table of implicit types is ours."""
+    """Composes nodes with the implicit types of `IMPLICIT`, not PyYAML's."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
 
+# In PyYAML, the first character "" stands for an empty scalar; IMPLICIT writes it as "\0".
 for _tag, (_pattern, _first) in IMPLICIT.items():
     _Loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
 
@@ -119,7 +121,7 @@ def load(path: Path) -> Node:
     """Read a YAML file, merged over the files it `extends`.
 
     Raises:
-        DocumentError: A file is missing, empty, no text, no YAML, or extends itself.
+        DocumentError: A file is missing, empty, binary, not valid YAML, or extends itself.
     """
     layers: dict[Path, Node] = {}
     _collect(path, (), layers)
@@ -127,7 +129,8 @@ def load(path: Path) -> Node:
 
 
 def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> None:
-    """Add a file to `layers`, after what it extends; each file once."""
+    """Add the files that a file extends to `layers`, then the file; each file once."""
+    # Two files may extend the same base; only a file among its own bases is an error.
     node = read(path)
     trail = (*trail, path)
     extends = node.value.pop("extends", Node([], node.place))
@@ -137,7 +140,7 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
         base = Path(os.path.normpath(path.parent / name.value))
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))
-            raise DocumentError(name.place, f"extends: goes round in a circle: {circle}")
+            raise DocumentError(name.place, f"extends: a file extends itself: {circle}")
         if not base.is_file():
             raise DocumentError(name.place, f"extends: no such file: {base}")
         if base.resolve() not in layers:
@@ -146,7 +149,7 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
 
 
 def read(path: Path) -> Node:
-    """Read one YAML file that holds a mapping, without what it extends."""
+    """Read one YAML file with a mapping, without the files that it extends."""
     place = Place(str(path))
     try:
         data = path.read_bytes()
@@ -155,7 +158,7 @@ def read(path: Path) -> Node:
     except OSError as error:
         raise DocumentError(place, f"cannot be read: {error.strerror}") from None
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")  # without a byte order mark
     except UnicodeDecodeError as error:
         place = Place(str(path), data.count(b"\n", 0, error.start) + 1)
         raise DocumentError(place, "not UTF-8 text; save the file as UTF-8") from None
@@ -170,11 +173,11 @@ def read(path: Path) -> Node:
 
 
 def parse(text: str, name: str) -> Node | None:
-    """Return the tree of a YAML text, or None when there is nothing in it.
+    """Return the tree of a YAML text, or None if the text is empty.
 
     Args:
-        text: The YAML.
-        name: What places call it: the path of the file.
+        text: The YAML text.
+        name: The path of the file, for error messages.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -197,8 +200,9 @@ def _place(mark: yaml.Mark, name: str) -> Place:
 
 
 def _convert(node: yaml.Node, name: str, above: tuple[yaml.Node, ...]) -> Node:
-    """Return PyYAML's node as ours."""
+    """Convert a node of PyYAML."""
     place = _place(node.start_mark, name)
+    # YAML anchors allow a value inside itself, which would never end.
     if node in above:
         raise DocumentError(place, "a value that contains itself")
     if isinstance(node, yaml.SequenceNode):
@@ -213,16 +217,17 @@ def _convert(node: yaml.Node, name: str, above: tuple[yaml.Node, ...]) -> Node:
         key = key_node.value
         if key in children:
             first = children[key].key
-            raise DocumentError(at, f"duplicate key {key!r}; it stands at {first} already")
+            raise DocumentError(at, f"duplicate key {key!r}, first at {first}; remove one of them")
         children[key] = replace(_convert(value_node, name, (*above, node)), key=at)
     return Node(children, place)
 
 
 def _scalar(node: yaml.ScalarNode, place: Place) -> Any:
     if node.tag not in _READ:
-        raise DocumentError(place, f"tags such as {node.tag!r} are not read; write a plain value")
+        message = f"tags such as {node.tag!r} are not supported; write a plain value"
+        raise DocumentError(place, message)
     try:
-        node.value.encode()
+        node.value.encode()  # an escape such as "\ud83d" is half a character
         return _READ[node.tag](node.value)
     except ValueError:
         kind, shown = node.tag.rpartition(":")[2], ascii(node.value[:20])
@@ -230,15 +235,16 @@ def _scalar(node: yaml.ScalarNode, place: Place) -> Any:
 
 
 def merge(base: Node, over: Node) -> Node:
-    """Return `base` with what `over` says instead: mappings merge key by key, all else replaces.
+    """Merge `over` into `base`: mappings are merged key by key, other values are replaced.
 
     A mapping over a string keeps the string as its `type`, since `sharing: hard` is short for
-    `sharing: {type: hard}`. All of `over` counts as written later than all of `base`.
+    `sharing: {type: hard}`. Every node of `over` gets a higher layer than all nodes of `base`.
     """
     return _overlay(base, _lift(over, base.height + 1))
 
 
 def _lift(node: Node, by: int) -> Node:
+    """Add to the layers of a tree; the order of the layers inside it is kept."""
     value = node.value
     if isinstance(value, dict):
         value = {key: _lift(child, by) for key, child in value.items()}
@@ -257,6 +263,6 @@ def _overlay(base: Node, over: Node) -> Node:
     children = dict(base.value)
     for key, child in over.value.items():
         children[key] = _overlay(children[key], child) if key in children else child
-    # An override names a single value: the mapping around it still stands in its file.
+    # An override changes a single value; errors about the mapping should point into its file.
     at = over if over.place.line else base
     return Node(children, at.place, at.key, over.layer)

@@ -1,4 +1,4 @@
-"""The wording of what is wrong with a configuration, and the list in which it is gathered."""
+"""Error messages about configurations, and the list that collects them."""
 
 from __future__ import annotations
 
@@ -23,51 +23,52 @@ _SIMPLE = {
 
 
 class Problems:
-    """Mistakes found so far, each told once."""
+    """The errors found so far, without repetitions."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Place, str], str] = {}
+        self._messages: dict[tuple[Place, str], str] = {}
         self.count = 0
-        """How often something was wrong, repetitions counted."""
+        """Number of errors, including repetitions."""
 
     def add(self, place: Place, path: str, message: str) -> None:
-        """Add a mistake.
+        """Add an error.
 
         Args:
-            place: Where it stands.
-            path: The dotted path of the key. A second mistake at the same place about a key of
-                the same name is the same one, met again.
-            message: What is wrong.
+            place: File, line and column.
+            path: The dotted path of the key. A second error at the same place about a key of the
+                same name counts as a repetition, since two tasks may use the same corpus file.
+            message: The text of the error.
         """
         self.count += 1
-        self._found.setdefault((place, path.rpartition(".")[2]), message)
+        self._messages.setdefault((place, path.rpartition(".")[2]), message)
 
     def add_error(self, error: DocumentError) -> None:
-        """Add a mistake of a document."""
+        """Add an error of a document."""
         self.add(error.place, "", error.message)
 
     def check(self) -> None:
-        """Raise all mistakes as one ConfigError, sorted by place."""
-        if self._found:
-            found = sorted((place, message) for (place, _), message in self._found.items())
-            raise ConfigError("\n".join(f"{place}: {message}" for place, message in found))
+        """Raise all errors as one ConfigError, sorted by place."""
+        if self._messages:
+            lines = sorted((place, message) for (place, _), message in self._messages.items())
+            raise ConfigError("\n".join(f"{place}: {message}" for place, message in lines))
 
 
 def unknown_key(path: str, known: Iterable[str]) -> str:
-    """Say that a key is not known, and which one is near."""
+    """Return the error message for an unknown key, with the nearest known key."""
     return f"unknown key {path!r}{did_you_mean(path.rpartition('.')[2], known)}"
 
 
 def wrong_value(path: str, annotation: Any, node: Node) -> str:
-    """Say what was expected and what was found."""
+    """Return the error message for a value of the wrong type: expected and found value."""
     message = f"{path}: expected {describe(annotation)}, got {show(node)}"
     choices = [choice for choice in literals(annotation) if isinstance(choice, str)]
     near = did_you_mean(node.value, choices) if isinstance(node.value, str) and choices else ""
+    # The message lists all choices already, so only a suggestion adds something.
     return message + (near if near.startswith("; did") else "")
 
 
 def show(node: Node) -> str:
-    """Return a value as a message shows it."""
+    """Format a value for an error message."""
     if node.is_mapping:
         return "a mapping"
     if node.is_list:
@@ -79,7 +80,7 @@ def show(node: Node) -> str:
 
 
 def describe(annotation: Any) -> str:
-    """Say in plain words what values a type takes.
+    """Describe the values of a type in plain words.
 
     >>> from mtl.options import Probability
     >>> describe(Probability | None)
@@ -140,7 +141,7 @@ def _or(words: Sequence[str]) -> str:
 
 
 def literals(annotation: Any) -> list[Any]:
-    """Return the choices that a type lists, in any of its alternatives."""
+    """Return the choices of all `Literal` types in a type."""
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     return [choice for argument in get_args(annotation) for choice in literals(argument)]

@@ -1,4 +1,4 @@
-"""From a run file to a complete run: find its corpora, merge, check."""
+"""Turn a run file into a complete run: find its corpora, merge and check."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def load_run(
     complete: Complete = lambda run: run,
     check: Check = lambda run: (),
 ) -> Run:
-    """Read a run file and all that it needs.
+    """Read a run file, the files that it extends, and its corpus files.
 
     Args:
         path: The run file.
         overrides: `["training.epochs=3"]` or `{"training.epochs": 3}`.
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
-            reader, optimizer and schedule.
-        must_exist: Whether the files of the corpora must be there; predicting needs none.
-        complete: Fills in what other files than these say of it, or raises `Misfit` with the
-            dotted path of a key.
-        check: Says what else is wrong with a run: the dotted path of each key, and the mistake.
+            reader, optimizer, schedule and average.
+        must_exist: Whether the files of the corpora must exist; prediction needs none.
+        complete: Fills in options that depend on other files, such as the sizes of a pretrained
+            model. It may raise `Misfit` with the dotted path of a key.
+        check: Yields further errors of the run: the dotted path of a key, and the message.
 
     Raises:
-        ConfigError: All mistakes, one a line, sorted by place.
+        ConfigError: All errors, one per line, sorted by place.
     """
     root = reduce(merge, override_nodes(overrides), load(Path(path)))
     return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(complete, check)
 
 
 def run_to_yaml(run: Run) -> str:
-    """Return the complete run as YAML; `load_run` reads it back to an equal one."""
+    """Return the complete run as YAML; `load_run` turns it into an equal run."""
     text = yaml.dump(
         run.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )
@@ -61,7 +61,7 @@ def run_to_yaml(run: Run) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what our reader would not take for a string."""
+    """Quotes strings that `mtl.config.document` would read as another type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
@@ -74,12 +74,12 @@ for _tag, (_pattern, _first) in IMPLICIT.items():
 
 
 class _RunLoader:
-    """Puts one run together.
+    """Builds one run.
 
     Args:
         path: The run file.
-        root: What it says, extended files and overrides merged.
-        builder: Makes the values and gathers the mistakes.
+        root: The content of the run file, merged with extended files and overrides.
+        builder: Builds the values and collects the errors.
     """
 
     def __init__(self, path: Path, root: Node, builder: Builder) -> None:
@@ -90,19 +90,21 @@ class _RunLoader:
         self.corpora = CorpusFinder(builder, self._section("corpora"), path.parent)
 
     def run(self, complete: Complete, check: Check) -> Run:
-        """Return the run, or raise all that is wrong with it."""
+        """Return the run, or raise all its errors."""
         section = self._section("tasks").items()
         tasks: dict[str, Any] = {name: self._task(name, node) for name, node in section}
+        # Corpora without a task are not part of the run, but their errors are reported.
         for name, node in self._section("corpora").items():
             self.corpora.get(name, node)
-        made: dict[str, Any] = {"embedding": self._embedding(), "tasks": tasks}
+        values: dict[str, Any] = {"embedding": self._embedding(), "tasks": tasks}
         self._check_tasks(tasks)
         self._check_metric(tasks)
+        # The section `training` may be missing, since all its keys have defaults.
         root = merge(Node({"training": Node({}, self.root.place)}, self.root.place), self.root)
-        made |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
+        values |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
         self.problems.check()
-        made["corpora"] = {t.corpus: self.corpora.get(t.corpus, root)[1] for t in tasks.values()}
-        run = self._completed(Run(**made), complete)
+        values["corpora"] = {t.corpus: self.corpora.get(t.corpus, root)[1] for t in tasks.values()}
+        run = self._completed(Run(**values), complete)
         for path, message in check(run):
             self.problems.add(self._place(path), path, f"{path}: {message}")
         self.problems.check()
@@ -118,7 +120,7 @@ class _RunLoader:
             raise
 
     def _place(self, path: str) -> Place:
-        """Return where a key of the run stands, or the one above it if it was not written."""
+        """Return the place of a key of the run, or of the nearest key above it in the file."""
         node = self.root
         for name in path.split("."):
             if not node.is_mapping or name not in node.value:
@@ -127,15 +129,16 @@ class _RunLoader:
         return node.place
 
     def _section(self, name: str) -> dict[str, Node]:
-        """Return the entries of a mapping of the run, those set to null left out."""
+        """Return the entries of a section of the run that are not null."""
         node = self.root.value.get(name)
         written = node is not None and node.value is not None
         children = self.builder.mapping(node, name) if written else {}
-        given = {key: child for key, child in children.items() if child.value is not None}
+        # `tasks.ner=null` removes a task of an extended file.
+        entries = {key: child for key, child in children.items() if child.value is not None}
         optional = name == "corpora" or (name == "embedding" and written)
-        if not given and not optional:
+        if not entries and not optional:
             self.builder.missing(self.root, name)
-        return given
+        return entries
 
     def _embedding(self) -> dict[str, Part | None]:
         slots = self._section("embedding")
@@ -146,19 +149,20 @@ class _RunLoader:
         path = f"embedding.{slot}"
         part = self.builder.part(Kind("embedding", SLOTS[slot]), node, path)
         if part:
-            reads = self.builder.kinds["embedding"].find(part.type).vocabulary.feature
-            if reads != slot:
-                message = f"{path}: {part.type!r} reads {reads}, not {slot}"
+            feature = self.builder.kinds["embedding"].find(part.type).vocabulary.feature
+            if feature != slot:
+                message = f"{path}: {part.type!r} reads {feature}, not {slot}"
                 self.problems.add(node.place, path, message)
         return part
 
     # ---- tasks
 
     def _task(self, name: str, node: Node) -> Task | None:
-        """Return a task: what its corpus says of it, and the run over that."""
+        """Build a task: the defaults of its corpus, overridden by the run."""
         before, path = self.problems.count, f"tasks.{name}"
+        # Task names are parts of override keys, state-dict keys and names of folders.
         if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name):
-            message = f"task name {name!r}: expected letters, digits, - and _, a letter first"
+            message = f"task name {name!r}: expected a letter, then letters, digits, - and _"
             self.problems.add(node.key or node.place, path, message)
         values = self.builder.fields(Task, node, path, but=("head", "metric"))
         used = self._use(node, path)
@@ -173,7 +177,7 @@ class _RunLoader:
         return self.builder.finish(Task, values, node, path)
 
     def _criteria(self, where: Node, path: str, corpus: CorpusConfig) -> dict[str, SourceConfig]:
-        """Return where the labels are that the labelled sentences of a task are chosen by."""
+        """Return the label sources of the tasks that the filter `where` of a task refers to."""
         known = corpus.tasks
         self.builder.refuse_unknown(where.value, corpus.split_names, path)
         names: set[str] = set()
@@ -184,7 +188,7 @@ class _RunLoader:
         return {name: known[name].labels for name in known if name in names}
 
     def _use(self, node: Node, path: str) -> tuple[Node, CorpusConfig | None] | None:
-        """Return what the corpus file says of the task that is used, and the corpus if sound."""
+        """Return the node of the task in its corpus file, and the corpus or None on errors."""
         use = node.value.get("use") if node.is_mapping else None
         if use is None or not isinstance(use.value, str):
             return None
@@ -205,7 +209,7 @@ class _RunLoader:
         return known[label], corpus
 
     def _task_part(self, part: str, node: Node, offered: Node | None, task: str) -> Any:
-        """Return the head or metric of a task: the run's over the corpus' default."""
+        """Build the head or metric of a task: the default of the corpus, overridden by the run."""
         written, default = (
             n.value.get(part, _NOTHING) if n and n.is_mapping else _NOTHING for n in (node, offered)
         )
@@ -213,11 +217,12 @@ class _RunLoader:
             written = default
         elif default.value is not None:
             written = merge(default, written)
+        # A string is the name of a task first, and of a type of head second.
         others = self._section("tasks").keys() - {task}
         if part == "head" and isinstance(written.value, str) and written.value in others:
             return written.value
         if written.value is None or (offered is None and not _has_type(written)):
-            return None  # The corpus is the mistake to mend first.
+            return None  # The missing corpus is reported; its default part is unknown.
         return self.builder.part(Kind(part), written, f"tasks.{task}.{part}")
 
     # ---- what must fit together
@@ -231,13 +236,14 @@ class _RunLoader:
             if task.batch:
                 other, batch = batches.setdefault(task.corpus, (name, task.batch))
                 if batch != task.batch:
+                    # All tasks of a corpus are trained on the same batches.
                     message = f"tasks {other!r} and {name!r} share the batches of {task.corpus!r}"
-                    message = f"{message}; give them the same size"
+                    message = f"{message}; set the same batch size for both"
                     self.problems.add(node["batch"].place, f"tasks.{name}.batch", message)
             shared = tasks.get(task.head) if isinstance(task.head, str) else None
             if shared and isinstance(shared.head, str):
                 message = f"tasks.{name}.head: {task.head!r} has no head of its own"
-                message = f"{message}; it shares that of {shared.head!r}"
+                message = f"{message}; use {shared.head!r}, whose head it shares"
                 self.problems.add(node["head"].place, f"tasks.{name}.head", message)
 
     def _check_metric(self, tasks: dict[str, Task | None]) -> None:
@@ -245,6 +251,7 @@ class _RunLoader:
         metric = training.value.get("metric") if training and training.is_mapping else None
         if metric is None or not isinstance(metric.value, str) or metric.value == "mean":
             return
+        # `check` compares the score with the scores of the metric, when the run is complete.
         task, _, score = metric.value.partition(".")
         if task not in tasks or not score:
             near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])

@@ -1,4 +1,4 @@
-"""Values given on the command line, or from Python, over those of a run file."""
+"""Overrides of values of a run file, from the command line or from Python."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Overrides: TypeAlias = "Iterable[str] | Mapping[str, Any]"
 
 
 def override_nodes(overrides: Overrides) -> list[Node]:
-    """Return a document for each override, to be merged over the run in order.
+    """Return a document per override, to be merged over the run in order.
 
     Raises:
-        DocumentError: An override is not `key=value`, or its value not YAML.
+        DocumentError: An override is not `key=value`, or its value is not YAML.
     """
     if isinstance(overrides, Mapping):
         return [_from_python(key, value) for key, value in overrides.items()]
@@ -33,6 +33,7 @@ def _from_text(text: str) -> Node:
         node = parse(value, place.path) or Node(None, place)
     except DocumentError as error:
         raise DocumentError(place, error.message) from None
+    # The place is the whole override: a column inside it would mean nothing to the user.
     return _nest(key, _at(node.plain(), place), place)
 
 
@@ -42,7 +43,7 @@ def _from_python(key: str, value: Any) -> Node:
 
 
 def _at(value: Any, place: Place) -> Node:
-    """Return a tree for a Python value, all of it at one place."""
+    """Return the tree of a Python value; all its nodes get the same place."""
     if isinstance(value, Mapping):
         return Node({str(key): _at(child, place) for key, child in value.items()}, place, place)
     if isinstance(value, list | tuple):

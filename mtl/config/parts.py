@@ -1,4 +1,4 @@
-"""What the models of the configuration are made of: the parts, and words for what is expected."""
+"""Base classes and annotations of the models of the configuration."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
 
 
 class Misfit(ValueError):
-    """A field that does not go with the others.
+    """A field does not fit the other fields of its model.
 
     Args:
-        field: Its name.
-        message: What was expected and found.
+        field: The name of the field.
+        message: The values expected and found.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -22,30 +22,31 @@ class Misfit(ValueError):
 
 
 class Settings(BaseModel):
-    """A mapping of YAML, checked. Fields with `exclude` are worked out, not written by users."""
+    """A checked YAML mapping. Fields with `exclude` are computed, not written by users."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shorthand: ClassVar[str | None] = None
-    """The key that is meant when a bare string stands in place of the mapping."""
+    """The key that a bare string in place of the mapping sets."""
     alternatives: ClassVar[tuple[str, ...]] = ()
-    """Keys of which exactly one is given; the one written last replaces an extended file's."""
+    """Keys that exclude each other; exactly one is set. A later file replaces the key of an earlier
+    one."""
 
     @model_validator(mode="after")
     def _one_alternative(self) -> Self:
-        given = [name for name in self.alternatives if getattr(self, name) is not None]
-        if self.alternatives and len(given) != 1:
-            field = given[-1] if given else self.alternatives[0]
-            raise Misfit(field, f"give exactly one of {', '.join(self.alternatives)}")
+        present = [name for name in self.alternatives if getattr(self, name) is not None]
+        if self.alternatives and len(present) != 1:
+            field = present[-1] if present else self.alternatives[0]
+            raise Misfit(field, f"expected exactly one of {', '.join(self.alternatives)}")
         return self
 
 
 class Part(Settings):
-    """A part chosen by name.
+    """A part and its options.
 
     Args:
-        type: Its name in the registry, or `module:Class`.
-        options: All its options, those left out filled in with their defaults.
+        type: The name of the part in its registry, or `module:Class`.
+        options: All options, including those with default values.
     """
 
     type: str
@@ -58,12 +59,12 @@ class Part(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Marks a field that is a part.
+    """Annotates a field that is a part.
 
     Args:
         name: The kind of part: "head", "trunk", …
-        default: The part taken when none is named.
-        number: The option of the default part that a bare number stands for.
+        default: The default type.
+        number: The option of the default type that a bare number sets.
     """
 
     name: str
@@ -73,6 +74,6 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Says in plain words what a value must be, where the type does not tell."""
+    """Annotates a type with a description of its values, for error messages."""
 
     words: str

@@ -1,4 +1,4 @@
-"""Where files are looked for: beside the YAML that names them, then in $MTL_DATA."""
+"""The search for files: in the folder of the YAML file that names them, then in $MTL_DATA."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mtl.options import File
 
 PACKAGE = Path(__file__).parent.parent
 SHIPPED = PACKAGE / "tasks"
-"""CorpusConfig files that come with the package."""
+"""Folder of the corpus files that come with the package."""
 
 
 def file_mark(annotation: Any) -> File | None:
-    """Return the mark that says that values of a type, or what is in them, name files."""
+    """Return the `File` annotation of a type or of its items, or None."""
     if isinstance(annotation, File):
         return annotation
     return next(filter(None, map(file_mark, get_args(annotation))), None)
@@ -27,12 +27,13 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     """Return the absolute path of the file that a value names.
 
     Args:
-        node: The value; a relative path starts from the folder of its file.
-        must_exist: Whether a missing file is an error, or taken to lie in the first place tried.
-        mark: What kind of file it is.
+        node: The value; relative paths start at the folder of its YAML file.
+        must_exist: Whether a missing file is an error. If not, the path in the first folder is
+            returned.
+        mark: The annotation of the value.
 
     Raises:
-        ConfigError: There is no such file; the message says where it was looked for.
+        ConfigError: The file does not exist; the message lists the paths that were tried.
     """
     name = os.path.expanduser(node.value)
     data = os.environ.get("MTL_DATA")
@@ -40,9 +41,9 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     if mark.shipped:
         folders.append(PACKAGE / mark.shipped)
     tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
-    if found := [path for path in tried if name and path.exists()]:
-        return str(found[0])
-    if mark.or_name:
+    if existing := [path for path in tried if name and path.exists()]:
+        return str(existing[0])
+    if mark.or_name:  # such as a model of the Hugging Face hub
         return str(node.value)
     if not must_exist:
         return str(tried[0])
@@ -54,10 +55,11 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
 
 
 def corpus_folders(starts: Iterable[Path]) -> list[Path]:
-    """Return where corpus files are looked for, in order.
+    """Return the folders to search for corpus files, in order.
 
     Args:
         starts: The folders of the files that use the corpus.
     """
+    # `tasks` and `../tasks`: a run in configs/ finds the corpora in the tasks/ beside it.
     around = [start / step for start in starts for step in ("", "tasks", "../tasks")]
     return list(dict.fromkeys(Path(os.path.normpath(p)) for p in [*around, SHIPPED]))

@@ -1,4 +1,4 @@
-"""What a run file says: which tasks are learnt, on which trunk, with which sharing, trained how."""
+"""The model of a run file: tasks, embedding, trunk, sharing, weighting and training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mtl.options import (
 )
 
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
-"""What can be embedded, and the type of embedding it has by default."""
+"""Feature that can be embedded, to its default type of embedding."""
 
 
 def _check_device(device: str) -> str:
@@ -33,35 +33,36 @@ Device = Annotated[
 
 
 class BatchConfig(Settings):
-    """How large a batch is: exactly one of `max_tokens`, `sentences` and `streams`."""
+    """The size of a batch: exactly one of `max_tokens`, `sentences` and `streams`."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences", "streams")
 
     max_tokens: PositiveInt | None = Field(
-        default=None, description="The number of tokens, padding included, that a batch may have."
+        default=None, description="Maximum number of tokens per batch, including padding."
     )
     sentences: PositiveInt | None = Field(
-        default=None, description="The number of sentences in a batch."
+        default=None, description="Maximum number of sentences per batch."
     )
     streams: PositiveInt | None = Field(
         default=None,
-        description="For language models: the text is cut into this many streams, which are read "
-        "side by side, a piece at a time; the state is carried from piece to piece.",
+        description="For language models: number of parallel streams that the text is split "
+        "into. A batch is one chunk of each stream, and the state is carried to the next chunk.",
     )
-    bptt: PositiveInt = Field(default=70, description="The number of words in a piece of a stream.")
+    bptt: PositiveInt = Field(default=70, description="Mean number of words per chunk of a stream.")
     random_bptt: bool = Field(
         default=True,
-        description="Whether the length of pieces varies about `bptt`, and the learning rate of "
-        "a step with it (Merity et al. 2017).",
+        description="Whether the length of chunks varies around `bptt`; the learning rate of a "
+        "step is scaled with it (Merity et al. 2017).",
     )
     growing_bptt: Annotated[float, Bounds(ge=0, le=1000)] = Field(
         default=0.0,
-        description="Pieces are short at first and grow to `bptt` evenly, over as many batches as "
-        "this many passes have later on; 0: they are never short.",
+        description="Number of passes over which chunks grow linearly to `bptt`, counted in "
+        "batches of a full-length pass; 0: chunks do not grow.",
     )
 
     @model_serializer
-    def _given(self) -> dict[str, int | float | bool | None]:
+    def _relevant(self) -> dict[str, int | float | bool | None]:
+        # Other batches have no chunks, and run.yaml contains no options without effect.
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
             names += ["bptt", "random_bptt", "growing_bptt"]
@@ -69,79 +70,84 @@ class BatchConfig(Settings):
 
 
 class FineTuning(Settings):
-    """How the layers of a model that starts from a trained one are treated, the heads apart."""
+    """Fine-tuning of pretrained layers: everything below the heads."""
 
     lr_ratio: Annotated[float, Bounds(ge=1)] = Field(
         default=1.0,
-        description="The learning rate of the last layer is that of the heads divided by this, "
-        "and so on down to the embedding, which has the lowest (Howard & Ruder 2018: 2.6).",
+        description="Ratio of the learning rates of adjacent layers. Each layer, from the last "
+        "one below the heads down to the embedding, learns with the rate of the layer above "
+        "divided by this (Howard & Ruder 2018: 2.6).",
     )
     gradual: bool = Field(
         default=False,
-        description="Whether the heads train alone in the first epoch, and one more layer in each "
-        "that follows, the last layer first and the embedding at the end (Howard & Ruder 2018).",
+        description="Gradual unfreezing (Howard & Ruder 2018): only the heads train in the first "
+        "epoch, and each following epoch adds one layer, from the last layer to the embedding.",
     )
     frozen: list[Literal["embedding", "trunk"]] = Field(
-        default=[], description="The parts whose weights stay as they are."
+        default=[], description="Parts whose weights are not trained."
     )
 
 
 class Training(Settings):
-    """How a run is trained."""
+    """Settings of training."""
 
-    epochs: PositiveInt = Field(
-        default=20, description="The number of passes over the data, at most."
-    )
+    epochs: PositiveInt = Field(default=20, description="Maximum number of epochs.")
     epoch_steps: PositiveInt | None = Field(
         default=None,
-        description="The steps of an epoch, after which the model is evaluated and saved; the next "
-        "one goes on in the data where it ended. null: one pass.",
+        description="Number of steps per epoch; the model is evaluated and saved after each epoch, "
+        "and the next epoch continues at the same position in the data. null: one pass over the "
+        "data.",
     )
     batch: BatchConfig = Field(
         default=BatchConfig(sentences=32),
-        description="The size of a batch, where a task has none of its own.",
+        description="Batch size of tasks without `batch`.",
     )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
-        description="Which corpus the next batch comes from."
+        description="Mixing of the corpora: which corpus each batch comes from."
     )
-    optimizer: Annotated[Part, Kind("optimizer", "adam")] = Field(
-        description="What changes the weights."
-    )
+    optimizer: Annotated[Part, Kind("optimizer", "adam")] = Field(description="The optimizer.")
     schedule: Annotated[Part, Kind("schedule", "constant")] = Field(
-        description="How the learning rate changes."
+        description="Schedule of the learning rate."
     )
     clip_norm: PositiveFloat | None = Field(
-        default=5.0, description="The global norm of the gradients is cut to this; null: never."
+        default=5.0, description="Maximum norm of the gradients of a step; null: no clipping."
     )
     metric: str = Field(
         default="mean",
-        description="What the best epoch is chosen by: TASK.SCORE, or the mean over the tasks, "
-        "adversaries left out.",
+        description="Dev score that selects the best epoch: TASK.SCORE, or mean for the mean over "
+        "the tasks without adversaries.",
     )
     patience: PositiveInt | None = Field(
-        default=None, description="Training stops after this many epochs without a better one."
+        default=None,
+        description="Number of epochs without improvement after which training stops; null: never.",
     )
     average: Annotated[Part, Kind("average", "exponential", number="decay")] | None = Field(
         default=None,
-        description="What averages the weights; a number is the decay of an exponential moving "
+        description="Averaging of the weights; a number is the decay of an exponential moving "
         "average; null: none.",
     )
     fine_tuning: FineTuning | None = Field(
-        default=None, description="How weights that were trained before are trained; null: as all."
+        default=None,
+        description="Fine-tuning of pretrained weights; null: they train like all other weights.",
     )
     max_length: PositiveInt = Field(
-        default=512, description="Longer sentences are read in windows of this many tokens."
+        default=512,
+        description="Maximum length of a sentence in tokens; longer sentences are split into "
+        "windows of this length.",
     )
-    overlap: NonNegativeInt = Field(default=64, description="The tokens that two windows share.")
+    overlap: NonNegativeInt = Field(
+        default=64, description="Minimum number of tokens that adjacent windows share."
+    )
     device: Device = Field(
-        default="auto", description="Where to compute: auto takes a GPU if there is one."
+        default="auto", description="Device to compute on; auto uses a GPU if there is one."
     )
     threads: Annotated[int, Bounds(ge=1, le=1024)] | None = Field(
-        default=None, description="The number of CPU threads; null: as many as torch takes."
+        default=None, description="Number of CPU threads; null: the default of torch."
     )
 
     @model_validator(mode="after")
     def _windows_advance(self) -> Training:
+        # Each window must contain new tokens.
         if self.overlap >= self.max_length:
             message = f"expected less than max_length ({self.max_length}), got {self.overlap}"
             raise Misfit("overlap", message)
@@ -149,75 +155,82 @@ class Training(Settings):
 
 
 class Task(Settings):
-    """A task of a run: what a corpus offers, with the changes that the run makes to it."""
+    """A task of a run: the task of a corpus, and the settings of the run for it."""
 
     use: str = Field(description="CORPUS/TASK: the task of a corpus file.")
     head: Annotated[Part | str, Kind("head")] = Field(
-        description="Options over the corpus' default head, another head, or the name of another "
-        "task of the run whose head is shared."
+        description="Options that override the default head of the corpus, another head, or the "
+        "name of another task of the run whose head is shared."
     )
     layer: int | Literal["mix"] = Field(
         default=-1,
-        description="The layer that the head reads; mix: a learned mean over all of them.",
+        description="Index of the layer that the head reads; mix: a learned weighted mean of all "
+        "layers.",
     )
-    weight: NonNegativeFloat = Field(default=1.0, description="The loss is multiplied by this.")
+    weight: NonNegativeFloat = Field(default=1.0, description="Factor of the loss.")
     lr: PositiveFloat | None = Field(
-        default=None, description="The learning rate of the head; null: the optimizer's."
+        default=None,
+        description="Learning rate of the head; null: the learning rate of the optimizer.",
     )
-    metric: Annotated[Part, Kind("metric")] = Field(description="What measures the task.")
+    metric: Annotated[Part, Kind("metric")] = Field(description="Metric of the task.")
     patience: PositiveInt | None = Field(
-        default=None, description="The task rests after this many epochs without a better score."
+        default=None,
+        description="Number of epochs without improvement after which the task is stopped; null: "
+        "never.",
     )
-    batch: BatchConfig | None = Field(default=None, description="The size of its corpus' batches.")
+    batch: BatchConfig | None = Field(
+        default=None,
+        description="Batch size of the corpus of this task; null: the batch size of training.",
+    )
     sampling: PositiveFloat = Field(
-        default=1.0, description="How often its corpus is drawn is multiplied by this."
+        default=1.0, description="Factor by which the corpus is drawn more often."
     )
     target: PositiveFloat | None = Field(
         default=None,
-        description="The score on the dev set with which the task has arrived, for the mixing "
-        "'progress': a fraction, not per cent, where the score is one; null: 1.",
+        description="Dev score at which the task counts as solved, for the mixing 'progress'; "
+        "scores such as F1 and accuracy are fractions, not percentages; null: 1.",
     )
     where: dict[str, dict[str, list[str]]] = Field(
         default={},
-        description="Split to the sentences whose labels count, by the labels of another task of "
-        "the corpus, one a sentence: {train: {genre: [news, blog]}}. The others take part as if "
-        "they were not labelled for this one.",
+        description="Split to a filter of the labels, by another task of the corpus with one "
+        "label per sentence: {train: {genre: [news, blog]}}. Other sentences count as unlabelled "
+        "for this task.",
     )
 
-    corpus: str = Field(exclude=True, description="The name of its corpus.")
-    source: SourceConfig = Field(exclude=True, description="Where the labels are.")
+    corpus: str = Field(exclude=True, description="The name of the corpus.")
+    source: SourceConfig = Field(exclude=True, description="Source of the labels.")
     scheme: Literal["bio", "iob1", "iobes"] | None = Field(
-        exclude=True, description="How the files write spans."
+        exclude=True, description="Tag scheme of span labels in the files."
     )
     criteria: dict[str, SourceConfig] = Field(
-        default={}, exclude=True, description="Where the labels are that `where` goes by."
+        default={}, exclude=True, description="Label sources of the tasks in `where`, by name."
     )
 
 
 class Run(Settings):
-    """A run, complete: nothing in it depends on other files of the configuration."""
+    """A complete run: it depends on no other file of the configuration."""
 
     seed: Annotated[int, Bounds(ge=0, lt=2**63)] = Field(
-        default=1, description="Everything random follows from it."
+        default=1, description="Seed of all random numbers."
     )
     seeds: PositiveInt = Field(
         default=1,
-        description="How often the run is trained: with `seed`, the one after it, and so on, each "
-        "in a folder of its own.",
+        description="Number of trainings with consecutive seeds, starting at `seed`; each has a "
+        "folder of its own.",
     )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
-        description=f"What turns tokens into vectors: any of {', '.join(SLOTS)}."
+        description=f"Embeddings of the tokens, which are concatenated: any of {', '.join(SLOTS)}."
     )
-    trunk: Annotated[Part, Kind("trunk")] = Field(description="The layers that the tasks share.")
+    trunk: Annotated[Part, Kind("trunk")] = Field(description="The layers below the heads.")
     sharing: Annotated[Part, Kind("sharing", "hard")] = Field(
-        description="How the tasks share trunks."
+        description="Sharing of the trunk between tasks."
     )
     weighting: Annotated[Part, Kind("weighting", "static")] = Field(
-        description="How the losses of the tasks are balanced."
+        description="Weighting of the losses of the tasks."
     )
-    tasks: dict[str, Task] = Field(description="What is learnt, by name.")
+    tasks: dict[str, Task] = Field(description="The tasks by name.")
     corpora: dict[str, CorpusConfig] = Field(
         default={},
-        description="Corpora of this run alone, or changes to those of corpus files.",
+        description="Corpora defined in this run, or changes to corpus files.",
     )
-    training: Training = Field(description="How the run is trained.")
+    training: Training = Field(description="Settings of training.")

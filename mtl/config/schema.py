@@ -1,6 +1,6 @@
-"""JSON Schema of run and corpus files, so that an editor completes and checks them.
+"""JSON Schema of run and corpus files, for completion and checks in editors.
 
-Keys that a run cannot do without are not required here, since an extended file may have them.
+The schema does not mark keys as required, since an extended file may contain them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from mtl.registry import Registry
 Schema = dict[str, Any]
 
 _EXTENDS = {
-    "description": "A file, or several, over which this one is laid.",
+    "description": "One or more files whose keys this file extends and overrides.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
 }
 
 
 def json_schema(kinds: Kinds) -> Schema:
-    """Return the JSON Schema (2020-12) of a run file; `$defs/CorpusConfig` describes a corpus file.
+    """Return the JSON Schema (2020-12) of a run file.
+
+    `$defs/CorpusConfig` is the schema of a corpus file.
 
     Args:
         kinds: The registries by the kind of part.
@@ -44,6 +46,7 @@ def json_schema(kinds: Kinds) -> Schema:
             {"type": "null"},
         ]
     }
+    # A head may also be the name of another task, which the schema of a part does not allow.
     head = definitions["Task"]["properties"]["head"]
     head["anyOf"].append({"type": "string", "description": "Another task of the run."})
     return {
@@ -63,17 +66,17 @@ def corpus_schema(kinds: Kinds) -> Schema:
 
 
 def _models(model: type[Settings]) -> dict[str, type[Settings]]:
-    """Return a model and all models inside that users write, by name."""
-    found = {model.__name__: model}
+    """Return a model and the models of its fields, by name; computed fields are skipped."""
+    models = {model.__name__: model}
     for name, annotation in get_type_hints(model, include_extras=True).items():
         if name in model.model_fields and not model.model_fields[name].exclude:
             for inner in _inside(annotation):
-                found |= _models(inner)
-    return found
+                models |= _models(inner)
+    return models
 
 
 def _inside(annotation: Any) -> list[type[Settings]]:
-    """Return the models that a type is made of, parts left out."""
+    """Return the models inside a type, except parts."""
     if kind_of(annotation):
         return []
     if isinstance(annotation, type) and issubclass(annotation, Settings):
@@ -98,6 +101,7 @@ def _settings(model: type[Settings]) -> Schema:
 
 
 def _closed(properties: Schema) -> Schema:
+    # Editors then mark misspelled keys.
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
@@ -126,7 +130,11 @@ def _plain(annotation: Any) -> Schema:
 def _part(kind: str, registry: Registry[Any]) -> Schema:
     """Return the schema of a part: its name, or a mapping with its options."""
     parts = {name: part_options(cls) for name, cls in registry.items()}
-    own = {"description": "Your own, as module:Class", "type": "string", "pattern": ":"}
+    custom = {
+        "description": "A class of your own, as module:Class",
+        "type": "string",
+        "pattern": ":",
+    }
     variants = [
         {
             "title": name,
@@ -136,6 +144,7 @@ def _part(kind: str, registry: Registry[Any]) -> Schema:
         }
         for name, options in parts.items()
     ]
+    # A mapping without `type` changes options of a part that another file chose.
     unnamed: dict[str, list[Schema]] = {}
     for options in parts.values():
         for name, schema in _options(options).items():
@@ -144,9 +153,9 @@ def _part(kind: str, registry: Registry[Any]) -> Schema:
         "description": f"The {kind}: a name, or a mapping with `type` and options.",
         "oneOf": [
             {"enum": list(parts)},
-            own,
+            custom,
             *variants,
-            {"type": "object", "properties": {"type": own}, "required": ["type"]},
+            {"type": "object", "properties": {"type": custom}, "required": ["type"]},
             {
                 "title": "(type as in the extended file, or the default)",
                 **_closed({name: {"anyOf": schemas} for name, schemas in unnamed.items()}),

@@ -1,4 +1,4 @@
-"""Cutting a corpus into batches of sentences of similar length."""
+"""Batches of sentences of similar length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Indices: TypeAlias = NDArray[np.intp]
 
 
 def generator(*key: int | str) -> np.random.Generator:
-    """Return random numbers that depend on the key alone, on every machine."""
+    """Return a random generator whose seed is a hash of the key, the same on every machine."""
     digest = sha256(repr(key).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -29,39 +29,41 @@ def batches(
     sentences: int | None = None,
     shuffle: bool = True,
 ) -> list[Indices]:
-    """Return the sentences of each batch, every sentence exactly once.
+    """Return the row indices of each batch; every sentence is in exactly one batch.
 
-    A pure function of its arguments. How many batches there are, and how long each is, does not
-    depend on the epoch: lengths are rounded up to one of eight steps between powers of two, the
-    sorted rounded lengths are cut, and those are the same in every epoch. What changes is which of
-    the sentences of one rounded length go where, and the order of the batches. Up to 16 tokens
-    the rounded length is the true one, above it at most an eighth longer.
+    This is a pure function of its arguments. The number and the sizes of the batches do not depend
+    on the epoch. Lengths are rounded up to one of eight values between two powers of two, and
+    batches are slices of the sorted rounded lengths. Per epoch, sentences of the same rounded
+    length are shuffled, and so is the order of the batches. Lengths up to 16 are not rounded;
+    longer ones grow by an eighth at most.
 
     Args:
-        lengths: Tokens of each sentence.
+        lengths: Number of tokens of each sentence.
         seed: The seed of the run.
-        corpus: Its name, so that corpora are shuffled in different ways.
-        epoch: The number of the pass over the corpus, from 0.
-        max_tokens: The most tokens in a batch, padding counted: B·T. A longer sentence is alone.
-        sentences: The most sentences in a batch. At least one of the two limits must be given.
-        shuffle: False sorts by length alone, for evaluation: least padding, always the same.
+        corpus: The name of the corpus, so that corpora are shuffled differently.
+        epoch: Index of the pass over the corpus, from 0.
+        max_tokens: Maximum number of tokens per batch, including padding (B·T). A longer sentence
+            is a batch of its own.
+        sentences: Maximum number of sentences per batch. At least one of the two limits is needed.
+        shuffle: False sorts by length only, for evaluation: least padding, always the same order.
 
     Raises:
-        ValueError: No limit is given, or one below 1.
+        ValueError: Neither limit is set, or a limit is below 1.
     """
     if not (limits := [limit for limit in (max_tokens, sentences) if limit is not None]):
         raise ValueError("expected max_tokens or sentences, got neither")
     if min(limits) < 1:
         raise ValueError(f"expected limits from 1, got {max_tokens=} and {sentences=}")
-    true = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
+    exact = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
     if not shuffle:
-        order = np.argsort(true, kind="stable")
-        return _slices(order, true[order], max_tokens, sentences)
+        order = np.argsort(exact, kind="stable")
+        return _slices(order, exact[order], max_tokens, sentences)
     random = generator(seed, corpus, epoch)
-    rounded = _round_up(true)
-    order = np.lexsort((random.random(len(true)), rounded))
-    found = _slices(order, rounded[order], max_tokens, sentences)
-    return [found[i] for i in random.permutation(len(found))]
+    # Without rounding, sentences of a rare length would meet the same sentences in every epoch.
+    rounded = _round_up(exact)
+    order = np.lexsort((random.random(len(exact)), rounded))
+    slices = _slices(order, rounded[order], max_tokens, sentences)
+    return [slices[i] for i in random.permutation(len(slices))]
 
 
 def _round_up(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -81,12 +83,12 @@ def _slices(
 def _cuts(
     widths: list[int], max_tokens: int | None, sentences: int | None
 ) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each batch of ascending widths, as long as the limits allow."""
+    """Yield start and end of each batch of ascending widths; batches are as large as allowed."""
     start, total = 0, len(widths)
     while start < total:
         end = min(total, start + sentences) if sentences else total
         if max_tokens:
-            # The first sentence is the shortest: it bounds how far one has to look.
+            # The first sentence is the shortest, which bounds the number of candidates.
             last = min(end, start + max(1, max_tokens // widths[start]))
             ends = range(start + 1, last + 1)
             fitting = bisect_right(ends, max_tokens, key=lambda e: (e - start) * widths[e - 1])

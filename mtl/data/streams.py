@@ -1,7 +1,8 @@
-"""Running text for language models: cut into streams, which are read side by side.
+"""Running text for language models, split into parallel streams.
 
-B streams of a text of N words are its B parts of N / B words. A batch is a piece of each, and the
-next batch goes on where it ended, so that the state can be carried. `END` follows each sentence.
+A text of N words is split into B streams of N / B words. A batch contains one chunk of each
+stream, and the next batch continues where it ended, so that the state can be carried over. `END`
+follows each sentence.
 """
 
 from __future__ import annotations
@@ -24,32 +25,31 @@ if TYPE_CHECKING:
     from mtl.data.encoding import Batcher
 
 _SPREAD = 5
-"""Standard deviation of the length of a piece (Merity et al. 2017)."""
+"""Standard deviation of the length of a chunk (Merity et al. 2017)."""
 
 
 class Streams:
-    """Cuts one split of a corpus into streams and these into pieces.
+    """Splits one split of a corpus into streams, and the streams into chunks.
 
-    Every word is read once a pass. The lengths of the pieces are the same in every pass, their
-    order is not. Pieces that grow make passes of more batches than others; what is called a pass
-    by those who draw batches has as many as the others, and so ends within the text for a while.
+    Every word is read once per pass. Chunk lengths are the same in every pass, but their order
+    differs. While the chunks still grow, a pass over the text takes more batches than `size`. The
+    sampler counts `size` batches as one pass, so its first passes end inside the text.
 
     Args:
         name: The name of the corpus.
-        split: Its sentences.
+        split: The sentences.
         seed: The seed of the run.
-        sides: Task to whether it predicts the "next" word, the "previous" or the "same" one.
-        streams: The number of streams B.
-        bptt: Words of a piece: how far the gradient goes back.
-        random_bptt: Whether the length varies: about `bptt`, one time in twenty about half of it.
-        growing_bptt: Over how many times the batches of a pass the length grows to `bptt`, batch by
-            batch.
+        sides: Task to the word it predicts: the "next", the "previous" or the "same" word.
+        streams: Number of streams B.
+        bptt: Words per chunk: the length of backpropagation through time.
+        random_bptt: Whether chunk lengths vary around `bptt`; one in twenty is about half as long.
+        growing_bptt: Number of passes, as a multiple of `size`, over which chunks grow to `bptt`.
     """
 
     carries = True
-    """Whether a batch goes on where the one before it ended."""
+    """Whether a batch continues where the batch before it ended."""
     windowed = 0
-    """How many windows there are more than sentences."""
+    """Number of windows in excess of the number of sentences; streams have no windows."""
 
     def __init__(
         self,
@@ -71,36 +71,41 @@ class Streams:
         self.bptt = bptt
         self._ends = np.cumsum(split.lengths.astype(np.int64) + 1)  # of each sentence, with its END
         self.length = -(-int(self._ends[-1]) // streams)  # of a stream; the last may be shorter
+        # Lengths are drawn once and shuffled per pass, so that every pass has the same number of
+        # batches, as the sampler expects.
         random = generator(seed, name, "bptt")
-        self._lengths = _pieces(self.length, bptt, random, random_bptt)
+        self._lengths = _chunk_lengths(self.length, bptt, random, random_bptt)
         self._growing: list[NDArray[np.int64]] = []
-        """The lengths of the pieces of each pass in which they grow."""
-        growing, number = round(growing_bptt * self.size), 0
-        while number < growing:
-            lengths = _pieces(self.length, bptt, random, random_bptt, number, growing)
+        """Chunk lengths of each pass over the text while chunks grow."""
+        growing, count = round(growing_bptt * self.size), 0
+        while count < growing:
+            lengths = _chunk_lengths(self.length, bptt, random, random_bptt, count, growing)
             self._growing.append(lengths)
-            number += len(lengths)
+            count += len(lengths)
 
     @cached_property
     def size(self) -> int:
-        """The number of batches in one pass, once the pieces have grown."""
+        """Number of batches per pass, once the chunks have grown."""
         return len(self._lengths)
 
     def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
-        """Return one batch of one pass, both counted from 0, with targets for some tasks."""
+        """Return batch `index` of pass `epoch`, both from 0, with targets for `tasks`."""
         batch = batcher.batch(self.examples(epoch, index), tasks)
-        lengths, place = self._place(epoch, index)
-        return replace(batch, continues=place > 0, lr_factor=float(lengths[place] / self.bptt))
+        lengths, position = self._locate(epoch, index)
+        # The loss is a mean over tokens: without the factor, each token of a short chunk would
+        # weigh more (Merity et al. 2017).
+        factor = float(lengths[position] / self.bptt)
+        return replace(batch, continues=position > 0, lr_factor=factor)
 
     def examples(self, epoch: int, index: int) -> list[Example]:
-        """Return a piece of each stream, as sentences whose labels are the words beside theirs."""
-        lengths, place = self._place(epoch, index)
-        start = int(lengths[:place].sum())
-        end = start + int(lengths[place])
-        return [self._piece(b * self.length, start, end) for b in range(self.streams)]
+        """Return one chunk per stream, labelled with the neighbouring words of each word."""
+        lengths, position = self._locate(epoch, index)
+        start = int(lengths[:position].sum())
+        end = start + int(lengths[position])
+        return [self._chunk(b * self.length, start, end) for b in range(self.streams)]
 
-    def _place(self, epoch: int, index: int) -> tuple[NDArray[np.int64], int]:
-        """Return the lengths of the pieces of the pass that a batch is of, and its place there."""
+    def _locate(self, epoch: int, index: int) -> tuple[NDArray[np.int64], int]:
+        """Return the chunk lengths of the pass over the text of a batch, and its index there."""
         number = epoch * self.size + index
         for lengths in self._growing:
             if number < len(lengths):
@@ -109,27 +114,27 @@ class Streams:
         epoch, index = divmod(number, self.size)
         return generator(self.seed, self.name, epoch).permutation(self._lengths), index
 
-    def _piece(self, offset: int, start: int, end: int) -> Example:
+    def _chunk(self, offset: int, start: int, end: int) -> Example:
         total = int(self._ends[-1])
         end = min(offset + end, total, offset + self.length)
         start = min(offset + start, end)
-        words = self._words(start - 1, end + 1)  # with the word before and the one behind
+        words = self._words(start - 1, end + 1)  # with one word of context on each side
         sides = {"next": words[2:], "previous": words[:-2], "same": words[1:-1]}
         return Example(words[1:-1], {task: sides[side] for task, side in self.sides.items()})
 
     def _words(self, start: int, end: int) -> tuple[str, ...]:
-        """Return the words of the text from `start` to `end`; beyond it there is END."""
+        """Return the words `start` to `end` of the text, with END before and after the text."""
         total = int(self._ends[-1])
         inside = max(start, 0), min(end, total)
         first = int(np.searchsorted(self._ends, inside[0], side="right"))
         last = int(np.searchsorted(self._ends, inside[1] - 1, side="right"))
         text = [word for sentence in self.split.words(first, last + 1) for word in (*sentence, END)]
         begin = inside[0] - (int(self._ends[first - 1]) if first else 0)
-        found = text[begin : begin + inside[1] - inside[0]]
-        return (*[END] * (inside[0] - start), *found, *[END] * (end - inside[1]))
+        words = text[begin : begin + inside[1] - inside[0]]
+        return (*[END] * (inside[0] - start), *words, *[END] * (end - inside[1]))
 
 
-def _pieces(
+def _chunk_lengths(
     length: int,
     bptt: int,
     random: np.random.Generator,
@@ -137,22 +142,24 @@ def _pieces(
     before: int = 0,
     growing: int = 1,
 ) -> NDArray[np.int64]:
-    """Return the lengths of the pieces of a stream.
+    """Return the lengths of the chunks of a stream.
 
     Args:
-        length: That of the stream.
-        bptt: That of a piece.
-        random: Random numbers.
-        vary: Whether pieces vary.
-        before: The pieces of passes before this one.
-        growing: The number of the first piece, from 1, that is as long as asked.
+        length: Length of the stream.
+        bptt: Mean length of a chunk.
+        random: Random generator.
+        vary: Whether lengths vary.
+        before: Number of chunks in earlier passes.
+        growing: Number of chunks until they have reached their full length.
     """
     lengths: list[int] = []
-    left = length
-    while left > 0:
+    remaining = length
+    while remaining > 0:
         mean = bptt * min(1.0, (before + len(lengths) + 1) / growing)
+        # One chunk in twenty is half as long, so that chunks do not start at the same words in
+        # every pass (Merity et al. 2017).
         mean = mean if not vary or random.random() < 0.95 else mean / 2
-        wanted = round(random.normal(mean, _SPREAD) if vary else mean)
-        lengths.append(min(left, max(min(bptt, _SPREAD), wanted)))
-        left -= lengths[-1]
+        drawn = round(random.normal(mean, _SPREAD) if vary else mean)
+        lengths.append(min(remaining, max(min(bptt, _SPREAD), drawn)))
+        remaining -= lengths[-1]
     return np.array(lengths, dtype=np.int64)

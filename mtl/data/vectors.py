@@ -17,49 +17,49 @@ from mtl.files import open_text
 def read_vectors(
     path: str | Path, wanted: Container[str] | None = None
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """Read vectors in the text format of GloVe or word2vec: a line a word, values after blanks.
+    """Read vectors in the text format of GloVe or word2vec: per line a word and its values.
 
-    The first line of word2vec's format says how many words and values follow; GloVe has none. A
-    word may hold blanks, as a few of GloVe 840B do. Of a word that occurs twice the first vector
-    counts.
+    In the format of word2vec, the first line contains the numbers of words and values; GloVe has
+    no such line. Words may contain blanks, as a few words of GloVe 840B do. If a word occurs
+    twice, its first vector is used.
 
     Args:
         path: The file, plain or `.gz`.
-        wanted: Only the vectors of these words are kept, and only they are looked at closely;
-            None keeps all.
+        wanted: The words to read; the values of other words are not checked. None reads all.
 
     Returns:
         The words in the order of the file, and their vectors `[words, D]`, float32.
 
     Raises:
-        DataError: The file has no vectors, or fewer than its first line says, or a line has
-            another number of values, or one that is no number.
+        DataError: The file has no vectors, or fewer than its first line says. Or a line has
+            another number of values, or a value is not a finite number.
     """
     words: dict[str, None] = {}
+    # A flat array of floats: lists of Python floats need eight times the memory.
     values = array("f")
-    size = promised = found = 0
+    size = promised = count = 0
     with open_text(path) as file:
         for line, text in enumerate(file, 1):
             fields = text.rstrip().split(" ")
             if line == 1 and len(fields) == 2 and all(map(str.isdecimal, fields)):
                 promised, size = map(int, fields)
             elif fields != [""]:
-                found += 1
+                count += 1
                 size = size or len(fields) - 1
                 word = _word(fields, size, path, line)
                 if word not in words and (wanted is None or word in wanted):
                     words[word] = None
                     values.extend(_numbers(fields[-size:], path, line))
-    if found < max(promised, 1):
-        message = f"expected {promised or 'some'} vectors, found {found}; fetch the file again"
+    if count < max(promised, 1):
+        message = f"expected {promised or 'some'} vectors, found {count}; download the file again"
         raise DataError(message, path)
     return list(words), np.array(values, dtype=np.float32).reshape(len(words), size)
 
 
 def _word(fields: list[str], size: int, path: str | Path, line: int) -> str:
-    """Return what stands before the values, after a check of how many values there are."""
+    """Return the word of a line, after a check of the number of values."""
     word = fields[:-size] if size else []
-    # A word may hold blanks, but one followed by numbers is a line with too many values.
+    # A word may contain blanks, but a word followed by numbers is a line with too many values.
     extra = word[1:] and all(map(_is_number, word[1:]))
     if not word or extra:
         raise DataError(

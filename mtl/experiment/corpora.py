@@ -1,4 +1,4 @@
-"""The corpora of a run, their labels under the names of the run's tasks."""
+"""Load the corpora of a run, with labels under the task names of the run."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from mtl.text.subwords import Subwords
 
 
 def tasks_of(run: Run, corpus: str) -> list[str]:
-    """Return the tasks of the run that a corpus serves."""
+    """Return the tasks of the run that use a corpus."""
     return [name for name, task in run.tasks.items() if task.corpus == corpus]
 
 
 def pair_of(run: Run, task: str) -> str | None:
-    """Return the field with the second sentences of a task that compares two, else None."""
+    """Return the field of the second sentence if the task reads sentence pairs, else None."""
     pair: str | None = run.corpora[run.tasks[task].corpus].reader.options.get("pair")
     return pair
 
 
 def cuts_subwords(corpus: CorpusConfig) -> bool:
-    """Return whether the text of a corpus is cut into subwords."""
+    """Return whether the text of a corpus is split into subwords."""
     return corpus.reader.options.get("tokenize") == "subwords"
 
 
 def language_units(run: Run) -> set[str]:
-    """Return what the language models of a run read and give: words, or parts of them."""
+    """Return the units of the language models of a run: "words", "characters" or "subwords"."""
     texts = {task.corpus for task in run.tasks.values() if task.source.text is not None}
     cuts = {run.corpora[name].reader.options.get("tokenize") for name in texts}
     return {cut if isinstance(cut, str) else "words" for cut in cuts}
 
 
 def subwords_of(corpora: Mapping[str, Corpus]) -> Subwords | None:
-    """Return what corpora of a run are cut into, if they are."""
+    """Return the subwords of the corpora of a run, or None."""
     return next((corpus.subwords for corpus in corpora.values() if corpus.subwords), None)
 
 
 def check_words(run: Run, tasks: Sequence[str]) -> None:
-    """Refuse tasks that read parts of words.
+    """Check that tasks read words.
 
     Raises:
-        MtlError: One of the tasks does.
+        MtlError: A task reads characters or subwords.
     """
     for task in tasks:
         cut = run.corpora[run.tasks[task].corpus].reader.options.get("tokenize")
         if isinstance(cut, str):
             raise MtlError(
-                f"task {task!r} reads {cut} and so has nothing to say of words; use mtl evaluate "
+                f"task {task!r} reads {cut}, and makes no predictions for words; use mtl evaluate "
                 "or mtl generate"
             )
 
@@ -67,13 +67,19 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
 def load_corpora(
     run: Run, subwords: Subwords | None = None, *, progress: ReadingProgress | None = None
 ) -> dict[str, Corpus]:
-    """Read the corpora of the run, with the labels of its tasks under the tasks' names.
+    """Read the corpora of a run, with labels under the names of its tasks.
 
     Args:
         run: The run.
-        subwords: What those are cut into that are to be cut so; None: what the run that this one
-            starts from has learnt, or what is now learnt from their training text.
-        progress: Shows the progress of reading a file that is not in the cache.
+        subwords: The subwords for corpora with `tokenize: subwords`. None uses the subwords of the
+            run that this run starts from, or else learns them from the training text.
+        progress: Displays the progress of reading files that are not in the cache.
+
+    Returns:
+        Name to corpus.
+
+    Raises:
+        MtlError: A file cannot be read, or a setting does not fit the data.
     """
     if subwords is None and any(map(cuts_subwords, run.corpora.values())):
         subwords = _known_subwords(run) or _learn_subwords(run, progress)
@@ -96,23 +102,23 @@ def load_corpora(
         given = [subwords] if subwords and cuts_subwords(corpus) else []
         found = load_corpus(config, build("reader", corpus.reader, *given), progress=progress)
         if subwords and given:
-            notes = [*found.notes, f"read in subwords, of which there are {len(subwords.tokens):,}"]
+            notes = [*found.notes, f"split into subwords, {len(subwords.tokens):,} different ones"]
             found = replace(found, notes=notes, subwords=subwords)
         corpora[name] = _chosen(run, found)
     return corpora
 
 
 def _known_subwords(run: Run) -> Subwords | None:
-    """Return the subwords of the run that this one starts from, if there are any."""
+    """Return the subwords of the run that this run starts from, or None."""
     init = run.trunk.options.get("init")
     return load_subwords(Path(init)) if init and (Path(init) / SUBWORDS).is_file() else None
 
 
 def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
-    """Learn the subwords of a run from the words of all its corpora that are cut into them.
+    """Learn the subwords of a run from all its corpora with `tokenize: subwords`.
 
     Raises:
-        ConfigError: They are to be cut into different numbers of subwords.
+        ConfigError: The corpora ask for different numbers of subwords.
     """
     counts: Counter[str] = Counter()
     numbers: dict[int, str] = {}
@@ -120,6 +126,7 @@ def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
         if cuts_subwords(corpus):
             options = corpus.reader.options
             numbers[options["subwords"]] = name
+            # Subwords are learned from whole words, so the text is read at blanks first.
             reader = Part(type=corpus.reader.type, options={**options, "tokenize": False})
             needed = {by for chosen in corpus.where.values() for by in chosen}
             tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
@@ -127,8 +134,11 @@ def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
             words = load_corpus(config, build("reader", reader), progress=progress)
             counts.update(words.splits["train"].word_counts())
     if len(numbers) > 1:
-        found = ", ".join(f"{name!r} {number}" for number, name in numbers.items())
-        raise ConfigError(f"a run has one set of subwords; give all corpora as many, now {found}")
+        sizes = ", ".join(f"{name!r} {number}" for number, name in numbers.items())
+        raise ConfigError(
+            f"a run has one set of subwords, but `subwords` differs: {sizes}; set the same number "
+            "for all corpora"
+        )
     return Subwords.learn(counts, *numbers)
 
 
@@ -140,15 +150,18 @@ def _corpus_task(task: Task) -> CorpusTask:
 
 
 def _criterion(by: str) -> str:
-    """Return what labels that `where` goes by are called here, which no task is."""
+    """Return the internal column name for a `where` filter.
+
+    It contains a blank, so that no task can have the same name.
+    """
     return f"where {by}"
 
 
 def _chosen(run: Run, corpus: Corpus) -> Corpus:
-    """Return the corpus with the labels that `where` leaves to the tasks.
+    """Return the corpus with the labels that remain after the `where` filters of its tasks.
 
     Raises:
-        ConfigError: It names labels that there are not, or that are none of a sentence.
+        ConfigError: A filter names unknown labels, or a task without sentence labels.
     """
     splits, notes = dict(corpus.splits), list(corpus.notes)
     tasks = tasks_of(run, corpus.name)
@@ -162,12 +175,13 @@ def _chosen(run: Run, corpus: Corpus) -> Corpus:
                     raise ConfigError(f"{path}: {error}") from error
             left = sum(labels is not None for labels in splits[split].labels(task))
             notes.append(f"{split}: {left} of {len(splits[split])} sentences labelled for {task}")
+    # The columns of the filters have served their purpose.
     splits = {n: split.without(split.targets.keys() - {*tasks}) for n, split in splits.items()}
     return replace(corpus, splits=splits, notes=notes)
 
 
 def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
-    """Return task to how many of its training tags break their scheme and were repaired."""
+    """Return the number of training tags per task that break their scheme and were repaired."""
     broken = {}
     for name, task in run.tasks.items():
         if task.scheme:
@@ -179,16 +193,16 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
 def with_files(
     run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
 ) -> Run:
-    """Return the run with the corpora of some tasks alone, and with other files for a split.
+    """Return the run with only the corpora of some tasks, and with other files for a split.
 
     Args:
         run: The run.
         split: "train", "dev" or "test".
-        data: Corpus to the file that takes the place of its split.
+        data: Corpus to the file that replaces its split.
         tasks: The tasks.
 
     Raises:
-        MtlError: None of the tasks has such a corpus.
+        MtlError: None of the tasks uses a corpus in `data`.
     """
     needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
     for name in data:
@@ -199,7 +213,9 @@ def with_files(
         corpus = run.corpora[name]
         if name in data:
             file = [str(Path(data[name]).absolute())]
-            files = {"train": file, split: file}  # only this file need be there
+            # A corpus needs a training split; only the file of the user is sure to exist.
+            files = {"train": file, split: file}
+            # Sizes, splits and filters describe the original files, not the file of the user.
             changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
             changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)

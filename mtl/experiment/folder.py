@@ -1,4 +1,4 @@
-"""A run folder: whether it may be trained in, and what is written before training."""
+"""Check a run folder before training, and write its first files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies,
 
 
 def can_resume(folder: Path) -> bool:
-    """Say whether a run folder has an epoch from which training can go on."""
+    """Return whether a run folder has a finished epoch to resume from."""
     return (folder / TRAINING / "state.json").is_file()
 
 
 def check_folder(folder: Path, run: Run, resume: bool) -> None:
-    """Refuse a folder that is not free, or, to resume, not of this run.
+    """Check that a folder is free, or, to resume, that it belongs to this run.
 
     Raises:
-        MtlError: With what to do.
+        MtlError: The folder cannot be used; the message contains a remedy.
     """
     if not resume:
         check_free(folder, any(map(can_resume, [folder, *seed_folders(folder)])))
@@ -39,30 +39,31 @@ def check_folder(folder: Path, run: Run, resume: bool) -> None:
 
 
 def check_free(folder: Path, begun: bool) -> None:
-    """Refuse a folder with files in it.
+    """Check that a folder does not exist or is empty.
 
     Args:
-        folder: The folder, which need not exist.
-        begun: Whether `--resume` would go on with what it holds.
+        folder: The folder.
+        begun: Whether `--resume` could continue its training.
 
     Raises:
-        MtlError: With what to do.
+        MtlError: The folder contains files; the message contains a remedy.
     """
     if folder.is_file():
         raise MtlError(f"{folder}: is a file; choose another folder with --output")
     if folder.is_dir() and any(folder.iterdir()):
-        go_on = "go on with it by --resume, " if begun else ""
+        resume = "continue its training with --resume, " if begun else ""
         raise MtlError(
-            f"{folder}: exists already; {go_on}choose another folder with --output, or remove it"
+            f"{folder}: exists already; {resume}choose another folder with --output, or remove it"
         )
 
 
 def check_data(folder: Path, experiment: Experiment) -> None:
-    """Refuse to go on with words or labels other than those that the weights were trained for.
+    """Check, to resume, that vocabularies and labels are the same as in the run folder.
 
     Raises:
-        MtlError: The text has changed since.
+        MtlError: They differ, because the data has changed.
     """
+    # Rows of embeddings and outputs belong to ids: other ids would mix up words and labels.
     vocabularies, targets = read_numberings(experiment.run, folder)
     for name, vocabulary in experiment.vocabularies.items():
         if vocabulary.to_json() != vocabularies[name].to_json():
@@ -75,7 +76,8 @@ def check_data(folder: Path, experiment: Experiment) -> None:
 
 
 def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
-    """Yield what differs between two runs, what may change on resuming apart."""
+    """Yield both values and the path of each difference between two runs."""
+    # These may change on resuming: they do not affect the steps that are already done.
     free = {"training.epochs", "training.device", "training.threads", "training.patience"}
 
     def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
@@ -89,15 +91,15 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
 
 
 def start_folder(folder: Path, experiment: Experiment) -> None:
-    """Write run file, vocabularies and labels.
+    """Create a run folder, and write the run file, the vocabularies and the labels.
 
     Raises:
-        MtlError: The folder cannot be made or written.
+        MtlError: The folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MtlError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise MtlError(f"{folder}: cannot be created: {error.strerror}") from error
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
     save_vocabularies(folder, experiment.vocabularies, experiment.targets, experiment.subwords)

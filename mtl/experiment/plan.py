@@ -1,4 +1,4 @@
-"""What a run is going to do, before it does it."""
+"""The plan of a run: sizes, shapes, steps and memory, before training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Plan:
 
     Args:
         sentences: Corpus to split to the number of sentences.
-        tasks: Task to its corpus, head, layer and number of labels, in words.
-        shapes: Layer to the shape of what comes out of it.
+        tasks: Task to a description of its corpus, head, layer and number of labels.
+        shapes: Layer to the shape of its output.
         parameters: Part of the model to its number of parameters.
         batches: Corpus to the number of batches in one pass over its training data.
         draws: Corpus to the number of its batches in the first epoch of the run.
-        steps: Steps of an epoch.
-        memory: Bytes that training takes, roughly.
-        notes: What the user should know of the data.
+        steps: Number of steps per epoch.
+        memory: Approximate memory of training, in bytes.
+        notes: Notes on the data, for the user.
     """
 
     sentences: Mapping[str, Mapping[str, int]]
@@ -51,31 +51,32 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     parameters: dict[str, int] = {}
     counted: set[nn.Parameter] = set()
     for name, module in parts.items():
-        own = set(module.parameters()) - counted  # tied outputs are those of the embedding
-        counted |= own
-        parameters[name] = sum(p.numel() for p in own)
+        # Tied outputs of a language model share the weights of the embedding: count them once.
+        new = set(module.parameters()) - counted
+        counted |= new
+        parameters[name] = sum(p.numel() for p in new)
     layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
     notes = [*experiment.notes]
     notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
     notes += [
-        f"{task}: tags that break the scheme, read as conlleval reads them: {count}"
+        f"{task}: tags that break the scheme, read by the rules of conlleval: {count}"
         for task, count in count_malformed(run, corpora).items()
     ]
     notes += [
-        f"{name}: windows more than sentences, as some have over {run.training.max_length} "
+        f"{name}: additional windows, for sentences of more than {run.training.max_length} "
         f"tokens: {loader.windowed}"
         for name, loader in trainer.loaders.items()
         if loader.windowed
     ]
     if not trainer.evaluate:
-        notes.append("no corpus has a dev split: the last epoch is kept, patience has no effect")
+        notes.append("no corpus has a dev split: the last epoch is saved, patience has no effect")
     if trainer.weighting.note:
         notes.append(trainer.weighting.note)
-    thawed = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
-    if thawed > trainer.epochs:
+    unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
+    if unfrozen > trainer.epochs:
         notes.append(
-            f"gradual: the lowest layer would train from epoch {thawed} on, and there are "
-            f"{trainer.epochs}"
+            f"gradual: the lowest layer would be trained from epoch {unfrozen}, but there are only "
+            f"{trainer.epochs} epochs"
         )
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
@@ -103,19 +104,21 @@ def _head(run: Run, task: str) -> str:
 
 
 def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int) -> int:
-    """Return the bytes of training, roughly.
+    """Estimate the memory of training, in bytes.
 
-    Weights, gradients, two moments of Adam and the average, four bytes each; and for every token
-    of the largest batch what the layers keep for the backward pass, some ten times their width.
+    The estimate counts float32 copies of the parameters (weights, gradients, two moments of Adam,
+    and the average if any) and the activations that layers keep for the backward pass: about ten
+    times their width for each token of the largest batch.
     """
+    # Adam is the common case; other optimisers keep fewer copies.
     training = experiment.run.training
     copies = 5 if training.average else 4
     tokens = 0
     for name, corpus in corpora.items():
         limits = batch_limits(experiment.run, name)
         longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
-        pieces = (limits.streams or 0) * limits.bptt
-        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), pieces)
+        chunks = (limits.streams or 0) * limits.bptt
+        tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), chunks)
     return 4 * (copies * parameters + 10 * tokens * sum(experiment.model.sharing.sizes))
 
 
@@ -132,10 +135,11 @@ def describe(plan: Plan) -> Iterator[str]:
     parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
     yield f"parameters: {total:,} ({parts})"
     for corpus, batches in plan.batches.items():
-        yield f"batches of {corpus}: {batches:,} a pass, {plan.draws[corpus]:,} in the first epoch"
+        draws = f"{plan.draws[corpus]:,} in the first epoch"
+        yield f"batches of {corpus}: {batches:,} per pass, {draws}"
     yield (
-        f"an epoch: {plan.steps:,} steps; a corpus goes on where it stopped, so no sentence is "
-        "dropped"
+        f"epoch: {plan.steps:,} steps; each epoch continues a corpus where the last one stopped, "
+        "so no sentence is dropped"
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"

@@ -1,4 +1,4 @@
-"""The trainer of a run."""
+"""Build the trainer of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ from mtl.weighting import Weighting
 
 
 def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
-    """Return the trainer of a run, at its start."""
+    """Build the trainer of a run, in its initial state.
+
+    Args:
+        experiment: The run and its model.
+        corpora: The corpora by name.
+
+    Raises:
+        ConfigError: The weighting needs shared parameters, and there are none to train.
+    """
     run, model = experiment.run, experiment.model
     training = run.training
     tasks = {name: tasks_of(run, name) for name in corpora}
@@ -35,9 +43,11 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     }
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
+    # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
     scored = scored_tasks(run)
+    # The selection keeps the dev scores, and the mixing `progress` reads them through `reached`.
     selection = Selection(
         training.metric,
         {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
@@ -78,10 +88,10 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
 
 
 def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None:
-    """Refuse a weighting of shared gradients where there are none."""
+    """Check that a weighting that reads shared gradients has shared trainable parameters."""
     shared = model.sharing.shared_parameters()
     if weighting.reads_gradients and not any(p.requires_grad for p in shared):
         raise ConfigError(
-            f"weighting: {run.weighting.type!r} reads the gradients of what several tasks train, "
-            "and that is nothing; let the trunk train, or take another"
+            f"weighting: {run.weighting.type!r} needs shared trainable parameters, and there are "
+            "none (trunk frozen, or nothing shared); unfreeze the trunk or choose another weighting"
         )

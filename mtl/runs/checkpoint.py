@@ -1,4 +1,4 @@
-"""Run folders and what lies in them: weights, vocabularies, state of training; no pickles."""
+"""The files of a run folder: weights, vocabularies and the state of training; no pickles."""
 
 from __future__ import annotations
 
@@ -21,40 +21,44 @@ from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
 
 RUN = "run.yaml"
-"""The run file in a run folder, complete: training it again repeats the run."""
+"""The complete run file of a run folder: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
 SUBWORDS = "vocabulary/tokenizer.json"
-"""What cut the text of language models into subwords, in the format of `tokenizers`."""
+"""Subwords of the language models, in the format of `tokenizers`."""
 
 
 def seed_folder(folder: Path, seed: int) -> Path:
-    """Return the run folder of one seed, in the folder of a run that has several."""
+    """Return the run folder of one seed of a run with several seeds."""
     return folder / f"seed-{seed}"
 
 
 def seed_folders(folder: Path) -> list[Path]:
-    """Return the run folders of the seeds that a folder holds, in order; of other folders none."""
-    found = [path.parent for path in folder.glob(f"seed-*/{RUN}")]
-    numbered = {int(m[1]): path for path in found if (m := re.fullmatch(r"seed-(\d+)", path.name))}
-    return [numbered[seed] for seed in sorted(numbered)]
+    """Return the run folders of the seeds inside a folder, sorted by seed; else an empty list."""
+    paths = [path.parent for path in folder.glob(f"seed-*/{RUN}")]
+    # Sorted as integers: seed-10 comes after seed-9.
+    by_seed = {int(m[1]): path for path in paths if (m := re.fullmatch(r"seed-(\d+)", path.name))}
+    return [by_seed[seed] for seed in sorted(by_seed)]
 
 
 def check_run_folder(folder: Path) -> None:
-    """Refuse what is no run folder.
+    """Check that a folder is a run folder.
 
     Raises:
-        CheckpointError: It has no run file; says where one is if it holds several seeds.
+        CheckpointError: The folder has no run file. If it contains the run folders of several
+            seeds, the message names one of them.
     """
     if (folder / RUN).is_file():
         return
     if seeds := seed_folders(folder):
-        raise CheckpointError(f"{folder}: holds several seeds; name one of them, as {seeds[0]}")
-    raise CheckpointError(f"{folder}: no run folder (it has no {RUN})")
+        raise CheckpointError(
+            f"{folder}: contains several seeds; name one of them, such as {seeds[0]}"
+        )
+    raise CheckpointError(f"{folder}: not a run folder (it has no {RUN})")
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     with atomic_write(path) as file:
         json.dump(data, file, ensure_ascii=False, indent=1)
 
@@ -63,7 +67,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of a run folder.
 
     Raises:
-        CheckpointError: It is missing or no JSON.
+        CheckpointError: The file is missing or not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -74,9 +78,10 @@ def read_json(path: Path) -> Any:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file, whole or not at all."""
+    """Write tensors to a safetensors file atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One entry only: safetensors writes several in any order, and equal runs must give equal files.
+    # A single entry: safetensors writes entries in random order, and equal runs must produce equal
+    # files.
     data = save(plain, metadata={"mtl": __version__})
     with atomic_write(path, "wb") as file:
         file.write(data)
@@ -86,7 +91,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file onto the CPU.
 
     Raises:
-        CheckpointError: It is missing, truncated or no safetensors file.
+        CheckpointError: The file is missing, truncated or not a safetensors file.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; is its folder a finished run?")
@@ -94,27 +99,29 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: no complete safetensors file ({error}); copy it again, or train again"
+            f"{path}: not a complete safetensors file ({error}); copy it again, or train again"
         ) from error
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a model by name, shared ones under their first name."""
-    found: dict[str, Tensor] = {}
-    known: set[int] = set()
+    """Return the tensors of a model by name; shared tensors occur once, under their first name."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    # `keep_vars` keeps the identity of parameters, which `state_dict` would otherwise detach.
     for name, value in model.state_dict(keep_vars=True).items():
-        if id(value) not in known:
-            known.add(id(value))
-            found[name] = value.detach()
-    return found
+        if id(value) not in seen:
+            seen.add(id(value))
+            tensors[name] = value.detach()
+    return tensors
 
 
 def set_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a model the tensors that `weights_of` gave.
+    """Load tensors from `weights_of` into a model.
 
     Raises:
-        RuntimeError: A tensor is missing, foreign or of another shape.
+        RuntimeError: A tensor is missing, unexpected or of another shape.
     """
+    # Not strict, since `weights_of` leaves out the further names of shared tensors.
     missing, foreign = model.load_state_dict(tensors, strict=False)
     if foreign or not set(weights_of(model)).isdisjoint(missing):
         raise RuntimeError(f"tensors of another model: missing {missing}, foreign {foreign}")
@@ -124,8 +131,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """Load a model's weights from a file.
 
     Raises:
-        CheckpointError: The file is damaged, or its tensors are those of another model; the
-            message names the tensor and both shapes.
+        CheckpointError: The file is damaged or belongs to another model; the message names the
+            tensor and both shapes.
     """
     tensors = load_tensors(path)
     expected = {name: tuple(value.shape) for name, value in weights_of(model).items()}
@@ -133,9 +140,9 @@ def load_weights(path: Path, model: nn.Module) -> None:
         if name not in tensors:
             raise CheckpointError(f"{path}: has no tensor {name!r}; it is another model's file")
         if tuple(tensors[name].shape) != shape:
-            found = tuple(tensors[name].shape)
+            actual = tuple(tensors[name].shape)
             raise CheckpointError(
-                f"{path}: tensor {name!r} has shape {found}, expected {shape}; "
+                f"{path}: tensor {name!r} has shape {actual}, expected {shape}; "
                 "it is another model's file"
             )
     if foreign := sorted(set(tensors) - set(expected)):
@@ -151,7 +158,7 @@ def save_vocabularies(
     targets: Mapping[str, Target],
     subwords: Subwords | None = None,
 ) -> None:
-    """Write `vocabulary/`: one file a feature, the labels of each head, and subwords if any."""
+    """Write `vocabulary/`: one file per feature, the labels of all heads, and any subwords."""
     target = folder / "vocabulary"
     target.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in vocabularies.items():
@@ -164,11 +171,14 @@ def save_vocabularies(
 def load_vocabularies(
     folder: Path, classes: Mapping[str, type[Vocabulary]]
 ) -> tuple[dict[str, Vocabulary], dict[str, Target]]:
-    """Read what `save_vocabularies` wrote.
+    """Read the vocabularies and labels that `save_vocabularies` wrote.
 
     Args:
         folder: The run folder.
         classes: Feature to the class of its vocabulary.
+
+    Raises:
+        CheckpointError: A file is missing or damaged.
     """
     source = folder / "vocabulary"
     try:
@@ -187,7 +197,7 @@ def load_subwords(folder: Path) -> Subwords:
     """Read the subwords of a run folder.
 
     Raises:
-        CheckpointError: It has none, or they are damaged.
+        CheckpointError: The file is missing or damaged.
     """
     path = folder / SUBWORDS
     try:
@@ -199,9 +209,13 @@ def load_subwords(folder: Path) -> Subwords:
 def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
     """Write the state of training to `checkpoint/`.
 
-    The tensors of each epoch have a file of their own, and the JSON file that names it is put in
-    place last, so a stop in between leaves the older pair usable.
+    Args:
+        folder: The run folder.
+        tensors: The tensors of the state.
+        rest: The other values of the state, with the key "epoch".
     """
+    # Each epoch has its own file of tensors, and the JSON file that names it is replaced last: if
+    # the process is killed in between, the earlier pair is still complete.
     target = folder / TRAINING
     target.mkdir(parents=True, exist_ok=True)
     name = f"epoch-{rest['epoch']}.safetensors"
@@ -213,29 +227,30 @@ def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str
 
 
 def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_training` wrote.
+    """Read the tensors and values that `save_training` wrote.
 
     Raises:
-        CheckpointError: There is none, or it is damaged.
+        CheckpointError: A file is missing or damaged.
     """
     state = folder / TRAINING / "state.json"
     if not state.is_file():
         raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
     rest = read_json(state)
     if not (isinstance(rest, dict) and {"tensors", "epoch", "step"} <= set(rest)):
-        raise CheckpointError(f"{state}: not a state of training; train again without --resume")
+        raise CheckpointError(f"{state}: not a training state; train again without --resume")
     return load_tensors(state.parent / rest["tensors"]), rest
 
 
 def to_device(name: str) -> torch.device:
-    """Return the device called `name`; "auto" is a GPU if there is one, else the CPU.
+    """Return the device `name`; "auto" is a GPU if there is one, else the CPU.
 
     Raises:
-        CheckpointError: There is no such device here.
+        CheckpointError: This machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        # `torch.device` alone accepts devices that do not exist.
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise CheckpointError(f"no device {name!r} here: {str(error).splitlines()[0]}") from error

@@ -1,4 +1,4 @@
-"""What run folders tell of how training went, for one seed or several."""
+"""The history of training in a run folder, for one or several seeds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mtl.runs.checkpoint import check_run_folder, seed_folders, write_json
 
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
-"""The mean and the spread of dev scores over the seeds of a run."""
+"""Mean and standard deviation of the dev scores over the seeds of a run."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What a run wrote down of its epochs.
+    """The epochs of a run.
 
     Args:
-        folder: Its run folder, or that of all its seeds.
-        seeds: What metrics.jsonl says of each epoch, at least one, for each seed.
+        folder: The run folder, or the folder of all seeds.
+        seeds: For each seed, the records of its epochs in metrics.jsonl, at least one.
     """
 
     folder: Path
@@ -31,45 +31,45 @@ class History:
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks that were trained or scored."""
+        """The tasks that were trained or evaluated."""
         last = self.seeds[0][-1]
         return list(dict.fromkeys([*last["dev"], *self.seeds[0][0]["losses"]]))
 
     @property
     def best(self) -> list[Mapping[str, Any]]:
-        """The epoch of each seed whose model was kept."""
+        """The best epoch of each seed, whose weights were saved."""
         return [[epoch for epoch in epochs if epoch["improved"]][-1] for epochs in self.seeds]
 
     @property
     def best_epochs(self) -> list[int]:
-        """The numbers of those epochs, from 1."""
+        """The numbers of the best epochs, from 1."""
         return [epoch["epoch"] + 1 for epoch in self.best]
 
     def dev(self) -> dict[str, dict[str, Spread]]:
-        """Return task to its dev scores in the best epochs."""
+        """Return the dev scores of each task in the best epochs."""
         return spread([epoch["dev"] for epoch in self.best])
 
 
 def read_history(folder: Path) -> History:
-    """Read what a run folder, or a folder of several seeds, says of each epoch.
+    """Read the history of a run folder, or of a folder of several seeds.
 
     Raises:
-        CheckpointError: It is no such folder, or no epoch is finished.
+        CheckpointError: The folder is not a run folder, or no epoch is finished.
     """
-    return History(folder, [_epochs(own) for own in seed_folders(folder) or [folder]])
+    return History(folder, [_epochs(seed) for seed in seed_folders(folder) or [folder]])
 
 
 def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """Return what a run folder says of each "epoch", or of the steps that were written down.
+    """Return the records of one kind, "epoch" or "step", in metrics.jsonl of a run folder.
 
     Raises:
-        CheckpointError: It is no run folder, or damaged.
+        CheckpointError: The folder is not a run folder, or the file is damaged.
     """
     check_run_folder(folder)
     path = folder / METRICS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        # A line that is cut is one at which training was killed.
+        # If training was killed while it wrote, the last line is incomplete: skip it.
         records = [json.loads(line) for line in lines if line.endswith("}")]
         return [record for record in records if record["type"] == kind]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -79,21 +79,21 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
 def _epochs(folder: Path) -> list[dict[str, Any]]:
     epochs = read_records(folder, "epoch")
     if not epochs:
-        raise CheckpointError(f"{folder}: has not finished an epoch; there is nothing to tell yet")
+        raise CheckpointError(f"{folder}: no epoch is finished yet; try again later")
     return epochs
 
 
 def write_summary(folder: Path) -> None:
     """Write the dev scores of the seeds of a run to `summary.json`."""
     history = read_history(folder)
-    seeds = [own.name.removeprefix("seed-") for own in seed_folders(folder)]
+    seeds = [path.name.removeprefix("seed-") for path in seed_folders(folder)]
     best = dict(zip(seeds, history.best_epochs, strict=True))
     write_json(folder / SUMMARY, {"best_epochs": best, "dev": spread_to_json(history.dev())})
 
 
 def spread_to_json(scores: Mapping[str, Mapping[str, Spread]]) -> dict[str, dict[str, Any]]:
-    """Return task to score to mean, sd and values, made of JSON types."""
+    """Convert scores by task and name to JSON types: mean, sd and values of each score."""
     return {
-        task: {name: own.to_json() for name, own in by_name.items()}
+        task: {name: score.to_json() for name, score in by_name.items()}
         for task, by_name in scores.items()
     }

@@ -1,7 +1,7 @@
-"""Spans (names, phrases) and the tags that write them down: BIO, IOB1, IOBES.
+"""Spans (names, phrases) and the tags that encode them: BIO, IOB1, IOBES.
 
-Reading follows conlleval, the scorer of the CoNLL shared tasks (Tjong Kim Sang and Buchholz 2000):
-one rule reads all three schemes, and gives a meaning to sequences that break them.
+Decoding follows conlleval, the scorer of the CoNLL shared tasks (Tjong Kim Sang and Buchholz 2000).
+One rule decodes all three schemes, and also decodes sequences that are not well formed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Scheme: TypeAlias = Literal["bio", "iob1", "iobes"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 OUTSIDE = "O"
 PREFIXES: dict[str, str] = {"bio": "BI", "iob1": "BI", "iobes": "BIES"}
-"""The letters that a tag of each scheme may begin with, besides O."""
+"""Tag prefixes of each scheme, without O."""
 
 
 class Span(NamedTuple):
-    """Tokens `start` to `end` (exclusive), and what they are; the type may be empty."""
+    """A span type, which may be empty, and the token range `start` to `end` (exclusive)."""
 
     type: str
     start: int
@@ -29,40 +29,42 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def parse_tag(tag: str) -> tuple[str, str]:
-    """Split a tag into its prefix and its type; a tag may do without a type.
+    """Split a tag into its prefix and its type; the type is empty if the tag has none.
 
     >>> parse_tag("B-geo-loc"), parse_tag("O"), parse_tag("I")
     (('B', 'geo-loc'), ('O', ''), ('I', ''))
 
     Raises:
-        MtlError: It is a tag of no scheme.
+        MtlError: The tag belongs to none of the schemes.
     """
+    # Only the first dash separates, since types may contain dashes (B-geo-loc).
     prefix, dash, kind = tag.partition("-")
     if tag != OUTSIDE and (prefix not in ("B", "I", "E", "S") or (dash and not kind)):
         raise MtlError(
-            f"{tag!r} is no span tag: expected O, or B, I, E or S with a type, such as B-PER; "
-            "labels that are no spans need a head without a scheme, and a metric such as accuracy"
+            f"{tag!r} is not a span tag: expected O, or B, I, E or S with a type, such as B-PER; "
+            "for labels that are not spans, use a head without a scheme and a metric such as "
+            "accuracy"
         )
     return prefix, kind
 
 
 def join_tag(prefix: str, kind: str) -> str:
-    """Return the tag that `parse_tag` splits into these."""
+    """Return the tag of a prefix and a type; the inverse of `parse_tag`."""
     return f"{prefix}-{kind}" if kind else prefix
 
 
 def read_spans(tags: Iterable[str]) -> list[Span]:
-    """Return the spans that the tags of a sentence describe, in any of the schemes.
+    """Decode the tags of a sentence, in any of the schemes, into spans.
 
-    A tag goes on with the span before it if it begins with I or E, has the same type, and the
-    span is still open (its last tag began with B or I). Any other tag but O begins a span.
+    A tag continues the span before it if its prefix is I or E, its type is the same, and the span
+    is still open (the prefix of its last tag is B or I). Every other tag except O starts a span.
 
     >>> read_spans(["I-PER", "I-PER", "O", "S-LOC", "B-LOC"])
     [Span(type='PER', start=0, end=2), Span(type='LOC', start=3, end=4), \
 Span(type='LOC', start=4, end=5)]
 
     Raises:
-        MtlError: A tag is of no scheme.
+        MtlError: A tag belongs to none of the schemes.
     """
     spans: list[Span] = []
     open_type: str | None = None
@@ -80,18 +82,18 @@ Span(type='LOC', start=4, end=5)]
 
 
 def write_tags(spans: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
-    """Return the tags of a sentence of `length` tokens.
+    """Encode spans as the tags of a sentence of `length` tokens.
 
     >>> write_tags([Span("PER", 0, 2), Span("LOC", 2, 3)], 4, "iobes")
     ['B-PER', 'E-PER', 'S-LOC', 'O']
 
     Args:
-        spans: In order, none empty, none overlapping.
-        length: The number of tokens.
-        scheme: How to write; `iob1` uses B only where a span follows one of the same type.
+        spans: Sorted, not empty and not overlapping.
+        length: Number of tokens.
+        scheme: The tag scheme; `iob1` uses B only directly after a span of the same type.
 
     Raises:
-        ValueError: The spans cannot be written, or the scheme is unknown.
+        ValueError: The spans are out of order, overlap or are empty, or the scheme is unknown.
     """
     _check_scheme(scheme)
     tags = [OUTSIDE] * length
@@ -101,6 +103,7 @@ def write_tags(spans: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
         if not before.end <= start < end <= length:
             raise ValueError(f"expected spans in order within {length} tokens, got {list(spans)}")
         tags[start:end] = [join_tag("I", kind)] * (end - start)
+        # `start > 0`: the empty placeholder `before` ends at 0, but no span precedes the first.
         touches = before.type == kind and before.end == start > 0
         if scheme != "iob1" or touches:
             tags[start] = join_tag("B", kind)
@@ -111,19 +114,19 @@ def write_tags(spans: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
 
 
 def convert(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """Return the same spans in another scheme; nothing is lost.
+    """Convert the tags of a sentence to another scheme; the spans stay the same.
 
     >>> convert(["I-PER", "I-PER", "B-PER", "O"], "bio")
     ['B-PER', 'I-PER', 'B-PER', 'O']
 
     Raises:
-        MtlError: A tag is of no scheme.
+        MtlError: A tag belongs to none of the schemes.
     """
     return write_tags(read_spans(tags), len(tags), scheme)
 
 
 def malformed(tags: Sequence[str], scheme: Scheme) -> int:
-    """Count the tags that break a scheme, which are those that `convert` would change.
+    """Count the tags that break a scheme: the tags that `convert` would change.
 
     >>> malformed(["O", "I-PER"], "bio"), malformed(["O", "I-PER"], "iob1")
     (1, 0)
@@ -134,24 +137,27 @@ def malformed(tags: Sequence[str], scheme: Scheme) -> int:
 def transitions(
     labels: Sequence[str], scheme: Scheme
 ) -> tuple[list[list[bool]], list[bool], list[bool]]:
-    """Return what a scheme allows: a sequence is well formed if all its steps are allowed.
+    """Return the transitions, start tags and end tags that a scheme allows.
+
+    A sequence is well formed if its first tag, all its transitions and its last tag are allowed.
 
     Args:
         labels: The K tags.
-        scheme: Their scheme.
+        scheme: The scheme of the tags.
 
     Returns:
-        `[K][K]` whether the second may follow the first, `[K]` whether a sentence may start with
-        it, `[K]` whether a sentence may end with it.
+        `[K][K]` whether tag j may follow tag i; `[K]` whether a sentence may start with a tag;
+        `[K]` whether a sentence may end with a tag.
 
     Raises:
-        MtlError: A label is no tag of the scheme.
+        MtlError: A label is not a tag of the scheme.
     """
     _check_scheme(scheme)
     for label in labels:
         if parse_tag(label)[0] not in OUTSIDE + PREFIXES[scheme]:
-            raise MtlError(f"{label!r} is no tag of the scheme {scheme}")
+            raise MtlError(f"{label!r} is not a tag of the scheme {scheme}")
     allowed = [[_may_follow(first, second, scheme) for second in labels] for first in labels]
+    # In all three schemes, the borders of a sentence act like an O.
     start = [_may_follow(OUTSIDE, label, scheme) for label in labels]
     end = [_may_follow(label, OUTSIDE, scheme) for label in labels]
     return allowed, start, end

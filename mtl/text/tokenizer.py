@@ -1,7 +1,7 @@
-"""Raw text into sentences and words, by rules, with exact offsets.
+"""Rules that split raw text into sentences and words, with exact character offsets.
 
-The words are those of the Penn Treebank and of UD English: clitics apart (do n't, it 's), hyphens
-apart unless they follow a prefix (e-mail, 15 - year), abbreviations with their period.
+Words follow the Penn Treebank and UD English. Clitics are separate words (do n't, it 's). Hyphens
+are separate words except after a prefix (e-mail, 15 - year). Abbreviations keep their period.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _LETTER = rf"[^\W\d_{_HAN}{_KANA}]"
 _WORD = rf"{_LETTER}(?:[^\W{_HAN}{_KANA}]|[\u0300-\u036f\u00ad])*"
 _EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]?"
 
+# The first alternative that matches wins, so their order matters. Repetitions that would have to
+# be tried again at every character are bounded or possessive: long chunks take linear time.
 _TOKEN = re.compile(
     rf"""
       (?:(?:https?|ftp)://|www\.){_URL_REST}                    # web and mail
@@ -56,7 +58,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-_PIECES = re.compile(
+# Contractions that are split further: English clitics, then French elisions (l'homme).
+_CONTRACTIONS = re.compile(
     rf"""(?ix)
       (can)(not) | (gon|wan)(na) | (got)(ta) | (y['’])(all)
     | (ca|wo|do|does|did|is|was|are|were|has|have|would|could|should)(nt)
@@ -75,7 +78,7 @@ class Token(NamedTuple):
 
 
 def tokenize(text: str) -> list[Token]:
-    """Return the words of a text, in order; together they hold every character but blanks.
+    """Return the words of a text, in order; every character except blanks is in one of them.
 
     >>> [token.text for token in tokenize("Mr. Li can't pay $1,000.50 (3/4).")]
     ['Mr.', 'Li', 'ca', "n't", 'pay', '$', '1,000.50', '(', '3/4', ')', '.']
@@ -90,61 +93,65 @@ def tokenize(text: str) -> list[Token]:
 
 
 def _chunks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what stands between blanks, and its words.
+    """Yield the chunks between blanks, each with its words.
 
-    No word holds a blank, and no rule looks beyond one but those for a period at the end: so most
-    chunks are cut once and found again, since in any text a few make up most of it.
+    No word contains a blank, and only the rules for a final period look beyond a blank. The words
+    of a chunk are therefore cached: a few chunks make up most of any text.
     """
     chunks = text.split()
-    for chunk, behind in zip_longest(chunks, chunks[1:], fillvalue=""):
-        cut = _cut_again if len(chunk) <= _SHORT else _cut
-        yield chunk, cut(chunk, _kind(behind) if chunk[-1] == "." else "")
+    for chunk, following in zip_longest(chunks, chunks[1:], fillvalue=""):
+        cut = _cut_cached if len(chunk) <= _MAX_CACHED else _cut
+        yield chunk, cut(chunk, _kind(following) if chunk[-1] == "." else "")
 
 
-_SHORT = 32
-"""Characters of what is kept, so that no odd text fills the memory."""
+_MAX_CACHED = 32
+"""Maximum length of a cached chunk, in characters; it bounds the memory of the cache."""
 
 
-def _kind(behind: str) -> str:
-    """Return what the rules may ask about the next chunk: a capital, a digit, other or none."""
-    first = behind[:1]
+def _kind(following: str) -> str:
+    """Reduce the next chunk to the property that the rules depend on.
+
+    Returns "A" for a capital letter, "1" for a digit, "a" for anything else, "" at the end. This
+    keeps the number of different cache keys small.
+    """
+    first = following[:1]
     if "A" <= first <= "Z":
         return "A"
     return "1" if first.isdecimal() else first and "a"
 
 
-def _cut(chunk: str, behind: str) -> tuple[str, ...]:
-    """Return the words of a chunk, before another of this kind."""
+def _cut(chunk: str, following: str) -> tuple[str, ...]:
+    """Return the words of a chunk that a chunk of the kind `following` follows."""
     words: list[str] = []
-    for match in _TOKEN.finditer(f"{chunk} {behind}"):
+    for match in _TOKEN.finditer(f"{chunk} {following}"):
         if match.start() >= len(chunk):
             break
-        pieces = _PIECES.fullmatch(match[0])
-        words += filter(None, pieces.groups()) if pieces else (match[0],)
+        parts = _CONTRACTIONS.fullmatch(match[0])
+        words += filter(None, parts.groups()) if parts else (match[0],)
     return tuple(words)
 
 
-_cut_again = lru_cache(maxsize=1 << 16)(_cut)
+_cut_cached = lru_cache(maxsize=1 << 16)(_cut)
 
 
 Cut: TypeAlias = bool | Literal["characters", "subwords"]
-"""How a text is cut: into words by rule (True) or at blanks (False), or into parts of words."""
+"""Unit of the tokens: words by rule (True), words at blanks (False), characters or subwords."""
 
 
 def words_of(text: str, cut: Cut, subwords: Subwords | None = None) -> list[str]:
-    """Return the words of a text, or their parts.
+    """Split a text into words, characters or subwords.
 
     Args:
         text: The text.
-        cut: What into.
-        subwords: What cuts into subwords, where that is wanted.
+        cut: The unit of the tokens.
+        subwords: The subwords, if `cut` is "subwords".
 
     Raises:
-        ValueError: It is wanted and not given.
+        ValueError: `cut` is "subwords", and `subwords` is None.
     """
     if cut == "subwords":
         if subwords is None:
-            raise ValueError("subwords: expected some that were learnt, got None")
+            raise ValueError("subwords: expected learned subwords, got None")
         return subwords.cut(text)
     if cut == "characters":
         return characters(text)
@@ -161,11 +168,11 @@ _STARTER = re.compile(
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return where each sentence of a text starts and ends, in order, without blanks around it.
+    """Return the start and end offset of each sentence of a text, without surrounding blanks.
 
-    A sentence ends at a blank line, and at a full stop, question or exclamation mark before a blank
-    and what can begin another one. A period after an abbreviation ends it only where a word
-    follows that mostly begins sentences.
+    A sentence ends at a blank line. It also ends at a full stop, question or exclamation mark that
+    precedes a blank and a possible start of a sentence. After an abbreviation, the period ends the
+    sentence only before a word that mostly starts sentences.
 
     >>> text = "Dr. No lives in the U.S. now. He works."
     >>> [text[start:end] for start, end in split_sentences(text)]
@@ -174,21 +181,21 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     tokens = tokenize(text)
     spans = []
     first = 0
-    for number in range(1, len(tokens) + 1):
-        if number == len(tokens) or _starts(text, tokens, number):
-            spans.append((tokens[first].start, tokens[number - 1].end))
-            first = number
+    for index in range(1, len(tokens) + 1):
+        if index == len(tokens) or _starts(text, tokens, index):
+            spans.append((tokens[first].start, tokens[index - 1].end))
+            first = index
     return spans
 
 
-def _starts(text: str, tokens: list[Token], number: int) -> bool:
-    """Return whether a sentence ends before the token of this number, which is not the first."""
-    token = tokens[number]
-    last = number - 1
+def _starts(text: str, tokens: list[Token], index: int) -> bool:
+    """Return whether token `index` (at least 1) starts a sentence."""
+    token = tokens[index]
+    last = index - 1
     gap = text[tokens[last].end : token.start]
-    # A quote or bracket or two may stand between the stop and the blank.
+    # Up to three closing quotes or brackets may separate the full stop from the blank.
     while (
-        0 < last > number - 4
+        0 < last > index - 4
         and tokens[last].text in _CLOSING
         and tokens[last].start == tokens[last - 1].end
     ):
@@ -196,10 +203,12 @@ def _starts(text: str, tokens: list[Token], number: int) -> bool:
     before = tokens[last].text
     if gap.count("\n") > 1:
         return True
+    # Chinese and Japanese put no blank between sentences.
     if before[-1] in "。！？":
         return token.text not in "」』）。！？"
     if not gap or before[-1] not in ".!?…":
         return False
+    # The period belongs to the word, as in "U.S." or "Dr.".
     if before[0].isalnum():
         return bool(_STARTER.fullmatch(token.text)) and not _NO_END.fullmatch(before)
     return token.text in _OPENING or (token.text[0].isalnum() and not token.text[0].islower())

@@ -1,7 +1,7 @@
-"""Transformers that others trained, as files of the library `transformers`.
+"""Pretrained transformers in the format of the library `transformers`.
 
-The library is needed to read them, and for nothing else: a run folder keeps what was read. Weights
-are read from safetensors files alone, so nothing is unpickled, and no code of a model is run.
+The library is needed only to read a model: run folders contain the sizes, tokenizer and weights.
+Weights are read from safetensors files only. Nothing is unpickled, and no code of a model is run.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
-"""Families of the same form, and how many of their positions no token has."""
-_SAFE = {"trust_remote_code": False}
+"""Model types of the BERT architecture, and the number of positions that no token uses.
+
+RoBERTa counts positions from the id of its padding token plus one.
+"""
+_SAFE = {"trust_remote_code": False}  # never run Python code of a model repository
 _SIZES = {
     "num_layers": "num_hidden_layers",
     "hidden_size": "hidden_size",
@@ -27,7 +30,7 @@ _SIZES = {
     "activation": "hidden_act",
     "epsilon": "layer_norm_eps",
 }
-"""Options of the trunk, and what the configuration of a model calls them."""
+"""Option of the trunk to its name in the configuration of a model."""
 _PARTS = {
     "output": "attention.output.dense",
     "attention_norm": "attention.output.LayerNorm",
@@ -35,65 +38,73 @@ _PARTS = {
     "narrow": "output.dense",
     "norm": "output.LayerNorm",
 }
-"""Parts of our layer, and what a model calls them."""
+"""Submodule of a layer of the trunk to its name in the weights of a model."""
 
 
 def read_sizes(name: str) -> dict[str, Any]:
-    """Return the options of `mtl.trunks.TransformerTrunk` that a model fixes.
+    """Return the options of `mtl.trunks.TransformerTrunk` that a model determines.
 
     Args:
-        name: Its folder, or its name on the hub.
+        name: The folder of the model, or its name on the Hugging Face hub.
 
     Raises:
-        ConfigError: There is no such model, it has another form, or `transformers` is missing.
+        ConfigError: The model does not exist or has another architecture, or `transformers` is
+            not installed.
     """
     config = _read(name, lambda library: library.AutoConfig.from_pretrained(name, **_SAFE))
     absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
     if config.model_type not in _FIRST_POSITION or not absolute or config.is_decoder:
         known = ", ".join(_FIRST_POSITION)
         raise ConfigError(
-            f"{name!r} has the form of {config.model_type!r}; expected an batcher with absolute "
-            f"positions, one of: {known}"
+            f"{name!r} has the architecture {config.model_type!r}; expected an encoder with "
+            f"absolute positions, one of: {known}"
         )
     sizes: dict[str, Any] = {ours: getattr(config, theirs) for ours, theirs in _SIZES.items()}
     if sizes["activation"] not in ("gelu", "relu"):
-        raise ConfigError(f"{name!r} has the activation {sizes['activation']!r}, not gelu or relu")
+        raise ConfigError(
+            f"{name!r} has the activation {sizes['activation']!r}; expected gelu or relu"
+        )
     return {**sizes, "positions": sizes["positions"] - _FIRST_POSITION[config.model_type]}
 
 
 def read_tokenizer(name: str) -> tuple[Tokenizer, str]:
-    """Return the tokenizer of a model, which cuts single words, and its unknown subword.
+    """Return the tokenizer of a model, set up for single words, and its unknown subword.
 
     Args:
-        name: Its folder, or its name on the hub.
+        name: The folder of the model, or its name on the Hugging Face hub.
 
     Raises:
-        ConfigError: There is none that `tokenizers` can run.
+        ConfigError: The model has no tokenizer in the format of `tokenizers`.
     """
-    made = _read(
+    wrapper = _read(
         name,
         lambda library: library.AutoTokenizer.from_pretrained(
             name,
-            add_prefix_space=True,  # where a blank tells the begin of a word, every word gets one
+            # Words are encoded one by one. RoBERTa marks the start of a word by its blank, so
+            # every word needs one.
+            add_prefix_space=True,
             **_SAFE,
         ),
     )
-    if not made.is_fast:
-        raise ConfigError(f"{name!r} has no tokenizer.json; expected one in the form of tokenizers")
-    tokenizer: Tokenizer = made.backend_tokenizer
+    if not wrapper.is_fast:
+        raise ConfigError(
+            f"{name!r} has no tokenizer.json; expected a tokenizer in the format of tokenizers"
+        )
+    tokenizer: Tokenizer = wrapper.backend_tokenizer
+    # Long texts are split into windows and padded per batch elsewhere.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer, str(made.unk_token)
+    return tokenizer, str(wrapper.unk_token)
 
 
 def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the vectors of all subwords `[V, H]`, and the tensors of the trunk by our names.
+    """Return the subword embeddings of a model `[V, H]` and the state dict of the trunk.
 
     Args:
-        name: Its folder, or its name on the hub.
+        name: The folder of the model, or its name on the Hugging Face hub.
 
     Raises:
-        ConfigError: There are no weights in a safetensors file.
+        ConfigError: The model has no weights in a safetensors file.
     """
     import torch
 
@@ -104,11 +115,12 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
         ),
     )
     theirs: dict[str, Tensor] = {key: value.detach() for key, value in model.state_dict().items()}
-    places = theirs["embeddings.position_embeddings.weight"]
+    positions = theirs["embeddings.position_embeddings.weight"]
     first = _FIRST_POSITION[model.config.model_type]
-    kind = theirs["embeddings.token_type_embeddings.weight"][0]
-    # All our tokens are of the first kind, whose vector is added to every token as places are.
-    ours = {"positions.weight": places[first:] + kind}
+    token_type = theirs["embeddings.token_type_embeddings.weight"][0]
+    # Every token has type 0, whose vector is added at every position: fold it into the positions.
+    ours = {"positions.weight": positions[first:] + token_type}
+    # One product computes queries, keys and values, so their weights are concatenated.
     for end in ("weight", "bias"):
         ours[f"norm.{end}"] = theirs[f"embeddings.LayerNorm.{end}"]
         for i in range(model.config.num_hidden_layers):
@@ -122,14 +134,15 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def _read(name: str, read: Callable[[Any], Any]) -> Any:
-    """Return what the library reads, or tell in one line why it cannot."""
+    """Call `read` with the library `transformers`; raise its errors as one-line ConfigErrors."""
     try:
         import transformers
     except ImportError as error:
         raise ConfigError(
-            f"{name!r} is read by a library that is not installed ({error}); "
-            "pip install 'mtl[transformers]'"
+            f"{name!r} needs the library transformers, which is not installed ({error}); "
+            "run pip install 'mtl[transformers]'"
         ) from error
+    # Its progress bars would mix with the display of training.
     transformers.utils.logging.disable_progress_bar()
     try:
         return read(transformers)

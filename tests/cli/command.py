@@ -40,7 +40,7 @@ def start(*arguments: str, shell: str = "") -> subprocess.Popen[str]:
 
     Args:
         arguments: Those of the command.
-        shell: What the shell does first, such as setting a limit.
+        shell: Shell commands to run first, such as a limit.
     """
     command = [sys.executable, "-m", "mtl.cli.main", *arguments]
     if shell:

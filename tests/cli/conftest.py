@@ -12,7 +12,7 @@ from tests.cli.command import mtl
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what is read of corpora in a folder of the tests."""
+    """Set the cache of corpora to a folder of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MTL_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("MTL_DATA", raising=False)

@@ -1,4 +1,4 @@
-"""A small project as a user would have it: two corpora, one run, learnt in a second."""
+"""A small project as a user would have it: two corpora and one run that trains in a second."""
 
 from __future__ import annotations
 

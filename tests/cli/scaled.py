@@ -1,4 +1,4 @@
-"""A sharing that has something to tell: how much of each layer each task takes."""
+"""A sharing with diagnostics: the share of each layer that each task uses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Scaled(Hard):
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: Any = None
     ) -> dict[str, TrunkOutput]:
-        """Scale what the trunk gives."""
+        """Scale the outputs of the trunk."""
         found = super().forward(x, mask, tasks, state)
         return {task: self._scaled(own, self.tasks.index(task)) for task, own in found.items()}
 

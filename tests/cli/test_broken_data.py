@@ -1,4 +1,4 @@
-"""Data files with mistakes: each told with file and line, and no run folder is left behind."""
+"""Errors in data files name file and line, and leave no run folder behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.cli.command import Result, mtl
 
 GOOD = small.news(3, 4)
 LINES = len(GOOD.splitlines())
-TAGS = "expected O, or B, I, E or S with a type, such as B-PER; labels that are no spans need a "
+TAGS = (
+    "expected O, or B, I, E or S with a type, such as B-PER; for labels that are not spans, use a "
+)
 
 NEWS = {
     "empty": (b"", ": there is no sentence in it"),
@@ -20,7 +22,7 @@ NEWS = {
     "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", ": there is no sentence in it"),
     "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: expected at least 3 "
         "columns, found 2: 'Ann NNP'; see `separator:` and `columns:`"),
-    "label column out of range": (b"Ann NNP\n", ":1: there is no column 2 for 'ner': this line has "
+    "label column out of range": (b"Ann NNP\n", ":1: no column 2 for 'ner': this line has "
         "2 columns (from 0): 'Ann NNP'; see `columns:`"),
     "binary": (b"Ann NNP O\n\0\1\2", ":2: binary content (or UTF-16); expected text in UTF-8; "
         "name a text file, or convert it to UTF-8"),
@@ -28,8 +30,8 @@ NEWS = {
         "name a text file, or convert it to UTF-8"),
     "latin-1": ("Ann NNP O\nZoë NNP O\n".encode("latin-1"), ":2: byte 0xeb at position 2 of the "
         "line is not UTF-8; convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 train.txt"),
-    "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is no "
-        f"span tag: {TAGS}head without a scheme, and a metric such as accuracy"),
+    "no span tag": (f"{GOOD}\nAnn NNP PER\n".encode(), f":{LINES + 2}: task 'ner': 'PER' is not a "
+        f"span tag: {TAGS}head without a scheme and a metric such as accuracy"),
 }  # fmt: skip
 
 
@@ -41,7 +43,7 @@ def assert_told(result: Result, message: str) -> None:
 
 @pytest.mark.parametrize(("content", "message"), NEWS.values(), ids=NEWS)
 @pytest.mark.parametrize("verb", ["train", "check"])
-def test_a_mistake_in_a_column_file(project: Path, verb: str, content: bytes, message: str) -> None:
+def test_an_error_in_a_column_file(project: Path, verb: str, content: bytes, message: str) -> None:
     path = project / "data/train.txt"
     path.write_bytes(content)
     assert_told(mtl(verb, "run.yaml"), f"{path}{message}")
@@ -51,14 +53,14 @@ MOODS = {
     "empty": (b"", ": there is no sentence in it"),
     "only a header": (b"text\tmood\n", ": there is no sentence in it"),
     "no column of text": (b"txt\tmood\ngood\tglad\n", ":1: no column 'text'; did you mean 'txt'?; "
-        "see `text:`, or `columns:` if there is no header"),
+        "see `text:`, or `columns:` if the file has no header"),
     "another width": (b"text\tmood\ngood\tglad\nbad\n", ":3: expected 2 columns, found 1: 'bad'; "
         "see `separator:` and `quotes:`"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "message"), MOODS.values(), ids=MOODS)
-def test_a_mistake_in_a_table(project: Path, content: bytes, message: str) -> None:
+def test_an_error_in_a_table(project: Path, content: bytes, message: str) -> None:
     path = project / "data/mood.train.tsv"
     path.write_bytes(content)
     assert_told(mtl("train", "run.yaml"), f"{path}{message}")
@@ -69,7 +71,7 @@ def test_a_gzip_file_that_is_cut(project: Path) -> None:
     path.write_bytes(gzip.compress(small.news(2000, 5).encode())[:5000])
     result = mtl("train", "run.yaml", f"corpora.news.files.train={path}")
     assert result.err.startswith(f"error: {path}:")
-    assert result.err.endswith(": the gzip data are cut or damaged; fetch the file again\n")
+    assert result.err.endswith(": the gzip data is truncated or damaged; download the file again\n")
     assert result.code == 2
     assert not Path("runs").exists()
 
@@ -107,13 +109,13 @@ def test_a_token_head_on_sentence_labels(project: Path) -> None:
 def test_a_span_metric_on_labels_that_are_no_spans(project: Path) -> None:
     result = mtl("train", "run.yaml", "tasks.pos.metric=span_f1")
     assert result.code == 2
-    assert result.err.startswith("error: tasks.pos.metric: 'span_f1': 'NNP' is no span tag: ")
+    assert result.err.startswith("error: tasks.pos.metric: 'span_f1': 'NNP' is not a span tag: ")
     assert not Path("runs").exists()
 
 
 def test_a_split_that_leaves_nothing_to_train_on(project: Path) -> None:
     result = mtl("train", "run.yaml", "corpora.mood.splits.test=40")
-    message = "test: 40 of 40 sentences leaves a part without sentences; correct `splits:`"
+    message = "test: 40 of 40 sentences leaves a split without sentences; correct `splits:`"
     assert_told(result, f"{project / 'data/mood.train.tsv'}: {message}")
 
 
@@ -137,4 +139,4 @@ def test_a_sentence_of_50000_words_is_trained_on_in_windows(project: Path) -> No
         file.write("\n" + "Ann NNP B-PER\nleft VBD O\n" * 25000)
     result = mtl("train", "run.yaml", "training.epochs=1", "training.batch={max_tokens: 4096}")
     assert result.code == 0, result.err
-    assert "windows more than sentences, as some have over 512 tokens: 111\n" in result.err
+    assert "additional windows, for sentences of more than 512 tokens: 111\n" in result.err

@@ -27,8 +27,8 @@ def model(project: Path, trained: Path) -> Path:
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_a_folder_that_is_no_run_folder(project: Path, verb: str) -> None:
-    assert_told(mtl(verb, "data"), "data: no run folder (it has no run.yaml)")
-    assert_told(mtl(verb, "nowhere"), "nowhere: no run folder (it has no run.yaml)")
+    assert_told(mtl(verb, "data"), "data: not a run folder (it has no run.yaml)")
+    assert_told(mtl(verb, "nowhere"), "nowhere: not a run folder (it has no run.yaml)")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1])
@@ -36,7 +36,7 @@ def test_weights_that_are_cut(model: Path, keep: int) -> None:
     path = model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     result = mtl("predict", str(model), stdin="Ann")
-    assert result.err.startswith(f"error: {path}: no complete safetensors file (")
+    assert result.err.startswith(f"error: {path}: not a complete safetensors file (")
     assert result.err.endswith("; copy it again, or train again\n")
     assert (result.code, result.out) == (2, "")
 
@@ -80,7 +80,9 @@ def test_a_file_with_other_content(model: Path, name: str, content: str) -> None
 
 def test_a_folder_that_exists_is_left_alone(model: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
-    message = "go on with it by --resume, choose another folder with --output, or remove it"
+    message = (
+        "continue its training with --resume, choose another folder with --output, or remove it"
+    )
     assert_told(mtl("train", "run.yaml"), f"runs/run: exists already; {message}")
     assert {path: path.stat().st_mtime_ns for path in model.rglob("*")} == before
 
@@ -94,7 +96,7 @@ def test_a_file_in_the_place_of_the_folder(project: Path) -> None:
     message = "run.yaml: is a file; choose another folder with --output"
     assert_told(mtl("train", "run.yaml", "--output", "run.yaml"), message)
     result = mtl("train", "run.yaml", "--output", "run.yaml/deeper")
-    assert result.err.startswith("error: run.yaml/deeper: cannot be made: ")
+    assert result.err.startswith("error: run.yaml/deeper: cannot be created: ")
     assert result.code == 2
 
 

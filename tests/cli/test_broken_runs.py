@@ -1,4 +1,4 @@
-"""Run files with mistakes: each told in its words, with its place, before any data is read."""
+"""Errors in run files name the place and the remedy, before any data is read."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ IN_THE_RUN = {
     "no corpus task": ("news/pos", "news",
         "run.yaml:7:14: tasks.pos.use: expected CORPUS/TASK, got 'news'"),
     "use of a run": ("news/pos", "run/pos",
-        "run.yaml:7:14: 'run' leads back to a run (run.yaml); expected a corpus file"),
+        "run.yaml:7:14: 'run' is a run file (run.yaml); expected a corpus file"),
     "duplicate task": ("  pos:", "  ner:",
-        "run.yaml:7:3: duplicate key 'ner'; it stands at run.yaml:6:3 already"),
+        "run.yaml:7:3: duplicate key 'ner', first at run.yaml:6:3; remove one of them"),
     "duplicate key": ("epochs: 2", "epochs: 2\n  epochs: 3", "run.yaml:11:3: "
-        "duplicate key 'epochs'; it stands at run.yaml:10:3 already"),
+        "duplicate key 'epochs', first at run.yaml:10:3; remove one of them"),
     "layer out of range": ("use: news/pos", "use: news/pos, layer: 4", "run.yaml:7:31: "
         "tasks.pos.layer: the trunk has layers 0 (the embedding) to 1, got 4"),
     "scheme on labels that are no spans": ("use: news/pos", "use: news/pos, head: {scheme: iobes}",
@@ -93,7 +93,7 @@ def test_a_mistake_in_an_override(project: Path, override: str, message: str) ->
     assert_told(mtl("train", "run.yaml", override), f"error: command line: {override}: {message}")
 
 
-def test_all_mistakes_are_told_at_once_and_before_any_data_is_read(project: Path) -> None:
+def test_all_errors_are_reported_before_data_is_read(project: Path) -> None:
     (project / "data/train.txt").write_text("a line with too few columns\n")
     text = (project / "run.yaml").read_text().replace("dim: 16", "dim: 0").replace("lstm", "rnn")
     (project / "run.yaml").write_text(text.replace("news/ner", "nws/ner"))
@@ -109,7 +109,7 @@ FILES = {
     "a list": (b"- 1\n", "run.yaml:1:1: expected keys and values (`key: value`)"),
     "binary": (b"\0\1", "run.yaml: a binary file; expected YAML text"),
     "another encoding": (b"caf\xe9: 1", "run.yaml:1: not UTF-8 text; save the file as UTF-8"),
-    "a circle": (b"extends: run.yaml", "run.yaml:1:10: extends: goes round in a circle: "
+    "a circle": (b"extends: run.yaml", "run.yaml:1:10: extends: a file extends itself: "
                  "run.yaml -> run.yaml"),
     "extends nothing": (b"extends: base.yml", "run.yaml:1:10: extends: no such file: base.yml"),
 }  # fmt: skip
@@ -147,7 +147,7 @@ def test_a_mean_over_scores_of_both_directions_says_nothing(project: Path) -> No
     assert not Path("runs").exists()
 
 
-def test_a_device_that_is_not_there_is_told_before_the_data_is_read(project: Path) -> None:
+def test_a_missing_device_is_reported_before_data_is_read(project: Path) -> None:
     (project / "data/train.txt").write_text("a line with too few columns\n")
     result = mtl("train", "run.yaml", "training.device=cuda:99")
     assert result.err.startswith("error: no device 'cuda:99' here")

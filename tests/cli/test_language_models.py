@@ -75,9 +75,7 @@ def test_a_run_is_measured_by_perplexity_and_characters(model: str) -> None:
 @pytest.mark.parametrize(
     "options", [["--dynamic"], ["--cache", "--theta", "0"], ["--streams", "1"]]
 )
-def test_other_ways_to_score_give_other_scores_and_the_same_again(
-    model: str, options: list[str]
-) -> None:
+def test_scoring_options_change_scores_reproducibly(model: str, options: list[str]) -> None:
     before = perplexity(model)
     found = perplexity(model, *options)
     assert found != before
@@ -167,7 +165,7 @@ def test_a_model_of_subwords_writes_whole_words_and_is_measured_by_them(project:
     Path("run.yaml").write_text(RUN.replace("{dim: 16}", "{dim: 16, lowercase: false}"))
     trained = mtl("train", "run.yaml", "training.epochs=12")
     assert trained.code == 0, trained.err
-    assert "text: read in subwords, of which there are 270" in trained.err
+    assert "text: split into subwords, 270 different ones" in trained.err
     scores = json.loads(mtl("evaluate", "runs/run", "--json").out)["next"]
     bits = math.log2(scores["perplexity"]) * (len(text.split()) + 60 - 1)
     characters = len(text) - 1  # the first subword is not given, and is n or the blank before it

@@ -21,7 +21,7 @@ CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood"}
 
 @pytest.fixture(scope="module")
 def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a project after `mtl relate`, which lies in `out`."""
+    """Return the folder of a project after `mtl relate` with the output folder `out`."""
     folder = tmp_path_factory.mktemp("related")
     small.write(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -99,7 +99,7 @@ def test_two_tasks_on_one_corpus_are_trained_without_an_adversary() -> None:
     found = {n: yaml.safe_load(path.read_text())["sharing"] for n, path in runs.items()}
     assert {n: own["adversary"] for n, own in found.items()} == {"ner+pos": 0, "ner+mood": 0.1}
     told = [line for line in result.err.splitlines() if "without the adversary" in line]
-    end = "1 seed: ner + pos, without the adversary, to whom they are one group"
+    end = "1 seed: ner + pos, without the adversary, since both tasks are in one of its groups"
     assert told == [f"training 4 of 6, {end}"]
 
 
@@ -167,10 +167,10 @@ def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*COMMAND, "out"], "out: exists already; go on with it by --resume, choose another"),
+        ([*COMMAND, "out"], "out: exists already; continue its training with --resume, "),
         ([*COMMAND, "data"], "data: exists already; choose another folder with --output"),
         ([*COMMAND, "new", "tasks.ner=null", "tasks.pos=null"],
-         "run.yaml: expected two tasks or more, one of them with a dev split"),
+         "run.yaml: expected two or more tasks, at least one with a dev split"),
         ([*COMMAND, "out", "--resume", "trunk.hidden_size=4"],
          "out/ner/seed-1: was trained with trunk.hidden_size = 16, now it is 4"),
     ],

@@ -1,4 +1,4 @@
-"""`mtl report`: what runs have learnt, alone, side by side, and tested against each other."""
+"""`mtl report`: the history of a run, comparison of runs, and significance tests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def epochs(folder: str) -> list[dict]:
     return [record for record in records(Path(folder)) if record["type"] == "epoch"]
 
 
-def test_one_run_tells_its_best_epoch_its_scores_and_their_curves() -> None:
+def test_one_run_shows_best_epoch_scores_and_curves() -> None:
     out = mtl("report", "good").out
     told = epochs("good")
     best = [epoch for epoch in told if epoch["improved"]][-1]
@@ -59,7 +59,7 @@ def test_one_run_tells_its_best_epoch_its_scores_and_their_curves() -> None:
     assert curve([epoch["losses"]["pos"] for epoch in told]) in row
 
 
-def test_what_was_learnt_is_drawn_for_the_first_the_middle_and_the_last_epoch() -> None:
+def test_learned_values_are_drawn_for_first_middle_and_last_epoch() -> None:
     out = mtl("report", "good").out
     assert "sharing.gain, epochs 1, 3, 5:" in out
     gains = [epochs("good")[i]["learnt"]["sharing.gain"] for i in (0, 2, 4)]
@@ -71,7 +71,7 @@ def test_what_was_learnt_is_drawn_for_the_first_the_middle_and_the_last_epoch() 
     assert f"sharing.mean: {mean[0]:.3f} to {mean[-1]:.3f}  {curve(mean)}" in out
 
 
-def test_what_is_told_of_the_best_epoch_is_what_its_model_has() -> None:
+def test_learned_values_of_the_best_epoch_match_its_weights() -> None:
     best = [epoch for epoch in epochs("good") if epoch["improved"]][-1]
     gain = load_file("good/model.safetensors")["sharing.gain"]
     assert best["learnt"]["sharing.gain"] == gain.tolist()
@@ -136,15 +136,15 @@ def test_a_run_does_not_differ_from_itself() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data"], "error: data: no run folder (it has no run.yaml)\n"),
-        (["nowhere"], "error: nowhere: no run folder (it has no run.yaml)\n"),
+        (["data"], "error: data: not a run folder (it has no run.yaml)\n"),
+        (["nowhere"], "error: nowhere: not a run folder (it has no run.yaml)\n"),
         (["good", "pos", "--task", "nre"],
          "error: good: the run has no task 'nre'; did you mean 'ner'?\n"),
         (["mood", "pos"], "error: mood: the run has no task in common with the others\n"),
         (["--test", "good", "mood"],
          "error: no split 'test' of these tasks; expected one of: dev, train\n"),
         (["--test", "good", "seeds"],
-         "error: seeds: holds several seeds; name one of them, as seeds/seed-1\n"),
+         "error: seeds: contains several seeds; name one of them, such as seeds/seed-1\n"),
         (["--test", "good", "poor", "--split", "tset"],
          "error: no split 'tset' of these tasks; did you mean 'test'?\n"),
     ],
@@ -167,13 +167,17 @@ def test_runs_with_other_sentences_are_not_compared(tmp_path: Path) -> None:
         patch.chdir(tmp_path)
         assert mtl("train", "run.yaml", "training.epochs=1").code == 0
     result = mtl("report", "--test", "good", str(tmp_path / "runs/run"), "--task", "ner")
-    assert result == (2, "", "error: ner: the two runs have other sentences or labels in 'test'\n")
+    assert result == (
+        2,
+        "",
+        "error: ner: the sentences or labels of 'test' differ between the runs\n",
+    )
 
 
-def test_a_run_that_has_not_finished_an_epoch_has_nothing_to_tell(tmp_path: Path) -> None:
+def test_a_run_without_a_finished_epoch_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("")
     (tmp_path / "metrics.jsonl").write_text('{"type": "step"}\n{"ty')
-    message = f"{tmp_path}: has not finished an epoch; there is nothing to tell yet"
+    message = f"{tmp_path}: no epoch is finished yet; try again later"
     assert mtl("report", str(tmp_path)) == (2, "", f"error: {message}\n")
 
 

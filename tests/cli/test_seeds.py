@@ -101,12 +101,12 @@ def test_resuming_with_more_seeds_adds_them(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (COMMAND, "runs/run: exists already; go on with it by --resume, choose another folder"),
+        (COMMAND, "runs/run: exists already; continue its training with --resume, "),
         ((*COMMAND, "trunk.hidden_size=8", "--resume"),
          "runs/run/seed-4: was trained with trunk.hidden_size = 16, now it is 8"),
         ((*COMMAND, "--resume", "--output", "new"), "new: no finished epoch to resume"),
         (("predict", "runs/run"),
-         "runs/run: holds several seeds; name one of them, as runs/run/seed-4"),
+         "runs/run: contains several seeds; name one of them, such as runs/run/seed-4"),
         (("train", "run.yaml", "seed=9223372036854775807", "seeds=2"),
          "command line: seeds=2: seeds: the last seed would be 9223372036854775808"),
     ],

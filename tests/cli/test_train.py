@@ -19,7 +19,7 @@ def scores(task: str, name: str, folder: Path = Path("runs/run")) -> list[float]
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl without what the clock says."""
+    """Return the lines of metrics.jsonl without times."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     clock = ("seconds", "tokens_per_second")
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in lines]
@@ -97,8 +97,8 @@ def test_runs_of_many_kinds_train_evaluate_and_predict(project: Path, overrides:
 def test_a_corpus_has_batches_and_a_share_of_its_own(project: Path) -> None:
     options = "tasks.ner={batch: {sentences: 4}, sampling: 2}"
     result = mtl("train", "run.yaml", "training.epochs=1", options)
-    assert "batches of news: 10 a pass, 20 in the first epoch" in result.err
-    assert "batches of mood: 5 a pass, 5 in the first epoch" in result.err
+    assert "batches of news: 10 per pass, 20 in the first epoch" in result.err
+    assert "batches of mood: 5 per pass, 5 in the first epoch" in result.err
 
 
 def test_a_head_has_a_learning_rate_of_its_own(project: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_long_document_is_read_in_windows(project: Path) -> None:
     result = mtl("train", "run.yaml", *small)
     words = len(rows.splitlines())
     more = -(-(words - 20) // 16)
-    note = f"note: news: windows more than sentences, as some have over 20 tokens: {more}\n"
+    note = f"note: news: additional windows, for sentences of more than 20 tokens: {more}\n"
     assert note in result.err
     found = mtl("predict", "runs/run", "data/train.txt", "--input", "conll", "--task", "pos")
     tokens = [line.split("\t")[0] for line in found.out.splitlines() if "\t" in line]
@@ -184,6 +184,6 @@ def test_a_long_document_is_read_in_windows(project: Path) -> None:
 def test_what_it_does_without_a_dev_split_is_said(project: Path) -> None:
     files = ["corpora.mood.files.dev=null", "corpora.news.files.dev=null"]
     result = mtl("train", "run.yaml", *files)
-    assert "note: no corpus has a dev split: the last epoch is kept" in result.err
+    assert "note: no corpus has a dev split: the last epoch is saved" in result.err
     assert "epoch 2/2, " in result.err
     assert "best so far" not in result.err

@@ -1,3 +1,5 @@
+"""YAML documents with places: types, duplicate keys, merging and `extends`."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -62,14 +64,14 @@ def test_aliases_are_read() -> None:
 
 
 MISTAKES = {
-    b"a: 1\nb: 2\na: 3": "x.yaml:3:1: duplicate key 'a'; it stands at x.yaml:1:1 already",
+    b"a: 1\nb: 2\na: 3": "x.yaml:3:1: duplicate key 'a', first at x.yaml:1:1; remove one of them",
     b"a: [1, 2\nb: 3": "x.yaml:2:2: not valid YAML: while parsing a flow sequence, "
     "expected ',' or ']', but got ':'",
     b"a:\n\tb: 1": "x.yaml:2:1: not valid YAML: while scanning for the next token, "
     "found character '\\t' that cannot start any token",
     b"a: *b": "x.yaml:1:4: not valid YAML: found undefined alias 'b'",
     b"a: &a [*a]": "x.yaml:1:4: a value that contains itself",
-    b"a: !x b": "x.yaml:1:4: tags such as '!x' are not read; write a plain value",
+    b"a: !x b": "x.yaml:1:4: tags such as '!x' are not supported; write a plain value",
     b"? [a]\n: 1": "x.yaml:1:3: expected a plain word as key",
     b"a: " + b"9" * 5000: "x.yaml:1:4: cannot be read as int: '99999999999999999999'",
     b"a: !!float x": "x.yaml:1:4: cannot be read as float: 'x'",
@@ -84,7 +86,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("data", "message"), MISTAKES.items(), ids=range(len(MISTAKES)))
-def test_a_broken_file_is_told_with_its_place(
+def test_a_broken_file_is_reported_with_its_place(
     data: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -149,7 +151,7 @@ def test_a_circle_of_extends_is_told_where_it_closes(folder: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load(Path("top.yaml"))
     circle = "top.yaml -> sub/left.yaml -> root.yaml -> top.yaml"
-    assert str(error.value) == f"root.yaml:2:10: extends: goes round in a circle: {circle}"
+    assert str(error.value) == f"root.yaml:2:10: extends: a file extends itself: {circle}"
 
 
 @pytest.mark.parametrize(

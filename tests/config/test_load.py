@@ -1,3 +1,5 @@
+"""Loading of run files: corpora, defaults, labels and shared heads."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,4 @@
-"""What is said of each mistake, word for word."""
+"""The exact text of error messages about run and corpus files."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ MISTAKES = {
     "layer: 1.5": "12: tasks.x.layer: expected a whole number or 'mix', got 1.5",
     "weight: -1": "13: tasks.x.weight: expected a number of at least 0, got -1",
     "lr: 0": "9: tasks.x.lr: expected a number above 0 or null, got 0",
-    "batch: {}": "12: tasks.x.batch.max_tokens: give exactly one of max_tokens, sentences, streams",
-    "batch: {max_tokens: 9, sentences: 1}": "39: tasks.x.batch.sentences: give exactly one of "
+    "batch: {}": "12: tasks.x.batch.max_tokens: expected exactly one of max_tokens, sentences, "
+    "streams",
+    "batch: {max_tokens: 9, sentences: 1}": "39: tasks.x.batch.sentences: expected exactly one of "
     "max_tokens, sentences, streams",
     "batch: {streams: 0}": "22: tasks.x.batch.streams: expected a whole number of at least 1 or "
     "null, got 0",
@@ -58,7 +59,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES.items(), ids=MISTAKES)
-def test_a_mistake_in_a_task_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_task(load: Load, write: Write, text: str, message: str) -> None:
     write("run.yaml", f"extends: base.yaml\ntasks:\n  x:\n    use: news/ner\n    {text}")
     with pytest.raises(ConfigError) as error:
         load()
@@ -68,14 +69,12 @@ def test_a_mistake_in_a_task_is_told(load: Load, write: Write, text: str, messag
 IN_RUN = {
     "tasks: {x: {layer: 1}}": "2:12: missing key 'tasks.x.use'",
     "tasks: {x: news/ner}": "2:12: tasks.x: expected a mapping, got 'news/ner'",
-    "tasks: {a.b: {use: news/ner}}": "2:9: task name 'a.b': expected letters, digits, - and _, "
-    "a letter first",
+    "tasks: {a.b: {use: news/ner}}": "2:9: task name 'a.b': expected a letter, then letters, "
+    "digits, - and _",
     "tasks: {x: {use: news}}": "2:18: tasks.x.use: expected CORPUS/TASK, got 'news'",
     "tasks: {x: {use: news/nerr}}": "2:18: corpus 'news' has no task 'nerr'; did you mean 'ner'?",
-    "tasks: {x: {use: run/ner}}": "2:18: 'run' leads back to a run (run.yaml); "
-    "expected a corpus file",
-    "tasks: {x: {use: base/ner}}": "2:18: 'base' leads back to a run (base.yaml); "
-    "expected a corpus file",
+    "tasks: {x: {use: run/ner}}": "2:18: 'run' is a run file (run.yaml); expected a corpus file",
+    "tasks: {x: {use: base/ner}}": "2:18: 'base' is a run file (base.yaml); expected a corpus file",
     "training: {metric: nre.f1}": "2:20: training.metric: expected mean or TASK.SCORE, "
     "got 'nre.f1'; did you mean 'ner'?",
     "training: {metric: ner}": "2:20: training.metric: expected mean or TASK.SCORE, got 'ner'",
@@ -113,7 +112,7 @@ IN_RUN = {
 
 
 @pytest.mark.parametrize(("text", "message"), IN_RUN.items(), ids=IN_RUN)
-def test_a_mistake_in_a_run_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_run(load: Load, write: Write, text: str, message: str) -> None:
     write("ner.yaml", "extends: base.yaml\ntasks: {ner: {use: news/ner}}")
     extends = "base.yaml" if text.startswith("tasks") else "ner.yaml"
     write("run.yaml", f"extends: {extends}\n{text}")
@@ -129,8 +128,9 @@ IN_CORPUS = {
     "files: {train: []}": "2:16: files.train: expected a path or a list of paths",
     "files: {train: null}": "2:8: files: missing key 'train'",
     "files: {dev: a.txt}\nsplits: {test: 9}": "3:9: splits: 'dev' cannot be cut from train; "
-    "it is among the files",
-    "splits: null\nfolds: {}": "3:8: folds: 'test' cannot be cut from train; it is among the files",
+    "`files` has it already",
+    "splits: null\nfolds: {}": "3:8: folds: 'test' cannot be cut from train; "
+    "`files` has it already",
     "splits: {dve: 10%}": "2:10: unknown key 'splits.dve'; did you mean 'dev'?",
     "splits: {dev: 10 %}": "2:15: splits.dev: expected a percentage such as 10% or a number of "
     "sentences, got '10 %'",
@@ -138,23 +138,23 @@ IN_CORPUS = {
     "sentences, got '100%'",
     "folds: {count: 5, fold: 5}": "2:25: folds.fold: expected less than count (5), got 5",
     "folds: {count: 5}": "2:8: folds: expected either splits or folds, not both",
-    "expect: {tran: 3}": "2:9: expect: 'tran' is no split of this corpus",
+    "expect: {tran: 3}": "2:9: expect: 'tran' is not a split of this corpus",
     "tasks: {ner: {labels: {pattern: '('}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got '('",
     "tasks: {ner: {labels: {pattern: 'a'}}}": "2:33: tasks.ner.labels.pattern: expected "
     "a regular expression with one group in round brackets or null, got 'a'",
-    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: give exactly "
-    "one of column, metadata, feature, misc, text, word, hint",
+    "tasks: {ner: {labels: {feature: A, misc: B}}}": "2:42: tasks.ner.labels.misc: expected "
+    "exactly one of column, metadata, feature, misc, text, word, hint",
     "tasks: {ner: {labels: {text: both}}}": "2:30: tasks.ner.labels.text: expected 'next', "
     "'previous', 'same' or null, got 'both'",
-    "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: the labels "
-    "of `word` are not spans",
+    "tasks: {ner: {labels: {word: frequency}, scheme: bio}}": "2:50: tasks.ner.scheme: labels "
+    "of `word` are not spans; remove it",
     "tasks: {ner: {labels: {text: next, pattern: '(a)'}}}": "2:45: tasks.ner.labels.pattern: "
-    "nothing is to be found in the labels of `text`",
+    "cannot be combined with `text`; remove it",
     "tasks: {ner: {labels: {hint: {pattern: '('}}}}": "2:40: tasks.ner.labels.hint.pattern: "
     "expected a regular expression or null, got '('",
-    "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: give "
-    "exactly one of pattern, lexicon",
+    "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: "
+    "expected exactly one of pattern, lexicon",
     "tasks: {ner: {labels: {hint: 3}}}": "2:30: tasks.ner.labels.hint: expected a mapping, got 3",
     "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes' or "
     "null, got 'iob2'; did you mean 'iob1'?",
@@ -163,12 +163,12 @@ IN_CORPUS = {
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
     "reader, splits, tasks, title, where",
-    "limit: {devel: 5}": "2:8: limit: 'devel' is no split of this corpus",
+    "limit: {devel: 5}": "2:8: limit: 'devel' is not a split of this corpus",
 }
 
 
 @pytest.mark.parametrize(("text", "message"), IN_CORPUS.items(), ids=IN_CORPUS)
-def test_a_mistake_in_a_corpus_is_told(load: Load, write: Write, text: str, message: str) -> None:
+def test_errors_in_a_corpus(load: Load, write: Write, text: str, message: str) -> None:
     write("tasks/mine.yaml", f"extends: news.yaml\n{text}")
     write("run.yaml", "extends: base.yaml\ntasks: {x: {use: mine/ner}}")
     with pytest.raises(ConfigError) as error:
@@ -176,7 +176,7 @@ def test_a_mistake_in_a_corpus_is_told(load: Load, write: Write, text: str, mess
     assert str(error.value) == f"tasks/mine.yaml:{message}"
 
 
-def test_all_mistakes_are_told_at_once_by_file_and_line(load: Load, write: Write) -> None:
+def test_all_errors_are_reported_sorted_by_file_and_line(load: Load, write: Write) -> None:
     write("base.yaml", "embedding: {words: {dims: 3}}\ntrunk: {num_layers: 2}")
     write("tasks/news.yaml", "reader: conl\nfiles: {train: none.txt}\ntasks: {}")
     write("run.yaml", "extends: base.yaml\ntasks: {x: {use: news/ner}}\nsede: 1")
@@ -192,9 +192,7 @@ def test_all_mistakes_are_told_at_once_by_file_and_line(load: Load, write: Write
     ]
 
 
-def test_a_mistake_of_an_option_is_told_once_though_two_tasks_have_it(
-    load: Load, write: Write
-) -> None:
+def test_an_error_shared_by_two_tasks_is_reported_once(load: Load, write: Write) -> None:
     text = Path("tasks/news.yaml").read_text(encoding="utf-8")
     write("tasks/news.yaml", text.replace("dropout: 0.4", "dropout: 4"))
     with pytest.raises(ConfigError) as error:
@@ -203,9 +201,7 @@ def test_a_mistake_of_an_option_is_told_once_though_two_tasks_have_it(
     assert str(error.value) == message
 
 
-def test_an_option_that_no_part_has_stays_a_mistake_when_the_type_changes(
-    load: Load, write: Write
-) -> None:
+def test_an_unknown_option_is_an_error_even_if_the_type_changes(load: Load, write: Write) -> None:
     write("base.yaml", "embedding: {words: {}}\ntrunk: {type: lstm, dropuot: 0.3, num_layers: 1}")
     with pytest.raises(ConfigError) as error:
         load("trunk.type=qrnn")
@@ -213,7 +209,7 @@ def test_an_option_that_no_part_has_stays_a_mistake_when_the_type_changes(
     assert str(error.value) == f"base.yaml:2:21: {message}"
 
 
-def test_a_missing_file_is_told_with_where_it_was_looked_for(
+def test_a_missing_file_is_reported_with_the_paths_tried(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path("tasks/train.txt")
@@ -228,7 +224,7 @@ def test_a_missing_file_is_told_with_where_it_was_looked_for(
     assert str(error.value) == f"{start} or /data/train.txt"
 
 
-def test_an_unknown_corpus_is_told_with_the_near_one(load: Load) -> None:
+def test_an_unknown_corpus_is_reported_with_a_suggestion(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load("tasks.x.use=newss/ner")
     message = str(error.value)
@@ -236,33 +232,35 @@ def test_an_unknown_corpus_is_told_with_the_near_one(load: Load) -> None:
     assert message.endswith("; did you mean 'news'?")
 
 
-def test_a_broken_corpus_file_is_told_with_the_other_mistakes(load: Load, write: Write) -> None:
+def test_a_broken_corpus_file_is_reported_with_other_errors(load: Load, write: Write) -> None:
     write("tasks/news.yaml", "a: [")
     with pytest.raises(ConfigError, match=r"(?s)^command line: seed=x: .*\ntasks/news.yaml:1:5: "):
         load("seed=x")
 
 
-def test_two_tasks_of_a_corpus_cannot_have_batches_of_their_own(load: Load) -> None:
+def test_two_tasks_of_a_corpus_need_the_same_batch_size(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load(
             "tasks.ner.batch.sentences=8",
             "tasks.genre={use: news/genre, batch: {sentences: 9}}",
         )
     assert str(error.value).endswith(
-        "tasks 'ner' and 'genre' share the batches of 'news'; give them the same size"
+        "tasks 'ner' and 'genre' share the batches of 'news'; set the same batch size for both"
     )
 
 
-def test_a_shared_head_must_be_one_of_its_own(load: Load) -> None:
+def test_a_shared_head_must_belong_to_its_task(load: Load) -> None:
     same = "{use: news/ner, head: %s}"
     with pytest.raises(ConfigError) as error:
         load(f"tasks.a={same % 'ner'}", f"tasks.b={same % 'a'}")
     assert str(error.value).endswith(
-        "tasks.b.head: 'a' has no head of its own; it shares that of 'ner'"
+        "tasks.b.head: 'a' has no head of its own; use 'ner', whose head it shares"
     )
 
 
-def test_an_empty_run_lacks_everything(write: Write, kinds: Mapping[str, Registry[Any]]) -> None:
+def test_an_empty_run_lacks_all_required_keys(
+    write: Write, kinds: Mapping[str, Registry[Any]]
+) -> None:
     write("none.yaml", "tasks: {}")
     with pytest.raises(ConfigError) as error:
         load_run("none.yaml", kinds=kinds)
@@ -288,7 +286,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
-def test_no_value_anywhere_leads_to_another_error(
+def test_any_value_loads_or_raises_a_config_error(
     write: Write, kinds: Mapping[str, Registry[Any]], overrides: dict[str, Any]
 ) -> None:
     with suppress(ConfigError):

@@ -1,3 +1,5 @@
+"""Overrides from the command line and from Python."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -73,7 +75,7 @@ def test_paths_in_overrides_start_at_the_current_folder(
     assert run.embedding["words"].options["vectors"] == str(tmp_path / "glove.txt")
 
 
-def test_a_missing_key_is_told_at_its_file_not_at_an_override(load: Load, write: Write) -> None:
+def test_a_missing_key_is_reported_at_its_file(load: Load, write: Write) -> None:
     write("base.yaml", "embedding: {words: {}}\ntrunk:\n  type: lstm")
     with pytest.raises(ConfigError) as error:
         load("trunk.dropout=0.1")

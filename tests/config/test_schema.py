@@ -1,3 +1,5 @@
+"""The JSON Schema of run and corpus files."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ def test_a_run_has_its_keys_and_their_help(kinds: Tables) -> None:
     properties = json_schema(kinds)["properties"]
     assert list(properties) == ["extends", "seed", "seeds", "embedding", "trunk", "sharing",
                                 "weighting", "tasks", "corpora", "training"]  # fmt: skip
-    assert properties["seed"]["description"] == "Everything random follows from it."
+    assert properties["seed"]["description"] == "Seed of all random numbers."
     assert (properties["seed"]["minimum"], properties["seed"]["default"]) == (0, 1)
 
 
@@ -79,7 +81,7 @@ BROKEN = [
 
 
 def faults(schema: Mapping[str, Any], data: Any) -> list[Any]:
-    """Return what the package jsonschema finds wrong."""
+    """Return the errors that the package jsonschema finds."""
     jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not there")
     jsonschema.Draft202012Validator.check_schema(schema)
     return list(jsonschema.Draft202012Validator(schema).iter_errors(data))

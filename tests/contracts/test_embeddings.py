@@ -1,4 +1,4 @@
-"""What every embedding promises, however it works."""
+"""Contracts of all embeddings."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ exported = over(
 
 
 class Decoder(nn.Module):
-    """What an exported program does: labels from hidden states."""
+    """The exported program: from hidden states to labels."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def test_the_loss_compiles_without_a_break(variant: Variant) -> None:
 
 
 @exported
-def test_an_exported_head_gives_the_same_labels_for_other_sizes(variant: Variant) -> None:
+def test_an_exported_head_predicts_the_same_labels_for_other_sizes(variant: Variant) -> None:
     head = Decoder(shaken(variant.make(WIDTH, LABELS)))
     sizes = {0: torch.export.Dim("B"), 1: torch.export.Dim("T")}
     program = torch.export.export(head, text(4, 1, 3), dynamic_shapes=(sizes, sizes)).module()

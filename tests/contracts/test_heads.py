@@ -1,4 +1,4 @@
-"""What every head promises, however it works."""
+"""Contracts of all heads."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def some_target(head: Head, mask: Tensor) -> Tensor:
 
 
 def every_target(head: Head, length: int) -> Tensor:
-    """All labellings of a sentence, one a row: `[N, T]`; `[N]` of classifiers, sets `[N, K]`."""
+    """All labellings of a sentence, one per row: `[N, T]`; classifiers `[N]`; sets `[N, K]`."""
     if isinstance(getattr(head, "objective", None), LabelSet):
         return torch.tensor(list(product([0.0, 1.0], repeat=len(LABELS)))).double()
     repeat = length if head.level == "token" else 1
@@ -262,7 +262,7 @@ def test_decoding_follows_from_the_evidence(variant: Variant) -> None:
 
 
 @heads
-def test_calls_leave_inputs_as_they_are_and_give_the_same_again(variant: Variant) -> None:
+def test_calls_are_deterministic_and_do_not_change_inputs(variant: Variant) -> None:
     head, (hidden, mask) = made(variant), text()
     target = some_target(head, mask)
     before = [x.clone() for x in (hidden, mask, target)]

@@ -28,13 +28,13 @@ TRUNK_OPTIONS = {
 }
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 trunks = over(variants(TRUNKS, TRUNK_OPTIONS))
-# The trunk learns against an adversary; tests/heads/test_domain*.py say what is learnt.
+# The trunk learns against an adversary; tests/heads/test_domain*.py test what they learn.
 LEARNERS = [variant for variant in variants(HEADS, HEAD_OPTIONS) if not variant.cls.adversarial]
 heads = pytest.mark.parametrize("head", with_forms(LEARNERS), ids=lambda variant: variant.name)
 
 
 def sentences() -> list[Example]:
-    """Twenty sentences; a tag says what came before, so that words alone do not tell it."""
+    """Twenty sentences; a tag depends on the word before, so words alone do not suffice."""
     examples = []
     for i in range(20):
         tokens = tuple("abcde"[(i * i + i * j + j) % 5] for j in range(1 + i % 6))

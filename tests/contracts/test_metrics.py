@@ -1,4 +1,4 @@
-"""What every metric promises, however it works; the scores themselves: tests/metrics."""
+"""Contracts of all metrics; for the scores see tests/metrics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def formed(variant: Variant, sentences: Sentences) -> list[Any]:
 
 
 def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
-    """What the metric reads: the guess, or how probable a model that makes it finds the gold."""
+    """The input of the metric: predicted labels, or log probabilities of the gold labels."""
     if variant.cls.reads != "log_probs":
         return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]

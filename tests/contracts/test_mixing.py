@@ -1,4 +1,4 @@
-"""What every mixing promises, however it works; the plans made of it: tests/data/test_mixing.py."""
+"""Contracts of all mixings; for the sampler see tests/data/test_mixing.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every optimiser promises, however it works."""
+"""Contracts of all optimisers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reader promises, whatever the format."""
+"""Contracts of all readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every part owes to the table it stands in; help and papers: tests/repository/test_parts."""
+"""Contracts of all registered parts; for help and papers see tests/repository/test_parts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SUPPLIED = {
     "schedule": {"total_steps": REQUIRED},
     "average": {"model": REQUIRED},
 }
-"""What the library gives to a part of each kind, by position."""
-BESIDES = {"lm": {"embedding": None}, "text": {"learnt": None}}
-"""What it gives to some parts besides."""
+"""Positional arguments that the library passes to the parts of each kind."""
+BESIDES = {"lm": {"embedding": None}, "text": {"segmenter": None}}
+"""Further arguments of some parts."""
 
 parts = pytest.mark.parametrize(
     ("kind", "part"),
@@ -78,9 +78,7 @@ def test_no_option_is_documented_that_does_not_exist(kind: str, part: type) -> N
 
 
 @parts
-def test_what_is_learnt_or_counted_comes_from_a_paper_or_says_it_does_not(
-    kind: str, part: type
-) -> None:
+def test_parts_cite_a_paper_or_say_that_there_is_none(kind: str, part: type) -> None:
     if kind != "reader":
         assert re.search(r"\b(19|20)\d\d[;)]|\(–\)", inspect.getdoc(part) or "")
 

@@ -1,4 +1,4 @@
-"""What every schedule of the learning rate promises, however it works."""
+"""Contracts of all schedules of the learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every sharing promises, however it works."""
+"""Contracts of all sharings."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_padding_changes_nothing(variant: Variant) -> None:
 
 
 @sharings
-def test_what_a_task_gets_does_not_depend_on_the_others_asked_for(variant: Variant) -> None:
+def test_the_output_of_a_task_does_not_depend_on_the_other_tasks(variant: Variant) -> None:
     sharing, (x, mask) = made(variant), text()
     together = tops(sharing(x, mask, TASKS))
     for task in TASKS:

@@ -1,4 +1,4 @@
-"""What every trunk promises, however it works."""
+"""Contracts of all trunks."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_each_random_option_acts_in_training_alone(variant: Variant) -> None:
 
 
 @trunks
-def test_without_random_options_training_computes_what_evaluation_does(variant: Variant) -> None:
+def test_without_random_options_training_equals_evaluation(variant: Variant) -> None:
     trunk, (x, mask) = still(variant), text()
     expected = trunk(x, mask)[0][-1]
     torch.testing.assert_close(trunk.train()(x, mask)[0][-1], expected)

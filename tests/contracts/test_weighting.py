@@ -1,4 +1,4 @@
-"""What every weighting promises, however it works."""
+"""Contracts of all weightings."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def shaken(module: nn.Module) -> Any:
 
 
 def ragged_pieces(x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
-    """Cut four texts of a batch into two pieces at places of their own.
+    """Split each of four texts of a batch into two chunks, at different positions.
 
     Args:
         x: `[4, 5, D]`.

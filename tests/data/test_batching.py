@@ -1,3 +1,5 @@
+"""Batches of sentences of similar length."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Loading of corpora: sources of labels, splits, limits and the cache."""
+
 from __future__ import annotations
 
 import os
@@ -19,7 +21,7 @@ DATA = Path(__file__).parents[1] / "fixtures" / "data"
 
 
 def entries(tmp_path):
-    """Return what is known of the stored sentences: a file an entry, beside its Arrow file."""
+    """Return the metadata of the stored sentences: one file per entry, beside its Arrow file."""
     found = sorted((tmp_path / "cache" / "corpora").iterdir())
     known = [path for path in found if path.suffix == ".json"]
     assert found == sorted([*known, *(path.with_suffix(".arrow") for path in known)])
@@ -107,7 +109,7 @@ def cut_numbers(load, numbers, **others):
     return corpus, {split: {int(n) for n in s.labels("n")} for split, s in corpus.splits.items()}
 
 
-def test_a_limit_takes_the_same_mixed_sentences_and_more_of_them_when_larger(load, numbers):
+def test_a_larger_limit_extends_a_smaller_one(load, numbers):
     few = cut_numbers(load, numbers, limit={"train": 100})[1]["train"]
     corpus, parts = cut_numbers(load, numbers, limit={"train": 300})
     assert (len(few), len(parts["train"])) == (100, 300)

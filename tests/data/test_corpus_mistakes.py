@@ -1,4 +1,4 @@
-"""What loading a corpus says of data that do not fit what was asked for."""
+"""Errors for data that does not fit the corpus file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONLL = Conll(columns=["tokens", "pos", "ner"])
         ),
     ],
 )
-def test_labels_that_are_nowhere_are_told_with_those_there_are(reader, name, source, message, load):
+def test_unknown_labels_are_reported_with_the_known_ones(reader, name, source, message, load):
     path = DATA / f"tiny.{name}"
     with pytest.raises(DataError, match=f"{path}: task 't': .*{re.escape(message)}"):
         load(reader, {"train": path}, {"t": source})
@@ -96,10 +96,10 @@ def test_a_failed_reading_leaves_nothing_behind(tmp_path, load):
 
 @pytest.mark.parametrize("shares", [{"dev": 10}, {"dev": "60%", "test": 4}, {"dev": "1%"}])
 def test_parts_that_leave_nothing_are_told(shares):
-    with pytest.raises(MtlError, match="of 10 sentences leaves a part without sentences"):
+    with pytest.raises(MtlError, match="of 10 sentences leaves a split without sentences"):
         cut(np.arange(10), shares)
 
 
 def test_more_folds_than_sentences_are_told():
-    with pytest.raises(MtlError, match="10 folds need as many sentences; there are 3"):
+    with pytest.raises(MtlError, match="10 folds need at least 10 sentences, found 3"):
         fold(np.arange(3), 10, 0)

@@ -1,4 +1,4 @@
-"""Sets of labels and numbers: how files write them, and what is told of mistakes."""
+"""Sets of labels and numbers: their formats in files, and error messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBER = {"column": "score", "form": "number"}
 
 @pytest.fixture
 def read(tmp_path, load):
-    """Return what gives the labels `t` of a text in some format."""
+    """Return a function that reads the labels `t` of a text in a format."""
 
     def read(reader, content, source):
         path = tmp_path / "data"

@@ -30,7 +30,7 @@ def lexicon(tmp_path):
 
 @pytest.fixture
 def labels(text, load):
-    """Return what gives the labels of the three sentences of the text."""
+    """Return a function that loads the labels of the three sentences of the text."""
 
     def labels(source):
         return list(load(Lines(), {"train": text}, {"t": source}).splits["train"].labels("t"))
@@ -51,7 +51,7 @@ def test_a_sentence_has_what_any_of_its_words_is(labels):
     assert labels({"hint": {"pattern": "^[0-9]+$", "level": "sentence"}}) == ["yes", "no", "no"]
 
 
-def test_words_of_a_lexicon_in_lower_case_stand_for_all_their_forms_of_case(labels, lexicon):
+def test_lower_case_words_of_a_lexicon_match_any_case(labels, lexicon):
     assert labels({"hint": {"lexicon": str(lexicon)}}) == [
         ("yes", "no", "no", "yes", "yes", "no"),
         ("no", "yes"),

@@ -1,3 +1,5 @@
+"""Loaders: windows of long sentences and their labels."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,7 +12,7 @@ from mtl.text.example import Example
 
 
 @given(st.lists(st.integers(1, 30), max_size=8), st.integers(2, 10), st.integers(1, 9))
-def test_the_pieces_are_the_windows_of_each_sentence_in_order(lengths, limit, overlap):
+def test_batches_contain_the_windows_of_each_sentence_in_order(lengths, limit, overlap):
     overlap = min(overlap, limit - 1)
     expected = [
         [row, window.start, window.end]

@@ -1,3 +1,5 @@
+"""The sampler: draws, epochs, sampling factors and progress."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -91,7 +93,9 @@ def test_epochs_may_have_so_many_steps_and_drop_nothing(name, sizes, steps, epoc
 
 
 def test_an_epoch_too_short_for_every_corpus_is_refused():
-    with pytest.raises(ConfigError, match="epoch_steps: expected at least 3, one a corpus, got 2"):
+    with pytest.raises(
+        ConfigError, match="epoch_steps: expected at least 3, one per corpus, got 2"
+    ):
         Sampler(Proportional(SIZES), 1, epoch_steps=2)
 
 
@@ -178,7 +182,7 @@ def test_a_sampling_factor_holds_also_where_scores_are_followed():
     )
 
 
-def test_draws_depend_on_what_was_reached_in_each_epoch_before():
+def test_draws_depend_on_the_progress_before_each_epoch():
     def drawn(*reached):
         schedule = Sampler(Progress({"a": 10, "b": 10}), 1, reached=lambda e: reached[e])
         return list(schedule.epoch(len(reached) - 1))

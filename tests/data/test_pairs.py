@@ -13,7 +13,7 @@ LABELS = {"same": {"column": "same"}}
 
 @pytest.fixture
 def read(tmp_path, load):
-    """Return what gives the sentences of a text in some format."""
+    """Return a function that reads the sentences of a text in a format."""
 
     def read(reader, content):
         path = tmp_path / "data"
@@ -45,7 +45,7 @@ def test_words_and_lengths_are_those_of_both(read):
     ("row", "message"),
     [
         ('{"text": "a"}', "1: expected a field 'b' with words or text"),
-        ('{"text": "a", "b": 3}', "1: field 'b' holds 3; expected words or text"),
+        ('{"text": "a", "b": 3}', "1: field 'b' contains 3; expected words or text"),
     ],
 )
 def test_a_row_without_a_second_sentence_is_told(read, row, message):

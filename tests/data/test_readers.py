@@ -1,3 +1,5 @@
+"""The readers of all file formats, on valid files."""
+
 from __future__ import annotations
 
 import gzip

@@ -1,4 +1,4 @@
-"""What the readers say of files that they cannot read."""
+"""Errors of the readers for malformed files."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ MISTAKES = [
     (
         Conll(columns={"tokens": 0, "ner": 5}),
         "\na DT O\n",
-        "2: there is no column 5 for 'ner': this line has 3 columns (from 0): 'a DT O'",
+        "2: no column 5 for 'ner': this line has 3 columns (from 0): 'a DT O'",
     ),
     (
         Conll(columns={"tokens": 0, "ner": -4}),
         "a DT O\n",
-        "1: there is no column -4 for 'ner': this line has 3 columns",
+        "1: no column -4 for 'ner': this line has 3 columns",
     ),
     (Conll(), "a\nb\n", "1: 'tokens' and 'labels' are the same column: this line has 1 column"),
     (Conll(columns={"tokens": 0, "ner": -3}), "#a\n", "1: expected at least 3 columns, found 1"),
     (Conll(), "a\tO\n\tO\n", "2: column 'tokens' is empty"),
     (Conll(), "a O\n#hashtag\n", "2: expected at least 2 columns, found 1"),
     (Conllu(), ROW + "2 We we\n", "2: expected 10 tab-separated columns, found 1: '2 We we'"),
-    (Conllu(), ROW.replace("1", "x", 1), "1: expected a word number such as 7, 7-8 or 7.1"),
+    (Conllu(), ROW.replace("1", "x", 1), "1: expected a word id such as 7, 7-8 or 7.1"),
     (Csv(), "txt,y\na,b\n", "1: no column 'text'; did you mean 'txt'?"),
     (Csv(), "text,y\na,b\na,b,c\n", "3: expected 2 columns, found 3: 'a b c'"),
-    (Csv(), 'text,y\n"a,b\n', "2: not a table that can be read: unexpected end of data"),
-    (Tsv(columns={"text": 3}), "a\tb\n", "1: there is no column 3 for 'text': this line has 2"),
+    (Csv(), 'text,y\n"a,b\n', "2: not a readable table: unexpected end of data"),
+    (Tsv(columns={"text": 3}), "a\tb\n", "1: no column 3 for 'text': this line has 2"),
     (Jsonl(), '{"text": "a"}\n[1]\n', "2: expected a JSON object, found [1]"),
     (Jsonl(), "{'text': 1}\n", "1: expected a JSON object on each line: Expecting property name"),
     (Jsonl(), '{"text": "\\ud83d"}\n', "1: expected a JSON object on each line: 'utf-8' codec"),
     (Jsonl(), '{"tokns": ["a"]}\n', "1: expected a field 'tokens' (words) or 'text' (text)"),
-    (Jsonl(), '{"tokens": ["a", ""]}\n', '1: field \'tokens\' holds ["a", ""]; expected a list'),
-    (Jsonl(), '{"text": 3}\n', "1: field 'text' holds 3; expected a string"),
+    (Jsonl(), '{"tokens": ["a", ""]}\n', '1: field \'tokens\' contains ["a", ""]; expected a list'),
+    (Jsonl(), '{"text": 3}\n', "1: field 'text' contains 3; expected a string"),
     (
         Jsonl(columns=["ner"]),
         '{"tokens": ["a"], "ner": {"x": "y"}}\n',
-        "1: field 'ner' holds {\"x\": \"y\"}; expected a value, a list of values, or an object",
+        '1: field \'ner\' contains {"x": "y"}; expected a value, a list of values, or an object',
     ),
     (Lines(), "1 good\nbad\n", "2: no label in 'bad'; expected label and text with ' ' between"),
     (Lines(separator="\t", label="last"), "good 1\n", "1: no label in 'good 1'; expected text and"),
@@ -57,7 +57,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("reader", "content", "message"), MISTAKES)
-def test_a_mistake_is_told_with_file_and_line(tmp_path, reader, content, message):
+def test_an_error_names_file_and_line(tmp_path, reader, content, message):
     path = tmp_path / "file.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(DataError, match=re.escape(f"{path}:{message}")):

@@ -1,3 +1,5 @@
+"""Splits and folds by a hash of the sentence."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Running text in streams: what is read, in which order, with which words beside it."""
+"""Running text in streams: order, chunks, neighbouring words and growth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(lengths, streams, bptt, random_bptt=False, seed=1, **growing):
 
 
 def read(cut, epoch):
-    """What each stream reads in a pass: rows of (word, next, previous)."""
+    """The words that each stream reads in a pass: rows of (word, next, previous)."""
     rows = [[] for _ in range(cut.streams)]
     for index in range(cut.size):
         for row, piece in zip(rows, cut.examples(epoch, index), strict=True):
@@ -55,9 +55,7 @@ def test_every_word_is_read_once_a_pass_in_order(lengths, streams, bptt, vary, e
 
 
 @given(TEXTS, st.integers(1, 9), st.integers(1, 7), st.booleans())
-def test_labels_are_the_neighbours_across_pieces_streams_and_sentences(
-    lengths, streams, bptt, vary
-):
+def test_labels_are_neighbours_across_chunks_streams_and_sentences(lengths, streams, bptt, vary):
     cut, text = made(lengths, streams, bptt, vary)
     expected = list(zip(text, [*text[1:], END], [END, *text[:-1]], strict=True))
     assert [word for row in read(cut, 0) for word in row] == expected
@@ -79,7 +77,7 @@ def test_every_pass_has_the_same_pieces_in_another_order():
     assert [piece_lengths(cut, epoch) for epoch in range(4)] == passes
 
 
-def test_pieces_are_about_as_long_as_asked_and_one_in_twenty_half_as_long():
+def test_chunk_lengths_vary_and_one_in_twenty_is_half_as_long():
     cut, _ = made([1000] * 200, 1, 70, random_bptt=True)
     lengths = np.array(piece_lengths(cut, 0))
     assert lengths.mean() == pytest.approx(70 * (0.95 + 0.05 / 2), rel=0.02)
@@ -93,12 +91,12 @@ def test_pieces_are_never_empty(bptt, vary):
     assert min(piece_lengths(cut, 0)) >= 1
 
 
-def test_pieces_of_one_length_are_told_apart_by_the_last_alone():
+def test_chunks_of_fixed_length_differ_only_in_the_last_one():
     cut, _ = made([10, 10], 1, 8)
     assert sorted(piece_lengths(cut, 0)) == [6, 8, 8]
 
 
-def test_a_batch_goes_on_where_the_one_before_ended_and_slows_down_for_short_pieces():
+def test_a_batch_continues_the_last_one_and_scales_the_learning_rate():
     cut, text = made([5, 4, 8], 2, 4)
     words = WordVocabulary.build(dict.fromkeys(text, 1))
     batcher = Batcher({"words": words}, dict.fromkeys(BOTH, NextWordTarget(words)))
@@ -115,9 +113,7 @@ def test_the_seed_decides_the_pieces():
 
 
 @given(TEXTS, st.integers(1, 9), st.integers(1, 30), st.booleans(), st.floats(0, 3))
-def test_growing_pieces_read_every_word_in_order_pass_after_pass(
-    lengths, streams, bptt, vary, growing
-):
+def test_growing_chunks_read_every_word_in_order(lengths, streams, bptt, vary, growing):
     cut, text = made(lengths, streams, bptt, vary, growing_bptt=growing)
     batches = [cut.examples(epoch, index) for epoch in range(9) for index in range(cut.size)]
     first = [word for pieces in batches for word in pieces[0].tokens]
@@ -126,18 +122,18 @@ def test_growing_pieces_read_every_word_in_order_pass_after_pass(
     assert len(first) > 2 * len(stream)
 
 
-def test_pieces_grow_evenly_to_their_length_over_so_many_passes():
+def test_chunks_grow_linearly_over_the_given_passes():
     cut, _ = made([100] * 20, 2, 40, growing_bptt=2)
     found = [*piece_lengths(cut, 0), *piece_lengths(cut, 1)]
     wanted = [max(5, round(40 * n / (2 * cut.size))) for n in range(1, len(found) + 1)]
-    last = np.cumsum(found) % cut.length == 0  # the last piece of the text is what is left of it
+    last = np.cumsum(found) % cut.length == 0  # the last chunk is the remainder of the text
     assert cut.size == 26
     assert [n for n, end in zip(found, last, strict=True) if not end] == [
         n for n, end in zip(wanted, last, strict=True) if not end
     ]
 
 
-def test_the_state_goes_on_through_growing_pieces_and_the_learning_rate_grows_with_them():
+def test_growing_chunks_carry_the_state_and_scale_the_learning_rate():
     cut, text = made([30] * 20, 2, 40, growing_bptt=1)
     words = WordVocabulary.build(dict.fromkeys(text, 1))
     batcher = Batcher({"words": words}, dict.fromkeys(BOTH, NextWordTarget(words)))
@@ -149,7 +145,7 @@ def test_the_state_goes_on_through_growing_pieces_and_the_learning_rate_grows_wi
     assert sum(firsts) > 2
 
 
-def test_pieces_that_have_grown_are_those_of_streams_whose_pieces_never_grow():
+def test_grown_chunks_equal_those_without_growth():
     plain, growing = (made([50] * 20, 1, 20, True, growing_bptt=n)[0] for n in (0, 1))
     found = [growing.examples(epoch, i) for epoch in range(4) for i in range(growing.size)]
     _, second, *_ = [n for n, pieces in enumerate(found) if pieces[0].tokens[0] == "w0"]

@@ -1,3 +1,5 @@
+"""Pretrained word vectors in the formats of GloVe and word2vec."""
+
 from __future__ import annotations
 
 import gzip
@@ -94,7 +96,7 @@ def test_the_first_vector_of_a_word_counts(write):
         (GLOVE + "dog 1 nan 3\n", ":3", "expected a finite number, got 'nan'"),
         ("2 4\n" + GLOVE, ":2", "expected a word and 4 values"),
         ("a\t1\t2\n", ":1", "expected a word and its values"),
-        ("3 3\n" + GLOVE, "", "expected 3 vectors, found 2; fetch the file again"),
+        ("3 3\n" + GLOVE, "", "expected 3 vectors, found 2; download the file again"),
         ("", "", "expected some vectors, found 0"),
     ],
 )

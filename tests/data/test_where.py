@@ -85,8 +85,8 @@ def test_a_run_folder_keeps_the_choice(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "corpora.c.where: 'test' is no split of this corpus": {"test": {"kind": ["news"]}},
-    "corpora.c.where: 'genre' is no task of this corpus": {"train": {"genre": ["news"]}},
+    "corpora.c.where: 'test' is not a split of this corpus": {"test": {"kind": ["news"]}},
+    "corpora.c.where: 'genre' is not a task of this corpus": {"train": {"genre": ["news"]}},
     "corpora.c.where.train: no sentence has the label 'new'; did you mean 'news'?": {
         "train": {"kind": ["new"]}
     },

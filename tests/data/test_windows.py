@@ -1,3 +1,5 @@
+"""Overlapping windows of long documents."""
+
 from __future__ import annotations
 
 from itertools import pairwise

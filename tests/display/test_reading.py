@@ -15,7 +15,7 @@ ERASED = "\x1b[2K"
 
 @pytest.fixture
 def shown(tmp_path, monkeypatch):
-    """Return what is shown while a file of four lines is read, given seconds after each line."""
+    """Return the progress display for a file of four lines with these seconds after each line."""
     clock = [0.0]
     monkeypatch.setattr("mtl.display.reading.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
@@ -40,7 +40,7 @@ def test_what_takes_long_shows_a_bar_which_goes_in_the_end(shown):
     text = shown(0.7, 0.7, 0.7)
     assert "reading text.txt " in text
     assert "━" in text
-    assert ":--" in text  # the time left, of which one step tells nothing yet
+    assert ":--" in text  # the remaining time cannot be estimated from one step
     assert text.endswith(ERASED)
 
 

@@ -1,4 +1,4 @@
-"""What a run shows, as text."""
+"""The display of training, as text."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Word embeddings: word dropout, frozen vectors, two channels and pretrained vectors."""
+
 from __future__ import annotations
 
 import pytest
@@ -52,7 +54,7 @@ def test_two_channels_of_which_none_learns_are_an_error() -> None:
         made(frozen=True, multichannel=True)
 
 
-def test_pretrained_vectors_keep_their_directions_at_the_scale_of_learned_ones() -> None:
+def test_pretrained_vectors_are_scaled_but_keep_their_direction() -> None:
     embedding, given = made(), 40 * torch.randn(3, 8)
     numbers = torch.tensor([5, 2, 9])
     embedding.load_vectors(numbers, given)

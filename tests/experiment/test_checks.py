@@ -1,4 +1,4 @@
-"""What does not fit together in a run is told before anything is trained, where it stands."""
+"""Settings that do not fit together are errors before training, with their place."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_tasks_that_never_meet_in_a_step_cannot_be_compared(tmp_path: Path) -> N
 def test_gradients_of_a_frozen_trunk_cannot_be_compared(weighting: str, tmp_path: Path) -> None:
     tuning = {"fine_tuning": {"frozen": ["trunk"]}}
     made = prepared(tmp_path, {"pos": POS, "ner": NER}, weighting=weighting, **tuning)
-    with pytest.raises(ConfigError, match=f"weighting: '{weighting}' reads the gradients of what"):
+    with pytest.raises(ConfigError, match=f"weighting: '{weighting}' needs shared trainable"):
         make_trainer(*made)
 
 

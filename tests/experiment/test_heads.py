@@ -53,7 +53,7 @@ def test_a_rule_about_labels_that_there_are_not_is_told(tmp_path: Path) -> None:
         prepared(tmp_path, {"ner": {**NER, "head": head}})
 
 
-def test_rules_that_leave_nothing_are_told_before_training_with_the_task(tmp_path: Path) -> None:
+def test_contradictory_rules_are_reported_before_training(tmp_path: Path) -> None:
     head = {"type": "constrained", "never": [[None, label] for label in ["O", "B-PER"]]}
     with pytest.raises(ConfigError, match=r"^tasks.ner.head: .*: never: the rules allow no seq"):
         prepared(tmp_path, {"ner": {**NER, "head": head}})

@@ -1,4 +1,4 @@
-"""A language model that goes on from another one, on a text of its own."""
+"""Fine-tuning of a language model on another text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def started(run: str, init: str = "first", **changes: Any) -> Experiment:
 
 
 def bias(experiment: Experiment) -> dict[str, float]:
-    """What each word gets after a state of zeros."""
+    """The output for each word after a state of zeros."""
     head = experiment.model.head("next").eval()
     assert isinstance(head, LanguageModel)
     found = head.output.log_probs(torch.zeros(1, head.in_features))[0]
@@ -79,7 +79,7 @@ def test_words_of_both_texts_keep_their_odds_among_new_ones(first: str) -> None:
 
 @pytest.mark.parametrize("first", ["adaptive"], indirect=True)
 def test_words_that_come_into_another_cluster_are_new(first: str) -> None:
-    """Of 8 words 3, 1 and 4 are in each cluster, of 10 words 4, 2 and 4."""
+    """The clusters have 3, 1 and 4 of 8 words, and 4, 2 and 4 of 10 words."""
     fractions = {"tasks.next.head.cutoffs": [0.4, 0.6]}
     mtl.train("first.yaml", fractions, output="runs/parts")
     (note,) = started("second", init="parts", **fractions).notes
@@ -96,7 +96,7 @@ def test_an_output_layer_of_another_kind_is_new_and_told(first: str) -> None:
     )
 
 
-def test_a_task_of_another_name_or_direction_is_new_and_told(first: str) -> None:
+def test_a_task_with_another_name_or_direction_starts_new(first: str) -> None:
     renamed = yaml.safe_load(Path("first.yaml").read_text())
     tasks = renamed["tasks"]
     renamed["tasks"] = {

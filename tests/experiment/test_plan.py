@@ -1,4 +1,4 @@
-"""What a run is going to do, counted by hand."""
+"""The plan of a run, compared with counts by hand."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_shapes_follow_the_layers(plan: Plan) -> None:
 
 def test_notes_say_what_is_unusual(plan: Plan) -> None:
     assert plan.notes == [
-        "ner: tags that break the scheme, read as conlleval reads them: 1",
-        "own: windows more than sentences, as some have over 4 tokens: 1",
-        "no corpus has a dev split: the last epoch is kept, patience has no effect",
+        "ner: tags that break the scheme, read by the rules of conlleval: 1",
+        "own: additional windows, for sentences of more than 4 tokens: 1",
+        "no corpus has a dev split: the last epoch is saved, patience has no effect",
     ]
 
 

@@ -52,7 +52,7 @@ def prepared(folder: Path, **trunk: Any) -> Experiment:
 
 
 def layers_by_hand(folder: Path, words: list[str], align: str) -> list[Tensor]:
-    """What the library of the model gives for one sentence, layer after layer, a row a word."""
+    """The outputs of the original library for one sentence: per layer, one row per word."""
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True)
@@ -70,7 +70,7 @@ def layers_by_hand(folder: Path, words: list[str], align: str) -> list[Tensor]:
 
 
 def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]) -> list[Tensor]:
-    """What heads can read, `[B, T, H]`, layer after layer."""
+    """The inputs of heads, `[B, T, H]` per layer."""
     batch = experiment.batcher.batch([Example(tuple(text)) for text in texts])
     given = model.eval().embedding(batch.features, batch.mask)
     encoded = model.sharing(given.vectors, given.mask, ["pos"])["pos"]

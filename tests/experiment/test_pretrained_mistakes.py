@@ -1,4 +1,4 @@
-"""What does not go with a pretrained transformer is told, with its place."""
+"""Errors for settings that do not fit a pretrained transformer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_models_of_another_form_are_refused(tmp_path: Path) -> None:
         vocab_size=9, embedding_size=4, hidden_size=4, num_attention_heads=2, intermediate_size=4
     )
     config.save_pretrained(tmp_path / "model")
-    with pytest.raises(ConfigError, match="has the form of 'albert'; expected an batcher"):
+    with pytest.raises(ConfigError, match="has the architecture 'albert'; expected an encoder"):
         load_config(run_file(tmp_path, {}))
 
 

@@ -1,4 +1,4 @@
-"""What a part refuses, or is given for nothing, is told at its place with all other mistakes."""
+"""Options that a part rejects or ignores are errors with their place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHARED: dict[str, tuple[dict[str, Any], str]] = {
         "sharing.subspaces: 8 units a direction cannot be cut into 3 equal parts",
     ),
 }
-"""Sharing to options that it refuses, and what is said."""
+"""Sharing to invalid options and their error messages."""
 
 
 def told(folder: Path, run: dict[str, Any]) -> list[str]:

@@ -56,7 +56,7 @@ def made(name: str = "run", **changes: Any) -> Experiment:
     return prepare(config, load_corpora(config))
 
 
-def test_subwords_are_learnt_from_the_sentences_that_are_taken() -> None:
+def test_subwords_are_learned_from_the_selected_sentences() -> None:
     next_word = {"labels": {"text": "next"}, "head": "lm", "metric": "perplexity"}
     hint = {"labels": {"hint": {"pattern": "w", "level": "sentence"}}}
     tasks = {"next": next_word, "walk": {**hint, "head": "pool", "metric": "accuracy"}}
@@ -126,18 +126,18 @@ def test_a_sentence_is_in_the_same_part_whatever_it_is_cut_into() -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_a_run_has_one_number_of_subwords() -> None:
+def test_corpora_need_the_same_number_of_subwords() -> None:
     run = yaml.safe_load(Path("run.yaml").read_text())
     other = {**run["corpora"]["t"], "reader": {**run["corpora"]["t"]["reader"], "subwords": 999}}
     run["corpora"]["u"], run["tasks"]["further"] = other, {"use": "u/next"}
     Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
-    with pytest.raises(ConfigError, match=f"give all corpora as many, now 't' {NUMBER}, 'u' 999"):
+    with pytest.raises(ConfigError, match=f"`subwords` differs: 't' {NUMBER}, 'u' 999"):
         load_corpora(load_config("run.yaml"))
 
 
-def test_words_are_not_predicted_by_what_reads_parts_of_them() -> None:
+def test_subword_tasks_do_not_predict_words() -> None:
     model = mtl.train("run.yaml")
-    with pytest.raises(MtlError, match="task 'next' reads subwords and so has nothing to say of"):
+    with pytest.raises(MtlError, match="task 'next' reads subwords, and makes no predictions for"):
         model.predict(["the cat"])
 
 

@@ -171,7 +171,7 @@ def test_a_trunk_of_another_shape_is_told_by_its_tensor(
 def test_no_run_folder_is_told(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm; train it first"):
         started(**{"trunk.init": "runs/lmm"})
-    with pytest.raises(CheckpointError, match=r"trunk\.init: .*: no run folder"):
+    with pytest.raises(CheckpointError, match=r"trunk\.init: .*: not a run folder"):
         started(**{"trunk.init": "cache"})
     (project / "runs/lm/model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"no such file; is its folder a finished run\?"):
@@ -193,6 +193,6 @@ def test_connections_that_its_layers_did_not_have_are_told(project: Path) -> Non
 def test_a_folder_of_several_seeds_is_told_to_name_one(project: Path) -> None:
     train_seeds("lm.yaml", ["seeds=2"], output="both")
     with pytest.raises(
-        CheckpointError, match=r"trunk\.init: .*both: holds several seeds; name one"
+        CheckpointError, match=r"trunk\.init: .*both: contains several seeds; name one"
     ):
         started(**{"trunk.init": "both"})

@@ -1,4 +1,4 @@
-"""A level of a hierarchy is exported with all that it stands upon."""
+"""A level of a hierarchy is exported with all levels below."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The attention classifier: its weights and the penalty on its hops."""
+
 from __future__ import annotations
 
 import pytest
@@ -12,7 +14,7 @@ TARGET = torch.tensor([0, 1])
 
 
 @pytest.mark.parametrize("score", ["self", "additive", "concat", "multiplicative", "scaled"])
-def test_the_weights_tell_what_the_sentence_vector_is_made_of(score: str) -> None:
+def test_the_sentence_vector_is_the_weighted_mean_of_tokens(score: str) -> None:
     head = AttentionClassifier(3, ["a", "b"], score=score, hops=2)
     _, weights = head.pooling(HIDDEN, MASK)
     expected = [[w @ h for w in own] for own, h in zip(weights, HIDDEN, strict=True)]

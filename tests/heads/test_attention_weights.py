@@ -38,7 +38,7 @@ def test_weights_of_what_is_looked_at_sum_to_one() -> None:
         sums = head.attention_weights(states(), MASK).sum(-1)
         real = MASK.unsqueeze(1) if sums.ndim == 3 else MASK.any(1, keepdim=True)
         layer = getattr(head, "attention", None)
-        if type(layer).__name__ == "KeyValueAttention":  # nothing stands before the first token
+        if type(layer).__name__ == "KeyValueAttention":  # there are no tokens before the first
             real = real & (torch.arange(4) > 0)
         torch.testing.assert_close(sums, real.expand(sums.shape).double())
 

@@ -1,3 +1,5 @@
+"""The convolutional classifier."""
+
 from __future__ import annotations
 
 import pytest
@@ -47,7 +49,7 @@ def test_filters_may_have_one_width_or_many() -> None:
 
 
 def pooled(tokens: list[float], **options: object) -> list[float]:
-    """What a filter gives that copies single tokens."""
+    """The output of a filter that copies single tokens."""
     head = CNNClassifier(1, ["a"], widths=(1,), maps=1, **options).eval()
     head.filters[0].load_state_dict({"weight": torch.ones(1, 1, 1), "bias": torch.zeros(1)})
     hidden = torch.tensor([[*tokens, 9.0]]).unsqueeze(-1)
@@ -60,7 +62,7 @@ def test_the_largest_values_are_kept_in_their_order() -> None:
     assert pooled([3.0, 1.0, 5.0, 4.0], k=3) == [3, 5, 4]
 
 
-def test_zeros_stand_for_the_values_that_a_short_sentence_lacks() -> None:
+def test_short_sentences_are_padded_with_zeros() -> None:
     assert pooled([3.0, 5.0], k=3) == [3, 5, 0]
     assert pooled([-3.0, 5.0], k=3) == [0, 5, 0]
 

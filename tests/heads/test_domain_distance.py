@@ -25,7 +25,7 @@ def means(hidden: Tensor) -> Tensor:
 
 
 @over
-def test_in_training_every_sentence_has_the_distance_of_the_batch_in_its_loss(
+def test_the_loss_of_each_sentence_contains_the_batch_distance(
     distance: str,
 ) -> None:
     head, hidden = made(distance, strength=0.5), torch.randn(8, 3, 4)

@@ -61,7 +61,7 @@ def test_cutoffs_are_fractions_of_the_words() -> None:
     assert head.output.cutoffs == (6, 15)
 
 
-def test_cutoffs_may_be_numbers_of_words_of_which_those_beyond_the_last_say_nothing() -> None:
+def test_cutoffs_beyond_the_vocabulary_are_ignored() -> None:
     head = LanguageModel(6, WORDS, output="adaptive", cutoffs=(0.2, 7, 12.0, 30, 400))
     assert head.output.cutoffs == (6, 7, 12)
 

@@ -116,7 +116,7 @@ def test_a_batch_holds_all_first_sentences_and_then_all_second_ones() -> None:
     assert torch.equal(batch.mask, alone.mask)
 
 
-def test_pairs_without_labels_cost_nothing_and_change_nothing_for_the_others() -> None:
+def test_unlabelled_pairs_have_no_loss_and_do_not_affect_others() -> None:
     model = small_model()
     model.heads["verb"] = PoolClassifier(6, Pairs(["yes", "no"])).eval()
     batcher = Batcher({"words": WORDS}, {})

@@ -1,3 +1,5 @@
+"""The pooling classifier."""
+
 from __future__ import annotations
 
 import pytest

@@ -64,5 +64,5 @@ def test_a_certain_span_has_confidence_one() -> None:
 
 def test_labels_that_are_no_spans_are_an_error() -> None:
     tagger = SoftmaxTagger(1, ["NOUN", "VERB"]).eval()
-    with pytest.raises(MtlError, match="is no span tag"):
+    with pytest.raises(MtlError, match="is not a span tag"):
         tagger.spans(torch.ones(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))

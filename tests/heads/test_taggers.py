@@ -1,3 +1,5 @@
+"""The softmax and CRF taggers: losses, transitions, hidden layer and dropout."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,4 @@
-"""What taggers do in training alone: smoothed labels and weights of classes."""
+"""Label smoothing and class weights of taggers, which apply in training only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What predictions rest on: probabilities of labels, and where heads look."""
+"""Explanations of predictions: confidences and attention weights."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_confidence_of_a_tag_is_its_probability() -> None:
     assert answer.confidence == pytest.approx([p.item() for p in expected], rel=1e-5)
 
 
-def test_tags_of_bio_are_as_probable_as_those_of_iobes_that_they_stand_for() -> None:
+def test_bio_tags_are_as_probable_as_their_iobes_tags() -> None:
     found, example = predictor(), text(9)
     torch.nn.init.constant_(found.model.head("ner").output.bias[:1], -1.0)
     head, hidden, mask = states(found, example, "ner")
@@ -112,7 +112,7 @@ def test_spans_are_as_probable_as_their_head_says() -> None:
     assert [own for _, own in answer.spans] == pytest.approx(certain, rel=1e-5)
 
 
-def test_a_span_over_windows_is_as_probable_as_its_pieces_together() -> None:
+def test_a_span_over_windows_has_the_probability_of_the_whole_text() -> None:
     whole, cut = predictor(lookup=True), predictor(lookup=True, max_length=7)
     for found in (whole, cut):
         torch.nn.init.constant_(found.model.head("chunk").output.bias[2], 2.0)
@@ -123,7 +123,7 @@ def test_a_span_over_windows_is_as_probable_as_its_pieces_together() -> None:
     assert [own for _, own in answer.spans] == pytest.approx(certain, rel=1e-4)
 
 
-def test_tags_of_a_long_text_are_as_probable_as_in_the_window_that_keeps_them() -> None:
+def test_tags_of_a_long_text_have_the_probability_of_their_window() -> None:
     found, example = predictor(max_length=9), text(40)
     certain = explained(found, example, "ner").confidence
     for w, piece in zip(windows(40, 9, 4), pieces(example, 9), strict=True):

@@ -1,3 +1,5 @@
+"""The predictor: labels of long texts, windows, batches and order."""
+
 from __future__ import annotations
 
 from typing import Any

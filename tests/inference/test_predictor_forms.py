@@ -40,7 +40,7 @@ def text(length: int) -> Example:
     return Example(tuple("abcdefgh"[i * i % 8] for i in range(length)))
 
 
-def test_a_long_text_has_the_mean_of_the_numbers_of_its_windows() -> None:
+def test_a_long_text_gets_the_mean_number_of_its_windows() -> None:
     example, found = text(40), predictor(max_length=9)
     alone = [Example(example.tokens[w.start : w.end]) for w in windows(40, 9, 4)]
     numbers = [own["number"] for own in found.predict(alone, ["number"])]
@@ -48,7 +48,7 @@ def test_a_long_text_has_the_mean_of_the_numbers_of_its_windows() -> None:
     assert found.predict([example], ["number"]) == [{"number": expected}]
 
 
-def test_a_long_text_has_the_labels_whose_mean_score_is_above_the_threshold() -> None:
+def test_a_long_text_gets_labels_with_mean_score_above_threshold() -> None:
     example, found = text(40), predictor(max_length=9)
     alone = [Example(example.tokens[w.start : w.end]) for w in windows(40, 9, 4)]
     probabilities = found.evidence(alone, "set").mean(0).sigmoid()
@@ -64,7 +64,7 @@ def test_neighbours_change_nothing() -> None:
         assert alone == {"set": own["set"], "number": pytest.approx(own["number"], rel=1e-5)}
 
 
-def test_a_text_without_tokens_has_what_a_head_says_of_nothing() -> None:
+def test_a_text_without_tokens_gets_a_prediction() -> None:
     found = predictor()
     torch.nn.init.zeros_(found.model.head("number").output.bias)
     (own,) = found.predict([text(0)], TASKS)

@@ -1,3 +1,5 @@
+"""The penalties AR and TAR on activations."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -68,7 +68,7 @@ def by_formula(layer: TiedAdaptiveSoftmax, h: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("width", [4, 8])
-def test_tied_clusters_score_the_first_numbers_of_their_words_vectors(width: int) -> None:
+def test_tied_clusters_use_the_first_dimensions_of_the_vectors(width: int) -> None:
     layer, hidden = tied(width), torch.randn(3, WIDTH).double()
     assert [part.out_features for part in layer.tail] == [width // 2, width // 4]
     expected = torch.stack([by_formula(layer, h) for h in hidden])

@@ -81,7 +81,7 @@ def test_an_unknown_score_is_an_error() -> None:
         make_score("dot", 3)
 
 
-def test_lin_2017_equation_6_the_means_are_those_of_softmaxes_of_two_layers() -> None:
+def test_lin_2017_equation_6_means_use_a_softmax_of_two_layers() -> None:
     layer, x = SelfAttentionPooling(3, size=4, hops=2).double(), STATES[0]
     a = torch.softmax(layer.output.weight @ torch.tanh(layer.inner.weight @ x.T), dim=1)
     means, weights = layer(x.unsqueeze(0), torch.ones(1, 4, dtype=torch.bool))
@@ -97,7 +97,7 @@ def test_lin_2017_the_penalty_is_the_squared_frobenius_norm() -> None:
     assert overlap(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])).item() == 2  # both at the same
 
 
-def test_daniluk_2017_a_token_reads_the_values_of_those_before_it_by_their_keys() -> None:
+def test_daniluk_2017_a_token_attends_to_earlier_values_by_keys() -> None:
     layer, x = KeyValueAttention(5, window=2).double(), torch.randn(1, 4, 5).double()
     keys, values = x[0, :, :2], x[0, :, 2:]
     contexts, weights = layer(x, torch.ones(1, 4, dtype=torch.bool))

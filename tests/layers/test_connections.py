@@ -1,3 +1,5 @@
+"""Residual and highway connections between layers."""
+
 from __future__ import annotations
 
 import torch

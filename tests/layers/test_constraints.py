@@ -23,7 +23,7 @@ def tags(scheme: str, kinds: int = 2) -> list[str]:
 
 
 def breaks(path: list[str], never: Rules) -> bool:
-    """Whether a label stands where a rule says that it never does."""
+    """Whether a label breaks one of the rules."""
     return not set(pairwise([None, *path, None])).isdisjoint(never)
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_labelled_is_told() -> None:
         Constraints(["O", "B-X", "I-X"], scheme="bio")(torch.zeros(2, 3, 3), mask, allowed)
 
 
-def test_scores_that_are_no_numbers_are_told_apart_from_rules() -> None:
+def test_nan_scores_are_not_mistaken_for_rules() -> None:
     scores, constraints = torch.zeros(3, 2, 2), Constraints(["A", "B"], never=[("A", "A")])
     mask = torch.tensor([[True, True], [True, True], [True, False]])
     scores[2, 1] = torch.nan  # on padding
@@ -104,7 +104,7 @@ def test_scores_that_are_no_numbers_are_told_apart_from_rules() -> None:
 
 
 @given(st.lists(st.tuples(*[st.sampled_from(["A", "B", "C", None])] * 2), max_size=12))
-def test_rules_that_leave_nothing_are_told_with_the_shortest_length(never: Rules) -> None:
+def test_contradictory_rules_are_reported_with_the_length(never: Rules) -> None:
     paths = {n: [*product("ABC", repeat=n)] for n in range(1, 5)}
     empty = [n for n, own in paths.items() if all(breaks([*path], never) for path in own)]
     if not empty:
@@ -128,5 +128,5 @@ def test_rules_name_labels_that_there_are() -> None:
 
 
 def test_labels_of_another_scheme_are_an_error() -> None:
-    with pytest.raises(MtlError, match="'S-X' is no tag of the scheme bio"):
+    with pytest.raises(MtlError, match="'S-X' is not a tag of the scheme bio"):
         Constraints(["O", "S-X"], scheme="bio")

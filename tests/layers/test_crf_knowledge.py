@@ -1,4 +1,4 @@
-"""What is known beforehand: labels that may not follow each other, labels known in part."""
+"""CRFs with constraints and with partly known labels."""
 
 from __future__ import annotations
 

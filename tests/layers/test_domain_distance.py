@@ -1,3 +1,5 @@
+"""Distances between domains: CORAL and MMD."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -58,7 +60,7 @@ def test_domains_that_are_alike_have_no_distance(distance: Distance) -> None:
 
 
 @distances
-def test_the_order_of_vectors_and_the_names_of_domains_change_nothing(distance: Distance) -> None:
+def test_the_order_of_vectors_and_domains_does_not_matter(distance: Distance) -> None:
     x, order = vectors(), torch.tensor([3, 6, 0, 2, 5, 1, 4])
     expected = distance(x, THREE)
     torch.testing.assert_close(distance(x[order], THREE[order]), expected)
@@ -67,9 +69,7 @@ def test_the_order_of_vectors_and_the_names_of_domains_change_nothing(distance: 
 
 @distances
 @pytest.mark.parametrize("domains", [[0, 0, 0], [0, 1, 2], [0, 0, 1]], ids=str)
-def test_there_is_no_distance_without_two_vectors_of_two_domains(
-    distance: Distance, domains: list[int]
-) -> None:
+def test_the_distance_needs_two_vectors_per_domain(distance: Distance, domains: list[int]) -> None:
     assert distance(vectors()[:3], torch.tensor(domains)) == 0
 
 

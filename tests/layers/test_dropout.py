@@ -1,3 +1,5 @@
+"""Dropout of the same units at all tokens of a sentence."""
+
 from __future__ import annotations
 
 import pytest

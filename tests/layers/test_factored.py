@@ -40,7 +40,7 @@ def test_tasks_that_are_multiples_of_one_need_one_base() -> None:
     torch.testing.assert_close(found(), given)
 
 
-def test_the_last_axis_is_what_numpy_makes_of_the_matrix_of_the_greatest_values() -> None:
+def test_the_last_axis_factorisation_equals_the_svd_of_numpy() -> None:
     given = stack(4, 3, 5)
     left, values, right = np.linalg.svd(given.numpy().reshape(4, 15), full_matrices=False)
     best = (left[:, :2] * values[:2]) @ right[:2]  # no matrix of rank 2 is nearer

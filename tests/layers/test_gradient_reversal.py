@@ -1,3 +1,5 @@
+"""Gradient reversal and the schedule of its strength."""
+
 from __future__ import annotations
 
 from math import exp
@@ -24,7 +26,7 @@ def test_gradients_come_back_times_minus_the_strength(strength: float) -> None:
     assert gradient(GradientReversal(strength)) == pytest.approx(-5 * strength)
 
 
-def test_ganin_lempitsky_2015_section_4_1_the_strength_grows_with_the_progress() -> None:
+def test_ganin_lempitsky_2015_section_4_1_schedule_of_the_strength() -> None:
     layer = GradientReversal(0.5, ramp=4)
     expected = [0.5 * (2 / (1 + exp(-10 * min(1, n / 4))) - 1) for n in range(6)]
     assert [-gradient(layer) / 5 for _ in range(6)] == pytest.approx(expected)

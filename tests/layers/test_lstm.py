@@ -80,7 +80,7 @@ def test_layer_norm_follows_the_formula() -> None:
     torch.testing.assert_close(lstm(x, (h0, c0)), (torch.stack(expected, 1), (h[None], c[None])))
 
 
-def test_zoneout_keeps_each_unit_or_takes_what_the_cell_gives() -> None:
+def test_zoneout_keeps_or_replaces_each_unit() -> None:
     lstm, cell = StepwiseLSTM(D, 500, zoneout=0.3), nn.LSTMCell(D, 500)
     weights = {k.removesuffix("_l0"): v for k, v in lstm.state_dict().items()}
     cell.load_state_dict(weights)

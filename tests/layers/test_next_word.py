@@ -1,4 +1,4 @@
-"""What every output layer owes, and the published formula of each in float64."""
+"""Contracts of all output layers, and the published formula of each in float64."""
 
 from __future__ import annotations
 

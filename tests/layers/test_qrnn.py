@@ -50,7 +50,9 @@ def test_reverse_is_the_forward_layer_on_the_reversed_text(window: int, pooling:
 def test_gates_see_as_many_tokens_as_the_window(window: int, seen: set[int]) -> None:
     layer = QRNNLayer(4, 5, window=window)
     with torch.no_grad():
-        layer.bias[5:10] = -30  # nothing is kept: the output is that of the gates of its token
+        layer.bias[
+            5:10
+        ] = -30  # nothing is kept: the output depends on the gates of its own token only
     x = torch.randn(1, 6, 4, requires_grad=True)
     layer(x)[0][0, 3].sum().backward()
     touched = (x.grad.abs().sum(2).squeeze(0) > 1e-6).nonzero().flatten().tolist()

@@ -1,3 +1,5 @@
+"""The learned weighted mean of layers."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Reversal of sentences and selection of their last tokens."""
+
 from __future__ import annotations
 
 import torch

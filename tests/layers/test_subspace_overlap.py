@@ -1,3 +1,5 @@
+"""The overlap between the subspaces of two outputs."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,14 +16,14 @@ def states() -> tuple[Tensor, Tensor]:
     return torch.randn(2, 3, 4).double(), torch.randn(2, 3, 5).double()
 
 
-def test_liu_2017_it_is_the_norm_of_the_product_over_those_of_both() -> None:
+def test_liu_2017_overlap_is_the_normalised_norm_of_the_product() -> None:
     hidden, other = states()
     s, p = hidden[MASK].numpy(), other[MASK].numpy()
     expected = np.linalg.norm(s.T @ p) ** 2 / (np.linalg.norm(s) * np.linalg.norm(p)) ** 2
     assert subspace_overlap(hidden, other, MASK).item() == pytest.approx(expected)
 
 
-def test_it_is_one_where_both_say_one_thing_and_zero_where_they_say_different_ones() -> None:
+def test_it_is_one_for_equal_and_zero_for_orthogonal_outputs() -> None:
     token = torch.tensor([1.0, -2.0, 1.0, 3.0]).expand(2, 3, 4)
     torch.testing.assert_close(subspace_overlap(token, token, MASK), torch.ones(()))
     hidden = torch.tensor([[[1.0], [1.0], [0.0]], [[2.0], [0.0], [0.0]]])

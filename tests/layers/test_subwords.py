@@ -48,7 +48,7 @@ def test_subwords_stand_in_a_row_between_the_marks(sentences: Sentences, limit: 
 
 def test_a_sentence_of_too_many_words_is_refused() -> None:
     with pytest.raises(
-        ValueError, match="limit: expected at least 5 positions for 3 words .* got 4"
+        ValueError, match=r"limit: expected at least 5 positions for 3 words .* got 4"
     ):
         lay_out(padded([[[3]], [[3], [4], [5]]]), *MARKS, 4)
 

@@ -1,3 +1,5 @@
+"""The transformer layer, compared with the layer of torch."""
+
 from __future__ import annotations
 
 import pytest

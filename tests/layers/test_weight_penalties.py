@@ -1,3 +1,5 @@
+"""Penalties between the weights of tasks."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -51,7 +53,7 @@ def test_evgeniou_pontil_2004_the_mean_is_small_and_tasks_are_near_it() -> None:
     assert mean_penalty(w, within=5).item() == pytest.approx(expected)
 
 
-def test_jacob_2009_clusters_are_near_the_mean_and_tasks_near_their_cluster() -> None:
+def test_jacob_2009_penalty_within_and_between_clusters() -> None:
     a, b, c = w = weights().flatten(1).numpy()
     mean, first = w.mean(0), (a + c) / 2
     expected = mean @ mean
@@ -77,7 +79,7 @@ def test_the_trace_norm_sums_the_singular_values_of_the_tasks_flat_weights() -> 
     assert trace_penalty(w).item() == pytest.approx(by_numpy)
 
 
-def test_the_trace_norm_of_tasks_that_are_multiples_of_one_is_that_of_one_row() -> None:
+def test_the_trace_norm_of_collinear_tasks_is_one_row_norm() -> None:
     w = torch.tensor([[1.0], [2.0], [-2.0]]).double() * torch.tensor([3.0, 4.0])
     assert trace_penalty(w).item() == pytest.approx(3 * 5)
 
@@ -90,13 +92,13 @@ def test_block_norms_are_summed_over_the_weights(order: float) -> None:
     assert block_penalty(w, order).item() == pytest.approx(expected)
 
 
-def test_zhang_yeung_2010_the_penalty_is_the_trace_of_weights_by_the_inverse_covariance() -> None:
-    w = (weights_ := weights()).flatten(1).numpy().T  # a column a task, as in the paper
+def test_zhang_yeung_2010_penalty_with_the_inverse_covariance() -> None:
+    w = (weights_ := weights()).flatten(1).numpy().T  # one column per task, as in the paper
     expected = np.trace(w @ np.linalg.inv(COVARIANCE.numpy()) @ w.T)
     assert relationship_penalty(weights_, COVARIANCE).item() == pytest.approx(expected)
 
 
-def test_a_matrix_normal_density_differs_from_the_penalty_by_what_no_weight_is_in() -> None:
+def test_the_penalty_is_a_matrix_normal_density_up_to_a_constant() -> None:
     normal = torch.distributions.MultivariateNormal(torch.zeros(3).double(), COVARIANCE)
     one, other = weights(), weights()
     first, second = (-2 * normal.log_prob(w.flatten(1).T).sum() for w in (one, other))

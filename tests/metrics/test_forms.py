@@ -44,7 +44,7 @@ def test_scores_of_sets_equal_those_of_scikit_learn(pairs):
     assert scores(SetF1(), pairs) == pytest.approx(expected)
 
 
-def test_an_empty_set_is_right_where_nothing_was_to_be_found():
+def test_an_empty_set_is_correct_for_an_empty_gold_set():
     found = scores(SetF1(), [(frozenset(), frozenset()), (frozenset("a"), frozenset("ab"))])
     assert found["subset_accuracy"] == 0.5
 

@@ -1,3 +1,5 @@
+"""Span F1, accuracy and F1, compared with conlleval, seqeval and scikit-learn."""
+
 from __future__ import annotations
 
 import pytest
@@ -82,7 +84,7 @@ def test_span_f1_is_the_same_in_every_scheme(sentences, scheme):
 
 
 def test_labels_that_are_no_spans_have_no_span_f1():
-    with pytest.raises(MtlError, match="'NOUN' is no span tag"):
+    with pytest.raises(MtlError, match="'NOUN' is not a span tag"):
         SpanF1().update([("NOUN",)], [("NOUN",)])
 
 

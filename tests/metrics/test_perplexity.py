@@ -1,3 +1,5 @@
+"""Perplexity and bits per character."""
+
 from __future__ import annotations
 
 import math
@@ -17,7 +19,7 @@ def measured(gold, logs):
     return metric.compute()
 
 
-def test_perplexity_is_the_inverse_of_the_geometric_mean_of_the_probabilities():
+def test_perplexity_is_the_inverse_geometric_mean_probability():
     assert measured(TEXT, LOGS)["perplexity"] == pytest.approx((0.5 * 0.25 * 0.125) ** (-1 / 3))
 
 
@@ -25,13 +27,13 @@ def test_bits_are_counted_by_character_with_one_after_each_word():
     assert measured(TEXT, LOGS)["bits_per_character"] == pytest.approx((1 + 2 + 3) / (4 + 4 + 4))
 
 
-def test_the_end_of_a_sentence_is_a_word_and_no_character_beyond_the_one_behind_the_last_word():
+def test_the_end_of_a_sentence_counts_as_a_word_but_not_a_character():
     metric = Perplexity()
     metric.update([("an", "ox", END)], [[0.0] * 3])
     assert (metric.words, metric.characters) == (3, len("an ox\n"))
 
 
-def test_words_and_characters_are_counted_alike_where_the_tokens_are_characters():
+def test_character_tokens_count_words_and_characters_equally():
     tokens = (*characters("an ox"), END)
     found = measured([tokens], [[-math.log(50)] * len(tokens)])
     assert found["perplexity"] == pytest.approx(50 ** (5 / 3))

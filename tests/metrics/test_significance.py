@@ -17,7 +17,7 @@ METRICS = pytest.mark.parametrize("make", [Accuracy, F1, SpanF1])
 
 
 def sentences(count: int, seed: int) -> tuple[list[tuple[str, ...]], ...]:
-    """Return gold tags, those of a good model and those of a worse one."""
+    """Return gold tags, and the tags of a good and of a worse model."""
     rng = random.Random(seed)
 
     def spoilt(tags: tuple[str, ...], rate: float) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def both_ways(
     keep: Tensor,
     directions: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same for directions side by side, of which the second reads the other way."""
+    """The same for two concatenated directions; the second one is reversed."""
     parts = zip(*(x.chunk(directions, dim=-1) for x in (gates, c0, keep)), strict=True)
     found = [
         by_formula(kind, part, start, lengths, reverse != (way == 1), kept)

@@ -1,3 +1,5 @@
+"""The operators of the CRF, compared with enumeration of all paths."""
+
 from __future__ import annotations
 
 import math

@@ -42,7 +42,7 @@ def threads() -> Iterator[None]:
 
 
 def partition(operators: str, chain: Chain) -> tuple[Tensor, list[Tensor]]:
-    """Log partition and its gradients, those of emissions first."""
+    """Return the log partition and its gradients, emissions first."""
     forward, backward, *_ = OPERATORS[operators]
     values, *saved = forward(*chain.arguments, None, True)
     return values, list(backward(torch.ones_like(values), *chain.arguments, None, *saved))

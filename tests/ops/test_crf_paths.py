@@ -57,7 +57,7 @@ def test_equal_scores_leave_it_open_and_one_path_decides() -> None:
 
 
 @pytest.mark.parametrize("token", [0, 1, 2])
-def test_scores_that_are_no_numbers_leave_the_entropy_unknown_of_their_sentence(token) -> None:
+def test_nan_scores_make_the_entropy_of_their_sentence_nan(token) -> None:
     chain = Chain.random([3, 3, token], 3)
     chain.emissions[1:, token:, 0] = math.nan
     found = crf_entropy(*chain.arguments)

@@ -229,7 +229,7 @@ def test_layers_compile_in_one_graph_and_export(window: int) -> None:
     assert torch.ops.mtl.pool.default in {node.target for node in exported.graph.nodes}
 
 
-def test_without_the_library_the_reference_runs_and_says_so_once_in_a_line() -> None:
+def test_without_the_library_the_reference_runs_and_warns_once() -> None:
     code = "import torch, mtl.ops as o; [o.f_pool(torch.zeros(1, 2, 4)) for _ in range(3)]"
     environment = os.environ | {"MTL_NO_EXT": "1"}
     run = [sys.executable, "-c", code]

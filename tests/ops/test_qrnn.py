@@ -116,7 +116,7 @@ def test_the_parameters_of_autocast_decide_the_type() -> None:
     torch.testing.assert_close(h.float(), qrnn(x, weight, bias)[0], rtol=0, atol=0.05)
 
 
-def test_what_was_before_a_text_is_not_known_from_right_to_left() -> None:
+def test_before_cannot_be_combined_with_reverse() -> None:
     x, weight, bias = small()
     with pytest.raises(ValueError, match="before: expected None with reverse=True"):
         qrnn(x, weight, bias, before=x[:, 0], reverse=True)

@@ -21,7 +21,7 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def test_kim_2014_section_3_1_three_widths_of_a_hundred_maps_over_300_dimensions() -> None:
+def test_kim_2014_section_3_1_number_of_parameters() -> None:
     head = CNNClassifier(300, ["negative", "positive"])
     filters = sum(100 * (300 * width + 1) for width in (3, 4, 5))
     assert parameters(head) == filters + (300 * 2 + 2) == 360_902
@@ -35,7 +35,7 @@ def test_kim_2014_a_feature_is_the_maximum_over_time() -> None:
     assert head.sentence(hidden, torch.ones(1, 3, dtype=torch.bool)).item() == 7
 
 
-def test_lafferty_2001_without_transitions_a_crf_is_a_softmax_at_each_token() -> None:
+def test_lafferty_2001_crf_without_transitions_is_a_softmax() -> None:
     crf, emissions = CRF(3), torch.randn(2, 4, 3)
     for parameter in crf.parameters():
         nn.init.zeros_(parameter)
@@ -52,7 +52,7 @@ def test_lample_2016_scores_add_transitions_and_emissions() -> None:
     assert parameters(head) == (2 * 2 + 2) + (2 * 2 + 2 + 2)
 
 
-def test_peters_2018_equation_1_equal_scores_give_the_mean_of_the_layers_times_gamma() -> None:
+def test_peters_2018_equation_1_equal_scores_average_the_layers() -> None:
     mix = ScalarMix(3)
     nn.init.constant_(mix.gamma, 6.0)
     layers = [torch.full((1, 1, 2), value) for value in (1.0, 2.0, 6.0)]
@@ -102,7 +102,7 @@ def test_sogaard_goldberg_2016_low_supervision_leaves_upper_layers_alone() -> No
     assert reached == [True, False, False]
 
 
-def test_kingma_ba_2015_section_2_1_the_first_step_of_adam_is_the_learning_rate() -> None:
+def test_kingma_ba_2015_section_2_1_first_step_is_the_learning_rate() -> None:
     x = nn.Parameter(torch.tensor([3.0, -0.01]))
     optimizer = Adam([x], lr=0.1)
     x.grad = torch.tensor([1e-3, -1e4])
@@ -140,7 +140,7 @@ def test_stickland_murray_2019_alpha_falls_from_one_to_a_fifth() -> None:
     assert annealed.probabilities(10 * 33)["a"] == pytest.approx(2 / 3)
 
 
-def test_tjong_kim_sang_buchholz_2000_a_chunk_counts_when_both_ends_and_the_type_agree() -> None:
+def test_tjong_kim_sang_buchholz_2000_chunks_need_equal_ends_and_type() -> None:
     metric = SpanF1()
     metric.update([("B-NP", "I-NP", "B-VP")], [("B-NP", "B-NP", "B-VP")])
     assert metric.compute() == pytest.approx({"span_f1": 0.4, "precision": 1 / 3, "recall": 0.5})

@@ -21,7 +21,7 @@ DATA = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """Return what the commands of the page gave."""
+    """Return the results of the commands of the page."""
     return PAGE.tried(tmp_path_factory, DATA)
 
 
@@ -44,7 +44,7 @@ def test_check_shows_the_labels_of_the_first_sentence(results: dict[str, Result]
     }
 
 
-def test_predict_leaves_out_what_the_words_tell_unless_it_is_named(
+def test_predict_omits_derived_labels_by_default(
     results: dict[str, Result],
 ) -> None:
     plain = results["mtl predict runs/news data/raw.txt"].out.splitlines()

@@ -1,4 +1,4 @@
-"""Setting up never fails for want of a compiler, unless told to."""
+"""Installation without a compiler succeeds, unless the extension is required."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def set_up(**environment: str) -> subprocess.CompletedProcess[str]:
-    """Ask setup.py for the version, which it tells after it has looked for a compiler."""
+    """Ask setup.py for the version, which it prints after the search for a compiler."""
     command = [sys.executable, "setup.py", "-q", "--version"]
     given = os.environ | environment
     return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)

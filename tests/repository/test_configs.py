@@ -19,7 +19,7 @@ from mtl.experiment import load_config
 ROOT = Path(__file__).parents[2]
 RUNS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "base")
 ELSEWHERE = {"quickstart", "ewt_pos_ner_minilm"}
-"""Runs that need what lies in no folder of corpora: data that pip brings, a model of the hub."""
+"""Runs that need more than a folder of corpora: data of a package, or a model of the hub."""
 CORPORA = {
     path.stem: list(load(path).plain()["tasks"]) for path in sorted((ROOT / "tasks").glob("*.yaml"))
 }

@@ -1,4 +1,4 @@
-"""What the documents say holds."""
+"""The claims and the code blocks of the documentation."""
 
 from __future__ import annotations
 

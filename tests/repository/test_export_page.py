@@ -1,4 +1,4 @@
-"""The program of docs/export.md, run as it stands on a small model."""
+"""The program of docs/export.md, run unchanged on a small model."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The import contracts of the package."""
+
 from __future__ import annotations
 
 import subprocess

@@ -16,7 +16,7 @@ def blocks(language: str) -> str:
     return "".join(re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL))
 
 
-def test_the_program_prints_what_the_page_says_with_torch_alone() -> None:
+def test_the_program_needs_torch_only_and_prints_the_result() -> None:
     program = blocks("python") + "\nimport sys\nprint(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What every registered part owes its users."""
+"""Contracts of all registered parts: help, papers and documentation."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ DATA = {"data/train.txt": TAGGED * 10, "data/dev.txt": TAGGED}
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """Return what the commands of the page gave."""
+    """Return the results of the commands of the page."""
     return PAGE.tried(tmp_path_factory, DATA)
 
 

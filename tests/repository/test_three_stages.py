@@ -14,7 +14,7 @@ TEXT = "the old king saw a young queen\nthe young king left\na queen saw the old
 QUESTIONS = [f"WHO Who saw the {x} ?\nWHERE Where is the {x} ?\n" for x in ("king", "cat", "Zar")]
 
 
-def test_each_stage_begins_with_what_the_one_before_has_learnt(
+def test_each_stage_starts_from_the_weights_of_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))

@@ -1,3 +1,5 @@
+"""Files of a run folder: weights, vocabularies, state of training and devices."""
+
 from __future__ import annotations
 
 import json
@@ -57,7 +59,9 @@ def test_slices_and_tensors_of_any_type_are_saved_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 4, 50, -1])
 def test_a_truncated_file_is_named(weights: Path, keep: int) -> None:
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"model.safetensors: no complete safetensors file"):
+    with pytest.raises(
+        CheckpointError, match=r"model.safetensors: not a complete safetensors file"
+    ):
         load_weights(weights, network())
 
 
@@ -67,7 +71,7 @@ def test_a_pickle_is_refused_and_not_read(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "sprung",)
 
     (tmp_path / "m").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(CheckpointError, match="no complete safetensors file"):
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
         load_weights(tmp_path / "m", network())
     assert not (tmp_path / "sprung").exists()
 

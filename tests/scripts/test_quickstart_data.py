@@ -1,3 +1,5 @@
+"""The script that prepares the data of the quick start."""
+
 from __future__ import annotations
 
 import io
@@ -25,7 +27,7 @@ def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def archive(files: dict[str, bytes]) -> tarfile.TarFile:
-    """Return an archive of these files, opened for reading."""
+    """Return an open archive with these files."""
     return tarfile.open(fileobj=io.BytesIO(packed(files)))
 
 
@@ -40,7 +42,7 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 
 def rated(lines: str) -> list[script.Item]:
-    """Return what is read from an archive in which every domain has these lines."""
+    """Return the rows of an archive in which every domain has these lines."""
     files = {f"hutto_ICWSM_2014/{name}_GroundTruth.txt": lines.encode() for name in script.DOMAINS}
     inner = packed(files)
     return list(script.rated_texts(archive({"v/additional/hutto_ICWSM_2014.tar.gz": inner})))

@@ -1,3 +1,5 @@
+"""Hard sharing: one trunk for all tasks."""
+
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,4 @@
-"""Joint Many-Task: levels upon levels, the labels of those below, and what is not forgotten."""
+"""Joint Many-Task: levels, label vectors of lower levels, and the penalty on forgetting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def made(**options: Any) -> Hierarchical:
 
 
 def said(task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """What the labels of a task say: something of its last layer, for each task another thing."""
+    """Label scores that depend on the last layer, differently for each task."""
     return (1 + TASKS.index(task)) * layers[-1][..., :2]
 
 
@@ -43,14 +43,14 @@ def changed_by(sharing: Hierarchical, task: str) -> set[str]:
     return {t for t in TASKS if not torch.equal(before[t].layers[-1], after[t].layers[-1])}
 
 
-def test_a_level_stands_upon_all_that_come_before_in_the_order() -> None:
+def test_a_level_reads_all_earlier_levels_of_the_order() -> None:
     order = ["c", "a", "b"]
     assert changed_by(made(order=order), "c") == {"a", "b", "c"}
     assert changed_by(made(order=order), "a") == {"a", "b"}
     assert changed_by(made(order=order), "b") == {"b"}
 
 
-def test_hashimoto_2017_a_level_reads_words_states_below_and_the_sum_of_label_vectors() -> None:
+def test_hashimoto_2017_inputs_of_a_level() -> None:
     sharing = made()
     found = sharing(X, MASK, TASKS, None, said)
     a, b = (found[task].layers for task in "ab")
@@ -73,7 +73,7 @@ def test_levels_above_the_tasks_asked_for_do_not_run() -> None:
     assert asked == ["a", "b"]
 
 
-def test_hashimoto_2017_the_penalty_is_how_far_lower_levels_moved_in_the_epoch() -> None:
+def test_hashimoto_2017_penalty_on_changes_of_lower_levels() -> None:
     sharing = made(successive=0.5).train()
     assert not sharing(X, MASK, ["c"])["c"].penalties  # no epoch has begun
     sharing.begin_epoch(0)

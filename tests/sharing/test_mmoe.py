@@ -1,3 +1,5 @@
+"""Multi-gate mixture of experts."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -18,7 +20,7 @@ def made() -> MixtureOfExperts:
     )
 
 
-def test_ma_2018_a_task_reads_the_sum_of_the_experts_weighted_by_a_softmax_of_the_token() -> None:
+def test_ma_2018_a_task_reads_a_softmax_mixture_of_experts() -> None:
     sharing = made()
     found = sharing(X, MASK, ["a"])["a"].layers
     runs = [expert(X, MASK)[0] for expert in sharing.experts]

@@ -1,4 +1,4 @@
-"""A trunk a task, with nothing between them."""
+"""No sharing: one trunk per task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_trunks_of_tasks_that_are_not_asked_for_do_not_run() -> None:
     assert all(p.grad is None for p in sharing.trunks["b"].parameters())
 
 
-def test_a_task_that_sits_out_a_piece_of_text_goes_on_from_where_it_was() -> None:
+def test_a_task_absent_from_a_batch_keeps_its_state() -> None:
     sharing = NoSharing(["a", "b"], lambda: LSTMTrunk(4, hidden_size=3, bidirectional=False))
     (x, mask), start = text(), sharing.initial_state(2)
     middle = sharing(x, mask, ["a", "b"], start)["a"].state

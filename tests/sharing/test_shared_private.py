@@ -1,4 +1,4 @@
-"""Shared and private trunks: who reads what, and what the penalties do."""
+"""Shared and private trunks: inputs of the heads, adversary and penalties."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_task_reads_the_shared_trunk_and_its_own_at_every_layer() -> None:
         assert torch.equal(layer, torch.cat(parts, dim=2))
 
 
-def test_what_the_forward_halves_say_of_a_word_does_not_depend_on_later_ones() -> None:
+def test_forward_outputs_do_not_depend_on_later_words() -> None:
     sharing, x = made(), text()
     later = x.clone()
     later[:, 3:] += 1
@@ -72,7 +72,7 @@ def test_the_private_trunk_of_a_task_learns_from_no_other() -> None:
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.25])
-def test_the_shared_trunk_gets_the_adversarys_gradient_times_minus_the_strength(
+def test_the_adversary_reverses_its_gradient_for_the_shared_trunk(
     strength: float,
 ) -> None:
     sharing, plain = made(adversary=strength), made(adversary=strength)
@@ -97,7 +97,7 @@ def test_at_the_start_of_a_ramp_the_adversary_learns_alone() -> None:
     assert all(g.any() for g in gradients(sharing.shared))
 
 
-def test_the_adversary_learns_to_tell_texts_apart_and_the_trunk_to_hide_it() -> None:
+def test_the_adversary_separates_corpora_and_the_trunk_hides_them() -> None:
     sharing = made(adversary=1.0)
     x = {"a": text(), "b": (text() + 2) * MASK.unsqueeze(2)}
 
@@ -112,7 +112,7 @@ def test_the_adversary_learns_to_tell_texts_apart_and_the_trunk_to_hide_it() -> 
         return loss.item() / 2
 
     assert trained(sharing.discriminator) < 0.4
-    assert trained(sharing.shared) > 0.69  # log 2 is that of not knowing
+    assert trained(sharing.shared) > 0.69  # log 2 is the loss of guessing
 
 
 def test_the_difference_is_the_overlap_of_the_last_layers() -> None:
@@ -122,7 +122,7 @@ def test_the_difference_is_the_overlap_of_the_last_layers() -> None:
     torch.testing.assert_close(found, {"difference.b": 0.5 * subspace_overlap(*tops, MASK)})
 
 
-def test_a_task_of_the_shared_trunk_alone_reads_nothing_private() -> None:
+def test_a_shared_only_task_has_no_private_input() -> None:
     sharing = made(shared_only=["b"], difference=0.5)
     before = sharing(text(), MASK, ["a", "b"])
     with torch.no_grad():
@@ -216,7 +216,7 @@ def test_heads_are_not_shared_between_one_trunk_and_two(tmp_path: Path) -> None:
         prepared(tmp_path, tasks, sharing={"type": "shared_private", "shared_only": ["pos"]})
 
 
-def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:
+def test_an_adversary_with_one_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sharing\.adversary: needs tasks on two"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial())
 

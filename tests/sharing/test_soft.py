@@ -1,4 +1,4 @@
-"""Soft sharing: a trunk a task, and a penalty between their weights."""
+"""Soft sharing: one trunk per task, and a penalty between their weights."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_duong_2015_the_penalty_is_the_squared_distance_of_all_weights() -> None
     assert penalty(sharing).item() == pytest.approx(0.5 * distance(sharing), rel=1e-5)
 
 
-def test_the_penalty_draws_in_the_trunks_of_tasks_that_are_not_in_the_batch() -> None:
+def test_the_penalty_includes_trunks_of_tasks_outside_the_batch() -> None:
     sharing = shaken(made(strength=0.5))
     penalty(sharing).backward()
     both = zip(*(trunk.parameters() for trunk in sharing.trunks.values()), strict=True)
@@ -94,7 +94,7 @@ def test_what_was_learnt_is_how_far_tasks_lie_apart() -> None:
     assert sharing.axes()["distance"] == (["a", "b", "c"], ["a", "b", "c"])
 
 
-def test_the_covariance_of_tasks_follows_their_weights_after_the_first_epoch() -> None:
+def test_the_task_covariance_is_updated_after_the_first_epoch() -> None:
     sharing = made("ab", penalty="relationship", strength=1.0)
     sharing.begin_epoch(0)
     squares = sum(p.square().sum().item() for p in sharing.trunks.parameters())

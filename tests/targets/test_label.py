@@ -1,3 +1,5 @@
+"""Vocabularies of labels, and the schemes of span labels."""
+
 from __future__ import annotations
 
 import json
@@ -103,7 +105,7 @@ def test_other_labels_scheme_or_level_make_another_vocabulary():
 
 
 def test_a_scheme_for_labels_that_are_no_spans_is_an_error():
-    with pytest.raises(MtlError, match="'NOUN' is no span tag"):
+    with pytest.raises(MtlError, match="'NOUN' is not a span tag"):
         TokenLabelTarget.build([("NOUN",)], BuildContext(scheme="bio"))
 
 

@@ -61,7 +61,7 @@ def test_fitting_sets_a_threshold_a_label_which_is_saved() -> None:
     assert not any("thresholds" in name for name, _ in head.named_parameters())
 
 
-def test_the_loss_of_a_number_is_that_of_a_normal_distribution_less_its_least() -> None:
+def test_the_loss_of_a_number_is_a_shifted_normal_likelihood() -> None:
     scores, target = torch.randn(5, 1).double(), 10 * torch.randn(5).double()
     normal = torch.distributions.Normal(scores.squeeze(1), 1.0)
     expected = -normal.log_prob((target - 7) / 3) - math.log(2 * math.pi) / 2

@@ -1,3 +1,5 @@
+"""Span schemes: decoding, encoding, conversion and transitions."""
+
 from __future__ import annotations
 
 import os
@@ -70,7 +72,7 @@ def test_a_type_may_hold_a_hyphen():
 
 @pytest.mark.parametrize("tag", ["PER", "", "B-", "o", "X-PER", "-LRB-", "BI-PER"])
 def test_what_is_no_tag_is_an_error_that_names_it(tag):
-    with pytest.raises(MtlError, match=f"'{tag}' is no span tag: expected O, or B"):
+    with pytest.raises(MtlError, match=f"'{tag}' is not a span tag: expected O, or B"):
         read_spans(["O", tag])
 
 
@@ -110,7 +112,7 @@ def test_transitions_allow_exactly_the_well_formed_sequences(scheme):
 
 
 def test_transitions_refuse_labels_of_another_scheme():
-    with pytest.raises(MtlError, match="'S-X' is no tag of the scheme bio"):
+    with pytest.raises(MtlError, match="'S-X' is not a tag of the scheme bio"):
         transitions(["O", "S-X"], "bio")
 
 

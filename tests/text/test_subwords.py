@@ -1,3 +1,5 @@
+"""Subwords of language models."""
+
 from __future__ import annotations
 
 import json
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtl.text.running import END, JOINER, goes_on, length, spelt, whole_words
+from mtl.text.running import END, JOINER, continues_word, detokenize, length, whole_words
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import words_of
 
@@ -26,7 +28,7 @@ def test_a_subword_begins_a_word_or_goes_on_with_one() -> None:
 @quick
 @given(texts)
 def test_subwords_spell_any_text(text: str) -> None:
-    assert "".join(spelt(SUBWORDS.cut(text))) == " ".join(text.split())
+    assert "".join(detokenize(SUBWORDS.cut(text))) == " ".join(text.split())
     assert [*whole_words(SUBWORDS.cut(text))] == text.split()
 
 
@@ -34,7 +36,7 @@ def test_subwords_spell_any_text(text: str) -> None:
 @given(texts)
 def test_words_and_characters_are_as_many_as_in_the_text(text: str) -> None:
     tokens = SUBWORDS.cut(text)
-    assert sum(not goes_on(token) for token in tokens) == len(text.split())
+    assert sum(not continues_word(token) for token in tokens) == len(text.split())
     assert sum(map(length, tokens)) == sum(len(word) + 1 for word in text.split())
 
 
@@ -60,11 +62,11 @@ def test_json_keeps_them(text: str) -> None:
 
 def test_a_character_is_written_when_it_is_whole_and_a_broken_one_as_such() -> None:
     first, *later = Subwords.learn({}, BYTES).cut("€")[1:]
-    assert [*spelt(["", first, *later])] == ["", "", "", "€", ""]
-    assert "".join(spelt([first, "ox", END, *later])) == "\ufffd ox\n\ufffd\ufffd"
+    assert [*detokenize(["", first, *later])] == ["", "", "", "€", ""]
+    assert "".join(detokenize([first, "ox", END, *later])) == "\ufffd ox\n\ufffd\ufffd"
 
 
 def test_what_is_to_be_cut_into_subwords_needs_some() -> None:
     assert words_of("walk on", "subwords", SUBWORDS) == SUBWORDS.cut("walk on")
-    with pytest.raises(ValueError, match="expected some that were learnt"):
+    with pytest.raises(ValueError, match="expected learned subwords"):
         words_of("walk on", "subwords")

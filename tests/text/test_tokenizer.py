@@ -1,3 +1,5 @@
+"""The tokenizer and the sentence splitter."""
+
 from __future__ import annotations
 
 import os
@@ -42,7 +44,7 @@ def test_words_are_those_of_the_rules_over_the_whole_text(text):
     """Chunks between blanks are cut by themselves; the rules may look beyond these."""
     found = []
     for match in tokenizer._TOKEN.finditer(text):
-        pieces = tokenizer._PIECES.fullmatch(match[0])
+        pieces = tokenizer._CONTRACTIONS.fullmatch(match[0])
         found += filter(None, pieces.groups()) if pieces else [match[0]]
     assert words_of(text, True) == [token.text for token in tokenize(text)] == found
 

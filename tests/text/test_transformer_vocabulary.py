@@ -1,3 +1,5 @@
+"""The vocabulary of a pretrained transformer."""
+
 from __future__ import annotations
 
 import json
@@ -43,7 +45,7 @@ def test_a_vocabulary_read_back_is_the_same(make: type, tmp_path: Path) -> None:
 
 
 def test_numbers_may_be_missing(tmp_path: Path) -> None:
-    folder = bert(tmp_path)  # two words are spelt alike, and the later number counts
+    folder = bert(tmp_path)  # the vocabulary contains a word twice; the later id wins
     vocabulary = TransformerVocabulary.build({}, name=str(folder))
     (strings,) = vocabulary.tables()
     assert "" in strings
@@ -51,5 +53,5 @@ def test_numbers_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_vocabulary_is_told() -> None:
-    with pytest.raises(ValueError, match="no tokenizer"):
+    with pytest.raises(ValueError, match="expected a tokenizer"):
         TransformerVocabulary.from_json({"tokenizer": {}, "unknown": "?"})

@@ -1,3 +1,5 @@
+"""Vocabularies of words, characters, affixes and subwords."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Averages of the weights."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable

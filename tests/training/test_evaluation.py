@@ -1,3 +1,5 @@
+"""Evaluation of models on splits."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -42,7 +44,7 @@ def test_sentences_without_labels_do_not_count(tmp_path: Path) -> None:
     assert sum(row["support"] for row in found.metrics["verb"].per_label().values()) == 3
 
 
-def test_labels_that_training_never_saw_are_errors_and_are_told(tmp_path: Path) -> None:
+def test_unseen_labels_are_errors_and_are_reported(tmp_path: Path) -> None:
     written = {"c": corpus(tmp_path, "c", 1)}  # a single word with the tag X
     experiment, corpora = prepared(tmp_path, {"pos": {"use": "c/pos"}}, written)
     gold = [tag for i in range(1, 7) for tag in sentence(i)["pos"]]

@@ -24,7 +24,7 @@ PARTS = {
     "pos": "heads.pos.",
     "verb": "heads.verb.",
 }
-"""What the names of parameters begin with."""
+"""Prefixes of the names of parameters."""
 DECAYING = {"type": "adamw", "lr": 0.02, "weight_decay": 0.5}
 
 
@@ -83,7 +83,7 @@ def test_a_head_keeps_its_own_learning_rate(tmp_path: Path) -> None:
     assert (found["pos"], found["verb"], found["layer 2"]) == ({0.3}, {0.02}, {0.01})
 
 
-def test_the_schedule_goes_for_every_layer_and_the_rate_told_is_that_of_the_heads(
+def test_the_schedule_scales_all_layers_and_reports_the_head_rate(
     tmp_path: Path,
 ) -> None:
     tasks = {name: {**task, "lr": 0.3} for name, task in TASKS.items()}
@@ -150,5 +150,5 @@ def test_every_optimiser_thaws_layers(name: str, tmp_path: Path) -> None:
 def test_the_plan_tells_of_layers_that_never_thaw(epochs: int, told: bool, tmp_path: Path) -> None:
     given = prepared(tmp_path, TASKS, epochs=epochs, fine_tuning={"gradual": True})
     notes = make_plan(*given, make_trainer(*given)).notes
-    note = "gradual: the lowest layer would train from epoch 4 on, and there are 3"
+    note = "gradual: the lowest layer would be trained from epoch 4, but there are only 3 epochs"
     assert (note in notes) == told

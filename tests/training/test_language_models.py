@@ -44,7 +44,7 @@ def test_a_model_learns_which_words_call_for_which(output: str, tmp_path: Path) 
 
 
 def stopped(folder: Path, tasks: dict[str, Any], after: int, setup: dict[str, Any]) -> Trainer:
-    """A trainer that goes on from what another one left on disk."""
+    """Return a trainer that resumes from the files of another one."""
     corpora = {**texts(folder), "c": corpus(folder, "c", 20)}
     first = trainer(folder, tasks, corpora, **setup)
     next(e for e in first.run() if isinstance(e, Epoch) and e.epoch == after)
@@ -75,7 +75,7 @@ def test_streams_are_resumed_bit_for_bit_within_a_pass(
     assert all(torch.equal(state[n], v) for n, v in resumed.model.state_dict().items())
 
 
-def test_short_pieces_take_small_steps_and_the_next_step_is_whole_again(tmp_path: Path) -> None:
+def test_short_chunks_scale_the_learning_rate_of_their_step_only(tmp_path: Path) -> None:
     trainer = made(tmp_path, schedule={"type": "constant", "warmup": 0}, epochs=1)
     loader = trainer.loaders["t"]
     steps = steps_of(trainer.run())
@@ -103,7 +103,7 @@ def test_tied_weights_are_saved_once_and_shared_again_when_loaded(
     assert torch.equal(table, first.embedding.get_submodule("parts.words.table").weight)
 
 
-def test_tied_weights_count_once_and_keep_the_learning_rate_of_the_embedding(
+def test_tied_weights_count_once_with_the_embeddings_rate(
     tmp_path: Path,
 ) -> None:
     tasks = {"next": {**NEXT, "lr": 0.5}}

@@ -1,4 +1,4 @@
-"""What a run writes down, read back."""
+"""The log of a run, read back."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_tensorboard_reads_losses_and_scores(tmp_path: Path) -> None:
     assert events.Scalars("train/grad_norm")[0].value == 2.5
 
 
-def test_tensorboard_reads_what_the_total_is_made_of_and_the_gradients(tmp_path: Path) -> None:
+def test_tensorboard_contains_loss_terms_and_gradients(tmp_path: Path) -> None:
     with RunLog(tmp_path) as log:
         log.write(step(0, tells=True))
     events = EventAccumulator(str(tmp_path)).Reload()

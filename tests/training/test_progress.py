@@ -41,7 +41,7 @@ def test_a_corpus_is_as_far_as_its_tasks_are_in_the_mean() -> None:
     assert second == pytest.approx({"c": (1 + 0.2 / 0.8) / 2, "d": 100 / 125})
 
 
-def test_nothing_is_said_of_progress_before_the_first_scores() -> None:
+def test_progress_is_unknown_before_the_first_scores() -> None:
     assert reached(scored(), CORPORA, TARGETS, 0) == {}
 
 

@@ -1,4 +1,4 @@
-"""Going back to the best weights, and what a batch says of the learning rate."""
+"""Restarts from the best weights, and the learning-rate factor of a batch."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Selection of the best epoch, and patience."""
+
 from __future__ import annotations
 
 import json

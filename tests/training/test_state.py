@@ -1,3 +1,5 @@
+"""Resuming: a resumed run equals an uninterrupted one."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -36,7 +38,7 @@ WILD = {"epochs": 7, "optimizer": {"type": "adam", "lr": 0.5}}
 def stopped_and_resumed(
     folder: Path, after: int, setup: dict[str, Any], tasks: dict[str, Any] = TASKS
 ) -> Trainer:
-    """A trainer that goes on from what another one left on disk after some epochs."""
+    """Return a trainer that resumes from the files of another one after some epochs."""
     first = trainer(folder, tasks, **setup)
     for event in first.run():
         if isinstance(event, Epoch) and event.epoch == after - 1:

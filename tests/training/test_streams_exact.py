@@ -42,7 +42,7 @@ trunks = pytest.mark.parametrize("trunk", TRUNKS, ids=str)
 
 
 def one_pass(experiment: Experiment, words: list[str], following: str = END) -> float:
-    """What the next words of a text cost in nats, from the probabilities of all words."""
+    """Losses of the next words of a text in nats, from the probabilities of all words."""
     example = Example(tuple(words), {"next": (*words[1:], following)})
     batch = experiment.batcher.batch([example], ["next"])
     with torch.no_grad():
@@ -52,7 +52,7 @@ def one_pass(experiment: Experiment, words: list[str], following: str = END) -> 
 
 
 def in_streams(experiment: Experiment, split: Split, streams: int, bptt: int) -> float:
-    """What a word costs in nats, in the mean, when the text is cut in pieces."""
+    """Mean loss per word in nats when the text is split into chunks."""
     cut = Streams("t", split, 1, {"next": "next"}, streams=streams, bptt=bptt, random_bptt=True)
     found = measure(experiment.model, experiment.batcher, cut, {"next": Perplexity})
     return math.log(found.scores()["next"]["perplexity"])
@@ -86,7 +86,7 @@ def test_each_of_several_streams_costs_what_it_does_alone(
 
 
 def states(experiment: Experiment, words: list[str]) -> dict[str, Tensor]:
-    """What the head of each task reads, `[T, H]`."""
+    """The input of the head of each task, `[T, H]`."""
     batch = experiment.batcher.batch([Example(tuple(words), {})])
     with torch.no_grad():
         hidden = experiment.model.eval().encode(batch, experiment.run.tasks).hidden
@@ -95,7 +95,7 @@ def states(experiment: Experiment, words: list[str]) -> dict[str, Tensor]:
 
 @trunks
 @pytest.mark.parametrize("layer", [0, 1, -1, "mix"])
-def test_a_language_model_has_not_seen_the_word_that_it_gives(
+def test_a_language_model_does_not_see_the_predicted_word(
     trunk: dict[str, Any], layer: int | str, tmp_path: Path
 ) -> None:
     tasks = {task: {**use, "layer": layer} for task, use in BOTH.items()}
@@ -119,7 +119,7 @@ def test_what_came_before_and_what_follows_is_read(trunk: dict[str, Any], tmp_pa
 
 
 @pytest.mark.parametrize(("mixing", "epochs"), [("proportional", 1), ("uniform", 2), ("joint", 1)])
-def test_the_state_goes_on_where_an_epoch_ends_within_the_text(
+def test_the_state_is_carried_over_the_end_of_an_epoch(
     mixing: str, epochs: int, tmp_path: Path
 ) -> None:
     corpora = {"t": text_corpus(tmp_path, "t"), "c": corpus(tmp_path, "c", 9)}

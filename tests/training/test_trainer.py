@@ -1,3 +1,5 @@
+"""The training loop."""
+
 from __future__ import annotations
 
 import math
@@ -25,7 +27,7 @@ def two_corpora(folder: Path) -> dict[str, Any]:
 
 
 def drawn(trainer: Trainer, epoch: int) -> Counter[str]:
-    """How often each sentence, known by its first word, is drawn in an epoch."""
+    """Return the number of draws of each sentence, by its first word, in an epoch."""
     return Counter(
         example.tokens[0]
         for draws in trainer.sampler.epoch(epoch)
@@ -144,7 +146,7 @@ def test_training_stops_before_weights_are_spoilt(tmp_path: Path, value: float) 
     assert torch.equal(made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0, before)
 
 
-def test_gradients_are_cut_to_the_norm_and_the_norm_before_is_told(tmp_path: Path) -> None:
+def test_gradients_are_clipped_and_the_norm_is_reported(tmp_path: Path) -> None:
     made = trainer(tmp_path, {"pos": POS}, clip_norm=0.01, epochs=1)
     steps = steps_of(made.run())
     grads = [p.grad.norm() for p in made.model.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""What a run says of its losses and of the gradients of its tasks, and what weightings change."""
+"""Logged losses and gradients of tasks, and the effect of weightings."""
 
 from __future__ import annotations
 

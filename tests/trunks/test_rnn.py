@@ -31,7 +31,7 @@ def text() -> tuple[Tensor, Tensor]:
 
 
 def packed(rnn: nn.RNNBase, x: Tensor) -> Tensor:
-    """What torch makes of the sentences when it is told their lengths."""
+    """The outputs of torch for packed sentences."""
     pack = pack_padded_sequence(x, torch.tensor(LENGTHS), batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(rnn(pack)[0], batch_first=True)[0]
 
@@ -147,7 +147,7 @@ def test_a_piece_without_tokens_leaves_the_state_as_it_is(kind: str, more: Any) 
 
 
 @kinds
-def test_a_step_with_weight_drop_is_torch_with_some_recurrent_weights_left_out(kind: str) -> None:
+def test_weight_drop_equals_torch_with_masked_weights(kind: str) -> None:
     options = {"bidirectional": False, "weight_drop": 0.5, "dropout": 0.0}
     trunk, (x, mask) = made(kind, **options).train(), text()
     expected = torch_rnn(kind, trunk, [0])

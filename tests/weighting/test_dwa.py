@@ -34,7 +34,7 @@ def test_only_the_last_two_epochs_count() -> None:
     assert after(*epochs) == pytest.approx(after(*epochs[1:]))
 
 
-def test_until_there_are_two_epochs_the_weights_are_those_given() -> None:
+def test_the_first_two_epochs_use_the_configured_weights() -> None:
     assert after() == pytest.approx(TASKS)
     assert after({"pos": 3.0, "ner": 0.1, "lm": 6.0}) == pytest.approx(TASKS)
 

@@ -12,7 +12,7 @@ B = nn.Parameter(torch.tensor([[1.1], [0.2]], dtype=torch.double))
 
 
 def losses() -> dict[str, Tensor]:
-    """Two losses, the second of which does not read A."""
+    """Two losses; the second one does not depend on A."""
     return {"pos": (A.tanh() @ B).square().sum(), "ner": B.exp().sum()}
 
 

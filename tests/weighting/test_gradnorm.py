@@ -59,7 +59,7 @@ def test_steps_of_single_tasks_reach_the_same_balance() -> None:
     assert list(norms.values()) == pytest.approx([norms["pos"]] * 3, rel=0.05)
 
 
-def test_until_every_task_was_seen_the_weights_are_those_given() -> None:
+def test_weights_are_unchanged_until_all_tasks_occurred() -> None:
     weighting, slopes = GradNorm(EVEN), Slopes()
     slopes.balance(weighting, [["pos"], ["lm"], ["pos", "lm"]])
     assert weighting.weights() == EVEN

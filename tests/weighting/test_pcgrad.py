@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_orders() -> None:
     assert np.array_equal(*found)
 
 
-def test_without_conflict_gradients_are_those_of_the_sum_bit_for_bit() -> None:
+def test_without_conflict_gradients_equal_those_of_the_sum() -> None:
     pulls = Pulls(torch.rand(3, 5).tolist())
     pulls.weighting().backward(pulls.losses(), pulls.shared)
     ours = pulls.found()

@@ -1,3 +1,5 @@
+"""The static weighting."""
+
 from __future__ import annotations
 
 import pytest

@@ -8,12 +8,13 @@ from mtl.data.mixing.base import Mixing, normalised
 class Annealed(Mixing):
     """From proportional in the first epoch to almost uniform in the last (Stickland & Murray 2019).
 
-    p ∝ n^α with α = 1 − 0.8·(e − 1)/(E − 1) in epoch e of E. Large corpora shape the shared parts
-    first; at the end the small ones are not overrun.
+    p ∝ n^α with α = 1 − 0.8·(e − 1)/(E − 1) in epoch e of E. The shared parts first learn from the
+    large corpora; the last epochs balance the corpora, so that small ones are not forgotten.
     """
 
     def probabilities(self, step: int) -> dict[str, float]:
-        """Return n^α / Σn^α, with the α of the epoch that the step belongs to."""
+        """Return n^α / Σn^α, with α for the epoch of the step."""
+        # `max`: a run of one epoch is all proportional.
         done = step // self.steps_per_epoch / max(1, self.epochs - 1)
         alpha = 1 - 0.8 * min(1.0, done)
         return normalised({name: size**alpha for name, size in self.sizes.items()})

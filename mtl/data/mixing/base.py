@@ -10,19 +10,19 @@ import numpy as np
 
 
 class Mixing(ABC):
-    """Says how often each corpus is drawn.
+    """Determines how often each corpus is drawn.
 
-    Pure: what it answers depends on its arguments alone, so that a run can go on after any step.
+    All methods are pure functions of their arguments, so that a run can resume after any step.
 
     Args:
         sizes: Corpus to the number of batches in one pass over it.
-        epochs: The number of epochs of the run.
+        epochs: Number of epochs of the run.
     """
 
     joint: ClassVar[bool] = False
-    """Whether each step takes one batch of every corpus, instead of one batch of one of them."""
+    """Whether each step takes one batch of every corpus, instead of one batch of one corpus."""
     needs_scores: ClassVar[bool] = False
-    """Whether it follows the scores on the development sets."""
+    """Whether the factors depend on the dev scores."""
 
     def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)
@@ -30,28 +30,28 @@ class Mixing(ABC):
 
     @property
     def steps_per_epoch(self) -> int:
-        """The steps that a run calls one epoch: by default, as many as there are batches."""
+        """Number of steps per epoch; by default, the number of batches of all corpora."""
         return sum(self.sizes.values())
 
     @abstractmethod
     def probabilities(self, step: int) -> dict[str, float]:
-        """Return how likely each corpus is to be drawn at a step, from 0; they sum to one."""
+        """Return the probability of each corpus at a step (from 0); they sum to one."""
 
     def factors(self, reached: Mapping[str, float]) -> dict[str, float]:
-        """Return how many times as often as that each corpus is drawn: by default, once.
+        """Return the factor by which each probability of an epoch is multiplied; by default 1.
 
         Args:
-            reached: Corpus to how near its tasks had come to their targets before the epoch, from 0
-                to 1; corpora of which nothing is known are not in it.
+            reached: Corpus to its progress before the epoch: mean of score over target of its
+                tasks, from 0 to 1. A corpus without a known score is absent.
         """
         return dict.fromkeys(self.sizes, 1.0)
 
     def order(self, counts: Mapping[str, int], random: np.random.Generator) -> list[str]:
-        """Return the corpora of the steps of an epoch, in order: by default, shuffled.
+        """Return the corpus of each step of an epoch; by default, in random order.
 
         Args:
-            counts: Corpus to how often it is drawn in the epoch.
-            random: Random numbers of that epoch.
+            counts: Corpus to the number of its batches in the epoch.
+            random: Random generator of the epoch.
         """
         drawn = np.repeat(np.arange(len(counts)), list(counts.values()))
         names = list(counts)

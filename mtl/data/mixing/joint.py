@@ -6,10 +6,10 @@ from mtl.data.mixing.base import Mixing
 
 
 class Joint(Mixing):
-    """One batch of every corpus a step; their losses are added up (Sener and Koltun 2018).
+    """One batch of every corpus per step; the losses are summed (Sener and Koltun 2018).
 
-    What methods that balance gradients need. An epoch goes once through the corpus that has the
-    most batches; the others start over when they end.
+    Weightings that balance gradients need this mixing. An epoch is one pass over the corpus with
+    the most batches; the other corpora start again when they end.
     """
 
     joint = True

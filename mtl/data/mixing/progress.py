@@ -9,19 +9,19 @@ from mtl.options import PositiveFloat
 
 
 class Progress(Mixing):
-    """More of what still lags on its dev set; p ∝ 1 / (s^α + ε) (Jean, Firat and Johnson 2019).
+    """Draw corpora far from their target more often; p ∝ 1 / (s^α + ε) (Jean et al. 2019).
 
-    s says how near the last epoch has come to the `target` of a task: its dev score divided by the
-    target, or the target by the score where lower is better, and 1 beyond it. Of several tasks of a
-    corpus it is the mean, tasks that rest and adversaries left out; of a corpus without any other
-    task, or without a dev set, it is 1. The first epoch draws all equally often.
+    The progress s of a task is its last dev score divided by its `target`, at most 1; if lower
+    scores are better, the target divided by the score. The progress of a corpus is the mean over
+    its tasks, without stopped tasks and adversaries. It is 1 for a corpus that has no other task
+    or no dev split. In the first epoch, all corpora are drawn equally often.
 
     Args:
         sizes: Corpus to the number of batches in one pass over it.
-        epochs: The number of epochs of the run.
-        power: α: the higher, the more it matters how far a corpus lags.
-        smoothing: ε: the higher, the more alike; where nothing is right yet, a corpus is drawn
-            (1 + ε) / ε times as often as one that has reached its target.
+        epochs: Number of epochs of the run.
+        power: α. Higher values favour corpora far from their target more strongly.
+        smoothing: ε. Higher values make the probabilities more equal. A corpus with score 0 is
+            drawn (1 + ε) / ε times as often as a corpus at its target.
     """
 
     needs_scores = True
@@ -39,11 +39,12 @@ class Progress(Mixing):
         self.smoothing = smoothing
 
     def probabilities(self, step: int) -> dict[str, float]:
-        """Return 1/N, at every step: what follows the scores are the factors."""
+        """Return 1/N at every step; only the factors depend on the scores."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))
 
     def factors(self, reached: Mapping[str, float]) -> dict[str, float]:
         """Return 1 / (s^α + ε)."""
+        # A corpus without a score counts as solved; without any scores, all factors are equal.
         return {
             corpus: 1 / (reached.get(corpus, 1.0) ** self.power + self.smoothing)
             for corpus in self.sizes

@@ -12,7 +12,7 @@ from mtl.data.mixing.base import Mixing
 class RoundRobin(Mixing):
     """The corpora in turns: a b c a b c … (Collobert and Weston 2008).
 
-    As often as `uniform`, without chance: no corpus waits long for its turn.
+    Draws each corpus as often as `uniform`, but in a fixed order: the waiting time is constant.
     """
 
     def probabilities(self, step: int) -> dict[str, float]:
@@ -20,6 +20,7 @@ class RoundRobin(Mixing):
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))
 
     def order(self, counts: Mapping[str, int], random: np.random.Generator) -> list[str]:
-        """Return the corpora in turns; one that is drawn more often has more turns, spread out."""
+        """Return the corpora in turns; the turns of each corpus are evenly spaced."""
+        # Turn i of n is at (i + 0.5) / n of the epoch.
         turns = [((i + 0.5) / n, name) for name, n in counts.items() for i in range(n)]
         return [name for _, name in sorted(turns, key=lambda turn: turn[0])]

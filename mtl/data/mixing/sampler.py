@@ -1,4 +1,4 @@
-"""Which batch of which corpus each step of a run takes."""
+"""The corpus and the batch that each step of a run is trained on."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mtl.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One batch.
+    """The position of one batch.
 
     Args:
-        corpus: The corpus it is taken from.
-        epoch: The number of the pass over that corpus, from 0.
-        index: The number of the batch in that pass, from 0.
+        corpus: The corpus of the batch.
+        epoch: Index of the pass over that corpus, from 0.
+        index: Index of the batch in that pass, from 0.
     """
 
     corpus: str
@@ -28,21 +28,22 @@ class Draw:
 class Sampler:
     """The batches of a run, step by step: a pure function of mixing, seed, factors and progress.
 
-    A corpus is gone through batch by batch, and the next pass starts where the last one ended,
-    in whatever epoch of the run that is. So no sentence is dropped: at any time every one has been
-    seen k or k + 1 times.
+    The batches of a corpus are drawn in order. An epoch of the run continues each corpus where the
+    epoch before stopped, even in the middle of a pass. No sentence is dropped: at any time, every
+    sentence of a corpus has been drawn k or k + 1 times.
 
     Args:
-        mixing: How often each corpus is drawn.
+        mixing: Determines how often each corpus is drawn.
         seed: The seed of the run.
-        sampling: Corpus to the factor by which it is drawn more often than the mixing says.
-        epoch_steps: The steps of an epoch; None: those of one pass.
-        reached: Gives how far each corpus had come after so many epochs (see `Mixing.factors`),
-            which must not change any more; it is asked for a mixing that needs the scores.
+        sampling: Corpus to a factor that multiplies its probability.
+        epoch_steps: Number of steps per epoch; None for one pass, as the mixing defines it.
+        reached: Returns the progress of each corpus after a number of epochs (see
+            `Mixing.factors`). It must always return the same values for past epochs. It is only
+            called for a mixing that needs the scores.
 
     Raises:
-        ConfigError: Factors were given to a mixing that takes a batch of every corpus a step, or
-            an epoch is too short for a batch of every corpus.
+        ConfigError: A joint mixing has `sampling` factors, or an epoch is too short for one batch
+            of every corpus.
     """
 
     def __init__(
@@ -60,19 +61,19 @@ class Sampler:
         self.factors = {corpus: (sampling or {}).get(corpus, 1.0) for corpus in mixing.sizes}
         if mixing.joint and set(self.factors.values()) != {1.0}:
             raise ConfigError(
-                "joint mixing takes one batch of every corpus a step, so 'sampling' has no effect; "
-                "remove it, or choose another mixing"
+                "joint mixing takes one batch of every corpus per step, so 'sampling' has no "
+                "effect; remove it, or choose another mixing"
             )
         if epoch_steps is not None and not mixing.joint and epoch_steps < len(mixing.sizes):
             raise ConfigError(
-                f"training.epoch_steps: expected at least {len(mixing.sizes)}, one a corpus, got "
-                f"{epoch_steps}"
+                f"training.epoch_steps: expected at least {len(mixing.sizes)}, one per corpus, "
+                f"got {epoch_steps}"
             )
         self._drawn_before = [dict.fromkeys(mixing.sizes, 0)]
 
     @property
     def steps_per_epoch(self) -> int:
-        """The steps of an epoch: those of the mixing, each corpus's batches times its factor."""
+        """Number of steps per epoch: the steps of the mixing, scaled by the sampling factors."""
         if self.epoch_steps is not None:
             return self.epoch_steps
         sizes = self.mixing.sizes
@@ -81,7 +82,7 @@ class Sampler:
         return steps if self.mixing.joint else max(steps, len(sizes))
 
     def counts(self, epoch: int) -> dict[str, int]:
-        """Return how many batches of each corpus an epoch of the run takes, at least one of each.
+        """Return the number of batches of each corpus in an epoch of the run, at least one.
 
         Args:
             epoch: The epoch of the run, from 0.
@@ -93,12 +94,14 @@ class Sampler:
         for step in range(epoch * length, (epoch + 1) * length):
             for corpus, probability in self.mixing.probabilities(step).items():
                 shares[corpus] += probability * self.factors[corpus]
+        # Expected counts are rounded instead of drawing each step, so that an epoch contains each
+        # corpus as often as the mixing says, not just on average.
         factors = self.mixing.factors(self.reached(epoch) if self.mixing.needs_scores else {})
-        followed = {corpus: share * factors[corpus] for corpus, share in shares.items()}
-        return apportion(followed, self.steps_per_epoch)
+        scaled = {corpus: share * factors[corpus] for corpus, share in shares.items()}
+        return apportion(scaled, self.steps_per_epoch)
 
     def plan(self, epoch: int) -> list[str]:
-        """Return the corpus of each step of an epoch (not of a joint mixing: it takes them all).
+        """Return the corpus of each step of an epoch; not for joint mixings, which take all.
 
         Args:
             epoch: The epoch of the run, from 0.
@@ -106,7 +109,7 @@ class Sampler:
         return self.mixing.order(self.counts(epoch), generator(self.seed, "mixing", epoch))
 
     def epoch(self, epoch: int) -> Iterator[list[Draw]]:
-        """Yield what each step of an epoch takes: one batch, or one of every corpus when joint.
+        """Yield the draws of each step of an epoch: one batch, or one per corpus if joint.
 
         Args:
             epoch: The epoch of the run, from 0.
@@ -123,7 +126,8 @@ class Sampler:
                 drawn[corpus] += 1
 
     def _before(self, epoch: int) -> dict[str, int]:
-        """Return how many batches of each corpus were taken before an epoch."""
+        """Return the number of batches of each corpus before an epoch."""
+        # Counts of past epochs never change, so they are computed once.
         for earlier in range(len(self._drawn_before) - 1, epoch):
             counts = self.counts(earlier)
             before = self._drawn_before[-1]
@@ -132,7 +136,7 @@ class Sampler:
 
 
 def apportion(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Divide `total` in proportion to the shares, by largest remainder, at least one to each.
+    """Divide `total` in proportion to the shares by largest remainder; each share gets at least 1.
 
     >>> apportion({"a": 2.0, "b": 1.0, "c": 0.01}, 10)
     {'a': 6, 'b': 3, 'c': 1}
@@ -140,8 +144,9 @@ def apportion(shares: Mapping[str, float], total: int) -> dict[str, int]:
     scale = total / sum(shares.values())
     counts = {name: max(1, int(share * scale)) for name, share in shares.items()}
     while difference := total - sum(counts.values()):
-        one = 1 if difference > 0 else -1
-        changeable = [name for name in counts if counts[name] + one >= 1]
-        name = max(changeable, key=lambda n: one * (shares[n] * scale - counts[n]))
-        counts[name] += one
+        # The minimum of one may exceed the total, so counts may also have to shrink.
+        change = 1 if difference > 0 else -1
+        changeable = [name for name in counts if counts[name] + change >= 1]
+        name = max(changeable, key=lambda n: change * (shares[n] * scale - counts[n]))
+        counts[name] += change
     return counts

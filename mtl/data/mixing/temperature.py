@@ -11,12 +11,12 @@ from mtl.options import PositiveFloat
 class Temperature(Mixing):
     """Between proportional (temperature 1) and uniform (∞); p ∝ n^(1/T) (Raffel et al. 2020).
 
-    Keeps small corpora from drowning without going through them too often.
+    Draws small corpora more often than `proportional`, but repeats them less than `uniform`.
 
     Args:
         sizes: Corpus to the number of batches in one pass over it.
-        epochs: The number of epochs of the run.
-        temperature: T; 2 did best in the paper, 5 is common where sizes differ by 1000 times.
+        epochs: Number of epochs of the run.
+        temperature: T. The paper recommends 2; 5 is common if sizes differ by a factor of 1000.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Temperature(Mixing):
 
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n^(1/T) / Σn^(1/T), at every step."""
-        # Relative to the largest, so that a small temperature cannot overflow.
+        # Relative to the largest size, so that the power does not overflow for a small T.
         largest = max(self.sizes.values())
         return normalised(
             {name: (size / largest) ** (1 / self.temperature) for name, size in self.sizes.items()}

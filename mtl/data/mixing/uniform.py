@@ -6,9 +6,9 @@ from mtl.data.mixing.base import Mixing
 
 
 class Uniform(Mixing):
-    """Each corpus equally often, in random order; p = 1/N (Søgaard and Goldberg 2016).
+    """Every corpus equally often, in random order; p = 1/N (Søgaard and Goldberg 2016).
 
-    Small corpora are gone through more often than large ones.
+    Small corpora are repeated more often than large ones.
     """
 
     def probabilities(self, step: int) -> dict[str, float]:

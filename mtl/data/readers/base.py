@@ -1,4 +1,4 @@
-"""The contract of readers: a file in, records out."""
+"""The contract of readers: a reader turns a file into records."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ RawValue: TypeAlias = "str | list[Any] | dict[str, float]"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One sentence as its file has it.
+    """One sentence, as the file contains it.
 
     Args:
-        tokens: The words, in order. Empty where the file has a row without text: predictions keep
-            such a row in its place, corpora leave it out and say how many there were.
-        columns: Column name to its value, which a target reads: a string; a list with an item per
-            token, or of any length; an object of label to number. Items are strings, lists of
-            strings, such objects, or None. A column without a value for this sentence is absent,
-            or an empty string.
-        metadata: What comment lines say of the sentence (`# sent_id = …`), or further fields.
+        tokens: The words, in order; empty for a row without text. Predictions keep such a row in
+            its place; corpora skip it and report the number of skipped rows.
+        columns: Column name to its value, which a target reads: a string; a list with one item per
+            token, or of any length; or an object of label to number. Items are strings, lists of
+            strings, such objects, or None. A missing value is absent or an empty string.
+        metadata: Values from comment lines (`# sent_id = …`), or further fields.
         line: The line at which the sentence starts, from 1.
-        pair: The words of the sentence with which this one is compared, where files have pairs.
+        pair: The words of the second sentence, for sentence pairs.
     """
 
     tokens: list[str]
@@ -41,26 +40,27 @@ class Record:
 class Reader(ABC):
     """Reads one file format. Options are keyword-only arguments of the constructor.
 
-    They are kept as attributes, since a corpus in the cache is known by its files and by these.
-    A reader of pairs of sentences has an option `pair`, null where there are none.
+    Store every option as an attribute: the key of a corpus in the cache depends on the files and
+    on these attributes. A reader that supports sentence pairs has an option `pair`, null for
+    single sentences.
     """
 
     reads_files: ClassVar[bool] = True
-    """Whether `files:` names files; if not, what stands there is left as it is."""
+    """Whether `files:` contains paths. If not, its values are passed to `read` unchanged."""
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[Record]:
-        """Yield the sentences of a file (`.gz` unpacked), in order, without holding them all.
+        """Yield the sentences of a file (plain or `.gz`) in order, one at a time.
 
         Raises:
-            DataError: With file and line, what was expected and what to do.
+            DataError: The file is malformed; the error names the file, the line and a remedy.
         """
 
     def digest(self, path: Path) -> str:
-        """Return what changes when the content of `path` does: by default, a hash of its bytes.
+        """Return a fingerprint of the content of `path`; by default, a hash of its bytes.
 
         Raises:
-            DataError: There is no such file, or it cannot be read.
+            DataError: The file does not exist or cannot be read.
         """
         try:
             with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""What the column formats share: sentences as blocks of rows between blank lines."""
+"""Sentences as blocks of rows between blank lines, for all column formats."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Block:
     """The lines of one sentence.
 
     Args:
-        rows: The columns of each row, with its line.
-        metadata: What its comment lines say.
+        rows: The line number and the columns of each row.
+        metadata: Keys and values from its comment lines.
     """
 
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
@@ -27,12 +27,13 @@ def blocks(
     split: Callable[[str], list[str]],
     is_comment: Callable[[str, list[str]], bool],
 ) -> Iterator[Block]:
-    """Yield the sentences of a file; a line of blanks or `-DOCSTART-` ends one.
+    """Yield the sentences of a file; a blank line or `-DOCSTART-` ends a sentence.
 
     Args:
-        lines: The lines with their numbers.
-        split: Cuts a line into columns.
-        is_comment: Says of a line in front of a sentence, and its columns, if it is a comment.
+        lines: Line numbers and lines.
+        split: Splits a line into columns.
+        is_comment: Receives a line before a sentence and its columns; returns whether the line is
+            a comment.
     """
     block = Block()
     for number, text in lines:
@@ -43,6 +44,7 @@ def blocks(
             block = Block()
             continue
         row = split(text)
+        # Inside a sentence, a line that starts with # is a token: "#1 priority".
         if not block.rows and is_comment(text, row):
             if assignment := _ASSIGNMENT.fullmatch(text):
                 block.metadata[assignment[1]] = assignment[2] or ""
@@ -53,6 +55,6 @@ def blocks(
 
 
 def excerpt(row: Iterable[str]) -> str:
-    """Return a row for a message, cut where it is long."""
+    """Return a row for an error message, shortened to 60 characters."""
     text = " ".join(row)
     return repr(text if len(text) <= 60 else f"{text[:57]}…")

@@ -1,4 +1,4 @@
-"""One token a line, its labels in columns, a blank line between sentences."""
+"""One token per line, labels in columns, a blank line between sentences."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
 
 
 class Conll(Reader):
-    """The column files of the CoNLL shared tasks, and the many formats like them.
+    """The column files of the CoNLL shared tasks, and similar formats.
 
-    A line of blanks ends a sentence, and so does one that begins with `-DOCSTART-`.
+    A blank line ends a sentence, and so does a line that starts with `-DOCSTART-`.
 
     Args:
-        columns: The names of the columns from the left, or column name to number: from 0, or from
-            the right with -1 as the last. One is `tokens`. By default `tokens: 0, labels: -1`.
-        separator: What stands between columns. By default tabs in a line that has one, else blanks.
+        columns: A list of column names from the left, or a mapping of names to indices, counted
+            from 0, or from the right with -1 as the last. One column is `tokens`. By default
+            `tokens: 0, labels: -1`.
+        separator: Text between columns. By default, tabs in lines with a tab, and blanks in
+            others.
         comments: Whether `#` lines before a sentence are comments. A line with as many columns as
-            the others is a token all the same, unless it reads `# key = value`: that is metadata.
+            the other lines is a token, unless it has the form `# key = value` of metadata.
     """
 
     def __init__(
@@ -36,24 +38,26 @@ class Conll(Reader):
         comments: bool = True,
     ) -> None:
         if isinstance(columns, list):
-            columns = {name: number for number, name in enumerate(columns)}
+            columns = {name: index for index, name in enumerate(columns)}
         self.columns = columns or {"tokens": 0, "labels": -1}
         if "tokens" not in self.columns:
-            found = ", ".join(self.columns)
-            raise ConfigError(f"reader conll: one of `columns` must be 'tokens'; found: {found}")
+            names = ", ".join(self.columns)
+            raise ConfigError(f"reader conll: one of `columns` must be 'tokens'; found: {names}")
         if separator == "":
-            raise ValueError("separator: expected a character or several, got none")
+            raise ValueError("separator: expected one or more characters, got none")
         self.separator = separator
         self.comments = comments
 
     def read(self, path: Path) -> Iterator[Record]:
-        """Yield the sentences; what comments such as `# sent_id = 7` say is metadata."""
+        """Yield the sentences; comments such as `# sent_id = 7` are metadata."""
         with open_text(path) as file:
             yield from self.parse(file, path)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
-        """Yield the sentences of lines that come from `path`, which messages name."""
+        """Yield the sentences of the lines of `path`, which error messages name."""
         lines = enumerate(text, 1)
+        # The number of columns of the first token decides which `#` lines are comments, so read
+        # ahead to it.
         head = []
         width = 0
         for number, line in lines:
@@ -66,34 +70,39 @@ class Conll(Reader):
     def _records(
         self, path: str | Path, lines: Iterator[tuple[int, str]], width: int
     ) -> Iterator[Record]:
-        numbers = self.columns.values()
-        needed = max(max(numbers) + 1, -min(numbers))
-        if min(numbers) < 0:  # from the right, a short row would give the wrong column
+        indices = self.columns.values()
+        needed = max(max(indices) + 1, -min(indices))
+        if min(indices) < 0:  # counted from the right, a short row would yield the wrong column
             needed = max(needed, width)
         for block in blocks(
             lines, self._split, lambda text, row: self._is_comment(text, row, width)
         ):
             for number, row in block.rows:
                 if len(row) < needed:
-                    found = f"expected at least {needed} columns, found {len(row)}: {excerpt(row)}"
-                    raise DataError(f"{found}; see `separator:` and `columns:`", path, number)
+                    message = (
+                        f"expected at least {needed} columns, found {len(row)}: {excerpt(row)}"
+                    )
+                    raise DataError(f"{message}; see `separator:` and `columns:`", path, number)
+                # A line split at tabs or at `separator` may have empty cells.
                 if "" in row and (empty := [n for n, k in self.columns.items() if not row[k]]):
-                    found = f"column {empty[0]!r} is empty: {excerpt(row)}"
-                    raise DataError(f"{found}; write a mark such as _", path, number)
+                    message = f"column {empty[0]!r} is empty: {excerpt(row)}"
+                    raise DataError(f"{message}; write _ for a missing label", path, number)
             columns = {name: [row[k] for _, row in block.rows] for name, k in self.columns.items()}
             yield Record(columns.pop("tokens"), columns, block.metadata, block.rows[0][0])
 
     def _split(self, text: str) -> list[str]:
-        """Return the columns. Only ASCII blanks count: a no-break space is part of a word."""
+        """Return the columns of a line."""
         if self.separator is not None:
             return text.split(self.separator)
         if "\t" in text:
             return text.split("\t")
+        # Only ASCII blanks separate: a no-break space is part of a word.
         return [part for part in text.split(" ") if part]
 
     def _is_comment(self, text: str, row: list[str], width: int) -> bool:
         if not (self.comments and text.startswith("#")):
             return False
+        # A tweet may start with a hashtag: `#nlp NN O` with all columns is a token.
         assignment = _ASSIGNMENT.match(text.split("\t")[0])
         return bool(assignment) or (len(row) != width and (text == "#" or " " in text))
 
@@ -101,16 +110,16 @@ class Conll(Reader):
         """Return the number of columns of the first row.
 
         Raises:
-            DataError: It lacks a column that was asked for.
+            DataError: The row lacks a column, or two names denote the same column.
         """
         count = f"{len(row)} column{'s' * (len(row) != 1)}"
         seen: dict[int, str] = {}
-        for name, number in self.columns.items():
-            if not -len(row) <= number < len(row):
-                found = f"there is no column {number} for {name!r}: this line has {count} (from 0)"
-                raise DataError(f"{found}: {excerpt(row)}; see `columns:`", path, line)
-            other = seen.setdefault(number % len(row), name)
+        for name, index in self.columns.items():
+            if not -len(row) <= index < len(row):
+                message = f"no column {index} for {name!r}: this line has {count} (from 0)"
+                raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
+            other = seen.setdefault(index % len(row), name)
             if other != name:
-                found = f"{other!r} and {name!r} are the same column: this line has {count}"
-                raise DataError(f"{found}: {excerpt(row)}; see `columns:`", path, line)
+                message = f"{other!r} and {name!r} are the same column: this line has {count}"
+                raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
         return len(row)

@@ -16,8 +16,8 @@ _COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9
 class Conllu(Reader):
     """CoNLL-U (de Marneffe et al. 2021): ten columns, tab-separated.
 
-    The tokens are the words with whole numbers: ranges (`8-9`, the written form of two words) and
-    empty nodes (`8.1`) are left out. Columns: `lemma`, `upos`, `xpos`, `feats`, `deprel`, `misc`.
+    The tokens are the words with whole ids. Ranges (`8-9`, the written form of two words) and
+    empty nodes (`8.1`) are skipped. Columns: `lemma`, `upos`, `xpos`, `feats`, `deprel`, `misc`.
     Metadata: every comment of the form `# key = value`, such as `sent_id`.
     """
 
@@ -27,9 +27,10 @@ class Conllu(Reader):
             yield from self.parse(file, path)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
-        """Yield the sentences of lines that come from `path`, which messages name."""
+        """Yield the sentences of the lines of `path`, which error messages name."""
         lines = enumerate(text, 1)
         for block in blocks(lines, _split, lambda line, _: line.startswith("#")):
+            # Ranges and empty nodes have ids such as 8-9 and 8.1, and no labels of their own.
             rows = [row for number, row in block.rows if _is_word(path, number, row)]
             columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
             tokens = [row[1] for row in rows]
@@ -42,11 +43,11 @@ def _split(text: str) -> list[str]:
 
 def _is_word(path: str | Path, line: int, row: list[str]) -> bool:
     if len(row) != 10:
-        found = f"expected 10 tab-separated columns, found {len(row)}: {excerpt(row)}"
-        raise DataError(f"{found}; for other column files use `type: conll`", path, line)
+        message = f"expected 10 tab-separated columns, found {len(row)}: {excerpt(row)}"
+        raise DataError(f"{message}; for other column files use `type: conll`", path, line)
     if row[0].isdecimal():
         return True
     if not row[0].replace("-", "").replace(".", "").isdecimal():
-        found = f"expected a word number such as 7, 7-8 or 7.1 in column 1, found {row[0]!r}"
-        raise DataError(found, path, line)
+        message = f"expected a word id such as 7, 7-8 or 7.1 in column 1, found {row[0]!r}"
+        raise DataError(message, path, line)
     return False

@@ -15,21 +15,20 @@ if TYPE_CHECKING:
 
 
 class Hub(Reader):
-    """Any data set that `datasets.load_dataset` knows; `files:` names its splits.
+    """Any data set that `datasets.load_dataset` can load; `files:` names its splits.
 
-    Class numbers become class names. Otherwise its fields are read as those of `jsonl`.
+    Class ids become class names. Otherwise fields are read as by the reader `jsonl`.
 
     Args:
         name: The data set, such as `conll2003`, or a local folder of data files.
-        config: Its configuration, where it has several.
-        revision: A commit or tag of its repository, by default the newest.
-        data_files: Split name to the file in the folder, or the pattern of files, that it is.
-        tokens: The field that holds the words.
-        text: The field that holds the text, where there is none with words.
-        pair: The field with the words or the text of the sentence with which it is compared, where
-            there are pairs.
-        tokenize: Whether text is cut into words by rule; if not, at blanks.
-        columns: The fields to take, by default all.
+        config: The configuration of the data set, if it has several.
+        revision: A commit or tag of its repository; by default the newest.
+        data_files: Split name to a file of the folder, or to a pattern of files.
+        tokens: Field of the words.
+        text: Field of the text, for rows without a field of words.
+        pair: Field of the words or text of the second sentence, for sentence pairs.
+        tokenize: Whether text is split into words by rule; if not, it is split at blanks.
+        columns: The fields to read as columns; by default all.
     """
 
     reads_files: ClassVar[bool] = False
@@ -57,7 +56,7 @@ class Hub(Reader):
         """Yield the sentences of the split called `path`; `Record.line` is the row, from 1.
 
         Raises:
-            DataError: The data set cannot be had, or has no such split.
+            DataError: The data set cannot be loaded, or has no such split.
         """
         dataset = self._load(path)
         names = {name: _class_names(feature) for name, feature in dataset.features.items()}
@@ -66,11 +65,11 @@ class Hub(Reader):
             yield self.fields.record(fields, Path(self.name) / path, number)
 
     def digest(self, path: Path) -> str:
-        """Return the fingerprint that the split has in `datasets`."""
+        """Return the fingerprint that `datasets` computes for the split."""
         return str(self._load(path)._fingerprint)
 
     def _load(self, path: Path) -> datasets.Dataset:
-        import datasets
+        import datasets  # an optional dependency, and slow to import
 
         try:
             return datasets.load_dataset(
@@ -80,7 +79,7 @@ class Hub(Reader):
                 revision=self.revision,
                 data_files=self.data_files,
             )
-        # load_dataset lets through whatever network, parsers and builders raise.
+        # load_dataset passes on the exceptions of the network, of parsers and of builders.
         except Exception as error:
             reason = " ".join(str(error).split())
             hint = "check the name, the split and the network"
@@ -89,14 +88,15 @@ class Hub(Reader):
 
 
 def _class_names(feature: Any) -> list[str] | None:
-    """Return the names of a ClassLabel, or of a list of them."""
+    """Return the class names of a ClassLabel feature or of a list of ClassLabels, else None."""
     return getattr(getattr(feature, "feature", feature), "names", None)
 
 
 def _named(value: Any, names: list[str] | None) -> Any:
-    """Return class numbers as names; -1 is how `datasets` writes a missing label."""
+    """Return class ids as names; in `datasets`, the id -1 is a missing label."""
     if names is None or value is None:
         return value
     if isinstance(value, list):
-        return [names[number] if number >= 0 else "_" for number in value]
+        # Each token needs a value; "_" is the value of a missing label.
+        return [names[index] if index >= 0 else "_" for index in value]
     return names[value] if value >= 0 else None

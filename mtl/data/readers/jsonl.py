@@ -1,4 +1,4 @@
-"""One JSON object a line."""
+"""JSON lines: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ _LABEL_TYPES = (str, bool, int, float)
 
 
 class Jsonl(Reader):
-    """JSON lines: an object a sentence, with its words or its text, and any labels.
+    """JSON lines: one object per sentence, with its words or its text, and any labels.
 
     A string, a number, true or false, a list of values, or an object of label to number are
     columns. The items of a list may be lists or such objects in turn, for tokens with several
     labels. Null means no label. Values of another form are ignored, unless `columns` names them.
 
     Args:
-        tokens: The field that holds the words.
-        text: The field that holds the text, where there is none with words.
-        pair: The field with the words or the text of the sentence with which it is compared, where
-            there are pairs.
-        tokenize: Whether text is cut into words by rule; if not, at blanks.
-        columns: The fields to take, by default all.
+        tokens: Field of the words.
+        text: Field of the text, for rows without a field of words.
+        pair: Field of the words or text of the second sentence, for sentence pairs.
+        tokenize: Whether text is split into words by rule; if not, it is split at blanks.
+        columns: The fields to read as columns; by default all.
     """
 
     def __init__(
@@ -54,15 +53,16 @@ class Jsonl(Reader):
                     yield self.record(_parse(text, path, line), path, line)
 
     def record(self, fields: Mapping[str, Any], path: Path, line: int) -> Record:
-        """Return the sentence that a row of named values holds.
+        """Make the record of one row of named values.
 
         Args:
             fields: Field name to value.
-            path: Where the row comes from, for messages.
-            line: Its number there, from 1.
+            path: The file of the row, for error messages.
+            line: The line number of the row, from 1.
 
         Raises:
-            DataError: Neither words nor text, or a column that holds no values.
+            DataError: The row has neither words nor text, or a field of `columns` has a value that
+                is not a label.
         """
         tokens = self._words(fields, path, line)
         pair = self._pair(fields, self.pair, path, line) if self.pair else None
@@ -73,27 +73,28 @@ class Jsonl(Reader):
                 continue
             value = _value(fields[name])
             if value is None and self.columns is not None:
-                found = f"field {name!r} holds {_brief(fields[name])}"
+                message = f"field {name!r} contains {_brief(fields[name])}"
                 expected = "expected a value, a list of values, or an object of label to number"
-                raise DataError(f"{found}; {expected}", path, line)
+                raise DataError(f"{message}; {expected}", path, line)
             if value is not None:
                 columns[name] = value
         return Record(tokens, columns, {}, line, pair)
 
     def _words(self, fields: Mapping[str, Any], path: Path, line: int) -> list[str]:
+        # Given words win over text, since token labels belong to these words.
         tokens, text = fields.get(self.tokens), fields.get(self.text)
         if isinstance(tokens, list) and all(isinstance(t, str) and t for t in tokens):
             return tokens
         if tokens is not None:
-            found = f"field {self.tokens!r} holds {_brief(tokens)}"
-            raise DataError(f"{found}; expected a list of words", path, line)
+            message = f"field {self.tokens!r} contains {_brief(tokens)}"
+            raise DataError(f"{message}; expected a list of words", path, line)
         if isinstance(text, str):
             return words_of(text, self.tokenize)
         if text is not None:
-            found = f"field {self.text!r} holds {_brief(text)}"
-            raise DataError(f"{found}; expected a string", path, line)
-        found = f"expected a field {self.tokens!r} (words) or {self.text!r} (text)"
-        raise DataError(f"{found}{did_you_mean(self.tokens, fields)}", path, line)
+            message = f"field {self.text!r} contains {_brief(text)}"
+            raise DataError(f"{message}; expected a string", path, line)
+        message = f"expected a field {self.tokens!r} (words) or {self.text!r} (text)"
+        raise DataError(f"{message}{did_you_mean(self.tokens, fields)}", path, line)
 
     def _pair(self, fields: Mapping[str, Any], name: str, path: Path, line: int) -> list[str]:
         """Return the words of the second sentence."""
@@ -103,16 +104,17 @@ class Jsonl(Reader):
         if isinstance(value, str):
             return words_of(value, self.tokenize)
         if value is None:
-            found = f"expected a field {name!r} with words or text{did_you_mean(name, fields)}"
-            raise DataError(found, path, line)
-        found = f"field {name!r} holds {_brief(value)}; expected words or text"
-        raise DataError(found, path, line)
+            message = f"expected a field {name!r} with words or text{did_you_mean(name, fields)}"
+            raise DataError(message, path, line)
+        message = f"field {name!r} contains {_brief(value)}; expected words or text"
+        raise DataError(message, path, line)
 
 
 def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
     try:
         fields = json.loads(text)
-        if "\\ud" in text.lower():  # half a character, as \ud83d alone, is no text
+        # JSON can escape half a character (a lone \ud83d), which UTF-8 cannot store.
+        if "\\ud" in text.lower():
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise DataError(f"expected a JSON object on each line: {error}", path, line) from error
@@ -145,7 +147,7 @@ def _item(value: Any) -> str | dict[str, float] | None:
 
 
 def _label(value: str | float) -> str:
-    """Return a label, spelt as in JSON where it is no string: 3, 0.5, true."""
+    """Return a label as a string; other types are written as in JSON: 3, 0.5, true."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

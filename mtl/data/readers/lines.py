@@ -1,4 +1,4 @@
-"""A label and a text on each line."""
+"""Files with one label and one text per line."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mtl.text.tokenizer import words_of
 class Lines(Reader):
     """Classification files such as TREC, SST and MR: `label<separator>text`; column `label`.
 
-    Blank lines are passed over.
+    Blank lines are skipped.
 
     Args:
-        separator: What stands between label and text.
+        separator: Text between label and sentence.
         label: Whether the label comes first or last.
-        tokenize: Whether the text is cut into words by rule; if not, at blanks.
+        tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Lines(Reader):
         tokenize: bool = False,
     ) -> None:
         if not separator:
-            raise ValueError("separator: expected a character or several, got none")
+            raise ValueError("separator: expected one or more characters, got none")
         self.separator = separator
         self.label = label
         self.tokenize = tokenize
@@ -45,10 +45,10 @@ class Lines(Reader):
                     continue
                 row = row.removesuffix("\n")
                 if self.label == "first":
-                    label, found, text = row.partition(self.separator)
+                    label, separator, text = row.partition(self.separator)
                 else:
-                    text, found, label = row.rpartition(self.separator)
-                if not (found and label.strip()):
+                    text, separator, label = row.rpartition(self.separator)
+                if not (separator and label.strip()):
                     expected = "label and text" if self.label == "first" else "text and label"
                     hint = f"expected {expected} with {self.separator!r} between; see `separator:`"
                     raise DataError(f"no label in {excerpt([row])}; {hint}", path, line)

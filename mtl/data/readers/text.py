@@ -14,26 +14,26 @@ from mtl.text.tokenizer import Cut, words_of
 
 
 class Text(Reader):
-    """Running text; blank lines hold no words and are passed over.
+    """Running text; blank lines are skipped.
 
     Args:
-        learnt: What cuts into subwords, where that is wanted.
-        by: What a sentence is: a line, a paragraph (lines up to a blank one), or the whole file.
-        tokenize: Whether the text is cut into words by rule; if not, at blanks; characters,
-            subwords: what a language model reads are the parts of the words between blanks.
-        subwords: How many subwords are learnt from the training text (byte-level BPE), the 256
-            bytes among them, where it is cut into these.
+        segmenter: Learned subwords, for `tokenize: subwords`.
+        by: Unit of a sentence: a line, a paragraph (up to the next blank line) or the whole file.
+        tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
+            characters or subwords of the words at blanks, for language models.
+        subwords: Number of subwords to learn from the training text (byte-level BPE), including
+            the 256 bytes, for `tokenize: subwords`.
     """
 
     def __init__(
         self,
-        learnt: Subwords | None = None,
+        segmenter: Subwords | None = None,
         *,
         by: Literal["line", "paragraph", "document"] = "line",
         tokenize: Cut = False,
         subwords: Annotated[int, Bounds(ge=BYTES)] = 8000,
     ) -> None:
-        self.learnt = learnt
+        self.segmenter = segmenter
         self.by = by
         self.tokenize = tokenize
         self.subwords = subwords
@@ -44,11 +44,11 @@ class Text(Reader):
             words: list[str] = []
             start = 0
             for line, text in enumerate(file, 1):
-                found = words_of(text, self.tokenize, self.learnt)
-                if words and (self.by == "line" or (self.by == "paragraph" and not found)):
+                line_words = words_of(text, self.tokenize, self.segmenter)
+                if words and (self.by == "line" or (self.by == "paragraph" and not line_words)):
                     yield Record(words, line=start)
                     words = []
                 start = start if words else line
-                words += found
+                words += line_words
             if words:
                 yield Record(words, line=start)

@@ -1,4 +1,4 @@
-"""Vocabularies: words, characters, affixes and subwords by number."""
+"""Vocabularies: the ids of words, characters, affixes and subwords."""
 
 from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.base import PAD, UNKNOWN, Vocabulary

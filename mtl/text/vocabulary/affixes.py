@@ -1,4 +1,4 @@
-"""Numbering of prefixes, suffixes and shapes of words."""
+"""Vocabulary of prefixes, suffixes and shapes of words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent, united
+from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
 
 
 def word_shape(word: str) -> str:
-    """Return the pattern of cases and digits in a word, runs longer than three cut.
+    """Return the pattern of cases and digits in a word; runs are cut to three characters.
 
     >>> word_shape("McDonald's"), word_shape("2026"), word_shape("hello")
     ("XxXxxx'x", 'ddd', 'xxx')
@@ -25,13 +25,13 @@ def word_shape(word: str) -> str:
 
 
 class AffixVocabulary(Vocabulary):
-    """Prefix, suffixes and shape of a word: the features of classical taggers, as embeddings."""
+    """Prefix, suffixes and shape of a word: the features of classical taggers."""
 
     feature = "affixes"
     width = 4
 
     def __init__(self, tables: Iterable[Iterable[str]]) -> None:
-        self._tables = [Numbering(strings) for strings in tables]
+        self._tables = [StringIndex(strings) for strings in tables]
 
     @staticmethod
     def features(word: str) -> tuple[str, str, str, str]:
@@ -54,8 +54,8 @@ class AffixVocabulary(Vocabulary):
         """Make the vocabulary of a corpus.
 
         Args:
-            counts: Word to how often it occurs in the training text.
-            known: The vocabulary of the run that this one starts from; its affixes come first.
+            counts: Number of occurrences of each word in the training text.
+            known: The vocabulary of the run that this run starts from; its affixes come first.
             min_affix_count: Affixes and shapes less frequent than this are unknown.
         """
         tables: list[Counter[str]] = [Counter() for _ in range(cls.width)]
@@ -64,25 +64,25 @@ class AffixVocabulary(Vocabulary):
                 table[feature] += count
         first = known.to_json() if known else [()] * cls.width
         return cls(
-            united(strings, frequent(table, min_affix_count))
+            merge(strings, by_frequency(table, min_affix_count))
             for strings, table in zip(first, tables, strict=True)
         )
 
     def encode(self, word: str) -> list[int]:
-        """Return one number a feature."""
+        """Return one id per feature."""
         return [
             table[feature] for table, feature in zip(self._tables, self.features(word), strict=True)
         ]
 
     def tables(self) -> list[Sequence[str]]:
-        """Return the values of each feature by number."""
+        """Return the values of each feature in the order of their ids."""
         return [table.strings for table in self._tables]
 
     def to_json(self) -> Any:
-        """Return the values of each feature."""
+        """Return the values of each feature, without special strings."""
         return [table.strings[len(SPECIAL) :] for table in self._tables]
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from what `to_json` gave."""
+        """Make the vocabulary from the output of `to_json`."""
         return cls(data)

@@ -1,4 +1,4 @@
-"""The contract of vocabularies. Number 0 pads, number 1 is the unknown."""
+"""The contract of vocabularies. Id 0 is padding, id 1 is the unknown string."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SPECIAL = ("<pad>", "<unk>")
 
 
 class Vocabulary(ABC):
-    """Numbers one feature of words.
+    """Maps words to the ids of one feature.
 
-    `build` has the options that a user writes in YAML as keyword-only arguments.
+    The keyword-only arguments of `build` are the options that a user writes in YAML.
     """
 
     feature: ClassVar[str]
     """The name of the feature in a batch."""
     width: int | None
-    """How many numbers a word has: 1, a fixed number, or None when it varies."""
+    """Number of ids per word, or None if it varies."""
 
     @classmethod
     @abstractmethod
@@ -27,39 +27,43 @@ class Vocabulary(ABC):
         """Make the vocabulary of a corpus.
 
         Args:
-            counts: Word to how often it occurs in the training text, and there alone.
-            known: The vocabulary of the run that this one starts from: what it has stays known,
-                and comes first, in its order.
+            counts: Number of occurrences of each word in the training text (not in dev or test).
+            known: The vocabulary of the run that this run starts from. Its strings keep their
+                ids, and new strings follow.
         """
 
     @abstractmethod
     def encode(self, word: str) -> Sequence[int]:
-        """Return the numbers of a word."""
+        """Return the ids of a word."""
 
     @abstractmethod
     def tables(self) -> list[Sequence[str]]:
-        """Return the strings by number, for each table of embeddings that the numbers index."""
+        """Return the strings in the order of their ids, for each embedding table."""
 
     def sizes(self) -> list[int]:
-        """Return how many numbers there are, for each table."""
+        """Return the number of ids of each embedding table."""
         return [len(strings) for strings in self.tables()]
 
     @abstractmethod
     def to_json(self) -> Any:
-        """Return what `from_json` needs, made of JSON types."""
+        """Return the argument of `from_json`, made of JSON types."""
 
     @classmethod
     @abstractmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from what `to_json` gave."""
+        """Make the vocabulary from the output of `to_json`."""
 
 
-class Numbering:
-    """Strings by number, the special ones first."""
+class StringIndex:
+    """Strings and their ids; the special strings come first.
+
+    Args:
+        strings: The strings in the order of their ids, without special ones.
+    """
 
     def __init__(self, strings: Iterable[str]) -> None:
         self.strings = [*SPECIAL, *strings]
-        # A word of the text that is spelt like a special string is no such thing.
+        # The special strings are not looked up: the word "<pad>" in a text is an ordinary word.
         self.index = {string: n for n, string in enumerate(self.strings) if n >= len(SPECIAL)}
 
     def __len__(self) -> int:
@@ -69,12 +73,16 @@ class Numbering:
         return self.index.get(string, UNKNOWN)
 
 
-def united(known: Iterable[str], strings: Iterable[str]) -> list[str]:
-    """Return the known strings, then the new ones among the others, each once."""
+def merge(known: Iterable[str], strings: Iterable[str]) -> list[str]:
+    """Return the known strings, followed by the strings that are new, without duplicates."""
     return list(dict.fromkeys([*known, *strings]))
 
 
-def frequent(counts: Mapping[str, int], min_count: int) -> list[str]:
-    """Return the strings that occur often enough, the most frequent first, ties by alphabet."""
-    kept = [string for string, count in counts.items() if count >= min_count]
-    return sorted(kept, key=lambda string: (-counts[string], string))
+def by_frequency(counts: Mapping[str, int], min_count: int) -> list[str]:
+    """Return the strings that occur at least `min_count` times, the most frequent first.
+
+    Strings with the same count are sorted alphabetically, so that ids do not depend on the order
+    of the files.
+    """
+    strings = [string for string, count in counts.items() if count >= min_count]
+    return sorted(strings, key=lambda string: (-counts[string], string))

@@ -1,4 +1,4 @@
-"""Numbering of the characters of words."""
+"""Vocabulary of the characters of words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, Numbering, Vocabulary, frequent, united
+from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
 
 
 class CharacterVocabulary(Vocabulary):
-    """The characters of a word, with marks where it begins and ends.
+    """The characters of a word between a start token and an end token.
 
-    An unknown word still has its characters. Of a very long word the first and last ones are kept.
+    Characters represent unknown words too. Words longer than `max_characters` lose their middle.
+
+    Args:
+        characters: The characters in the order of their ids, without special ones.
+        max_characters: Maximum number of characters per word.
     """
 
     feature = "characters"
@@ -21,7 +25,7 @@ class CharacterVocabulary(Vocabulary):
 
     def __init__(self, characters: Iterable[str], max_characters: int) -> None:
         self.max_characters = max_characters
-        self._characters = Numbering(["<w>", "</w>", *characters])
+        self._characters = StringIndex(["<w>", "</w>", *characters])
 
     @classmethod
     def build(
@@ -35,26 +39,26 @@ class CharacterVocabulary(Vocabulary):
         """Make the vocabulary of a corpus.
 
         Args:
-            counts: Word to how often it occurs in the training text.
-            known: The vocabulary of the run that this one starts from; its characters come first.
+            counts: Number of occurrences of each word in the training text.
+            known: The vocabulary of the run that this run starts from; its characters come first.
             min_character_count: Characters less frequent than this are unknown.
-            max_characters: Of a longer word, that many are read: half from its start, half from
-                its end.
+            max_characters: Maximum number of characters per word. Longer words are read half from
+                their start and half from their end.
         """
         characters: Counter[str] = Counter()
         for word, count in counts.items():
             for character in word:
                 characters[character] += count
         first = known.characters if known else ()
-        return cls(united(first, frequent(characters, min_character_count)), max_characters)
+        return cls(merge(first, by_frequency(characters, min_character_count)), max_characters)
 
     @property
     def characters(self) -> list[str]:
-        """The characters by number, without special ones and marks."""
+        """The characters in the order of their ids, without special ones and word borders."""
         return self._characters.strings[len(SPECIAL) + 2 :]
 
     def encode(self, word: str) -> list[int]:
-        """Return the numbers of the characters."""
+        """Return the ids of the characters, between the ids of `<w>` and `</w>`."""
         if len(word) > self.max_characters:
             half = self.max_characters // 2
             word = word[: self.max_characters - half] + word[len(word) - half :]
@@ -62,11 +66,11 @@ class CharacterVocabulary(Vocabulary):
         return [index["<w>"], *(index[character] for character in word), index["</w>"]]
 
     def tables(self) -> list[Sequence[str]]:
-        """Return the characters by number, special ones and marks first."""
+        """Return the characters in the order of their ids, special ones and word borders first."""
         return [self._characters.strings]
 
     def to_json(self) -> Any:
-        """Return characters and options."""
+        """Return the characters and the options."""
         return {
             "characters": self.characters,
             "max_characters": self.max_characters,
@@ -74,5 +78,5 @@ class CharacterVocabulary(Vocabulary):
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from what `to_json` gave."""
+        """Make the vocabulary from the output of `to_json`."""
         return cls(data["characters"], data["max_characters"])

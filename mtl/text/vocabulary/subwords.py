@@ -1,4 +1,4 @@
-"""Numbering of the BPE pieces of words."""
+"""Vocabulary of the BPE subwords of words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SubwordVocabulary(Vocabulary):
-    """Byte-level BPE pieces (Sennrich et al. 2016) of a word, learnt by `tokenizers`."""
+    """Byte-level BPE subwords (Sennrich et al. 2016) of a word, learned by `tokenizers`."""
 
     feature = "subwords"
     width = None
@@ -31,13 +31,13 @@ class SubwordVocabulary(Vocabulary):
         pieces: PositiveInt = 4000,
         min_piece_count: NonNegativeInt = 2,
     ) -> Self:
-        """Learn the pieces of a corpus.
+        """Learn the subwords of a corpus.
 
         Args:
-            counts: Word to how often it occurs in the training text.
-            known: The pieces of the run that this one starts from, which are taken as they are:
-                new ones would cut its words differently.
-            pieces: The number of pieces; the 256 bytes and two special ones are among them.
+            counts: Number of occurrences of each word in the training text.
+            known: The subwords of the run that this run starts from. They are used unchanged,
+                since new merges would split known words differently.
+            pieces: Number of subwords, including the 256 bytes and the two special ones.
             min_piece_count: Pairs less frequent than this are not merged.
         """
         if known:
@@ -55,18 +55,20 @@ class SubwordVocabulary(Vocabulary):
             initial_alphabet=ByteLevel.alphabet(),
             show_progress=False,
         )
+        # `tokenizers` accepts no counts, so each word is repeated. Words are sorted so that the
+        # result does not depend on the order of the files.
         words = (word for word, count in sorted(counts.items()) for _ in range(count))
         tokenizer.train_from_iterator(words, trainer)
         return cls(tokenizer)
 
     def encode(self, word: str) -> list[int]:
-        """Return the numbers of the pieces, after the special ones, which no text has."""
-        return [len(SPECIAL) + number for number in self._tokenizer.encode(word).ids]
+        """Return the ids of the subwords, shifted by the number of special strings."""
+        return [len(SPECIAL) + i for i in self._tokenizer.encode(word).ids]
 
     def tables(self) -> list[Sequence[str]]:
-        """Return the pieces by number, special ones first."""
-        pieces = self._tokenizer.get_vocab()
-        return [[*SPECIAL, *sorted(pieces, key=lambda piece: pieces[piece])]]
+        """Return the subwords in the order of their ids, special ones first."""
+        ids = self._tokenizer.get_vocab()
+        return [[*SPECIAL, *sorted(ids, key=lambda subword: ids[subword])]]
 
     def to_json(self) -> Any:
         """Return the tokenizer in the format of `tokenizers`."""
@@ -74,10 +76,10 @@ class SubwordVocabulary(Vocabulary):
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from what `to_json` gave."""
+        """Make the vocabulary from the output of `to_json`."""
         from tokenizers import Tokenizer
 
         try:
             return cls(Tokenizer.from_str(json.dumps(data)))
-        except Exception as error:  # `tokenizers` raises nothing more special
-            raise ValueError(f"no tokenizer: {error}") from error
+        except Exception as error:  # `tokenizers` raises no narrower type
+            raise ValueError(f"expected a tokenizer of `tokenizers`: {error}") from error

@@ -15,43 +15,44 @@ if TYPE_CHECKING:
 
 
 class TransformerVocabulary(Vocabulary):
-    """The subwords that a pretrained transformer cuts words into, as its own tokenizer does.
+    """The subwords of a pretrained transformer, as its own tokenizer splits words.
 
     Args:
-        tokenizer: The tokenizer; it cuts single words and adds no padding.
-        unknown: What a word is that it finds nothing in, such as a lone accent.
+        tokenizer: The tokenizer, set up for single words and without padding.
+        unknown: The subword for a word that the tokenizer drops, such as a lone accent.
     """
 
     feature = "transformer"
     width = None
 
     def __init__(self, tokenizer: Tokenizer, unknown: str) -> None:
-        # A word of the text that is spelt like a mark is no such thing.
+        # The word "[SEP]" in a text is an ordinary word, not the special token.
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._unknown = unknown
-        marks = _numbers(tokenizer.encode("").ids)
-        self.begin, self.end = marks[:1], marks[1:]
-        """The marks before and after a sentence."""
+        # An empty text consists of the special tokens only, in order.
+        borders = _shifted(tokenizer.encode("").ids)
+        self.begin, self.end = borders[:1], borders[1:]
+        """Ids of the special tokens before and after a sentence."""
 
     @classmethod
     def build(cls, counts: Mapping[str, int], *, name: ModelName) -> Self:  # type: ignore[override]
-        """Read the subwords of a model; the corpus has no say.
+        """Read the subwords of a model; they do not depend on the corpus.
 
         Args:
-            counts: Word to how often it occurs in the training text.
+            counts: Number of occurrences of each word in the training text; unused.
             name: The folder of the model, or its name on the Hugging Face hub.
         """
         return cls(*read_tokenizer(name))
 
     def encode(self, word: str) -> list[int]:
-        """Return the numbers of the subwords, after the special ones, which no text has."""
-        found = self._tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False).ids
-        return _numbers(found or [self._tokenizer.token_to_id(self._unknown)])
+        """Return the ids of the subwords, shifted by the number of special strings."""
+        ids = self._tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False).ids
+        return _shifted(ids or [self._tokenizer.token_to_id(self._unknown)])
 
     def tables(self) -> list[Sequence[str]]:
-        """Return the subwords by number, special ones first; a number without one has ""."""
-        subwords = {number: subword for subword, number in self._tokenizer.get_vocab().items()}
+        """Return the subwords in the order of their ids, special ones first; "" where none is."""
+        subwords = {index: subword for subword, index in self._tokenizer.get_vocab().items()}
         return [[*SPECIAL, *(subwords.get(n, "") for n in range(1 + max(subwords)))]]
 
     def to_json(self) -> Any:
@@ -60,14 +61,15 @@ class TransformerVocabulary(Vocabulary):
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from what `to_json` gave."""
+        """Make the vocabulary from the output of `to_json`."""
         from tokenizers import Tokenizer
 
         try:
             return cls(Tokenizer.from_str(json.dumps(data["tokenizer"])), data["unknown"])
-        except Exception as error:  # `tokenizers` raises nothing more special
-            raise ValueError(f"no tokenizer: {error}") from error
+        except Exception as error:  # `tokenizers` raises no narrower type
+            raise ValueError(f"expected a tokenizer of `tokenizers`: {error}") from error
 
 
-def _numbers(ids: Sequence[int | None]) -> list[int]:
-    return [len(SPECIAL) + number for number in ids if number is not None]
+def _shifted(ids: Sequence[int | None]) -> list[int]:
+    """Shift the ids of the tokenizer by the number of special strings; skip missing ids."""
+    return [len(SPECIAL) + i for i in ids if i is not None]
