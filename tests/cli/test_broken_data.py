@@ -95,15 +95,15 @@ def test_another_number_of_sentences_than_expected(project: Path) -> None:
 
 
 def test_a_sentence_head_on_token_labels(project: Path) -> None:
-    message = "tasks.pos.head: 'cnn' gives one label a sentence, but there is one label a token"
+    found = "predicts one value per sentence, but the data has one per token"
     result = mtl("train", "run.yaml", "tasks.pos.head={type: cnn}")
-    assert_told(result, f"{message}; choose another head")
+    assert_told(result, f"tasks.pos.head: 'cnn' {found}; choose another head")
 
 
 def test_a_token_head_on_sentence_labels(project: Path) -> None:
-    message = "tasks.mood.head: 'crf' gives one label a token, but there is one label a sentence"
+    found = "predicts one value per token, but the data has one per sentence"
     result = mtl("train", "run.yaml", "tasks.mood.head={type: crf}")
-    assert_told(result, f"{message}; choose another head")
+    assert_told(result, f"tasks.mood.head: 'crf' {found}; choose another head")
 
 
 def test_a_span_metric_on_labels_that_are_no_spans(project: Path) -> None:
