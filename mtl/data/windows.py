@@ -45,5 +45,5 @@ def windows(length: int, limit: int, overlap: int) -> list[Window]:
     starts = [i * (length - limit) // steps for i in range(steps + 1)]
     # Adjacent windows meet in the middle of their overlap, where both have equal context.
     middles = [(start + limit + following) // 2 for start, following in pairwise(starts)]
-    kept = pairwise([0, *middles, length])
-    return [Window(start, start + limit, *keep) for start, keep in zip(starts, kept, strict=True)]
+    keeps = pairwise([0, *middles, length])
+    return [Window(start, start + limit, *keep) for start, keep in zip(starts, keeps, strict=True)]

@@ -1,4 +1,4 @@
-"""How far the reading of a file is, for who waits for it."""
+"""A progress bar for the reading of a large file."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-_SOON = 1.0
-"""Seconds after which waiting needs a reason."""
+_DELAY = 1.0
+"""Seconds before the bar appears; fast files show none."""
 
 
 @contextmanager
 def show_reading(path: Path, console: Console | None = None) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal if the reading of a file takes long, and take it away again.
-
-    Give a function to be told of the line, counted from 1, that has been read.
+    """Show a progress bar on a terminal while a large file is read, and remove it at the end.
 
     Args:
         path: The file.
-        console: Where to show it; None: standard error.
+        console: The console; None means standard error.
+
+    Yields:
+        A function to call with the number of each line that has been read, from 1.
     """
     progress = Progress(
         TextColumn("reading {task.description}"),
@@ -31,24 +32,25 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
         console=console or Console(stderr=True),
         transient=True,
     )
-    begun = time.monotonic()
+    started = time.monotonic()
 
-    def at(line: int) -> None:
+    def update(line: int) -> None:
         if progress.task_ids:
             progress.update(progress.task_ids[0], completed=line)
-        elif progress.console.is_terminal and time.monotonic() - begun > _SOON:
+        elif progress.console.is_terminal and time.monotonic() - started > _DELAY:
+            # Lines are counted only now, so that small files are not read twice.
             progress.add_task(path.name, total=_lines(path), completed=line)
             progress.start()
 
     try:
-        yield at
+        yield update
     finally:
         if progress.task_ids:
             progress.stop()
 
 
 def _lines(path: Path) -> int | None:
-    """Return the number of lines, or None if it would have to be found out by reading it all."""
+    """Return the number of lines; None for compressed files and streams."""
     if path.suffix == ".gz" or not path.is_file():
         return None
     with open(path, "rb") as file:

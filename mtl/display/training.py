@@ -1,4 +1,4 @@
-"""What a run shows while it trains."""
+"""The display of a training run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
 
 _SMOOTHING = 0.05
-"""How much the newest step counts in the losses and speeds shown."""
+"""Weight of the newest step in the displayed losses and speeds (exponential average)."""
+_REFRESH = 0.1
+"""Least number of seconds between two updates of the bar."""
 
 
 class Display:
-    """A progress bar with ETA, loss and tokens/s a task, and a table of dev scores an epoch.
+    """A progress bar with ETA, loss and tokens/s per task, and a table of dev scores per epoch.
 
-    Where the output is no terminal, the tables alone.
+    If the console is not a terminal, only the tables are printed.
 
     Args:
-        console: Where to show it.
-        steps_per_epoch: Steps of an epoch.
-        epochs: Epochs of the run, at most.
-        best: The best epoch so far, from 0, when the run goes on.
+        console: The console.
+        steps_per_epoch: The number of steps per epoch.
+        epochs: The largest number of epochs.
+        best: The best epoch so far, from 0, for a resumed run.
     """
 
     def __init__(
@@ -45,11 +47,11 @@ class Display:
             TimeRemainingColumn(),
             TextColumn("{task.fields[status]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal,  # a log file gets the tables without the bar
         )
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
         self._best = best
-        self._shown = 0.0
+        self._refreshed = 0.0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -64,7 +66,7 @@ class Display:
         self._progress.stop()
 
     def show(self, event: Step | Epoch) -> None:
-        """Show an event."""
+        """Update the bar for a step, or print the table of an epoch."""
         if isinstance(event, Epoch):
             self._epoch(event)
         else:
@@ -75,9 +77,10 @@ class Display:
             speed = step.tokens[task] / max(step.seconds, 1e-9)
             self._losses[task] = _blend(self._losses.get(task), loss)
             self._speeds[task] = _blend(self._speeds.get(task), speed)
-        if (now := time.monotonic()) - self._shown < 0.1:
+        # Drawing after every step would take a noticeable part of short steps.
+        if (now := time.monotonic()) - self._refreshed < _REFRESH:
             return
-        self._shown = now
+        self._refreshed = now
         status = "  ".join(
             f"{task} {loss:.3f} ({self._speeds[task]:,.0f} tokens/s)"
             for task, loss in self._losses.items()
@@ -94,14 +97,15 @@ class Display:
         table = score_table(epoch.dev)
         table.add_column("loss", justify="right")
         table.add_column("tokens/s", justify="right")
+        # Tasks with dev scores come first, then tasks that only train.
         rows = list(epoch.dev.metrics) if epoch.dev else []
         for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
             scores = epoch.dev.scores().get(task, {}) if epoch.dev else {}
             name = f"{task} (stopped)" if task in epoch.stopped else task
             loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
             speed = epoch.tokens_per_second.get(task)
-            shown = f"{speed:,.0f}" if speed else "–"
-            table.add_row(name, *score_cells(epoch.dev, scores), loss, shown)
+            tokens = f"{speed:,.0f}" if speed else "–"
+            table.add_row(name, *score_cells(epoch.dev, scores), loss, tokens)
         print_table(self.console, title, table)
 
     def _rank(self, epoch: Epoch) -> str:
@@ -114,19 +118,22 @@ class Display:
 
 
 def score_names(evaluation: Evaluation | None) -> list[str]:
-    """Return the names of all scores, each once."""
+    """Return the names of all scores without duplicates, in their order."""
     scores = evaluation.scores().values() if evaluation else []
     return list(dict.fromkeys(name for by_name in scores for name in by_name))
 
 
 def print_table(console: Console, title: str, table: Table) -> None:
-    """Print a table under its title, which may be wider."""
+    """Print a title and a table.
+
+    The title is printed apart, since rich would wrap it to the width of the table.
+    """
     console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
     console.print(table)
 
 
 def score_table(evaluation: Evaluation | None) -> Table:
-    """Return an empty table with a column for the task and for each score."""
+    """Return an empty table with one column for the task and one per score."""
     table = Table("task")
     for name in score_names(evaluation):
         table.add_column(name, justify="right")
@@ -134,7 +141,7 @@ def score_table(evaluation: Evaluation | None) -> Table:
 
 
 def score_cells(evaluation: Evaluation | None, scores: dict[str, float]) -> list[str]:
-    """Return the cells of one task: per cent, a dash where it has no such score."""
+    """Return the formatted scores of one task; a dash marks a score that it does not have."""
     names = score_names(evaluation)
     return [shown(name, scores[name]) if name in scores else "–" for name in names]
 

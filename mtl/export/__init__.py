@@ -1,4 +1,5 @@
-"""Trained taggers as programs that run without this library.
+"""Export of trained taggers to programs that run without this library.
 
-`viterbi` needs numpy alone; the other modules make the files that it completes.
+`viterbi` decodes the scores of an exported program and depends on numpy alone. The other modules
+write the files.
 """

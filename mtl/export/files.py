@@ -1,4 +1,4 @@
-"""The files of an exported model: the program, and what makes labels of its scores."""
+"""The files of an exported model: the program, and a JSON file with labels and transitions."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ def export_files(
     *,
     quantize: bool = False,
 ) -> Path:
-    """Write taggers as a program, and beside it, as JSON, the labels of its scores.
+    """Write taggers as a program, and a JSON file with the labels of its scores beside it.
 
     Args:
-        predictor: The model at work.
-        tasks: Which of its tasks; all are taggers.
-        path: Where to write the program.
-        to: Its format.
-        quantize: Whether its weights become 8-bit integers; for ONNX alone.
+        predictor: The predictor of the trained model.
+        tasks: The tasks to export; their heads must be taggers.
+        path: The path of the program. The JSON file has the same name with the suffix .json.
+        to: The format of the program.
+        quantize: Whether to quantise the weights to 8-bit integers; only for ONNX.
 
     Returns:
-        The JSON file.
+        The path of the JSON file.
 
     Raises:
-        MtlError: A task is no tagger, or a part cannot be exported; a package is missing; a file
+        MtlError: A task is not a tagger, a part cannot be exported, a package is missing, or a file
             cannot be written.
     """
     if quantize and to != "onnx":
         raise MtlError("only ONNX files are quantised; export to onnx")
     if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[to]:
-        raise MtlError(f"{path}: expected a name that ends in {SUFFIXES[to]}, as {to} is written")
+        raise MtlError(
+            f"{path}: expected the suffix {SUFFIXES[to]} for the format {to}, got {path.suffix}"
+        )
     description = path.with_suffix(".json")
     if description == path:
-        raise MtlError(f"{path}: the labels go into the file of this name; choose another")
+        raise MtlError(f"{path}: this is the name of the file with the labels; choose another name")
     inputs = [*read_features(predictor.batcher), "mask"]
     labels = {task: _labels(predictor, task) for task in tasks}
+    # The program is built in memory first, so that a failure leaves no incomplete files.
     program = export_program(predictor.model, predictor.batcher, tasks)
     if to == "onnx":
         content = onnx_bytes(program, inputs, tasks, quantize=quantize)
@@ -69,18 +72,18 @@ def export_files(
 
 
 def _labels(predictor: Predictor, task: str) -> dict[str, Any]:
-    """Return what makes labels of the scores of a task."""
+    """Return the JSON entry of a task: labels, scheme, and transition scores for Viterbi."""
     head = tagger(predictor.model, task)
-    found: dict[str, Any] = {"labels": list(head.labels), "scheme": predictor.schemes.get(task)}
+    entry: dict[str, Any] = {"labels": list(head.labels), "scheme": predictor.schemes.get(task)}
     steps = head.steps()
     if steps is not None:
         names = ("transitions", "start", "end")
-        found["steps"] = dict(zip(names, map(_plain, steps), strict=True))
-    return found
+        entry["steps"] = dict(zip(names, map(_to_json, steps), strict=True))
+    return entry
 
 
-def _plain(scores: Tensor) -> list[Any]:
-    """Return scores as lists, with None for what is forbidden: JSON has no infinity."""
+def _to_json(scores: Tensor) -> list[Any]:
+    """Return scores as nested lists, with None for −∞, which JSON cannot represent."""
     if scores.ndim > 1:
-        return [_plain(row) for row in scores]
+        return [_to_json(row) for row in scores]
     return [None if score == -torch.inf else score for score in scores.tolist()]

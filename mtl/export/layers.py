@@ -1,4 +1,4 @@
-"""Recurrent layers as they are exported. Letters: B sentences, T tokens, D and H widths."""
+"""Exportable recurrent layers. Letters: B sentences, T tokens, D and H widths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def with_whole_layers(model: ModuleT) -> ModuleT:
-    """Change the recurrent layers of a model into ones that can be exported, and return it."""
+    """Replace the recurrent layers of a model by exportable ones, in place, and return it."""
     for name, module in list(model.named_modules()):
         if isinstance(module, (nn.LSTM, nn.GRU)):
             model.set_submodule(name, _Recurrent(module))
@@ -25,7 +25,10 @@ def with_whole_layers(model: ModuleT) -> ModuleT:
 
 
 class _Recurrent(nn.Module):
-    """An LSTM or GRU of one layer and direction, batch first, under the names of torch's."""
+    """A one-layer, one-direction, batch-first LSTM or GRU with the parameter names of torch.
+
+    It calls one operator for the whole layer; torch would unroll its own layers over tokens.
+    """
 
     def __init__(self, layer: nn.LSTM | nn.GRU) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class _Recurrent(nn.Module):
 
 
 class _Quasi(nn.Module):
-    """A QRNN layer without the buffers that it fills in place, which save time but are no graph."""
+    """A QRNN layer without the in-place buffers, which an exported graph cannot contain."""
 
     def __init__(self, layer: QRNNLayer) -> None:
         super().__init__()
@@ -57,23 +60,25 @@ class _Quasi(nn.Module):
         self.count = COUNTS[layer.pooling]
         self.reverse = layer.reverse
         self.directions = 1 + layer.bidirectional
-        # A matrix a direction and tap, so that each is a constant that can be quantised.
-        ways = layer.weight.detach().chunk(self.directions, dim=2)
-        self.matrices = nn.ParameterList(tap.contiguous() for way in ways for tap in way)
+        # One matrix per direction and tap: the quantiser handles only whole constant matrices.
+        weights = layer.weight.detach().chunk(self.directions, dim=2)
+        self.matrices = nn.ParameterList(tap.contiguous() for weight in weights for tap in weight)
 
     def forward(self, x: Tensor, state: None = None, *, mask: Tensor) -> tuple[Tensor, None]:
         """Return the outputs `[B, T, H]`, zero on padding, and no state."""
-        x = x * mask.unsqueeze(2)
+        x = x * mask.unsqueeze(2)  # a window of 2 reads one position beyond the sentence
         inputs = x.chunk(2, dim=2) if x.shape[2] > self.width else (x,) * self.directions
-        gates = torch.cat([self._gates(own, way) for way, own in enumerate(inputs)], dim=2)
+        gates = torch.cat([self._gates(part, i) for i, part in enumerate(inputs)], dim=2)
         kind = self.count, self.reverse, self.directions, False
         h, _, _ = torch.ops.mtl.pool(gates + self.bias, None, mask.sum(1), None, *kind)
         return h, None
 
-    def _gates(self, x: Tensor, way: int) -> Tensor:
-        first, *second = self.matrices[way * self.window : (way + 1) * self.window]
+    def _gates(self, x: Tensor, direction: int) -> Tensor:
+        first, *second = self.matrices[direction * self.window : (direction + 1) * self.window]
         gates: Tensor = x @ first
         if second:
-            shift = (0, 0, 1, -1) if self.reverse == (way == 1) else (0, 0, -1, 1)
+            # Shift by one token: a negative pad removes a row at the other end.
+            backwards = self.reverse != (direction == 1)
+            shift = (0, 0, -1, 1) if backwards else (0, 0, 1, -1)
             gates = gates + functional.pad(x, shift) @ second[0]
         return gates

@@ -1,4 +1,4 @@
-"""Exported programs as ONNX files. Letters: B sentences, T tokens, D and H widths."""
+"""Conversion of exported programs to ONNX. Letters: B sentences, T tokens, D and H widths."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ OPSET = 18
 def onnx_bytes(
     program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str], *, quantize: bool
 ) -> bytes:
-    """Return a program as the content of an ONNX file.
+    """Convert a program and return the content of an ONNX file.
 
     Args:
         program: The program.
-        inputs: The names of what it reads, in order.
-        outputs: The names of what it gives, in order.
-        quantize: Whether weights become 8-bit integers, by which activations, rounded anew for each
-            batch, are multiplied. GRU and QRNN layers keep their recurrent part.
+        inputs: The names of its inputs, in order.
+        outputs: The names of its outputs, in order.
+        quantize: Whether to quantise weights to 8-bit integers (dynamic quantisation: activations
+            are quantised per batch). The recurrent part of GRU and QRNN layers is not quantised.
 
     Raises:
-        MtlError: The packages that it takes are not installed, or a part cannot be converted.
+        MtlError: A required package is not installed, or a part cannot be converted.
     """
     try:
         import onnx  # noqa: F401 - torch and the quantiser need it
@@ -53,12 +53,12 @@ def onnx_bytes(
             )
         except torch.onnx.errors.OnnxExporterError as error:
             reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise MtlError(f"the model cannot be written as ONNX: {reason}") from error
+            raise MtlError(f"the model cannot be converted to ONNX: {reason}") from error
         assert converted is not None
-        # The matrices of recurrent layers too are put into order now, however large.
+        # No size limit: the reordering of gates in large matrices is computed now, not at run time.
         limit = 1 << 40
         for node in converted.model.graph:
-            node.metadata_props.clear()  # where in the code it comes from: as much as the weights
+            node.metadata_props.clear()  # source locations, which take as much space as the weights
         onnxscript.optimizer.optimize_ir(
             converted.model, input_size_limit=limit, output_size_limit=limit
         )
@@ -79,15 +79,15 @@ def _quantize(path: Path) -> None:
 
 def _missing(error: ImportError) -> MtlError:
     names = "onnx onnxruntime onnxscript"
-    return MtlError(f"ONNX files need further packages ({error}): pip install {names}")
+    return MtlError(f"export to ONNX needs more packages ({error}): pip install {names}")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep from the user what torch and the quantiser say of themselves."""
+    """Silence warnings of torch and the quantiser, about which a user can do nothing."""
     names = ["torch.onnx", "onnxscript", "onnx_ir", "root"]
     loggers = [logging.getLogger(None if name == "root" else name) for name in names]
-    before = [logger.level for logger in loggers]
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
@@ -95,57 +95,69 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
 def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Return what stands in ONNX for the operators of this library."""
+    """Return the ONNX translations of the operators of this library, by operator."""
     import onnx_ir
     import onnxscript
 
     op: Any = onnxscript.opset18
 
-    def ordered(weight: Any, order: Sequence[int]) -> Any:
-        """Put the gates of a matrix or bias, which follow each other in its rows, in order."""
+    def reordered(weight: Any, order: Sequence[int]) -> Any:
+        """Reorder the gates in the rows of a matrix or bias; torch and ONNX order them differently.
+
+        The result has a new first axis of size 1, the number of directions.
+        """
         size = weight.shape[0] // len(order)
         rows = np.concatenate([np.arange(size) + size * gate for gate in order])
         return op.Unsqueeze(op.Gather(weight, op.Constant(value=onnx_ir.tensor(rows)), axis=0), [0])
 
     def run(
-        layer: Any, gates: Sequence[int], x: Any, states: Any, weights: Any, **more: Any
+        layer: Any, gates: Sequence[int], x: Any, states: Any, weights: Any, **attributes: Any
     ) -> Any:
-        matrix_ih, matrix_hh, *biases = (ordered(weight, gates) for weight in weights)
-        steps = op.Transpose(x, perm=[1, 0, 2])
+        matrix_ih, matrix_hh, *biases = (reordered(weight, gates) for weight in weights)
+        steps = op.Transpose(x, perm=[1, 0, 2])  # ONNX layers expect time first
         bias = op.Concat(*biases, axis=1)
         size = weights[1].shape[1]
-        given = (steps, matrix_ih, matrix_hh, bias, None, *states)
-        outputs, *ends = layer(*given, hidden_size=size, **more)
+        inputs = (steps, matrix_ih, matrix_hh, bias, None, *states)
+        outputs, *ends = layer(*inputs, hidden_size=size, **attributes)
         return op.Transpose(op.Squeeze(outputs, [1]), perm=[1, 0, 2]), *ends
 
     def lstm(x: Any, h: Any, c: Any, *weights: Any) -> Any:
+        # torch: i, f, g, o; ONNX: i, o, f, c
         return run(op.LSTM, (0, 3, 1, 2), x, (h, c), weights)
 
     def gru(x: Any, h: Any, *weights: Any) -> Any:
+        # torch: r, z, n; ONNX: z, r, h. torch applies the reset gate after the matrix product.
         return run(op.GRU, (1, 0, 2), x, (h,), weights, linear_before_reset=1)
 
     def pool(
-        gates: Any, c0: Any, lengths: Any, keep: Any, count: int, reverse: bool, ways: int, _: bool
+        gates: Any,
+        c0: Any,
+        lengths: Any,
+        keep: Any,
+        count: int,
+        reverse: bool,
+        directions: int,
+        _: bool,
     ) -> Any:
         assert c0 is None
         assert keep is None
-        parts = op.Split(gates, axis=2, num_outputs=count * ways)
+        parts = op.Split(gates, axis=2, num_outputs=count * directions)
         steps = op.Squeeze(op.Shape(gates, start=1, end=2), [0])
         real = op.Less(op.Range(0, steps, 1), op.Unsqueeze(lengths, [1]))
         real = op.Cast(
             op.Unsqueeze(op.Transpose(real, perm=[1, 0]), [2]), to=onnx_ir.DataType.FLOAT
         )
-        found = [
-            _direction(op, parts[way * count : (way + 1) * count], real, reverse != (way == 1))
-            for way in range(ways)
+        results = [
+            _direction(op, parts[d * count : (d + 1) * count], real, reverse != (d == 1))
+            for d in range(directions)
         ]
-        h, last = (op.Concat(*own, axis=-1) for own in zip(*found, strict=True))
-        return h, last, last  # the states are for gradients
+        h, last = (op.Concat(*tensors, axis=-1) for tensors in zip(*results, strict=True))
+        return h, last, last  # the third result, the states, is only used by gradients
 
     return {
         torch.ops.mtl.lstm.default: lstm,
@@ -159,28 +171,28 @@ def _direction(op: Any, parts: Sequence[Any], real: Any, reverse: bool) -> tuple
 
     Args:
         op: The operators of ONNX.
-        parts: Pre-activations `[B, T, H]` of z, f and, if there are, of o and i.
+        parts: Pre-activations `[B, T, H]` in the order z, f, and optionally o and i.
         real: `[T, B, 1]`, 1 on real tokens.
         reverse: Whether it reads from right to left.
     """
-    z, f, *rest = (op.Transpose(part, perm=[1, 0, 2]) for part in parts)
+    z, f, *optional = (op.Transpose(part, perm=[1, 0, 2]) for part in parts)
     forget = op.Sigmoid(f)
-    keep = op.Sub(op.CastLike(1.0, real), forget) if len(parts) < 4 else op.Sigmoid(rest[1])
-    update = op.Mul(op.Mul(keep, op.Tanh(z)), real)
-    # Past the end of a sentence the state stays as it is.
+    share = op.Sub(op.CastLike(1.0, real), forget) if len(parts) < 4 else op.Sigmoid(optional[1])
+    update = op.Mul(op.Mul(share, op.Tanh(z)), real)
+    # On padding the forget gate is 1, so the state does not change.
     forget = op.Add(op.Mul(forget, real), op.Sub(op.CastLike(1.0, real), real))
     zeros = op.CastLike(op.ConstantOfShape(op.Shape(z, start=1)), real)
     last, states = _scan([zeros, forget, update], reverse)
-    h = op.Mul(op.Mul(states, op.Sigmoid(rest[0])) if rest else states, real)
+    h = op.Mul(op.Mul(states, op.Sigmoid(optional[0])) if optional else states, real)
     return op.Transpose(h, perm=[1, 0, 2]), last
 
 
 def _scan(inputs: Sequence[Any], reverse: bool) -> tuple[Any, Any]:
-    """Return the last state and all states of c = f · c + u.
+    """Return the last state and all states of the recurrence c = f · c + u.
 
     Args:
-        inputs: The state before the first step `[B, H]`, f and u `[T, B, H]`.
-        reverse: Whether the last step is the first.
+        inputs: The initial state `[B, H]`, and f and u `[T, B, H]`.
+        reverse: Whether to run from the last step to the first.
     """
     import onnx_ir as ir
     from onnxscript import evaluator
@@ -191,25 +203,26 @@ def _scan(inputs: Sequence[Any], reverse: bool) -> tuple[Any, Any]:
     )
     kept = ir.node("Mul", [forget, state])
     new = ir.node("Add", [kept.outputs[0], update])
-    given = ir.node("Identity", new.outputs)
-    for node, name in ((kept, "kept"), (new, "new"), (given, "given")):
+    # A body needs separate outputs for the carried state and the collected states.
+    collected = ir.node("Identity", new.outputs)
+    for node, name in ((kept, "kept"), (new, "new"), (collected, "collected")):
         node.outputs[0].name = name
-    outputs = [new.outputs[0], given.outputs[0]]
+    outputs = [new.outputs[0], collected.outputs[0]]
     directions = {"scan_input_directions": [reverse] * 2, "scan_output_directions": [reverse]}
     scan = ir.node(
         "Scan",
         inputs,
         {
             "body": ir.Graph(
-                [state, forget, update], outputs, nodes=[kept, new, given], name="step"
+                [state, forget, update], outputs, nodes=[kept, new, collected], name="step"
             ),
             "num_scan_inputs": 2,
-            **{name: [int(way) for way in ways] for name, ways in directions.items()},
+            **{name: [int(flag) for flag in flags] for name, flags in directions.items()},
         },
         num_outputs=2,
         version=OPSET,
     )
     recorder: Any = evaluator.default()
-    recorder.nodes.append(scan)  # as op.Scan would, which cannot tell how many outputs there are
+    recorder.nodes.append(scan)  # op.Scan cannot infer the number of outputs
     last, states = scan.outputs
     return last, states

@@ -1,4 +1,4 @@
-"""A model up to the scores of its labels, as one graph of torch. Letters: B sentences, T tokens."""
+"""Export of a model up to its label scores with torch.export. Letters: B sentences, T tokens."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from mtl.heads.tagger import Tagger
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
 
-# Sizes that differ from each other and from 1, which torch would take for more than chance.
+# An example batch whose sizes differ from each other and from 1: torch.export treats equal sizes
+# as one dimension, and a size of 1 as constant.
 _SAMPLE = ["ab cdefghijk lm no pq", "rs t u vw", "xyz"]
 
 
 class Emissions(nn.Module):
-    """Label scores from features: what an exported program does.
+    """The module that is exported: features to label scores.
 
     Args:
         model: The model.
-        tasks: Tasks whose heads are taggers.
+        tasks: The tasks, with taggers as heads.
     """
 
     def __init__(self, model: MultiTaskModel, tasks: Sequence[str]) -> None:
@@ -35,7 +36,7 @@ class Emissions(nn.Module):
         self.tasks = tuple(tasks)
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
-        """Return task to scores `[B, T, K]`, anything on padding.
+        """Return the scores `[B, T, K]` by task; values on padding are arbitrary.
 
         Args:
             features: As `Batch.features`.
@@ -50,16 +51,19 @@ def tagger(model: MultiTaskModel, task: str) -> Tagger:
     """Return the head of a task.
 
     Raises:
-        MtlError: It is none that scores the labels of tokens.
+        MtlError: The head is not a tagger.
     """
     head = model.head(task)
     if not isinstance(head, Tagger):
-        raise MtlError(f"task {task!r} is no tagger; only taggers are exported")
+        raise MtlError(
+            f"task {task!r}: expected a tagger, got the head {type(head).__name__}; only taggers "
+            "can be exported"
+        )
     return head
 
 
 def read_features(batcher: Batcher) -> list[str]:
-    """Return the names of the features that a model reads, in their order in a batch."""
+    """Return the names of the input features of a model, in the order of a batch."""
     widths = {name: vocabulary.width for name, vocabulary in batcher.vocabularies.items()}
     types = ["types"] if any(width != 1 for width in widths.values()) else []
     return [*types, *widths]
@@ -68,23 +72,27 @@ def read_features(batcher: Batcher) -> list[str]:
 def export_program(
     model: MultiTaskModel, batcher: Batcher, tasks: Sequence[str]
 ) -> ExportedProgram:
-    """Return features and mask to the scores of each task, for batches of any size.
+    """Export a model as a program from features and mask to label scores, for any batch size.
 
     Args:
-        model: The model.
-        batcher: Numbers words as in training.
-        tasks: Tasks whose heads are taggers.
+        model: The model; it is not changed.
+        batcher: The batcher with the vocabularies of training.
+        tasks: The tasks, with taggers as heads.
 
     Raises:
         MtlError: A part of the model cannot be exported.
     """
     if not model.sharing.has_trunks:
         name = type(model.sharing).__name__
-        raise MtlError(f"{name} makes the weights of trunks in each step, and is not exported")
-    own = with_whole_layers(deepcopy(model).cpu().eval())
-    used = {own.head_of[task] for task in (*tasks, *own.label_vectors)}
-    own.heads = nn.ModuleDict({name: head for name, head in own.heads.items() if name in used})
-    whole = Emissions(own, tasks).eval()
+        raise MtlError(
+            f"sharing {name}: cannot be exported, as it computes the weights of its trunks in "
+            "every step; export a model with another sharing"
+        )
+    copy = with_whole_layers(deepcopy(model).cpu().eval())
+    # Heads of other tasks are left out, except those whose predictions the sharing reads.
+    used = {copy.head_of[task] for task in (*tasks, *copy.label_vectors)}
+    copy.heads = nn.ModuleDict({name: head for name, head in copy.heads.items() if name in used})
+    module = Emissions(copy, tasks).eval()
     batch = batcher.batch([Example(tuple(text.split())) for text in _SAMPLE])
     features = {name: batch.features[name] for name in read_features(batcher)}
     shapes: dict[str, dict[int, Any]] = {}
@@ -97,8 +105,8 @@ def export_program(
     try:
         with torch.no_grad():
             return torch.export.export(
-                whole, (features, batch.mask), dynamic_shapes=(shapes, tokens)
+                module, (features, batch.mask), dynamic_shapes=(shapes, tokens)
             )
-    except Exception as error:  # torch tells that it cannot by errors of many kinds
+    except Exception as error:  # torch reports failed exports by exceptions of many types
         reason = str(error).strip().splitlines()[0]
         raise MtlError(f"the model cannot be exported: {reason}") from error

@@ -41,7 +41,7 @@ class StepwiseLSTM(nn.Module):
         self.zoneout = zoneout
         bound = hidden_size**-0.5
 
-        # Names, shapes and initial distribution are those of torch.nn.LSTM.
+        # Names, shapes and initial distribution as in torch.nn.LSTM.
         def uniform(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 

@@ -206,21 +206,21 @@ def load_subwords(folder: Path) -> Subwords:
         raise CheckpointError(f"{path}: not subwords of this version: {error!r}") from error
 
 
-def save_training(folder: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Write the state of training to `checkpoint/`.
 
     Args:
         folder: The run folder.
         tensors: The tensors of the state.
-        rest: The other values of the state, with the key "epoch".
+        values: The other values of the state, with the key "epoch".
     """
     # Each epoch has its own file of tensors, and the JSON file that names it is replaced last: if
     # the process is killed in between, the earlier pair is still complete.
     target = folder / TRAINING
     target.mkdir(parents=True, exist_ok=True)
-    name = f"epoch-{rest['epoch']}.safetensors"
+    name = f"epoch-{values['epoch']}.safetensors"
     save_tensors(target / name, tensors)
-    write_json(target / "state.json", {**rest, "tensors": name})
+    write_json(target / "state.json", {**values, "tensors": name})
     for old in target.glob("epoch-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -235,10 +235,10 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = folder / TRAINING / "state.json"
     if not state.is_file():
         raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
-    rest = read_json(state)
-    if not (isinstance(rest, dict) and {"tensors", "epoch", "step"} <= set(rest)):
+    values = read_json(state)
+    if not (isinstance(values, dict) and {"tensors", "epoch", "step"} <= set(values)):
         raise CheckpointError(f"{state}: not a training state; train again without --resume")
-    return load_tensors(state.parent / rest["tensors"]), rest
+    return load_tensors(state.parent / values["tensors"]), values
 
 
 def to_device(name: str) -> torch.device:

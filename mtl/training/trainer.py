@@ -174,15 +174,18 @@ class Trainer:
         gradients = read_gradients(losses, shared) if logged else None
         weights, weighted = self.weighting.backward(losses, shared, penalty)
         norm = self._update()
-        values = _transfer(losses, weighted, penalties, {} if penalty is None else {"": penalty})
+        total_penalty = {} if penalty is None else {"total": penalty}
+        loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+            losses, weighted, penalties, total_penalty
+        )
         step = Step(
             epoch=self.epoch,
             step=self.step,
-            losses=values[0],
+            losses=loss_values,
             weights=weights,
-            weighted=values[1],
-            penalties=values[2],
-            total=sum(values[1].values()) + sum(values[3].values()),
+            weighted=weighted_values,
+            penalties=penalty_values,
+            total=sum(weighted_values.values()) + sum(penalty_sum.values()),
             gradients=gradients,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,

@@ -103,7 +103,7 @@ def test_mistakes_are_told_before_training(
 
 def test_what_has_no_weights_of_its_own_is_not_exported(tmp_path: Path) -> None:
     experiment, _ = prepared(tmp_path, TRAINED, sharing="tensor")
-    with pytest.raises(MtlError, match="TensorFactorisation makes the weights of trunks"):
+    with pytest.raises(MtlError, match="TensorFactorisation: cannot be exported"):
         export_program(experiment.model, experiment.batcher, ["pos"])
 
 
