@@ -96,12 +96,11 @@ class Display:
         table.add_column("tokens/s", justify="right")
         rows = list(epoch.dev.metrics) if epoch.dev else []
         for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
-            scores = epoch.dev.scores().get(task, {}) if epoch.dev else {}
             name = f"{task} (resting)" if task in epoch.resting else task
             loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
             speed = epoch.tokens_per_second.get(task)
             shown = f"{speed:,.0f}" if speed else "–"
-            table.add_row(name, *score_cells(epoch.dev, scores), loss, shown)
+            table.add_row(name, *score_cells(epoch.dev, task), loss, shown)
         print_table(self.console, title, table)
 
     def _rank(self, epoch: Epoch) -> str:
@@ -133,10 +132,14 @@ def score_table(evaluation: Evaluation | None) -> Table:
     return table
 
 
-def score_cells(evaluation: Evaluation | None, scores: dict[str, float]) -> list[str]:
-    """Return the cells of one task: per cent, a dash where it has no such score."""
-    names = score_names(evaluation)
-    return [shown(name, scores[name]) if name in scores else "–" for name in names]
+def score_cells(evaluation: Evaluation | None, task: str) -> list[str]:
+    """Return the cells of one task; a dash if it has no such score."""
+    metric = evaluation.metrics.get(task) if evaluation else None
+    scores = metric.compute() if metric else {}
+    return [
+        shown(scores[name], metric.unit) if metric and name in scores else "–"
+        for name in score_names(evaluation)
+    ]
 
 
 def _blend(old: float | None, new: float) -> float:

@@ -11,7 +11,8 @@ from mtl.data.corpus import Corpus
 from mtl.data.mixing import Sampler
 from mtl.errors import ConfigError
 from mtl.experiment.checks.goals import targets
-from mtl.experiment.checks.run import adversaries, scored_tasks
+from mtl.experiment.checks.run import adversaries
+from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
@@ -78,10 +79,10 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
 
 
 def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None:
-    """Refuse a weighting of shared gradients where there are none."""
+    """Raise ConfigError if a weighting needs shared gradients and there are none."""
     shared = model.sharing.shared_parameters()
     if weighting.reads_gradients and not any(p.requires_grad for p in shared):
         raise ConfigError(
-            f"weighting: {run.weighting.type!r} reads the gradients of what several tasks train, "
-            "and that is nothing; let the trunk train, or take another"
+            f"weighting: {run.weighting.type!r} needs trainable parameters that several tasks "
+            "share, and there are none; unfreeze the trunk, or choose another weighting"
         )

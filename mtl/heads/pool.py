@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from mtl.layers.token_attention import (
     token_attention,
     token_weights,
 )
-from mtl.options import PositiveInt, Probability, check_choice
+from mtl.options import PositiveInt, Probability, Requires, check_choice, refuse_idle
 
 
 class PoolClassifier(Classifier):
@@ -41,10 +41,11 @@ class PoolClassifier(Classifier):
         *,
         pooling: Pooling | Literal["concat"] = "max",
         attention: TokenAttention | None = None,
-        window: PositiveInt = 5,
+        window: Annotated[PositiveInt, Requires("attention", ("key_value",))] = 5,
         dropout: Probability = 0.5,
     ) -> None:
         check_choice("pooling", pooling, ("concat", *get_args(Pooling)))
+        refuse_idle(PoolClassifier, {"attention": attention, "window": window})
         layer = token_attention(attention, in_features, window) if attention else None
         width = in_features + (layer.out_features if layer else 0)
         poolings: tuple[Pooling, ...] = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.errors import did_you_mean
+from mtl.errors import OptionError, did_you_mean
 from mtl.ops import crf_viterbi
 from mtl.text.spans import Scheme, transitions
 
@@ -53,12 +53,12 @@ class Constraints(nn.Module):
             for label in pair:
                 if label not in number:
                     near = did_you_mean(str(label), labels)
-                    raise ValueError(f"never: there is no label {label!r}{near}")
+                    raise OptionError("never", f"there is no label {label!r}{near}")
             allowed[number[pair[0]], number[pair[1]]] = False
         if length := _shortest_without(allowed):
             told = f"allow no sequence of length {length}"
             if never:
-                raise ValueError(f"never: the rules {told}; take some of them away")
+                raise OptionError("never", f"the rules {told}; remove some of them")
             raise ValueError(f"labels: by the scheme {scheme} these {told}; add 'O'")
         costs = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
         self.register_buffer("transitions", costs[:count, :count].clone(), persistent=False)

@@ -4,39 +4,46 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeAlias
 
+from mtl.options import Checked
 from mtl.text.example import Labels
 
-PLAIN = ("perplexity", "bits_per_character", "squared_error")
-"""Scores that are no fractions."""
+Unit: TypeAlias = Literal["fraction", "plain"]
+"""The unit of scores: fractions of 1, which are displayed in per cent, or plain numbers."""
 
 
-def shown(name: str, score: float) -> str:
-    """Return a score as people write it: fractions in per cent."""
-    return f"{score if name in PLAIN else 100 * score:.2f}"
+def shown(score: float, unit: Unit) -> str:
+    """Return a score for display, with two decimals: fractions in per cent.
+
+    >>> shown(0.5, "fraction"), shown(0.5, "plain")
+    ('50.00', '0.50')
+    """
+    return f"{100 * score if unit == 'fraction' else score:.2f}"
 
 
-class Metric(ABC):
-    """Counts over gold and predicted labels, as strings, and the scores made of them.
+class Metric(Checked, ABC):
+    """Counts over gold and predicted labels, as strings, and the scores computed from them.
 
-    Counts of parts of a data set add up: `merge` of two halves equals one pass over the whole.
+    The counts of parts of a data set add up: `merge` of two halves equals one pass over the whole.
     """
 
     higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[Unit] = "fraction"
+    """The unit of all its scores."""
     reads: ClassVar[Literal["labels", "sets", "numbers", "log_probs"]] = "labels"
-    """What it compares: labels, sets, numbers, or gold labels with their log-probabilities."""
+    """The values that it compares: labels, sets, numbers, or gold labels with log-probabilities."""
 
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Count more sentences: one item each, a string (classification) or one string a token.
+        """Count more sentences: one string each (classification) or one string per token.
 
-        Those that read sets or numbers are given one a sentence.
+        Metrics that read sets or numbers receive one per sentence.
         """
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, the task's own first: fractions of 1, or those in `PLAIN`."""
+        """Return scores by name; the first one is the score of the task."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:

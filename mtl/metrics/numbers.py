@@ -56,6 +56,7 @@ class SquaredError(NumberMetric):
     """The mean of (y − ŷ)², in the square of the unit that the numbers have (–)."""
 
     higher_is_better = False
+    unit = "plain"
 
     def compute(self) -> dict[str, float]:
         """Return the mean squared error, 0 if nothing was counted."""

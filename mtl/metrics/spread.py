@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.metrics.base import shown
+from mtl.metrics.base import Unit, shown
 
 Scores = Mapping[str, Mapping[str, float]]
 """Task to its scores by name, the first one its own."""
@@ -47,14 +47,14 @@ class Spread:
         """Return mean, sd and values."""
         return {"mean": self.mean, "sd": self.sd, "values": list(self.values)}
 
-    def shown(self, name: str) -> str:
-        """Return mean ± sd of the score `name` as people write it.
+    def shown(self, unit: Unit) -> str:
+        """Return mean ± sd for display.
 
-        >>> Spread([0.5, 0.75, 1.0]).shown("accuracy")
+        >>> Spread([0.5, 0.75, 1.0]).shown("fraction")
         '75.00 ± 25.00'
         """
-        mean = shown(name, self.mean)
-        return mean if self.sd is None else f"{mean} ± {shown(name, self.sd)}"
+        mean = shown(self.mean, unit)
+        return mean if self.sd is None else f"{mean} ± {shown(self.sd, unit)}"
 
 
 def student_quantile(p: float, degrees: int) -> float:

@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl.options import PositiveInt, Probability
+from mtl.options import Checked, PositiveInt, Probability
 from mtl.registry import Registry
 
 
-class Average(ABC):
+class Average(Checked, ABC):
     """A mean ā of the weights θ of a run, step by step: ā ← ā + s·(θ − ā).
 
     What is averaged is validated and saved; training goes on with the raw weights. Weights that
@@ -61,8 +61,8 @@ class Average(ABC):
     def share(self) -> float:
         """Return the share s that the weights taken in next have in the average."""
 
-    def check(self, scores: Sequence[float]) -> None:
-        """Begin if it is time to.
+    def begin_if_due(self, scores: Sequence[float]) -> None:
+        """Begin if `begins` says so.
 
         Args:
             scores: The score of the run after each epoch so far; higher is better.
@@ -71,7 +71,7 @@ class Average(ABC):
             self.begin()
 
     def begins(self, scores: Sequence[float]) -> bool:
-        """Return whether the average begins now; arguments as `check`."""
+        """Return whether the average begins now; arguments as `begin_if_due`."""
         return False
 
     @contextmanager

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from mtl.options import Bounds, Fraction, NonNegativeInt, PositiveInt
+from mtl.options import Bounds, Checked, Fraction, NonNegativeInt, PositiveInt
 from mtl.registry import Registry
 
 
-class Schedule(ABC):
+class Schedule(Checked, ABC):
     """Gives the factor by which learning rates are multiplied.
 
     Pure: what it gives depends on the arguments alone, so a run can go on after any epoch.

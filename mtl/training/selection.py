@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mtl.errors import ConfigError, did_you_mean
 from mtl.metrics.spread import Scores
 
 
@@ -24,9 +23,6 @@ class Selection:
         patience: Epochs without a better score after which the run stops; None: never.
         task_patience: The same for single tasks.
         adversaries: Tasks whose scores have no share in the mean.
-
-    Raises:
-        ConfigError: No such task, or a mean over metrics of both directions or over none.
     """
 
     def __init__(
@@ -45,20 +41,11 @@ class Selection:
         self.averaged = [name for name in higher_is_better if name not in adversaries]
         self.scores: list[float] = []
         self.task_scores: dict[str, list[float]] = {task: [] for task in higher_is_better}
+        # The checks of the run file have refused all other values.
         task = metric.partition(".")[0]
-        if metric != "mean" and task not in self.higher_is_better:
-            near = did_you_mean(task, self.higher_is_better)
-            raise ConfigError(f"training.metric: no task {task!r} with a dev split{near}")
-        if metric == "mean" and higher_is_better and not self.averaged:
-            raise ConfigError(
-                "training.metric: only adversaries have a dev split, and their scores are not to "
-                "be high; name one all the same, as TASK.SCORE"
-            )
-        if metric == "mean" and len({higher_is_better[name] for name in self.averaged}) > 1:
-            raise ConfigError(
-                "training.metric: a mean over metrics of which some are better when higher and "
-                "some when lower says nothing; name one, as TASK.SCORE"
-            )
+        assert metric == "mean" or task in self.higher_is_better, metric
+        directions = {higher_is_better[name] for name in self.averaged}
+        assert metric != "mean" or not higher_is_better or len(directions) == 1, directions
 
     def update(self, scores: Scores) -> bool:
         """Take in the scores of one more epoch; return whether it is the best so far."""
@@ -72,9 +59,6 @@ class Selection:
             own = [self.task_scores[name][-1] for name in self.averaged]
             return sum(own) / len(own)
         task, _, name = self.metric.partition(".")
-        if name and name not in scores[task]:
-            near = did_you_mean(name, scores[task])
-            raise ConfigError(f"training.metric: task {task!r} has no score {name!r}{near}")
         return self._sign(task) * scores[task][name or next(iter(scores[task]))]
 
     def _sign(self, task: str) -> int:

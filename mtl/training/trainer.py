@@ -245,7 +245,7 @@ class Trainer:
     def _follow(self, scores: Sequence[float]) -> None:
         """Begin the average or go back to the best weights, if the scores say so."""
         if self.average:
-            self.average.check(scores)
+            self.average.begin_if_due(scores)
         if self.learning_rate.restarting(scores):
             self.model.load_state_dict(self.best)
             self.optimizer.state.clear()

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import TrainingError
+from mtl.options import Checked
 
 
-class Weighting(nn.Module, ABC):
+class Weighting(Checked, nn.Module, ABC):
     """Balances the losses of the tasks.
 
     What changes while it trains is in its state dict, so that a run can go on where it stopped.

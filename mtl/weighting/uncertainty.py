@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.options import PositiveFloat
 from mtl.weighting.base import Weighting, refuse_negative
 
@@ -35,7 +36,9 @@ class Uncertainty(Weighting):
     ) -> None:
         super().__init__(tasks)
         if not abs(initial) < bound:
-            raise ValueError(f"initial: expected less than the bound ({bound:g}), got {initial:g}")
+            raise OptionError(
+                "initial", f"expected less than the bound ({bound:g}), got {initial:g}"
+            )
         self.bound = bound
         # One parameter a task: a part of a longer one would have gradient zero where the task is
         # absent, and moments of the optimiser would move it all the same.

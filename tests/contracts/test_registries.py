@@ -59,8 +59,18 @@ def test_what_the_library_supplies_comes_by_position(kind: str, part: type) -> N
 @parts
 def test_everything_else_is_an_option(kind: str, part: type) -> None:
     parameters = list(inspect.signature(part).parameters.values())
-    names = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD]
-    assert names == [option.name for option in options_of(part)]
+    assert {p.kind for p in parameters} <= {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.VAR_KEYWORD}
+    names = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    shared = {option.name for option in options_of(part)} - names
+    # Further keywords are those of a TypedDict; all others are errors.
+    assert bool(shared) == any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+@parts
+def test_an_unknown_option_is_an_error(kind: str, part: type) -> None:
+    supplied = [None for default in SUPPLIED[kind].values() if default is REQUIRED]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_option'"):
+        part(*supplied, no_such_option=1)
 
 
 @parts
@@ -74,7 +84,8 @@ def test_defaults_are_values_that_a_user_may_write(kind: str, part: type) -> Non
 @parts
 def test_no_option_is_documented_that_does_not_exist(kind: str, part: type) -> None:
     documented = re.findall(r"^ {4}(\w+): ", inspect.getdoc(part) or "", re.MULTILINE)
-    assert set(documented) <= set(inspect.signature(part).parameters)
+    options = {option.name for option in options_of(part)}
+    assert set(documented) <= set(inspect.signature(part).parameters) | options
 
 
 @parts

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtl.options import Checked
 
-class Mixing(ABC):
+
+class Mixing(Checked, ABC):
     """Says how often each corpus is drawn.
 
     Pure: what it answers depends on its arguments alone, so that a run can go on after any step.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, excerpt
-from mtl.errors import ConfigError, DataError
+from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 
 _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
@@ -28,6 +28,8 @@ class Conll(Reader):
             the others is a token all the same, unless it reads `# key = value`: that is metadata.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,
@@ -40,9 +42,9 @@ class Conll(Reader):
         self.columns = columns or {"tokens": 0, "labels": -1}
         if "tokens" not in self.columns:
             found = ", ".join(self.columns)
-            raise ConfigError(f"reader conll: one of `columns` must be 'tokens'; found: {found}")
+            raise OptionError("columns", f"expected one of them to be 'tokens', got: {found}")
         if separator == "":
-            raise ValueError("separator: expected a character or several, got none")
+            raise OptionError("separator", "expected at least one character, got none")
         self.separator = separator
         self.comments = comments
 

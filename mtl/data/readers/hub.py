@@ -32,6 +32,7 @@ class Hub(Reader):
         columns: The fields to take, by default all.
     """
 
+    version = 1
     reads_files: ClassVar[bool] = False
 
     def __init__(
