@@ -93,7 +93,13 @@ def train_seeds(
             before the last seed was trained.
     """
     run = load_config(config, overrides)
-    folder = _folder(config, output)
+    return train_run_seeds(run, _folder(config, output), resume=resume, console=console)
+
+
+def train_run_seeds(
+    run: Run, folder: Path, *, resume: bool = False, console: Console | None = None
+) -> Path:
+    """Train a run once with each of its seeds; see `train_seeds`."""
     seeds = range(run.seed, run.seed + run.seeds)
     runs = {
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})

@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend: one line, a place, what was expected, what to do."""
+"""Errors that a user can cause and fix: one line with a place, the expected value, and a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something was written: a file, a line and a column, from 1; 0 means unknown."""
+    """A position in a file: path, line and column. Both count from 1; 0 means unknown."""
 
     path: str
     line: int = 0
@@ -24,20 +24,20 @@ class Place:
 
 
 class MtlError(Exception):
-    """A mistake in what the user gave. The command prints it, no traceback, and exits with 2."""
+    """An error in the user's input. The command prints it without a traceback and exits with 2."""
 
 
 class ConfigError(MtlError):
-    """One or several mistakes in a configuration, each a line that starts with its place."""
+    """One or more errors in a configuration. Each is a line that starts with its place."""
 
 
 class DataError(MtlError):
-    """A mistake in a data file.
+    """An error in a data file.
 
     Args:
-        message: What was found, what was expected and what to do.
+        message: The problem, the expected content, and a remedy.
         path: The file.
-        line: Its line, from 1; 0 when no single line is to blame.
+        line: The line, from 1; 0 if no single line causes the error.
     """
 
     def __init__(self, message: str, path: str | Path, line: int = 0) -> None:
@@ -45,15 +45,35 @@ class DataError(MtlError):
 
 
 class TrainingError(MtlError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class CheckpointError(MtlError):
-    """A run folder that cannot be read, or does not fit the model."""
+    """A run folder cannot be read, or does not fit the model."""
+
+
+class OptionError(ValueError):
+    """A part does not accept the value of one of its options.
+
+    Parts raise it. The experiment layer turns it into a `ConfigError` with the place where the
+    option was written.
+
+    Args:
+        option: The name of the option; empty if the part as a whole is to blame.
+        message: The expected and the actual value, and a remedy.
+    """
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(option, message)
+        self.option = option
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.option}: {self.message}" if self.option else self.message
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?`, or the list of names when none is near.
+    """Return `; did you mean 'x'?`, or the list of known names if none is similar.
 
     >>> did_you_mean("dropuot", ["dropout", "layers"])
     "; did you mean 'dropout'?"

@@ -11,7 +11,7 @@ from mtl.data.corpus import Corpus
 from mtl.display.reading import show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import check_words, pair_of, with_files
+from mtl.experiment.corpora import check_words, cut_of, reads_pairs, with_files
 from mtl.experiment.loaders import batch_limits
 from mtl.inference.explanation import Explanation, who_attends
 from mtl.inference.generator import Sampling, generate
@@ -195,8 +195,7 @@ class TrainedModel:
     def prompt_words(self, prompt: str, task: str | None = None) -> list[str]:
         """Return the words of a prompt, cut as the text was that a language model has learnt."""
         (chosen, *_) = self.language_models([task] if task else None)
-        reader = self.run.corpora[self.run.tasks[chosen].corpus].reader
-        cut = reader.options.get("tokenize", True)
+        cut = cut_of(self.run.corpora[self.run.tasks[chosen].corpus])
         return words_of(prompt, cut, self.experiment.subwords)
 
     def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
@@ -216,7 +215,7 @@ class TrainedModel:
         Raises:
             MtlError: Some do, some do not.
         """
-        pairs = [task for task in tasks if pair_of(self.run, task)]
+        pairs = [task for task in tasks if reads_pairs(self.run, task)]
         if pairs and len(pairs) < len(tasks):
             found = f"{', '.join(pairs)}: compares two sentences, the other tasks read one"
             raise MtlError(f"{found}; name tasks of one kind")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from mtl.errors import MtlError
+from mtl.metrics import METRICS
 from mtl.metrics.counts import CountedMetric
 from mtl.metrics.significance import SignificanceResult, permutation_test
 from mtl.trained_model import TrainedModel
@@ -39,12 +40,12 @@ def compare(
     """
     if tasks:
         second.check_tasks(tasks)
-    common = [task for task in first.check_tasks(tasks) if task in second.tasks]
-    # The test exchanges counts per sentence, so the metric must be a function of counts.
+    both = [task for task in first.check_tasks(tasks) if task in second.tasks]
+    classes = {task: METRICS.find(first.run.tasks[task].metric.type) for task in both}
+    counted = [task for task, metric in classes.items() if issubclass(metric, CountedMetric)]
     makers = {
         task: cast("Callable[[], CountedMetric]", make)
-        for task, make in first.experiment.metrics(common).items()
-        if isinstance(make(), CountedMetric)
+        for task, make in first.experiment.metrics(counted).items()
     }
     if not makers:
         raise MtlError(

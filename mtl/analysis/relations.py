@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from mtl.api import train_seeds
+from mtl.api import train_run_seeds
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
-from mtl.experiment.build import head_owners, head_part
-from mtl.experiment.checks.run import adversaries, scored_tasks
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.checks.run import adversaries
+from mtl.experiment.config import check_run
+from mtl.experiment.context import scored_tasks
 from mtl.experiment.folder import check_free
-from mtl.metrics.base import Metric
+from mtl.experiment.subset import Subset, restricted_to
+from mtl.metrics.base import Metric, Unit
 from mtl.metrics.spread import Spread
 from mtl.runs.checkpoint import seed_folder, seed_folders
 from mtl.runs.history import read_records
-from mtl.sharing import SHARING
 from mtl.targets import BuildContext, Target
 from mtl.text.example import Labels
-from mtl.weighting import WEIGHTING
 
 SLOPES = (0.1, 0.2, 0.3)
 """Points of training, as fractions, at which the slope of the loss is measured."""
@@ -74,6 +71,7 @@ class Relations:
     """
 
     scores: Mapping[str, str]
+    units: Mapping[str, Unit]
     alone: Mapping[str, Spread]
     gains: Mapping[tuple[str, str], Spread]
     traits: Mapping[str, Traits]
@@ -123,24 +121,19 @@ def relate(
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
     groups: list[tuple[str, ...]] = [(task,) for task in mains]
     groups += [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
-    changes = {
-        group: [*overrides, *_changes(run, group, scores, epochs, limit, seeds)] for group in groups
-    }
-    # Find all errors before the first training, which may take hours.
-    for own in changes.values():
-        load_config(config, own)
+    subsets = {group: _small_run(run, group, scores, epochs, limit, seeds) for group in groups}
+    for subset in subsets.values():  # all errors before the first training
+        check_run(subset.run)
     console = console or Console(stderr=True)
-    for number, group in enumerate(groups, 1):
+    for number, (group, subset) in enumerate(subsets.items(), 1):
         often = f"{seeds} seed{'s' * (seeds > 1)}"
-        told = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
-        if len(group) > 1 and _are_one(run, group):
-            told += ", without the adversary, since both tasks are in one of its groups"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        title = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
+        if subset.note:
+            title += f", {subset.note}"
+        console.print(title, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
-        train_seeds(
-            config, changes[group], output=folder, resume=begun, console=Console(quiet=True)
-        )
+        train_run_seeds(subset.run, folder, resume=begun, console=Console(quiet=True))
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:
@@ -157,7 +150,7 @@ def relate(
             sign = 1 if metrics[main].higher_is_better else -1
             both = zip(best(group, main), alone[main], strict=True)
             gains[main, other] = Spread([sign * (with_it - without) for with_it, without in both])
-    corpora = load_corpora(load_config(config, [*overrides, *_limits(run, run.tasks, limit)]))
+    corpora = load_corpora(_limited(run, limit))
     traits = {
         name: _traits(
             name,
@@ -168,65 +161,38 @@ def relate(
         )
         for name, task in run.tasks.items()
     }
-    return Relations(scores, {task: Spread(own) for task, own in alone.items()}, gains, traits)
+    units = {task: metric.unit for task, metric in metrics.items()}
+    spreads = {task: Spread(best_scores) for task, best_scores in alone.items()}
+    return Relations(scores, units, spreads, gains, traits)
 
 
 def _name(group: Sequence[str]) -> str:
     return "+".join(group)
 
 
-def _changes(
+def _small_run(
     run: Run, group: Sequence[str], scores: Mapping[str, str], epochs: int, limit: int, seeds: int
-) -> Iterator[str]:
-    """Yield what makes a small run of some of its tasks of a run."""
-    for task in run.tasks:
-        yield f"tasks.{task}.patience=null" if task in group else f"tasks.{task}=null"
-    yield from _heads(run, group)
-    if len(group) < WEIGHTING.find(run.weighting.type).min_tasks:
-        yield "weighting=static"  # there is nothing to balance
-    if len(group) < SHARING.find(run.sharing.type).min_tasks:
-        yield "sharing=hard"  # nor to share
-    else:
-        for option, value in run.sharing.options.items():
-            if isinstance(value, list):  # what lists there are name tasks
-                yield f"sharing.{option}={json.dumps(_among(value, group))}"
-        if _are_one(run, group):
-            yield from ("sharing.adversary=0", "sharing.ramp=null", "sharing.groups=null")
-    yield from _limits(run, group, limit)
+) -> Subset:
+    """Return a small run of some tasks of a run."""
+    subset = restricted_to(run, group)
     scored = next(task for task in group if task in scores)
-    yield f"training.metric={scored}.{scores[scored]}"
-    yield from ("training.patience=null", f"training.epochs={epochs}", f"seeds={seeds}")
+    training = {"metric": f"{scored}.{scores[scored]}", "patience": None, "epochs": epochs}
+    tasks = {n: t.model_copy(update={"patience": None}) for n, t in subset.run.tasks.items()}
+    changes = {
+        "tasks": tasks,
+        "training": run.training.model_copy(update=training),
+        "seeds": seeds,
+    }
+    return replace(subset, run=_limited(subset.run.model_copy(update=changes), limit))
 
 
-def _heads(run: Run, group: Sequence[str]) -> Iterator[str]:
-    """Yield what gives tasks the heads that they share with a task left out."""
-    first: dict[str, str] = {}
-    for task, owner in head_owners(run).items():
-        if task not in group or owner in group:
-            continue
-        if first.setdefault(owner, task) != task:
-            yield f"tasks.{task}.head={first[owner]}"
-            continue
-        yield f"tasks.{task}.head={head_part(run, owner).model_dump_json()}"
-        yield f"tasks.{task}.lr={json.dumps(run.tasks[owner].lr)}"
-
-
-def _are_one(run: Run, tasks: Sequence[str]) -> bool:
-    """Return whether the adversary of the sharing, if it has one, takes these for one group."""
-    options = run.sharing.options
-    groups = options.get("groups") or [tasks_of(run, corpus) for corpus in run.corpora]
-    return bool(options.get("adversary")) and len(_among(groups, tasks)) == 1
-
-
-def _among(names: list[Any], group: Sequence[str]) -> list[Any]:
-    """Return what is left of a list of tasks, or of lists of them, when others are dropped."""
-    left = [_among(own, group) if isinstance(own, list) else own for own in names]
-    return [own for own in left if own and (isinstance(own, list) or own in group)]
-
-
-def _limits(run: Run, tasks: Iterable[str], limit: int) -> list[str]:
-    corpora = dict.fromkeys(run.tasks[task].corpus for task in tasks)
-    return [f"corpora.{name}.limit.train={limit}" for name in corpora]
+def _limited(run: Run, limit: int) -> Run:
+    """Return a run with a limit on the training sentences of each corpus."""
+    corpora = {
+        name: corpus.model_copy(update={"limit": {**corpus.limit, "train": limit}})
+        for name, corpus in run.corpora.items()
+    }
+    return run.model_copy(update={"corpora": corpora})
 
 
 def _label_counts(form: type[Target], gold: Sequence[Labels]) -> Counter[str]:

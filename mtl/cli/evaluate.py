@@ -85,11 +85,12 @@ def evaluate(
 
     title = split if data is None else str(data)
     if seeds := seed_folders(folder):
-        scores = spread([score(own)[1].scores() for own in seeds])
+        evaluations = [score(own)[1] for own in seeds]
+        scores = spread([evaluation.scores() for evaluation in evaluations])
         if as_json:
             typer.echo(json.dumps(spread_to_json(scores), indent=1))
         else:
-            print_spread(f"{title}, {len(seeds)} seeds", scores)
+            print_spread(f"{title}, {len(seeds)} seeds", scores, evaluations[0].units())
         return
     model, found = score(folder)
     for name in model.check_tasks(task):
@@ -113,8 +114,8 @@ def _print(console: Console, title: str, found: Evaluation) -> None:
     from mtl.display.training import print_table, score_cells, score_table
 
     table = score_table(found)
-    for name, scores in found.scores().items():
-        table.add_row(name, *score_cells(found, scores))
+    for name in found.metrics:
+        table.add_row(name, *score_cells(found, name))
     print_table(console, title, table)
     for name, metric in found.metrics.items():
         if by_label := metric.per_label():

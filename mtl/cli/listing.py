@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mtl.cli.tables import plain_console
 from mtl.errors import ConfigError, did_you_mean
-from mtl.options import REQUIRED
+from mtl.options import REQUIRED, part_options
 
 
 def list_parts(
@@ -48,8 +48,6 @@ def _first_line(cls: type) -> str:
 
 
 def _options(cls: type) -> str:
-    from mtl.config.build import part_options
-
     return "\n".join(f"{o.name}: {_yaml(o.default)}" for o in part_options(cls).values())
 
 

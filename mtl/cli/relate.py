@@ -58,12 +58,13 @@ def _print(found: Relations) -> None:
     tasks = list(found.traits)
     rows = []
     for main, score in found.scores.items():
-        row = [main, score, found.alone[main].shown(score)]
+        unit = found.units[main]
+        row = [main, score, found.alone[main].shown(unit)]
         for other in tasks:
             gain = found.gains.get((main, other))
-            margin = "" if gain is None or gain.margin is None else shown(score, gain.margin)
+            margin = "" if gain is None or gain.margin is None else shown(gain.margin, unit)
             mean = (
-                "" if gain is None else f"{'+' if gain.mean >= 0 else ''}{shown(score, gain.mean)}"
+                "" if gain is None else f"{'+' if gain.mean >= 0 else ''}{shown(gain.mean, unit)}"
             )
             row.append(f"{mean} ± {margin}" if margin else mean or "–")
         rows.append(row)

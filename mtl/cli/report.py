@@ -16,6 +16,7 @@ from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
 
 if TYPE_CHECKING:
+    from mtl.metrics import Unit
     from mtl.metrics.significance import SignificanceResult
     from mtl.runs.history import History
 
@@ -76,7 +77,9 @@ def report(
     if test:
         title = f"{split}, {draws:,} random exchanges of the labels of sentences"
         header = ["task", "score", *_short(test), "p", "sentences", "labelled differently"]
-        print_rows(title, header, [*map(_row, found.items())], output_format, left=2)
+        units = {name: unit for run in runs for name, unit in run.units.items()}
+        rows = [_row(name, result, units[name]) for name, result in found.items()]
+        print_rows(title, header, rows, output_format, left=2)
 
 
 def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
@@ -138,16 +141,24 @@ def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[st
     for task in tasks:
         for name in dict.fromkeys(name for own in dev for name in own.get(task, ())):
             found = [own.get(task, {}).get(name) for own in dev]
-            rows.append([task, name, *("–" if s is None else s.shown(name) for s in found)])
+            rows.append(
+                [
+                    task,
+                    name,
+                    *(
+                        "–" if s is None else s.shown(run.units[task])
+                        for s, run in zip(found, runs, strict=True)
+                    ),
+                ]
+            )
     best = [", ".join(map(str, run.best_epochs)) for run in runs]
     return [*rows, ["", "best epoch", *best]]
 
 
-def _row(item: tuple[str, SignificanceResult]) -> list[str]:
+def _row(task: str, found: SignificanceResult, unit: Unit) -> list[str]:
     from mtl.metrics import shown
 
-    task, found = item
-    scores = [shown(found.score, score) for score in (found.first, found.second)]
+    scores = [shown(score, unit) for score in (found.first, found.second)]
     counts = [f"{count:,}" for count in (found.sentences, found.different)]
     return [task, found.score, *scores, f"{found.p:.4f}", *counts]
 
@@ -167,7 +178,8 @@ def _tell(run: History, tasks: Sequence[str]) -> None:
         rows.append(
             [
                 task,
-                ", ".join(f"{name} {shown(name, score)}" for name, score in scores.items()) or "–",
+                ", ".join(f"{n} {shown(score, run.units[task])}" for n, score in scores.items())
+                or "–",
                 curve([epoch["dev"][task][own] for epoch in epochs]) if own else "–",
                 curve([epoch["losses"].get(task, float("nan")) for epoch in epochs]),
             ]

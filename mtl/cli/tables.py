@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from mtl.metrics import Unit
     from mtl.metrics.spread import Spread
 
 
@@ -18,11 +19,19 @@ def plain_console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def print_spread(title: str, scores: Mapping[str, Mapping[str, Spread]]) -> None:
-    """Print mean ± standard deviation of each score: a row a task."""
+def print_spread(
+    title: str, scores: Mapping[str, Mapping[str, Spread]], units: Mapping[str, Unit]
+) -> None:
+    """Print mean ± standard deviation of each score, one row per task.
+
+    Args:
+        title: The title of the table.
+        scores: Task to its scores by name.
+        units: Task to the unit of its scores.
+    """
     names = list(dict.fromkeys(name for by_name in scores.values() for name in by_name))
     rows = [
-        [task, *(by_name[name].shown(name) if name in by_name else "–" for name in names)]
+        [task, *(by_name[name].shown(units[task]) if name in by_name else "–" for name in names)]
         for task, by_name in scores.items()
     ]
     print_rows(title, ["task", *names], rows)

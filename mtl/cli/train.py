@@ -36,6 +36,8 @@ def train(
     else:
         folder = api.train_seeds(run, overrides or [], output=output, resume=resume)
         seeds = seed_folders(folder)
-        print_spread(f"dev, best epochs of {len(seeds)} seeds", read_history(folder).dev())
+        history = read_history(folder)
+        title = f"dev, best epochs of {len(seeds)} seeds"
+        print_spread(title, history.dev(), history.units)
         typer.echo(f"models: {', '.join(map(str, seeds))}")
     typer.echo(f"next:  mtl evaluate {folder}")

@@ -16,26 +16,12 @@ from mtl.config.explain import Problems, unknown_key, wrong_value
 from mtl.config.parts import Kind, Part, Settings
 from mtl.config.paths import file_mark, find_file
 from mtl.errors import ConfigError
-from mtl.options import REQUIRED, File, Option, options_of
+from mtl.options import REQUIRED, File, part_options
 from mtl.registry import Registry
 
 Kinds = Mapping[str, Registry[Any]]
 """Kind of part (embedding, trunk, sharing, head, weighting, …) to its registry."""
 SettingsT = TypeVar("SettingsT", bound=Settings)
-
-
-def part_options(cls: type) -> dict[str, Option]:
-    """Return all options of a part by name.
-
-    These are the options of its class, of the vocabulary that it needs, and of its kind.
-    """
-    options = options_of(cls)
-    # To a user, an embedding and its vocabulary are one part.
-    if vocabulary := getattr(cls, "vocabulary", None):
-        options += options_of(vocabulary.build)
-    if common := getattr(cls, "common", None):
-        options += options_of(common)
-    return {option.name: option for option in options}
 
 
 def alternatives_of(annotation: Any) -> tuple[list[Any], list[Any]]:

@@ -10,10 +10,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
-from mtl.config.build import Kinds, alternatives_of, kind_of, part_options
+from mtl.config.build import Kinds, alternatives_of, kind_of
 from mtl.config.parts import Settings
 from mtl.config.run import SLOTS, Run
-from mtl.options import REQUIRED, Option
+from mtl.options import REQUIRED, Option, part_options
 from mtl.registry import Registry
 
 Schema = dict[str, Any]

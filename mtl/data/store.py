@@ -107,10 +107,13 @@ def stored(
 def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> str:
     """Return a name that changes with anything that the stored sentences depend on."""
     kind = type(reader)
-    try:
-        code = Path(inspect.getfile(kind)).read_text("utf-8", "replace")
-    except (OSError, TypeError):  # typed in at a prompt
-        code = ""
+    # A subclass may read other records than the class above, so only its own version counts.
+    code = vars(kind).get("version")
+    if code is None:
+        try:
+            code = Path(inspect.getfile(kind)).read_text("utf-8", "replace")
+        except (OSError, TypeError):  # defined at a prompt
+            code = ""
     parts = [
         _FORMAT,
         f"{kind.__module__}:{kind.__qualname__}",

@@ -100,12 +100,11 @@ class Display:
         # Tasks with dev scores come first, then tasks that only train.
         rows = list(epoch.dev.metrics) if epoch.dev else []
         for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
-            scores = epoch.dev.scores().get(task, {}) if epoch.dev else {}
             name = f"{task} (stopped)" if task in epoch.stopped else task
             loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
             speed = epoch.tokens_per_second.get(task)
             tokens = f"{speed:,.0f}" if speed else "–"
-            table.add_row(name, *score_cells(epoch.dev, scores), loss, tokens)
+            table.add_row(name, *score_cells(epoch.dev, task), loss, tokens)
         print_table(self.console, title, table)
 
     def _rank(self, epoch: Epoch) -> str:
@@ -140,10 +139,14 @@ def score_table(evaluation: Evaluation | None) -> Table:
     return table
 
 
-def score_cells(evaluation: Evaluation | None, scores: dict[str, float]) -> list[str]:
-    """Return the formatted scores of one task; a dash marks a score that it does not have."""
-    names = score_names(evaluation)
-    return [shown(name, scores[name]) if name in scores else "–" for name in names]
+def score_cells(evaluation: Evaluation | None, task: str) -> list[str]:
+    """Return the cells of one task; a dash if it has no such score."""
+    metric = evaluation.metrics.get(task) if evaluation else None
+    scores = metric.compute() if metric else {}
+    return [
+        shown(scores[name], metric.unit) if metric and name in scores else "–"
+        for name in score_names(evaluation)
+    ]
 
 
 def _blend(old: float | None, new: float) -> float:

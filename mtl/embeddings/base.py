@@ -4,30 +4,53 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.options import Checked
 from mtl.text.vocabulary import Vocabulary
 
 
-class Embedding(nn.Module, ABC):
+class Embedding(Checked, nn.Module, ABC):
     """Turns one feature of the tokens into vectors.
 
     In evaluation the vector of a token depends on its word alone, not on its neighbours, so that
-    a word that occurs again need not be embedded again.
-
-    `vocabulary` is the class that defines the feature; the options of its `build` are options of
-    the embedding in YAML too.
+    the vectors of frequent words can be reused.
 
     Args:
-        vocabularies: Feature name to the vocabulary that numbered it.
+        vocabularies: Feature name to vocabulary.
     """
 
     vocabulary: ClassVar[type[Vocabulary]]
+    """The class that defines the feature. The options of its `build` are options of the embedding
+    in YAML too."""
     size: int
     """Width D of the output."""
+
+    @property
+    def word_table(self) -> nn.Parameter | None:
+        """Vectors of whole words, `[V, D]`, that language models may share, if there are any."""
+        return None
+
+    @classmethod
+    def vectors_file(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the file of pretrained vectors that `load_vectors` will be called with, if any."""
+        return None
+
+    @classmethod
+    def check_vectors(cls, options: Mapping[str, Any], width: int) -> None:
+        """Raise OptionError if pretrained vectors do not have the width that the options say."""
+
+    def load_vectors(self, numbers: Tensor, vectors: Tensor) -> None:
+        """Set the vectors of some words.
+
+        Args:
+            numbers: `[N]` int64, ids of words.
+            vectors: `[N, D]`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no pretrained vectors")
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
@@ -40,10 +63,10 @@ class Embedding(nn.Module, ABC):
 
 
 def spread(vectors: Tensor, types: Tensor) -> Tensor:
-    """Give every token the vector of its word.
+    """Return the vector of each token's word.
 
     Args:
-        vectors: `[U, D]`, one row a distinct word.
+        vectors: `[U, D]`, one row per distinct word.
         types: `[B, T]` int64: the row of each token's word plus one; 0 on padding.
 
     Returns:

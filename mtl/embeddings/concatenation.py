@@ -22,6 +22,18 @@ class Concatenation(nn.Module):
         self.parts = nn.ModuleDict(parts)
         self.size = sum(part.size for part in parts.values())
 
+    def part(self, slot: str) -> Embedding:
+        """Return the embedding of a slot."""
+        part = self.parts[slot]
+        assert isinstance(part, Embedding)
+        return part
+
+    @property
+    def word_table(self) -> nn.Parameter | None:
+        """The vectors with which words are read, `[V, D]`; None if there is no such table."""
+        tables = (self.part(slot).word_table for slot in self.parts)
+        return next((table for table in tables if table is not None), None)
+
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, zero on padding; arguments as `Embedding.forward`."""
         return torch.cat([part(features, mask) for part in self.parts.values()], dim=-1)

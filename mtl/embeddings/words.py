@@ -1,17 +1,30 @@
-"""One learned vector a word. Letters: B sentences, T tokens, V words, D width."""
+"""One learned vector per word. Letters: B sentences, T tokens, V words, D width."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.embeddings.base import Embedding
+from mtl.errors import OptionError
 from mtl.layers import EmbeddingDropout
-from mtl.options import FilePath, PositiveInt, Probability
+from mtl.options import Default, FilePath, PositiveInt, Probability
 from mtl.text.vocabulary import PAD, UNKNOWN, Vocabulary, WordVocabulary
+
+
+class WordRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds an embedding of words.
+
+    Args:
+        vectors: File of pretrained vectors in GloVe or word2vec text format, of width `dim`. All
+            its words become known words.
+    """
+
+    vectors: Annotated[FilePath | None, Default(None)]
 
 
 class WordEmbedding(Embedding):
@@ -20,17 +33,16 @@ class WordEmbedding(Embedding):
     Args:
         vocabularies: Feature name to vocabulary; "words" is read.
         dim: Width D of the vectors.
-        dropout: Probability that a word is dropped from the whole batch; what is kept is scaled
-            by 1 / (1 - p). It makes the model rely on characters and context too.
-        vectors: File of pretrained vectors in GloVe or word2vec text format, of width `dim`. All
-            its words become known words.
-        frozen: Whether the vectors stay as they are in training.
-        multichannel: Whether a copy of the vectors as they are before training stands beside those
-            that learn (Kim 2014), so that rare words keep what they were pretrained to mean. The
-            output is twice as wide.
+        dropout: Probability that a word is dropped from the whole batch; the vectors of the other
+            words are scaled by 1 / (1 - p). It makes the model rely on characters and context too.
+        frozen: Whether the vectors are fixed in training.
+        multichannel: Whether the output contains a fixed copy of the initial vectors beside the
+            trained ones (Kim 2014), so that rare words keep their pretrained meaning. The output is
+            twice as wide.
     """
 
     vocabulary = WordVocabulary
+    recipe = WordRecipe
 
     def __init__(
         self,
@@ -38,12 +50,13 @@ class WordEmbedding(Embedding):
         *,
         dim: PositiveInt = 100,
         dropout: Probability = 0.0,
-        vectors: FilePath | None = None,  # read by who knows the words, and given to load_vectors
         frozen: bool = False,
         multichannel: bool = False,
     ) -> None:
         if frozen and multichannel:
-            raise ValueError("frozen: with multichannel a copy is frozen, and only that")
+            raise OptionError(
+                "frozen", "expected false with multichannel, which freezes a copy instead"
+            )
         super().__init__()
         (words,) = vocabularies["words"].sizes()
         self.size = 2 * dim if multichannel else dim
@@ -56,11 +69,31 @@ class WordEmbedding(Embedding):
         self.table.weight.requires_grad_(not frozen)
         self._fix()
 
+    @property
+    def word_table(self) -> nn.Parameter:
+        """The trained vectors, `[V, D]`."""
+        weight = self.table.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+    @classmethod
+    def vectors_file(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the option `vectors`."""
+        path: str | None = options.get("vectors")
+        return path
+
+    @classmethod
+    def check_vectors(cls, options: Mapping[str, Any], width: int) -> None:
+        """Raise OptionError if pretrained vectors are not as wide as `dim`."""
+        if width != options["dim"]:
+            path, dim = cls.vectors_file(options), options["dim"]
+            raise OptionError("dim", f"{path} has vectors of width {width}, got {dim}")
+
     def load_vectors(self, numbers: Tensor, vectors: Tensor) -> None:
         """Set the vectors of some words.
 
         Args:
-            numbers: `[N]` int64, words by number.
+            numbers: `[N]` int64, ids of words.
             vectors: `[N, D]`.
 
         Raises:
@@ -83,17 +116,17 @@ class WordEmbedding(Embedding):
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, or `[B, T, 2 D]`, given `features["words"] [B, T]`."""
         vectors: Tensor = self.dropout(self.table, features["words"])
-        # Language models that give words by these vectors change that of the padding, too.
+        # Language models that predict words by these vectors also change the vector of padding.
         return vectors.masked_fill(~mask.unsqueeze(2), 0)
 
 
 class TwoChannels(nn.Embedding):
-    """A table of vectors that learn, beside one of vectors that stay (Kim 2014).
+    """A table of trained vectors beside a table of fixed vectors (Kim 2014).
 
     Args:
         num_embeddings: The number of words V.
         embedding_dim: Width D of each channel.
-        padding_idx: The number of padding.
+        padding_idx: The id of padding.
     """
 
     fixed: Tensor
@@ -103,5 +136,5 @@ class TwoChannels(nn.Embedding):
         self.register_buffer("fixed", torch.zeros(num_embeddings, embedding_dim))
 
     def forward(self, words: Tensor) -> Tensor:
-        """Return `[…, 2 D]`, the channel that learns first."""
+        """Return `[…, 2 D]`, the trained channel first."""
         return torch.cat([super().forward(words), functional.embedding(words, self.fixed)], dim=-1)

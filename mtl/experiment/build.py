@@ -6,25 +6,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
 
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
-from mtl.experiment.kinds import Refusal, build
-from mtl.experiment.pretrained import reads_subwords
+from mtl.experiment.context import run_context
+from mtl.experiment.corpora import reads_pairs, subwords_of, tasks_of
+from mtl.experiment.kinds import Refusal, build, refusals
+from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
-from mtl.heads import HEADS, Head, Pairs
-from mtl.heads.pairs import PARTS
+from mtl.heads import HEADS, Head, HeadContext
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
-from mtl.sharing import Sharing
+from mtl.sharing import SHARING, Sharing
 from mtl.targets import BuildContext, Target
 from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
+from mtl.trunks import TRUNKS, Trunk
 
 
 def head_owners(run: Run) -> dict[str, str]:
@@ -85,21 +85,21 @@ def number_words(
         if not set(tasks_of(run, name)).isdisjoint(language_models(run)):
             counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
-    if reads_subwords(run):
-        name = run.trunk.options["name"]
-        vocabularies["transformer"] = TransformerVocabulary.build(counts, name=name)
+    if pretrained := pretrained_name(run):
+        vocabulary = TransformerVocabulary.build(counts, name=pretrained)
+        vocabularies[vocabulary.feature] = vocabulary
     for slot, part in run.embedding.items():
         cls = EMBEDDINGS.find(part.type).vocabulary
         if cls.feature in vocabularies:
             raise ConfigError(f"embedding.{slot}: another slot has {cls.feature} already")
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
         before = known.get(cls.feature)
-        given: list[Any] = [counts, before if isinstance(before, cls) else None]
         if issubclass(cls, WordVocabulary):
             # All subwords, also those that the training text lacks: so no text has an unknown one.
             further = subwords.tokens if (subwords := subwords_of(corpora)) else []
-            given.append([*further, *vectors[slot][0]] if slot in vectors else further)
-        vocabularies[cls.feature] = cls.build(*given, **options)
+            options["further"] = [*further, *vectors[slot][0]] if slot in vectors else further
+        known_here = before if isinstance(before, cls) else None
+        vocabularies[cls.feature] = cls.build(counts, known_here, **options)
     return vocabularies
 
 
@@ -127,7 +127,7 @@ def build_targets(
         if first is None:
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
         context = BuildContext(
-            scheme=part.options.get("scheme") or run.tasks[owner].scheme,
+            scheme=HEADS.find(part.type).tag_scheme(part.options) or run.tasks[owner].scheme,
             words=words if isinstance(words, WordVocabulary) else None,
         )
         target = target_of(run, owner).build(chain([first], values), context)
@@ -150,14 +150,10 @@ def make_embedding(
     if not reads_subwords(run):
         parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
         return Concatenation(parts)
-    vocabulary, options = vocabularies["transformer"], run.trunk.options
+    vocabulary = vocabularies[TransformerVocabulary.feature]
     assert isinstance(vocabulary, TransformerVocabulary)
-    return TransformerEmbedding(
-        vocabulary,
-        dim=options["hidden_size"],
-        limit=options["positions"],
-        align=options["align"],
-    )
+    trunk = TRUNKS.find(run.trunk.type)
+    return TransformerEmbedding(vocabulary, **trunk.subword_embedding(run.trunk.options))
 
 
 def make_model(
@@ -172,18 +168,15 @@ def make_model(
         task: own for task in owners if (own := direction(run, task, sharing.sizes_of(task)))
     }
     for owner, target in targets.items():
-        part = head_part(run, owner)
-        if "scheme" in part.options:  # null is that of the corpus
-            part = Part(type=part.type, options={**part.options, "scheme": target.scheme})
-        width = read_width(run, owner, sharing.sizes_of(owner), columns)
-        given: list[Any] = [width, target.labelling()]
-        if pair_of(run, owner):
-            compare = part.options.get("compare")
-            given[1] = Pairs(given[1], PARTS if compare is None else compare)
-        if target.open_vocabulary:
-            given.append(embedding.get_submodule("parts.words.table").weight)
+        context = HeadContext(
+            in_features=read_width(run, owner, sharing.sizes_of(owner), columns),
+            labels=target.labelling(),
+            scheme=target.scheme,
+            pairs=reads_pairs(run, owner),
+            word_table=embedding.word_table if isinstance(embedding, Concatenation) else None,
+        )
         try:
-            heads[owner] = build("head", part, *given)
+            heads[owner] = make_head(head_part(run, owner), context)
         except Refusal as error:
             raise ConfigError(f"tasks.{owner}.head: {error}") from error
     for task, owner in owners.items():
@@ -196,6 +189,20 @@ def make_model(
     return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers, columns=columns)
 
 
+def make_head(part: Part, context: HeadContext) -> Head:
+    """Return a head of a run.
+
+    Args:
+        part: The head, as in the run file.
+        context: Its inputs that do not come from options.
+
+    Raises:
+        Refusal: The head does not accept its options.
+    """
+    with refusals("head", part):
+        return HEADS.find(part.type).from_options(part.options, context)
+
+
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
     """Return the part of its layer that a task reads, or None: all of it.
 
@@ -206,13 +213,15 @@ def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
         task: The task.
         sizes: Widths of all layers, the embedding first.
     """
-    side, layer = run.tasks[task].source.text, run.tasks[task].layer
-    if side in (None, "same") or run.trunk.options.get("bidirectional") is not True:
+    text, layer = run.tasks[task].source.text, run.tasks[task].layer
+    if text in (None, "same"):
+        return None
+    if TRUNKS.find(run.trunk.type).sight(run.trunk.options) != "independent":
         return None
     if layer in (0, -len(sizes)):  # a word by itself has seen neither neighbour
         return None
     half = layer_width(layer, sizes) // 2
-    return slice(None, half) if side == "next" else slice(half, None)
+    return slice(None, half) if text == "next" else slice(half, None)
 
 
 def read_width(run: Run, task: str, sizes: Sequence[int], columns: Mapping[str, slice]) -> int:
@@ -228,14 +237,14 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
         run: The run.
         in_features: Width of the token vectors.
     """
+
+    def make_trunk() -> Trunk:
+        trunk: Trunk = build("trunk", run.trunk, in_features)
+        return trunk
+
     part = run.sharing
-    if "groups" in part.options and part.options["groups"] is None:  # null is those of a corpus
-        groups = [tasks_of(run, corpus) for corpus in run.corpora]
-        part = Part(type=part.type, options={**part.options, "groups": groups})
-    sharing: Sharing = build(
-        "sharing", part, list(run.tasks), lambda: build("trunk", run.trunk, in_features)
-    )
-    return sharing
+    with refusals("sharing", part):
+        return SHARING.find(part.type).from_options(part.options, make_trunk, run_context(run))
 
 
 def layer_width(layer: Layer, sizes: Sequence[int]) -> int:

@@ -12,6 +12,7 @@ from mtl.config.corpus import CorpusConfig, CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
+from mtl.data.readers import READERS
 from mtl.data.store import ReadingProgress
 from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
@@ -19,6 +20,8 @@ from mtl.runs.checkpoint import SUBWORDS, load_subwords
 from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
 from mtl.text.subwords import Subwords
+from mtl.text.tokenizer import Cut
+from mtl.trunks import TRUNKS
 
 
 def tasks_of(run: Run, corpus: str) -> list[str]:
@@ -26,22 +29,31 @@ def tasks_of(run: Run, corpus: str) -> list[str]:
     return [name for name, task in run.tasks.items() if task.corpus == corpus]
 
 
-def pair_of(run: Run, task: str) -> str | None:
-    """Return the field of the second sentence if the task reads sentence pairs, else None."""
-    pair: str | None = run.corpora[run.tasks[task].corpus].reader.options.get("pair")
-    return pair
+def reads_pairs(run: Run, task: str) -> bool:
+    """Return whether a task compares two sentences."""
+    reader = run.corpora[run.tasks[task].corpus].reader
+    return READERS.find(reader.type).pairs(reader.options)
+
+
+def unit_of(corpus: CorpusConfig) -> str:
+    """Return the kind of token of a corpus: words, characters or subwords."""
+    return READERS.find(corpus.reader.type).unit(corpus.reader.options)
+
+
+def cut_of(corpus: CorpusConfig) -> Cut:
+    """Return how raw text is cut into the tokens of a corpus."""
+    return READERS.find(corpus.reader.type).cut(corpus.reader.options)
 
 
 def cuts_subwords(corpus: CorpusConfig) -> bool:
-    """Return whether the text of a corpus is split into subwords."""
-    return corpus.reader.options.get("tokenize") == "subwords"
+    """Return whether the text of a corpus is cut into subwords."""
+    return unit_of(corpus) == "subwords"
 
 
 def language_units(run: Run) -> set[str]:
-    """Return the units of the language models of a run: "words", "characters" or "subwords"."""
+    """Return the kinds of token that the language models of a run read and predict."""
     texts = {task.corpus for task in run.tasks.values() if task.source.text is not None}
-    cuts = {run.corpora[name].reader.options.get("tokenize") for name in texts}
-    return {cut if isinstance(cut, str) else "words" for cut in cuts}
+    return {unit_of(run.corpora[name]) for name in texts}
 
 
 def subwords_of(corpora: Mapping[str, Corpus]) -> Subwords | None:
@@ -56,10 +68,10 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
         MtlError: A task reads characters or subwords.
     """
     for task in tasks:
-        cut = run.corpora[run.tasks[task].corpus].reader.options.get("tokenize")
-        if isinstance(cut, str):
+        unit = unit_of(run.corpora[run.tasks[task].corpus])
+        if unit != "words":
             raise MtlError(
-                f"task {task!r} reads {cut}, and makes no predictions for words; use mtl evaluate "
+                f"task {task!r} reads {unit} and so has nothing to say of words; use mtl evaluate "
                 "or mtl generate"
             )
 
@@ -109,9 +121,9 @@ def load_corpora(
 
 
 def _known_subwords(run: Run) -> Subwords | None:
-    """Return the subwords of the run that this run starts from, or None."""
-    init = run.trunk.options.get("init")
-    return load_subwords(Path(init)) if init and (Path(init) / SUBWORDS).is_file() else None
+    """Return the subwords of the run that this one starts from, if there are any."""
+    folder = TRUNKS.find(run.trunk.type).start_folder(run.trunk.options)
+    return load_subwords(Path(folder)) if folder and (Path(folder) / SUBWORDS).is_file() else None
 
 
 def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
@@ -124,10 +136,10 @@ def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
     numbers: dict[int, str] = {}
     for name, corpus in run.corpora.items():
         if cuts_subwords(corpus):
-            options = corpus.reader.options
-            numbers[options["subwords"]] = name
-            # Subwords are learned from whole words, so the text is read at blanks first.
-            reader = Part(type=corpus.reader.type, options={**options, "tokenize": False})
+            cls = READERS.find(corpus.reader.type)
+            number, options = cls.learns_subwords(corpus.reader.options)
+            numbers[number] = name
+            reader = Part(type=corpus.reader.type, options=options)
             needed = {by for chosen in corpus.where.values() for by in chosen}
             tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
             config = corpus.model_copy(update={"tasks": tasks})

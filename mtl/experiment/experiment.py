@@ -31,7 +31,7 @@ from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.transfer import Start
 from mtl.experiment.vectors import load_vectors, set_vectors
-from mtl.heads import LabelSet
+from mtl.heads import Classifier, LabelSet
 from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
@@ -43,6 +43,7 @@ from mtl.training.cache import Cache
 from mtl.training.dynamic import Dynamic
 from mtl.training.evaluation import Evaluation, evaluate, gather
 from mtl.training.likelihood import measure
+from mtl.trunks import TRUNKS
 
 STREAMS = 10
 """Streams in which running text is scored: the fewer, the fewer words lack what was before them."""
@@ -142,9 +143,10 @@ class Experiment:
                     own = gather(self.predictor, corpus.splits["dev"], task)
                     found[self.model.head_of[task]].append(own)
         for name, parts in found.items():
-            objective = self.model.heads.get_submodule(f"{name}.objective")
-            assert isinstance(objective, LabelSet)
-            objective.fit(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+            head = self.model.heads[name]
+            assert isinstance(head, Classifier)
+            assert isinstance(head.objective, LabelSet)
+            head.objective.fit(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def validate(self, corpora: Sequence[Corpus]) -> Evaluation:
         """Return the scores on the development sets, to which thresholds are fitted first."""
@@ -184,14 +186,16 @@ def _start(run: Run) -> Start | None:
     Raises:
         CheckpointError: It is no finished run.
     """
-    init = run.trunk.options.get("init")
-    if init is None:
+    trunk = TRUNKS.find(run.trunk.type)
+    start = trunk.start_folder(run.trunk.options)
+    if start is None:
         return None
-    folder = Path(init)
+    folder = Path(start)
     try:
         check_run_folder(folder)
     except CheckpointError as error:
-        raise CheckpointError(f"trunk.init: {error}") from error
+        option = trunk.loading_options(run.trunk.options)[0]
+        raise CheckpointError(f"trunk.{option}: {error}") from error
     return Start.read(folder, load_config(folder / RUN, must_exist=False))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mtl.config.parts import Part
 from mtl.data.mixing import MIXING
 from mtl.data.readers import READERS
 from mtl.embeddings import EMBEDDINGS
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, OptionError
 from mtl.heads import HEADS
 from mtl.metrics import METRICS
-from mtl.options import options_of
+from mtl.options import RunContext, constructor_options, idle_options, part_options
 from mtl.registry import Registry
 from mtl.sharing import SHARING
 from mtl.training.averaging import AVERAGES
@@ -37,34 +39,60 @@ KINDS: dict[str, Registry[Any]] = {
 
 
 class Refusal(ConfigError):
-    """A part refuses its options, which may be good alone but not together.
+    """A part does not accept its options.
 
     Args:
         kind: The kind of the part.
-        part: The part as the run file has it.
-        reason: What it says; as a rule, what comes before a colon is the option to blame.
+        part: The part, as in the run file.
+        error: The error of the part, with the option if it is an `OptionError`.
     """
 
-    def __init__(self, kind: str, part: Part, reason: str) -> None:
-        super().__init__(f"{kind} {part.type!r}: {reason}")
-        option, _, rest = reason.partition(": ")
-        named = option in part.options
-        self.path = f"{kind}.{option}" if named else kind
-        """The dotted path of what is to blame, for kinds that a run has one part of."""
-        self.reason = rest if named else f"{part.type!r}: {reason}"
+    def __init__(self, kind: str, part: Part, error: ValueError) -> None:
+        super().__init__(f"{kind} {part.type!r}: {error}")
+        self.path, self.reason = kind, f"{part.type!r}: {error}"
+        """The dotted path of the option, for kinds of which a run has one part; and the message."""
+        if isinstance(error, OptionError) and error.option in part.options:
+            self.path, self.reason = f"{kind}.{error.option}", error.message
 
 
-def build(kind: str, part: Part, *given: Any) -> Any:
-    """Return the part that a run file asks for, given what the library supplies.
+@contextmanager
+def refusals(kind: str, part: Part) -> Iterator[None]:
+    """Turn the errors that a part raises in its constructor into a `Refusal`."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refusal(kind, part, error) from error
 
-    Options that the library follows itself, such as those of a vocabulary, are not the part's.
+
+def build(kind: str, part: Part, *supplied: Any) -> Any:
+    """Return a part of the run file.
+
+    Args:
+        kind: The kind of the part.
+        part: The part. Options of its recipe do not go to its constructor.
+        supplied: The inputs that the library supplies to all parts of the kind.
 
     Raises:
-        Refusal: The part refuses its options.
+        Refusal: The part does not accept its options.
     """
-    try:
-        cls = KINDS[kind].find(part.type)
-        own = {option.name for option in options_of(cls)}
-        return cls(*given, **{name: v for name, v in part.options.items() if name in own})
-    except ValueError as error:
-        raise Refusal(kind, part, str(error)) from error
+    cls = KINDS[kind].find(part.type)
+    with refusals(kind, part):
+        return cls(*supplied, **constructor_options(cls, part.options))
+
+
+def check_part(
+    kind: str, part: Part, context: RunContext, *, idle: bool = True
+) -> Iterator[OptionError]:
+    """Yield the errors in the options of a part, as far as they do not depend on data.
+
+    Args:
+        kind: The kind of the part.
+        part: The part.
+        context: The run.
+        idle: Whether options without effect are errors.
+    """
+    cls = KINDS[kind].find(part.type)
+    if idle:
+        yield from idle_options(part_options(cls).values(), part.options)
+    if check := getattr(cls, "check", None):  # optimisers are classes of torch
+        yield from check(part.options, context)

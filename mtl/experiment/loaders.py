@@ -10,7 +10,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
 from mtl.errors import ConfigError
-from mtl.experiment.corpora import pair_of, tasks_of
+from mtl.experiment.corpora import reads_pairs, tasks_of
 
 
 def batch_limits(run: Run, corpus: str) -> BatchConfig:
@@ -66,6 +66,6 @@ def make_loader(
         max_tokens=limits.max_tokens,
         sentences=limits.sentences,
         # Pairs are read whole: windows of one sentence would be compared with all of the other.
-        max_length=sys.maxsize if pair_of(run, tasks[0]) else run.training.max_length,
+        max_length=sys.maxsize if reads_pairs(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
     )

@@ -11,7 +11,8 @@ from mtl.data.corpus import Corpus
 from mtl.data.mixing import Sampler
 from mtl.errors import ConfigError
 from mtl.experiment.checks.goals import targets
-from mtl.experiment.checks.run import adversaries, scored_tasks
+from mtl.experiment.checks.run import adversaries
+from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.run import Run
-from mtl.embeddings import EMBEDDINGS
+from mtl.embeddings import EMBEDDINGS, Concatenation
 from mtl.errors import CheckpointError
-from mtl.experiment.build import head_owners, head_part, vocabulary_classes
+from mtl.experiment.build import head_owners, head_part, make_head, vocabulary_classes
 from mtl.experiment.corpora import language_units
-from mtl.experiment.kinds import build
 from mtl.experiment.pretrained import reads_subwords
-from mtl.heads import LanguageModel
+from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import MODEL, load_tensors, load_vocabularies
 from mtl.text.vocabulary import Vocabulary
-from mtl.trunks import Trunk
+from mtl.trunks import TRUNKS, Trunk
 
 _TRUNK = "sharing.trunk."
 
@@ -87,12 +86,13 @@ class Start:
 
     def _check(self, run: Run) -> None:
         """Refuse what would fit and mean something else."""
-        ours, theirs = (own.trunk.options.get("connections") for own in (run, self.run))
-        if ours != theirs:
-            raise CheckpointError(
-                f"{self.folder}: was trained with trunk.connections={theirs}, here it would be "
-                f"{ours}; give both runs the same"
-            )
+        for option in TRUNKS.find(run.trunk.type).beyond_shapes:
+            ours, theirs = (own.trunk.options.get(option) for own in (run, self.run))
+            if ours != theirs:
+                raise CheckpointError(
+                    f"{self.folder}: was trained with trunk.{option}={theirs}, here it is {ours}; "
+                    "give both runs the same value"
+                )
         units, known = language_units(run), language_units(self.run)
         if units and known and units != known:
             raise CheckpointError(
@@ -116,7 +116,8 @@ class Start:
         ours: Sequence[Sequence[str]],
         theirs: Sequence[Sequence[str]],
     ) -> str:
-        module = model.embedding.get_submodule(f"parts.{slot}")
+        assert isinstance(model.embedding, Concatenation)
+        module = model.embedding.part(slot)
         prefix = f"embedding.parts.{slot}."
         tables = {
             f"{name}.{own}": rows
@@ -149,7 +150,8 @@ class Start:
         words, their_words = (v["words"].tables()[0] for v in (vocabularies, self.vocabularies))
         with torch.device("meta"):  # which rows stand for which words, no numbers
             empty = nn.Parameter(torch.empty(len(their_words), 1))
-            like = _output(build("head", part, output.in_features, their_words, empty))
+            context = HeadContext(output.in_features, their_words, word_table=empty)
+            like = _output(make_head(part, context))
         rows, their_rows = output.rows(), like.rows()
         if {n: t.shape[n in rows :] for n, t in own.items()} != {
             n: t.shape[n in their_rows :] for n, t in known.items()

@@ -1,4 +1,4 @@
-"""Pretrained vectors of words, from their files into a model."""
+"""Pretrained word vectors, from their files into a model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mtl.config.run import Run
 from mtl.data.vectors import read_vectors
-from mtl.embeddings import WordEmbedding
-from mtl.errors import ConfigError
+from mtl.embeddings import EMBEDDINGS, Concatenation
+from mtl.errors import ConfigError, OptionError
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary
 
@@ -20,18 +20,20 @@ Vectors = Mapping[str, tuple[list[str], NDArray[np.float32]]]
 
 
 def load_vectors(run: Run) -> Vectors:
-    """Return the pretrained vectors of the slots that have some.
+    """Return the pretrained vectors of all slots that name a file.
 
     Raises:
-        ConfigError: They are not as wide as the slot says.
+        ConfigError: Vectors have another width than the embedding.
     """
     vectors = {}
     for slot, part in run.embedding.items():
-        if path := part.options.get("vectors"):
+        cls = EMBEDDINGS.find(part.type)
+        if path := cls.vectors_file(part.options):
             words, matrix = read_vectors(path)
-            if matrix.shape[1] != part.options["dim"]:
-                found = f"{path} has vectors of width {matrix.shape[1]}"
-                raise ConfigError(f"embedding.{slot}.dim: {found}, got {part.options['dim']}")
+            try:
+                cls.check_vectors(part.options, matrix.shape[1])
+            except OptionError as error:
+                raise ConfigError(f"embedding.{slot}.{error}") from error
             vectors[slot] = (words, matrix)
     return vectors
 
@@ -39,12 +41,12 @@ def load_vectors(run: Run) -> Vectors:
 def set_vectors(
     model: MultiTaskModel, vocabularies: Mapping[str, Vocabulary], vectors: Vectors
 ) -> None:
-    """Give the words of a fresh model their pretrained vectors."""
+    """Set the word vectors of a new model to the pretrained ones."""
     for slot, (words, matrix) in vectors.items():
-        vocabulary = vocabularies["words"]
-        embedding = model.embedding.get_submodule(f"parts.{slot}")
-        assert isinstance(embedding, WordEmbedding)
-        # Several words of the file may be one to us, as The and the: the first one counts.
+        assert isinstance(model.embedding, Concatenation)
+        embedding = model.embedding.part(slot)
+        vocabulary = vocabularies[embedding.vocabulary.feature]
+        # Several words of the file may be one word here, such as The and the: the first one counts.
         rows = {vocabulary.encode(word)[0]: row for row, word in reversed([*enumerate(words)])}
         chosen = torch.from_numpy(matrix[list(rows.values())])
         embedding.load_vectors(torch.tensor(list(rows)), chosen)

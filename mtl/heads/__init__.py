@@ -1,7 +1,7 @@
 """Heads: what turns hidden states into labels."""
 
 from mtl.heads.attention import AttentionClassifier
-from mtl.heads.base import Head
+from mtl.heads.base import Head, HeadContext
 from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
 from mtl.heads.constrained import ConstrainedTagger
@@ -43,6 +43,7 @@ __all__ = [
     "DomainDistance",
     "FoundSpan",
     "Head",
+    "HeadContext",
     "LabelSet",
     "LanguageModel",
     "Number",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor
 
 from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
 from mtl.layers.attention import QueryPooling, SelfAttentionPooling, overlap
-from mtl.options import NonNegativeFloat, PositiveInt, Probability
+from mtl.options import NonNegativeFloat, PositiveInt, Probability, Requires, refuse_idle
 
 
 class AttentionClassifier(Classifier):
@@ -41,10 +41,11 @@ class AttentionClassifier(Classifier):
         *,
         score: Literal["self", "additive", "concat", "multiplicative", "scaled"] = "self",
         hops: PositiveInt = 1,
-        size: PositiveInt = 100,
+        size: Annotated[PositiveInt, Requires("score", ("self",))] = 100,
         penalty: NonNegativeFloat = 0.0,
         dropout: Probability = 0.5,
     ) -> None:
+        refuse_idle(AttentionClassifier, {"score": score, "size": size})
         super().__init__(in_features, labels, hops * in_features, dropout)
         self.penalty = penalty
         self.pooling = (

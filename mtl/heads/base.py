@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
+from mtl.heads.pairs import Labelling
+from mtl.options import Checked, constructor_options
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer
+from mtl.text.spans import Scheme
 
 
-class Head(nn.Module, ABC):
+@dataclass(frozen=True)
+class HeadContext:
+    """The inputs of a head that do not come from its options.
+
+    Args:
+        in_features: Width H of the hidden states.
+        labels: The label names, or the objective for sets of labels or numbers.
+        scheme: The scheme of the labels, if they are span tags.
+        pairs: Whether the task compares two sentences.
+        word_table: `[V, D]`, the vectors with which the model reads words; None if the embedding
+            has no such table.
+    """
+
+    in_features: int
+    labels: Labelling
+    scheme: Scheme | None = None
+    pairs: bool = False
+    word_table: nn.Parameter | None = None
+
+
+class Head(Checked, nn.Module, ABC):
     """Turns hidden states into labels. Every result is independent of padding and of neighbours.
 
     Args:
@@ -37,6 +61,25 @@ class Head(nn.Module, ABC):
         By default these are single labels, one per token or one per sentence as `level` says.
         """
         return target.level == cls.level and target.plain_labels
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
+        """Return the head that a run file describes.
+
+        Args:
+            options: All options, recipe included.
+            context: The inputs that do not come from options.
+
+        Raises:
+            OptionError: An option does not fit the labels.
+        """
+        own = constructor_options(cls, options)
+        return cls(context.in_features, context.labels, **own)  # type: ignore[arg-type]
+
+    @classmethod
+    def tag_scheme(cls, options: Mapping[str, Any]) -> Scheme | None:
+        """Return the scheme in which the head learns span tags; None: the scheme of the corpus."""
+        return None
 
     @abstractmethod
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self, TypedDict
 
 from torch import Tensor, nn
 
-from mtl.heads.base import Head
-from mtl.heads.pairs import Comparison, Labelling, PairPart, Pairs
+from mtl.errors import OptionError
+from mtl.heads.base import Head, HeadContext
+from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
+from mtl.options import Default, RunContext
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
 
 
-def common_options(*, compare: tuple[PairPart, ...] | None = None) -> None:
-    """Declare what every classifier has, and the library follows.
+class ClassifierRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds a classifier.
 
     Args:
-        compare: For pairs of sentences: what is read of their vectors u and v: both,
+        compare: For pairs of sentences: the parts of their vectors u and v that are read: both,
             the difference |u − v|, the product u ∘ v; null for all of these.
     """
+
+    compare: Annotated[tuple[PairPart, ...] | None, Default(None)]
 
 
 class Classifier(Head):
@@ -40,7 +45,7 @@ class Classifier(Head):
     level = "sentence"
     pairs: ClassVar[bool] = True
     """Whether the head can compare two sentences."""
-    common = staticmethod(common_options)
+    recipe = ClassifierRecipe
 
     def __init__(
         self, in_features: int, labels: Labelling, sentence_features: int, dropout: float
@@ -58,6 +63,26 @@ class Classifier(Head):
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether sentences have the values: an objective exists for each form."""
         return target.level == "sentence"
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
+        """Return the classifier that a run file describes."""
+        labels: Labelling = context.labels
+        if context.pairs:
+            assert not isinstance(context.labels, Pairs)
+            compare = options.get("compare")
+            labels = Pairs(context.labels, PARTS if compare is None else compare)
+        return super().from_options(options, replace(context, labels=labels))
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if `compare` is set and the task has no pairs of sentences."""
+        yield from super().check(options, context)
+        if options.get("compare") is not None and context.task not in context.pairs:
+            yield OptionError(
+                "compare",
+                "the reader returns no pairs of sentences; set its `pair`, or leave this out",
+            )
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

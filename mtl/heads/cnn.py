@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
 from mtl.options import PositiveInt, Probability, check_choice
@@ -48,9 +49,9 @@ class CNNClassifier(Classifier):
     ) -> None:
         check_choice("pooling", pooling, get_args(CNNPooling))
         if not widths:
-            raise ValueError("widths: expected at least one")
+            raise OptionError("widths", "expected at least one width, got none")
         if pooling == "mean" and k > 1:
-            raise ValueError(f"k: there is one mean, expected 1, got {k}")
+            raise OptionError("k", f"expected 1 with pooling mean, which is one value, got {k}")
         super().__init__(in_features, labels, k * maps * len(widths), dropout)
         self.widths = tuple(widths)
         self.pooling = pooling

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Unpack
 
 from torch import Tensor
 
 from mtl.heads.softmax import SoftmaxTagger
+from mtl.heads.tagger import TaggerOptions
 from mtl.layers.constraints import Constraints
-from mtl.layers.token_attention import TokenAttention
-from mtl.options import PositiveFloat, PositiveInt, Probability
 from mtl.text.spans import Scheme
 
 
@@ -24,9 +24,9 @@ class ConstrainedTagger(SoftmaxTagger):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names.
-        scheme: Scheme that span labels are learnt in, and whose well-formed sequences alone are
-            given; null for that of the corpus. Labels that are no spans have none.
-        never: Pairs of labels of which the second never follows the first at once, as in
+        scheme: The scheme of the labels: only sequences that are well formed in it are predicted.
+            null for labels that are not span tags.
+        never: Pairs of labels whose second label never directly follows the first, as in
             [[B-PER, I-LOC]]; null in place of a label is the edge of the sentence: [null, X]
             never starts with X, [X, null] never ends with it.
     """
@@ -36,26 +36,11 @@ class ConstrainedTagger(SoftmaxTagger):
         in_features: int,
         labels: Sequence[str],
         *,
-        dropout: Probability = 0.4,
-        hidden_size: PositiveInt | None = None,
         scheme: Scheme | None = None,
         never: Sequence[tuple[str | None, str | None]] = (),
-        attention: TokenAttention | None = None,
-        window: PositiveInt = 5,
-        label_smoothing: Probability = 0.0,
-        class_weights: Mapping[str, PositiveFloat] | None = None,
+        **options: Unpack[TaggerOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            labels,
-            dropout=dropout,
-            hidden_size=hidden_size,
-            scheme=scheme,
-            attention=attention,
-            window=window,
-            label_smoothing=label_smoothing,
-            class_weights=class_weights,
-        )
+        super().__init__(in_features, labels, **options)
         self.constraints = Constraints(self.labels, scheme=scheme, never=never)
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Annotated, Unpack
 
 import torch
 from torch import Tensor
 
-from mtl.heads.tagger import Tagger
+from mtl.errors import OptionError
+from mtl.heads.tagger import Tagger, TaggerOptions
 from mtl.layers.crf import CRF
-from mtl.layers.token_attention import TokenAttention
 from mtl.ops import crf_score
-from mtl.options import PositiveFloat, PositiveInt, Probability
+from mtl.options import Requires, refuse_idle
 from mtl.text.spans import Scheme, transitions
 
 
@@ -25,9 +26,10 @@ class CRFTagger(Tagger):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names.
+        scheme: The scheme of the labels, which a constrained CRF obeys.
         constrained: Whether only sequences that are well formed in the scheme have a probability,
-            in training and in use: no other is ever given. Needs labels that are span tags, and no
-            label smoothing, which would have all labels be right at times.
+            in training and in use, so that no other is ever predicted. Needs labels that are span
+            tags, and excludes label smoothing, which gives every label a probability.
     """
 
     def __init__(
@@ -35,30 +37,18 @@ class CRFTagger(Tagger):
         in_features: int,
         labels: Sequence[str],
         *,
-        dropout: Probability = 0.4,
-        hidden_size: PositiveInt | None = None,
-        scheme: Scheme | None = None,
+        scheme: Annotated[Scheme | None, Requires("constrained")] = None,
         constrained: bool = False,
-        attention: TokenAttention | None = None,
-        window: PositiveInt = 5,
-        label_smoothing: Probability = 0.0,
-        class_weights: Mapping[str, PositiveFloat] | None = None,
+        **options: Unpack[TaggerOptions],
     ) -> None:
-        super().__init__(
-            in_features,
-            labels,
-            dropout=dropout,
-            hidden_size=hidden_size,
-            scheme=scheme,
-            attention=attention,
-            window=window,
-            label_smoothing=label_smoothing,
-            class_weights=class_weights,
-        )
+        super().__init__(in_features, labels, **options)
+        refuse_idle(CRFTagger, {"scheme": scheme, "constrained": constrained})
         self.crf = _constrained_crf(self.labels, scheme) if constrained else CRF(len(self.labels))
-        if constrained and label_smoothing:
-            raise ValueError(
-                "constrained: with label_smoothing any label may be right; set one of them alone"
+        if constrained and self.label_smoothing:
+            raise OptionError(
+                "constrained",
+                "label_smoothing gives every label a probability, also where the scheme forbids "
+                "it; set only one of the two",
             )
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
@@ -111,6 +101,6 @@ class CRFTagger(Tagger):
 def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
     """Return a CRF over the label sequences that a scheme allows."""
     if scheme is None:
-        raise ValueError("constrained: the labels have no scheme to obey; set it to false")
+        raise OptionError("constrained", "the labels have no scheme to obey; set it to false")
     pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
     return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Annotated, get_args
 
 from torch import Tensor, nn
 
@@ -10,7 +10,14 @@ from mtl.heads.classifier import Classifier
 from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
+from mtl.options import (
+    NonNegativeFloat,
+    PositiveInt,
+    Probability,
+    Requires,
+    check_choice,
+    refuse_idle,
+)
 
 
 class DomainClassifier(Classifier):
@@ -43,10 +50,11 @@ class DomainClassifier(Classifier):
         pooling: Pooling = "mean",
         hidden_size: PositiveInt = 100,
         strength: NonNegativeFloat = 1.0,
-        ramp: PositiveInt | None = None,
+        ramp: Annotated[PositiveInt | None, Requires("strength")] = None,
         dropout: Probability = 0.5,
     ) -> None:
         check_choice("pooling", pooling, get_args(Pooling))
+        refuse_idle(DomainClassifier, {"strength": strength, "ramp": ramp})
         super().__init__(in_features, labels, hidden_size, dropout)
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)

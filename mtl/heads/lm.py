@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from mtl.heads.base import Head
+from mtl.errors import OptionError
+from mtl.heads.base import Head, HeadContext
+from mtl.heads.pairs import Pairs
 from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
-from mtl.options import Bounds, NonNegativeFloat, PositiveInt, Probability
+from mtl.options import (
+    Bounds,
+    NonNegativeFloat,
+    PositiveInt,
+    Probability,
+    Requires,
+    constructor_options,
+    refuse_idle,
+)
 from mtl.targets.base import Target
+from mtl.targets.objectives import Objective
 
 OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
@@ -55,12 +66,18 @@ class LanguageModel(Head):
         embedding: nn.Parameter | None = None,
         *,
         output: OutputLayer = "tied",
-        cutoffs: tuple[Annotated[float, Bounds(gt=0)], ...] = (0.1, 0.4),
-        num_softmaxes: PositiveInt = 4,
+        cutoffs: Annotated[
+            tuple[Annotated[float, Bounds(gt=0)], ...],
+            Requires("output", ("adaptive", "tied_adaptive")),
+        ] = (0.1, 0.4),
+        num_softmaxes: Annotated[PositiveInt, Requires("output", ("mos",))] = 4,
         dropout: Probability = 0.4,
         activation: NonNegativeFloat = 0.0,
         temporal: NonNegativeFloat = 0.0,
     ) -> None:
+        refuse_idle(
+            LanguageModel, {"output": output, "cutoffs": cutoffs, "num_softmaxes": num_softmaxes}
+        )
         super().__init__(in_features, labels)
         self.dropout = VariationalDropout(dropout)
         self.activation = activation
@@ -69,14 +86,14 @@ class LanguageModel(Head):
         if embedding is None:
             embedding = nn.Parameter(torch.randn(number, in_features) / in_features**0.5)
         if list(cutoffs) != sorted(set(cutoffs)):
-            raise ValueError(f"cutoffs: expected rising numbers, got {list(cutoffs)}")
-        # Fractions of a small vocabulary can fall together, or on all words: such cuts are dropped.
+            raise OptionError("cutoffs", f"expected rising numbers, got {list(cutoffs)}")
         cuts = sorted({max(1, int(cut * number if cut < 1 else cut)) for cut in cutoffs})
         cuts = [cut for cut in cuts if cut < number]
         if not cuts and output in ("adaptive", "tied_adaptive"):
-            raise ValueError(
-                f"cutoffs: expected one below the {number} words that there are, got "
-                f"{list(cutoffs)}; with so few words take the output 'tied'"
+            raise OptionError(
+                "cutoffs",
+                f"expected one below the {number} words of the vocabulary, got {list(cutoffs)}; "
+                "for so few words choose the output 'tied'",
             )
         self.output: NextWord
         if output == "full":
@@ -94,6 +111,13 @@ class LanguageModel(Head):
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the labels are the words of the text."""
         return target.open_vocabulary
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
+        """Return the head that a run file describes, tied to the vectors of words."""
+        assert not isinstance(context.labels, (Objective, Pairs))
+        own = constructor_options(cls, options)
+        return cls(context.in_features, context.labels, context.word_table, **own)
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.targets.objectives import Objective
 
 PairPart: TypeAlias = Literal["both", "difference", "product"]
@@ -45,7 +46,7 @@ class Comparison(nn.Module):
     def __init__(self, compare: Sequence[PairPart] = PARTS) -> None:
         super().__init__()
         if not compare or len(set(compare)) < len(compare):
-            raise ValueError(f"compare: expected different parts, got {list(compare)}")
+            raise OptionError("compare", f"expected different parts, got {list(compare)}")
         self.compare = tuple(compare)
         self.factor = len(self.compare) + ("both" in self.compare)
         """How many times as wide as one vector the result is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from mtl.layers.token_attention import (
     token_attention,
     token_weights,
 )
-from mtl.options import PositiveInt, Probability, check_choice
+from mtl.options import PositiveInt, Probability, Requires, check_choice, refuse_idle
 
 
 class PoolClassifier(Classifier):
@@ -43,11 +43,12 @@ class PoolClassifier(Classifier):
         *,
         pooling: Pooling | Literal["concat"] = "max",
         attention: TokenAttention | None = None,
-        window: PositiveInt = 5,
+        window: Annotated[PositiveInt, Requires("attention", ("key_value",))] = 5,
         dropout: Probability = 0.5,
     ) -> None:
         check_choice("pooling", pooling, ("concat", *get_args(Pooling)))
         # Made before super().__init__, which needs the width of the pooled vector.
+        refuse_idle(PoolClassifier, {"attention": attention, "window": window})
         layer = token_attention(attention, in_features, window) if attention else None
         width = in_features + (layer.out_features if layer else 0)
         poolings: tuple[Pooling, ...] = (

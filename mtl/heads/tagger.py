@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from mtl.errors import did_you_mean
-from mtl.heads.base import Head
+from mtl.errors import OptionError, did_you_mean
+from mtl.heads.base import Head, HeadContext
+from mtl.heads.pairs import Pairs
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.token_attention import (
     TokenAttention,
@@ -18,7 +19,18 @@ from mtl.layers.token_attention import (
     token_attention,
     token_weights,
 )
-from mtl.options import PositiveFloat, PositiveInt, Probability
+from mtl.options import (
+    Default,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Requires,
+    RunContext,
+    complete,
+    constructor_options,
+    options_of,
+)
+from mtl.targets.objectives import Objective
 from mtl.text.spans import Scheme, Span, read_spans
 
 
@@ -29,51 +41,67 @@ class FoundSpan(NamedTuple):
     confidence: float
 
 
-class Tagger(Head):
-    """One label a token: dropout, optional layers, and a score for every label.
+class TaggerOptions(TypedDict, total=False):
+    """Options of all taggers.
 
-    Smoothing and class weights are for training: in evaluation the loss is the likelihood alone.
+    Args:
+        dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
+            a sentence.
+        hidden_size: Width of a hidden layer with tanh before the scores; null for none.
+        attention: Context that each token reads beside its own state: the other tokens of the
+            sentence, weighted by a score of both states; with key_value the tokens just before it;
+            with multi_head four weighted means at once; null for none.
+        window: The number of preceding tokens that key_value reads.
+        label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
+            label with ε.
+        class_weights: Label to the weight of its tokens in training, by default 1. The loss of a
+            CRF is not a sum over tokens: there a sentence has the mean weight of its tokens.
+    """
+
+    dropout: Annotated[Probability, Default(0.4)]
+    hidden_size: Annotated[PositiveInt | None, Default(None)]
+    attention: Annotated[TokenAttention | None, Default(None)]
+    window: Annotated[PositiveInt, Default(5), Requires("attention", ("key_value",))]
+    label_smoothing: Annotated[Probability, Default(0.0)]
+    class_weights: Annotated[Mapping[str, PositiveFloat] | None, Default(None)]
+
+
+class TaggerRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds a tagger.
+
+    Args:
+        scheme: Scheme in which span labels are learned; null for the scheme of the corpus. IOBES is
+            often a little better than BIO.
+    """
+
+    scheme: Annotated[Scheme | None, Default(None)]
+
+
+class Tagger(Head):
+    """One label per token: dropout, optional layers, and a score for every label.
+
+    Label smoothing and class weights apply in training only: in evaluation the loss is the
+    negative log-likelihood.
 
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names.
-        dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
-            a sentence.
-        hidden_size: Width of a hidden layer with tanh before the scores; null for none.
-        scheme: Scheme that span labels are learnt in; null for that of the corpus. IOBES often
-            gains a little over BIO.
-        attention: What each token sees beside its own state: the other tokens of the sentence,
-            weighted by a score of both states, by key_value those just before it, or by
-            multi_head in four ways at once; null for nothing.
-        window: How many tokens key_value looks back.
-        label_smoothing: ε: the labels to learn are the right ones with probability 1 − ε, and
-            any with ε.
-        class_weights: Label to what its tokens count for in training, by default 1. In a CRF,
-            whose loss is not one of tokens, a sentence counts for the mean of its tokens.
     """
 
     level = "token"
+    recipe = TaggerRecipe
     class_weights: Tensor | None
 
     def __init__(
-        self,
-        in_features: int,
-        labels: Sequence[str],
-        *,
-        dropout: Probability = 0.4,
-        hidden_size: PositiveInt | None = None,
-        scheme: Scheme | None = None,
-        attention: TokenAttention | None = None,
-        window: PositiveInt = 5,
-        label_smoothing: Probability = 0.0,
-        class_weights: Mapping[str, PositiveFloat] | None = None,
+        self, in_features: int, labels: Sequence[str], **options: Unpack[TaggerOptions]
     ) -> None:
         super().__init__(in_features, labels)
-        self.scheme = scheme
-        self.dropout = VariationalDropout(dropout)
+        options = complete(TaggerOptions, options)
+        hidden_size, class_weights = options["hidden_size"], options["class_weights"]
+        self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
-        if attention:
-            layer = token_attention(attention, in_features, window)
+        if attention := options["attention"]:
+            layer = token_attention(attention, in_features, options["window"])
             self.attention, in_features = layer, in_features + layer.out_features
         self.hidden = (
             nn.Sequential(nn.Linear(in_features, hidden_size), nn.Tanh())
@@ -81,9 +109,40 @@ class Tagger(Head):
             else nn.Identity()
         )
         self.output = nn.Linear(hidden_size or in_features, len(self.labels))
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = options["label_smoothing"]
         weights = _in_order(class_weights, self.labels) if class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
+        """Return the tagger that a run file describes.
+
+        A constructor that takes the option `scheme` gets the scheme of the labels.
+        """
+        assert not isinstance(context.labels, (Objective, Pairs))
+        own = constructor_options(cls, options)
+        for option in options_of(cls):
+            # Only a constrained CRF reads the scheme, and it refuses one that it would not read.
+            if option.name == "scheme" and (not option.requires or option.requires.met(options)):
+                own["scheme"] = context.scheme
+        return cls(context.in_features, context.labels, **own)
+
+    @classmethod
+    def tag_scheme(cls, options: Mapping[str, Any]) -> Scheme | None:
+        """Return the option `scheme`."""
+        scheme: Scheme | None = options.get("scheme")
+        return scheme
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if a scheme is set and the labels are not span tags."""
+        yield from super().check(options, context)
+        if (scheme := cls.tag_scheme(options)) and context.task not in context.spans:
+            yield OptionError(
+                "scheme",
+                f"the head writes {scheme} tags, but the labels of {context.task!r} are not spans; "
+                "set it to null, or set the `scheme` in the corpus file",
+            )
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the score of every label, `[B, T, K]`.
@@ -194,5 +253,5 @@ def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:
     for label in weights:
         if label not in labels:
             near = did_you_mean(label, labels)
-            raise ValueError(f"class_weights: there is no label {label!r}{near}")
+            raise OptionError("class_weights", f"there is no label {label!r}{near}")
     return torch.tensor([weights.get(label, 1.0) for label in labels])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mtl.errors import did_you_mean
+from mtl.errors import OptionError, did_you_mean
 from mtl.ops import crf_viterbi
 from mtl.text.spans import Scheme, transitions
 
@@ -54,13 +54,14 @@ class Constraints(nn.Module):
             for label in pair:
                 if label not in index:
                     near = did_you_mean(str(label), labels)
-                    raise ValueError(f"never: unknown label {label!r}{near}")
+                    raise OptionError("never", f"unknown label {label!r}{near}")
             allowed[index[pair[0]], index[pair[1]]] = False
         # Raised here, so that decoding does not fail on the first sentence of such a length.
         if length := _shortest_without(allowed):
             if never:
-                raise ValueError(
-                    f"never: the rules allow no sequence of length {length}; remove some of them"
+                raise OptionError(
+                    "never",
+                    f"the rules allow no sequence of length {length}; remove some of them",
                 )
             raise ValueError(
                 f"labels: under the scheme {scheme} they allow no sequence of length {length}; "

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
+
 Factors = Literal["last_axis", "tucker", "tensor_train"]
 
 
@@ -36,7 +38,7 @@ class FactoredStack(nn.Module):
     def __init__(self, stack: Tensor, factors: Factors, rank: float) -> None:
         super().__init__()
         if not 0 < rank <= 1:
-            raise ValueError(f"rank: expected a share of the full rank in (0, 1], got {rank}")
+            raise OptionError("rank", f"expected a share of the full rank in (0, 1], got {rank}")
         self.tucker = factors == "tucker"
         with torch.no_grad():
             if self.tucker:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.errors import OptionError
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.sequence import last_real
 from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
@@ -57,7 +58,7 @@ class QRNNLayer(nn.Module):
     ) -> None:
         super().__init__()
         if window not in (1, 2):
-            raise ValueError(f"window: expected 1 or 2, got {window}")
+            raise OptionError("window", f"expected 1 or 2, got {window}")
         if reverse and bidirectional:
             raise ValueError(
                 "reverse: expected False with bidirectional=True, which reads in both directions"

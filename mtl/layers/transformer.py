@@ -7,6 +7,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.errors import OptionError
+
 Activation = Literal["gelu", "relu"]
 
 
@@ -40,7 +42,7 @@ class TransformerLayer(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         if in_features % num_heads:
-            raise ValueError(f"expected num_heads to divide {in_features}, got {num_heads}")
+            raise OptionError("num_heads", f"expected a divisor of {in_features}, got {num_heads}")
         super().__init__()
         self.num_heads = num_heads
         self.activation = activation

@@ -1,7 +1,7 @@
 """Metrics: scores of predicted labels against gold labels."""
 
 from mtl.metrics.accuracy import Accuracy
-from mtl.metrics.base import Metric, shown
+from mtl.metrics.base import Metric, Unit, shown
 from mtl.metrics.f1 import F1
 from mtl.metrics.numbers import Pearson, SquaredError
 from mtl.metrics.perplexity import Perplexity
@@ -33,5 +33,6 @@ __all__ = [
     "SetF1",
     "SpanF1",
     "SquaredError",
+    "Unit",
     "shown",
 ]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, TypeAlias
 
+from mtl.options import Checked
 from mtl.text.example import Labels
 
-PLAIN = ("perplexity", "bits_per_character", "squared_error")
-"""Names of the scores that are not fractions."""
+Unit: TypeAlias = Literal["fraction", "plain"]
+"""The unit of scores: fractions of 1, which are displayed in per cent, or plain numbers."""
 
 
-def shown(name: str, score: float) -> str:
-    """Format a score with two decimals; fractions are shown in per cent."""
-    return f"{score if name in PLAIN else 100 * score:.2f}"
+def shown(score: float, unit: Unit) -> str:
+    """Return a score for display, with two decimals: fractions in per cent.
+
+    >>> shown(0.5, "fraction"), shown(0.5, "plain")
+    ('50.00', '0.50')
+    """
+    return f"{100 * score if unit == 'fraction' else score:.2f}"
 
 
-class Metric(ABC):
+class Metric(Checked, ABC):
     """Base of metrics: they count gold and predicted labels and compute scores from the counts.
 
     Labels are strings, so a label that training never saw counts as an error. Counts add up:
@@ -25,6 +30,8 @@ class Metric(ABC):
     """
 
     higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[Unit] = "fraction"
+    """The unit of all its scores."""
     reads: ClassVar[Literal["labels", "sets", "numbers", "log_probs"]] = "labels"
     """The values it compares; log_probs are the log-probabilities of the gold labels."""
 
@@ -40,7 +47,7 @@ class Metric(ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, the main score first; fractions are in [0, 1], except `PLAIN`."""
+        """Return scores by name, the main score first; see `unit`."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:

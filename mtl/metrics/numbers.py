@@ -56,6 +56,7 @@ class SquaredError(NumberMetric):
     """Mean squared error, the mean of (y − ŷ)², in the squared unit of the numbers (–)."""
 
     higher_is_better = False
+    unit = "plain"
 
     def compute(self) -> dict[str, float]:
         """Return the mean squared error, 0 if nothing was counted."""

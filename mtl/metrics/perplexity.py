@@ -20,6 +20,7 @@ class Perplexity(Metric):
     """
 
     higher_is_better = False
+    unit = "plain"
     reads = "log_probs"
 
     def __init__(self) -> None:

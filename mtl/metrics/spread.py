@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.metrics.base import shown
+from mtl.metrics.base import Unit, shown
 
 Scores = Mapping[str, Mapping[str, float]]
 """The scores of each task by name, the main score first."""
@@ -47,17 +47,14 @@ class Spread:
         """Return mean, sd and values."""
         return {"mean": self.mean, "sd": self.sd, "values": list(self.values)}
 
-    def shown(self, name: str) -> str:
-        """Format mean ± sd; fractions are shown in per cent.
+    def shown(self, unit: Unit) -> str:
+        """Return mean ± sd for display.
 
-        Args:
-            name: The name of the score, which decides the unit.
-
-        >>> Spread([0.5, 0.75, 1.0]).shown("accuracy")
+        >>> Spread([0.5, 0.75, 1.0]).shown("fraction")
         '75.00 ± 25.00'
         """
-        mean = shown(name, self.mean)
-        return mean if self.sd is None else f"{mean} ± {shown(name, self.sd)}"
+        mean = shown(self.mean, unit)
+        return mean if self.sd is None else f"{mean} ± {shown(self.sd, unit)}"
 
 
 def student_quantile(p: float, degrees: int) -> float:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import CheckpointError
-from mtl.metrics.spread import Spread, spread
-from mtl.runs.checkpoint import check_run_folder, seed_folders, write_json
+import yaml
 
-METRICS = "metrics.jsonl"
+from mtl.errors import CheckpointError
+from mtl.metrics import METRICS, Unit
+from mtl.metrics.spread import Spread, spread
+from mtl.runs.checkpoint import RUN, check_run_folder, seed_folders, write_json
+
+RECORDS = "metrics.jsonl"
 SUMMARY = "summary.json"
 """Mean and standard deviation of the dev scores over the seeds of a run."""
 
@@ -28,6 +31,7 @@ class History:
 
     folder: Path
     seeds: Sequence[Sequence[Mapping[str, Any]]]
+    units: Mapping[str, Unit]
 
     @property
     def tasks(self) -> list[str]:
@@ -54,9 +58,21 @@ def read_history(folder: Path) -> History:
     """Read the history of a run folder, or of a folder of several seeds.
 
     Raises:
-        CheckpointError: The folder is not a run folder, or no epoch is finished.
+        CheckpointError: It is no such folder, or no epoch is finished.
+        ConfigError: A metric of the user's own cannot be imported.
     """
-    return History(folder, [_epochs(seed) for seed in seed_folders(folder) or [folder]])
+    folders = seed_folders(folder) or [folder]
+    return History(folder, [_epochs(own) for own in folders], _units(folders[0]))
+
+
+def _units(folder: Path) -> dict[str, Unit]:
+    """Return the unit of the scores of each task, which only its metric knows."""
+    try:
+        tasks = yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))["tasks"]
+        types = {task: settings["metric"]["type"] for task, settings in tasks.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{folder / RUN}: cannot be read: {error!r}; train again") from error
+    return {task: METRICS.find(name).unit for task, name in types.items()}
 
 
 def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -66,7 +82,7 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
         CheckpointError: The folder is not a run folder, or the file is damaged.
     """
     check_run_folder(folder)
-    path = folder / METRICS
+    path = folder / RECORDS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         # If training was killed while it wrote, the last line is incomplete: skip it.

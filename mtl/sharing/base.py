@@ -6,24 +6,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from mtl.options import Checked, RunContext, constructor_options
+from mtl.trunks.base import Trunk
+
 LabelVectors = Callable[[str, Sequence[Tensor], Tensor], Tensor | None]
-"""Gives the expected vector of each token's label, given a task, its layers and the mask."""
+"""A function from a task, its layers and the mask to the expected label vector of each token."""
 
 
 @dataclass(frozen=True)
 class TrunkOutput:
-    """What a trunk made of a batch, for one task.
+    """The output of the trunks for a batch and one task.
 
     Args:
         layers: Outputs by layer, each `[B, T, H_i]`; layers[0] are the token vectors.
-        state: What all trunks together carry to the next piece of the text, so it is the same for
-            every task of a batch.
-        penalties: Further terms of the loss by name, each a scalar. What several tasks give under
-            one name is one term; a term of one task alone has the task in its name.
+        state: The state that all trunks together carry to the next chunk of the text. It is the
+            same for all tasks of a batch.
+        penalties: Further terms of the loss by name, each a scalar. Equal names of several tasks
+            are one term; the name of a term of a single task contains the task.
     """
 
     layers: list[Tensor]
@@ -31,26 +34,77 @@ class TrunkOutput:
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Sharing(nn.Module, ABC):
+@dataclass(frozen=True)
+class Restricted:
+    """The options of a sharing for some of its tasks.
+
+    Args:
+        options: The options.
+        note: The difference to the sharing of all tasks, for the user; empty if there is none.
+    """
+
+    options: Mapping[str, Any]
+    note: str = ""
+
+
+class Sharing(Checked, nn.Module, ABC):
     """Runs the trunk or trunks for the tasks of a batch.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
     """
 
     min_tasks: ClassVar[int] = 1
-    """With fewer tasks there is nothing to share so."""
+    """The smallest number of tasks."""
     has_trunks: ClassVar[bool] = True
-    """Whether its trunks have weights of their own, which may start from others and be frozen."""
+    """Whether its trunks own their weights, so that these can be loaded and frozen."""
     sizes: list[int]
     """Widths of `TrunkOutput.layers`; see `sizes_of`."""
     label_dims: Mapping[str, int] = MappingProxyType({})
-    """Tasks whose predicted labels it reads, and the width of the vectors that it wants of them.
+    """Tasks whose predicted labels the sharing reads, and the width E of their label vectors.
 
-    If there are some, the model calls `forward` with one more argument, `LabelVectors`: it gives
-    Σ_k p(k) e_k by the head's probabilities, `[B, T, E]`, zero on padding; None for a task whose
-    labels belong to sentences or are words."""
+    If it is not empty, the model calls `forward` with one more argument, `LabelVectors`: a function
+    that returns Σ_k p(k) e_k for the probabilities of the head, `[B, T, E]`, zero on padding. It
+    returns None for a task whose labels belong to sentences or are words."""
+
+    @classmethod
+    def from_options(
+        cls, options: Mapping[str, Any], make_trunk: Callable[[], Trunk], context: RunContext
+    ) -> Self:
+        """Return the sharing that a run file describes.
+
+        Args:
+            options: All options.
+            make_trunk: A function without arguments that returns a new trunk.
+            context: The run.
+
+        Raises:
+            OptionError: An option does not fit the tasks or the trunk.
+        """
+        own = constructor_options(cls, options)
+        return cls(list(context.tasks), make_trunk, **own)
+
+    @classmethod
+    def restricted_to(
+        cls, options: Mapping[str, Any], tasks: Sequence[str], context: RunContext
+    ) -> Restricted:
+        """Return the options for fewer tasks.
+
+        By default, the other tasks are removed from every option that is a list of tasks or a list
+        of lists of tasks, and lists that become empty are removed from those around them.
+
+        Args:
+            options: All options.
+            tasks: The tasks that remain.
+            context: The run with all its tasks.
+        """
+        return Restricted(
+            {
+                name: among(value, tasks) if _are_tasks(value, context.tasks) else value
+                for name, value in options.items()
+            }
+        )
 
     @abstractmethod
     def forward(
@@ -62,33 +116,46 @@ class Sharing(nn.Module, ABC):
             x: `[B, T, D]` token vectors, zero on padding.
             mask: `[B, T]` bool, True on real tokens.
             tasks: The tasks whose heads will read.
-            state: What `TrunkOutput.state` was for the piece of text before, or None
-                when nothing is carried.
+            state: `TrunkOutput.state` of the preceding chunk of text, or None if no state is
+                carried.
         """
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
-        """Return the state before the first token, for texts that come in pieces."""
+        """Return the state before the first token, for texts that are read in chunks."""
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that several tasks train."""
 
     def sizes_of(self, task: str) -> list[int]:
-        """Return the widths of the layers that a task is given: by default, `sizes`."""
+        """Return the widths of the layers that a task reads: by default, `sizes`."""
         return self.sizes
 
     def lr_factors(self) -> dict[nn.Parameter, float]:
-        """Return how many times the learning rate of the run some parameters learn at."""
+        """Return factors of the learning rate for parameters that have one; others have 1."""
         return {}
 
     def begin_epoch(self, epoch: int) -> None:
-        """Take notice that an epoch (from 0) begins; what it keeps must follow from the weights."""
+        """Prepare an epoch (from 0). State that is kept here must follow from the weights."""
 
     def learnt(self) -> dict[str, Tensor]:
-        """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
+        """Return learned quantities for the report, by name: scalars, vectors or matrices."""
         return {}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        """Return the names of rows and columns of quantities from `learnt`, if they have any."""
         return {}
+
+
+def among(names: Sequence[Any], tasks: Sequence[str]) -> list[Any]:
+    """Return a list of tasks, or of lists of tasks, without the other tasks and empty lists."""
+    left = [among(name, tasks) if isinstance(name, list) else name for name in names]
+    return [name for name in left if name and (isinstance(name, list) or name in tasks)]
+
+
+def _are_tasks(value: Any, tasks: Sequence[str]) -> bool:
+    """Return whether an option is a list of tasks, or of lists of tasks."""
+    return isinstance(value, list) and all(
+        name in tasks if isinstance(name, str) else _are_tasks(name, tasks) for name in value
+    )

@@ -1,4 +1,4 @@
-"""Columns: a trunk a task, side by side. Letters: M tasks, B sentences, T tokens, H width."""
+"""Towers: one trunk per task, side by side. Letters: M tasks, B sentences, T tokens, H width."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.trunks.base import State, Trunk
 
@@ -16,14 +17,14 @@ TowerStates = dict[str, State]
 
 
 class Columns(Sharing):
-    """A trunk a task, all of one shape, stepped together layer by layer.
+    """One trunk per task (a tower), all of the same shape, stepped together layer by layer.
 
-    A layer of all columns is a loop over them: most of their time goes to products of matrices,
-    which a CPU computes hardly faster side by side than one after the other.
+    A layer of all towers is a Python loop: most time is spent in matrix products, which a CPU
+    computes hardly faster when they are batched.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
     """
 
     def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
@@ -36,22 +37,22 @@ class Columns(Sharing):
         return cast("Trunk", self.trunks[task])
 
     def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return what follows on the outputs of layer i (from 1), a tensor `[B, T, H]` a column."""
+        """Mix the outputs of layer i (from 1): one `[B, T, H]` tensor per tower in and out."""
         return outputs
 
     def run(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None
     ) -> dict[str, TrunkOutput]:
-        """Encode for some tasks with their columns alone; see `Sharing.forward`."""
+        """Encode for some tasks with their towers alone; see `Sharing.forward`."""
         hidden = {task: [x] for task in tasks}
         after: TowerStates = {task: [] for task in tasks}
         for i in range(1, self.column(tasks[0]).num_layers + 1):
-            found = [
+            steps = [
                 self.column(task).step(i, hidden[task], mask, state[task][i - 1] if state else None)
                 for task in tasks
             ]
-            outputs = self.between(i, [output for output, _ in found])
-            for task, output, (_, new) in zip(tasks, outputs, found, strict=True):
+            outputs = self.between(i, [output for output, _ in steps])
+            for task, output, (_, new) in zip(tasks, outputs, steps, strict=True):
                 hidden[task].append(output)
                 after[task].append(new)
         carried = {**state, **after} if state else None
@@ -63,12 +64,12 @@ class Columns(Sharing):
 
 
 class Mixed(Columns):
-    """Columns that read each other, so that all of them run whichever task is asked for.
+    """Towers that read each other, so that all of them run for every task.
 
     Args:
-        tasks: The names of all tasks, two at least.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        lr_factor: How many times the learning rate of the run the weights of the mixtures learn at.
+        tasks: The names of all tasks, at least two.
+        make_trunk: A function without arguments that returns a new trunk.
+        lr_factor: Factor of the learning rate for the weights of the mixtures.
     """
 
     min_tasks = 2
@@ -77,23 +78,23 @@ class Mixed(Columns):
         self, tasks: Sequence[str], make_trunk: Callable[[], Trunk], *, lr_factor: float
     ) -> None:
         if len(tasks) < self.min_tasks:
-            raise ValueError(f"expected two tasks or more, got {list(tasks)}")
+            raise OptionError("", f"expected at least two tasks, got {list(tasks)}")
         super().__init__(tasks, make_trunk)
         self.lr_factor = lr_factor
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
     ) -> dict[str, TrunkOutput]:
-        """Encode for some tasks with all columns; see `Sharing.forward`."""
-        found = self.run(x, mask, list(self.trunks), state)
-        return {task: found[task] for task in tasks}
+        """Encode for some tasks with all towers; see `Sharing.forward`."""
+        outputs = self.run(x, mask, list(self.trunks), state)
+        return {task: outputs[task] for task in tasks}
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return all parameters: through the mixtures every task trains every trunk."""
+        """Return all parameters: every task trains every trunk through the mixtures."""
         return list(self.parameters())
 
     def lr_factors(self) -> dict[nn.Parameter, float]:
-        """Return the factor of everything that is no trunk's."""
+        """Return the factor of all parameters outside the trunks."""
         of_trunks = set(self.trunks.parameters())
         return {p: self.lr_factor for p in self.parameters() if p not in of_trunks}
 

@@ -14,20 +14,20 @@ from mtl.trunks.base import Trunk
 
 
 class CrossStitch(Mixed):
-    """A trunk a task; after every layer each reads a mixture of all (Misra et al. 2016).
+    """One trunk per task; after every layer each reads a mixture of all (Misra et al. 2016).
 
-    x̃_a = Σ_b α_ab x_b, with a matrix α a layer, also after the last one, whose mixture the heads
-    read (in the paper fc7, the layer below the outputs). Learns how much two tasks have in common,
-    layer by layer, for the price of a trunk a task.
+    x̃_a = Σ_b α_ab x_b, with one matrix α per layer. Heads read the mixture after the last layer (in
+    the paper after fc7, the layer below the outputs). It learns layer by layer how much two tasks
+    share, at the cost of one trunk per task.
 
     Args:
-        tasks: The names of all tasks, two at least.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        alpha: Whether a layer has one matrix for all its units (task), or each unit one (channel).
-        balance: Each task's share in its own mixture at the start; the others have equal parts of
-            the rest, so that shares sum to 1.
-        lr_factor: How many times the learning rate of the run α learns at. The paper takes 100 to
-            1000, by plain SGD; Adam needs no such factor.
+        tasks: The names of all tasks, at least two.
+        make_trunk: A function without arguments that returns a new trunk.
+        alpha: One matrix per layer (task), or one per unit (channel).
+        balance: Initial share of each task in its own mixture; the others have equal shares of the
+            rest, so that shares sum to 1.
+        lr_factor: Factor of the learning rate for α. The paper uses 100 to 1000 with plain SGD;
+            Adam needs no such factor.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class CrossStitch(Mixed):
         )
 
     def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the mixtures after layer i (from 1), a tensor `[B, T, H]` a column."""
+        """Mix the outputs of layer i (from 1): one `[B, T, H]` tensor per tower in and out."""
         alpha = self.alpha[i - 1]
         mixture = "ab,b...h->a...h" if alpha.ndim == 2 else "abh,b...h->a...h"
         return torch.einsum(mixture, alpha, torch.stack(list(outputs))).unbind()
 
     def learnt(self) -> dict[str, Tensor]:
-        """Return α by layer: row a says what task a reads. Of many channels it is the mean."""
-        found = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
-        return {n: alpha if alpha.ndim == 2 else alpha.mean(2) for n, alpha in found.items()}
+        """Return α by layer, or its mean over channels: row a has the shares that task a reads."""
+        matrices = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
+        return {n: alpha if alpha.ndim == 2 else alpha.mean(2) for n, alpha in matrices.items()}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which rows and columns are of."""
+        """Return the tasks, for rows and columns."""
         tasks = list(self.trunks)
         return {f"alpha.{i}": (tasks, tasks) for i in range(1, len(self.alpha) + 1)}

@@ -1,33 +1,32 @@
-"""Tasks put into groups by an option."""
+"""Groups of tasks that an option defines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtl.errors import did_you_mean
+from mtl.errors import OptionError, did_you_mean
 
 
 def number_groups(
     tasks: Sequence[str], groups: Sequence[Sequence[str]], option: str
 ) -> dict[str, int]:
-    """Return task to the number of its group.
+    """Return task to the index of its group.
 
     Args:
         tasks: All tasks.
         groups: The tasks of each group.
-        option: What the groups are called, for messages.
+        option: The option that defines the groups, for messages.
 
     Raises:
-        ValueError: They do not have every task exactly once, or nothing but tasks.
+        OptionError: A task is missing, occurs twice, or does not exist.
     """
-    found: dict[str, int] = {}
-    for number, group in enumerate(groups):
+    group_of: dict[str, int] = {}
+    for index, group in enumerate(groups):
         for task in group:
             if task not in tasks:
-                near = did_you_mean(task, tasks)
-                raise ValueError(f"{option}: there is no task {task!r}{near}")
-            if found.setdefault(task, number) != number or group.count(task) > 1:
-                raise ValueError(f"{option}: {task!r} occurs twice; expected every task once")
-    if missing := [task for task in tasks if task not in found]:
-        raise ValueError(f"{option}: {missing[0]!r} is missing; expected every task once")
-    return found
+                raise OptionError(option, f"there is no task {task!r}{did_you_mean(task, tasks)}")
+            if group_of.setdefault(task, index) != index or group.count(task) > 1:
+                raise OptionError(option, f"{task!r} occurs twice; expected every task once")
+    if missing := [task for task in tasks if task not in group_of]:
+        raise OptionError(option, f"{missing[0]!r} is missing; expected every task once")
+    return group_of

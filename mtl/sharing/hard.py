@@ -13,12 +13,12 @@ from mtl.trunks.base import State, Trunk
 class Hard(Sharing):
     """All tasks train one trunk (Caruana 1993).
 
-    The default, the fastest, and hard to beat while the tasks are related. With heads on
-    different layers (`layer: 1`) it is the low supervision of Søgaard & Goldberg (2016).
+    The default and the fastest; hard to beat if the tasks are related. With heads on different
+    layers (`layer: 1`) it is the low supervision of Søgaard & Goldberg (2016).
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
     """
 
     def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
@@ -29,7 +29,7 @@ class Hard(Sharing):
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: State | None = None
     ) -> dict[str, TrunkOutput]:
-        """Encode once and give every task the same; see `Sharing.forward`."""
+        """Encode once, with the same output for every task; see `Sharing.forward`."""
         layers, after = self.trunk(x, mask, state)
         encoded = TrunkOutput(layers, after)
         return dict.fromkeys(tasks, encoded)

@@ -1,14 +1,16 @@
-"""A trunk a task, one upon the other. Letters: B sentences, T tokens, D, H and E widths."""
+"""One trunk per task, on top of the one below. Letters: B sentences, T tokens, D, H, E widths."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from mtl.options import NonNegativeFloat, NonNegativeInt
+from mtl.errors import OptionError
+from mtl.options import NonNegativeFloat, NonNegativeInt, RunContext
 from mtl.sharing.base import LabelVectors, TrunkOutput
 from mtl.sharing.columns import Columns, TowerStates
 from mtl.sharing.groups import number_groups
@@ -16,28 +18,30 @@ from mtl.trunks.base import Trunk
 
 
 class Hierarchical(Columns):
-    """Each task has a trunk upon that of the task below (Joint Many-Task, Hashimoto et al. 2017).
+    """Each task has a trunk on top of the task below (Joint Many-Task, Hashimoto et al. 2017).
 
     x_1 = x,  x_l = P_l [x; h_{l-1}; Σ_{j<l} Σ_k p_j(k) e_jk],  h_l = trunk_l(x_l)
 
-    For tasks of which one builds on another: parts of speech, chunks, entities. Every level reads
-    the token vectors, the last layer of the level below, and what the taggers below say: the
-    vectors of their labels by probability, summed over tasks, and so may mend an error. A product
-    makes that as wide as the token vectors, so that all trunks are alike. Heads read the layers of
-    their own level. A task costs the levels below it too.
+    For tasks that build on each other: parts of speech, chunks, entities. Every level reads the
+    token vectors, the last layer of the level below, and the predictions of the taggers below: the
+    label vectors, weighted by probability and summed over tasks. So a level can correct an error
+    below it. A matrix P_l reduces the input to the width of the token vectors, so that all trunks
+    have the same shape. Heads read the layers of their own level. A task also costs the time of
+    all levels below it.
 
-    Gradients of a task reach all levels below, also through the probabilities of their heads
-    (those of a CRF, which has no gradients of its marginals, excepted).
+    The gradients of a task reach all levels below, also through the probabilities of their heads.
+    An exception is the CRF, whose marginals have no gradients.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        order: The tasks, from the lowest to the highest; null: as the run file has them.
-        label_dim: Width E of the vectors of labels; 0: labels are not read.
-        successive: δ of the penalty δ ‖θ − θ'‖², once a batch, on the weights θ of all levels below
-            the highest task of the batch; θ' are those with which the epoch began, so that a task
-            does not forget at once what the others have taught. As it is a sum over all weights, δ
-            is small, some 1e-4; with 0.01 Adam hardly gets away from θ'. 0: no penalty.
+        make_trunk: A function without arguments that returns a new trunk.
+        order: The tasks, from the lowest to the highest; null: as in the run file.
+        label_dim: Width E of the label vectors; 0: labels are not read.
+        successive: δ of the penalty δ ‖θ − θ'‖², once per batch, on the weights θ of all levels
+            below the highest task of the batch. θ' are the weights at the start of the epoch, so
+            that a task does not forget at once the training of the others. The penalty is a sum
+            over all weights, so δ is small, about 1e-4; with 0.01 Adam hardly moves away from θ'.
+            0: no penalty.
     """
 
     min_tasks = 2
@@ -62,7 +66,24 @@ class Hierarchical(Columns):
             {task: nn.Linear(own + below + label_dim, own, bias=False) for task in self.order[1:]}
         )
         self._start: Tensor | None = None
-        """The weights of all levels but the highest as the epoch began."""
+        """The weights of all levels but the highest at the start of the epoch."""
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for subwords, and for a level that would read the word it predicts."""
+        yield from super().check(options, context)
+        if context.reads_subwords:
+            yield OptionError(
+                "", "levels read labels of words, the trunk reads subwords; choose another trunk"
+            )
+        first, *above = options["order"] or context.tasks
+        for task in above:
+            if task in context.texts:
+                yield OptionError(
+                    "order",
+                    f"a level above another one has read the word that {task!r} predicts; make it "
+                    f"the lowest level instead of {first!r}",
+                )
 
     def forward(
         self,
@@ -72,7 +93,7 @@ class Hierarchical(Columns):
         state: TowerStates | None = None,
         label_vectors: LabelVectors | None = None,
     ) -> dict[str, TrunkOutput]:
-        """Run the levels up to the highest task asked for; see `Sharing.forward`.
+        """Run the levels up to the highest of the tasks; see `Sharing.forward`.
 
         Args:
             x: `[B, T, D]` token vectors, zero on padding.
@@ -80,29 +101,30 @@ class Hierarchical(Columns):
             tasks: The tasks whose heads will read.
             state: `TrunkOutput.state` of the preceding chunk of text, or None if no state is
                 carried.
-            label_vectors: Gives what the labels of a level say; None: nothing.
+            label_vectors: Returns the expected label vectors of a level; None: labels are not
+                read.
         """
         height = 1 + max(self.order.index(task) for task in tasks)
         after = dict(state) if state else None
-        said = x.new_zeros(*x.shape[:2], self.label_dim)
+        labels = x.new_zeros(*x.shape[:2], self.label_dim)
         layers: dict[str, list[Tensor]] = {}
         below = x
         for task in self.order[:height]:
             given = x
             if layers:
-                given = self.inputs[task](torch.cat([x, below, said], dim=2))
+                given = self.inputs[task](torch.cat([x, below, labels], dim=2))
             found, own = self.trunks[task](given, mask, state[task] if state else None)
             layers[task], below = [x, *found[1:]], found[-1]
             if after is not None:
                 after[task] = own
             if len(layers) < height and label_vectors is not None and self.label_dim:
                 vectors = label_vectors(task, layers[task], mask)
-                said = said if vectors is None else said + vectors
+                labels = labels if vectors is None else labels + vectors
         penalties = self._penalties(height)
         return {task: TrunkOutput(layers[task], after, penalties) for task in tasks}
 
     def _penalties(self, height: int) -> Mapping[str, Tensor]:
-        """Return how far the weights below the highest of some levels have moved this epoch."""
+        """Return the penalty on the movement of the weights below the highest level in use."""
         weights = self._weights(height - 1)
         if not (self.training and self.successive and self._start is not None and weights):
             return {}
@@ -119,7 +141,7 @@ class Hierarchical(Columns):
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
-        """Remember the weights that the penalty holds those of the epoch to."""
+        """Store the weights from which the penalty measures the movement."""
         below = self._weights(len(self.order) - 1)
         self._start = parameters_to_vector(below) if self.successive else None
 

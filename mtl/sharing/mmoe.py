@@ -1,4 +1,4 @@
-"""Trunks that all tasks mix, each in its own way, from token to token. Letters: E experts."""
+"""Trunks that each task mixes with its own weights, token by token. Letters: E experts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class MixtureOfExperts(Sharing):
 
     h_t = Σ_e g_te · h_e, g_t = softmax(W_t x), for every token; the same gates at all layers
 
-    For tasks of which it is not known how much they have in common: each may lean on experts that
-    the others leave alone. It takes as much time as that many trunks.
+    For tasks with an unknown degree of relatedness: a task may rely on experts that other tasks do
+    not use. It takes the time of E trunks.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
         experts: E, the number of trunks.
     """
 
@@ -44,7 +44,7 @@ class MixtureOfExperts(Sharing):
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: list[State] | None = None
     ) -> dict[str, TrunkOutput]:
-        """Run all experts, and mix them for every task; see `Sharing.forward`."""
+        """Run all experts and mix them for every task; see `Sharing.forward`."""
         runs = [
             expert(x, mask, state[i] if state else None) for i, expert in enumerate(self.experts)
         ]

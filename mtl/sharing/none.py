@@ -11,11 +11,11 @@ from mtl.sharing.columns import Columns, TowerStates
 
 
 class NoSharing(Columns):
-    """A trunk a task, on one embedding: what every sharing is to be better than (–).
+    """One trunk per task, on one embedding: the baseline of every sharing (–).
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
     """
 
     def forward(
@@ -25,5 +25,5 @@ class NoSharing(Columns):
         return self.run(x, mask, tasks, state)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return nothing."""
+        """Return an empty list."""
         return []

@@ -1,51 +1,51 @@
-"""A trunk for all tasks beside one for each. Letters: B sentences, T tokens, H width, K groups."""
+"""A shared and several private trunks. Letters: B sentences, T tokens, H width, K groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtl.errors import did_you_mean
+from mtl.errors import OptionError, did_you_mean
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import pool
 from mtl.layers.subspace_overlap import subspace_overlap
-from mtl.options import NonNegativeFloat, PositiveInt
-from mtl.sharing.base import Sharing, TrunkOutput
+from mtl.options import NonNegativeFloat, PositiveInt, Requires, RunContext, refuse_idle
+from mtl.sharing.base import Restricted, Sharing, TrunkOutput, among
 from mtl.sharing.groups import number_groups
 from mtl.trunks.base import State, Trunk
 
 States = tuple[State, dict[str, State]]
-"""What the shared trunk carries, and what the private ones do, by task."""
+"""The state of the shared trunk, and task to the state of its private trunk."""
 
 
 class SharedPrivate(Sharing):
-    """One trunk for all tasks beside one for each (Liu, Qiu & Huang 2017).
+    """One shared trunk beside one private trunk per task (Liu, Qiu & Huang 2017).
 
-    A task reads [shared; private] at every layer, so layers are twice as wide. Two penalties keep
-    the trunks to their parts, `adversary` and `difference`: without them it is the paper's SP-MTL,
-    with them ASP-MTL. For tasks on several corpora, whose texts differ. With a task that is
-    `shared_only`, and others that give back the text of each domain (`labels: {text: same}`), these
-    are domain separation networks (Bousmalis et al. 2016).
+    A task reads [shared; private] at every layer, so layers are twice as wide. Two penalties
+    separate the roles of the trunks, `adversary` and `difference`: without them it is the paper's
+    SP-MTL, with them ASP-MTL. For tasks on several corpora with different texts. With one
+    `shared_only` task and others that reconstruct the text of each domain (`labels: {text: same}`)
+    it is a domain separation network (Bousmalis et al. 2016).
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        adversary: λ. A softmax learns to tell by the mean of the shared trunk's last layer which
-            group of tasks a sentence is for, and the shared trunk gets its gradient times −λ, so
-            that it keeps what the groups have in common. 0: no adversary.
-        ramp: Over how many batches λ grows from 0, as 2 / (1 + e^(−10 p)) − 1; null: it does not
-            grow.
+        make_trunk: A function without arguments that returns a new trunk.
+        adversary: λ. A softmax classifier learns to predict the group of tasks that a sentence is
+            for, from the mean of the shared trunk's last layer. The shared trunk gets its gradient
+            times −λ, so that it represents the common part of the groups. 0: no adversary.
+        ramp: The number of batches over which λ grows from 0, as 2 / (1 + e^(−10 p)) − 1; null: it
+            is constant.
         difference: Weight of ‖SᵀP‖²_F / (‖S‖²_F · ‖P‖²_F) over the tokens of a batch, for the last
-            layers S and P of shared and private trunk, which is small when these say different
+            layers S and P of shared and private trunk. It is small if the two represent different
             things. 0: no such penalty.
-        groups: The tasks of each group that the adversary tells apart: [[pos, ner], [chunk]]. null:
-            those of a corpus are a group, since a sentence serves them all.
-        shared_only: The tasks that have no trunk of their own and read the shared one alone, so
-            that they serve texts of all domains. null: none.
+        groups: The groups of tasks that the adversary distinguishes: [[pos, ner], [chunk]]. null:
+            the tasks of a corpus are a group, as they read the same sentences.
+        shared_only: The tasks without a private trunk, which read the shared trunk alone, so that
+            they serve texts of all domains. null: none.
     """
 
     min_tasks = 2
@@ -56,18 +56,17 @@ class SharedPrivate(Sharing):
         make_trunk: Callable[[], Trunk],
         *,
         adversary: NonNegativeFloat = 0.0,
-        ramp: PositiveInt | None = None,
+        ramp: Annotated[PositiveInt | None, Requires("adversary")] = None,
         difference: NonNegativeFloat = 0.0,
-        groups: list[list[str]] | None = None,
+        groups: Annotated[list[list[str]] | None, Requires("adversary")] = None,
         shared_only: list[str] | None = None,
     ) -> None:
         super().__init__()
-        if ramp is not None and not adversary:
-            raise ValueError("ramp: does nothing without an adversary")
+        refuse_idle(SharedPrivate, {"adversary": adversary, "ramp": ramp, "groups": groups})
         self.shared = make_trunk()
         if unknown := sorted({*(shared_only or ())} - {*tasks}):
             near = did_you_mean(unknown[0], tasks)
-            raise ValueError(f"shared_only: there is no task {unknown[0]!r}{near}")
+            raise OptionError("shared_only", f"there is no task {unknown[0]!r}{near}")
         own_trunks = [task for task in tasks if task not in (shared_only or ())]
         self.private = nn.ModuleDict({task: make_trunk() for task in own_trunks})
         self.difference = difference
@@ -78,17 +77,52 @@ class SharedPrivate(Sharing):
         if adversary:
             number = len(set(self.group_of.values()))
             if number < 2:
-                raise ValueError(
-                    "adversary: needs tasks on two corpora or more (else put them into `groups`)"
+                raise OptionError(
+                    "adversary",
+                    "expected tasks on at least two corpora, got one; or define `groups` of tasks",
                 )
             self.discriminator = nn.Sequential(
                 GradientReversal(adversary, ramp), nn.Linear(sizes[-1], number)
             )
 
+    @classmethod
+    def from_options(
+        cls, options: Mapping[str, Any], make_trunk: Callable[[], Trunk], context: RunContext
+    ) -> Self:
+        """Return the sharing that a run file describes; without `groups` by corpora."""
+        return super().from_options(_with_groups(options, context), make_trunk, context)
+
+    @classmethod
+    def restricted_to(
+        cls, options: Mapping[str, Any], tasks: Sequence[str], context: RunContext
+    ) -> Restricted:
+        """Return the options for fewer tasks, without an adversary if they are all in one group."""
+        left = super().restricted_to(options, tasks, context).options
+        groups = _with_groups(options, context)["groups"]
+        if options["adversary"] and len(among(groups, tasks)) == 1:
+            # What the adversary has to distinguish is gone, and the constructor would refuse it.
+            alone = {**left, "adversary": 0.0, "ramp": None, "groups": None}
+            return Restricted(alone, "without the adversary, for which they are one group")
+        return Restricted(left)
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for tasks of one corpus in different groups."""
+        yield from super().check(options, context)
+        groups = enumerate(options["groups"] or [])
+        group_of = {task: number for number, group in groups for task in group}
+        for first, *others in context.corpora.values():
+            for task in others:
+                if {first, task} <= group_of.keys() and group_of[task] != group_of[first]:
+                    yield OptionError(
+                        "groups",
+                        f"{first!r} and {task!r} read the same sentences; put them into one group",
+                    )
+
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None
     ) -> dict[str, TrunkOutput]:
-        """Run the shared trunk and those of the tasks asked for; see `Sharing.forward`."""
+        """Run the shared trunk and the private trunks of the tasks; see `Sharing.forward`."""
         shared_state, private_states = state or (None, {})
         shared, shared_state = self.shared(x, mask, shared_state)
         after = dict(private_states)
@@ -103,12 +137,12 @@ class SharedPrivate(Sharing):
         return {task: TrunkOutput(layers[task], carried, penalties[task]) for task in tasks}
 
     def _beside(self, shared: Tensor, private: Tensor) -> Tensor:
-        """Return both side by side, `[B, T, 2H]`; independent stacks stay apart."""
+        """Concatenate two layers, `[B, T, 2H]`; independent directions stay separate."""
         halves = (layer.chunk(self.shared.stacks, dim=2) for layer in (shared, private))
         return torch.cat([part for pair in zip(*halves, strict=True) for part in pair], dim=2)
 
     def _adversary(self, hidden: Tensor, mask: Tensor, tasks: Sequence[str]) -> dict[str, Tensor]:
-        """Return the loss of who tells groups apart by the shared layer `[B, T, H]`."""
+        """Return the loss of the classifier of groups on the shared layer `[B, T, H]`."""
         if self.discriminator is None or not self.training:
             return {}
         numbers = {self.group_of[task] for task in tasks}
@@ -134,9 +168,16 @@ class SharedPrivate(Sharing):
         return self.shared.initial_state(batch_size), private
 
     def sizes_of(self, task: str) -> list[int]:
-        """Return the widths of the layers that a task is given: those of one trunk, or of two."""
+        """Return the widths of the layers that a task reads, of one trunk or of two."""
         return self.sizes if task in self.private else self.shared.sizes
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the shared trunk; no task's loss trains the adversary."""
+        """Return the parameters of the shared trunk; no task trains the adversary."""
         return list(self.shared.parameters())
+
+
+def _with_groups(options: Mapping[str, Any], context: RunContext) -> dict[str, Any]:
+    """Return the options with one group per corpus if an adversary has no groups."""
+    by_corpus = [list(tasks) for tasks in context.corpora.values()]
+    chosen = by_corpus if options["groups"] is None and options["adversary"] else options["groups"]
+    return {**options, "groups": chosen}

@@ -9,6 +9,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from mtl.sharing.base import TrunkOutput
 from mtl.sharing.columns import Mixed, TowerStates, shares
@@ -18,22 +19,23 @@ from mtl.trunks.base import Trunk
 class Sluice(Mixed):
     """Learns which parts of which layers tasks share, and which layers they read (Ruder 2019).
 
-    A layer of each task is cut into subspaces G_{m,1} … G_{m,S}; the next one reads mixtures of all
-    M·S of them, by a matrix α a layer. A head reads Σ_l β_{m,l} h̃_{m,l}, which is the last entry of
-    `TrunkOutput.layers`, behind the layers themselves. λ Σ ‖G_{m,1}ᵀ G_{m,2}‖²_F over layers and
-    tasks keeps the weights of a task's subspaces apart. Hard sharing, cross-stitch units and low
-    supervision are special α and β.
+    A layer of each task is divided into subspaces G_{m,1} … G_{m,S}. The next layer reads mixtures
+    of all M·S subspaces, with one matrix α per layer. A head reads Σ_l β_{m,l} h̃_{m,l}, the last
+    entry of `TrunkOutput.layers`, after the layers themselves. λ Σ ‖G_{m,1}ᵀ G_{m,2}‖²_F over
+    layers and tasks makes the weights of a task's subspaces orthogonal. Hard sharing, cross-stitch
+    units and low supervision are special cases of α and β.
 
-    Directions of a layer are cut and mixed alike but apart, so that independent stacks stay so.
+    The directions of a layer are divided and mixed separately by the same α, so that independent
+    directions stay independent.
 
     Args:
-        tasks: The names of all tasks, two at least.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        subspaces: Into how many subspaces S a layer is cut.
-        balance: Share at the start of a subspace in its own mixture, and of the last layer in what
-            a head reads; the others have equal parts of the rest, so that shares sum to 1.
+        tasks: The names of all tasks, at least two.
+        make_trunk: A function without arguments that returns a new trunk.
+        subspaces: The number S of subspaces of a layer.
+        balance: Initial share of a subspace in its own mixture, and of the last layer in the input
+            of a head; the others have equal shares of the rest, so that shares sum to 1.
         orthogonality: The weight λ of the penalty; 0: none.
-        lr_factor: How many times the learning rate of the run α and β learn at.
+        lr_factor: Factor of the learning rate for α and β.
     """
 
     def __init__(
@@ -49,17 +51,20 @@ class Sluice(Mixed):
         super().__init__(tasks, make_trunk, lr_factor=lr_factor)
         trunk, widths = self.column(tasks[0]), self.sizes[1:]
         if len(set(widths)) > 1:
-            raise ValueError(f"layers of widths {widths} cannot be mixed; make all alike")
+            raise OptionError(
+                "", f"layers of widths {widths} cannot be mixed; give all the same width"
+            )
         if widths[0] % (trunk.directions * subspaces):
-            raise ValueError(
-                f"subspaces: {widths[0] // trunk.directions} units a direction cannot be cut into "
-                f"{subspaces} equal parts"
+            raise OptionError(
+                "subspaces",
+                f"{widths[0] // trunk.directions} units per direction cannot be divided into "
+                f"{subspaces} equal parts",
             )
         if orthogonality and subspaces > 1:
             try:
                 trunk.unit_weights(1)
             except ValueError as error:
-                raise ValueError(f"{error}; set orthogonality to 0") from error
+                raise OptionError("orthogonality", f"{error}; set it to 0") from error
         self.sizes.append(widths[0])
         self.directions = trunk.directions
         self.subspaces = subspaces
@@ -71,7 +76,7 @@ class Sluice(Mixed):
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
     ) -> dict[str, TrunkOutput]:
-        """Encode for some tasks with all columns; see `Sharing.forward`."""
+        """Encode for some tasks with all towers; see `Sharing.forward`."""
         beta = dict(zip(self.trunks, self.beta, strict=True))
         penalties = {}
         if self.training and self.orthogonality and self.subspaces > 1:
@@ -86,7 +91,7 @@ class Sluice(Mixed):
         }
 
     def between(self, i: int, outputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the mixtures after layer i (from 1), a tensor `[B, T, H]` a column."""
+        """Mix the outputs of layer i (from 1): one `[B, T, H]` tensor per tower in and out."""
         tasks, cuts = len(outputs), self.subspaces
         alpha = self.alpha[i - 1].view(tasks, cuts, tasks, cuts)
         stacked = torch.stack(list(outputs))
@@ -104,12 +109,12 @@ class Sluice(Mixed):
         return total
 
     def learnt(self) -> dict[str, Tensor]:
-        """Return α by layer, a row a subspace of a task, tasks first; and β, a row a task."""
-        found = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
-        return {**found, "beta": self.beta.detach()}
+        """Return α by layer, one row per subspace, ordered by task; and β, one row per task."""
+        matrices = {f"alpha.{i}": alpha.detach() for i, alpha in enumerate(self.alpha, 1)}
+        return {**matrices, "beta": self.beta.detach()}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the subspaces as `TASK.1`, `TASK.2`; tasks and layers for β."""
+        """Return the subspaces as `TASK.1`, `TASK.2` for α; tasks and layers for β."""
         subspaces = [f"{task}.{s}" for task in self.trunks for s in range(1, self.subspaces + 1)]
         layers = [str(i) for i in range(1, len(self.alpha) + 1)]
         axes = {f"alpha.{layer}": (subspaces, subspaces) for layer in layers}

@@ -1,16 +1,17 @@
-"""A trunk a task, drawn to each other."""
+"""One trunk per task, with a penalty on the distance between their weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from mtl.errors import OptionError
 from mtl.layers.weight_penalties import (
     block_penalty,
     clustered_penalty,
@@ -20,7 +21,7 @@ from mtl.layers.weight_penalties import (
     task_covariance,
     trace_penalty,
 )
-from mtl.options import NonNegativeFloat
+from mtl.options import NonNegativeFloat, Requires, refuse_idle
 from mtl.sharing.base import TrunkOutput
 from mtl.sharing.columns import TowerStates
 from mtl.sharing.groups import number_groups
@@ -29,35 +30,35 @@ from mtl.trunks.base import Trunk
 
 Penalty = Literal["distance", "mean", "clustered", "trace", "l1_l2", "l1_linf", "relationship"]
 FLOOR = 0.01
-"""Share of I / M in a learned covariance: if it were singular, tasks could not come apart."""
+"""Share of I / M in a learned covariance. A singular one would keep tasks from moving apart."""
 
 
 class Soft(NoSharing):
-    """Each task has a trunk, and a penalty draws their weights together (Duong et al. 2015).
+    """One trunk per task, with a penalty that pulls their weights together (Duong et al. 2015).
 
-    loss = Σ_t L_t + λ Ω(weights of all trunks), once a batch
+    loss = Σ_t L_t + λ Ω(weights of all trunks), once per batch
 
-    For tasks that are related but would hinder each other in one trunk. It takes as many trunks as
-    there are tasks, and as much time; the trunks start alike.
+    For tasks that are related but would hinder each other in one trunk. It needs the memory and
+    the time of one trunk per task. The trunks start with equal weights.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
+        make_trunk: A function without arguments that returns a new trunk.
         penalty: Ω, a sum over the tensors of a trunk. "distance": Σ ‖w_a − w_b‖² over the pairs of
             tasks. "mean": ‖w̄‖² + (within/M) Σ ‖w_t − w̄‖² of M tasks (Evgeniou & Pontil 2004).
             "clustered": ‖w̄‖² + between · Σ_c M_c ‖w̄_c − w̄‖² + within · Σ_c Σ_t ‖w_t − w̄_c‖² (Jacob
-            et al. 2009). "trace": the trace norm of the tasks' weights, one task a row (Yang &
-            Hospedales 2017), which asks for few dimensions, not for nearness. "l1_l2", "l1_linf":
-            the norm of each weight over the tasks, summed, so that all tasks do without the same
-            weights (Argyriou et al. 2007). "relationship": tr(Wᵀ Σ⁻¹ W), one task a row of W, where
-            the covariance Σ of the tasks is learnt: at first I / M, and as each further epoch
-            begins (W Wᵀ)^½ over its trace (Zhang & Yeung 2010; Long et al. 2017), with 1 % of I / M
-            in it.
-        strength: λ. As the penalties are sums over all weights, it is small: for "l1_l2",
-            "l1_linf" and "relationship" some 1e-5.
-        within: How much tasks are drawn to their mean or that of their cluster, next to how small
-            the mean of all is held; for "mean" and "clustered".
-        between: How much the means of clusters are drawn to that of all; for "clustered".
+            et al. 2009). "trace": the trace norm of the matrix with one row of weights per task
+            (Yang & Hospedales 2017), which favours a low rank rather than small distances. "l1_l2",
+            "l1_linf": the sum over weights of the norm over tasks, so that all tasks drop the same
+            weights (Argyriou et al. 2007). "relationship": tr(Wᵀ Σ⁻¹ W) with one row of W per task
+            and a learned covariance Σ of the tasks. Σ is I / M in the first epoch; each further
+            epoch starts with (W Wᵀ)^½ divided by its trace (Zhang & Yeung 2010; Long et al. 2017),
+            mixed with 1 % of I / M.
+        strength: λ. The penalties are sums over all weights, so it is small: about 1e-5 for
+            "l1_l2", "l1_linf" and "relationship".
+        within: Weight of the distances of tasks to their mean, or to the mean of their cluster,
+            relative to the norm of the overall mean; for "mean" and "clustered".
+        between: Weight of the distances of cluster means to the overall mean; for "clustered".
         clusters: The tasks of each cluster, for "clustered": [[pos, chunk], [sentiment]].
     """
 
@@ -70,14 +71,15 @@ class Soft(NoSharing):
         *,
         penalty: Penalty = "distance",
         strength: NonNegativeFloat = 0.001,
-        within: NonNegativeFloat = 1.0,
-        between: NonNegativeFloat = 1.0,
-        clusters: list[list[str]] | None = None,
+        within: Annotated[NonNegativeFloat, Requires("penalty", ("mean", "clustered"))] = 1.0,
+        between: Annotated[NonNegativeFloat, Requires("penalty", ("clustered",))] = 1.0,
+        clusters: Annotated[list[list[str]] | None, Requires("penalty", ("clustered",))] = None,
     ) -> None:
         super().__init__(tasks, make_trunk)
-        if (penalty == "clustered") != (clusters is not None):
-            told = "needs" if clusters is None else "does nothing with"
-            raise ValueError(f"clusters: the penalty {penalty!r} {told} them")
+        given = {"penalty": penalty, "within": within, "between": between, "clusters": clusters}
+        refuse_idle(Soft, given)
+        if penalty == "clustered" and clusters is None:
+            raise OptionError("clusters", "expected groups of tasks with the penalty 'clustered'")
         numbers = number_groups(tasks, clusters or [tasks], "clusters")
         self.penalty = _chosen(penalty, within, between, [numbers[task] for task in tasks])
         self.strength = strength
@@ -89,20 +91,20 @@ class Soft(NoSharing):
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
     ) -> dict[str, TrunkOutput]:
         """Run the trunk of every task asked for; see `Sharing.forward`."""
-        found = super().forward(x, mask, tasks, state)
+        outputs = super().forward(x, mask, tasks, state)
         if not self.training:
-            return found
+            return outputs
         penalties = {"soft": self.strength * self._weights_penalty()}
-        return {task: replace(own, penalties=penalties) for task, own in found.items()}
+        return {task: replace(own, penalties=penalties) for task, own in outputs.items()}
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
-        """Let the covariance of "relationship" follow from the weights, if they are trained."""
+        """Update the covariance of "relationship" from the weights, after the first epoch."""
         if epoch and isinstance(self.penalty, Relationship):
             self.penalty.covariance = task_covariance(self._weights(), floor=FLOOR)
 
     def _weights(self) -> Tensor:
-        """Return the weights of all trunks, one a row."""
+        """Return the weights of all trunks, one row per trunk."""
         return torch.stack(
             [parameters_to_vector(trunk.parameters()) for trunk in self.trunks.values()]
         )
@@ -113,25 +115,25 @@ class Soft(NoSharing):
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:
-        """Return how far the weights of the tasks lie apart, ‖w_a − w_b‖; of "relationship" Σ."""
+        """Return the distances ‖w_a − w_b‖ between the tasks, and Σ for "relationship"."""
         weights = self._weights()
-        exact = "donot_use_mm_for_euclid_dist"  # products cannot tell near vectors apart
-        found = {"distance": torch.cdist(weights, weights, compute_mode=exact)}
+        exact = "donot_use_mm_for_euclid_dist"  # products lose small distances to rounding
+        learned = {"distance": torch.cdist(weights, weights, compute_mode=exact)}
         if isinstance(self.penalty, Relationship):
-            found["relationship"] = task_covariance(weights, floor=FLOOR)
-        return found
+            learned["relationship"] = task_covariance(weights, floor=FLOOR)
+        return learned
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which are rows and columns of all."""
+        """Return the tasks, for the rows and columns of all matrices."""
         tasks = list(self.trunks)
         related = isinstance(self.penalty, Relationship)
         return dict.fromkeys(["distance", *["relationship"] * related], (tasks, tasks))
 
 
 class Relationship(nn.Module):
-    """tr(Wᵀ Σ⁻¹ W) of weights `[M, ...]`, with Σ at first I / M.
+    """tr(Wᵀ Σ⁻¹ W) of weights `[M, ...]`; Σ starts as I / M.
 
-    Σ follows from the weights, so no checkpoint needs it.
+    Σ follows from the weights, so checkpoints do not contain it.
 
     Args:
         tasks: The number M of tasks.

@@ -1,4 +1,4 @@
-"""A trunk a task, whose weights are factored over the tasks. Letter: M tasks."""
+"""One trunk per task, with weights factored over the tasks. Letter: M tasks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from mtl.trunks.base import Trunk
 
 
 class TensorFactorisation(Sharing):
-    """A trunk a task, whose stacked weights are a product of factors (Yang & Hospedales 2017).
+    """One trunk per task, whose stacked weights are products of factors (Yang & Hospedales 2017).
 
-    W_m = Σ_k s_mk B_k for every tensor W of a trunk: tasks mix the same bases B, each tensor in a
-    way of its own, so that what is shared, and how much, is learnt layer by layer.
+    W_m = Σ_k s_mk B_k for every tensor W of a trunk: tasks mix the same bases B, with weights of
+    their own for each tensor. So the model learns layer by layer which parts are shared.
 
-    It takes as much time as a trunk a task, and the products that make the weights. It starts as
-    the decomposition of trunks that are made at random.
+    It takes the time of one trunk per task, plus the products that compute the weights. The factors
+    start as a decomposition of random trunks.
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: Called without arguments for each trunk wanted; gives a fresh one.
-        factors: What the bases are. "last_axis": anything. "tucker": a core, with a matrix for each
-            axis. "tensor_train": a chain of tensors, one an axis.
-        rank: Share of the full rank that is kept along each axis, rounded up: 0.5 of four tasks are
-            two bases, 1.0 leaves the tasks as free as trunks of their own.
+        make_trunk: A function without arguments that returns a new trunk.
+        factors: The form of the bases. "last_axis": unrestricted. "tucker": a core with one matrix
+            per axis. "tensor_train": a chain with one tensor per axis.
+        rank: Share of the full rank along each axis, rounded up: for four tasks, 0.5 means two
+            bases, and 1.0 leaves the tasks as free as separate trunks.
     """
 
     min_tasks = 2
@@ -60,7 +60,7 @@ class TensorFactorisation(Sharing):
         self.sizes = trunks[0].sizes
 
     def _weights(self, tasks: Sequence[str]) -> dict[str, dict[str, Tensor]]:
-        """Return the weights of some tasks, by the names that they have in a trunk."""
+        """Return the weights of some tasks, by their names in a trunk."""
         rows = [self.tasks.index(task) for task in tasks]
         weights: dict[str, dict[str, Tensor]] = {task: {} for task in tasks}
         for name, stack in zip(self.names, self.stacks, strict=True):
@@ -73,7 +73,7 @@ class TensorFactorisation(Sharing):
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None
     ) -> dict[str, TrunkOutput]:
-        """Make the weights of the tasks asked for and run with them; see `Sharing.forward`."""
+        """Compute the weights of the tasks and run with them; see `Sharing.forward`."""
         after = dict(state) if state else None
         layers = {}
         for task, weights in self._weights(tasks).items():
@@ -91,27 +91,27 @@ class TensorFactorisation(Sharing):
         }
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return all parameters: tasks have bases in common, and each a row of what mixes them."""
+        """Return all parameters: all tasks train the bases and the weights that mix them."""
         return list(self.parameters())
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:
-        """Return how alike the weights of tasks are: the cosines between them."""
+        """Return the cosine similarities between the weights of tasks."""
         weights = self._weights(self.tasks).values()
         flat = torch.stack([torch.cat([w.flatten() for w in own.values()]) for own in weights])
         unit = nn.functional.normalize(flat)
         return {"cosine": unit @ unit.T}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the tasks, which are rows and columns."""
+        """Return the tasks, for rows and columns."""
         return {"cosine": (self.tasks, self.tasks)}
 
 
 class _Template(nn.Module):
-    """A trunk without weights of its own, which it is given at each call.
+    """A trunk without its own weights; every call receives weights.
 
     Args:
-        trunk: A trunk, whose parameters become places for others.
+        trunk: A trunk; its parameters become buffers that each call replaces.
     """
 
     def __init__(self, trunk: Trunk) -> None:

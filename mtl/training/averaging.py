@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtl.options import PositiveInt, Probability
+from mtl.options import Checked, PositiveInt, Probability
 from mtl.registry import Registry
 
 
-class Average(ABC):
+class Average(Checked, ABC):
     """Base of running averages ā of the weights θ, updated after each step: ā ← ā + s·(θ − ā).
 
     The averaged weights are validated and saved; training continues with the raw weights. Weights
@@ -67,8 +67,8 @@ class Average(ABC):
     def share(self) -> float:
         """Return the share s of the weights in the next update."""
 
-    def check(self, scores: Sequence[float]) -> None:
-        """Start the average if `begins` says so.
+    def begin_if_due(self, scores: Sequence[float]) -> None:
+        """Begin if `begins` says so.
 
         Args:
             scores: The score of the run after each epoch so far; higher is better.
@@ -77,7 +77,7 @@ class Average(ABC):
             self.begin()
 
     def begins(self, scores: Sequence[float]) -> bool:
-        """Return whether the average starts now; for the arguments, see `check`."""
+        """Return whether the average begins now; arguments as `begin_if_due`."""
         return False
 
     @contextmanager

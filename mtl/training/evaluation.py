@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtl.data.corpus import Split
 from mtl.inference.predictor import Predictor
-from mtl.metrics.base import Metric
+from mtl.metrics.base import Metric, Unit
 from mtl.text.example import Labels
 
 _CHUNK = 4096
@@ -34,6 +34,10 @@ class Evaluation:
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the task's own."""
         return {task: metric.compute() for task, metric in self.metrics.items()}
+
+    def units(self) -> dict[str, Unit]:
+        """Return the unit of the scores of each task."""
+        return {task: metric.unit for task, metric in self.metrics.items()}
 
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:

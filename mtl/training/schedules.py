@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from mtl.options import Bounds, Fraction, NonNegativeInt, PositiveInt
+from mtl.options import Bounds, Checked, Fraction, NonNegativeInt, PositiveInt
 from mtl.registry import Registry
 
 
-class Schedule(ABC):
+class Schedule(Checked, ABC):
     """Base of schedules, which return the factor of the learning rates.
 
     Schedules are pure functions of their arguments, so a run can be resumed after any epoch.

@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mtl.errors import ConfigError, did_you_mean
 from mtl.metrics.spread import Scores
 
 
@@ -24,10 +23,6 @@ class Selection:
         patience: Number of epochs without improvement after which the run stops; None for no limit.
         task_patience: Number of epochs without improvement after which a task stops, by task.
         adversaries: Tasks excluded from the mean.
-
-    Raises:
-        ConfigError: The metric names an unknown task, or is a mean over metrics of both directions
-            or over none.
     """
 
     def __init__(
@@ -46,27 +41,14 @@ class Selection:
         self.averaged = [name for name in higher_is_better if name not in adversaries]
         self.scores: list[float] = []
         self.task_scores: dict[str, list[float]] = {task: [] for task in higher_is_better}
+        # The checks of the run file have refused all other values.
         task = metric.partition(".")[0]
-        if metric != "mean" and task not in self.higher_is_better:
-            near = did_you_mean(task, self.higher_is_better)
-            raise ConfigError(f"training.metric: no task {task!r} with a dev split{near}")
-        if metric == "mean" and higher_is_better and not self.averaged:
-            raise ConfigError(
-                "training.metric: only adversarial tasks have a dev split, and their scores should "
-                "be low; name the score to select by, as TASK.SCORE"
-            )
-        if metric == "mean" and len({higher_is_better[name] for name in self.averaged}) > 1:
-            raise ConfigError(
-                "training.metric: expected metrics of one direction for a mean, got some that are "
-                "better when higher and some when lower; name the score to select by, as TASK.SCORE"
-            )
+        assert metric == "mean" or task in self.higher_is_better, metric
+        directions = {higher_is_better[name] for name in self.averaged}
+        assert metric != "mean" or not higher_is_better or len(directions) == 1, directions
 
     def update(self, scores: Scores) -> bool:
-        """Add the scores of one epoch and return whether it is the best so far.
-
-        Raises:
-            ConfigError: The metric names an unknown score.
-        """
+        """Add the scores of one epoch and return whether it is the best so far."""
         for task, by_name in scores.items():
             self.task_scores[task].append(self._sign(task) * next(iter(by_name.values())))
         self.scores.append(self._score(scores))
@@ -78,9 +60,6 @@ class Selection:
             return sum(latest) / len(latest)
         # "TASK" without a score means the main score, which is the first.
         task, _, name = self.metric.partition(".")
-        if name and name not in scores[task]:
-            near = did_you_mean(name, scores[task])
-            raise ConfigError(f"training.metric: task {task!r} has no score {name!r}{near}")
         return self._sign(task) * scores[task][name or next(iter(scores[task]))]
 
     def _sign(self, task: str) -> int:

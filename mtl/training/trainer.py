@@ -267,7 +267,7 @@ class Trainer:
     def _apply_schedule(self, scores: Sequence[float]) -> None:
         """Start the average, or restart from the best weights, if the scores require it."""
         if self.average:
-            self.average.check(scores)
+            self.average.begin_if_due(scores)
         if self.learning_rate.restarting(scores):
             self.model.load_state_dict(self.best)
             # Moments that belong to other weights would lead away from the restored ones.

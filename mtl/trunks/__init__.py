@@ -1,7 +1,7 @@
 """Trunks: the layers that tasks share."""
 
 from mtl.registry import Registry
-from mtl.trunks.base import State, Trunk
+from mtl.trunks.base import Sight, State, Trunk
 from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
 from mtl.trunks.qrnn import QRNNTrunk
@@ -13,4 +13,13 @@ TRUNKS: Registry[Trunk] = Registry(
     {"lstm": LSTMTrunk, "gru": GRUTrunk, "qrnn": QRNNTrunk, "transformer": TransformerTrunk},
 )
 
-__all__ = ["TRUNKS", "GRUTrunk", "LSTMTrunk", "QRNNTrunk", "State", "TransformerTrunk", "Trunk"]
+__all__ = [
+    "TRUNKS",
+    "GRUTrunk",
+    "LSTMTrunk",
+    "QRNNTrunk",
+    "Sight",
+    "State",
+    "TransformerTrunk",
+    "Trunk",
+]

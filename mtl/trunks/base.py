@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from torch import Tensor, nn
 
-from mtl.options import RunPath
+from mtl.errors import OptionError
+from mtl.options import Checked, Default, RunContext, RunPath
 
 State = list[Any]
-"""What a trunk carries from one piece of a text to the next, one entry a layer."""
+"""The state that a trunk carries from one chunk of a text to the next, one entry per layer."""
+
+Sight: TypeAlias = Literal["left", "independent", "both"]
+"""The tokens that a hidden state depends on.
+
+"left": the tokens up to its own. "independent": in the first half of a layer the tokens up to its
+own, in the second half its own and the tokens after it. "both": all tokens.
+"""
+
+
+class TrunkRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds any trunk.
+
+    Args:
+        init: Folder of a finished run: trunk, embedding and language models start from its
+            weights, and its words are known words. Language models of the same trunk help most;
+            "wikitext2" is one that the package contains, for the trunk and the embedding of
+            configs/base/lstm.yaml.
+    """
+
+    init: Annotated[RunPath | None, Default(None)]
 
 
 def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -25,57 +46,126 @@ def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return state
 
 
-def common_options(*, init: RunPath | None = None) -> None:
-    """Options of every trunk, which who makes it follows.
-
-    Args:
-        init: Folder of a finished run: the weights of trunk, embedding and language models start
-            from those there, and its words are known words. A language model of the same trunk is
-            what pays; "wikitext2" is one that comes with the package, for the trunk and the
-            embedding of configs/base/lstm.yaml.
-    """
-
-
-class Trunk(nn.Module, ABC):
+class Trunk(Checked, nn.Module, ABC):
     """A stack of layers over the token vectors.
 
-    Residual, dense and highway links live in `step`; `forward` only loops it, and a sharing unit
-    that mixes several trunks between layers calls `step` itself.
+    Residual, dense and highway links are part of `step`; `forward` only calls it in a loop. A
+    sharing that mixes several trunks between layers calls `step` itself.
 
     Args:
         in_features: Width D of the token vectors.
     """
 
-    common = staticmethod(common_options)
+    recipe: ClassVar[type] = TrunkRecipe
+    beyond_shapes: ClassVar[tuple[str, ...]] = ()
+    """Options that change the meaning of the weights but not their shapes. A run that starts from
+    another one must have the same values."""
     sizes: list[int]
-    """Widths of `hidden`: sizes[0] is the input's, sizes[i] that of layer i."""
+    """Widths of `hidden`: sizes[0] for the input, sizes[i] for layer i."""
     directions: int = 1
-    """How many directions stand side by side in every layer, each with an equal part of it."""
+    """The number of directions in every layer, side by side, each with an equal part of it."""
     stacks: int = 1
-    """How many stacks that never see each other stand side by side in every layer, of one width."""
+    """The number of independent directions: parts of equal width, side by side in every layer,
+    that never read each other."""
+
+    # ---- capabilities, which follow from the options alone
+
+    @classmethod
+    def sight(cls, options: Mapping[str, Any]) -> Sight:
+        """Return which tokens a hidden state depends on; language models need the answer."""
+        return "both"
+
+    @classmethod
+    def start_folder(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the folder of the run whose weights the trunk starts from, if any."""
+        folder: str | None = options.get("init")
+        return folder
+
+    @classmethod
+    def pretrained(cls, options: Mapping[str, Any]) -> str | None:
+        """Return the pretrained model whose subwords and weights the trunk uses, if any."""
+        return None
+
+    @classmethod
+    def loading_options(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return the names of the options that load weights into the trunk."""
+        return ["init"] if cls.start_folder(options) else []
+
+    @classmethod
+    def max_tokens(cls, options: Mapping[str, Any]) -> int | None:
+        """Return the most words of a sentence that the trunk can read; None: any number."""
+        return None
+
+    @classmethod
+    def is_sized(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether the sizes of all layers are known."""
+        return True
+
+    @classmethod
+    def with_sizes(cls, options: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options with the sizes of the pretrained model filled in.
+
+        Args:
+            options: All options.
+            sizes: The options that the model fixes, by name.
+
+        Raises:
+            OptionError: An option has another size than the model.
+        """
+        return dict(options)
+
+    @classmethod
+    def subword_embedding(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the embedding of subwords that a pretrained trunk reads."""
+        raise NotImplementedError(f"{cls.__name__} has no pretrained models")
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for each language model that would read the word that it predicts."""
+        yield from super().check(options, context)
+        sight = cls.sight(options)
+        for task, word in context.texts.items():
+            if sight == "both" and word != "same":
+                yield cls.sees_target(task)
+
+    @classmethod
+    def sees_target(cls, task: str) -> OptionError:
+        """Return the error for a language model on a trunk that reads both sides of a word."""
+        return OptionError(
+            "",
+            f"its states depend on the words on both sides, so on the word that task {task!r} "
+            "predicts; choose another trunk",
+        )
+
+    # ---- weights
 
     @property
     def num_layers(self) -> int:
-        """The number of layers L, the input not counted."""
+        """The number of layers L, without the input."""
         return len(self.sizes) - 1
+
+    def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
+        """Set the weights to those of the pretrained model that `pretrained` names."""
+        raise NotImplementedError(f"{type(self).__name__} has no pretrained models")
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
         """Return the parameters of each layer, the first layer first, for fine-tuning.
 
-        All parameters stand in it, each once. A trunk that does not tell its layers apart counts
-        as one layer.
+        Every parameter occurs exactly once. A trunk that does not separate its layers counts as
+        one layer.
         """
         return [list(self.parameters())]
 
     def unit_weights(self, i: int) -> Tensor:
-        """Return the weights that make each unit of layer i (from 1), `[directions, N, H]`.
+        """Return the weights that compute each unit of layer i (from 1), `[directions, N, H]`.
 
-        A column has all N weights of a unit: of its gates, by the layer's input and by its state.
+        A column holds all N weights of a unit: for all its gates, from the layer's input and from
+        its state.
 
         Raises:
-            ValueError: The trunk does not tell its units apart.
+            ValueError: The trunk does not separate the weights of its units.
         """
-        raise ValueError(f"{type(self).__name__} does not tell which weights make which unit")
+        raise ValueError(f"{type(self).__name__} does not separate the weights of its units")
 
     @abstractmethod
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -85,17 +175,17 @@ class Trunk(nn.Module, ABC):
             i: The layer.
             hidden: Outputs so far: hidden[0] the token vectors `[B, T, D]`, hidden[j] layer j.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            state: What this layer returned for the piece of text before; at the start of a text,
-                its part of `initial_state`; None when nothing is carried.
+            state: The state that this layer returned for the preceding chunk of text; at the start
+                of a text, its entry of `initial_state`; None if no state is carried.
 
         Returns:
-            The layer's output `[B, T, H]`, zero on padding, and its new state, the one after the
-            last real token; None when nothing is carried.
+            The layer's output `[B, T, H]`, zero on padding, and its new state after the last real
+            token; None if no state is carried.
         """
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """Return the state before the first token, for texts that come in pieces."""
+        """Return the state before the first token, for texts that are read in chunks."""
 
     def forward(
         self, x: Tensor, mask: Tensor, state: State | None = None

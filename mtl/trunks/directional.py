@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
-from mtl.trunks.base import State, Trunk
+from mtl.options import Default, NonNegativeInt, PositiveInt, Probability, RunContext, complete
+from mtl.trunks.base import Sight, State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
 Connections = Literal["none", "residual", "highway", "dense"]
@@ -43,51 +45,63 @@ class Recurrent(nn.Module, ABC):
         """
 
 
-class DirectionalTrunk(Trunk):
-    """A stack of recurrent layers, each in one or both directions, with dropout between them.
+class StackOptions(TypedDict, total=False):
+    """Options of all trunks of recurrent layers.
 
     Args:
-        in_features: Width D of the token vectors.
-        make: Gives the layer of an index (from 0), for directions of some input width, which each
-            read their own part of the input where the last argument says so.
         num_layers: The number of layers.
         hidden_size: Width of each direction of a layer.
-        bidirectional: true gives two independent stacks, one a direction, concatenated at every
-            layer: each may be pretrained as a language model. "interleaved" lets every layer see
-            both directions of the one below, usually a little better when trained from scratch.
+        bidirectional: true: two independent directions, concatenated at every layer; each may be
+            pretrained as a language model. "interleaved": every layer reads both directions of the
+            layer below, usually a little better when trained from scratch. false: left to right.
         dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
             sentence (Gal & Ghahramani 2016).
-        connections: What eases the training of deep stacks. "residual" adds a layer's input to its
-            output (He et al. 2016); "highway" mixes both by a learned gate (Srivastava et al.
+        connections: Links that ease the training of deep stacks. "residual" adds a layer's input to
+            its output (He et al. 2016); "highway" mixes both by a learned gate (Srivastava et al.
             2015); with "dense" a layer reads the token vectors and the outputs of all layers below
-            (Huang et al. 2017). The first two leave out the first layer, whose input has a width
-            of its own. Independent stacks stay so.
+            (Huang et al. 2017). The first two skip the first layer, whose input has another width.
+            Independent directions stay independent.
         sum_layers: Whether the last output is the sum of the outputs of all layers.
         feed_forward: Width of a layer of rectified units between the token vectors and the first
             recurrent layer; 0: none.
     """
 
+    num_layers: Annotated[PositiveInt, Default(2)]
+    hidden_size: Annotated[PositiveInt, Default(256)]
+    bidirectional: Annotated[Bidirectional, Default(True)]
+    dropout: Annotated[Probability, Default(0.3)]
+    connections: Annotated[Connections, Default("none")]
+    sum_layers: Annotated[bool, Default(False)]
+    feed_forward: Annotated[NonNegativeInt, Default(0)]
+
+
+class DirectionalTrunk(Trunk):
+    """A stack of recurrent layers, each in one or both directions, with dropout between them.
+
+    Args:
+        in_features: Width D of the token vectors.
+        make: Returns the layer with an index (from 0), given the input width of a direction and
+            whether each direction reads its own part of the input.
+    """
+
+    beyond_shapes = ("connections",)
+
     def __init__(
         self,
         in_features: int,
         make: Callable[[int, int, bool], Recurrent],
-        *,
-        num_layers: int,
-        hidden_size: int,
-        bidirectional: Bidirectional,
-        dropout: float,
-        connections: Connections,
-        sum_layers: bool,
-        feed_forward: int,
+        **stack: Unpack[StackOptions],
     ) -> None:
         super().__init__()
-        self.directions = 1 + bool(bidirectional)
-        width = self.directions * hidden_size
+        stack = complete(StackOptions, stack)
+        num_layers, feed_forward = stack["num_layers"], stack["feed_forward"]
+        self.directions = 1 + bool(stack["bidirectional"])
+        width = self.directions * stack["hidden_size"]
         self.sizes = [in_features] + [width] * num_layers
-        self.stacks = 2 if bidirectional is True else 1
-        self.dense = connections == "dense"
-        self.sum_layers = sum_layers
-        self.dropout = VariationalDropout(dropout)
+        self.stacks = 2 if stack["bidirectional"] is True else 1
+        self.dense = stack["connections"] == "dense"
+        self.sum_layers = stack["sum_layers"]
+        self.dropout = VariationalDropout(stack["dropout"])
         self.below: nn.Module = nn.Identity()
         if feed_forward:
             first = nn.Linear(in_features, feed_forward)
@@ -98,10 +112,37 @@ class DirectionalTrunk(Trunk):
             own = width // self.stacks
             seen = in_features + i * own if self.dense else own
             self.layers.append(make(i, seen, self.stacks == 2))
-            if connections == "residual":
+            if stack["connections"] == "residual":
                 self.links.append(Residual())
-            elif connections == "highway":
+            elif stack["connections"] == "highway":
                 self.links.append(Highway(width, self.stacks))
+
+    @classmethod
+    def sight(cls, options: Mapping[str, Any]) -> Sight:
+        """Return "both" if layers are interleaved, "independent" for two separate directions."""
+        both: Bidirectional = options.get("bidirectional", True)
+        return "both" if both == "interleaved" else "independent" if both else "left"
+
+    @classmethod
+    def sees_target(cls, task: str) -> OptionError:
+        """Return the error for a language model on interleaved layers."""
+        return OptionError(
+            "bidirectional",
+            "from its second layer on, an interleaved trunk has read the word that task "
+            f"{task!r} predicts; set it to true (two independent directions) or false",
+        )
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for a model of the previous word on a trunk that has just read it."""
+        yield from super().check(options, context)
+        for task, word in context.texts.items():
+            if word == "previous" and cls.sight(options) == "left":
+                yield OptionError(
+                    "bidirectional",
+                    f"task {task!r} predicts the previous word, which a trunk from left to right "
+                    "has just read; set it to true, or predict the next word",
+                )
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
         """Return the parameters of each layer, those of what links it to the one below included."""

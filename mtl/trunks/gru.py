@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from mtl.layers.sequence import last_real
-from mtl.options import NonNegativeInt, PositiveInt, Probability
-from mtl.trunks.directional import Bidirectional, Connections, DirectionalTrunk
+from mtl.options import Probability, complete
+from mtl.trunks.directional import DirectionalTrunk, StackOptions
 from mtl.trunks.rnn import Cell, Direction, SideBySide
 
 
@@ -52,32 +54,19 @@ class GRUTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        num_layers: PositiveInt = 2,
-        hidden_size: PositiveInt = 256,
-        bidirectional: Bidirectional = True,
-        dropout: Probability = 0.3,
-        connections: Connections = "none",
-        sum_layers: bool = False,
-        feed_forward: NonNegativeInt = 0,
         learned_start: bool = False,
         weight_drop: Probability = 0.0,
+        **stack: Unpack[StackOptions],
     ) -> None:
+        stack = complete(StackOptions, stack)
+        hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
+
         def direction(width: int) -> Direction:
             return _GRUDirection(
                 width, hidden_size, learned_start=learned_start, weight_drop=weight_drop
             )
 
         def make(_: int, width: int, split: bool) -> SideBySide:
-            return SideBySide(lambda: direction(width), bool(bidirectional), split)
+            return SideBySide(lambda: direction(width), both, split)
 
-        super().__init__(
-            in_features,
-            make,
-            num_layers=num_layers,
-            hidden_size=hidden_size,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            connections=connections,
-            sum_layers=sum_layers,
-            feed_forward=feed_forward,
-        )
+        super().__init__(in_features, make, **stack)

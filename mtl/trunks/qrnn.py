@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Unpack
 
 from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
 from mtl.ops.qrnn import COUNTS
-from mtl.options import NonNegativeInt, PositiveInt, Probability
-from mtl.trunks.directional import Bidirectional, Connections, DirectionalTrunk, Recurrent
+from mtl.options import Probability, complete
+from mtl.trunks.directional import DirectionalTrunk, Recurrent, StackOptions
 
 
 class _QRNNRecurrent(Recurrent):
@@ -61,19 +61,16 @@ class QRNNTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        num_layers: PositiveInt = 2,
-        hidden_size: PositiveInt = 256,
         window: Literal[1, 2] = 2,
         pooling: Literal["f", "fo", "ifo"] = "fo",
-        bidirectional: Bidirectional = True,
-        dropout: Probability = 0.3,
-        connections: Connections = "none",
-        sum_layers: bool = False,
-        feed_forward: NonNegativeInt = 0,
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
         learned_start: bool = False,
+        **stack: Unpack[StackOptions],
     ) -> None:
+        stack = complete(StackOptions, stack)
+        hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
+
         def make(layer: int, width: int, _: bool) -> Recurrent:
             return _QRNNRecurrent(
                 QRNNLayer(
@@ -81,21 +78,11 @@ class QRNNTrunk(DirectionalTrunk):
                     hidden_size,
                     window=1 if layer else window,
                     pooling=pooling,
-                    bidirectional=bool(bidirectional),
+                    bidirectional=both,
                     zoneout=zoneout,
                     weight_drop=weight_drop,
                     learned_start=learned_start,
                 )
             )
 
-        super().__init__(
-            in_features,
-            make,
-            num_layers=num_layers,
-            hidden_size=hidden_size,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            connections=connections,
-            sum_layers=sum_layers,
-            feed_forward=feed_forward,
-        )
+        super().__init__(in_features, make, **stack)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.errors import TrainingError
+from mtl.options import Checked
 
 
 class WeightedLosses(NamedTuple):
@@ -24,7 +25,7 @@ class WeightedLosses(NamedTuple):
     losses: dict[str, Tensor]
 
 
-class Weighting(nn.Module, ABC):
+class Weighting(Checked, nn.Module, ABC):
     """Base of weightings, which balance the losses of the tasks.
 
     Everything that changes during training is in the state dict, so that a run can be resumed.

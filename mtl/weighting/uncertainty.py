@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.options import PositiveFloat
 from mtl.weighting.base import Weighting, check_not_negative, values_of
 
@@ -36,7 +37,9 @@ class Uncertainty(Weighting):
     ) -> None:
         super().__init__(tasks)
         if not abs(initial) < bound:
-            raise ValueError(f"initial: expected less than the bound ({bound:g}), got {initial:g}")
+            raise OptionError(
+                "initial", f"expected less than the bound ({bound:g}), got {initial:g}"
+            )
         self.bound = bound
         # One parameter per task. In a joint parameter, an absent task would have a gradient of
         # zero, and the moments of the optimiser would change its entry all the same.

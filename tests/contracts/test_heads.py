@@ -30,7 +30,7 @@ OPTIONS = {
     "constrained": [{}, {"scheme": "bio"}, {"attention": "key_value", "window": 2}],
     "crf": [
         {},
-        {"hidden_size": 4, "scheme": "iobes"},
+        {"hidden_size": 4},
         {"scheme": "bio", "constrained": True},
         {"attention": "multi_head"},
         {**TRAINED},

@@ -52,15 +52,28 @@ def test_a_part_derives_from_the_base_of_its_kind(kind: str, part: type) -> None
 def test_what_the_library_supplies_comes_by_position(kind: str, part: type) -> None:
     name = next(name for name in KINDS[kind] if KINDS[kind].find(name) is part)
     parameters = list(inspect.signature(part).parameters.values())
-    supplied = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    by_position = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    supplied = {each.name: each.default for each in parameters if each.kind is by_position}
     assert supplied == SUPPLIED[kind] | BESIDES.get(name, {})
 
 
 @parts
 def test_everything_else_is_an_option(kind: str, part: type) -> None:
     parameters = list(inspect.signature(part).parameters.values())
-    names = [p.name for p in parameters if p.kind is not p.POSITIONAL_OR_KEYWORD]
-    assert names == [option.name for option in options_of(part)]
+    p = inspect.Parameter
+    kinds = {parameter.kind for parameter in parameters}
+    assert kinds <= {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.VAR_KEYWORD}
+    names = {each.name for each in parameters if each.kind is p.KEYWORD_ONLY}
+    shared = {option.name for option in options_of(part)} - names
+    # Further keywords are those of a TypedDict; all others are errors.
+    assert bool(shared) == any(each.kind is p.VAR_KEYWORD for each in parameters)
+
+
+@parts
+def test_an_unknown_option_is_an_error(kind: str, part: type) -> None:
+    supplied = [None for default in SUPPLIED[kind].values() if default is REQUIRED]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_option'"):
+        part(*supplied, no_such_option=1)
 
 
 @parts
@@ -74,7 +87,8 @@ def test_defaults_are_values_that_a_user_may_write(kind: str, part: type) -> Non
 @parts
 def test_no_option_is_documented_that_does_not_exist(kind: str, part: type) -> None:
     documented = re.findall(r"^ {4}(\w+): ", inspect.getdoc(part) or "", re.MULTILINE)
-    assert set(documented) <= set(inspect.signature(part).parameters)
+    options = {option.name for option in options_of(part)}
+    assert set(documented) <= set(inspect.signature(part).parameters) | options
 
 
 @parts

@@ -50,7 +50,7 @@ def test_kim_2014_of_two_channels_one_learns_and_one_stays() -> None:
 
 
 def test_two_channels_of_which_none_learns_are_an_error() -> None:
-    with pytest.raises(ValueError, match="frozen: with multichannel a copy is frozen"):
+    with pytest.raises(ValueError, match="frozen: expected false with multichannel"):
         made(frozen=True, multichannel=True)
 
 

@@ -13,18 +13,18 @@ from tests.training.runs import corpus, prepared
 
 NER, POS = {"use": "c/ner"}, {"use": "c/pos"}
 TASKS = {
-    "a name that torch has taken": ({"type": POS}, "tasks.type: torch keeps the name 'type'"),
+    "a name that torch has taken": ({"type": POS}, "tasks.type: torch reserves the name 'type'"),
     "a head of no spans shared by spans": (
         {"pos": POS, "ner": {**NER, "head": "pos"}},
         "tasks.ner.head: the labels of 'ner' are spans, those of 'pos' are not",
     ),
     "a learning rate for the head of another": (
         {"ner": NER, "again": {**NER, "head": "ner", "lr": 0.1}},
-        "tasks.again.lr: the head is that of 'ner'; set its lr there",
+        "tasks.again.lr: the head belongs to 'ner'; set the lr there",
     ),
     "nothing to choose the best epoch by": (
         {"verb": {"use": "c/verb", "head": {"type": "domain"}}},
-        "training.metric: only adversaries have a dev split",
+        "training.metric: only adversarial tasks have a dev split",
     ),
     "options that the part refuses": (
         {"verb": {"use": "c/verb", "head": {"type": "cnn", "widths": []}}},
@@ -66,15 +66,13 @@ ALONE = {"pos": {"use": "c/pos"}, "verb": {"use": "d/verb"}}
 
 @pytest.mark.parametrize("weighting", ["dwa", "gradnorm", "pcgrad"])
 def test_one_task_is_nothing_to_balance(weighting: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=f"weighting: '{weighting}' has nothing to balance in one"
-    ):
+    with pytest.raises(ConfigError, match=f"weighting: '{weighting}' cannot balance a single task"):
         prepared(tmp_path, {"pos": POS}, weighting=weighting)
 
 
 def test_tasks_that_never_meet_in_a_step_cannot_be_compared(tmp_path: Path) -> None:
     corpora = {name: corpus(tmp_path, name, 8) for name in "cd"}
-    with pytest.raises(ConfigError, match="weighting: 'pcgrad' compares the tasks of a step, and"):
+    with pytest.raises(ConfigError, match="weighting: 'pcgrad' compares the tasks of a step, but"):
         prepared(tmp_path, ALONE, corpora, weighting="pcgrad")
     prepared(tmp_path, ALONE, corpora, weighting="pcgrad", mixing="joint")
     prepared(tmp_path, ALONE, corpora, weighting="gradnorm")
@@ -91,5 +89,7 @@ def test_gradients_of_a_frozen_trunk_cannot_be_compared(weighting: str, tmp_path
 def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:
     _, corpora = prepared(tmp_path, {"ner": NER})
     both = {"embedding.words.frozen": True, "embedding.words.multichannel": True}
-    with pytest.raises(ConfigError, match="embedding 'words': frozen: with multichannel"):
+    with pytest.raises(
+        ConfigError, match="embedding 'words': frozen: expected false with multichannel"
+    ):
         prepare(load_config(tmp_path / "run.yaml", both), corpora)

@@ -17,7 +17,7 @@ SIZES = ["hidden_size", "num_layers", "num_heads", "feed_forward", "positions"]
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an embedding besides its own": (
         {"embedding.words": {}},
-        "embedding: a pretrained transformer has its own; set it to {}",
+        "embedding: a pretrained trunk has its own embedding; set this to {}",
     ),
     "no embedding for words": (
         {"trunk.name": None, **{f"trunk.{name}": 8 for name in SIZES}},
@@ -37,7 +37,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "windows longer than it can read": (
         {"training.max_length": 23},
-        "training.max_length: the transformer has room for 22 words, got 23",
+        "training.max_length: the trunk reads at most 22 words, got 23",
     ),
     "a model that is not there": (
         {"trunk.name": "./none"},

@@ -28,7 +28,7 @@ SHARED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "sluice": (
         {"subspaces": 3},
-        "sharing.subspaces: 8 units a direction cannot be cut into 3 equal parts",
+        "sharing.subspaces: 8 units per direction cannot be divided into 3 equal parts",
     ),
 }
 """Sharing to invalid options and their error messages."""
@@ -70,7 +70,7 @@ def test_it_is_told_together_with_other_mistakes(tmp_path: Path) -> None:
 def test_what_a_trunk_refuses_is_told_of_the_trunk(tmp_path: Path) -> None:
     (mistake,) = told(tmp_path, {"trunk": {"type": "transformer", "hidden_size": 8}})
     assert mistake.startswith(f"{line_of(tmp_path, 'trunk:') + 1}:")
-    assert ": trunk.num_layers: expected a number, or the `name` of a model" in mistake
+    assert ": trunk.num_layers: expected a number, or the `name` of a pretrained model" in mistake
 
 
 def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> None:
@@ -82,28 +82,32 @@ def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> 
 IDLE: dict[str, tuple[dict[str, Any], str]] = {
     "within": (
         {"sharing": {"type": "soft", "within": 0.5}},
-        "sharing.within: does nothing unless penalty is mean or clustered",
+        "sharing.within: does nothing unless penalty is mean or clustered; leave it out, "
+        "or set penalty",
     ),
     "between": (
         {"sharing": {"type": "soft", "penalty": "mean", "between": 0.5}},
-        "sharing.between: does nothing unless penalty is clustered",
+        "sharing.between: does nothing unless penalty is clustered; leave it out, "
+        "or set penalty",
     ),
     "groups": (
         {"sharing": {"type": "shared_private", "groups": [["pos", "ner", "verb"]]}},
-        "sharing.groups: nobody tells them apart; set sharing.adversary, or leave the groups out",
+        "sharing.groups: does nothing unless adversary is set; leave it out, or set adversary",
     ),
     "window of a tagger": (
         {"tasks": {"pos": {"use": "c/pos", "head": {"attention": "scaled", "window": 3}}}},
-        "tasks.pos.head.window: does nothing unless attention is key_value",
+        "tasks.pos.head.window: does nothing unless attention is key_value; leave it out, "
+        "or set attention",
     ),
     "window of a classifier": (
         {"tasks": {"verb": {"use": "c/verb", "head": {"window": 3}}}},
-        "tasks.verb.head.window: does nothing unless attention is key_value",
+        "tasks.verb.head.window: does nothing unless attention is key_value; leave it out, "
+        "or set attention",
     ),
     "size": (
         {"tasks": {"x": {"use": "c/verb", "head": {"type": "attention", "score": "additive",
                                                    "size": 9}}}},
-        "tasks.x.head.size: does nothing unless score is self",
+        "tasks.x.head.size: does nothing unless score is self; leave it out, or set score",
     ),
 }  # fmt: skip
 

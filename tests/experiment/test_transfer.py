@@ -181,11 +181,11 @@ def test_no_run_folder_is_told(project: Path) -> None:
 def test_an_interleaved_trunk_is_no_language_model_and_why(project: Path) -> None:
     with pytest.raises(MtlError) as error:
         load_config("lm.yaml", {"trunk.bidirectional": "interleaved"})
-    assert "from its second layer on, an interleaved trunk has seen the word" in str(error.value)
+    assert "from its second layer on, an interleaved trunk has read the word" in str(error.value)
 
 
 def test_connections_that_its_layers_did_not_have_are_told(project: Path) -> None:
-    message = "was trained with trunk.connections=none, here it would be residual"
+    message = "was trained with trunk.connections=none, here it is residual"
     with pytest.raises(CheckpointError, match=message):
         started(**{"trunk.connections": "residual"})
 

@@ -28,8 +28,9 @@ def states() -> torch.Tensor:
 
 def looking() -> list[Head]:
     """Heads of every kind of attention."""
-    tagger = [SoftmaxTagger(6, LABELS, attention=name, window=2) for name in NAMES]
-    pool = [PoolClassifier(6, LABELS, attention=name, window=2) for name in NAMES]
+    options = [{"attention": name, "window": 2 if name == "key_value" else 5} for name in NAMES]
+    tagger = [SoftmaxTagger(6, LABELS, **own) for own in options]
+    pool = [PoolClassifier(6, LABELS, **own) for own in options]
     return [shaken(head) for head in (AttentionClassifier(6, LABELS, hops=3), *tagger, *pool)]
 
 
@@ -63,7 +64,7 @@ def test_neighbours_change_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["additive", "key_value"])
 def test_contexts_are_means_under_the_weights(name: str) -> None:
-    head, hidden = shaken(CRFTagger(6, LABELS, attention=name, window=2)), states()
+    head, hidden = shaken(CRFTagger(6, LABELS, attention=name)), states()
     values = hidden[..., 3:] if name == "key_value" else hidden
     weights = head.attention_weights(hidden, MASK)[0, 0]
     contexts = head.attention(hidden, MASK)[0][0]

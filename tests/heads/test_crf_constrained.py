@@ -76,5 +76,5 @@ def test_labels_without_a_scheme_cannot_be_constrained() -> None:
 
 
 def test_smoothed_labels_cannot_be_constrained() -> None:
-    with pytest.raises(ValueError, match="constrained: with label_smoothing any label may be"):
+    with pytest.raises(ValueError, match="constrained: label_smoothing gives every label"):
         CRFTagger(3, tags("bio"), scheme="bio", constrained=True, label_smoothing=0.1)

@@ -14,12 +14,17 @@ from mtl.heads import ConstrainedTagger, CRFTagger, SoftmaxTagger, Tagger
 from mtl.text.spans import Span, read_spans
 
 LABELS = ["O", "B-X", "I-X"]
-TAGGERS = [SoftmaxTagger, ConstrainedTagger, CRFTagger, partial(CRFTagger, constrained=True)]
+TAGGERS = [
+    SoftmaxTagger,
+    partial(ConstrainedTagger, scheme="bio"),
+    CRFTagger,
+    partial(CRFTagger, scheme="bio", constrained=True),
+]
 taggers = pytest.mark.parametrize("head", TAGGERS)
 
 
 def made(head: Callable[..., Tagger]) -> Tagger:
-    return head(4, LABELS, scheme="bio").double().eval()
+    return head(4, LABELS).double().eval()
 
 
 @taggers

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mtl.metrics import Perplexity, shown
+from mtl.metrics import Accuracy, Perplexity, shown
 from mtl.text.running import END, characters
 
 TEXT = [("the", "cat"), ("sat",)]
@@ -60,5 +60,5 @@ def test_a_log_probability_for_each_word_is_expected():
 
 
 def test_perplexities_are_no_per_cent():
-    assert shown("perplexity", 12.345) == "12.35"
-    assert shown("accuracy", 0.12345) == "12.35"
+    assert shown(12.345, Perplexity.unit) == "12.35"
+    assert shown(0.12345, Accuracy.unit) == "12.35"

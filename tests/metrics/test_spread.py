@@ -31,11 +31,11 @@ def test_the_interval_is_the_quantile_times_the_error_of_the_mean() -> None:
 def test_one_value_has_no_spread() -> None:
     own = Spread([0.5])
     assert (own.mean, own.sd, own.margin) == (0.5, None, None)
-    assert own.shown("accuracy") == "50.00"
+    assert own.shown("fraction") == "50.00"
 
 
 def test_perplexities_are_shown_as_they_are() -> None:
-    assert Spread([90.0, 110.0]).shown("perplexity") == "100.00 ± 14.14"
+    assert Spread([90.0, 110.0]).shown("plain") == "100.00 ± 14.14"
 
 
 def test_each_score_is_gathered_over_the_runs_that_have_it() -> None:

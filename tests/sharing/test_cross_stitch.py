@@ -102,13 +102,13 @@ def test_transformers_are_stitched_too() -> None:
 
 
 def test_one_task_has_nobody_to_read(tmp_path: Path) -> None:
-    message = "sharing: 'cross_stitch' has nothing to share in one task; take 'hard'"
+    message = "sharing: 'cross_stitch' cannot share with a single task; choose 'hard'"
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, {"pos": RUN["pos"]}, sharing="cross_stitch")
 
 
 def test_alone_it_says_what_it_expects() -> None:
-    with pytest.raises(ValueError, match=r"expected two tasks or more, got \['a'\]"):
+    with pytest.raises(ValueError, match=r"expected at least two tasks, got \['a'\]"):
         CrossStitch(["a"], trunk)
 
 

@@ -111,7 +111,7 @@ def test_a_language_model_is_the_lowest_level(tmp_path: Path) -> None:
     text = {"labels": {"text": "next"}, "head": {"type": "lm"}, "metric": "perplexity"}
     corpora = {"t": {**source, "tasks": {"lm": text}}}
     tasks = {"lm": {"use": "t/lm"}, "back": {"use": "t/lm"}}
-    with pytest.raises(ConfigError, match="has seen the word that 'back' is to give; make it the"):
+    with pytest.raises(ConfigError, match="has read the word that 'back' predicts; make it the"):
         prepared(
             tmp_path, tasks, corpora, sharing={"type": "hierarchical", "order": ["lm", "back"]}
         )

@@ -162,8 +162,8 @@ def test_tasks_of_a_group_are_one_to_the_adversary() -> None:
 
 
 MISTAKES = {
-    "ramp: does nothing without an adversary": {"ramp": 5},
-    "adversary: needs tasks on two corpora or more": {"adversary": 1.0, "groups": [["a", "b"]]},
+    "ramp: does nothing unless adversary is set": {"ramp": 5},
+    "adversary: expected tasks on at least two corpora": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
     "shared_only: there is no task 'x'; expected one of: a, b": {"shared_only": ["x"]},
 }
@@ -216,8 +216,8 @@ def test_heads_are_not_shared_between_one_trunk_and_two(tmp_path: Path) -> None:
         prepared(tmp_path, tasks, sharing={"type": "shared_private", "shared_only": ["pos"]})
 
 
-def test_an_adversary_with_one_corpus_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"sharing\.adversary: needs tasks on two"):
+def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sharing\.adversary: expected tasks on at least two"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial())
 
 

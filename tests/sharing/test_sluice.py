@@ -176,7 +176,7 @@ def test_gradients_agree_with_differences() -> None:
 
 
 def test_units_that_cannot_be_cut_are_told_before_training(tmp_path: Path) -> None:
-    message = "sharing.subspaces: 8 units a direction cannot be cut into 3 equal parts"
+    message = "sharing.subspaces: 8 units per direction cannot be divided into 3 equal parts"
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, RUN, sharing={"type": "sluice", "subspaces": 3})
 
@@ -196,7 +196,10 @@ def test_of_transformers_subspaces_are_not_kept_apart() -> None:
         return TransformerTrunk(4, feed_forward=5, **TRANSFORMER)
 
     assert Sluice(TASKS, transformer, orthogonality=0.0).sizes == [4, 4, 4]
-    with pytest.raises(ValueError, match="which weights make which unit; set orthogonality to 0"):
+    with pytest.raises(
+        ValueError,
+        match=r"orthogonality: .* does not separate the weights of its units; set it to 0",
+    ):
         Sluice(TASKS, transformer)
 
 

@@ -109,8 +109,11 @@ def test_the_task_covariance_is_updated_after_the_first_epoch() -> None:
 
 
 MISTAKES = {
-    "the penalty 'clustered' needs them": {"penalty": "clustered"},
-    "the penalty 'trace' does nothing with them": {"penalty": "trace", "clusters": [["a", "b"]]},
+    "clusters: expected groups of tasks": {"penalty": "clustered"},
+    "clusters: does nothing unless penalty is clustered": {
+        "penalty": "trace",
+        "clusters": [["a", "b"]],
+    },
     "there is no task 'x'; expected one of: a, b": {
         "penalty": "clustered",
         "clusters": [["a"], ["x"]],
@@ -129,7 +132,7 @@ def test_options_that_do_not_go_together(message: str, options: dict[str, Any]) 
 
 @pytest.mark.parametrize("name", ["soft", "shared_private"])
 def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"sharing: '{name}' has nothing to share in one task"):
+    with pytest.raises(ConfigError, match=f"sharing: '{name}' cannot share with a single task"):
         trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
 
 

@@ -86,9 +86,13 @@ def test_what_was_learnt_are_the_cosines_of_tasks() -> None:
 
 MISTAKES: dict[str, dict[str, Any]] = {
     "sharing.rank": {"sharing": {"type": "tensor", "rank": 1.5}},
-    "sharing: 'tensor' has nothing to share in one task": {"tasks": {"pos": TRAINED["pos"]}},
-    "trunk.init: 'tensor' has no trunks": {"trunk": {**RUN["trunk"], "init": "wikitext2"}},
-    "training.fine_tuning: 'tensor' has no trunks": {"fine_tuning": {"frozen": ["trunk"]}},
+    "sharing: 'tensor' cannot share with a single task": {"tasks": {"pos": TRAINED["pos"]}},
+    "trunk.init: the sharing 'tensor' has no trunks": {
+        "trunk": {**RUN["trunk"], "init": "wikitext2"}
+    },
+    "training.fine_tuning: the sharing 'tensor' has no trunks": {
+        "fine_tuning": {"frozen": ["trunk"]}
+    },
 }
 
 

@@ -92,7 +92,7 @@ def test_a_score_below_one_from_before_the_last_checks_begins_it(
     scores: list[float], begins: bool
 ) -> None:
     average = TriggeredAverage(weight(1.0), trigger=2)
-    average.check(scores)
+    average.begin_if_due(scores)
     assert bool(average.average) == begins
 
 
@@ -108,10 +108,10 @@ def test_until_it_begins_the_raw_weights_are_evaluated() -> None:
 def test_from_then_on_it_is_the_mean_and_never_begins_again() -> None:
     model = weight(7.0)
     average = TriggeredAverage(model, trigger=1)
-    average.check([0.3, 0.2, 0.1])
+    average.begin_if_due([0.3, 0.2, 0.1])
     for i, value in enumerate(VALUES):
         take(average, model, [value])
-        average.check([0.3, 0.2, 0.1, 0.0])
+        average.begin_if_due([0.3, 0.2, 0.1, 0.0])
         with average.applied():
             assert model.weight.item() == pytest.approx(mean([7.0, *VALUES[: i + 1]]))
 
@@ -125,7 +125,7 @@ def test_it_equals_the_average_of_torch() -> None:
         optimizer.step()
         average.update()
         if step == 5:  # torch's mean is over the weights after step t0 + 2 and all later ones
-            average.check([0.3, 0.2, 0.1])
+            average.begin_if_due([0.3, 0.2, 0.1])
     assert torch.allclose(average.average["weight"], optimizer.state[x.weight]["ax"])
 
 

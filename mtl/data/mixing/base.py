@@ -8,8 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from mtl.options import Checked
 
-class Mixing(ABC):
+
+class Mixing(Checked, ABC):
     """Determines how often each corpus is drawn.
 
     All methods are pure functions of their arguments, so that a run can resume after any step.

@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from mtl.errors import DataError
+from mtl.options import Checked
+from mtl.text.tokenizer import Cut
 
 RawValue: TypeAlias = "str | list[Any] | dict[str, float]"
 """The value of a column as a file has it; see `Record`."""
@@ -37,16 +39,47 @@ class Record:
     pair: list[str] | None = None
 
 
-class Reader(ABC):
+class Reader(Checked, ABC):
     """Reads one file format. Options are keyword-only arguments of the constructor.
 
     Store every option as an attribute: the key of a corpus in the cache depends on the files and
-    on these attributes. A reader that supports sentence pairs has an option `pair`, null for
-    single sentences.
+    on these attributes.
     """
 
     reads_files: ClassVar[bool] = True
-    """Whether `files:` contains paths. If not, its values are passed to `read` unchanged."""
+    """Whether `files:` names files; if not, its entries are left as they are."""
+    version: ClassVar[int | None] = None
+    """Increase it when the reader returns other records for the same file, so that corpora are
+    read again. None: corpora are read again whenever the source file of the class changes. It is
+    not inherited."""
+
+    @classmethod
+    def pairs(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether records are pairs of sentences: by default, if `pair` is set."""
+        return options.get("pair") is not None
+
+    @classmethod
+    def cut(cls, options: Mapping[str, Any]) -> Cut:
+        """Return how text is cut into tokens: by default as `tokenize` says, else by rule."""
+        tokenize: Cut = options.get("tokenize", True)
+        return tokenize
+
+    @classmethod
+    def unit(cls, options: Mapping[str, Any]) -> Literal["words", "characters", "subwords"]:
+        """Return the kind of token.
+
+        A reader of subwords takes the learned `Subwords` as its only positional argument.
+        """
+        cut = cls.cut(options)
+        return "words" if isinstance(cut, bool) else cut
+
+    @classmethod
+    def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return the number of subwords to learn, and the options that read the same words whole.
+
+        It is called if `unit` is "subwords".
+        """
+        raise NotImplementedError(f"{cls.__name__} reads no subwords")
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[Record]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, excerpt
-from mtl.errors import ConfigError, DataError
+from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 
 _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
@@ -30,6 +30,8 @@ class Conll(Reader):
             the other lines is a token, unless it has the form `# key = value` of metadata.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,
@@ -41,10 +43,10 @@ class Conll(Reader):
             columns = {name: index for index, name in enumerate(columns)}
         self.columns = columns or {"tokens": 0, "labels": -1}
         if "tokens" not in self.columns:
-            names = ", ".join(self.columns)
-            raise ConfigError(f"reader conll: one of `columns` must be 'tokens'; found: {names}")
+            found = ", ".join(self.columns)
+            raise OptionError("columns", f"expected one of them to be 'tokens', got: {found}")
         if separator == "":
-            raise ValueError("separator: expected one or more characters, got none")
+            raise OptionError("separator", "expected at least one character, got none")
         self.separator = separator
         self.comments = comments
 

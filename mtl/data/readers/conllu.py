@@ -21,6 +21,8 @@ class Conllu(Reader):
     Metadata: every comment of the form `# key = value`, such as `sent_id`.
     """
 
+    version = 1
+
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
         with open_text(path) as file:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import excerpt
-from mtl.errors import DataError, did_you_mean
+from mtl.errors import DataError, OptionError, did_you_mean
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
@@ -31,6 +31,8 @@ class Csv(Reader):
         quotes: Whether cells may be in double quotes.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,
@@ -44,7 +46,7 @@ class Csv(Reader):
         if isinstance(columns, list):
             columns = {name: index for index, name in enumerate(columns)}
         if len(separator) != 1:
-            raise ValueError(f"separator: expected one character, got {separator!r}")
+            raise OptionError("separator", f"expected one character, got {separator!r}")
         self.text = text
         self.pair = pair
         self.columns = columns
@@ -124,6 +126,8 @@ class Tsv(Csv):
         separator: Character between columns.
         quotes: Whether cells may be in double quotes.
     """
+
+    version = 1
 
     def __init__(
         self,

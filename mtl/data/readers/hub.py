@@ -31,6 +31,7 @@ class Hub(Reader):
         columns: The fields to read as columns; by default all.
     """
 
+    version = 1
     reads_files: ClassVar[bool] = False
 
     def __init__(

@@ -30,6 +30,8 @@ class Jsonl(Reader):
         columns: The fields to read as columns; by default all.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import excerpt
-from mtl.errors import DataError
+from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
@@ -24,6 +24,8 @@ class Lines(Reader):
         tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,
@@ -32,7 +34,7 @@ class Lines(Reader):
         tokenize: bool = False,
     ) -> None:
         if not separator:
-            raise ValueError("separator: expected one or more characters, got none")
+            raise OptionError("separator", "expected at least one character, got none")
         self.separator = separator
         self.label = label
         self.tokenize = tokenize

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mtl.data.readers.base import Reader, Record
 from mtl.files import open_text
-from mtl.options import Bounds
+from mtl.options import Bounds, Requires, refuse_idle
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import Cut, words_of
 
@@ -25,18 +25,26 @@ class Text(Reader):
             the 256 bytes, for `tokenize: subwords`.
     """
 
+    version = 1
+
     def __init__(
         self,
         segmenter: Subwords | None = None,
         *,
         by: Literal["line", "paragraph", "document"] = "line",
         tokenize: Cut = False,
-        subwords: Annotated[int, Bounds(ge=BYTES)] = 8000,
+        subwords: Annotated[int, Bounds(ge=BYTES), Requires("tokenize", ("subwords",))] = 8000,
     ) -> None:
+        refuse_idle(Text, {"tokenize": tokenize, "subwords": subwords})
         self.segmenter = segmenter
         self.by = by
         self.tokenize = tokenize
         self.subwords = subwords
+
+    @classmethod
+    def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Return the option `subwords`, and the options that cut at blanks instead."""
+        return options["subwords"], {**options, "tokenize": False}
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""

@@ -1,4 +1,4 @@
-"""The scores that tasks are to reach, for a mixing that follows how far they have come."""
+"""Target scores of tasks, for a mixing that follows their progress."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mtl.metrics import METRICS
 
 
 def targets(run: Run, followed: Collection[str]) -> dict[str, float]:
-    """Return the score that each of some tasks is to reach."""
+    """Return the target score of each of some tasks."""
     return {task: run.tasks[task].target or 1.0 for task in followed}
 
 
 def mistakes(run: Run, followed: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the targets of a run: key and message.
+    """Yield the errors in the target scores of a run: key and message.
 
     Args:
         run: The run.
@@ -23,10 +23,10 @@ def mistakes(run: Run, followed: Collection[str]) -> Iterator[tuple[str, str]]:
     """
     follows = MIXING.find(run.training.mixing.type).needs_scores
     for name, task in run.tasks.items():
-        path, metric = f"tasks.{name}.target", task.metric.type
-        if METRICS.find(metric).higher_is_better:
-            if task.target is not None and task.target > 1:
-                message = f"{metric!r} is a fraction: expected at most 1, got {task.target:g}"
-                yield path, message
-        elif follows and name in followed and task.target is None:
-            yield path, f"{metric!r} has no best value; say with which score the task has arrived"
+        path, metric = f"tasks.{name}.target", METRICS.find(task.metric.type)
+        best_is_one = metric.unit == "fraction" and metric.higher_is_better
+        if metric.unit == "fraction" and task.target is not None and task.target > 1:
+            message = f"{task.metric.type!r} is a fraction: expected at most 1, got {task.target:g}"
+            yield path, message
+        elif follows and name in followed and task.target is None and not best_is_one:
+            yield path, f"{task.metric.type!r} has no best value; set the score to reach"

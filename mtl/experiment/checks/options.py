@@ -1,8 +1,8 @@
-"""What sharing, trunk and heads refuse, and what they are given for nothing."""
+"""Checks that parts declare for their options, and options that the parts refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 
@@ -10,46 +10,56 @@ from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.errors import ConfigError
 from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing
-from mtl.experiment.kinds import KINDS, Refusal
-from mtl.experiment.pretrained import reads_subwords
-from mtl.heads import AttentionClassifier, PoolClassifier, Tagger
-from mtl.options import options_of
-from mtl.sharing import SHARING, Soft
-
-_NEEDED: Mapping[type, Mapping[str, tuple[str, tuple[str, ...]]]] = {
-    Soft: {
-        "within": ("penalty", ("mean", "clustered")),
-        "between": ("penalty", ("clustered",)),
-    },
-    Tagger: {"window": ("attention", ("key_value",))},
-    PoolClassifier: {"window": ("attention", ("key_value",))},
-    AttentionClassifier: {"size": ("score", ("self",))},
-}
-"""Class to its options that do nothing unless another one has one of these values."""
+from mtl.experiment.context import run_context
+from mtl.experiment.kinds import Refusal, check_part
+from mtl.sharing import SHARING
+from mtl.trunks import TRUNKS
 
 
-def mistakes(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield what parts refuse or do not use: the dotted path of a key, and what is wrong."""
+def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield the errors that parts find in their options: the dotted path of a key, and a message.
+
+    Args:
+        run: The run.
+        idle: Whether options without effect are errors.
+    """
     yield from _layers(run)
-    yield from _idle("sharing", "sharing", run.sharing)
+    for kind, path, part, task in _parts(run):
+        for error in check_part(kind, part, run_context(run, task), idle=idle):
+            if error.option:
+                yield f"{path}.{error.option}", error.message
+            else:
+                yield path, f"{part.type!r}: {error.message}"
+
+
+def _parts(run: Run) -> Iterator[tuple[str, str, Part, str]]:
+    """Yield the kind, the dotted path, the part and the task of every part of a run."""
+    for slot, part in run.embedding.items():
+        yield "embedding", f"embedding.{slot}", part, ""
+    yield "trunk", "trunk", run.trunk, ""
+    yield "sharing", "sharing", run.sharing, ""
+    yield "weighting", "weighting", run.weighting, ""
     for task, owner in head_owners(run).items():
         if task == owner:
-            yield from _idle(f"tasks.{task}.head", "head", head_part(run, task))
-    options = run.sharing.options
-    if options.get("groups") and options.get("adversary") == 0:
-        yield (
-            "sharing.groups",
-            "nobody tells them apart; set sharing.adversary, or leave the groups out",
-        )
+            yield "head", f"tasks.{task}.head", head_part(run, task), task
+        yield "metric", f"tasks.{task}.metric", run.tasks[task].metric, task
+    for name, corpus in run.corpora.items():
+        yield "reader", f"corpora.{name}.reader", corpus.reader, ""
+    training = run.training
+    yield "mixing", "training.mixing", training.mixing, ""
+    yield "optimizer", "training.optimizer", training.optimizer, ""
+    yield "schedule", "training.schedule", training.schedule, ""
+    if training.average:
+        yield "average", "training.average", training.average, ""
 
 
 def _layers(run: Run) -> Iterator[tuple[str, str]]:
-    if reads_subwords(run) and run.trunk.options["num_layers"] is None:
-        return  # nobody has looked at the model yet
+    if not TRUNKS.find(run.trunk.type).is_sized(run.trunk.options):
+        return  # the pretrained model has not been read yet
     if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
-        return  # told with what else needs tasks
+        return  # checked with the other parts that need several tasks
     try:
-        with torch.device("meta"):  # shapes alone, no numbers
+        with torch.device("meta"):  # shapes only, without memory for the weights
             sharing = make_sharing(run, 1)
     except Refusal as refusal:
         yield refusal.path, refusal.reason
@@ -59,15 +69,3 @@ def _layers(run: Run) -> Iterator[tuple[str, str]]:
             layer_width(task.layer, sharing.sizes_of(name))
         except ConfigError as error:
             yield f"tasks.{name}.layer", str(error)
-
-
-def _idle(path: str, kind: str, part: Part) -> Iterator[tuple[str, str]]:
-    cls = KINDS[kind].find(part.type)
-    defaults = {option.name: option.default for option in options_of(cls)}
-    given = {name for name, value in part.options.items() if value != defaults.get(name)}
-    for base, needed in _NEEDED.items():
-        if not issubclass(cls, base):
-            continue
-        for option, (other, values) in needed.items():
-            if option in given and part.options.get(other) not in values:
-                yield f"{path}.{option}", f"does nothing unless {other} is {' or '.join(values)}"

@@ -1,0 +1,35 @@
+"""Facts about a run that its parts may need to check their options."""
+
+from __future__ import annotations
+
+from mtl.config.run import Run
+from mtl.experiment.corpora import reads_pairs, tasks_of
+from mtl.experiment.pretrained import reads_subwords
+from mtl.options import RunContext
+
+
+def run_context(run: Run, task: str = "") -> RunContext:
+    """Return the facts about a run.
+
+    Args:
+        run: The run.
+        task: The task whose head or metric is checked, if any.
+    """
+    texts = {name: own.source.text for name, own in run.tasks.items()}
+    return RunContext(
+        tasks=tuple(run.tasks),
+        corpora={corpus: tuple(tasks_of(run, corpus)) for corpus in run.corpora},
+        texts={name: text for name, text in texts.items() if text is not None},
+        spans=frozenset(name for name, own in run.tasks.items() if own.scheme),
+        pairs=frozenset(name for name in run.tasks if reads_pairs(run, name)),
+        scored=frozenset(scored_tasks(run)),
+        reads_subwords=reads_subwords(run),
+        task=task,
+    )
+
+
+def scored_tasks(run: Run) -> list[str]:
+    """Return the tasks whose corpus has a development set."""
+    return [
+        name for name, task in run.tasks.items() if "dev" in run.corpora[task.corpus].split_names
+    ]
