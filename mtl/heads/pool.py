@@ -34,6 +34,8 @@ class PoolClassifier(Classifier):
         dropout: Probability of dropping a unit of the pooled vector.
     """
 
+    attention_option = "attention"
+
     def __init__(
         self,
         in_features: int,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mtl.metrics import Perplexity, shown
+from mtl.metrics import Accuracy, Perplexity, shown
 from mtl.text.running import END, characters
 
 TEXT = [("the", "cat"), ("sat",)]

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
 from mtl.files import open_text
-from mtl.options import Bounds, Requires, refuse_idle
+from mtl.options import Bounds, Default, Requires
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import Cut, words_of
+
+
+class TextRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds a reader of running text.
+
+    Args:
+        subwords: The number of subwords to learn from the training text (byte-level BPE), the 256
+            bytes included.
+    """
+
+    subwords: Annotated[int, Bounds(ge=BYTES), Default(8000), Requires("tokenize", ("subwords",))]
 
 
 class Text(Reader):
@@ -21,11 +32,10 @@ class Text(Reader):
         by: What a sentence is: a line, a paragraph (lines up to a blank one), or the whole file.
         tokenize: Whether the text is cut into words by rule; if not, at blanks; characters,
             subwords: what a language model reads are the parts of the words between blanks.
-        subwords: How many subwords are learnt from the training text (byte-level BPE), the 256
-            bytes among them, where it is cut into these.
     """
 
     version = 1
+    recipe = TextRecipe
 
     def __init__(
         self,
@@ -33,13 +43,10 @@ class Text(Reader):
         *,
         by: Literal["line", "paragraph", "document"] = "line",
         tokenize: Cut = False,
-        subwords: Annotated[int, Bounds(ge=BYTES), Requires("tokenize", ("subwords",))] = 8000,
     ) -> None:
-        refuse_idle(Text, {"tokenize": tokenize, "subwords": subwords})
         self.learnt = learnt
         self.by = by
         self.tokenize = tokenize
-        self.subwords = subwords
 
     @classmethod
     def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
