@@ -104,9 +104,9 @@ class Start:
         theirs = self.vocabularies.get(ours.feature)
         if theirs is None or theirs.to_json() != ours.to_json():
             raise CheckpointError(
-                f"{self.folder}: reads other subwords; give both runs the same trunk.name"
+                f"{self.folder}: reads other subwords; give both runs the same pretrained trunk"
             )
-        self._copy(model.embedding, "embedding.", "trunk.name")
+        self._copy(model.embedding, "embedding.", "pretrained trunk")
         return "its subwords"
 
     def _embedding(

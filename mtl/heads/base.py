@@ -48,6 +48,8 @@ class Head(Checked, nn.Module, ABC):
     """Whether there is one label a token or one a sentence."""
     adversarial: ClassVar[bool] = False
     """Whether the trunk learns against the head, so that the task's score is not to be high."""
+    attention_option: ClassVar[str | None] = None
+    """The option without which the head has no attention; None: it always has or never has."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()

@@ -36,6 +36,8 @@ class PoolClassifier(Classifier):
         dropout: Dropout probability of the pooled vector.
     """
 
+    attention_option = "attention"
+
     def __init__(
         self,
         in_features: int,

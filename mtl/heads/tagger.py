@@ -90,13 +90,14 @@ class Tagger(Head):
 
     level = "token"
     recipe = TaggerRecipe
+    attention_option = "attention"
     class_weights: Tensor | None
 
     def __init__(
         self, in_features: int, labels: Sequence[str], **options: Unpack[TaggerOptions]
     ) -> None:
-        super().__init__(in_features, labels)
         options = complete(TaggerOptions, options)
+        super().__init__(in_features, labels)
         hidden_size, class_weights = options["hidden_size"], options["class_weights"]
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None

@@ -11,7 +11,6 @@ from torch import Tensor
 from mtl.data.windows import Window
 from mtl.heads import HEADS, FoundSpan, Head
 from mtl.inference.readouts import Reading
-from mtl.options import options_of
 from mtl.text.example import Labels
 from mtl.text.spans import read_spans
 
@@ -92,9 +91,13 @@ def with_attention(
 def who_attends() -> str:
     """Return, in words, which heads have attention."""
     able = {n: c for n, c in HEADS.items() if c.attention_weights is not Head.attention_weights}
-    option = [n for n, c in able.items() if "attention" in (o.name for o in options_of(c))]
-    always = ", ".join(name for name in able if name not in option)
-    return f"the head {always} has it, and with the option `attention` {', '.join(option)}"
+    always = ", ".join(name for name, head in able.items() if head.attention_option is None)
+    optional: dict[str, list[str]] = {}
+    for name, head in able.items():
+        if head.attention_option is not None:
+            optional.setdefault(head.attention_option, []).append(name)
+    by_option = (f"with the option `{o}` {', '.join(names)}" for o, names in optional.items())
+    return f"the head {always} has it, and {' and '.join(by_option)}"
 
 
 def _joined_spans(readings: Sequence[Reading]) -> tuple[FoundSpan, ...]:

@@ -60,19 +60,17 @@ def test_what_the_library_supplies_comes_by_position(kind: str, part: type) -> N
 @parts
 def test_everything_else_is_an_option(kind: str, part: type) -> None:
     parameters = list(inspect.signature(part).parameters.values())
-    p = inspect.Parameter
-    kinds = {parameter.kind for parameter in parameters}
-    assert kinds <= {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.VAR_KEYWORD}
-    names = {each.name for each in parameters if each.kind is p.KEYWORD_ONLY}
+    assert not any(p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for p in parameters)
+    names = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     shared = {option.name for option in options_of(part)} - names
     # Further keywords are those of a TypedDict; all others are errors.
-    assert bool(shared) == any(each.kind is p.VAR_KEYWORD for each in parameters)
+    assert bool(shared) == any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 @parts
 def test_an_unknown_option_is_an_error(kind: str, part: type) -> None:
     supplied = [None for default in SUPPLIED[kind].values() if default is REQUIRED]
-    with pytest.raises(TypeError, match="unexpected keyword argument 'no_such_option'"):
+    with pytest.raises(TypeError, match="'no_such_option'|takes no arguments"):
         part(*supplied, no_such_option=1)
 
 

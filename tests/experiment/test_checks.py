@@ -89,7 +89,5 @@ def test_gradients_of_a_frozen_trunk_cannot_be_compared(weighting: str, tmp_path
 def test_options_of_an_embedding_that_do_not_go_together(tmp_path: Path) -> None:
     _, corpora = prepared(tmp_path, {"ner": NER})
     both = {"embedding.words.frozen": True, "embedding.words.multichannel": True}
-    with pytest.raises(
-        ConfigError, match="embedding 'words': frozen: expected false with multichannel"
-    ):
+    with pytest.raises(ConfigError, match="embedding 'words': frozen: expected false with"):
         prepare(load_config(tmp_path / "run.yaml", both), corpora)

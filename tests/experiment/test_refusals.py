@@ -82,8 +82,8 @@ def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> 
 IDLE: dict[str, tuple[dict[str, Any], str]] = {
     "within": (
         {"sharing": {"type": "soft", "within": 0.5}},
-        "sharing.within: does nothing unless penalty is mean or clustered; leave it out, "
-        "or set penalty",
+        "sharing.within: does nothing unless penalty is mean or clustered; leave it out, or set "
+        "penalty",
     ),
     "between": (
         {"sharing": {"type": "soft", "penalty": "mean", "between": 0.5}},
@@ -96,13 +96,13 @@ IDLE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "window of a tagger": (
         {"tasks": {"pos": {"use": "c/pos", "head": {"attention": "scaled", "window": 3}}}},
-        "tasks.pos.head.window: does nothing unless attention is key_value; leave it out, "
-        "or set attention",
+        "tasks.pos.head.window: does nothing unless attention is key_value; leave it out, or set "
+        "attention",
     ),
     "window of a classifier": (
         {"tasks": {"verb": {"use": "c/verb", "head": {"window": 3}}}},
-        "tasks.verb.head.window: does nothing unless attention is key_value; leave it out, "
-        "or set attention",
+        "tasks.verb.head.window: does nothing unless attention is key_value; leave it out, or set "
+        "attention",
     ),
     "size": (
         {"tasks": {"x": {"use": "c/verb", "head": {"type": "attention", "score": "additive",

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
 from mtl.files import open_text
-from mtl.options import Bounds, Requires, refuse_idle
+from mtl.options import Bounds, Default, Requires
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import Cut, words_of
+
+
+class TextRecipe(TypedDict, total=False):
+    """Options that the library follows when it builds a reader of running text.
+
+    Args:
+        subwords: The number of subwords to learn from the training text (byte-level BPE), the 256
+            bytes included.
+    """
+
+    subwords: Annotated[int, Bounds(ge=BYTES), Default(8000), Requires("tokenize", ("subwords",))]
 
 
 class Text(Reader):
@@ -21,11 +32,10 @@ class Text(Reader):
         by: Unit of a sentence: a line, a paragraph (up to the next blank line) or the whole file.
         tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
             characters or subwords of the words at blanks, for language models.
-        subwords: Number of subwords to learn from the training text (byte-level BPE), including
-            the 256 bytes, for `tokenize: subwords`.
     """
 
     version = 1
+    recipe = TextRecipe
 
     def __init__(
         self,
@@ -33,13 +43,10 @@ class Text(Reader):
         *,
         by: Literal["line", "paragraph", "document"] = "line",
         tokenize: Cut = False,
-        subwords: Annotated[int, Bounds(ge=BYTES), Requires("tokenize", ("subwords",))] = 8000,
     ) -> None:
-        refuse_idle(Text, {"tokenize": tokenize, "subwords": subwords})
         self.segmenter = segmenter
         self.by = by
         self.tokenize = tokenize
-        self.subwords = subwords
 
     @classmethod
     def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
