@@ -112,7 +112,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
 
-# In PyYAML, the first character "" stands for an empty scalar; IMPLICIT writes it as "\0".
+# PyYAML files empty scalars under the first character "", which IMPLICIT writes as "\0".
 for _tag, (_pattern, _first) in IMPLICIT.items():
     _Loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
 
