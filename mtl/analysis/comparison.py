@@ -35,8 +35,8 @@ def compare(
             differently.
     """
     if tasks:
-        second.check_tasks(tasks)
-    both = [task for task in first.check_tasks(tasks) if task in second.tasks]
+        second.selection.named(tasks)
+    both = [task for task in first.selection.named(tasks) if task in second.tasks]
     makers = {
         task: cast("Callable[[], CountedMetric]", make)
         for task, make in first.experiment.metrics(both).items()

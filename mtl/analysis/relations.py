@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mtl.api import train_seeds
+from mtl.api import train_each_seed
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
@@ -132,9 +132,7 @@ def relate(
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
-        train_seeds(
-            config, changes[group], output=folder, resume=begun, console=Console(quiet=True)
-        )
+        train_each_seed(config, changes[group], output=folder, resume=begun, progress=False)
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:

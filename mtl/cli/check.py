@@ -12,10 +12,10 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
 
     Prints the plan and the first sentences; trains nothing.
     """
-    from mtl.cli.formats import shown
     from mtl.display.reading import show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.experiment.plan import describe, make_plan
+    from mtl.inference.forms import labels_to_text
 
     config = load_config(run, overrides or [])
     corpora = load_corpora(config, progress=show_reading)
@@ -28,5 +28,6 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
         for text in example.texts:
             typer.echo(f"  tokens: {' '.join(text[:20])}")
         for task, labels in example.labels.items():
-            typer.echo(f"  {task}: {shown(experiment.batcher.labels[task].read(labels))}")
+            shown = labels_to_text(experiment.batcher.labels[task].read(labels))
+            typer.echo(f"  {task}: {shown}")
     typer.echo(f"\n{run}: all is well")

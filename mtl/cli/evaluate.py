@@ -92,7 +92,7 @@ def evaluate(
             print_spread(f"{title}, {len(seeds)} seeds", scores)
         return
     model, found = score(folder)
-    for name in model.check_tasks(task):
+    for name in model.selection.named(task):
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
@@ -103,7 +103,7 @@ def evaluate(
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
     """Return the one corpus whose file is meant."""
-    names = {model.run.tasks[task].corpus for task in model.check_tasks(tasks)}
+    names = {model.run.tasks[task].corpus for task in model.selection.named(tasks)}
     if len(names) > 1:
         raise typer.BadParameter("the model has several corpora; say which by --task")
     return names.pop()

@@ -38,7 +38,7 @@ def export(
     # those that tell nothing but what the words do.
     tasks = [
         name
-        for name in model.labelled_tasks(task)
+        for name in model.selection.labelling(task)
         if task or isinstance(network.head(name), Tagger)
     ]
     if not tasks:

@@ -14,6 +14,11 @@ from mtl.text.example import Example, Labels, of_tokens
 from mtl.text.labels import LabelVocabulary
 from mtl.text.vocabulary import PAD, Vocabulary
 
+_MOST_WORDS = 1 << 18
+"""The most words whose ids are kept, so that an endless stream of text does not fill the memory."""
+_LONGEST_WORD = 64
+"""The most characters of such a word."""
+
 
 class Batcher:
     """Makes batches: numbers every distinct word once, pads, numbers the labels.
@@ -68,12 +73,18 @@ class Batcher:
 
     def _codes(self, vocabulary: Vocabulary, words: Mapping[str, int]) -> list[Sequence[int]]:
         known = self._known[vocabulary.feature]
-        if len(known) > 1_000_000:  # an endless stream of text must not fill the memory
+        if len(known) > _MOST_WORDS:
             known.clear()
+        codes = []
         for word in words:
-            if word not in known:
-                known[word] = vocabulary.encode(word)
-        return [known[word] for word in words]
+            code = known.get(word)
+            if code is None:
+                code = vocabulary.encode(word)
+                if len(word) <= _LONGEST_WORD:
+                    known[word] = code
+            # Appended here and not looked up again: another thread may have cleared the cache.
+            codes.append(code)
+        return codes
 
     def _target(self, task: str, labels: Sequence[Labels | None], mask: np.ndarray) -> Tensor:
         vocabulary = self.labels[task]

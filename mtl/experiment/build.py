@@ -11,7 +11,7 @@ from typing import Any
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding
+from mtl.embeddings import EMBEDDINGS, Concatenation, InputEmbedding, TransformerEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.corpora import pair_of, subwords_of, tasks_of
 from mtl.experiment.kinds import Refusal, build
@@ -150,9 +150,7 @@ def answers_of(labels: LabelVocabulary) -> Sequence[str] | Objective:
     return labels.labels
 
 
-def make_embedding(
-    run: Run, vocabularies: Mapping[str, Vocabulary]
-) -> Concatenation | TransformerEmbedding:
+def make_embedding(run: Run, vocabularies: Mapping[str, Vocabulary]) -> InputEmbedding:
     """Return the embedding of words, or that of the subwords of a pretrained transformer."""
     if not reads_subwords(run):
         parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
