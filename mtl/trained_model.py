@@ -15,9 +15,11 @@ from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, resto
 from mtl.experiment.corpora import with_files
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection
+from mtl.inference.forms import labels_to_json
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
-from mtl.inference.prediction import Prediction, TaskPrediction
+from mtl.inference.prediction import Prediction
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
@@ -79,8 +81,8 @@ class TrainedModel:
         selected = self.selection.labelling(tasks)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
         for prediction in self.annotate(sentences, selected):
-            for task, own in prediction.labels.items():
-                labels[task].append(own)
+            for task, own in prediction.by_task.items():
+                labels[task].append(labels_to_json(own.labels))
         return labels
 
     def annotate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
@@ -134,7 +133,8 @@ def _side(fields: Mapping[str, Any], end: str) -> Sentence | None:
     if not _is_words(tokens):
         return Sentence.from_text(text) if isinstance(text, str) else None
     sentence = Sentence.from_words(tokens)
-    return replace(sentence, text=text) if isinstance(text, str) else sentence
+    sentence.text = text if isinstance(text, str) else None
+    return sentence
 
 
 def _is_words(tokens: Any) -> TypeGuard[list[str]]:
@@ -160,7 +160,7 @@ def write_conll(prediction: Prediction) -> str:
     Probabilities of tags, and attention weights of words, have columns of their own.
     """
     sentence = prediction.sentence
-    lines = [f"# {key} = {one_line(value)}" for key, value in sentence.fields.items()]
+    lines = [f"# {key} = {one_line(value)}" for key, value in (sentence.fields or {}).items()]
     if sentence.text is not None:
         lines.append(f"# text = {one_line(sentence.text)}")
     if sentence.tokens_b is not None:

@@ -75,16 +75,14 @@ class Batcher:
         known = self._known[vocabulary.feature]
         if len(known) > _MOST_WORDS:
             known.clear()
-        codes = []
-        for word in words:
-            code = known.get(word)
-            if code is None:
-                code = vocabulary.encode(word)
-                if len(word) <= _LONGEST_WORD:
-                    known[word] = code
-            # Appended here and not looked up again: another thread may have cleared the cache.
-            codes.append(code)
-        return codes
+        # Each word is looked up once: another thread may clear the cache at any time.
+        return [known.get(word) or self._code(vocabulary, word) for word in words]
+
+    def _code(self, vocabulary: Vocabulary, word: str) -> Sequence[int]:
+        code = vocabulary.encode(word)
+        if len(word) <= _LONGEST_WORD:
+            self._known[vocabulary.feature][word] = code
+        return code
 
     def _target(self, task: str, labels: Sequence[Labels | None], mask: np.ndarray) -> Tensor:
         vocabulary = self.labels[task]

@@ -8,37 +8,19 @@ Letters: N sentences, S logits, K labels, H width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtl.heads import Classifier, FoundSpan, Head, Tagger
 from mtl.inference.readouts import Readout
+from mtl.inference.task_prediction import Confidence, TaskPrediction
 from mtl.text.example import Labels, plain
-from mtl.text.spans import Scheme, convert, read_spans
-
-Confidence: TypeAlias = "tuple[float, ...] | float | dict[str, float]"
-"""The probability of each tag; of the label; or, for sets, of each label of the task."""
+from mtl.text.spans import OUTSIDE, Scheme, convert, read_spans
 
 DIGITS = 6
 """Decimal places of probabilities and weights in JSON."""
-
-
-class Merged(NamedTuple):
-    """The prediction of a head for a whole sentence.
-
-    Args:
-        labels: One label per token; or one label, a set of labels, or a number.
-        confidence: The probability of the labels, if requested; None for numbers.
-        spans: The spans of span tags with their confidences, if requested.
-        logits: `[S]`, if requested (heads with one label per sentence).
-    """
-
-    labels: Labels
-    confidence: Confidence | None = None
-    spans: tuple[FoundSpan, ...] | None = None
-    logits: Tensor | None = None
 
 
 # ---- merging windows
@@ -52,8 +34,8 @@ def merge_windows(
     scheme: Scheme | None,
     confidence: bool = False,
     logits: bool = False,
-) -> list[Merged]:
-    """Return the prediction of a head for each of N sentences.
+) -> list[TaskPrediction]:
+    """Return the prediction of a head for each of N sentences, without attention.
 
     Args:
         head: The head.
@@ -70,18 +52,21 @@ def merge_windows(
 
 def _merge_tags(
     head: Head, readouts: Sequence[Readout], scheme: Scheme | None, confidence: bool
-) -> Merged:
+) -> TaskPrediction:
     tags: Sequence[str] = (
         readouts[0].tags
         if len(readouts) == 1
         else [tag for readout in readouts for tag in readout.tags]
     )
-    labels = tuple(convert(tags, scheme) if scheme else tags)
+    # Most sentences have no span at all, and then every scheme has the same tags.
+    if scheme and tags.count(OUTSIDE) < len(tags):
+        tags = convert(tags, scheme)
+    labels = tuple(tags)
     if not confidence:
-        return Merged(labels)
+        return TaskPrediction(labels)
     probabilities = tuple(p for readout in readouts for p in readout.confidence)
     has_spans = scheme and isinstance(head, Tagger)
-    return Merged(labels, probabilities, _merge_spans(readouts) if has_spans else None)
+    return TaskPrediction(labels, probabilities, _merge_spans(readouts) if has_spans else None)
 
 
 def _merge_spans(readouts: Sequence[Readout]) -> tuple[FoundSpan, ...]:
@@ -108,9 +93,9 @@ def _merge_logits(
     padding: Tensor,
     confidence: bool,
     logits: bool,
-) -> list[Merged]:
+) -> list[TaskPrediction]:
     means = _mean_logits(head, readouts, padding)
-    merged = [Merged(answer) for answer in head.named(head.conclude(means))]
+    merged = [TaskPrediction(answer) for answer in head.named(head.conclude(means))]
     if confidence:
         probabilities = head.log_probs_from(means).exp().tolist()
         merged = [
@@ -177,9 +162,8 @@ def token_confidence(confidence: Confidence | None) -> tuple[float, ...] | None:
     return confidence if isinstance(confidence, tuple) else None
 
 
-def labels_to_json(labels: Labels) -> list[str] | str | float:
-    """Return labels as JSON types; the labels of a set are sorted."""
-    return plain(labels)
+labels_to_json = plain
+"""Return labels as JSON types; the labels of a set are sorted."""
 
 
 def confidence_to_json(confidence: Confidence) -> Any:

@@ -8,37 +8,38 @@ from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
-from mtl.text.tokenizer import split_sentences, tokenize
+from mtl.text.tokenizer import split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
 """Start and end of each word, in characters."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that doubles the time to make one, and there is one per sentence.
+@dataclass(slots=True)
 class Sentence:
     """A sentence, or a pair of sentences, to label.
 
     Args:
         example: The words that the model reads.
         text: The raw text of the (first) sentence; None if the input consists of words.
-        offsets: Start and end of each word, in characters of the whole input. Empty if the input
-            consists of words, and for pairs.
         start: The position of `text` in the whole input, in characters.
         text_b: The raw text of the second sentence of a pair.
-        fields: Further fields of the input, which are copied to the output.
+        fields: Further fields of the input, which are copied to the output; None: no fields.
+        is_cut: Whether the words were cut from `text` by the rules of `tokenize`.
     """
 
     example: Example
     text: str | None = None
-    offsets: Offsets = ()
     start: int = 0
     text_b: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] | None = None
+    is_cut: bool = False
+    _offsets: Offsets | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_words(cls, words: Iterable[str], fields: Mapping[str, Any] | None = None) -> Sentence:
         """Make a sentence from its words."""
-        return cls(Example(tuple(words)), fields=fields or {})
+        return cls(Example(tuple(words)), fields=fields)
 
     @classmethod
     def from_text(
@@ -51,10 +52,8 @@ class Sentence:
             start: Its position in the whole input, in characters.
             fields: Further fields of the input.
         """
-        tokens = tokenize(text)
-        offsets = [(start + token.start, start + token.end) for token in tokens]
-        words = tuple(token.text for token in tokens)
-        return cls(Example(words), text, offsets, start, fields=fields or {})
+        example = Example(tuple(words_of(text, True)))
+        return cls(example, text, start, fields=fields, is_cut=True)
 
     @classmethod
     def pair(
@@ -62,7 +61,18 @@ class Sentence:
     ) -> Sentence:
         """Make a pair from two sentences."""
         example = Example.pair(first.example.tokens, second.example.tokens)
-        return cls(example, first.text, text_b=second.text, fields=fields or {})
+        return cls(example, first.text, text_b=second.text, fields=fields)
+
+    @property
+    def offsets(self) -> Offsets:
+        """Start and end of each word, in characters of the whole input.
+
+        Empty if the input consists of words, and for pairs.
+        """
+        if self._offsets is None:
+            tokens = tokenize(self.text) if self.is_cut and self.text is not None else []
+            self._offsets = tuple((self.start + t.start, self.start + t.end) for t in tokens)
+        return self._offsets
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -127,10 +137,12 @@ def _single(item: Any) -> Sentence:
         words = tuple(item)
     except TypeError:
         raise ValueError(f"expected text or a list of words, got {item!r}") from None
-    for word in words:
-        if not isinstance(word, str):
-            raise ValueError(f"expected a list of words, found {word!r} among them")
-    return Sentence.from_words(words)
+    try:
+        "".join(words)  # the fastest check that all of them are strings
+    except TypeError:
+        other = next(word for word in words if not isinstance(word, str))
+        raise ValueError(f"expected a list of words, found {other!r} among them") from None
+    return Sentence(Example(words))
 
 
 def _pair(item: Any) -> Sentence:

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from mtl.heads import FoundSpan
 from mtl.inference.forms import (
     DIGITS,
-    Confidence,
     confidence_to_json,
     confidence_to_text,
     fraction,
@@ -21,37 +19,11 @@ from mtl.inference.forms import (
     token_labels,
 )
 from mtl.inference.inputs import Offsets, Sentence
-from mtl.text.example import Labels
+from mtl.inference.task_prediction import Confidence, TaskPrediction
 from mtl.text.spans import Scheme, read_spans
 
 _SHORT = 60
 """Characters of a text in `repr`."""
-
-
-class TaskPrediction(NamedTuple):
-    """The prediction of one task for one sentence.
-
-    Args:
-        labels: One label per token; or of the whole sentence one label, a set of labels, or a
-            number.
-        confidence: The probability of each tag; of the label; for sets of each label of the task.
-            None for numbers, and where it was not requested.
-        spans: The spans of span tags, each with the joint probability of its tags; None for other
-            labels, and where confidences were not requested.
-        attention: Attention weights: of each token, `[T]`, or `[N, T]` with N > 1 weightings; or
-            of each token (row) over the tokens (column), `[T, T]`, or `[N, T, T]`. None where they
-            were not requested.
-        attention_b: Attention weights in the second sentence of a pair.
-        logits: The scores of the labels, or of a number, `[S]`; None for one label per token, and
-            where they were not requested.
-    """
-
-    labels: Labels
-    confidence: Confidence | None = None
-    spans: tuple[FoundSpan, ...] | None = None
-    attention: Tensor | None = None
-    attention_b: Tensor | None = None
-    logits: Tensor | None = None
 
 
 class TextSpan(NamedTuple):
@@ -84,7 +56,8 @@ class TextSpan(NamedTuple):
         return record
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+# Not frozen: that doubles the time to make one, and there is one per sentence.
+@dataclass(slots=True, repr=False, eq=False)
 class Prediction:
     """The predictions of several tasks for one sentence, or for a pair of sentences.
 
@@ -182,7 +155,7 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL."""
         sentence = self.sentence
-        record: dict[str, Any] = dict(sentence.fields)
+        record: dict[str, Any] = dict(sentence.fields or {})
         if sentence.text is not None:
             record["text"] = sentence.text
         record["tokens"] = list(sentence.tokens)

@@ -12,20 +12,22 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from mtl.data.batching import batches
-from mtl.data.encoding import Batcher, number, pad
+from mtl.data.encoding import Batcher, pad
 from mtl.data.windows import Window, windows
 from mtl.embeddings import EmbeddingOutput
 from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
 from mtl.inference.attention import merge_attention
-from mtl.inference.forms import Merged, merge_windows, padding_states
+from mtl.inference.forms import merge_windows, padding_states
 from mtl.inference.inputs import Sentence
-from mtl.inference.prediction import Prediction, TaskPrediction
+from mtl.inference.prediction import Prediction
 from mtl.inference.readouts import Readout, read_head
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -36,6 +38,8 @@ CHUNK = 4096
 It bounds the memory, whatever the length of the stream."""
 CHUNK_OF_MATRICES = 16
 """The same where attention matrices are requested, which need the square of the length."""
+MOST_WORDS = 1 << 16
+"""The most distinct words whose vectors are kept from chunk to chunk."""
 LONGEST = 2048
 """The most tokens of a sentence whose attention matrix can be requested."""
 
@@ -100,7 +104,8 @@ class Predictor:
         """Yield one prediction per sentence, in order.
 
         The stream may be endless: sentences are read and labelled chunk by chunk. Logits of a
-        document that is longer than `max_length` are averaged over its windows.
+        document that is longer than `max_length` are averaged over its windows. The weights of the
+        model must not change while the stream is read.
 
         Args:
             sentences: The sentences.
@@ -117,8 +122,9 @@ class Predictor:
         if chunk_size is None:
             matrices = any(self.attention(task) == "matrix" for task in attention)
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
+        words = WordVectors(self.model.embedding.size, self._parameter)
         for chunk in chunks(sentences, chunk_size):
-            yield from self._predict(chunk, tasks, confidence, attention, logits)
+            yield from self._predict(chunk, words, tasks, confidence, attention, logits)
 
     def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
         """Return task to labels for each sentence; see `run`."""
@@ -161,6 +167,7 @@ class Predictor:
     def _predict(
         self,
         sentences: Sequence[Sentence],
+        words: WordVectors,
         tasks: Sequence[str],
         confidence: bool,
         attention: Collection[str],
@@ -172,10 +179,10 @@ class Predictor:
             self._check_lengths(task, examples)
         by_task: list[dict[str, TaskPrediction]] = [{} for _ in examples]
         with self._evaluating():
-            readouts = self._read(examples, tasks, confidence, attention)
+            readouts = self._read(examples, words, tasks, confidence, attention)
             for task in tasks:
                 head = self.model.head(task)
-                merged = merge_windows(
+                found: Iterable[TaskPrediction] = merge_windows(
                     head,
                     readouts[task],
                     padding_states(head, self._parameter),
@@ -183,7 +190,6 @@ class Predictor:
                     confidence=confidence,
                     logits=logits,
                 )
-                found: Iterable[TaskPrediction] = map(_without_attention, merged)
                 if task in attention:
                     found = map(self._with_attention, found, readouts[task], examples)
                 for answers, prediction in zip(by_task, found, strict=True):
@@ -211,6 +217,7 @@ class Predictor:
     def _read(
         self,
         examples: Sequence[Example],
+        words: WordVectors,
         tasks: Sequence[str],
         confidence: bool,
         attention: Collection[str],
@@ -222,9 +229,11 @@ class Predictor:
             for window in self._windows(example)
             if len(example)
         ]
-        contextual = self.model.embedding.contextual
-        embed = self._embed_sentences(examples) if contextual else self._embed_words(examples)
-        outputs: dict[str, dict[int, Readout]] = {task: {} for task in tasks}
+        if self.model.embedding.contextual:
+            embed = self._embed_sentences(examples)
+        else:
+            embed = self._embed_words(examples, words)
+        readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
         for indices in self._batches([window.end - window.start for _, window in pieces]):
             batch = [pieces[i] for i in indices]
             embedded, mask = embed(batch)
@@ -239,11 +248,10 @@ class Predictor:
                     scheme=self.schemes.get(task),
                     attention=task in attention,
                 )
-                outputs[task].update(zip(indices, found, strict=True))
-        readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
-        for task, by_row in readouts.items():
-            for i, (row, _) in enumerate(pieces):
-                by_row[row].append(outputs[task][i])
+                # Windows of a sentence are of equal length, so the batches keep their order.
+                by_row = readouts[task]
+                for (row, _), readout in zip(batch, found, strict=True):
+                    by_row[row].append(readout)
         return readouts
 
     def _windows(self, example: Example) -> list[Window]:
@@ -263,11 +271,11 @@ class Predictor:
 
     # ---- embedding windows
 
-    def _embed_words(self, examples: Sequence[Example]) -> Embed:
-        """Embed each distinct word of a chunk once; windows are then looked up."""
-        words: dict[str, int] = {}
-        ids = [np.array(number(example.tokens, words)) for example in examples]
-        vectors = self._word_vectors(list(words))
+    def _embed_words(self, examples: Sequence[Example], words: WordVectors) -> Embed:
+        """Embed each distinct word once; windows are then looked up."""
+        ids = words.ids_of(examples)
+        words.add(self._word_vectors(words.missing()))
+        vectors = words.vectors
 
         def embed(pieces: Sequence[Piece]) -> tuple[EmbeddingOutput, Tensor]:
             rows = [ids[row][window.start : window.end] for row, window in pieces]
@@ -298,19 +306,58 @@ class Predictor:
         return embed
 
     def _word_vectors(self, words: Sequence[str]) -> Tensor:
-        """Return the vector of each word, `[1 + U, D]`, after a row of zeros for padding.
-
-        Words of like length are embedded together.
-        """
-        vectors = self._parameter.new_zeros(1 + len(words), self.model.embedding.size)
-        order = sorted(range(len(words)), key=lambda i: len(words[i]))
+        """Return the vector of each word, `[U, D]`; words of like length are embedded together."""
+        vectors = self._parameter.new_zeros(len(words), self.model.embedding.size)
+        order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
         for start in range(0, len(words), self.max_tokens):
             rows = order[start : start + self.max_tokens]
             batch = self.batcher.batch([Example(tuple(words[i] for i in rows))])
             batch = batch.to(vectors.device)
             embedded = self.model.embedding(batch.features, batch.mask)
-            vectors[1 + torch.tensor(rows)] = embedded.vectors[0]
+            vectors[torch.tensor(rows)] = embedded.vectors[0]
         return vectors
+
+
+class WordVectors:
+    """The vectors of the words of a stream. Letters: U distinct words, D width.
+
+    Args:
+        size: Width D of the vectors.
+        like: A tensor with the type and the device of the model.
+    """
+
+    def __init__(self, size: int, like: Tensor) -> None:
+        self._rows = _Rows()
+        self._padding = like.new_zeros(1, size)
+        self.vectors = self._padding
+        """`[1 + U, D]`, the first row is zero, for padding."""
+
+    def ids_of(self, examples: Sequence[Example]) -> list[NDArray[np.int64]]:
+        """Return the row of each word in `vectors`. New words get the next rows."""
+        if len(self._rows) > MOST_WORDS:
+            self._rows.clear()
+            self.vectors = self._padding
+        row = self._rows.__getitem__
+        return [
+            np.fromiter(map(row, example.tokens), np.int64, len(example.tokens))
+            for example in examples
+        ]
+
+    def missing(self) -> list[str]:
+        """Return the words that have a row but no vector yet, in the order of their rows."""
+        return list(islice(self._rows, len(self.vectors) - 1, None))
+
+    def add(self, vectors: Tensor) -> None:
+        """Add the vectors of the missing words, `[U, D]`."""
+        self.vectors = torch.cat([self.vectors, vectors])
+
+
+class _Rows(dict[str, int]):
+    """Word to its row, from 1. A word that is looked up for the first time gets the next row."""
+
+    def __missing__(self, word: str) -> int:
+        row = self[word] = len(self) + 1
+        return row
 
 
 def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
@@ -318,8 +365,3 @@ def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _without_attention(merged: Merged) -> TaskPrediction:
-    labels, confidence, spans, logits = merged
-    return TaskPrediction(labels, confidence, spans, logits=logits)

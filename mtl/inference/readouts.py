@@ -81,7 +81,8 @@ def _read_tags(
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
     paths = zip(ids.tolist(), kept, strict=True)
-    tags = [[head.labels[label] for label in path[part]] for path, part in paths]
+    name = head.labels.__getitem__
+    tags = [list(map(name, path[part])) for path, part in paths]
     if not confidence:
         return [Readout(row) for row in tags]
     by_token = _tag_probabilities(head, hidden, mask, ids, scheme).tolist()

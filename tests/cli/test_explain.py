@@ -12,7 +12,8 @@ import torch
 import mtl as library
 from mtl.cli.formats import write_conll, write_jsonl
 from mtl.inference.inputs import Sentence
-from mtl.inference.prediction import Prediction, TaskPrediction
+from mtl.inference.prediction import Prediction
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.text.example import Example
 from tests.cli import project as small
 from tests.cli.command import Result, mtl

@@ -23,8 +23,8 @@ from mtl.heads import (
     SoftmaxTagger,
 )
 from mtl.inference.inputs import Sentence
-from mtl.inference.prediction import TaskPrediction
 from mtl.inference.predictor import Predictor
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.text.example import Example

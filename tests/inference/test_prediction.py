@@ -10,7 +10,8 @@ import pytest
 import mtl as library
 from mtl.errors import MtlError
 from mtl.inference.inputs import Sentence
-from mtl.inference.prediction import Prediction, TaskPrediction
+from mtl.inference.prediction import Prediction
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.text.example import Example
 from tests.cli import project as small
 from tests.cli.command import mtl
