@@ -153,7 +153,9 @@ def _train_seeds(run: Run, folder: Path, resume: bool, console: Console) -> None
         console.print(f"seed {seeded.seed}: {path}", highlight=False, markup=False, soft_wrap=True)
         _, stopped = _train(seeded, path, path in begun, console)
         if stopped:
-            raise MtlError(f"{folder}: stopped before all seeds were trained; go on by --resume")
+            raise MtlError(
+                f"{folder}: stopped before all seeds were trained; continue with --resume"
+            )
     write_summary(folder)
 
 
@@ -178,7 +180,7 @@ def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[Trai
         stopped = _run(trainer, folder, log, display)
     if not (folder / MODEL).is_file():
         why = f"{MODEL} is gone" if trainer.epoch else "stopped before the end of the first epoch"
-        raise MtlError(f"{folder}: there is no model; {why}")
+        raise MtlError(f"{folder}: no model; {why}")
     load_weights(folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment), stopped
@@ -199,7 +201,7 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> bool:
             if interrupt.wanted:
                 text = f"stopped after {trainer.step} steps"
                 if trainer.epoch:
-                    text += f"; --resume goes on from the end of epoch {trainer.epoch}"
+                    text += f"; --resume continues after epoch {trainer.epoch}"
                 log.note(text)
                 display.console.print(text, highlight=False, soft_wrap=True)
                 return True

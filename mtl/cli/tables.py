@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def plain_console() -> Console:
-    """Return a console for standard output that shows labels and names as they are."""
+    """Return a console for standard output that prints labels and names without markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
 def print_spread(title: str, scores: Mapping[str, Mapping[str, Spread]]) -> None:
-    """Print mean ± standard deviation of each score: a row a task."""
+    """Print the mean ± standard deviation of each score, one row per task."""
     names = list(dict.fromkeys(name for by_name in scores.values() for name in by_name))
     rows = [
         [task, *(by_name[name].shown(name) if name in by_name else "–" for name in names)]
@@ -39,11 +39,11 @@ def print_rows(
     """Print a table.
 
     Args:
-        title: What stands above it.
+        title: The title above the table.
         header: The names of the columns.
         rows: The cells.
-        form: For a terminal, or in Markdown.
-        left: How many columns, from the left, hold words; numbers stand on the right.
+        form: "text" for a terminal, or "markdown".
+        left: The number of left-aligned columns; the others are right-aligned.
     """
     from mtl.display.training import print_table
 

@@ -23,8 +23,8 @@ class TransformerEmbedding(InputEmbedding):
     Args:
         vocabulary: The subwords.
         dim: Width D of the vectors.
-        limit: The most subwords of a sentence, its marks counted.
-        align: What a word is of its subwords.
+        limit: The most subwords of a sentence, special tokens included.
+        align: How the hidden states of subwords are merged into one per word.
     """
 
     contextual = True

@@ -34,7 +34,7 @@ def _merge(weights: Sequence[Tensor], windows: Sequence[Window]) -> Tensor:
     """Merge the weights of windows, `[N, T]` or `[N, T, T]` each.
 
     Weights of tokens are averaged over the windows, as logits are. A row of a matrix comes from
-    the window that keeps its token; there is no attention between windows.
+    the window that keeps its token; windows do not attend to each other.
     """
     first, length = weights[0], windows[-1].end
     if len(weights) == 1:

@@ -33,7 +33,7 @@ from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
 
 CHUNK = 4096
-"""Sentences that are read before they are labelled, so that sentences of like length form batches.
+"""Sentences per chunk; sentences of like length in a chunk form batches.
 
 It bounds the memory, whatever the length of the stream."""
 CHUNK_OF_MATRICES = 16
@@ -113,7 +113,7 @@ class Predictor:
             confidence: Whether to compute the probabilities of labels.
             attention: The tasks whose attention weights are computed.
             logits: Whether to return the logits of tasks with one label per sentence.
-            chunk_size: The number of sentences that are read ahead; None: `CHUNK`, or
+            chunk_size: The number of sentences per chunk; None: `CHUNK`, or
                 `CHUNK_OF_MATRICES` where attention matrices are requested.
 
         Raises:

@@ -54,7 +54,7 @@ def read_head(
         confidence: Whether to compute the probabilities of tags.
         scheme: The output scheme of span tags. If set, span confidences are computed too. If the
             head learned IOBES and the output is BIO, the probability of a BIO tag is the sum over
-            the IOBES tags that it stands for.
+            the corresponding IOBES tags.
         attention: Whether to compute attention weights.
     """
     if head.level == "sentence":

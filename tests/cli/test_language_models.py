@@ -206,9 +206,9 @@ def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("evaluate runs/run --lr 0.1", "does nothing without --dynamic"),
-        ("evaluate runs/run --cache --plain", "does nothing without --dynamic"),
-        ("evaluate runs/run --dynamic --window 5", "does nothing without --cache"),
+        ("evaluate runs/run --lr 0.1", "has no effect without --dynamic"),
+        ("evaluate runs/run --cache --plain", "has no effect without --dynamic"),
+        ("evaluate runs/run --dynamic --window 5", "has no effect without --cache"),
         ("evaluate runs/run --dynamic --lr inf", "less than or equal to 1000000"),
         ("generate runs/run --seed 99999999999999999999", "less than or equal to 9223372036854775"),
     ],
