@@ -1,9 +1,11 @@
 """mtl: one small, fast model trained on many NLP tasks.
 
     import mtl
-    run = mtl.train("configs/quickstart.yaml", {"training.epochs": 3})
-    model = mtl.load("runs/quickstart")
-    model.predict(["Angela Merkel flew to Paris ."])
+    model = mtl.train("configs/quickstart.yaml", {"training.epochs": 3})
+    model = mtl.load("runs/quickstart")  # the same, later
+    model.predict(["Angela Merkel flew to Paris ."])  # task to lists of labels
+    for prediction in model.annotate(["Angela Merkel flew to Paris."], confidence=True):
+        print(prediction)  # tokens, labels and confidences
 
 The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -13,12 +15,7 @@ from mtl.config.run import Run
 from mtl.display.reading import show_reading
 from mtl.display.training import Display
 from mtl.errors import MtlError
-from mtl.experiment import (
-    load_config,
-    load_corpora,
-    make_trainer,
-    prepare,
-)
+from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.folder import can_resume, check_data, check_folder, start_folder
 from mtl.experiment.plan import describe, make_plan
 from mtl.runs.checkpoint import (
@@ -40,7 +37,23 @@ from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
 
-__all__ = ["TrainedModel", "load", "train", "train_seeds"]
+__all__ = ["TrainedModel", "TrainedSeeds", "load", "train", "train_seeds"]
+
+
+@dataclass(frozen=True)
+class TrainedSeeds:
+    """The models of a run that was trained with several seeds.
+
+    Args:
+        folder: The folder with one run folder per seed, and `summary.json`.
+    """
+
+    folder: Path
+
+    @property
+    def models(self) -> list[TrainedModel]:
+        """The model of each seed, loaded from its run folder."""
+        return [load(folder) for folder in seed_folders(self.folder)]
 
 
 def train(
@@ -49,29 +62,63 @@ def train(
     *,
     output: str | PathLike[str] | None = None,
     resume: bool = False,
-    console: Console | None = None,
-) -> TrainedModel:
-    """Train what a run file says and write its run folder.
+    progress: bool | None = None,
+) -> TrainedModel | TrainedSeeds:
+    """Train the model of a run file and write its run folder.
 
-    Ctrl-C ends training after the step at hand, a second one at once; what was best until then is
-    kept and returned.
+    Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
+    kept and returned. If the run file has `seeds: N` with N > 1, one model is trained per seed.
+    Each has a run folder of its own, `seed-1` and so on, and `summary.json` contains the mean and
+    the standard deviation of their dev scores.
 
     Args:
         config: The run file.
         overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether to go on with a run that was stopped.
-        console: Where to show the progress; None: standard error.
+        resume: Whether to continue a run that was stopped. Seeds that are finished stay as they
+            are.
+        progress: Whether to show the plan, the scores and a progress bar on standard error. None:
+            show them, but the bar only on a terminal. False: show nothing.
+
+    Returns:
+        The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
 
     Raises:
-        MtlError: A mistake in the configuration or the data, or the folder exists.
+        MtlError: The configuration or the data has an error; the folder exists; or Ctrl-C came
+            before the last seed was trained.
     """
     run = load_config(config, overrides)
-    if run.seeds > 1:
-        raise MtlError("seeds: the run has several; train them all by `mtl.api.train_seeds`")
     folder = _folder(config, output)
+    console = _console(progress)
+    if run.seeds > 1:
+        _train_seeds(run, folder, resume, console)
+        return TrainedSeeds(folder)
     check_folder(folder, run, resume)
-    return _train(run, folder, resume, console or Console(stderr=True))[0]
+    return _train(run, folder, resume, console)[0]
+
+
+def train_each_seed(
+    config: str | PathLike[str],
+    overrides: Overrides = (),
+    *,
+    output: str | PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+) -> TrainedSeeds:
+    """Train one model per seed, each in a folder of its own even if there is only one seed.
+
+    Arguments and errors as for `train`.
+    """
+    run = load_config(config, overrides)
+    return train_run_seeds(run, _folder(config, output), resume=resume, progress=progress)
+
+
+def train_run_seeds(
+    run: Run, folder: Path, *, resume: bool = False, progress: bool | None = None
+) -> TrainedSeeds:
+    """Train one model per seed of a run that has been checked; see `train_each_seed`."""
+    _train_seeds(run, folder, resume, _console(progress))
+    return TrainedSeeds(folder)
 
 
 def train_seeds(
@@ -80,54 +127,48 @@ def train_seeds(
     *,
     output: str | PathLike[str] | None = None,
     resume: bool = False,
-    console: Console | None = None,
+    progress: bool | None = None,
 ) -> Path:
-    """Train what a run file says once with each of its seeds; return the folder of them all.
-
-    Each seed has a run folder in it, `seed-1` and so on, as if it had been trained alone.
-    `summary.json` has the mean and the spread of their dev scores. Arguments as for `train`; with
-    `resume`, seeds that are finished are left as they are.
-
-    Raises:
-        MtlError: A mistake in the configuration or the data, the folder exists, or Ctrl-C came
-            before the last seed was trained.
-    """
-    run = load_config(config, overrides)
-    return train_run_seeds(run, _folder(config, output), resume=resume, console=console)
-
-
-def train_run_seeds(
-    run: Run, folder: Path, *, resume: bool = False, console: Console | None = None
-) -> Path:
-    """Train a run once with each of its seeds; see `train_seeds`."""
-    seeds = range(run.seed, run.seed + run.seeds)
-    runs = {
-        seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
-        for seed in seeds
-    }
-    begun = [own for own in runs if resume and can_resume(own)]
-    if not (resume and seed_folders(folder)):
-        check_folder(folder, run, resume)
-    for own in begun:  # all of them before one is trained
-        check_folder(own, runs[own], resume)
-    console = console or Console(stderr=True)
-    for own, seeded in runs.items():
-        console.print(f"seed {seeded.seed}: {own}", highlight=False, markup=False, soft_wrap=True)
-        _, stopped = _train(seeded, own, own in begun, console)
-        if stopped:
-            raise MtlError(f"{folder}: stopped before all seeds were trained; go on by --resume")
-    write_summary(folder)
-    return folder
+    """Train one model per seed and return their folder. Deprecated: use `train`."""
+    message = "train_seeds() is deprecated; train() trains runs with several seeds too"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    trained = train_each_seed(config, overrides, output=output, resume=resume, progress=progress)
+    return trained.folder
 
 
 def _folder(config: str | PathLike[str], output: str | PathLike[str] | None) -> Path:
     return Path(output) if output else Path("runs") / Path(config).stem
 
 
+def _console(progress: bool | None) -> Console:
+    return Console(stderr=True, quiet=progress is False, force_terminal=progress or None)
+
+
+def _train_seeds(run: Run, folder: Path, resume: bool, console: Console) -> None:
+    """Train one model per seed in folders below `folder`."""
+    runs = {
+        seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
+        for seed in range(run.seed, run.seed + run.seeds)
+    }
+    begun = [path for path in runs if resume and can_resume(path)]
+    if not (resume and seed_folders(folder)):
+        check_folder(folder, run, resume)
+    for path in begun:  # check all of them before one is trained
+        check_folder(path, runs[path], resume)
+    for path, seeded in runs.items():
+        console.print(f"seed {seeded.seed}: {path}", highlight=False, markup=False, soft_wrap=True)
+        _, stopped = _train(seeded, path, path in begun, console)
+        if stopped:
+            raise MtlError(
+                f"{folder}: stopped before all seeds were trained; continue with --resume"
+            )
+    write_summary(folder)
+
+
 def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[TrainedModel, bool]:
-    """Train a run in a folder that has been checked; say, too, whether it was stopped."""
-    to_device(run.training.device)  # told now, not when all the data has been read
-    corpora = load_corpora(run, progress=show_reading)
+    """Train a run in a folder that has been checked; return the model, and whether Ctrl-C came."""
+    to_device(run.training.device)  # a missing device is an error before the data is read
+    corpora = load_corpora(run, progress=None if console.quiet else show_reading)
     experiment = prepare(run, corpora)
     trainer = make_trainer(experiment, corpora)
     if resume:
@@ -145,17 +186,17 @@ def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[Trai
         stopped = _run(trainer, folder, log, display)
     if not (folder / MODEL).is_file():
         why = f"{MODEL} is gone" if trainer.epoch else "stopped before the end of the first epoch"
-        raise MtlError(f"{folder}: there is no model; {why}")
+        raise MtlError(f"{folder}: no model; {why}")
     load_weights(folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment), stopped
 
 
 def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> bool:
-    """Train to the end or to Ctrl-C; return whether that came."""
+    """Train until the end or until Ctrl-C; return whether Ctrl-C came."""
     with Interrupt() as interrupt:
         for event in trainer.run():
-            # First the log: on resuming, what it has beyond the last checkpoint is dropped.
+            # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
             if isinstance(event, Epoch):
                 if event.improved:
@@ -166,7 +207,7 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> bool:
             if interrupt.wanted:
                 text = f"stopped after {trainer.step} steps"
                 if trainer.epoch:
-                    text += f"; --resume goes on from the end of epoch {trainer.epoch}"
+                    text += f"; --resume continues after epoch {trainer.epoch}"
                 log.note(text)
                 display.console.print(text, highlight=False, soft_wrap=True)
                 return True

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import Batch
-from mtl.embeddings import SubwordVectors
+from mtl.embeddings import EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
 from mtl.heads.lm import LanguageModel
 from mtl.layers.scalar_mix import ScalarMix
@@ -18,18 +17,19 @@ from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 
 Layer = int | Literal["mix"]
-"""Which layer a head reads: 0 the embedding, 1 the first layer, -1 the last, or a learned mix."""
+"""The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
+mix of all layers above the embedding."""
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What one forward pass gives.
+    """The result of one forward pass.
 
     Args:
         losses: Task to the negative log-likelihood of each sentence in nats, `[B]`; zero for
             sentences without labels for the task.
         penalties: Further terms of the loss by name, each a scalar.
-        state: What the trunks carry to the next piece of the text.
+        state: The state of the trunks, which the next chunk of a stream starts from.
     """
 
     losses: Mapping[str, Tensor]
@@ -39,12 +39,12 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class HeadInputs:
-    """What the sharing made of a batch.
+    """The hidden states of a batch, as the heads read them.
 
     Args:
-        hidden: Task to what its head reads, `[B, T, H]`.
+        hidden: Task to the input of its head, `[B, T, H]`.
         penalties: Further terms of the loss by name, each a scalar.
-        state: What the trunks carry to the next piece of the text.
+        state: The state of the trunks, which the next chunk of a stream starts from.
     """
 
     hidden: Mapping[str, Tensor]
@@ -53,22 +53,21 @@ class HeadInputs:
 
 
 class MultiTaskModel(nn.Module):
-    """One embedding, shared trunks, and a head a task.
+    """One embedding, shared trunks, and one head per task.
 
     Args:
-        embedding: Maps features and mask to `[B, T, D]`, or to `SubwordVectors`, which are merged
-            into words again before heads read them.
+        embedding: Maps features and mask to the input of the trunks.
         sharing: Encodes token vectors for the tasks.
         heads: Head name to head; a head may serve several tasks.
         head_of: Task to the name of its head.
         layers: Task to the layer that its head reads.
-        columns: Task to the part of the layer that its head reads, where that is not all of it:
-            one of two stacks.
+        columns: Task to the slice of the layer that its head reads, where the head reads only one
+            of two independent directions.
     """
 
     def __init__(
         self,
-        embedding: nn.Module,
+        embedding: InputEmbedding,
         sharing: Sharing,
         heads: Mapping[str, Head],
         *,
@@ -104,27 +103,28 @@ class MultiTaskModel(nn.Module):
         return head
 
     def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> HeadInputs:
-        """Return what the heads of the tasks read."""
-        x = self.embedding(batch.features, batch.mask)
-        if not isinstance(x, SubwordVectors):
-            return self.encode_vectors(x, batch.mask, tasks, state)
-        encoding = self.encode_vectors(x.vectors, x.mask, tasks, state)
-        words = {task: x.words(hidden) for task, hidden in encoding.hidden.items()}
-        return replace(encoding, hidden=words)
+        """Return the inputs of the heads of some tasks."""
+        return self.encode_vectors(self.embedding(batch.features, batch.mask), tasks, state)
 
     def encode_vectors(
-        self, x: Tensor, mask: Tensor, tasks: Iterable[str], state: Any = None
+        self, embedded: EmbeddingOutput, tasks: Iterable[str], state: Any = None
     ) -> HeadInputs:
-        """Return what `encode` does, given token vectors `[B, T, D]` and the mask `[B, T]`."""
-        more = [self._expected_label] if self.sharing.label_dims else []
-        encoded: dict[str, TrunkOutput] = self.sharing(x, mask, list(tasks), state, *more)
+        """Return the inputs of the heads of some tasks, from the output of the embedding."""
+        # Only a few sharings read predicted labels; the others do not take this argument.
+        label_vectors = [self._expected_label] if self.sharing.label_dims else []
+        outputs: dict[str, TrunkOutput] = self.sharing(
+            embedded.vectors, embedded.mask, list(tasks), state, *label_vectors
+        )
         penalties: dict[str, Tensor] = {}
-        for own in encoded.values():
-            penalties |= own.penalties
+        for output in outputs.values():
+            penalties |= output.penalties
         return HeadInputs(
-            {task: self._read(task, own.layers) for task, own in encoded.items()},
+            {
+                task: embedded.to_words(self._read(task, output.layers))
+                for task, output in outputs.items()
+            },
             penalties,
-            next(iter(encoded.values())).state,
+            next(iter(outputs.values())).state,
         )
 
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
@@ -142,13 +142,13 @@ class MultiTaskModel(nn.Module):
         return vectors
 
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
-        """Return the losses of the tasks that `batch.targets` names."""
-        encoding = self.encode(batch, batch.targets, state)
+        """Return the losses of the tasks in `batch.targets`."""
+        inputs = self.encode(batch, batch.targets, state)
         losses = {
-            task: self._loss(task, encoding.hidden[task], batch.mask, target)
+            task: self._loss(task, inputs.hidden[task], batch.mask, target)
             for task, target in batch.targets.items()
         }
-        return ModelOutput(losses, encoding.penalties, encoding.state)
+        return ModelOutput(losses, inputs.penalties, inputs.state)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)
@@ -158,24 +158,7 @@ class MultiTaskModel(nn.Module):
             return head.loss(hidden, mask, target)
         losses = hidden.new_zeros(len(known))
         if known.any():
-            rows = known.repeat(len(mask) // len(known))  # of pairs both
+            # A pair has two rows of hidden states but one target.
+            rows = known.repeat(len(mask) // len(known))
             losses[known] = head.loss(hidden[rows], mask[rows], target[known])
         return losses
-
-    @torch.no_grad()
-    def predict(self, batch: Batch, tasks: Iterable[str]) -> dict[str, list[Any]]:
-        """Return label names: a tuple of T strings a sentence (taggers), or what `named` gives."""
-        lengths = batch.mask.sum(1).tolist()
-        predicted: dict[str, list[Any]] = {}
-        for task, states in self.encode(batch, tasks).hidden.items():
-            head = self.head(task)
-            ids = head.decode(states, batch.mask)
-            predicted[task] = (
-                list(head.named(ids))
-                if head.level == "sentence"
-                else [
-                    tuple(head.labels[i] for i in row[:length])
-                    for row, length in zip(ids.tolist(), lengths, strict=True)
-                ]
-            )
-        return predicted

@@ -147,6 +147,7 @@ class RunContext:
         texts: Task to the word that it predicts, "next", "previous" or "same"; language models
             and auto-encoders only.
         spans: The tasks whose labels are span tags.
+        single: The tasks with exactly one label per token or per sentence.
         pairs: The tasks that compare two sentences.
         scored: The tasks whose corpus has a development set.
         reads_subwords: Whether the trunk reads the subwords of a pretrained model.
@@ -157,6 +158,7 @@ class RunContext:
     corpora: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     spans: frozenset[str] = frozenset()
+    single: frozenset[str] = frozenset()
     pairs: frozenset[str] = frozenset()
     scored: frozenset[str] = frozenset()
     reads_subwords: bool = False

@@ -1,7 +1,8 @@
-"""A trained model at work: labels, scores, text."""
+"""A trained model: labels, scores, and text from a language model."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,11 +12,13 @@ from mtl.data.corpus import Corpus
 from mtl.display.reading import show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import check_words, cut_of, reads_pairs, with_files
+from mtl.experiment.corpora import cut_of, with_files
 from mtl.experiment.loaders import batch_limits
-from mtl.inference.explanation import Explanation, who_attends
+from mtl.experiment.task_selection import TaskSelection
 from mtl.inference.generator import Sampling, generate
-from mtl.inference.inputs import Sentences, examples_of
+from mtl.inference.inputs import Sentences, read_sentences, split_texts
+from mtl.inference.prediction import Prediction
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
@@ -25,11 +28,11 @@ from mtl.training.evaluation import Evaluation, label
 
 
 class TrainedModel:
-    """A model with all that using it takes.
+    """A trained model, ready to use.
 
     Args:
         folder: Its run folder.
-        experiment: Its parts.
+        experiment: Its run, vocabularies and network.
     """
 
     def __init__(self, folder: Path, experiment: Experiment) -> None:
@@ -37,37 +40,95 @@ class TrainedModel:
         self.run = experiment.run
         self.experiment = experiment
         self.predictor = experiment.predictor
+        self.selection = TaskSelection(folder, experiment.run, experiment.predictor)
+
+    def __repr__(self) -> str:
+        return f"<TrainedModel {str(self.folder)!r}: {', '.join(self.tasks)}>"
 
     @property
     def tasks(self) -> list[str]:
         """The names of its tasks."""
         return list(self.run.tasks)
 
+    @property
+    def models(self) -> list[TrainedModel]:
+        """The model in a list, so that runs with one and with several seeds look alike."""
+        return [self]
+
     def predict(
         self,
         sentences: Sentences,
         tasks: Sequence[str] | None = None,
     ) -> dict[str, list[Any]]:
-        """Return the labels of sentences: task to one item a sentence.
+        """Return the labels of sentences: task to one item per sentence.
+
+        `annotate` returns the same labels with tokens, character offsets and confidences.
 
         Args:
-            sentences: Raw text, which is cut into tokens, or lists of tokens; two of them each for
+            sentences: Raw texts, which are cut into words, or lists of words; two of them each for
                 tasks that compare sentences.
-            tasks: The tasks wanted; None: as `labelled_tasks`.
+            tasks: The tasks; None: all but those whose labels are derived from the text.
 
         Returns:
-            A list of labels, one a token (taggers), or one label (classifiers), a sentence. A set
-            of labels is a list by alphabet.
+            An item is a list with one label per token (taggers), or one label (classifiers). A set
+            of labels is a sorted list.
 
         Raises:
-            MtlError: One string in place of a list, one sentence in place of two, or a task that
-                the model does not have.
+            MtlError: `sentences` is a single string, an item is neither text nor words, or the
+                model has no such task.
         """
-        wanted = self.labelled_tasks(tasks)
-        examples = examples_of(sentences, pairs=self.reads_pairs(wanted))
-        found = self.predictor.predict(examples, wanted)
-        targets = self.experiment.batcher.targets
-        return {task: [targets[task].plain(own[task]) for own in found] for task in wanted}
+        selected = self.selection.labelling(tasks)
+        labels: dict[str, list[Any]] = {task: [] for task in selected}
+        for prediction in self.annotate(sentences, selected):
+            for task, value in prediction.labels.items():
+                labels[task].append(value)
+        return labels
+
+    def annotate(
+        self,
+        sentences: Sentences,
+        tasks: Sequence[str] | None = None,
+        *,
+        confidence: bool = False,
+        attention: bool = False,
+        split_sentences: bool = False,
+        chunk_size: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Return an iterator over predictions, one per sentence, in order.
+
+        It reads and labels the sentences chunk by chunk, so they may be a generator of any length.
+
+        >>> for prediction in model.annotate(["Ann left Rome."], confidence=True):  # doctest: +SKIP
+        ...     print(prediction)  # a table of tokens and labels
+        ...     prediction.spans["ner"][0].start  # position of the first character in the text
+        ...     prediction.to_dict()  # the record that `mtl predict` writes as JSON
+
+        Args:
+            sentences: As for `predict`.
+            tasks: As for `predict`.
+            confidence: Whether to compute the probabilities of labels.
+            attention: Whether to compute the attention weights of heads that have them.
+            split_sentences: Whether to split raw texts into sentences. Then there is one prediction
+                per sentence instead of one per item.
+            chunk_size: The number of sentences per chunk; None: a few thousand. With 1 each
+                sentence is labelled at once.
+
+        Raises:
+            MtlError: As for `predict`; or a named task has no attention; or pairs are to be split.
+        """
+        selected = self.selection.labelling(tasks)
+        attending = self.selection.attending(tasks) if attention else []
+        pairs = self.selection.compare_pairs(selected)
+        if pairs and split_sentences:
+            raise MtlError("pairs are not split into sentences; leave out split_sentences")
+        stream = read_sentences(sentences, pairs=pairs)
+        return self.predictor.run(
+            split_texts(stream) if split_sentences else stream,
+            selected,
+            confidence=confidence,
+            attention=attending,
+            chunk_size=chunk_size,
+        )
 
     def explain(
         self,
@@ -75,22 +136,16 @@ class TrainedModel:
         tasks: Sequence[str] | None = None,
         *,
         attention: bool = False,
-    ) -> dict[str, list[Explanation]]:
-        """Return the labels of sentences with what they rest on: task to one item a sentence.
+    ) -> dict[str, list[TaskPrediction]]:
+        """Return predictions with confidences: task to one item per sentence.
 
-        Args:
-            sentences: As for `predict`.
-            tasks: The tasks wanted; None: as `labelled_tasks`.
-            attention: Whether to say, beside how probable labels are, where heads look.
-
-        Raises:
-            MtlError: As for `predict`; or attention is wanted of a task that has none.
+        Deprecated: use `annotate` with `confidence=True`, which returns one item per sentence.
         """
-        wanted = self.labelled_tasks(tasks)
-        looking = self.attending_tasks(tasks) if attention else []
-        examples = examples_of(sentences, pairs=self.reads_pairs(wanted))
-        found = self.predictor.explain(examples, wanted, confidence=True, attention=looking)
-        return {task: [own[task] for own in found] for task in wanted}
+        message = "explain() is deprecated; use annotate(…, confidence=True)"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        selected = self.selection.labelling(tasks)
+        found = list(self.annotate(sentences, tasks, confidence=True, attention=attention))
+        return {task: [prediction[task] for prediction in found] for task in selected}
 
     def evaluate(
         self,
@@ -107,26 +162,27 @@ class TrainedModel:
         Args:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
-            data: Corpus to a file that is scored in place of the split.
+            data: Corpus to a file that is scored instead of the split.
             streams: The most streams in which running text is scored.
-            dynamic: How language models learn from what they have scored; None: they do not.
-            cache: How much of what was read they expect again; None: nothing.
+            dynamic: Options of dynamic evaluation, in which language models learn from the text
+                that they have scored; None: no learning.
+            cache: Options of the neural cache of language models; None: no cache.
 
         Raises:
-            MtlError: None of the corpora has such a split, or `dynamic` or `cache` are given for
-                tasks other than language models that read streams forwards.
+            MtlError: No corpus has such a split; or `dynamic` or `cache` are used for tasks other
+                than language models that read streams forwards.
         """
-        wanted = self.check_tasks(tasks)
+        selected = self.selection.named(tasks)
         if dynamic or cache:
-            wanted = self.language_models(tasks, streams=True)
-        run = with_files(self.run, split, data or {}, wanted)
+            selected = self.selection.language_models(tasks, streams=True)
+        run = with_files(self.run, split, data or {}, selected)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
-        found = self.experiment.evaluate(
-            corpora.values(), split, wanted, streams=streams, dynamic=dynamic, cache=cache
+        evaluation = self.experiment.evaluate(
+            corpora.values(), split, selected, streams=streams, dynamic=dynamic, cache=cache
         )
-        if not found.metrics:
+        if not evaluation.metrics:
             raise _no_split(split, corpora)
-        return found
+        return evaluation
 
     def label(
         self, split: str, tasks: Sequence[str]
@@ -135,25 +191,25 @@ class TrainedModel:
 
         Args:
             split: "train", "dev" or "test".
-            tasks: The tasks; those whose corpus has no such split are left out.
+            tasks: The tasks; tasks whose corpus has no such split are left out.
 
         Raises:
-            MtlError: None of the corpora has such a split.
+            MtlError: No corpus has such a split.
         """
-        found: dict[str, tuple[list[Labels], list[Labels]]] = {}
+        labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run = with_files(self.run, split, {}, tasks)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
-            own = [task for task in tasks if self.run.tasks[task].corpus == name]
-            for task, gold, predicted in label(self.predictor, corpus.splits[split], own):
-                both = found.setdefault(task, ([], []))
-                both[0].extend(gold)
-                both[1].extend(predicted)
-        if not found:
+            served = [task for task in tasks if self.run.tasks[task].corpus == name]
+            for task, gold, predicted in label(self.predictor, corpus.splits[split], served):
+                all_gold, all_predicted = labels.setdefault(task, ([], []))
+                all_gold.extend(gold)
+                all_predicted.extend(predicted)
+        if not labels:
             raise _no_split(split, corpora)
-        return found
+        return labels
 
     def generate(
         self,
@@ -164,23 +220,24 @@ class TrainedModel:
         sampling: Sampling | None = None,
         seed: int = 1,
     ) -> Iterator[str]:
-        """Return the words that a language model draws after a text, one by one.
+        """Return an iterator over words that a language model draws after a prompt.
 
         Args:
-            prompt: The text.
+            prompt: The text before the first word.
             task: The language model; None: the first one.
             length: The most words.
-            sampling: How words are drawn; None: from all, as probable as they are.
-            seed: The same seed gives the same words.
+            sampling: How words are drawn; None: from the distribution of the model.
+            seed: The seed of the draws.
 
         Raises:
-            MtlError: The task gives no next word, or lacks a first one to go on from.
+            MtlError: The task does not predict the next word; or the model was trained on single
+                sentences, and the prompt is empty.
         """
-        (chosen, *_) = self.language_models([task] if task else None)
+        (chosen, *_) = self.selection.language_models([task] if task else None)
         words = self.prompt_words(prompt, chosen)
         streams = batch_limits(self.run, self.run.tasks[chosen].corpus).streams
         if not words and not streams:
-            raise MtlError("the model has learnt whole sentences; give it a prompt to go on from")
+            raise MtlError("the model was trained on single sentences, so it needs a prompt")
         return generate(
             self.experiment.model,
             self.experiment.batcher,
@@ -193,84 +250,10 @@ class TrainedModel:
         )
 
     def prompt_words(self, prompt: str, task: str | None = None) -> list[str]:
-        """Return the words of a prompt, cut as the text was that a language model has learnt."""
-        (chosen, *_) = self.language_models([task] if task else None)
+        """Return the words of a prompt, cut like the training text of a language model."""
+        (chosen, *_) = self.selection.language_models([task] if task else None)
         cut = cut_of(self.run.corpora[self.run.tasks[chosen].corpus])
         return words_of(prompt, cut, self.experiment.subwords)
-
-    def check_tasks(self, tasks: Sequence[str] | None) -> list[str]:
-        """Return the tasks wanted, in the order of the run.
-
-        Raises:
-            MtlError: The model has no such task.
-        """
-        for task in tasks or ():
-            if task not in self.run.tasks:
-                raise MtlError(f"the model has no task {task!r}{did_you_mean(task, self.tasks)}")
-        return [task for task in self.tasks if not tasks or task in tasks]
-
-    def reads_pairs(self, tasks: Sequence[str]) -> bool:
-        """Return whether the tasks compare two sentences.
-
-        Raises:
-            MtlError: Some do, some do not.
-        """
-        pairs = [task for task in tasks if reads_pairs(self.run, task)]
-        if pairs and len(pairs) < len(tasks):
-            found = f"{', '.join(pairs)}: compares two sentences, the other tasks read one"
-            raise MtlError(f"{found}; name tasks of one kind")
-        return bool(pairs)
-
-    def labelled_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
-        """Return the tasks wanted, by default those whose labels the words do not tell, if any.
-
-        Raises:
-            MtlError: The model has no such task.
-        """
-        wanted = self.check_tasks(tasks)
-        labelled = [task for task in wanted if not self.run.tasks[task].source.derived]
-        found = wanted if tasks else labelled or wanted
-        check_words(self.run, found)
-        return found
-
-    def attending_tasks(self, tasks: Sequence[str] | None = None) -> list[str]:
-        """Return those of the tasks wanted whose heads have attention.
-
-        Raises:
-            MtlError: A task that is named has none, or no task has.
-        """
-        wanted = self.labelled_tasks(tasks)
-        found = [task for task in wanted if self.predictor.attention(task)]
-        if (tasks and len(found) < len(wanted)) or not found:
-            names = ", ".join(task for task in wanted if task not in found)
-            raise MtlError(f"{names}: no attention to tell of; {who_attends()}")
-        return found
-
-    def language_models(
-        self, tasks: Sequence[str] | None = None, *, streams: bool = False
-    ) -> list[str]:
-        """Return the tasks wanted, which give the next word of a text.
-
-        Args:
-            tasks: Some tasks; None: all that do.
-            streams: Whether they must have learnt from running text.
-
-        Raises:
-            MtlError: One of the tasks does not, or none of the model's does.
-        """
-        able = [
-            name
-            for name, task in self.run.tasks.items()
-            if task.source.text == "next"
-            and (batch_limits(self.run, task.corpus).streams or not streams)
-        ]
-        what = "gives the next word of a text" + " read in streams" * streams
-        for task in self.check_tasks(tasks) if tasks else ():
-            if task not in able:
-                raise MtlError(f"task {task!r} is no language model that {what}")
-        if not able:
-            raise MtlError(f"{self.folder}: no task of the model {what}")
-        return [task for task in able if not tasks or task in tasks]
 
 
 def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
@@ -283,10 +266,11 @@ def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedMo
 
     Args:
         folder: The run folder.
-        device: "cpu", "cuda", …; None: a GPU if there is one, wherever it was trained.
+        device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
+            model was trained on.
 
     Raises:
-        CheckpointError: It is no run folder, not finished, or damaged.
+        CheckpointError: It is not a run folder, training has not finished, or it is damaged.
     """
     folder = Path(folder)
     check_run_folder(folder)

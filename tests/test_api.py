@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 import mtl
+from mtl.api import train_seeds
 from mtl.errors import CheckpointError, ConfigError, MtlError
+from mtl.runs.checkpoint import seed_folders
 from tests.cli import project as small
 
 SENTENCES = ["Ann Smith left New Rome.", ["Bob", "saw", "Oslo", "."], "Eva likes Lima . " * 9]
@@ -35,7 +35,7 @@ def trained(project: Path) -> mtl.TrainedModel:
             project / "run.yaml",
             {**options, "training.overlap": 4},
             output=project / "run",
-            console=Console(file=io.StringIO()),
+            progress=False,
         )
 
 
@@ -66,8 +66,7 @@ def test_a_model_is_the_same_before_and_after_loading(trained: mtl.TrainedModel)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 def test_a_model_of_a_gpu_says_the_same_on_a_cpu(project: Path, tmp_path: Path) -> None:
     options = {"training.epochs": 12, "training.device": "cuda"}
-    console = Console(file=io.StringIO())
-    gpu = mtl.train(project / "run.yaml", options, output=tmp_path / "run", console=console)
+    gpu = mtl.train(project / "run.yaml", options, output=tmp_path / "run", progress=False)
     cpu = mtl.load(tmp_path / "run", device="cpu")
     assert cpu.experiment.device.type == "cpu"
     assert cpu.predict(SENTENCES) == gpu.predict(SENTENCES)
@@ -111,16 +110,33 @@ def test_mistakes_are_errors_of_ours(trained: mtl.TrainedModel, project: Path) -
         mtl.load(project / "data")
     with pytest.raises(ConfigError, match=r"override: training.epochs=0: training.epochs"):
         mtl.train(project / "run.yaml", {"training.epochs": 0})
-    with pytest.raises(MtlError, match=r"seeds: the run has several; .*`mtl.api.train_seeds`"):
-        mtl.train(project / "run.yaml", {"seeds": 2})
 
 
 def test_the_folder_is_named_after_the_run_file(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    console = Console(file=io.StringIO())
-    assert mtl.train("run.yaml", {"training.epochs": 1}, console=console).folder == Path("runs/run")
+    trained = mtl.train("run.yaml", {"training.epochs": 1}, progress=False)
+    assert trained.folder == Path("runs/run")
+
+
+def test_several_seeds_are_trained_by_the_same_call(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"training.epochs": 1, "seeds": 2}
+    trained = mtl.train(project / "run.yaml", changes, output=tmp_path / "two", progress=False)
+    assert capfd.readouterr() == ("", "")
+    assert trained.folder == tmp_path / "two"
+    assert [model.folder.name for model in trained.models] == ["seed-1", "seed-2"]
+    labels = [model.predict(SENTENCES) for model in trained.models]
+    assert [list(own) for own in labels] == [["ner", "pos", "mood"]] * 2
+
+
+def test_the_former_way_to_train_seeds_warns(project: Path, tmp_path: Path) -> None:
+    changes = {"training.epochs": 1, "seeds": 1}
+    with pytest.warns(DeprecationWarning, match="train\\(\\) trains runs with several seeds too"):
+        folder = train_seeds(project / "run.yaml", changes, output=tmp_path / "x", progress=False)
+    assert seed_folders(folder) == [folder / "seed-1"]
 
 
 def test_importing_mtl_imports_nothing_heavy() -> None:

@@ -108,13 +108,13 @@ def test_penalties_of_one_name_are_one_term_of_the_loss() -> None:
 def test_a_head_reads_the_layer_it_is_told_to(layer: int) -> None:
     model, found = made({"pos": layer}), batch()
     read = model.encode(found, ["pos"]).hidden["pos"]
-    x = model.embedding(found.features, found.mask)
+    x = model.embedding(found.features, found.mask).vectors
     assert torch.equal(read, model.sharing.trunk(x, found.mask)[0][layer])
 
 
 def test_a_head_may_read_a_mix_of_the_layers_above_the_embedding() -> None:
     model, found = made({"ner": "mix"}), batch()
-    x = model.embedding(found.features, found.mask)
+    x = model.embedding(found.features, found.mask).vectors
     layers = model.sharing.trunk(x, found.mask)[0]
     read = model.encode(found, ["ner"]).hidden["ner"]
     torch.testing.assert_close(read, (layers[1] + layers[2]) / 2)
@@ -134,18 +134,3 @@ def test_two_tasks_may_have_one_head() -> None:
     model.head_of["pos2"], model.layers["pos2"] = "pos", -1
     assert model.head("pos2") is model.head("pos")
     assert not any(name.startswith("heads.pos2") for name in model.state_dict())
-
-
-def test_predictions_are_names_of_labels_one_a_real_token() -> None:
-    predicted = made().predict(batch(), TASKS)
-    assert [len(tags) for tags in predicted["pos"]] == [len(e) for e in EXAMPLES]
-    assert all(set(tags) <= set(LABELS["ner"].labels) for tags in predicted["ner"])
-    assert all(label in ("yes", "no") for label in predicted["verb"])
-
-
-def test_predictions_are_what_the_heads_decode() -> None:
-    model, found = made(), batch()
-    hidden = model.encode(found, ["pos"]).hidden["pos"]
-    ids = model.head("pos").decode(hidden, found.mask)
-    for tags, row in zip(model.predict(found, ["pos"])["pos"], ids.tolist(), strict=True):
-        assert tags == LABELS["pos"].decode(row[: len(tags)])

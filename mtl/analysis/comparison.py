@@ -39,8 +39,8 @@ def compare(
             different metrics for a task.
     """
     if tasks:
-        second.check_tasks(tasks)
-    both = [task for task in first.check_tasks(tasks) if task in second.tasks]
+        second.selection.named(tasks)
+    both = [task for task in first.selection.named(tasks) if task in second.tasks]
     classes = {task: METRICS.find(first.run.tasks[task].metric.type) for task in both}
     counted = [task for task, metric in classes.items() if issubclass(metric, CountedMetric)]
     makers = {

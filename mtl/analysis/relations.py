@@ -133,7 +133,7 @@ def relate(
         console.print(title, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
-        train_run_seeds(subset.run, folder, resume=begun, console=Console(quiet=True))
+        train_run_seeds(subset.run, folder, resume=begun, progress=False)
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:

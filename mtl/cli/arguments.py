@@ -15,7 +15,7 @@ OverrideArguments = Annotated[
 ]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The run folder.")]
 TaskOption = Annotated[
-    list[str] | None, typer.Option("--task", help="One task; may be given again. Default: all.")
+    list[str] | None, typer.Option("--task", help="One task; repeat it for several. Default: all.")
 ]
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
@@ -23,8 +23,8 @@ DeviceOption = Annotated[
 
 
 def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
-    """Refuse options that do nothing without another one."""
+    """Raise an error for options that have no effect without another option."""
     for name in options:
         source = context.get_parameter_source(name)
         if not given and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"does nothing without --{switch}", param_hint=f"--{name}")
+            raise typer.BadParameter(f"has no effect without --{switch}", param_hint=f"--{name}")

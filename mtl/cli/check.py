@@ -30,7 +30,6 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
             target = experiment.batcher.targets[task]
             gold = target.comparable(labels)
             if gold is not None:
-                typer.echo(
-                    f"  {task}: {target.text(gold[:20] if isinstance(gold, tuple) else gold)}"
-                )
+                shown = gold[:20] if isinstance(gold, tuple) else gold
+                typer.echo(f"  {task}: {target.text(shown)}")
     typer.echo(f"\n{run}: all is well")

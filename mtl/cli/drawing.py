@@ -19,7 +19,7 @@ _LARGEST = 12
 
 
 def curve(values: Sequence[float]) -> str:
-    """Return a curve, the lowest of its values at the bottom; of many values some.
+    """Return a curve, scaled to its lowest and highest value; long series are thinned out.
 
     >>> curve([0.0, 0.5, 1.0, math.nan])
     '▁▅█ '
@@ -35,23 +35,22 @@ def curve(values: Sequence[float]) -> str:
 
 
 def _place(value: float, low: float, high: float) -> float:
-    """Return where a value lies between two others, from 0 to 1."""
+    """Return the position of a value between two others, from 0 to 1."""
     return (value - low) / (high - low) if high > low else 0.5
 
 
 def draw_learnt(console: Console, epochs: Sequence[Mapping[str, Any]]) -> None:
-    """Print what was learnt: a curve of a scalar, a heat map of anything else.
+    """Print the learned values of a run: a curve per scalar, heat maps of vectors and matrices.
 
     Args:
-        console: Where to.
-        epochs: What a run wrote down of its epochs. Heat maps are of the first, the middle and the
-            last one.
+        console: The console.
+        epochs: The records of the epochs. Heat maps show the first, the middle and the last epoch.
     """
-    told = [epoch for epoch in epochs if epoch.get("learnt")]
-    if not told:
+    recorded = [epoch for epoch in epochs if epoch.get("learnt")]
+    if not recorded:
         return
-    for name, last in told[-1]["learnt"].items():
-        values = [epoch["learnt"][name] for epoch in told]
+    for name, last in recorded[-1]["learnt"].items():
+        values = [epoch["learnt"][name] for epoch in recorded]
         if not isinstance(last, list):
             text = f"{name}: {values[0]:.3f} to {last:.3f}  {curve(values)}"
             console.print(text, soft_wrap=True)
@@ -61,20 +60,20 @@ def draw_learnt(console: Console, epochs: Sequence[Mapping[str, Any]]) -> None:
             size = " × ".join(map(str, shape))
             console.print(f"{name}: {size}, too large to draw; see TensorBoard", soft_wrap=True)
             continue
-        chosen = sorted({0, (len(told) - 1) // 2, len(told) - 1})
-        console.print(f"{name}, epochs {', '.join(str(told[i]['epoch'] + 1) for i in chosen)}:")
-        axes = told[-1].get("axes", {}).get(name, [])
+        chosen = sorted({0, (len(recorded) - 1) // 2, len(recorded) - 1})
+        console.print(f"{name}, epochs {', '.join(str(recorded[i]['epoch'] + 1) for i in chosen)}:")
+        axes = recorded[-1].get("axes", {}).get(name, [])
         matrices = [_matrix(values[i]) for i in chosen]
         console.print(Columns(_heat_maps(matrices, axes), padding=(0, 3)))
 
 
 def _matrix(values: list[Any]) -> list[list[float]]:
-    """Return a matrix, a vector as its only row."""
+    """Return a matrix; a vector becomes its only row."""
     return values if isinstance(values[0], list) else [values]
 
 
 def _heat_maps(matrices: Sequence[list[list[float]]], axes: Sequence[Sequence[str]]) -> list[Table]:
-    """Return matrices as tables, all shaded alike: the largest number is white."""
+    """Return matrices as tables with a common scale: the largest number is white."""
     numbers = [n for matrix in matrices for row in matrix for n in row if math.isfinite(n)]
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     rows, columns = axes if len(axes) == 2 else ([""], *axes) if axes else (None, None)

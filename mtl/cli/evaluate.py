@@ -24,43 +24,49 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     data: Annotated[
         Path | None,
-        typer.Option(help="Score this file, in the format of the corpus, in place of the split."),
+        typer.Option(help="Score this file, in the format of the corpus, instead of the split."),
     ] = None,
     dynamic: Annotated[
-        bool, typer.Option("--dynamic", help="Language models learn from what they have scored.")
+        bool,
+        typer.Option("--dynamic", help="Language models learn from the text after scoring it."),
     ] = False,
     lr: Annotated[
         float, typer.Option(min=0, max=1e6, help="With --dynamic: the learning rate.")
     ] = 0.0005,
     decay: Annotated[
-        float, typer.Option(min=0, max=1, help="With --dynamic: the way back to what was trained.")
+        float,
+        typer.Option(min=0, max=1, help="With --dynamic: the decay towards the trained weights."),
     ] = 0.01,
     plain: Annotated[
         bool, typer.Option("--plain", help="With --dynamic: plain SGD; try --lr 0.1.")
     ] = False,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Language models expect again what they have read.")
+        bool,
+        typer.Option("--cache", help="Language models favour words that followed similar states."),
     ] = False,
     window: Annotated[
-        int, typer.Option(min=1, help="With --cache: how many words back it looks.")
+        int, typer.Option(min=1, help="With --cache: the number of words it remembers.")
     ] = 2000,
     theta: Annotated[
-        float, typer.Option(min=0, help="With --cache: how much more alike states count.")
+        float,
+        typer.Option(
+            min=0, help="With --cache: sharpness; higher favours the most similar states."
+        ),
     ] = 0.3,
     weight: Annotated[
         float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: its weight.")
     ] = 0.1,
     streams: Annotated[
-        int, typer.Option(min=1, max=10, help="Streams in which running text is scored, at most.")
+        int, typer.Option(min=1, max=10, help="The most streams in which running text is scored.")
     ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: DeviceOption = None,
     *,
     context: typer.Context,
 ) -> None:
-    """Score a trained model: every task, with a table by label.
+    """Score a trained model: every task, with a table of scores per label.
 
-    Where the folder holds several seeds, the mean and the standard deviation of their scores.
+    For a folder with several seeds, print the mean and the standard deviation of their scores.
     """
     refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
     refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
@@ -93,7 +99,7 @@ def evaluate(
             print_spread(f"{title}, {len(seeds)} seeds", scores, evaluations[0].units())
         return
     model, found = score(folder)
-    for name in model.check_tasks(task):
+    for name in model.selection.named(task):
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
@@ -103,10 +109,10 @@ def evaluate(
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
-    """Return the one corpus whose file is meant."""
-    names = {model.run.tasks[task].corpus for task in model.check_tasks(tasks)}
+    """Return the corpus that --data replaces."""
+    names = {model.run.tasks[task].corpus for task in model.selection.named(tasks)}
     if len(names) > 1:
-        raise typer.BadParameter("the model has several corpora; say which by --task")
+        raise typer.BadParameter("the model has several corpora; choose one with --task")
     return names.pop()
 
 

@@ -19,13 +19,13 @@ def export(
         typer.Option(help="The file; by default model.pt2 or model.onnx in the run folder."),
     ] = None,
     quantize: Annotated[
-        bool, typer.Option("--quantize", help="8-bit weights, for the CPU; ONNX alone.")
+        bool, typer.Option("--quantize", help="8-bit weights, for the CPU; only for ONNX.")
     ] = False,
 ) -> None:
-    """Write the taggers of a trained model as a program that needs no mtl.
+    """Write the taggers of a trained model as a program that runs without mtl.
 
-    It takes words by number and gives the scores of their labels; the JSON file beside it says what
-    the labels are. docs/export.md shows how to feed it.
+    The program maps word ids to label scores. A JSON file beside it lists the labels. To use them,
+    see docs/export.md.
     """
     from mtl import api
     from mtl.errors import MtlError
@@ -34,11 +34,10 @@ def export(
 
     model = api.load(folder, device="cpu")
     network = model.predictor.model
-    # Of all tasks those are left out that are no taggers, which are refused if they are named, and
-    # those that tell nothing but what the words do.
+    # By default, tasks without a tagger are left out; naming such a task is an error.
     tasks = [
         name
-        for name in model.labelled_tasks(task)
+        for name in model.selection.labelling(task)
         if task or isinstance(network.head(name), Tagger)
     ]
     if not tasks:

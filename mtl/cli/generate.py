@@ -13,29 +13,31 @@ from mtl.cli.arguments import DeviceOption, RunFolderArgument
 
 def generate(
     folder: RunFolderArgument,
-    prompt: Annotated[str, typer.Option(help="The text that is to be continued.")] = "",
+    prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     task: Annotated[
-        str | None, typer.Option(help="The language model, where there are several.")
+        str | None, typer.Option(help="The language model, if there are several.")
     ] = None,
     length: Annotated[int, typer.Option(min=1, help="The most words.")] = 50,
     temperature: Annotated[
-        float, typer.Option(min=1e-3, help="Below 1 likely words become likelier.")
+        float, typer.Option(min=1e-3, help="Below 1, likely words become likelier.")
     ] = 1.0,
     top_k: Annotated[
-        int | None, typer.Option(min=1, help="Draw from this many of the likeliest words.")
+        int | None, typer.Option(min=1, help="Draw from the K most likely words.")
     ] = None,
     top_p: Annotated[
         float,
-        typer.Option(min=1e-9, max=1, help="Draw from the likeliest words of this probability."),
+        typer.Option(
+            min=1e-9, max=1, help="Draw from the most likely words with this total probability."
+        ),
     ] = 1.0,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same words.")
     ] = 1,
     device: DeviceOption = None,
 ) -> None:
-    """Continue a text by the words that a language model draws.
+    """Continue a text with words drawn from a language model.
 
-    Words are shown as they come; a line ends where a sentence does.
+    Words are printed as they are drawn. Each sentence ends its line.
     """
     from mtl import api
     from mtl.inference.generator import Sampling

@@ -20,7 +20,7 @@ def list_parts(
         typer.Argument(metavar="KIND", help="heads, trunks, sharing, …; by default all kinds."),
     ] = None,
 ) -> None:
-    """List what a run file can name.
+    """List the parts that a run file can use.
 
     Shows every part with its options and their defaults.
     """
@@ -52,7 +52,7 @@ def _options(cls: type) -> str:
 
 
 def _yaml(default: Any) -> str:
-    """Return a default as a run file would say it."""
+    """Return a default as a run file would write it."""
     if default is REQUIRED:
         return "(must be given)"
     return default if isinstance(default, str) else json.dumps(default)

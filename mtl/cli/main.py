@@ -1,4 +1,4 @@
-"""The `mtl` command: its verbs, and how mistakes are told."""
+"""The `mtl` command: its subcommands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mtl.version import __version__
 app = typer.Typer(
     name="mtl",
     help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog="Example: mtl train configs/trec.yaml. More by mtl COMMAND --help, and in the README.",
+    epilog="Example: mtl train configs/trec.yaml. See mtl COMMAND --help and the README for more.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,13 +63,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one message on standard error and exit code 2."""
+    """Run the command; a user error prints one message to standard error and exits with code 2."""
     try:
         app(prog_name="mtl")
     except MtlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:  # a full disk, mostly
+    except OSError as error:  # usually a full disk
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}", file=sys.stderr)
         sys.exit(2)

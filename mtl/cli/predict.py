@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,84 +13,94 @@ from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption
 from mtl.errors import DataError, MtlError
 
 SUFFIXES = {".jsonl": "jsonl", ".conll": "conll", ".conllu": "conll", ".iob2": "conll"}
-"""End of a file's name to its format; any other is raw text."""
-
-AHEAD = 2048
-"""Sentences that are read before they are labelled, short and long ones together."""
-AHEAD_OF_MATRICES = 16
-"""The same where each of their words looks at each other one, which takes much memory."""
+"""Suffix of a file name to its format; files with other suffixes are raw text."""
+TABLES = (".csv", ".tsv")
+"""Suffixes of files that are not sentences as they are."""
 
 
 def predict(
     folder: RunFolderArgument,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="What to label; by default, or for -, standard input."),
+        typer.Argument(metavar="FILE", help="The input; by default, or for -, standard input."),
     ] = None,
     task: TaskOption = None,
     output_format: Annotated[
         Literal["conll", "jsonl", "text"],
-        typer.Option("--format", help="The format of the output; text, with --explain: shades."),
+        typer.Option("--format", help="The output format; text, with --explain: shaded words."),
     ] = "conll",
     input_format: Annotated[
         Literal["auto", "text", "conll", "jsonl"],
-        typer.Option("--input", help="The format of the input; auto goes by the file's name."),
+        typer.Option("--input", help="The input format; auto: according to the file name."),
     ] = "auto",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Label each line, or each text of JSONL, as one sentence; do not split."
+        ),
+    ] = False,
     confidence: Annotated[
-        bool, typer.Option("--confidence", help="Say how probable the labels are.")
+        bool, typer.Option("--confidence", help="Write the probabilities of labels.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say where heads that have attention look.")
+        bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
     ] = False,
     device: DeviceOption = None,
 ) -> None:
     """Label raw text, CoNLL or JSONL.
 
-    The input may be of any length. Raw text is cut into sentences and tokens; the output says
-    where each stands in the text. TaskOption that compare two sentences read two a line, with a tab
-    between, or JSONL with the fields "text_b" or "tokens_b".
+    The input may have any length. Raw text is split into sentences and words; the output contains
+    the position of each word in the text. Tasks that compare two sentences read two sentences per
+    line, with a tab between, or JSONL with the fields "text_b" or "tokens_b".
     """
     if output_format == "text" and not explain:
-        message = "shades words by how much they are looked at; give --explain too"
+        message = "shades words by their attention weights; add --explain"
         raise typer.BadParameter(message, param_hint="--format")
     from mtl import api
-    from mtl.cli import pairs
-    from mtl.cli.formats import READ, WRITE
+    from mtl.cli.formats import WRITE, read_input
     from mtl.cli.shading import write_text
+    from mtl.inference.predictor import CHUNK
 
     model = api.load(folder, device=device)
-    tasks = model.labelled_tasks(task)
-    looking = model.attending_tasks(task) if explain else []
-    matrices = [name for name in looking if model.predictor.attention(name) == "matrix"]
-    if matrices and output_format != "jsonl":
-        names = ", ".join(matrices)
-        raise MtlError(f"{names}: each word looks at each other one; take --format jsonl")
-    if output_format == "text":
-        tasks = looking
-    spans = {name for name in tasks if model.run.tasks[name].scheme}
+    tasks = model.selection.labelling(task)
+    if explain:
+        attending = model.selection.attending(task)
+        matrices = [own for own in attending if model.predictor.attention(own) == "matrix"]
+        if matrices and output_format != "jsonl":
+            names = ", ".join(matrices)
+            raise MtlError(f"{names}: the attention weights are matrices; add --format jsonl")
+        if output_format == "text":
+            task = tasks = attending
     source = None if file is None or str(file) == "-" else file
-    name = str(source or "<stdin>")
-    given = _format(source) if input_format == "auto" else input_format
-    if (paired := model.reads_pairs(tasks)) and given not in pairs.READ:
-        raise DataError("pairs are read as text with a tab between, or as JSONL", name)
-    read = (pairs.READ if paired else READ)[given]
+    pairs = model.selection.compare_pairs(tasks)
+    form = _format(source, pairs) if input_format == "auto" else input_format
+    sentences = read_input(_lines(source), str(source or "<stdin>"), form, pairs=pairs, whole=whole)
+    interactive = source is None and sys.stdin.isatty()
+    predictions = model.annotate(
+        sentences,
+        task,
+        confidence=confidence,
+        attention=explain,
+        chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
+    )
     write = write_text if output_format == "text" else WRITE[output_format]
-    ahead = AHEAD_OF_MATRICES if matrices else AHEAD
-    # At a terminal each line is answered at once.
-    ahead = 1 if source is None and sys.stdin.isatty() else ahead
-    sentences = read(_lines(source), name)
-    while chunk := list(islice(sentences, ahead)):
-        examples = [sentence.example for sentence in chunk]
-        found = model.predictor.explain(examples, tasks, confidence=confidence, attention=looking)
-        for sentence, answers in zip(chunk, found, strict=True):
-            sys.stdout.write(write(sentence, answers, spans))
-        sys.stdout.flush()
+    for number, prediction in enumerate(predictions, 1):
+        sys.stdout.write(write(prediction))
+        if interactive or number % CHUNK == 0:
+            sys.stdout.flush()
 
 
-def _format(file: Path | None) -> str:
+def _format(file: Path | None, pairs: bool) -> str:
+    """Return the format of a file, according to its name."""
     if file is None:
         return "text"
-    return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
+    suffix = Path(file.name.removesuffix(".gz")).suffix
+    if suffix in TABLES and not pairs:
+        raise MtlError(
+            f"{file}: expected text, CoNLL or JSONL, got a table; convert it to JSONL with the "
+            'field "text", or add --input text to label its lines as they are'
+        )
+    return SUFFIXES.get(suffix, "text")
 
 
 def _lines(file: Path | None) -> Iterator[str]:

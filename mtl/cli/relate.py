@@ -20,19 +20,25 @@ def relate(
     overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Where to; by default runs/, the name of the run file and -relations."),
+        typer.Option(
+            help="The output folder; by default runs/, the name of the run file and -relations."
+        ),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 3,
-    limit: Annotated[int, typer.Option(min=1, help="Sentences of each corpus, at most.")] = 500,
-    seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 3,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped.")] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, help="The most training sentences per corpus.")
+    ] = 500,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds per training.")] = 3,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue where it was stopped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """See which task of a run helps which.
+    """Measure which tasks of a run help each other.
 
-    Trains each task alone and each pair of tasks, with little data and for a short time, and shows
-    what a second task adds to the best dev score of the first, with the 95 % interval of the mean,
-    beside properties of the tasks that may tell so in advance.
+    Trains each task alone and each pair of tasks, with little data and for a short time. Prints the
+    gain of a second task on the best dev score of the first, with the 95 % interval of the mean,
+    and properties of the tasks that may predict the gain.
     """
     from mtl.analysis.relations import relate
 

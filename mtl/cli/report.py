@@ -24,34 +24,36 @@ if TYPE_CHECKING:
 def report(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR", help="Run folders, of one seed or of several."),
+        typer.Argument(metavar="DIR", help="Run folders, with one seed or several."),
     ] = None,
     output_format: Annotated[
         Literal["text", "markdown", "json"], typer.Option("--format", help="The format.")
     ] = "text",
     test: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(metavar="A B", help="Run folders of two models: do they differ?"),
+        typer.Option(
+            metavar="A B", help="Run folders of two models to compare by a significance test."
+        ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="With --test: train, dev or test, which both label.")
+        str, typer.Option(help="With --test: the split that both label: train, dev or test.")
     ] = "test",
     task: TaskOption = None,
     draws: Annotated[
-        int, typer.Option(min=1, max=10**7, help="With --test: how often labels are exchanged.")
+        int, typer.Option(min=1, max=10**7, help="With --test: the number of random exchanges.")
     ] = 10_000,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="With --test: the same seed, the same p.")
+        int, typer.Option(min=0, max=2**63 - 1, help="With --test: the seed of the exchanges.")
     ] = 1,
     device: DeviceOption = None,
     *,
     context: typer.Context,
 ) -> None:
-    """Tell what runs have learnt, from what they wrote down.
+    """Show the scores and learned values of runs, from the records in their folders.
 
-    Of one run the best epoch, the dev scores, their curves over the epochs, and what was learnt of
-    how the tasks share; of several runs the dev scores side by side. With --test the labels that
-    two models give to each sentence are exchanged by chance, to see how often their scores would
+    For one run: the best epoch, the dev scores, their curves over the epochs, and the learned
+    values of the sharing. For several runs: the dev scores side by side. With --test, a permutation
+    test exchanges the labels of two models at random, and estimates how often their scores would
     differ as much if both were equally good.
     """
     refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
@@ -65,8 +67,8 @@ def report(
     found = _compare(*test, split, task, draws, seed, device) if test else {}
     if output_format == "json":
         tested = {name: asdict(own) for name, own in found.items()}
-        told = {str(run.folder): _json(run, tasks) for run in runs}
-        typer.echo(json.dumps({"runs": told, "test": tested}, indent=1))
+        records = {str(run.folder): _json(run, tasks) for run in runs}
+        typer.echo(json.dumps({"runs": records, "test": tested}, indent=1))
         return
     if output_format == "text" and len(runs) == len(runs[0].seeds) == 1:
         _tell(runs[0], tasks)
@@ -83,10 +85,10 @@ def report(
 
 
 def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
-    """Return the tasks to tell of.
+    """Return the tasks to show.
 
     Raises:
-        MtlError: A run has not the tasks that are wanted, or none that another one has.
+        MtlError: A run lacks a named task, or shares no task with the other runs.
     """
     for run in runs:
         for task in wanted or ():
@@ -101,7 +103,7 @@ def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
 
 
 def _short(folders: Sequence[Path]) -> list[str]:
-    """Return what columns call folders: their last names, where these tell them apart."""
+    """Return short names of folders for columns: their last parts, if these are distinct."""
     names = [folder.name or folder.resolve().name for folder in folders]
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
@@ -135,7 +137,7 @@ def _json(run: History, tasks: Sequence[str]) -> dict[str, Any]:
 
 
 def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[str]]:
-    """Return the rows of a table with a column a run."""
+    """Return the rows of a table with one column per run."""
     dev = [run.dev() for run in runs]
     rows = []
     for task in tasks:
@@ -164,7 +166,7 @@ def _row(task: str, found: SignificanceResult, unit: Unit) -> list[str]:
 
 
 def _tell(run: History, tasks: Sequence[str]) -> None:
-    """Print all there is to say of one run."""
+    """Print the report of one run."""
     from mtl.metrics import shown
 
     epochs, (best,) = run.seeds[0], run.best

@@ -1,40 +1,39 @@
-"""Sentences whose words are shaded by how much a head looks at them."""
+"""Sentences with words shaded by their attention weights, for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from rich.text import Text
 
-from mtl.cli.formats import Sentence, hops, one_line, shown, shown_confidence
+from mtl.cli.formats import one_line
 from mtl.cli.tables import plain_console
+from mtl.inference.attention import rows_of
+from mtl.inference.prediction import Prediction
 
-if TYPE_CHECKING:
-    from mtl.inference.explanation import Explanation
-
+MOST_TOKENS = 20
+"""Tokens whose values are shown on the line of a task."""
 SHADES = ("", *(f"white on color({number})" for number in (52, 88, 124, 160, 196)))
-"""From nothing to bright red, for weights from 0 to the largest one of the sentence."""
+"""From no shade to bright red, for weights from 0 to the largest weight of the sentence."""
 
 
-def write_text(sentence: Sentence, answers: Mapping[str, Explanation], spans: set[str]) -> str:
-    """Return a sentence for a terminal: each task that looks at words, a line a hop."""
+def write_text(prediction: Prediction) -> str:
+    """Return the labels of each task, and below them the shaded words, one line per weighting."""
     console = plain_console()
     with console.capture() as captured:
-        for task, own in answers.items():
-            certain = "" if own.confidence is None else f" ({shown_confidence(own.confidence)})"
-            console.print(f"{task}: {shown(own.labels)}{certain}", soft_wrap=True)
-            sides = [(sentence, own.attention), (sentence.other, own.attention_b)]
-            for side, weights in sides:
-                if side is not None and weights is not None:
-                    for hop in hops(weights):
-                        console.print(shaded(side.tokens, hop), soft_wrap=True)
+        for task, own in prediction.by_task.items():
+            console.print(f"{task}: {prediction.described(task, MOST_TOKENS)}", soft_wrap=True)
+            sides = [(prediction.tokens, own.attention), (prediction.tokens_b, own.attention_b)]
+            for tokens, weights in sides:
+                if tokens is not None and weights is not None:
+                    for row in rows_of(weights):
+                        console.print(shaded(tokens, row), soft_wrap=True)
         console.print()
     return captured.get()
 
 
 def shaded(tokens: Sequence[str], weights: Sequence[float]) -> Text:
-    """Return words, each on a shade by its weight."""
+    """Return words, each on a shade that shows its weight."""
     largest = max(weights, default=0)
     line = Text("  ")
     for i, (token, weight) in enumerate(zip(tokens, weights, strict=True)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plain_console() -> Console:
-    """Return a console for standard output that shows labels and names as they are."""
+    """Return a console for standard output that prints labels and names without markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
@@ -48,11 +48,11 @@ def print_rows(
     """Print a table.
 
     Args:
-        title: What stands above it.
+        title: The title above the table.
         header: The names of the columns.
         rows: The cells.
-        form: For a terminal, or in Markdown.
-        left: How many columns, from the left, hold words; numbers stand on the right.
+        form: "text" for a terminal, or "markdown".
+        left: The number of left-aligned columns; the others are right-aligned.
     """
     from mtl.display.training import print_table
 

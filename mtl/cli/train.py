@@ -18,26 +18,27 @@ def train(
         Path | None,
         typer.Option(help="The run folder; by default runs/ and the name of the run file."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run that was stopped.")
+    ] = False,
 ) -> None:
-    """Train what a run file says.
+    """Train the model of a run file.
 
-    Weights, metrics and log go to a run folder, for a run with several seeds to one a seed. Ctrl-C
-    ends training and keeps the best model so far.
+    Weights, metrics and log are written to a run folder; a run with several seeds has one folder
+    per seed. Ctrl-C ends training and keeps the best model so far.
     """
     from mtl import api
-    from mtl.experiment import load_config
     from mtl.runs.checkpoint import seed_folders
     from mtl.runs.history import read_history
 
-    if load_config(run, overrides or []).seeds == 1:
-        folder = api.train(run, overrides or [], output=output, resume=resume).folder
-        typer.echo(f"model: {folder}")
-    else:
-        folder = api.train_seeds(run, overrides or [], output=output, resume=resume)
+    trained = api.train(run, overrides or [], output=output, resume=resume)
+    folder = trained.folder
+    if isinstance(trained, api.TrainedSeeds):
         seeds = seed_folders(folder)
         history = read_history(folder)
         title = f"dev, best epochs of {len(seeds)} seeds"
         print_spread(title, history.dev(), history.units)
         typer.echo(f"models: {', '.join(map(str, seeds))}")
+    else:
+        typer.echo(f"model: {folder}")
     typer.echo(f"next:  mtl evaluate {folder}")

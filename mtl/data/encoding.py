@@ -13,6 +13,11 @@ from mtl.targets import Target
 from mtl.text.example import Example
 from mtl.text.vocabulary import PAD, Vocabulary
 
+_MOST_WORDS = 1 << 18
+"""The most words whose ids are kept, so that an endless stream of text does not fill the memory."""
+_LONGEST_WORD = 64
+"""The most characters of such a word."""
+
 
 class Batcher:
     """Makes batches: numbers every distinct word once, pads, numbers the labels.
@@ -75,12 +80,16 @@ class Batcher:
 
     def _codes(self, vocabulary: Vocabulary, words: Mapping[str, int]) -> list[Sequence[int]]:
         known = self._known[vocabulary.feature]
-        if len(known) > 1_000_000:  # an endless stream of text must not fill the memory
+        if len(known) > _MOST_WORDS:
             known.clear()
-        for word in words:
-            if word not in known:
-                known[word] = vocabulary.encode(word)
-        return [known[word] for word in words]
+        # Each word is looked up once: another thread may clear the cache at any time.
+        return [known.get(word) or self._code(vocabulary, word) for word in words]
+
+    def _code(self, vocabulary: Vocabulary, word: str) -> Sequence[int]:
+        code = vocabulary.encode(word)
+        if len(word) <= _LONGEST_WORD:
+            self._known[vocabulary.feature][word] = code
+        return code
 
 
 def number(words: Iterable[str], numbers: dict[str, int]) -> list[int]:

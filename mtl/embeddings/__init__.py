@@ -1,11 +1,11 @@
 """Embeddings: what a token is to the trunk."""
 
 from mtl.embeddings.affixes import AffixEmbedding
-from mtl.embeddings.base import Embedding
+from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
 from mtl.embeddings.subwords import SubwordEmbedding
-from mtl.embeddings.transformer import SubwordVectors, TransformerEmbedding
+from mtl.embeddings.transformer import TransformerEmbedding
 from mtl.embeddings.words import WordEmbedding
 from mtl.registry import Registry
 
@@ -28,8 +28,9 @@ __all__ = [
     "CharacterLSTM",
     "Concatenation",
     "Embedding",
+    "EmbeddingOutput",
+    "InputEmbedding",
     "SubwordEmbedding",
-    "SubwordVectors",
     "TransformerEmbedding",
     "WordEmbedding",
 ]

@@ -1,10 +1,13 @@
-"""The contract of embeddings. Letters: B sentences, T tokens, U distinct words, D width."""
+"""The contracts of embeddings.
+
+Letters: B sentences, T tokens, P positions, U distinct words, D width, H width of hidden states.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,18 +17,20 @@ from mtl.text.vocabulary import Vocabulary
 
 
 class Embedding(Checked, nn.Module, ABC):
-    """Turns one feature of the tokens into vectors.
+    """Maps one feature of the tokens to vectors, one vector per token.
 
-    In evaluation the vector of a token depends on its word alone, not on its neighbours, so that
-    the vectors of frequent words can be reused.
+    `vocabulary` is the class that defines the feature; the options of its `build` are options of
+    the embedding in YAML too.
 
     Args:
-        vocabularies: Feature name to vocabulary.
+        vocabularies: Feature name to the vocabulary of the feature.
     """
 
     vocabulary: ClassVar[type[Vocabulary]]
-    """The class that defines the feature. The options of its `build` are options of the embedding
-    in YAML too."""
+    contextual: ClassVar[bool] = False
+    """Whether the vector of a token depends on its neighbours too, in evaluation.
+
+    If not, prediction embeds each distinct word once."""
     size: int
     """Width D of the output."""
 
@@ -62,8 +67,55 @@ class Embedding(Checked, nn.Module, ABC):
         """
 
 
+class EmbeddingOutput(NamedTuple):
+    """The input of the trunk, which may have more positions than a sentence has words.
+
+    Args:
+        vectors: `[B, P, D]`, zero on padding. P is T where positions are words.
+        mask: `[B, P]` bool, True on real positions.
+        to_words: Maps hidden states of positions `[B, P, H]` to hidden states of words
+            `[B, T, H]`.
+    """
+
+    vectors: Tensor
+    mask: Tensor
+    to_words: Callable[[Tensor], Tensor]
+
+
+class InputEmbedding(nn.Module, ABC):
+    """The first module of a model: maps all features of a batch to the input of the trunk."""
+
+    contextual: bool
+    """Whether the vector of a position depends on other words too, in evaluation."""
+    size: int
+    """Width D of the output."""
+
+    @abstractmethod
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
+        """Return the input of the trunk.
+
+        Args:
+            features: As `mtl.data.batch.Batch.features`.
+            mask: `[B, T]` bool, True on real tokens.
+        """
+
+
+def of_words(vectors: Tensor, mask: Tensor) -> EmbeddingOutput:
+    """Return the output of an embedding that has one position per word.
+
+    Args:
+        vectors: `[B, T, D]`, zero on padding.
+        mask: `[B, T]` bool, True on real tokens.
+    """
+    return EmbeddingOutput(vectors, mask, _unchanged)
+
+
+def _unchanged(hidden: Tensor) -> Tensor:
+    return hidden
+
+
 def spread(vectors: Tensor, types: Tensor) -> Tensor:
-    """Return the vector of each token's word.
+    """Copy the vector of each word to the tokens where the word occurs.
 
     Args:
         vectors: `[U, D]`, one row per distinct word.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mtl.embeddings.base import Embedding
+from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding, of_words
 
 
-class Concatenation(nn.Module):
+class Concatenation(InputEmbedding):
     """Concatenates the vectors of several embeddings.
 
     Args:
@@ -21,6 +21,7 @@ class Concatenation(nn.Module):
         super().__init__()
         self.parts = nn.ModuleDict(parts)
         self.size = sum(part.size for part in parts.values())
+        self.contextual = any(part.contextual for part in parts.values())
 
     def part(self, slot: str) -> Embedding:
         """Return the embedding of a slot."""
@@ -34,6 +35,7 @@ class Concatenation(nn.Module):
         tables = (self.part(slot).word_table for slot in self.parts)
         return next((table for table in tables if table is not None), None)
 
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-        """Return `[B, T, D]`, zero on padding; arguments as `Embedding.forward`."""
-        return torch.cat([part(features, mask) for part in self.parts.values()], dim=-1)
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
+        """Return vectors `[B, T, D]`, zero on padding; arguments as `Embedding.forward`."""
+        vectors = torch.cat([part(features, mask) for part in self.parts.values()], dim=-1)
+        return of_words(vectors, mask)

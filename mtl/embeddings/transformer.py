@@ -1,45 +1,21 @@
-"""What a pretrained transformer reads. Letters: B sentences, T words, P subwords, D width."""
+"""The input of a pretrained transformer. Letters: B sentences, T words, P subwords, D width."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtl.layers.subwords import Alignment, Layout, lay_out, to_words
+from mtl.embeddings.base import EmbeddingOutput, InputEmbedding
+from mtl.layers.subwords import Alignment, lay_out, to_words
 from mtl.text.vocabulary import PAD, TransformerVocabulary
 from mtl.text.vocabulary.base import SPECIAL
 
 
-class SubwordVectors(NamedTuple):
-    """Sentences as subwords.
-
-    Args:
-        vectors: `[B, P, D]`, zero on padding.
-        layout: Which subword is where, and part of which word.
-        length: The number T of words of the longest sentence.
-        align: What a word is of its subwords.
-    """
-
-    vectors: Tensor
-    layout: Layout
-    length: int
-    align: Alignment
-
-    @property
-    def mask(self) -> Tensor:
-        """`[B, P]` bool, True on what is no padding."""
-        return self.layout.mask
-
-    def words(self, hidden: Tensor) -> Tensor:
-        """Return the vectors of words `[B, T, H]`, given those of subwords `[B, P, H]`."""
-        return to_words(hidden, self.layout.words, self.length, self.align)
-
-
-class TransformerEmbedding(nn.Module):
+class TransformerEmbedding(InputEmbedding):
     """Vectors of the subwords of a sentence, for a trunk that reads these instead of words.
 
     Not one of the embeddings that a run chooses from: it comes with its trunk.
@@ -47,9 +23,11 @@ class TransformerEmbedding(nn.Module):
     Args:
         vocabulary: The subwords.
         dim: Width D of the vectors.
-        limit: The most subwords of a sentence, its marks counted.
-        align: What a word is of its subwords.
+        limit: The most subwords of a sentence, special tokens included.
+        align: How the hidden states of subwords are merged into one per word.
     """
+
+    contextual = True
 
     def __init__(
         self, vocabulary: TransformerVocabulary, *, dim: int, limit: int, align: Alignment
@@ -74,8 +52,8 @@ class TransformerEmbedding(nn.Module):
         with torch.no_grad():
             self.table.weight[len(SPECIAL) :] = vectors[:subwords]
 
-    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> SubwordVectors:
-        """Return the subwords of sentences, marks around each of them.
+    def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
+        """Return the subwords of sentences, with special tokens around each sentence.
 
         Args:
             features: `transformer [U, S]`, the subwords of each distinct word, and `types [B, T]`.
@@ -83,4 +61,5 @@ class TransformerEmbedding(nn.Module):
         """
         subwords = functional.pad(features["transformer"], (0, 0, 1, 0))[features["types"]]
         layout = lay_out(subwords, *self.marks, self.limit)
-        return SubwordVectors(self.table(layout.numbers), layout, mask.shape[1], self.align)
+        merge = partial(to_words, words=layout.words, length=mask.shape[1], alignment=self.align)
+        return EmbeddingOutput(self.table(layout.numbers), layout.mask, merge)

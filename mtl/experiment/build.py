@@ -10,7 +10,7 @@ from types import MappingProxyType
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.embeddings import EMBEDDINGS, Concatenation, TransformerEmbedding
+from mtl.embeddings import EMBEDDINGS, Concatenation, InputEmbedding, TransformerEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.context import run_context
 from mtl.experiment.corpora import reads_pairs, subwords_of, tasks_of
@@ -143,9 +143,7 @@ def build_targets(
     return targets
 
 
-def make_embedding(
-    run: Run, vocabularies: Mapping[str, Vocabulary]
-) -> Concatenation | TransformerEmbedding:
+def make_embedding(run: Run, vocabularies: Mapping[str, Vocabulary]) -> InputEmbedding:
     """Return the embedding of words, or that of the subwords of a pretrained transformer."""
     if not reads_subwords(run):
         parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}

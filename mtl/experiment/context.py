@@ -21,6 +21,11 @@ def run_context(run: Run, task: str = "") -> RunContext:
         corpora={corpus: tuple(tasks_of(run, corpus)) for corpus in run.corpora},
         texts={name: text for name, text in texts.items() if text is not None},
         spans=frozenset(name for name, own in run.tasks.items() if own.scheme),
+        single=frozenset(
+            name
+            for name, own in run.tasks.items()
+            if any(t.plain_labels for t in own.source.targets)
+        ),
         pairs=frozenset(name for name in run.tasks if reads_pairs(run, name)),
         scored=frozenset(scored_tasks(run)),
         reads_subwords=reads_subwords(run),

@@ -71,7 +71,7 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
         unit = unit_of(run.corpora[run.tasks[task].corpus])
         if unit != "words":
             raise MtlError(
-                f"task {task!r} reads {unit} and so has nothing to say of words; use mtl evaluate "
+                f"task {task!r} reads {unit}, and makes no predictions for words; use mtl evaluate "
                 "or mtl generate"
             )
 

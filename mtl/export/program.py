@@ -42,8 +42,7 @@ class Emissions(nn.Module):
             features: As `Batch.features`.
             mask: `[B, T]` bool, True on real tokens, which come first.
         """
-        x = self.model.embedding(features, mask)
-        hidden = self.model.encode_vectors(x, mask, self.tasks).hidden
+        hidden = self.model.encode_vectors(self.model.embedding(features, mask), self.tasks).hidden
         return {task: tagger(self.model, task).scores(hidden[task], mask) for task in self.tasks}
 
 

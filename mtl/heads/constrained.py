@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import TaggerOptions
 from mtl.layers.constraints import Constraints
+from mtl.targets.base import Target
 from mtl.text.spans import Scheme
 
 
@@ -30,6 +31,13 @@ class ConstrainedTagger(SoftmaxTagger):
             [[B-PER, I-LOC]]; null in place of a label is the edge of the sentence: [null, X]
             never starts with X, [X, null] never ends with it.
     """
+
+    takes_objective: ClassVar[bool] = False
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether tokens have single labels, known or partly known."""
+        return target.is_sequence
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from mtl.heads.tagger import Tagger, TaggerOptions
 from mtl.layers.crf import CRF
 from mtl.ops import crf_score
 from mtl.options import Requires, refuse_idle
+from mtl.targets.base import Target
 from mtl.text.spans import Scheme, transitions
 
 
@@ -31,6 +32,11 @@ class CRFTagger(Tagger):
             in training and in use, so that no other is ever predicted. Needs labels that are span
             tags, and excludes label smoothing, which gives every label a probability.
     """
+
+    @classmethod
+    def accepts(cls, target: type[Target]) -> bool:
+        """Return whether tokens have single labels, known or partly known."""
+        return target.is_sequence
 
     def __init__(
         self,
@@ -52,7 +58,14 @@ class CRFTagger(Tagger):
             )
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the negative log-likelihood of each sentence's labels in nats, `[B]`."""
+        """Return the negative log-likelihood of each sentence's labels in nats, `[B]`.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            target: Label ids, int64 `[B, T]`; or possible labels, bool `[B, T, K]`, for the
+                likelihood of all label sequences that they allow.
+        """
         scores = self.scores(hidden, mask)
         log_likelihood: Tensor = self.crf(scores, target, mask)
         loss = -log_likelihood

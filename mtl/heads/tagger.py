@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, Self, TypedDict, Unpack
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,10 @@ class TaggerOptions(TypedDict, total=False):
     class_weights: Annotated[Mapping[str, PositiveFloat] | None, Default(None)]
 
 
+SINGLE_LABEL_OPTIONS = ("label_smoothing", "class_weights")
+"""Options that change the loss of single labels, and have no meaning for other forms."""
+
+
 class TaggerRecipe(TypedDict, total=False):
     """Options that the library follows when it builds a tagger.
 
@@ -85,19 +89,30 @@ class Tagger(Head):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names.
+        labels: The K label names, of which each token has one; or an objective, for heads that
+            score each token on its own.
     """
 
     level = "token"
+    takes_objective: ClassVar[bool] = False
+    """Whether tokens are scored independently, so that an objective may replace labels."""
+    objective: Objective | None
     recipe = TaggerRecipe
     attention_option = "attention"
     class_weights: Tensor | None
 
     def __init__(
-        self, in_features: int, labels: Sequence[str], **options: Unpack[TaggerOptions]
+        self,
+        in_features: int,
+        labels: Sequence[str] | Objective,
+        **options: Unpack[TaggerOptions],
     ) -> None:
         options = complete(TaggerOptions, options)
-        super().__init__(in_features, labels)
+        objective = labels if isinstance(labels, Objective) else None
+        super().__init__(in_features, labels.labels if isinstance(labels, Objective) else labels)
+        if objective is not None:
+            _check_objective(self, options)
+        self.objective = objective
         hidden_size, class_weights = options["hidden_size"], options["class_weights"]
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
@@ -109,7 +124,8 @@ class Tagger(Head):
             if hidden_size
             else nn.Identity()
         )
-        self.output = nn.Linear(hidden_size or in_features, len(self.labels))
+        size = objective.size if objective else len(self.labels)
+        self.output = nn.Linear(hidden_size or in_features, size)
         self.label_smoothing = options["label_smoothing"]
         weights = _in_order(class_weights, self.labels) if class_weights else None
         self.register_buffer("class_weights", weights, persistent=False)
@@ -120,7 +136,7 @@ class Tagger(Head):
 
         A constructor that takes the option `scheme` gets the scheme of the labels.
         """
-        assert not isinstance(context.labels, (Objective, Pairs))
+        assert not isinstance(context.labels, Pairs)
         own = constructor_options(cls, options)
         for option in options_of(cls):
             # Only a constrained CRF reads the scheme, and it refuses one that it would not read.
@@ -138,6 +154,10 @@ class Tagger(Head):
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error if a scheme is set and the labels are not span tags."""
         yield from super().check(options, context)
+        if context.task not in context.single:
+            for name in SINGLE_LABEL_OPTIONS:
+                if options.get(name):
+                    yield OptionError(name, "expects one label per token; leave it out")
         if (scheme := cls.tag_scheme(options)) and context.task not in context.spans:
             yield OptionError(
                 "scheme",
@@ -247,6 +267,20 @@ class Tagger(Head):
         scores = self.scores(hidden, mask)[row]
         certain = iter(self.log_prob_of(scores, mask[row], labels[row], inside).exp().tolist())
         return [[next(certain) for _ in own] for own in spans]
+
+
+def _check_objective(head: Tagger, options: TaggerOptions) -> None:
+    """Check that a head can learn by an objective, with these options.
+
+    Raises:
+        OptionError: The option is for one label per token.
+        ValueError: The head predicts the labels of a sentence together.
+    """
+    if not head.takes_objective:
+        raise ValueError(f"labels: {type(head).__name__} expects label names, got an objective")
+    for name in SINGLE_LABEL_OPTIONS:
+        if options.get(name):
+            raise OptionError(name, "expects one label per token, got another form of labels")
 
 
 def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:

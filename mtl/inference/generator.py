@@ -1,4 +1,4 @@
-"""Text from a language model, word by word. Letters: V words."""
+"""Text generation with a language model, word by word. Letters: V words."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Sampling:
     """How the next word is drawn.
 
     Args:
-        temperature: Scores are divided by this: below 1 likely words become likelier.
-        top_k: Only this many of the most likely words are drawn (Fan et al. 2018), with 1 always
-            the most likely one; None: all.
-        top_p: Only the fewest of the most likely words that together have this probability are
-            drawn (nucleus sampling, Holtzman et al. 2020).
+        temperature: The logits are divided by this: below 1 likely words become likelier.
+        top_k: Words are drawn from the `top_k` most likely words (Fan et al. 2018); 1 always takes
+            the most likely word; None: all words.
+        top_p: Words are drawn from the smallest set of most likely words whose probabilities sum to
+            at least `top_p` (nucleus sampling, Holtzman et al. 2020).
 
     Raises:
-        ValueError: A number is out of its range.
+        ValueError: An option is out of its range.
     """
 
     temperature: float = 1.0
@@ -43,7 +43,7 @@ class Sampling:
             raise ValueError(f"top_p: expected a number in (0, 1], got {self.top_p}")
 
     def probabilities(self, log_probs: Tensor) -> Tensor:
-        """Return the probability with which each word is drawn, `[V]`, from those of the model."""
+        """Return the probability of drawing each word, `[V]`, from log-probabilities `[V]`."""
         scores, order = (log_probs.double() / self.temperature).sort(descending=True, stable=True)
         sorted_probs = scores[: self.top_k].softmax(0)
         before = sorted_probs.cumsum(0) - sorted_probs
@@ -65,20 +65,20 @@ def generate(
     seed: int,
     whole_sentences: bool,
 ) -> Iterator[str]:
-    """Yield the words that follow a text, as they are drawn; `END` where a sentence ends.
+    """Yield the words that follow a prompt, as they are drawn; `END` at the end of a sentence.
 
     Padding and the unknown word are never drawn.
 
     Args:
-        model: The model, in evaluation.
-        batcher: Numbers words as in training.
-        task: A language model that gives the next word.
-        prompt: The words of the text; at least one where the model read whole sentences.
+        model: The model, in evaluation mode.
+        batcher: Maps words to ids as in training.
+        task: A language model that predicts the next word.
+        prompt: The words of the prompt; at least one if the model was trained on single sentences.
         length: The most words.
         sampling: How words are drawn.
-        seed: The same seed gives the same words.
-        whole_sentences: Whether the model read sentence by sentence, so that nothing follows the
-            end of one; else it reads on, and has seen an end before the first word.
+        seed: The seed of the draws.
+        whole_sentences: Whether the model was trained on single sentences; then generation stops
+            at the end of a sentence. Otherwise it continues, and `END` precedes the first word.
     """
     random = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device

@@ -1,52 +1,77 @@
-"""Labels for sentences of any number and length."""
+"""A model at work: a stream of sentences in, one prediction per sentence out.
+
+Letters: B windows, T tokens, U distinct words, D width of embeddings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from itertools import islice
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from mtl.data.batching import batches
-from mtl.data.encoding import Batcher, number, pad
+from mtl.data.encoding import Batcher, pad
 from mtl.data.windows import Window, windows
-from mtl.embeddings import TransformerEmbedding
+from mtl.embeddings import EmbeddingOutput
+from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
-from mtl.heads import Classifier, Head, Tagger
-from mtl.inference.explanation import (
-    Explanation,
-    explained_sentences,
-    explained_tags,
-    with_attention,
-)
-from mtl.inference.readouts import Reading, join, mean_evidence, read
+from mtl.inference.attention import merge_attention
+from mtl.inference.inputs import Sentence
+from mtl.inference.merging import merge_windows, padding_states
+from mtl.inference.prediction import Prediction
+from mtl.inference.readouts import Readout, read_head
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
-from mtl.text.spans import Scheme, convert
+from mtl.text.spans import Scheme
 
-Prediction = dict[str, Labels]
-"""Task to the labels of one sentence."""
-Piece = tuple[int, Window]
-"""Row and window of an example."""
+CHUNK = 4096
+"""Sentences per chunk; sentences of like length in a chunk form batches.
+
+It bounds the memory, whatever the length of the stream."""
+CHUNK_OF_MATRICES = 16
+"""The same where attention matrices are requested, which need the square of the length."""
+MOST_WORDS = 1 << 16
+"""The most distinct words whose vectors are kept from chunk to chunk."""
 LONGEST = 2048
-"""The most tokens of which it is told how much each looks at each other one."""
-Encode = Callable[[Sequence[Piece]], tuple[Mapping[str, Tensor], Tensor]]
+"""The most tokens of a sentence whose attention matrix can be requested."""
+
+_Item = TypeVar("_Item")
+
+
+class Piece(NamedTuple):
+    """A window of a sentence.
+
+    Args:
+        row: The index of the sentence in its chunk.
+        window: The window.
+    """
+
+    row: int
+    window: Window
+
+
+Embed = Callable[[Sequence[Piece]], tuple[EmbeddingOutput, Tensor]]
+"""Embeds some windows; returns the input of the trunk, and the mask of words `[B, T]`."""
 
 
 class Predictor:
-    """Runs a model over sentences: all tasks in one pass, short and long ones together.
+    """Labels sentences: all tasks in one pass, sentences of like length in one batch.
 
     Args:
         model: The model.
-        batcher: Numbers words and labels as in training.
-        schemes: Task to the scheme that its span tags are given in; None leaves tags as learnt.
+        batcher: Maps words and labels to ids as in training.
+        schemes: Task to the output scheme of its span tags; None leaves tags as learned.
         max_length: Longer sentences are read in windows of this many tokens.
-        overlap: How many tokens neighbouring windows share.
-        max_tokens: The most tokens in a batch, padding counted.
+        overlap: The number of tokens that neighbouring windows share.
+        max_tokens: The most tokens per batch, padding included.
     """
 
     def __init__(
@@ -66,57 +91,70 @@ class Predictor:
         self.overlap = overlap
         self.max_tokens = max_tokens
 
-    @torch.inference_mode()
-    def predict(self, examples: Sequence[Example], tasks: Sequence[str]) -> list[Prediction]:
-        """Return the labels of each sentence, in the order given.
-
-        What a long document has as a whole follows from the means of its scores over the windows.
-        """
-        answers: list[Prediction] = [{} for _ in examples]
-        with self._evaluating():
-            for task, texts in self._run(examples, tasks).items():
-                for answer, labels in zip(answers, self._labels(task, texts), strict=True):
-                    answer[task] = labels
-        return answers
-
-    @torch.inference_mode()
-    def explain(
+    def run(
         self,
-        examples: Sequence[Example],
+        sentences: Iterable[Sentence],
         tasks: Sequence[str],
         *,
         confidence: bool = False,
         attention: Collection[str] = (),
-    ) -> list[dict[str, Explanation]]:
-        """Return the labels of each sentence, in the order given, with what they rest on.
+        logits: bool = False,
+        chunk_size: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield one prediction per sentence, in order.
+
+        The stream may be endless: sentences are read and labelled chunk by chunk. Logits of a
+        document that is longer than `max_length` are averaged over its windows. The weights of the
+        model must not change while the stream is read.
 
         Args:
-            examples: The sentences.
+            sentences: The sentences.
             tasks: The tasks.
-            confidence: Whether to say how probable the labels are.
-            attention: Those of the tasks of which to say where their heads look.
+            confidence: Whether to compute the probabilities of labels.
+            attention: The tasks whose attention weights are computed.
+            logits: Whether to return the logits of tasks with one label per sentence.
+            chunk_size: The number of sentences per chunk; None: `CHUNK`, or
+                `CHUNK_OF_MATRICES` where attention matrices are requested.
 
         Raises:
-            MtlError: A text is too long for a matrix of its tokens.
+            MtlError: A sentence is too long for an attention matrix.
         """
-        for task in attention:
-            self._check_lengths(task, examples)
-        answers: list[dict[str, Explanation]] = [{} for _ in examples]
+        if chunk_size is None:
+            matrices = any(self.attention(task) == "matrix" for task in attention)
+            chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
+        words = WordVectors(self.model.embedding.size, self._parameter)
+        for chunk in chunks(sentences, chunk_size):
+            yield from self._predict(chunk, words, tasks, confidence, attention, logits)
+
+    def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
+        """Return task to labels for each sentence; see `run`."""
+        return [
+            {task: own.labels for task, own in prediction.by_task.items()}
+            for prediction in self.run(map(Sentence, examples), tasks)
+        ]
+
+    @torch.inference_mode()
+    def attention(self, task: str) -> Literal["weights", "matrix"] | None:
+        """Return the kind of attention that the head of a task has.
+
+        Returns:
+            "weights" of tokens; "matrix" if tokens attend to tokens; None without attention.
+        """
+        head = self.model.head(task)
+        states = padding_states(head, self._parameter)
         with self._evaluating():
-            for task, texts in self._run(examples, tasks, confidence, attention).items():
-                found = self._explained(task, texts, confidence)
-                if task in attention:
-                    found = [
-                        with_attention(own, text, self._windows(example), len(example.texts))
-                        for own, text, example in zip(found, texts, examples, strict=True)
-                    ]
-                for answer, explanation in zip(answers, found, strict=True):
-                    answer[task] = explanation
-        return answers
+            weights = head.attention_weights(states, states[..., 0] > 0)
+        if weights is None:
+            return None
+        return "weights" if weights.ndim == 3 else "matrix"
+
+    @property
+    def _parameter(self) -> Tensor:
+        return next(self.model.parameters())
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Have the model in evaluation, without dropout; afterwards it is as it was."""
+        """Put the model into evaluation mode, and back into its former mode."""
         training = self.model.training
         self.model.eval()
         try:
@@ -124,158 +162,106 @@ class Predictor:
         finally:
             self.model.train(training)
 
+    # Not a generator: the model must not stay in evaluation mode while a caller holds the stream.
     @torch.inference_mode()
-    def attention(self, task: str) -> Literal["weights", "matrix"] | None:
-        """Return what there is to say of where a head looks.
-
-        Returns:
-            Weights of tokens; a matrix, of tokens that look at tokens; None if it has no attention.
-        """
-        head = self.model.head(task)
-        states = self._of_no_token(head)
+    def _predict(
+        self,
+        sentences: Sequence[Sentence],
+        words: WordVectors,
+        tasks: Sequence[str],
+        confidence: bool,
+        attention: Collection[str],
+        logits: bool,
+    ) -> list[Prediction]:
+        """Return the predictions for one chunk."""
+        examples = [sentence.example for sentence in sentences]
+        for task in attention:
+            self._check_lengths(task, examples)
+        by_task: list[dict[str, TaskPrediction]] = [{} for _ in examples]
         with self._evaluating():
-            weights = head.attention_weights(states, states[..., 0] > 0)
-        if weights is None:
-            return None
-        return "weights" if weights.ndim == 3 else "matrix"
+            readouts = self._read(examples, words, tasks, confidence, attention)
+            for task in tasks:
+                head = self.model.head(task)
+                found: Iterable[TaskPrediction] = merge_windows(
+                    head,
+                    self.batcher.targets[task],
+                    readouts[task],
+                    padding_states(head, self._parameter),
+                    scheme=self.schemes.get(task),
+                    confidence=confidence,
+                    logits=logits,
+                )
+                if task in attention:
+                    found = map(self._with_attention, found, readouts[task], examples)
+                for answers, prediction in zip(by_task, found, strict=True):
+                    answers[task] = prediction
+        return [
+            Prediction(sentence, answers, self.batcher.targets, self.schemes)
+            for sentence, answers in zip(sentences, by_task, strict=True)
+        ]
 
     def _check_lengths(self, task: str, examples: Sequence[Example]) -> None:
-        longest = max(map(len, examples), default=0)
+        longest = max(map(len, examples))
         if longest > LONGEST and self.attention(task) == "matrix":
             raise MtlError(
-                f"task {task!r}: the attention of each of {longest:,} words to each other one is "
-                f"too much to tell; expected a text of at most {LONGEST:,}"
+                f"task {task!r}: a sentence of {longest:,} words is too long for an attention "
+                f"matrix; expected at most {LONGEST:,} words"
             )
 
-    def _explained(
-        self, task: str, texts: Sequence[Sequence[Reading]], confidence: bool
-    ) -> list[Explanation]:
-        """Return the labels of each text, given what the head says of its windows."""
-        head = self.model.head(task)
-        if head.level == "sentence":
-            return explained_sentences(head, self._means(task, texts), confidence=confidence)
-        tags = self._tags(task, texts)
-        if not confidence:
-            return [Explanation(own) for own in tags]
-        spans = bool(self.schemes.get(task)) and isinstance(head, Tagger)
-        both = zip(texts, tags, strict=True)
-        return [explained_tags(text, own, spans=spans) for text, own in both]
+    def _with_attention(
+        self, prediction: TaskPrediction, readouts: Sequence[Readout], example: Example
+    ) -> TaskPrediction:
+        sides = merge_attention(readouts, self._windows(example), len(example.texts))
+        second = sides[1] if len(sides) == 2 else None
+        return prediction._replace(attention=sides[0], attention_b=second)
 
-    def _labels(self, task: str, texts: Sequence[Sequence[Reading]]) -> Sequence[Labels]:
-        """Return the labels of each text, given what the head says of its windows."""
-        head = self.model.head(task)
-        if head.level == "sentence":
-            return head.named(head.conclude(self._means(task, texts)))
-        return self._tags(task, texts)
-
-    def _tags(self, task: str, texts: Sequence[Sequence[Reading]]) -> list[tuple[str, ...]]:
-        """Return the tags of each text in the scheme that they are given in."""
-        scheme = self.schemes.get(task)
-        if not scheme:
-            return [tuple(join(text)) for text in texts]
-        return [tuple(convert(join(text), scheme)) for text in texts]
-
-    @torch.inference_mode()
-    def evidence(self, examples: Sequence[Example], task: str) -> Tensor:
-        """Return the scores from which the answers of a sentence head follow, `[N, S]`."""
-        with self._evaluating():
-            return self._means(task, self._run(examples, [task])[task])
-
-    def _run(
+    def _read(
         self,
         examples: Sequence[Example],
+        words: WordVectors,
         tasks: Sequence[str],
-        confidence: bool = False,
-        attention: Collection[str] = (),
-    ) -> dict[str, list[list[Reading]]]:
-        """Return what the head of each task says of each sentence, window by window."""
+        confidence: bool,
+        attention: Collection[str],
+    ) -> dict[str, list[list[Readout]]]:
+        """Return, per task, the outputs of its head for the windows of each sentence."""
         pieces = [
-            (row, window)
+            Piece(row, window)
             for row, example in enumerate(examples)
             for window in self._windows(example)
             if len(example)
         ]
-        subwords = isinstance(self.model.embedding, TransformerEmbedding)
-        encode = (self._subwords if subwords else self._words)(examples, tasks)
-        found: dict[str, dict[int, Reading]] = {task: {} for task in tasks}
+        if self.model.embedding.contextual:
+            embed = self._embed_sentences(examples)
+        else:
+            embed = self._embed_words(examples, words)
+        readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
         for indices in self._batches([window.end - window.start for _, window in pieces]):
-            hidden, mask = encode([pieces[i] for i in indices])
+            batch = [pieces[i] for i in indices]
+            embedded, mask = embed(batch)
+            hidden = self.model.encode_vectors(embedded, tasks).hidden
             for task, states in hidden.items():
-                readings = read(
+                found = read_head(
                     self.model.head(task),
+                    self.batcher.targets[task],
                     states,
                     mask,
-                    [pieces[i][1] for i in indices],
+                    [window for _, window in batch],
                     confidence=confidence,
                     scheme=self.schemes.get(task),
                     attention=task in attention,
                 )
-                found[task].update(zip(indices, readings, strict=True))
-        texts: dict[str, list[list[Reading]]] = {task: [[] for _ in examples] for task in tasks}
-        for task, own in texts.items():
-            for i, (row, _) in enumerate(pieces):  # windows of a sentence come in order
-                own[row].append(found[task][i])
-        return texts
+                # Windows of a sentence are of equal length, so the batches keep their order.
+                by_row = readouts[task]
+                for (row, _), readout in zip(batch, found, strict=True):
+                    by_row[row].append(readout)
+        return readouts
 
     def _windows(self, example: Example) -> list[Window]:
-        """Return the windows in which a text is read; pairs are read whole."""
+        """Return the windows of a sentence. A pair has one window: it is read whole."""
         length = len(example)
         if example.second is not None:
             return [Window(0, length, 0, length)]
         return windows(length, self.max_length, self.overlap)
-
-    def _words(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
-        """Return what encodes pieces of examples whose words are embedded here, once and for all.
-
-        What it gives is what the head of each task reads, `[B, T, H]`, and the mask `[B, T]`.
-        """
-        words: dict[str, int] = {}
-        numbers = [np.array(number(example.tokens, words)) for example in examples]
-        vectors = self._vectors(list(words))
-
-        def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
-            texts = [numbers[row][window.start : window.end] for row, window in pieces]
-            cuts = [at for row, _ in pieces if (at := examples[row].second) is not None]
-            if cuts:
-                both = [np.split(text, [at]) for text, at in zip(texts, cuts, strict=True)]
-                texts = [text for side in zip(*both, strict=True) for text in side]
-            padded, real = pad([len(text) for text in texts], np.concatenate(texts))
-            mask = torch.from_numpy(real).to(vectors.device)
-            x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
-            return self.model.encode_vectors(x, mask, tasks).hidden, mask
-
-        return encode
-
-    def _subwords(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
-        """Return what `_words` does, for a model that embeds the subwords of whole sentences."""
-        device = next(self.model.parameters()).device
-
-        def encode(pieces: Sequence[Piece]) -> tuple[Mapping[str, Tensor], Tensor]:
-            texts = [
-                Example(
-                    examples[row].tokens[window.start : window.end], second=examples[row].second
-                )
-                for row, window in pieces
-            ]
-            batch = self.batcher.batch(texts).to(device)
-            return self.model.encode(batch, tasks).hidden, batch.mask
-
-        return encode
-
-    def _vectors(self, words: Sequence[str]) -> Tensor:
-        """Return the vector of each word, `[1 + U, D]`, after a row of zeros for padding.
-
-        Made once a word, however often it occurs, and words of like length together.
-        """
-        width = self.model.sharing.sizes[0]
-        vectors = next(self.model.parameters()).new_zeros(1 + len(words), width)
-        order = sorted(range(len(words)), key=lambda i: len(words[i]))
-        for start in range(0, len(words), self.max_tokens):
-            rows = order[start : start + self.max_tokens]
-            batch = self.batcher.batch([Example(tuple(words[i] for i in rows))])
-            batch = batch.to(vectors.device)
-            vectors[1 + torch.tensor(rows)] = self.model.embedding(batch.features, batch.mask)[0]
-        return vectors
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         if not lengths:
@@ -285,12 +271,99 @@ class Predictor:
         )
         return [indices.tolist() for indices in cut]
 
-    def _means(self, task: str, texts: Sequence[Sequence[Reading]]) -> Tensor:
-        """Return the mean evidence for each text, `[N, S]`."""
-        head = self.model.head(task)
-        return mean_evidence(head, texts, self._of_no_token(head))
+    # ---- embedding windows
 
-    def _of_no_token(self, head: Head) -> Tensor:
-        """Return what a head reads of a sentence without tokens: states of padding, `[·, 1, H]`."""
-        sentences = 2 if isinstance(head, Classifier) and head.comparison else 1
-        return next(self.model.parameters()).new_zeros(sentences, 1, head.in_features)
+    def _embed_words(self, examples: Sequence[Example], words: WordVectors) -> Embed:
+        """Embed each distinct word once; windows are then looked up."""
+        ids = words.ids_of(examples)
+        words.add(self._word_vectors(words.missing()))
+        vectors = words.vectors
+
+        def embed(pieces: Sequence[Piece]) -> tuple[EmbeddingOutput, Tensor]:
+            rows = [ids[row][window.start : window.end] for row, window in pieces]
+            seconds = [at for row, _ in pieces if (at := examples[row].second) is not None]
+            if seconds:
+                sides = [np.split(row, [at]) for row, at in zip(rows, seconds, strict=True)]
+                rows = [row for side in zip(*sides, strict=True) for row in side]
+            padded, real = pad([len(row) for row in rows], np.concatenate(rows))
+            mask = torch.from_numpy(real).to(vectors.device)
+            x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
+            return of_words(x, mask), mask
+
+        return embed
+
+    def _embed_sentences(self, examples: Sequence[Example]) -> Embed:
+        """Embed window by window, for embeddings whose vectors depend on the whole sentence."""
+
+        def embed(pieces: Sequence[Piece]) -> tuple[EmbeddingOutput, Tensor]:
+            texts = [
+                Example(
+                    examples[row].tokens[window.start : window.end], second=examples[row].second
+                )
+                for row, window in pieces
+            ]
+            batch = self.batcher.batch(texts).to(self._parameter.device)
+            return self.model.embedding(batch.features, batch.mask), batch.mask
+
+        return embed
+
+    def _word_vectors(self, words: Sequence[str]) -> Tensor:
+        """Return the vector of each word, `[U, D]`; words of like length are embedded together."""
+        vectors = self._parameter.new_zeros(len(words), self.model.embedding.size)
+        order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
+        for start in range(0, len(words), self.max_tokens):
+            rows = order[start : start + self.max_tokens]
+            batch = self.batcher.batch([Example(tuple(words[i] for i in rows))])
+            batch = batch.to(vectors.device)
+            embedded = self.model.embedding(batch.features, batch.mask)
+            vectors[torch.tensor(rows)] = embedded.vectors[0]
+        return vectors
+
+
+class WordVectors:
+    """The vectors of the words of a stream. Letters: U distinct words, D width.
+
+    Args:
+        size: Width D of the vectors.
+        like: A tensor with the type and the device of the model.
+    """
+
+    def __init__(self, size: int, like: Tensor) -> None:
+        self._rows = _Rows()
+        self._padding = like.new_zeros(1, size)
+        self.vectors = self._padding
+        """`[1 + U, D]`, the first row is zero, for padding."""
+
+    def ids_of(self, examples: Sequence[Example]) -> list[NDArray[np.int64]]:
+        """Return the row of each word in `vectors`. New words get the next rows."""
+        if len(self._rows) > MOST_WORDS:
+            self._rows.clear()
+            self.vectors = self._padding
+        row = self._rows.__getitem__
+        return [
+            np.fromiter(map(row, example.tokens), np.int64, len(example.tokens))
+            for example in examples
+        ]
+
+    def missing(self) -> list[str]:
+        """Return the words that have a row but no vector yet, in the order of their rows."""
+        return list(islice(self._rows, len(self.vectors) - 1, None))
+
+    def add(self, vectors: Tensor) -> None:
+        """Add the vectors of the missing words, `[U, D]`."""
+        self.vectors = torch.cat([self.vectors, vectors])
+
+
+class _Rows(dict[str, int]):
+    """Word to its row, from 1. A word that is looked up for the first time gets the next row."""
+
+    def __missing__(self, word: str) -> int:
+        row = self[word] = len(self) + 1
+        return row
+
+
+def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yield lists of `size` items, the last one shorter; the items are read lazily."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from mtl.options import Checked
-from mtl.text.example import Labels
+from mtl.text.example import Labels, Values
 
 Unit: TypeAlias = Literal["fraction", "plain"]
 """The unit of scores: fractions of 1, which are displayed in per cent, or plain numbers."""
@@ -22,6 +22,11 @@ def shown(score: float, unit: Unit) -> str:
     return f"{100 * score if unit == 'fraction' else score:.2f}"
 
 
+def items(value: Labels) -> tuple[Any, ...]:
+    """Return the values of the tokens, or the one value of the sentence."""
+    return value if isinstance(value, tuple) else (value,)
+
+
 class Metric(Checked, ABC):
     """Base of metrics: they count gold and predicted labels and compute scores from the counts.
 
@@ -32,7 +37,7 @@ class Metric(Checked, ABC):
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[Unit] = "fraction"
     """The unit of all its scores."""
-    reads: ClassVar[Literal["labels", "sets", "numbers", "log_probs"]] = "labels"
+    reads: ClassVar[Values] = "labels"
     """The values it compares; log_probs are the log-probabilities of the gold labels."""
 
     @abstractmethod

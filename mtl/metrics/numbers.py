@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Self
 
-from mtl.metrics.base import Metric
+from mtl.metrics.base import Metric, items
 from mtl.metrics.counts import ratio
 from mtl.text.example import Labels
 
@@ -22,14 +22,18 @@ class NumberMetric(Metric):
         self.predicted: list[float] = []
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Add sentences with one number each; see `Metric.update`.
+        """Add sentences with one number each, or with one number per token.
+
+        Tokens without a gold number do not count; see also `Metric.update`.
 
         Raises:
-            ValueError: The numbers of sentences differ, or an item is not a number.
+            ValueError: The numbers of sentences or tokens differ, or an item is not a number.
         """
-        for expected, guess in zip(gold, predicted, strict=True):
-            self.gold.append(_number(expected))
-            self.predicted.append(_number(guess))
+        for sides in zip(gold, predicted, strict=True):
+            for expected, guess in zip(*map(items, sides), strict=True):
+                if expected is not None:
+                    self.gold.append(_number(expected))
+                    self.predicted.append(_number(guess))
 
     def merge(self, other: Self) -> None:
         """Add the numbers of another metric of the same class."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
+from mtl.metrics.base import items
 from mtl.metrics.counts import CountedMetric, ratio
 from mtl.text.example import Labels
 
@@ -25,16 +26,21 @@ class SetF1(CountedMetric):
         self.exact = 0
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
-        """Add sentences with one set of labels each; see `Metric.update`.
+        """Add sentences with one set of labels each, or with one set per token.
+
+        Tokens without a gold set do not count; see also `Metric.update`.
 
         Raises:
-            ValueError: The numbers of sentences differ, or an item is not a set.
+            ValueError: The numbers of sentences or tokens differ, or an item is not a set.
         """
-        for pair in zip(gold, predicted, strict=True):
-            expected, guess = (_set(side) for side in pair)
-            self.counts.add(expected, guess, expected & guess)
-            self.sets += 1
-            self.exact += expected == guess
+        for sides in zip(gold, predicted, strict=True):
+            for pair in zip(*map(items, sides), strict=True):
+                if pair[0] is None:
+                    continue
+                expected, guess = map(_set, pair)
+                self.counts.add(expected, guess, expected & guess)
+                self.sets += 1
+                self.exact += expected == guess
 
     def compute(self) -> dict[str, float]:
         """Return both averages of F1 and the subset accuracy; 0 if nothing was counted."""

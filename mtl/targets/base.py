@@ -19,14 +19,11 @@ from mtl.errors import MtlError
 
 if TYPE_CHECKING:
     from mtl.targets.objectives import Objective
-    from mtl.text.example import Labels
+    from mtl.text.example import Labels, Values
     from mtl.text.spans import Scheme
     from mtl.text.vocabulary.words import WordVocabulary
 
 Level: TypeAlias = Literal["token", "sentence"]
-
-Values: TypeAlias = Literal["labels", "sets", "numbers", "distributions", "log_probs"]
-"""The kind of value that a metric compares."""
 
 MISSING = -1
 """Id of a token or sentence without a label, or with a label that training never saw."""
@@ -81,6 +78,8 @@ class Target(ABC):
     """The kind of value, which decides the metrics that fit."""
     plain_labels: ClassVar[bool] = False
     """Whether each token or sentence has exactly one label out of a fixed list."""
+    is_sequence: ClassVar[bool] = False
+    """Whether a prediction is a sequence of labels out of a fixed list, one per token."""
     open_vocabulary: ClassVar[bool] = False
     """Whether the labels are the words of the text."""
     has_spans: ClassVar[bool] = False

@@ -142,6 +142,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
 
     name: ClassVar[str] = "token_labels"
     noun: ClassVar[str] = "labels"
+    is_sequence: ClassVar[bool] = True
     has_spans: ClassVar[bool] = True
 
     def __init__(self, labels: Iterable[str], *, scheme: Scheme | None = None) -> None:

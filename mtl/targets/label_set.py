@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtl.errors import MtlError
-from mtl.targets.base import BuildContext, SentenceTarget, Target, Values
+from mtl.targets.base import BuildContext, SentenceTarget, Target
 from mtl.targets.label import in_order
 from mtl.targets.objectives import Objective
-from mtl.text.example import Labels
+from mtl.text.example import Labels, Values
 
 
 class LabelSet(Objective):

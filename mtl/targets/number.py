@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import BuildContext, SentenceTarget, Target, Values
+from mtl.targets.base import BuildContext, SentenceTarget, Target
 from mtl.targets.objectives import Objective
-from mtl.text.example import Labels
+from mtl.text.example import Labels, Values
 
 
 class Number(Objective):

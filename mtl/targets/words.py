@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from mtl.targets.base import BuildContext, Values
+from mtl.targets.base import BuildContext
 from mtl.targets.label import TokenLabelTarget
-from mtl.text.example import Labels
+from mtl.text.example import Labels, Values
 from mtl.text.vocabulary.words import WordVocabulary
 
 
@@ -31,6 +31,7 @@ class NextWordTarget(TokenLabelTarget):
     noun: ClassVar[str] = "words of the text"
     values: ClassVar[Values] = "log_probs"
     plain_labels: ClassVar[bool] = False
+    is_sequence: ClassVar[bool] = False
     open_vocabulary: ClassVar[bool] = True
     has_spans: ClassVar[bool] = False
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+Values: TypeAlias = Literal["labels", "sets", "numbers", "distributions", "log_probs"]
+"""The kind of value that a task predicts and that a metric compares."""
 Distribution: TypeAlias = "dict[str, float]"
 """Label to probability."""
 Value: TypeAlias = "str | frozenset[str] | float | Distribution"

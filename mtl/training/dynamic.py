@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a language model that goes on learning from the text that it has scored."""
+"""Dynamic evaluation: a language model learns from text after scoring it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from mtl.model import MultiTaskModel
 
 _LEAST = 1e-5
-"""What is added to the root of a mean square, so that a weight that hardly moved stays."""
+"""ε in the update, so that weights with tiny gradients hardly move."""
 
 
 @dataclass(frozen=True)
 class Dynamic:
-    """How a model learns from each piece of a text after it was scored (Krause et al. 2017).
+    """Options of dynamic evaluation (Krause et al. 2017).
 
-    θ ← θ − η·g / (√v + ε) + λ·(θ₀ − θ), with g the gradient of the mean loss of a word, v the mean
-    of its squares over the pieces so far (the paper takes it over the training text) and θ₀ the
-    trained weights. Plain: θ ← θ − η·g + λ·(θ₀ − θ).
+    After each chunk of text, θ ← θ − η·g / (√v + ε) + λ·(θ₀ − θ). Here g is the gradient of the
+    mean loss per word, v the mean of g² over the chunks so far (in the paper, over the training
+    text), and θ₀ the trained weights. With `plain`, θ ← θ − η·g + λ·(θ₀ − θ).
 
     Args:
         lr: The learning rate η.
-        decay: The share λ of the way back to the trained weights that is gone each piece, [0, 1).
-        plain: Whether gradients are not scaled, which asks for another, larger η.
+        decay: The decay λ towards the trained weights per chunk, in [0, 1).
+        plain: Whether to use plain SGD, which needs a larger learning rate.
     """
 
     lr: float = 0.0005
@@ -35,7 +35,7 @@ class Dynamic:
 
     @contextmanager
     def adapting(self, model: MultiTaskModel) -> Iterator[Callable[[Tensor], None]]:
-        """Give what makes a step down a loss; at the end the trained weights are back.
+        """Yield a function that takes one step on a loss; restore the trained weights on exit.
 
         Args:
             model: The model whose weights change.
@@ -57,7 +57,7 @@ class Dynamic:
                     p.lerp_(start, self.decay)
 
         try:
-            # The kernels of cuDNN for recurrent layers have no backward pass in evaluation.
+            # Recurrent cuDNN kernels have no backward pass in evaluation mode.
             with torch.backends.cudnn.flags(enabled=False):
                 yield step
         finally:

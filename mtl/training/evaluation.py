@@ -10,21 +10,19 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
-from mtl.inference.predictor import Predictor
+from mtl.inference.inputs import Sentence
+from mtl.inference.predictor import CHUNK, Predictor, chunks
 from mtl.metrics.base import Metric, Unit
 from mtl.text.example import Labels
-
-_CHUNK = 4096
-"""Sentences predicted at a time, so that a large test set does not fill the memory."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of some tasks on a split.
+    """The scores of some tasks on a split. `print` shows them, one task per line.
 
     Args:
-        metrics: Task to its metric, with all counts in.
-        unseen: Task to the gold labels that training never saw, with how often they occur. They
+        metrics: Task to its metric, which has counted all sentences.
+        unseen: Task to the gold labels that are not in the training data, with their counts. They
             count as errors.
     """
 
@@ -32,16 +30,22 @@ class Evaluation:
     unseen: Mapping[str, Counter[str]] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """Return the scores of each task by name; the first one is the task's own."""
+        """Return the scores of each task by name; the first one is the main score of the task."""
         return {task: metric.compute() for task, metric in self.metrics.items()}
 
     def units(self) -> dict[str, Unit]:
         """Return the unit of the scores of each task."""
         return {task: metric.unit for task, metric in self.metrics.items()}
 
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{task}: {', '.join(f'{name} {value:.4f}' for name, value in scores.items())}"
+            for task, scores in self.scores().items()
+        )
+
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
-        """Return one evaluation of several that score different tasks."""
+        """Return one evaluation from several evaluations of different tasks."""
         metrics: dict[str, Metric] = {}
         unseen: dict[str, Counter[str]] = {}
         for part in parts:
@@ -51,37 +55,33 @@ class Evaluation:
 
 
 def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tensor]:
-    """Return the evidence for all labelled sentences of a split, `[N, S]`, and their targets.
+    """Return the logits of all labelled sentences of a split, `[N, S]`, and their targets.
 
     Args:
-        predictor: The model at work.
+        predictor: The predictor of the model.
         split: The sentences.
-        task: A task whose labels belong to sentences.
+        task: A task with labels per sentence.
     """
-    evidence: list[Tensor] = []
-    targets: list[Tensor] = []
-    for start in range(0, len(split), _CHUNK):
-        examples = split.examples(range(start, min(start + _CHUNK, len(split))))
-        labelled = [example for example in examples if task in example.labels]
-        if labelled:
-            evidence.append(predictor.evidence(labelled, task))
-            gold = [example.labels[task] for example in labelled]
-            targets.append(predictor.batcher.targets[task].tensor(gold, 0))
-    scores = torch.cat(evidence)
-    return scores, torch.cat(targets).to(scores.device)
+    labelled = (example for example in split if task in example.labels)
+    logits, gold = [], []
+    for prediction in predictor.run(map(Sentence, labelled), [task], logits=True):
+        logits.append(prediction[task].logits)
+        gold.append(prediction.sentence.example.labels[task])
+    stacked = torch.stack([row for row in logits if row is not None])
+    return stacked, predictor.batcher.targets[task].tensor(gold, 0).to(stacked.device)
 
 
 def evaluate(
     predictor: Predictor, split: Split, metrics: Mapping[str, Callable[[], Metric]]
 ) -> Evaluation:
-    """Predict the labels of a split and compare them with the gold ones.
+    """Predict the labels of a split and compare them with the gold labels.
 
-    A sentence that has no labels for a task does not count for it.
+    Sentences without gold labels for a task do not count for the task.
 
     Args:
-        predictor: The model at work.
+        predictor: The predictor of the model.
         split: The sentences.
-        metrics: Task to what makes its (empty) metric.
+        metrics: Task to a function that makes its (empty) metric.
     """
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
@@ -94,18 +94,18 @@ def evaluate(
 def label(
     predictor: Predictor, split: Split, tasks: Sequence[str]
 ) -> Iterator[tuple[str, list[Labels], list[Labels]]]:
-    """Yield tasks with the gold and the predicted labels of some more sentences of a split.
+    """Yield task, gold and predicted labels, for the sentences of a split chunk by chunk.
 
     Sentences without labels for a task are left out.
     """
-    for start in range(0, len(split), _CHUNK):
-        examples = split.examples(range(start, min(start + _CHUNK, len(split))))
-        predictions = predictor.predict(examples, tasks)
+    predictions = predictor.run(map(Sentence, split), tasks)
+    for chunk in chunks(predictions, CHUNK):
         for task in tasks:
             comparable = predictor.batcher.targets[task].comparable
             pairs = [
-                (gold, prediction[task])
-                for example, prediction in zip(examples, predictions, strict=True)
-                if task in example.labels and (gold := comparable(example.labels[task])) is not None
+                (gold, prediction[task].labels)
+                for prediction in chunk
+                if task in (labels := prediction.sentence.example.labels)
+                and (gold := comparable(labels[task])) is not None
             ]
-            yield task, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+            yield task, [gold for gold, _ in pairs], [predicted for _, predicted in pairs]

@@ -1,4 +1,4 @@
-"""How probable a text is to a language model."""
+"""The log-likelihood of text under a language model."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def measure(
     dynamic: Dynamic | None = None,
     cache: Cache | None = None,
 ) -> Evaluation:
-    """Give each word of a text its log-probability; streams carry their state.
+    """Measure the log-probability of each word of a text. The state is carried along streams.
 
     Args:
         model: The model.
-        batcher: Numbers words as in training.
+        batcher: Maps words to ids as in training.
         batches: The text.
-        metrics: Task to what makes its (empty) metric; the tasks are language models.
-        dynamic: How the model learns from each piece once it was scored; None: it does not. Only
-            for tasks that give the next word: they alone have not seen what comes.
-        cache: How much of what was read is expected again; None: nothing. For the same tasks.
+        metrics: Task to a function that makes its (empty) metric; the tasks are language models.
+        dynamic: Options of dynamic evaluation, in which the model learns from each chunk after it
+            has scored it; None: no learning. Only for tasks that predict the next word: other
+            language models have seen the words to come.
+        cache: Options of the neural cache; None: no cache. For the same tasks.
 
     Raises:
-        MtlError: The text has no probability left: the model learns too fast, or the cache is too
-            sure.
+        MtlError: The perplexity is infinite: dynamic evaluation diverged, or the cache is too
+            confident.
     """
     training = model.training
     model.eval()
@@ -62,29 +63,29 @@ def measure(
                 batch = batches.batch(batcher, 0, index, list(metrics)).to(device)
                 if batches.carries and not batch.continues:
                     state = model.sharing.initial_state(len(batch.mask))
-                encoding = model.encode(batch, metrics, state)
-                hidden = encoding.hidden
-                state = mapped(encoding.state, Tensor.detach)
+                inputs = model.encode(batch, metrics, state)
+                hidden = inputs.hidden
+                state = mapped(inputs.state, Tensor.detach)
                 total = hidden[next(iter(metrics))].new_zeros(())
                 for task, metric in counted.items():
                     head, target = model.head(task), batch.targets[task]
                     assert isinstance(head, LanguageModel)
-                    found = head.log_probs_of(hidden[task], batch.mask, target)
-                    total = total - found.sum()
-                    found = found.detach()
+                    log_probs = head.log_probs_of(hidden[task], batch.mask, target)
+                    total = total - log_probs.sum()
+                    log_probs = log_probs.detach()
                     if task in memories:
-                        own = hidden[task].detach()
-                        found = memories[task].mix(own, batch.mask, target, found)
+                        states = hidden[task].detach()
+                        log_probs = memories[task].mix(states, batch.mask, target, log_probs)
                     gold = [of_tokens(example.labels[task]) for example in batch.examples]
-                    pairs = zip(gold, found.tolist(), strict=True)
-                    metric.update(gold, [row[: len(words)] for words, row in pairs])
+                    rows = zip(gold, log_probs.tolist(), strict=True)
+                    metric.update(gold, [row[: len(words)] for words, row in rows])
                 if step:
                     step(total / batch.tokens)
         scores = [score for metric in counted.values() for score in metric.compute().values()]
         if (dynamic or cache) and not all(map(math.isfinite, scores)):
-            why = "the model learns from it too fast; try a lower --lr"
-            why = why if dynamic else "the cache is too sure; try a lower --theta"
-            raise MtlError(f"the text has no probability left: {why}")
+            if dynamic:
+                raise MtlError("infinite perplexity: dynamic evaluation diverged; lower --lr")
+            raise MtlError("infinite perplexity: the cache is too confident; lower --theta")
         return Evaluation(counted)
     finally:
         model.train(training)

@@ -144,7 +144,7 @@ def test_resuming_a_finished_run_whose_model_is_gone(model: Path) -> None:
     (model / "model.safetensors").unlink()
     result = mtl("train", f"{model}/run.yaml", "--output", str(model), "--resume")
     assert result.code == 2
-    assert "there is no model; model.safetensors is gone" in result.err
+    assert "no model; model.safetensors is gone" in result.err
 
 
 def test_a_model_that_does_not_fit_into_memory(project: Path) -> None:

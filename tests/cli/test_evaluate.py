@@ -88,4 +88,4 @@ def test_mistakes_are_told(model: str, arguments: list[str], message: str) -> No
 def test_a_file_needs_a_task_where_there_are_several_corpora(model: str) -> None:
     result = mtl("evaluate", model, "--data", "data/test.txt")
     assert result.code == 2
-    assert "the model has several corpora; say which by --task" in result.err
+    assert "the model has several corpora; choose one with --task" in result.err

@@ -10,8 +10,11 @@ import pytest
 import torch
 
 import mtl as library
-from mtl.cli.formats import Sentence, write_conll, write_jsonl
-from mtl.inference.explanation import Explanation
+from mtl.cli.formats import write_conll, write_jsonl
+from mtl.inference.inputs import Sentence
+from mtl.inference.prediction import Prediction
+from mtl.inference.task_prediction import TaskPrediction
+from mtl.text.example import Example
 from tests.cli import project as small
 from tests.cli.command import Result, mtl
 
@@ -116,37 +119,44 @@ def test_in_a_pipe_text_has_no_shades(model: str) -> None:
     assert lines[1:4] == ["  Ann saw New Rome .", "  Ann saw New Rome .", ""]
 
 
-def test_from_python_explanations_hold_labels_and_weights(model: str) -> None:
+def test_the_former_explain_returns_the_same_and_warns(model: str) -> None:
     found = library.load(model)
-    answers = found.explain(["This is great food."], ["mood", "pos"], attention=True)
-    labels = found.predict(["This is great food."], ["mood", "pos"])
+    with pytest.warns(DeprecationWarning, match="use annotate"):
+        answers = found.explain(["This is great food."], ["mood", "pos"], attention=True)
+    (own,) = found.annotate(["This is great food."], ["mood", "pos"], confidence=True)
     (mood,), (pos,) = answers["mood"], answers["pos"]
-    assert [mood.labels, list(pos.labels)] == [labels["mood"][0], labels["pos"][0]]
+    assert (mood.labels, pos.confidence) == (own["mood"].labels, own["pos"].confidence)
     assert (mood.attention.shape, pos.attention.shape) == ((2, 5), (5, 5))
-    assert found.explain(["Food."])["mood"][0].attention is None
 
 
-PAIR = Sentence(("a", "b"), other=Sentence(("c",)))
-OF_A_PAIR = Explanation(
-    frozenset(["y"]), {"x": 0.25, "y": 0.75}, None, torch.tensor([0.1, 0.9]), torch.tensor([1.0])
+OF_A_PAIR = Prediction(
+    Sentence(Example.pair(("a", "b"), ("c",))),
+    {
+        "t": TaskPrediction(
+            frozenset(["y"]),
+            {"x": 0.25, "y": 0.75},
+            attention=torch.tensor([0.1, 0.9]),
+            attention_b=torch.tensor([1.0]),
+        )
+    },
+    {},
 )
 
 
-def test_of_a_pair_the_second_sentence_has_weights_of_its_own() -> None:
-    told = write_conll(PAIR, {"t": OF_A_PAIR}, set())
-    assert told == (
+def test_the_second_sentence_of_a_pair_has_weights_of_its_own() -> None:
+    assert write_conll(OF_A_PAIR) == (
         "# text_b = c\n# t = y\n# t.confidence = y 0.7500, x 0.2500\n# t.attention_b = 1.0000\n"
         "# columns = token t.attention\na\t0.1000\nb\t0.9000\n\n"
     )
-    record = json.loads(write_jsonl(PAIR, {"t": OF_A_PAIR}, set()))
+    record = json.loads(write_jsonl(OF_A_PAIR))
     assert (record["attention"], record["attention_b"]) == ({"t": [0.1, 0.9]}, {"t": [1.0]})
     assert record["confidence"] == {"t": {"x": 0.25, "y": 0.75}}
 
 
 def test_numbers_have_no_confidence() -> None:
-    sentence, answers = Sentence(("a",)), {"t": Explanation(2.5)}
-    assert write_conll(sentence, answers, set()) == "# t = 2.5\n# columns = token\na\n\n"
-    assert json.loads(write_jsonl(sentence, answers, set())) == {"tokens": ["a"], "t": 2.5}
+    number = Prediction(Sentence.from_words(["a"]), {"t": TaskPrediction(2.5)}, {})
+    assert write_conll(number) == "# t = 2.5\n# columns = token\na\n\n"
+    assert json.loads(write_jsonl(number)) == {"tokens": ["a"], "t": 2.5}
 
 
 WHO = "the head attention has it, and with the option `attention` softmax, constrained, crf, pool"
@@ -155,10 +165,10 @@ WHO = "the head attention has it, and with the option `attention` softmax, const
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--task", "ner"], f"ner: no attention to tell of; {WHO}"),
-        (["--task", "ner", "--task", "mood"], f"ner: no attention to tell of; {WHO}"),
-        ([], "pos: each word looks at each other one; take --format jsonl"),
-        (["--task", "pos", "--format", "text"], "pos: each word looks at each other one; take "
+        (["--task", "ner"], f"ner: the head has no attention; {WHO}"),
+        (["--task", "ner", "--task", "mood"], f"ner: the head has no attention; {WHO}"),
+        ([], "pos: the attention weights are matrices; add --format jsonl"),
+        (["--task", "pos", "--format", "text"], "pos: the attention weights are matrices; add "
          "--format jsonl"),
         (["--task", "moood"], "the model has no task 'moood'; did you mean 'mood'?"),
     ],
@@ -170,13 +180,13 @@ def test_what_cannot_be_told_is_said(model: str, options: list[str], message: st
 
 def test_a_model_without_attention_says_so(trained: Path) -> None:
     found = mtl("predict", str(trained), "--explain", stdin=TEXT)
-    assert found == Result(2, "", f"error: ner, pos, mood: no attention to tell of; {WHO}\n")
+    assert found == Result(2, "", f"error: ner, pos, mood: the head has no attention; {WHO}\n")
 
 
 def test_shades_need_weights(model: str) -> None:
     found = mtl("predict", model, "--format", "text", stdin=TEXT)
     assert found.code == 2
-    assert "give --explain too" in found.err
+    assert "add --explain" in found.err
 
 
 def test_a_matrix_of_a_long_text_is_refused(model: str) -> None:

@@ -106,8 +106,8 @@ def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
     assert [*json.loads(mtl("evaluate", model, "--cache", "--json").out)] == ["next"]
     result = mtl("evaluate", model, "--cache", "--task", "previous")
     assert result.err == (
-        "error: task 'previous' is no language model that gives the next word of a text read in "
-        "streams\n"
+        "error: task 'previous' is not a language model that predicts the next word of "
+        "running text\n"
     )
     assert result.code == 2
 
@@ -117,7 +117,7 @@ def test_a_tagger_is_no_language_model(trained: Path, verb: tuple[str, ...]) -> 
     command, *options = verb
     result = mtl(command, str(trained), *options)
     assert result.code == 2
-    assert "no task of the model gives the next word of a text" in result.err
+    assert "the model has no task that predicts the next word" in result.err
 
 
 def test_a_text_goes_on(model: str) -> None:
@@ -180,7 +180,7 @@ def test_a_model_of_subwords_writes_whole_words_and_is_measured_by_them(project:
 
 def test_the_task_must_give_the_next_word(model: str) -> None:
     result = mtl("generate", model, "--task", "previous")
-    message = "task 'previous' is no language model that gives the next word of a text"
+    message = "task 'previous' is not a language model that predicts the next word"
     assert (result.code, result.err) == (2, f"error: {message}\n")
 
 
@@ -192,21 +192,21 @@ def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project:
     trained = mtl("train", "run.yaml")
     assert trained.code == 0, trained.err
     result = mtl("generate", "runs/run")
-    assert "the model has learnt whole sentences; give it a prompt" in result.err
+    assert "the model was trained on single sentences, so it needs a prompt" in result.err
     result = mtl("generate", "runs/run", "--prompt", "Ann", "--length", "200")
     assert result.code == 0, result.err
     assert result.out.count("\n") == 1
     result = mtl("evaluate", "runs/run", "--cache")
-    assert "gives the next word of a text read in streams" in result.err
+    assert "predicts the next word of running text" in result.err
     assert "next" not in mtl("predict", "runs/run", "--format", "jsonl", stdin="Ann left .").out
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("evaluate runs/run --lr 0.1", "does nothing without --dynamic"),
-        ("evaluate runs/run --cache --plain", "does nothing without --dynamic"),
-        ("evaluate runs/run --dynamic --window 5", "does nothing without --cache"),
+        ("evaluate runs/run --lr 0.1", "has no effect without --dynamic"),
+        ("evaluate runs/run --cache --plain", "has no effect without --dynamic"),
+        ("evaluate runs/run --dynamic --window 5", "has no effect without --cache"),
         ("evaluate runs/run --dynamic --lr inf", "less than or equal to 1000000"),
         ("generate runs/run --seed 99999999999999999999", "less than or equal to 9223372036854775"),
     ],

@@ -35,7 +35,7 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=300)
     assert (running.returncode, out.splitlines()[0]) == (0, "model: cut")
-    assert "; --resume goes on from the end of epoch " in err
+    assert "; --resume continues after epoch " in err
     assert mtl("predict", "cut", stdin="Ann left.").code == 0
     more = json.loads(Path("cut/checkpoint/state.json").read_text())["epoch"] + 2
     assert mtl("train", *SAME, f"training.epochs={more}", "--output", "cut", "--resume").code == 0
@@ -50,7 +50,9 @@ def test_ctrl_c_stops_all_seeds_and_resuming_trains_the_rest(project: Path) -> N
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=300)
     assert running.returncode == 2
-    assert err.endswith("error: cut: stopped before all seeds were trained; go on by --resume\n")
+    assert err.endswith(
+        "error: cut: stopped before all seeds were trained; continue with --resume\n"
+    )
     assert [path.name for path in Path("cut").iterdir()] == ["seed-1"]
     command = ("train", "run.yaml", "seeds=3", "training.epochs=2", "--output", "cut", "--resume")
     assert mtl(*command).code == 0
@@ -98,7 +100,7 @@ def test_stopped_in_the_first_epoch_there_is_no_model(project: Path) -> None:
     assert running.returncode == 2
     assert "stopped after " in err
     assert "--resume" not in err
-    message = "runs/run: there is no model; stopped before the end of the first epoch"
+    message = "runs/run: no model; stopped before the end of the first epoch"
     assert err.endswith(f"error: {message}\n")
     again = mtl("train", "run.yaml")
     message = "exists already; choose another folder with --output, or remove it"

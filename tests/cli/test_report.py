@@ -156,7 +156,7 @@ def test_mistakes_are_told(arguments: list[str], message: str) -> None:
 def test_options_of_the_test_do_nothing_without_it() -> None:
     result = mtl("report", "good", "--split", "dev")
     assert result.code == 2
-    assert "does nothing without --test" in result.err
+    assert "has no effect without --test" in result.err
     assert "expected at least one run folder" in mtl("report").err
 
 

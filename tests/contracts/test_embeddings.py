@@ -9,9 +9,14 @@ import torch
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
-from mtl.embeddings import EMBEDDINGS, Concatenation, Embedding
+from mtl.embeddings import EMBEDDINGS, Concatenation, Embedding, WordEmbedding
+from mtl.heads import SoftmaxTagger
+from mtl.inference.predictor import Predictor
+from mtl.model import MultiTaskModel
+from mtl.sharing import Hard
 from mtl.text.example import Example
-from mtl.text.vocabulary import Vocabulary
+from mtl.text.vocabulary import Vocabulary, WordVocabulary
+from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import Variant, over, shaken, variants
 
 OPTIONS = {
@@ -140,6 +145,35 @@ def test_concatenation_puts_parts_side_by_side(variant: Variant) -> None:
     embedding, batcher = built(variant)
     found = batch(batcher, SENTENCES)
     both = Concatenation({"left": embedding, "right": embedding})
-    x = both(found.features, found.mask)
+    x, mask, to_words = both(found.features, found.mask)
+    assert mask is found.mask
+    assert to_words(x) is x
     assert both.size == x.shape[2] == 2 * embedding.size
     assert torch.equal(x, embedding(found.features, found.mask).repeat(1, 1, 2))
+
+
+class Contextual(WordEmbedding):
+    """An embedding whose vectors depend on the length of the sentence."""
+
+    contextual = True
+
+    def forward(self, features: Any, mask: torch.Tensor) -> torch.Tensor:
+        return super().forward(features, mask) * mask.sum(1)[:, None, None]
+
+
+def test_vectors_that_depend_on_neighbours_are_not_made_once_per_word() -> None:
+    vocabularies = {"words": WordVocabulary.build(COUNTS)}
+    heads = {"t": SoftmaxTagger(6, ["a", "b"])}
+    for kind in (WordEmbedding, Contextual):
+        embedding = Concatenation({"words": kind(vocabularies, dim=6)})
+        assert embedding.contextual is (kind is Contextual)
+        sharing = Hard(["t"], lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
+        model = MultiTaskModel(embedding, sharing, heads, head_of={"t": "t"}, layers={"t": 0})
+        batcher = Batcher(vocabularies, {})
+        predictor = Predictor(model.eval(), batcher, schemes={}, max_length=9, overlap=2)
+        examples = [Example(tuple(sentence.split())) for sentence in SENTENCES]
+        for example, found in zip(examples, predictor.predict(examples, ["t"]), strict=True):
+            one = batcher.batch([example])
+            hidden = model.encode(one, ["t"]).hidden["t"]
+            ids = model.head("t").decode(hidden, one.mask)[0].tolist()
+            assert found["t"] == tuple("ab"[i] for i in ids[: len(example)])

@@ -100,7 +100,7 @@ def test_they_are_learnt(model: mtl.TrainedModel) -> None:
 
 
 def test_predictions_leave_them_out_unless_they_are_named(model: mtl.TrainedModel) -> None:
-    assert model.labelled_tasks() == ["pos"]
+    assert model.selection.labelling() == ["pos"]
     assert set(model.predict(["the cat"])) == {"pos"}
     found = model.predict([["w7", "the"]], ["numbered", "frequency"])
     assert found == {"numbered": [["yes", "no"]], "frequency": [["0", found["frequency"][0][1]]]}
@@ -236,4 +236,4 @@ def test_a_run_folder_needs_no_lexicon_to_predict(tmp_path: Path) -> None:
     model = mtl.train(tmp_path / "run.yaml", output=tmp_path / "run")
     (tmp_path / "names.txt").unlink()
     assert load_config(model.folder / "run.yaml", must_exist=False).tasks["named"].source.hint
-    assert mtl.load(model.folder).labelled_tasks() == ["named"]
+    assert mtl.load(model.folder).selection.labelling() == ["named"]

@@ -74,7 +74,7 @@ def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]
     batch = experiment.batcher.batch([Example(tuple(text)) for text in texts])
     given = model.eval().embedding(batch.features, batch.mask)
     encoded = model.sharing(given.vectors, given.mask, ["pos"])["pos"]
-    return [given.words(layer) for layer in encoded.layers[1:]]
+    return [given.to_words(layer) for layer in encoded.layers[1:]]
 
 
 @pytest.mark.parametrize("align", ["first", "mean"])

@@ -10,7 +10,6 @@ import torch
 import yaml
 
 import mtl
-from mtl.api import train_seeds
 from mtl.errors import CheckpointError, ConfigError, MtlError
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
 from tests.training.texts import LM, text_corpus
@@ -191,7 +190,7 @@ def test_connections_that_its_layers_did_not_have_are_told(project: Path) -> Non
 
 
 def test_a_folder_of_several_seeds_is_told_to_name_one(project: Path) -> None:
-    train_seeds("lm.yaml", ["seeds=2"], output="both")
+    mtl.train("lm.yaml", ["seeds=2"], output="both")
     with pytest.raises(
         CheckpointError, match=r"trunk\.init: .*both: contains several seeds; name one"
     ):

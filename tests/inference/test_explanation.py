@@ -22,10 +22,12 @@ from mtl.heads import (
     PoolClassifier,
     SoftmaxTagger,
 )
-from mtl.inference.explanation import Explanation
+from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
+from mtl.targets import LabelSetTarget, NumberTarget, SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk
@@ -40,6 +42,15 @@ HEADS = {
     "set": lambda: AttentionClassifier(6, LabelSet("xyz"), hops=2),
     "number": lambda: PoolClassifier(6, Number(50.0, 10.0), attention="multi_head"),
     "pair": lambda: AttentionClassifier(6, Pairs(["yes", "no"])),
+}
+TARGETS = {
+    "pos": TokenLabelTarget(["D", "N", "V"]),
+    "ner": TokenLabelTarget(IOBES, scheme="iobes"),
+    "chunk": TokenLabelTarget(["O", "B-X", "I-X"]),
+    "kind": SentenceLabelTarget(["p", "q"]),
+    "set": LabelSetTarget("xyz"),
+    "number": NumberTarget(50.0, 10.0),
+    "pair": SentenceLabelTarget(["yes", "no"]),
 }
 SINGLE = [task for task in HEADS if task != "pair"]
 LOOKING = ["pos", "kind", "set", "number"]
@@ -56,7 +67,7 @@ def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
     own, layers = {task: task for task in HEADS}, dict.fromkeys(HEADS, 0 if lookup else -1)
     model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers).eval()
     defaults = {"schemes": SCHEMES, "max_length": 100, "overlap": 4}
-    return Predictor(model, Batcher({"words": words}, {}), **{**defaults, **options})
+    return Predictor(model, Batcher({"words": words}, TARGETS), **{**defaults, **options})
 
 
 def text(length: int, start: int = 0) -> Example:
@@ -70,9 +81,20 @@ def states(found: Predictor, example: Example, task: str) -> tuple[Head, Tensor,
     return found.model.head(task), hidden, batch.mask
 
 
-def explained(found: Predictor, example: Example, task: str) -> Explanation:
+def explain(
+    found: Predictor, examples: list[Example], tasks: list[str], **options: Any
+) -> list[dict[str, TaskPrediction]]:
+    return [{**p.by_task} for p in found.run(map(Sentence, examples), tasks, **options)]
+
+
+def mean_logits(found: Predictor, examples: list[Example], task: str) -> Tensor:
+    answers = explain(found, examples, [task], logits=True)
+    return torch.stack([answer[task].logits for answer in answers]).mean(0)
+
+
+def explained(found: Predictor, example: Example, task: str) -> TaskPrediction:
     looking = [task] if found.attention(task) else []
-    return found.explain([example], [task], confidence=True, attention=looking)[0][task]
+    return explain(found, [example], [task], confidence=True, attention=looking)[0][task]
 
 
 def pieces(example: Example, limit: int) -> list[Example]:
@@ -134,7 +156,7 @@ def test_tags_of_a_long_text_have_the_probability_of_their_window() -> None:
 
 def test_the_confidence_of_a_label_follows_from_the_mean_score() -> None:
     found, example = predictor(max_length=9), text(40)
-    mean = found.evidence(pieces(example, 9), "kind").mean(0)
+    mean = mean_logits(found, pieces(example, 9), "kind")
     answer = explained(found, example, "kind")
     expected = mean.softmax(0)["pq".index(answer.labels)].item()
     assert answer.confidence == pytest.approx(expected, rel=1e-5)
@@ -143,7 +165,7 @@ def test_the_confidence_of_a_label_follows_from_the_mean_score() -> None:
 
 def test_of_sets_every_label_has_a_confidence_and_numbers_have_none() -> None:
     found, example = predictor(max_length=9), text(40)
-    mean = found.evidence(pieces(example, 9), "set").mean(0)
+    mean = mean_logits(found, pieces(example, 9), "set")
     expected = dict(zip("xyz", mean.sigmoid().tolist(), strict=True))
     assert explained(found, example, "set").confidence == pytest.approx(expected, rel=1e-5)
     assert explained(found, example, "number").confidence is None
@@ -181,7 +203,7 @@ def test_one_hop_gives_a_weight_a_token() -> None:
     torch.testing.assert_close(explained(found, example, "kind").attention, expected)
 
 
-def assert_alike(one: Explanation, other: Explanation) -> None:
+def assert_alike(one: TaskPrediction, other: TaskPrediction) -> None:
     if one.confidence is not None:  # of numbers there is none
         assert one.labels == other.labels
         assert one.confidence == pytest.approx(other.confidence, rel=1e-4)
@@ -195,17 +217,17 @@ def test_neighbours_and_batches_change_nothing(task: str) -> None:
     texts = [text(5), text(0), text(1, 3), text(17), text(60), text(2)]
     looking = [task] if task in LOOKING else []
     given = {"confidence": True, "attention": looking}
-    together = predictor(max_length=20).explain(texts, [task], **given)
-    small = predictor(max_length=20, max_tokens=1).explain(texts, [task], **given)
+    together = explain(predictor(max_length=20), texts, [task], **given)
+    small = explain(predictor(max_length=20, max_tokens=1), texts, [task], **given)
     for row, example in enumerate(texts):
-        alone = predictor(max_length=20).explain([example], [task], **given)[0]
+        alone = explain(predictor(max_length=20), [example], [task], **given)[0]
         for other in (small[row], alone):
             assert_alike(together[row][task], other[task])
 
 
 def test_the_labels_are_those_predicted() -> None:
     found, texts = predictor(max_length=20), [text(5), text(0), text(60)]
-    answers = found.explain(texts, SINGLE, confidence=True, attention=LOOKING)
+    answers = explain(found, texts, SINGLE, confidence=True, attention=LOOKING)
     labels = [{task: own.labels for task, own in answer.items()} for answer in answers]
     assert labels == found.predict(texts, SINGLE)
 
@@ -213,7 +235,7 @@ def test_the_labels_are_those_predicted() -> None:
 def test_both_sentences_of_a_pair_are_looked_at() -> None:
     found = predictor()
     pair = Example.pair("abc", "defgh")
-    (answer,) = found.explain([pair], ["pair"], confidence=True, attention=["pair"])
+    (answer,) = explain(found, [pair], ["pair"], confidence=True, attention=["pair"])
     first, hidden, mask = states(found, Example(pair.texts[1]), "pair")
     expected = first.attention_weights(hidden, mask)[0, 0]
     torch.testing.assert_close(answer["pair"].attention_b, expected)
@@ -222,15 +244,15 @@ def test_both_sentences_of_a_pair_are_looked_at() -> None:
 
 
 def test_a_text_without_tokens_has_nothing_to_look_at() -> None:
-    (own,) = predictor().explain([text(0)], SINGLE, confidence=True, attention=LOOKING)
+    (own,) = explain(predictor(), [text(0)], SINGLE, confidence=True, attention=LOOKING)
     assert (own["ner"].confidence, own["ner"].spans) == ((), ())
     assert all(own[task].attention.numel() == 0 for task in LOOKING)
     assert own["kind"].confidence >= 0.5
 
 
 def test_what_is_not_asked_for_is_not_said() -> None:
-    (own,) = predictor().explain([text(3)], SINGLE)
-    assert own == {task: Explanation(answer.labels) for task, answer in own.items()}
+    (own,) = explain(predictor(), [text(3)], SINGLE)
+    assert own == {task: TaskPrediction(answer.labels) for task, answer in own.items()}
 
 
 def test_which_heads_look_at_what() -> None:
@@ -245,17 +267,17 @@ def test_which_heads_look_at_what() -> None:
 def test_a_matrix_of_too_many_words_is_refused() -> None:
     found = predictor()
     with pytest.raises(MtlError, match=r"'pos'.* 2,049 words .* at most 2,048"):
-        found.explain([text(2049)], ["pos"], attention=["pos"])
-    assert found.explain([text(2049)], ["kind"], attention=["kind"])
+        explain(found, [text(2049)], ["pos"], attention=["pos"])
+    assert explain(found, [text(2049)], ["kind"], attention=["kind"])
 
 
 def test_a_model_in_training_draws_nothing() -> None:
     found = predictor()
-    before = found.evidence([text(5)], "kind")
+    before = mean_logits(found, [text(5)], "kind")
     found.model.train()
     state = torch.get_rng_state()
-    found.explain([text(5)], SINGLE, confidence=True, attention=LOOKING)
-    assert torch.equal(found.evidence([text(5)], "kind"), before)
+    explain(found, [text(5)], SINGLE, confidence=True, attention=LOOKING)
+    assert torch.equal(mean_logits(found, [text(5)], "kind"), before)
     assert torch.equal(torch.get_rng_state(), state)
 
 

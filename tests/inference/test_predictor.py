@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,7 +16,8 @@ from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
-from mtl.inference.predictor import Predictor
+from mtl.inference.inputs import Sentence
+from mtl.inference.predictor import CHUNK, Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
@@ -135,3 +139,78 @@ def test_predicting_leaves_the_model_as_it_was(training: bool) -> None:
     first = found.predict(TEXTS, TASKS)
     assert found.model.training is training
     assert found.predict(TEXTS, TASKS) == first
+
+
+def test_predictions_are_the_labels_that_the_heads_decode() -> None:
+    found, examples = predictor(), [text(5), text(3), text(1)]
+    found.model.eval()
+    batch = found.batcher.batch(examples)
+    hidden = found.model.encode(batch, TASKS).hidden
+    ids = {task: found.model.head(task).decode(hidden[task], batch.mask).tolist() for task in TASKS}
+    for row, labels in enumerate(found.predict(examples, ["pos", "kind"])):
+        assert labels["pos"] == LABELS["pos"].decode(ids["pos"][row][: len(examples[row])])
+        assert labels["kind"] == LABELS["kind"].labels[ids["kind"][row]]
+
+
+def test_the_stream_reads_one_chunk_ahead() -> None:
+    read = []
+
+    def sentences() -> Iterator[Sentence]:
+        for number in itertools.count():
+            read.append(number)
+            yield Sentence(text(1 + number % 5))
+
+    stream = predictor().run(sentences(), ["pos"], chunk_size=10)
+    assert read == []
+    for number, prediction in zip(range(25), stream, strict=False):
+        assert len(prediction.tokens) == 1 + number % 5
+        assert len(read) == 10 * (1 + number // 10)
+
+
+def test_a_stream_that_is_held_leaves_the_model_in_training() -> None:
+    found = predictor()
+    found.model.train()
+    stream = found.run(map(Sentence, TEXTS), TASKS, chunk_size=2)
+    next(stream)
+    assert found.model.training
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_chunks_change_nothing() -> None:
+    found = predictor(max_length=20)
+    whole = [p.labels for p in found.run(map(Sentence, TEXTS), TASKS)]
+    for size in (1, 2, 5):
+        assert [p.labels for p in found.run(map(Sentence, TEXTS), TASKS, chunk_size=size)] == whole
+
+
+class Counted(Sentence):
+    """A sentence that knows how many of its kind are alive."""
+
+    alive: ClassVar[int] = 0
+    most: ClassVar[int] = 0
+
+    def __init__(self, example: Example) -> None:
+        super().__init__(example)
+        Counted.alive += 1
+        Counted.most = max(Counted.most, Counted.alive)
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+
+def test_memory_does_not_grow_with_the_stream() -> None:
+    found = predictor()
+    sentences = (Counted(Example((f"w{number}", "a"))) for number in range(20_000))
+    count = sum(1 for _ in found.run(sentences, ["pos", "kind"], confidence=True))
+    assert count == 20_000
+    assert Counted.most <= 2 * CHUNK
+    assert Counted.alive == 0
+
+
+def test_two_threads_may_share_a_predictor() -> None:
+    found = predictor()
+    found.model.eval()
+    expected = found.predict(TEXTS * 20, TASKS)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(found.predict, TEXTS * 20, TASKS) for _ in range(8)]
+        assert all(job.result() == expected for job in jobs)

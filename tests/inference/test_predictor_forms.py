@@ -9,6 +9,7 @@ from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import LabelSet, Number, PoolClassifier
+from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
@@ -51,7 +52,8 @@ def test_a_long_text_gets_the_mean_number_of_its_windows() -> None:
 def test_a_long_text_gets_labels_with_mean_score_above_threshold() -> None:
     example, found = text(40), predictor(max_length=9)
     alone = [Example(example.tokens[w.start : w.end]) for w in windows(40, 9, 4)]
-    probabilities = found.evidence(alone, "set").mean(0).sigmoid()
+    stream = found.run(map(Sentence, alone), ["set"], logits=True)
+    probabilities = torch.stack([p["set"].logits for p in stream]).mean(0).sigmoid()
     expected = frozenset(label for label, p in zip("pqr", probabilities, strict=True) if p > 0.5)
     assert found.predict([example], ["set"]) == [{"set": expected}]
 

@@ -32,8 +32,8 @@ def test_the_files_of_the_page_train_and_predict(
     assert found["kind"][0] in ("complaint", "praise", "other")
     assert set(found["topics"][0]) <= {"food", "place", "service"}
     assert isinstance(found["stars"][0], float)
-    told = model.explain(["Cold bread."], ["stars"], attention=True)
-    assert told["stars"][0].attention.shape == (3,)
+    (prediction,) = model.annotate(["Cold bread."], ["stars"], attention=True)
+    assert prediction.attention["stars"].shape == (3,)
 
 
 def test_the_commands_and_programs_of_the_page_run(

@@ -125,7 +125,7 @@ def test_padding_stays_zero_though_the_output_moves_its_vector(tmp_path: Path) -
     assert model.embedding.get_submodule("parts.words.table").weight[PAD].any()
     batch = trainer.batcher.batch([*trainer.loaders["t"].split.examples(range(4))])
     assert not batch.mask.all()
-    assert not model.embedding(batch.features, batch.mask)[~batch.mask].any()
+    assert not model.embedding(batch.features, batch.mask).vectors[~batch.mask].any()
 
 
 def test_an_auxiliary_language_model_reads_the_sentences_of_a_tagger(tmp_path: Path) -> None:

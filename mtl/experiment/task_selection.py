@@ -1,0 +1,106 @@
+"""The selection of tasks of a trained model by name and by ability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtl.config.run import Run
+from mtl.errors import MtlError, did_you_mean
+from mtl.experiment.corpora import check_words, reads_pairs
+from mtl.experiment.loaders import batch_limits
+from mtl.inference.attention import heads_with_attention
+from mtl.inference.predictor import Predictor
+
+
+class TaskSelection:
+    """Selects tasks of a model by name and by ability.
+
+    Every method takes the names that a user passed, or None, and returns names in the order of
+    the run. Each raises `MtlError` if the model has no such task.
+
+    Args:
+        folder: The run folder, for messages.
+        run: The run of the model.
+        predictor: The predictor of the model.
+    """
+
+    def __init__(self, folder: Path, run: Run, predictor: Predictor) -> None:
+        self._folder = folder
+        self._run = run
+        self._predictor = predictor
+
+    def named(self, tasks: Sequence[str] | None = None) -> list[str]:
+        """Return the named tasks, by default all."""
+        known = list(self._run.tasks)
+        for task in tasks or ():
+            if task not in known:
+                raise MtlError(f"the model has no task {task!r}{did_you_mean(task, known)}")
+        return [task for task in known if not tasks or task in tasks]
+
+    def labelling(self, tasks: Sequence[str] | None = None) -> list[str]:
+        """Return the named tasks, by default all whose labels are not derived from the text.
+
+        If the labels of all tasks are derived from the text, the default is all tasks.
+
+        Raises:
+            MtlError: A task reads parts of words, so it cannot label words.
+        """
+        named = self.named(tasks)
+        informative = [task for task in named if not self._run.tasks[task].source.derived]
+        selected = named if tasks else informative or named
+        check_words(self._run, selected)
+        return selected
+
+    def attending(self, tasks: Sequence[str] | None = None) -> list[str]:
+        """Return the named tasks, by default all whose heads have attention.
+
+        Raises:
+            MtlError: The head of a named task has no attention, or no head of the model has.
+        """
+        selected = self.labelling(tasks)
+        attending = [task for task in selected if self._predictor.attention(task)]
+        if (tasks and len(attending) < len(selected)) or not attending:
+            names = ", ".join(task for task in selected if task not in attending)
+            raise MtlError(f"{names}: the head has no attention; {heads_with_attention()}")
+        return attending
+
+    def compare_pairs(self, tasks: Sequence[str]) -> bool:
+        """Return whether the tasks compare two sentences.
+
+        Raises:
+            MtlError: Some tasks compare two sentences, others read one.
+        """
+        pairs = [task for task in tasks if reads_pairs(self._run, task)]
+        if pairs and len(pairs) < len(tasks):
+            raise MtlError(
+                f"{', '.join(pairs)}: compares two sentences, the other tasks read one; name tasks "
+                "of one kind"
+            )
+        return bool(pairs)
+
+    def language_models(
+        self, tasks: Sequence[str] | None = None, *, streams: bool = False
+    ) -> list[str]:
+        """Return the named tasks, by default all that predict the next word.
+
+        Args:
+            tasks: Names of tasks; None: all.
+            streams: Whether the tasks must have been trained on running text.
+
+        Raises:
+            MtlError: A named task does not predict the next word, or no task of the model does.
+        """
+        able = [
+            name
+            for name, task in self._run.tasks.items()
+            if task.source.text == "next"
+            and (batch_limits(self._run, task.corpus).streams or not streams)
+        ]
+        expected = "predicts the next word" + " of running text" * streams
+        for task in self.named(tasks) if tasks else ():
+            if task not in able:
+                raise MtlError(f"task {task!r} is not a language model that {expected}")
+        if not able:
+            raise MtlError(f"{self._folder}: the model has no task that {expected}")
+        return [task for task in able if not tasks or task in tasks]

@@ -1,0 +1,132 @@
+"""Merging the outputs of a head for the windows of a sentence.
+
+Letters: N sentences, S logits, K labels, H width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtl.heads import Classifier, FoundSpan, Head, Tagger
+from mtl.inference.readouts import Readout
+from mtl.inference.task_prediction import TaskPrediction
+from mtl.targets import Target
+from mtl.text.spans import OUTSIDE, Scheme, convert, read_spans
+
+
+def merge_windows(
+    head: Head,
+    target: Target,
+    readouts: Sequence[Sequence[Readout]],
+    padding: Tensor,
+    *,
+    scheme: Scheme | None,
+    confidence: bool = False,
+    logits: bool = False,
+) -> list[TaskPrediction]:
+    """Return the prediction of a head for each of N sentences, without attention.
+
+    Args:
+        head: The head.
+        target: The target of the task.
+        readouts: Its outputs for the windows of each sentence; a sentence without tokens has none.
+        padding: The hidden states of a sentence without tokens; see `padding_states`.
+        scheme: The output scheme of span tags; None leaves tags as the head learned them.
+        confidence: Whether to include confidences.
+        logits: Whether to include the logits.
+    """
+    if target.level == "token":
+        return [_merge_tokens(head, row, scheme, confidence) for row in readouts]
+    return _merge_logits(head, target, readouts, padding, confidence, logits)
+
+
+def _merge_tokens(
+    head: Head, readouts: Sequence[Readout], scheme: Scheme | None, confidence: bool
+) -> TaskPrediction:
+    values: Sequence[Any] = (
+        readouts[0].values
+        if len(readouts) == 1
+        else [value for readout in readouts for value in readout.values]
+    )
+    # Most sentences have no span at all, and then every scheme has the same tags.
+    if scheme and values.count(OUTSIDE) < len(values):
+        values = convert(values, scheme)
+    labels = tuple(values)
+    if not confidence:
+        return TaskPrediction(labels)
+    probabilities = tuple(p for readout in readouts for p in readout.confidence)
+    has_spans = scheme and isinstance(head, Tagger)
+    return TaskPrediction(labels, probabilities, _merge_spans(readouts) if has_spans else None)
+
+
+def _merge_spans(readouts: Sequence[Readout]) -> tuple[FoundSpan, ...]:
+    """Return the spans of a sentence, joined where they cross from one window into the next.
+
+    The confidence of a joined span is the product of the confidences of its parts: windows are
+    read independently.
+    """
+    parts = (part for readout in readouts for part in readout.spans)
+    spans = []
+    for span in read_spans(tag for readout in readouts for tag in readout.values):
+        missing, confidence = span.end - span.start, 1.0
+        while missing:
+            part, probability = next(parts)
+            missing -= part.end - part.start
+            confidence *= probability
+        spans.append(FoundSpan(span, confidence))
+    return tuple(spans)
+
+
+def _merge_logits(
+    head: Head,
+    target: Target,
+    readouts: Sequence[Sequence[Readout]],
+    padding: Tensor,
+    confidence: bool,
+    logits: bool,
+) -> list[TaskPrediction]:
+    means = _mean_logits(head, readouts, padding)
+    merged = [TaskPrediction(answer) for answer in head.named(head.conclude(means))]
+    if confidence:
+        probabilities = head.log_probs_from(means).exp().tolist()
+        merged = [
+            own._replace(
+                confidence=target.confidence(own.labels, dict(zip(head.labels, row, strict=True)))
+            )
+            for own, row in zip(merged, probabilities, strict=True)
+        ]
+    if logits:
+        merged = [own._replace(logits=row) for own, row in zip(merged, means, strict=True)]
+    return merged
+
+
+def _mean_logits(head: Head, readouts: Sequence[Sequence[Readout]], padding: Tensor) -> Tensor:
+    """Return the mean logits of each sentence over its windows, `[N, S]`.
+
+    Logits of a sentence without tokens are the logits of padding.
+    """
+    default = head.evidence(padding, padding[..., 0] > 0)  # [1, S]
+    logits = [r.logits for row in readouts for r in row if r.logits is not None]
+    if not logits:
+        return default.expand(len(readouts), -1)
+    owners = [number for number, row in enumerate(readouts) for _ in row]
+    index = torch.tensor(owners, device=default.device)
+    sums = default.new_zeros(len(readouts), default.shape[1])
+    sums = sums.index_add(0, index, torch.stack(logits))
+    counts = torch.bincount(index, minlength=len(readouts)).unsqueeze(1)
+    return torch.where(counts > 0, sums / counts.clamp(min=1), default)
+
+
+def padding_states(head: Head, like: Tensor) -> Tensor:
+    """Return the hidden states of a sentence without tokens, `[1, 1, H]`; of a pair `[2, 1, H]`.
+
+    Args:
+        head: The head that reads them.
+        like: A tensor with the type and the device of the model.
+    """
+    sides = 2 if isinstance(head, Classifier) and head.comparison else 1
+    return like.new_zeros(sides, 1, head.in_features)

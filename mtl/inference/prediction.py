@@ -1,0 +1,238 @@
+"""Predictions as users see them: one per sentence, with the labels of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from mtl.inference.confidence import DIGITS, confidence_text, rounded
+from mtl.inference.inputs import Offsets, Sentence
+from mtl.inference.task_prediction import Confidence, TaskPrediction
+from mtl.targets import Target
+from mtl.text.example import of_tokens
+from mtl.text.spans import Scheme, read_spans
+
+_SHORT = 60
+"""Characters of a text in `repr`."""
+_SHORT_TOKENS = 20
+"""Tokens whose values are in `repr`."""
+
+
+class TextSpan(NamedTuple):
+    """A labelled span of a sentence.
+
+    Args:
+        type: Its type, such as "PER".
+        tokens: Its first token and the token after its last one, counted from 0.
+        text: Its text.
+        start: The position of its first character in the input; None if the input was words.
+        end: The position after its last character.
+        confidence: The joint probability of its tags, if requested.
+    """
+
+    type: str
+    tokens: tuple[int, int]
+    text: str
+    start: int | None = None
+    end: int | None = None
+    confidence: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the span as JSON types, without fields that are None."""
+        record: dict[str, Any] = {"type": self.type, "tokens": list(self.tokens)}
+        if self.start is not None:
+            record |= {"start": self.start, "end": self.end}
+        record["text"] = self.text
+        if self.confidence is not None:
+            record["confidence"] = round(self.confidence, DIGITS)
+        return record
+
+
+# Not frozen: that doubles the time to make one, and there is one per sentence.
+@dataclass(slots=True, repr=False, eq=False)
+class Prediction:
+    """The predictions of several tasks for one sentence, or for a pair of sentences.
+
+    `print` shows a table of the tokens and their labels. `prediction["ner"]` is the
+    `TaskPrediction` of a task.
+
+    Args:
+        sentence: The sentence.
+        by_task: Task to its prediction.
+        targets: Task to its target.
+        schemes: Task to the scheme of its span tags; None, or absent, for tasks without spans.
+    """
+
+    sentence: Sentence
+    by_task: Mapping[str, TaskPrediction]
+    targets: Mapping[str, Target]
+    schemes: Mapping[str, Scheme | None]
+
+    def __getitem__(self, task: str) -> TaskPrediction:
+        return self.by_task[task]
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The words of the sentence, for pairs of the first one."""
+        return self.sentence.tokens
+
+    @property
+    def tokens_b(self) -> tuple[str, ...] | None:
+        """The words of the second sentence of a pair, else None."""
+        return self.sentence.tokens_b
+
+    @property
+    def text(self) -> str | None:
+        """The raw text of the (first) sentence; None if the input was words."""
+        return self.sentence.text
+
+    @property
+    def offsets(self) -> Offsets:
+        """Start and end of each word in the input, in characters; empty if the input was words."""
+        return self.sentence.offsets
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Task to labels: a list with one label per token, one label, a sorted list, or a number.
+
+        `TrainedModel.predict` returns the same lists.
+        """
+        return {task: self.targets[task].plain(own.labels) for task, own in self.by_task.items()}
+
+    @property
+    def confidence(self) -> dict[str, Confidence]:
+        """Task to confidence, for tasks that have one; see `TaskPrediction`."""
+        return {
+            task: own.confidence for task, own in self.by_task.items() if own.confidence is not None
+        }
+
+    @property
+    def attention(self) -> dict[str, Tensor]:
+        """Task to attention weights, for tasks whose attention was requested."""
+        return {
+            task: own.attention for task, own in self.by_task.items() if own.attention is not None
+        }
+
+    @property
+    def attention_b(self) -> dict[str, Tensor]:
+        """Task to attention weights in the second sentence of a pair."""
+        return {
+            task: own.attention_b
+            for task, own in self.by_task.items()
+            if own.attention_b is not None
+        }
+
+    @property
+    def spans(self) -> dict[str, list[TextSpan]]:
+        """Task to its spans, for tasks with span tags."""
+        return {
+            task: self._spans(own)
+            for task, own in self.by_task.items()
+            if self.schemes.get(task) and isinstance(own.labels, tuple)
+        }
+
+    def _spans(self, prediction: TaskPrediction) -> list[TextSpan]:
+        if prediction.spans is None:
+            return [self._span(*span) for span in read_spans(of_tokens(prediction.labels))]
+        return [self._span(*span, confidence) for span, confidence in prediction.spans]
+
+    def _span(self, kind: str, start: int, end: int, confidence: float | None = None) -> TextSpan:
+        sentence = self.sentence
+        if sentence.text is None or not sentence.offsets:
+            text = " ".join(sentence.tokens[start:end])
+            return TextSpan(kind, (start, end), text, confidence=confidence)
+        first, last = sentence.offsets[start][0], sentence.offsets[end - 1][1]
+        text = sentence.text[first - sentence.start : last - sentence.start]
+        return TextSpan(kind, (start, end), text, first, last, confidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL."""
+        sentence = self.sentence
+        record: dict[str, Any] = dict(sentence.fields or {})
+        if sentence.text is not None:
+            record["text"] = sentence.text
+        record["tokens"] = list(sentence.tokens)
+        if sentence.tokens_b is not None:
+            if sentence.text_b is not None:
+                record["text_b"] = sentence.text_b
+            record["tokens_b"] = list(sentence.tokens_b)
+        if sentence.offsets:
+            record["offsets"] = [list(pair) for pair in sentence.offsets]
+        record |= self.labels
+        details = {
+            "spans": {task: [s.to_dict() for s in spans] for task, spans in self.spans.items()},
+            "confidence": {task: rounded(c) for task, c in self.confidence.items()},
+            "attention": {task: _rounded(w) for task, w in self.attention.items()},
+            "attention_b": {task: _rounded(w) for task, w in self.attention_b.items()},
+        }
+        return record | {name: by_task for name, by_task in details.items() if by_task}
+
+    def __str__(self) -> str:
+        columns = {"token": list(self.tokens)}
+        lines = []
+        for task in self.by_task:
+            own = self.columns(task)
+            if own is None:
+                lines.append(f"{task}: {self.described(task)}")
+            else:
+                columns |= own
+        if len(columns) > 1:
+            return "\n".join([*lines, *_table(columns)])
+        return "\n".join([self._shown_text(), *lines])
+
+    def __repr__(self) -> str:
+        text = self._shown_text()
+        text = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+        answers = (f"{task}={self.described(task, _SHORT_TOKENS)}" for task in self.by_task)
+        return f"<Prediction {text!r}: {', '.join(answers)}>"
+
+    def columns(self, task: str) -> dict[str, list[str]] | None:
+        """Return a column of values per token, and one of confidences if they were requested.
+
+        None if the task has one value for the whole sentence.
+        """
+        own = self.by_task[task]
+        if not isinstance(own.labels, tuple):
+            return None
+        columns = {task: list(map(self.targets[task].item_text, own.labels))}
+        if isinstance(own.confidence, tuple):
+            columns[f"{task}.confidence"] = list(map(confidence_text, own.confidence))
+        return columns
+
+    def described(self, task: str, tokens: int | None = None) -> str:
+        """Return the values of a task on one line; the value of a sentence with its confidence.
+
+        Args:
+            task: The task.
+            tokens: The most tokens whose values are included; None includes all.
+        """
+        own, target = self.by_task[task], self.targets[task]
+        if isinstance(own.labels, tuple):
+            return target.text(own.labels[:tokens])
+        text = target.text(own.labels)
+        return text if own.confidence is None else f"{text} ({confidence_text(own.confidence)})"
+
+    def _shown_text(self) -> str:
+        sentence = self.sentence
+        first = " ".join(sentence.tokens) if sentence.text is None else sentence.text
+        if sentence.tokens_b is None:
+            return first
+        second = " ".join(sentence.tokens_b) if sentence.text_b is None else sentence.text_b
+        return f"{first} | {second}"
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the lines of a table with aligned columns."""
+    cells = [[name, *column] for name, column in columns.items()]
+    widths = [max(map(len, column)) for column in cells]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*cells, strict=True)
+    ]
+
+
+def _rounded(weights: Tensor) -> Any:
+    return weights.double().round(decimals=DIGITS).tolist()
