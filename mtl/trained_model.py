@@ -111,7 +111,8 @@ class TrainedModel:
             attention: Whether to compute the attention weights of heads that have them.
             split_sentences: Whether to split raw texts into sentences. Then there is one prediction
                 per sentence instead of one per item.
-            chunk_size: The number of sentences per chunk; None: a few thousand. With 1 each sentence is labelled at once.
+            chunk_size: The number of sentences per chunk; None: a few thousand. With 1 each
+                sentence is labelled at once.
 
         Raises:
             MtlError: As for `predict`; or a named task has no attention; or pairs are to be split.
