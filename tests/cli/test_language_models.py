@@ -93,13 +93,13 @@ def test_they_change_little_where_they_are_turned_down(model: str) -> None:
 def test_a_model_that_learns_much_too_fast_says_so(model: str, way: list[str]) -> None:
     result = mtl("evaluate", model, "--dynamic", "--lr", "1e6", *way)
     assert (result.code, result.out) == (2, "")
-    assert "learns from it too fast; try a lower --lr" in result.err
+    assert "dynamic evaluation diverged; lower --lr" in result.err
 
 
 def test_a_cache_that_is_much_too_sure_says_so(model: str) -> None:
     result = mtl("evaluate", model, "--cache", "--theta", "inf")
     assert (result.code, result.out) == (2, "")
-    assert "the cache is too sure; try a lower --theta" in result.err
+    assert "the cache is too confident; lower --theta" in result.err
 
 
 def test_they_are_for_tasks_that_give_the_next_word(model: str) -> None:
