@@ -1,4 +1,4 @@
-"""What a pretrained transformer reads. Letters: B sentences, T words, P subwords, D width."""
+"""Embedding of a pretrained transformer. Letters: B sentences, T words, P subwords, D width."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class SubwordVectors(NamedTuple):
 
     Args:
         vectors: `[B, P, D]`, zero on padding.
-        layout: Which subword is where, and part of which word.
+        layout: The position of each subword, and the word that contains it.
         length: The number T of words of the longest sentence.
-        align: What a word is of its subwords.
+        align: The vector of a word: of its first subword, or the mean.
     """
 
     vectors: Tensor
@@ -31,11 +31,11 @@ class SubwordVectors(NamedTuple):
 
     @property
     def mask(self) -> Tensor:
-        """`[B, P]` bool, True on what is no padding."""
+        """`[B, P]` bool, True on real subwords."""
         return self.layout.mask
 
     def words(self, hidden: Tensor) -> Tensor:
-        """Return the vectors of words `[B, T, H]`, given those of subwords `[B, P, H]`."""
+        """Return the vectors of words `[B, T, H]`, given vectors of subwords `[B, P, H]`."""
         return to_words(hidden, self.layout.words, self.length, self.align)
 
 
@@ -48,7 +48,7 @@ class TransformerEmbedding(nn.Module):
         vocabulary: The subwords.
         dim: Width D of the vectors.
         limit: The most subwords of a sentence, its marks counted.
-        align: What a word is of its subwords.
+        align: The vector of a word: of its first subword, or the mean.
     """
 
     def __init__(

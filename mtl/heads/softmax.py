@@ -11,7 +11,7 @@ from mtl.heads.tagger import Tagger
 class SoftmaxTagger(Tagger):
     """p(y_t | x) = softmax(W h_t + b): each label on its own, given the sentence (–).
 
-    The fastest tagger; best where neighbouring labels hardly restrict each other, as in POS.
+    The fastest tagger; best for labels that hardly restrict their neighbours, such as POS.
     """
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class Constraints(nn.Module):
             for label in pair:
                 if label not in number:
                     near = did_you_mean(str(label), labels)
-                    raise OptionError("never", f"there is no label {label!r}{near}")
+                    raise OptionError("never", f"unknown label {label!r}{near}")
             allowed[number[pair[0]], number[pair[1]]] = False
         if length := _shortest_without(allowed):
             told = f"allow no sequence of length {length}"

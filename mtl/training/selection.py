@@ -100,7 +100,7 @@ class Selection:
 
 
 def waited(scores: list[float]) -> int:
-    """Return how many epochs ago the best score was; the first of equal ones counts.
+    """Return the number of epochs since the best score; the first of equal ones counts.
 
     >>> waited([0.1, 0.3, 0.3, 0.2])
     2

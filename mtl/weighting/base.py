@@ -16,20 +16,20 @@ from mtl.options import Checked
 class Weighting(Checked, nn.Module, ABC):
     """Balances the losses of the tasks.
 
-    What changes while it trains is in its state dict, so that a run can go on where it stopped.
+    State that changes in training is in its state dict, so that a run can be resumed.
 
     Args:
-        tasks: All tasks, and the weight that the run file gives each.
+        tasks: All tasks, with their weights in the run file.
     """
 
     min_tasks: ClassVar[int] = 1
-    """The fewest tasks among which it has anything to balance."""
+    """The smallest number of tasks."""
     within_step: ClassVar[bool] = False
-    """Whether these must be in one step."""
+    """Whether `min_tasks` tasks must occur in the same step."""
     reads_gradients: ClassVar[bool] = False
     """Whether it needs parameters that several tasks train."""
     note: ClassVar[str] = ""
-    """What a user should know of the losses that it makes; empty: nothing."""
+    """A note for the user on the weighted losses; may be empty."""
 
     def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__()
@@ -37,18 +37,18 @@ class Weighting(Checked, nn.Module, ABC):
 
     @abstractmethod
     def weights(self) -> dict[str, float]:
-        """Return the weight that each task's loss has now, for the log."""
+        """Return the present weight of each task's loss, for the log."""
 
     def learnt(self) -> dict[str, Tensor]:
-        """Return what a person may read of what was learnt, by name: scalars, vectors, matrices."""
+        """Return learned quantities for the report, by name: scalars, vectors or matrices."""
         return {}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the names of the rows and columns of what `learnt` gives, where they have some."""
+        """Return the names of rows and columns of learned quantities, if they have any."""
         return {}
 
     def combine(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weighted loss (a scalar) of each task given: by default, weight times loss."""
+        """Return the weighted loss of each task, a scalar: by default, weight times loss."""
         weights = self.weights()
         return {task: weights[task] * loss for task, loss in losses.items()}
 
@@ -73,7 +73,7 @@ class Weighting(Checked, nn.Module, ABC):
         return {task: used[task] for task in losses}
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
-        """Take notice of the end of an epoch.
+        """Process the end of an epoch.
 
         Args:
             losses: Task to the mean of its losses over the epoch; only the tasks that trained.
@@ -81,14 +81,10 @@ class Weighting(Checked, nn.Module, ABC):
 
 
 def refuse_negative(weighting: str, losses: Mapping[str, float]) -> None:
-    """Refuse losses that a method for likelihoods cannot read.
-
-    Raises:
-        TrainingError: A loss is below zero; the message names the task.
-    """
+    """Raise TrainingError for a negative loss, which methods for likelihoods cannot use."""
     for task, loss in losses.items():
         if loss < 0:
             raise TrainingError(
-                f"weighting {weighting!r} needs losses of at least 0, and that of task {task!r} is "
-                f"{loss:.4g}; mend its head, or take the weighting 'static'"
+                f"weighting {weighting!r} needs losses of at least 0, got {loss:.4g} for task "
+                f"{task!r}; correct its head, or choose the weighting 'static'"
             )

@@ -93,13 +93,15 @@ def test_another_number_of_sentences_than_expected(project: Path) -> None:
 
 
 def test_a_sentence_head_on_token_labels(project: Path) -> None:
-    message = "tasks.pos.head: 'cnn' gives one label a sentence, but there is one label a token"
+    message = "tasks.pos.head: 'cnn' predicts one label per sentence, but the data has "
+    message += "one label per token"
     result = mtl("train", "run.yaml", "tasks.pos.head={type: cnn}")
     assert_told(result, f"{message}; choose another head")
 
 
 def test_a_token_head_on_sentence_labels(project: Path) -> None:
-    message = "tasks.mood.head: 'crf' gives one label a token, but there is one label a sentence"
+    message = "tasks.mood.head: 'crf' predicts one label per token, but the data has "
+    message += "one label per sentence"
     result = mtl("train", "run.yaml", "tasks.mood.head={type: crf}")
     assert_told(result, f"{message}; choose another head")
 

@@ -69,7 +69,7 @@ def test_everything_else_is_an_option(kind: str, part: type) -> None:
 @parts
 def test_an_unknown_option_is_an_error(kind: str, part: type) -> None:
     supplied = [None for default in SUPPLIED[kind].values() if default is REQUIRED]
-    with pytest.raises(TypeError, match="'no_such_option'|takes no arguments"):
+    with pytest.raises(TypeError, match=r"'no_such_option'|takes no arguments"):
         part(*supplied, no_such_option=1)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.data.readers import READERS, Conll, Conllu, Csv, Jsonl, Lines, Record, Text, Tsv
-from mtl.errors import ConfigError
+from mtl.errors import OptionError
 from mtl.options import options_of
 
 DATA = Path(__file__).parents[1] / "fixtures" / "data"
@@ -90,7 +90,9 @@ def test_conll_reads_what_was_written(tmp_path_factory, sentences):
 
 
 def test_conll_needs_a_column_of_tokens():
-    with pytest.raises(ConfigError, match="one of `columns` must be 'tokens'; found: word, ner"):
+    with pytest.raises(
+        OptionError, match="columns: expected one of them to be 'tokens', got: word"
+    ):
         Conll(columns=["word", "ner"])
 
 

@@ -49,7 +49,7 @@ def test_a_constrained_head_obeys_the_scheme_of_the_corpus_and_its_rules(tmp_pat
 
 def test_a_rule_about_labels_that_there_are_not_is_told(tmp_path: Path) -> None:
     head = {"type": "constrained", "never": [["O", "I-PRE"]]}
-    with pytest.raises(ConfigError, match="head 'constrained': never: there is no label 'I-PRE'"):
+    with pytest.raises(ConfigError, match="head 'constrained': never: unknown label 'I-PRE'"):
         prepared(tmp_path, {"ner": {**NER, "head": head}})
 
 

@@ -110,7 +110,7 @@ def test_rules_that_leave_nothing_are_told_with_the_shortest_length(never: Rules
     if not empty:
         Constraints(list("ABC"), never=never)
         return
-    told = f"never: the rules allow no sequence of length {empty[0]}; take some of them"
+    told = f"never: the rules allow no sequence of length {empty[0]}; remove some of them"
     with pytest.raises(ValueError, match=told):
         Constraints(list("ABC"), never=never)
 
@@ -123,7 +123,7 @@ def test_tags_of_which_no_sequence_is_well_formed_are_told() -> None:
 
 
 def test_rules_name_labels_that_there_are() -> None:
-    with pytest.raises(ValueError, match="never: there is no label 'B-PRE'; did you mean 'B-PER'"):
+    with pytest.raises(ValueError, match="never: unknown label 'B-PRE'; did you mean 'B-PER'"):
         Constraints(["O", "B-PER"], never=[("O", "B-PRE")])
 
 

@@ -89,7 +89,7 @@ def test_hashimoto_2017_the_penalty_is_how_far_lower_levels_moved_in_the_epoch()
 
 
 MISTAKES = {
-    r"order: there is no task 'x'; expected one of: ner, pos": ["pos", "ner", "x"],
+    r"order: unknown task 'x'; expected one of: ner, pos": ["pos", "ner", "x"],
     r"order: 'pos' occurs twice": ["pos", "ner", "pos"],
     r"order: 'ner' is missing": ["pos"],
 }

@@ -56,7 +56,7 @@ class Reader(Checked, ABC):
 
     @classmethod
     def cut(cls, options: Mapping[str, Any]) -> Cut:
-        """Return how text is cut into tokens: by default as `tokenize` says, else by rule."""
+        """Return the way to cut text into tokens: by default the option `tokenize`, else by rule."""
         tokenize: Cut = options.get("tokenize", True)
         return tokenize
 

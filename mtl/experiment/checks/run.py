@@ -112,7 +112,10 @@ def _heads(run: Run) -> Iterator[Mistake]:
         scheme = own_scheme or run.tasks[owner].scheme
         if HEADS.find(head.type).level == "sentence":
             if run.tasks[task].scheme:
-                yield path, f"{head.type!r} gives one label a sentence, the labels are span tags"
+                yield (
+                    path,
+                    f"{head.type!r} predicts one label per sentence, the labels are span tags",
+                )
         elif scheme and not run.tasks[task].scheme:
             if task != owner:  # for its own task the head checks it
                 yield (
@@ -123,8 +126,8 @@ def _heads(run: Run) -> Iterator[Mistake]:
         elif run.tasks[task].scheme and not scheme:
             yield (
                 path,
-                f"the labels of {task!r} are spans, those of {owner!r} are not; give the task a "
-                "head of its own",
+                f"the labels of {task!r} are spans, the labels of {owner!r} are not; give the task "
+                "its own head",
             )
         if task != owner and run.tasks[task].lr is not None:
             yield f"tasks.{task}.lr", f"the head belongs to {owner!r}; set the lr there"
@@ -148,8 +151,8 @@ def _forms(run: Run) -> Iterator[Mistake]:
         if (own := _what(run.tasks[task])) != (other := _what(run.tasks[owner])):
             yield (
                 f"tasks.{task}.head",
-                f"the labels are {own}, those of {owner!r} are {other}; give the task a head of "
-                "its own",
+                f"the labels are {own}, the labels of {owner!r} are {other}; give the task its own "
+                "head",
             )
         metric = run.tasks[task].metric.type
         if METRICS.find(metric).reads not in (_FORMS[form], "log_probs"):
@@ -161,7 +164,7 @@ def _forms(run: Run) -> Iterator[Mistake]:
 
 
 def _what(task: Task) -> str:
-    """Return what a head has to learn of a task."""
+    """Return the kind of labels of a task, in words."""
     return "frequencies of words" if task.source.word else _FORMS[task.source.form]
 
 
