@@ -67,8 +67,10 @@ class Head(Checked, nn.Module, ABC):
         Raises:
             OptionError: An option does not fit the labels.
         """
-        own = constructor_options(cls, options)
-        return cls(context.in_features, context.labels, **own)  # type: ignore[arg-type]
+        supplied: list[Any] = [context.in_features, context.labels]
+        if cls.open_labels:
+            supplied.append(context.word_table)
+        return cls(*supplied, **constructor_options(cls, options))
 
     @classmethod
     def tag_scheme(cls, options: Mapping[str, Any]) -> Scheme | None:

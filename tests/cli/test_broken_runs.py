@@ -45,8 +45,8 @@ IN_THE_RUN = {
         "run.yaml:7:30: tasks.pos.head: the head writes iobes tags, but the labels of 'pos' are "
         "not spans; give the task its own head, or set the `scheme` in the corpus file"),
     "sentence head on span tags": ("use: news/ner", "use: news/ner, head: {type: pool}",
-        "run.yaml:6:30: tasks.ner.head: 'pool' predicts one label per sentence, the labels are span "
-        "tags"),
+        "run.yaml:6:30: tasks.ner.head: 'pool' predicts one label per sentence, the labels are "
+        "span tags"),
     "metric of no task": ("  epochs: 2", "  metric: nre.span_f1",
         "run.yaml:10:11: training.metric: expected mean or TASK.SCORE, "
         "got 'nre.span_f1'; did you mean 'ner'?"),

@@ -180,7 +180,7 @@ MISTAKES = {
     ),
     "frequencies beside labels in one head": (
         {"pos": TASKS["pos"], "frequency": {"use": "c/frequency", "head": "pos"}},
-        "tasks.frequency.head: the labels are frequencies of words, those of 'pos' are labels",
+        "tasks.frequency.head: the labels are frequencies of words, the labels of 'pos' are",
     ),
     "a classifier for labels of words": (
         {"numbered": {"use": "c/numbered", "head": {"type": "pool"}}},
@@ -201,8 +201,8 @@ def test_heads_that_do_not_fit(tasks: dict[str, Any], message: str, tmp_path: Pa
     ("hint", "message"),
     [
         ({"pattern": "^x$"}, "tasks.h: with the pattern '^x$' every word of the training data is"),
-        ({"pattern": ".", "level": "sentence"}, "tasks.h: with the pattern '.' every sentence of the "
-         "training data is 'yes', so there is nothing to learn; correct it"),
+        ({"pattern": ".", "level": "sentence"}, "tasks.h: with the pattern '.' every sentence of "
+         "the training data is 'yes', so there is nothing to learn; correct it"),
         ({"lexicon": "names.txt"}, "names.txt every word of the training data is 'no', so "
          "there is nothing to learn; correct it (one word per line) or leave the task out"),
     ],
