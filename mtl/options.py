@@ -238,8 +238,8 @@ def _unmarked(annotation: Any) -> tuple[Any, Any, Requires | None]:
 def recipe_of(part: type) -> dict[str, Option]:
     """Return the options of a part that the library follows for it, by name.
 
-    These are the options of its vocabulary, if it has one, and those of the `recipe` of its class
-    and of the classes above.
+    These are the options of its vocabulary, if it has one, and of the `recipe` of its class and
+    of the classes above.
     """
     options: list[Option] = []
     if vocabulary := getattr(part, "vocabulary", None):
@@ -268,7 +268,7 @@ def constructor_options(part: type, options: Mapping[str, Any]) -> dict[str, Any
 
 
 def complete(kind: type[OptionsT], options: OptionsT) -> OptionsT:
-    """Return the options of a `TypedDict` with the defaults of those that were not given.
+    """Return the options of a `TypedDict`, with defaults for missing ones.
 
     Raises:
         TypeError: An option is unknown.
@@ -292,7 +292,7 @@ def refuse_idle(part: type | Callable[..., Any], options: Mapping[str, Any]) -> 
 
     Args:
         part: The class, function or `TypedDict` that declares the options.
-        options: Values by name. Options that are left out are not checked.
+        options: Values by name. Missing options are not checked.
     """
     for error in idle_options(options_of(part), options):
         raise error
@@ -308,7 +308,7 @@ def idle_options(declared: Iterable[Option], options: Mapping[str, Any]) -> Iter
 
 
 def _equal(value: Any, default: Any) -> bool:
-    """Return whether two values are equal, where a list may stand for a tuple."""
+    """Return whether two values are equal; a list may equal a tuple."""
     if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
         return list(value) == list(default)
     return bool(value == default)

@@ -1,4 +1,4 @@
-"""Named parts: an explicit table for ours, `module:Class` for the user's own."""
+"""Parts by name: a table of the built-in parts, and `module:Class` for the user's own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PartT = TypeVar("PartT")
 
 
 class Registry(Generic[PartT]):
-    """The parts of one kind by the name that YAML uses.
+    """The parts of one kind, by their names in YAML.
 
     Args:
-        kind: What the parts are, for messages: "head", "trunk", …
-        base: The class that every part of this kind derives from.
+        kind: The kind, for messages: "head", "trunk", …
+        base: The base class of all parts of this kind.
         table: Name to class.
     """
 
@@ -38,10 +38,10 @@ class Registry(Generic[PartT]):
         yield from self._table.items()
 
     def find(self, name: str) -> type[PartT]:
-        """Return the class called `name`: one of the table, or the user's own as `module:Class`.
+        """Return the class with a name: one of the table, or the user's own as `module:Class`.
 
         Raises:
-            ConfigError: No such name; the message has the nearest one.
+            ConfigError: The name is unknown; the message contains the nearest one.
         """
         if ":" in name:
             return self._import(name)
@@ -59,6 +59,6 @@ class Registry(Generic[PartT]):
         if not (isinstance(part, type) and issubclass(part, self.base)):
             expected = f"{self.base.__module__}:{self.base.__name__}"
             raise ConfigError(
-                f"{name!r} is no {self.kind}: expected a class derived from {expected}"
+                f"{name!r} is not a {self.kind}: expected a class derived from {expected}"
             )
         return part

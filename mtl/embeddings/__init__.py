@@ -1,4 +1,4 @@
-"""Embeddings: what a token is to the trunk."""
+"""Embeddings: from tokens to vectors."""
 
 from mtl.embeddings.affixes import AffixEmbedding
 from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding

@@ -15,8 +15,8 @@ from mtl.text.vocabulary import PAD, AffixVocabulary, Vocabulary
 class AffixEmbedding(Embedding):
     """Learned vectors for a word's prefix, suffixes and shape, side by side.
 
-    The features of classical taggers (Ratnaparkhi 1996) as embeddings; cheap, and strong where
-    training text is short.
+    The features of classical taggers (Ratnaparkhi 1996) as embeddings; cheap, and strong for small
+    training sets.
 
     Args:
         vocabularies: Feature name to vocabulary; "affixes" is read.

@@ -17,13 +17,13 @@ from mtl.text.vocabulary import PAD, CharacterVocabulary, Vocabulary
 class CharacterCNN(Embedding):
     """A convolution over the characters of a word, its maximum over positions (Ma & Hovy 2016).
 
-    Computed once a distinct word of the batch, not once a token.
+    Computed once per distinct word of the batch, not once per token.
 
     Args:
         vocabularies: Feature name to vocabulary; "characters" is read.
         dim: Width of the character vectors.
         filters: Width D of the word vectors.
-        width: How many characters a filter sees.
+        width: The number of characters that a filter reads.
         dropout: Probability of dropping a unit of the character vectors.
     """
 

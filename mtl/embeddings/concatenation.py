@@ -31,7 +31,7 @@ class Concatenation(InputEmbedding):
 
     @property
     def word_table(self) -> nn.Parameter | None:
-        """The vectors with which words are read, `[V, D]`; None if there is no such table."""
+        """The vectors of whole words, `[V, D]`, or None without such a table."""
         tables = (self.part(slot).word_table for slot in self.parts)
         return next((table for table in tables if table is not None), None)
 

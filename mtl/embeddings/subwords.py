@@ -1,4 +1,4 @@
-"""Vectors of words made from BPE pieces. Letters: U distinct words, S pieces."""
+"""Vectors of words from their BPE subwords. Letters: U distinct words, S subwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mtl.text.vocabulary import PAD, SubwordVocabulary, Vocabulary
 
 
 class SubwordEmbedding(Embedding):
-    """The mean of the vectors of a word's pieces (BPE: Sennrich et al. 2016).
+    """The mean of the vectors of a word's subwords (BPE: Sennrich et al. 2016).
 
     Args:
         vocabularies: Feature name to vocabulary; "subwords" is read.

@@ -1,4 +1,4 @@
-"""The input of a pretrained transformer. Letters: B sentences, T words, P subwords, D width."""
+"""Embedding of a pretrained transformer. Letters: B sentences, T words, P subwords, D width."""
 
 from __future__ import annotations
 

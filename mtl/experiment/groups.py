@@ -1,4 +1,4 @@
-"""Which weights train, from when on, and how fast."""
+"""Parameter groups of the optimiser: frozen weights, learning rates, gradual unfreezing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtl.trunks import Trunk
 
 
 def freeze(run: Run, model: MultiTaskModel) -> None:
-    """Stop the parts that the run file calls frozen from training."""
+    """Freeze the parts that the run file names in `frozen`."""
     tuning = run.training.fine_tuning or FineTuning()
     parts: dict[str, list[nn.Module]] = {
         "embedding": [model.embedding],
@@ -26,15 +26,15 @@ def freeze(run: Run, model: MultiTaskModel) -> None:
 
 
 def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser of all weights that train.
+    """Return the optimiser of all trainable weights.
 
-    Its groups are the layers, if these are treated differently, and heads and parts of the sharing
-    with a learning rate of their own; `since` is the epoch from which a group trains. The first
-    group has the learning rate that the run file gives.
+    There is a group per layer if fine-tuning treats layers differently, and a group per head or
+    part of the sharing with its own learning rate. `since` is the epoch from which a group is
+    trained. The first group has the learning rate of the run file.
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
-    embedded = set(model.embedding.parameters())  # a language model may share them
+    embedded = set(model.embedding.parameters())  # language models may share them
     lrs = {
         parameter: lr
         for name, head in model.heads.items()
@@ -66,10 +66,10 @@ def _trunks(model: MultiTaskModel) -> list[Trunk]:
 
 
 def _below_heads(model: MultiTaskModel) -> dict[nn.Parameter, int]:
-    """Return how many layers below the heads a parameter stands, for embedding and trunks."""
-    found: dict[nn.Parameter, int] = {}
+    """Return the distance to the heads, in layers, of each parameter of trunks and embedding."""
+    depths: dict[nn.Parameter, int] = {}
     for trunk in _trunks(model):
         for depth, parameters in enumerate(reversed(trunk.layer_parameters()), 1):
-            found |= dict.fromkeys(parameters, depth)
-    lowest = max(found.values(), default=0) + 1
-    return found | dict.fromkeys(model.embedding.parameters(), lowest)
+            depths |= dict.fromkeys(parameters, depth)
+    lowest = max(depths.values(), default=0) + 1
+    return depths | dict.fromkeys(model.embedding.parameters(), lowest)

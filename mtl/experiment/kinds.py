@@ -50,7 +50,7 @@ class Refusal(ConfigError):
     def __init__(self, kind: str, part: Part, error: ValueError) -> None:
         super().__init__(f"{kind} {part.type!r}: {error}")
         self.path, self.reason = kind, f"{part.type!r}: {error}"
-        """The dotted path of the option, for kinds of which a run has one part; and the message."""
+        """The dotted path of the option, for kinds with one part per run; and the message."""
         if isinstance(error, OptionError) and error.option in part.options:
             self.path, self.reason = f"{kind}.{error.option}", error.message
 

@@ -1,4 +1,4 @@
-"""The batches of a corpus, as its run wants them."""
+"""The batches of a corpus for training and scoring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mtl.experiment.corpora import reads_pairs, tasks_of
 
 
 def batch_limits(run: Run, corpus: str) -> BatchConfig:
-    """Return the size of a corpus's batches."""
+    """Return the batch size of a corpus: of its tasks, or of the training."""
     own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
     return next((batch for batch in own if batch), run.training.batch)
 
@@ -34,11 +34,11 @@ def make_loader(
         corpus: One of its corpora.
         split: "train", "dev" or "test".
         tasks: The tasks that read streams.
-        streams: For scoring, where each word counts once: at most this many streams, whose pieces
-            are all of one length; windows of long sentences do not overlap.
+        streams: The maximal number of streams for scoring, where each word counts once: chunks have
+            equal lengths, and windows of long sentences do not overlap. None: for training.
 
     Raises:
-        ConfigError: The text is too short for the streams that training wants.
+        ConfigError: The text is too short for the streams of the training.
     """
     limits = batch_limits(run, corpus.name)
     if limits.streams is not None:
@@ -46,8 +46,8 @@ def make_loader(
         if streams is None and words < limits.streams * limits.bptt:
             raise ConfigError(
                 f"corpus {corpus.name!r}: {split} has {words:,} words, sentence ends counted, less "
-                f"than one piece of {limits.bptt} in each of {limits.streams} streams; give the "
-                "batch fewer `streams` or a smaller `bptt`"
+                f"than one chunk of {limits.bptt} in each of {limits.streams} streams; set fewer "
+                "`streams` or a smaller `bptt` for the batch"
             )
         return Streams(
             corpus.name,
@@ -65,7 +65,7 @@ def make_loader(
         run.seed,
         max_tokens=limits.max_tokens,
         sentences=limits.sentences,
-        # Pairs are read whole: windows of one sentence would be compared with all of the other.
+        # Pairs are not cut: windows of one sentence would be compared with the whole other one.
         max_length=sys.maxsize if reads_pairs(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
     )

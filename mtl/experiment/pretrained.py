@@ -40,7 +40,7 @@ def with_sizes(run: Run) -> Run:
 
 
 def set_pretrained(run: Run, model: MultiTaskModel) -> None:
-    """Set the weights of a new model to those of the pretrained model.
+    """Copy the weights of the pretrained model into a new model.
 
     Raises:
         ConfigError: They cannot be read, or do not fit.

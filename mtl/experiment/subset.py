@@ -32,7 +32,7 @@ class Subset:
 def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
     """Return the run of some of the tasks of a run.
 
-    A task whose head belongs to a task that is left out gets such a head of its own. With too few
+    A task that shares the head of a removed task gets an equal head of its own. With too few
     tasks for its sharing or weighting, the run has hard sharing or static weights. The score that
     selects the best epoch may still be one of another task.
 

@@ -1,4 +1,4 @@
-"""Starting a run from the trunk, the embedding and the language models of another one."""
+"""Initialisation of a run with trunk, embedding and language models of another run."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _TRUNK = "sharing.trunk."
 
 @dataclass(frozen=True)
 class Start:
-    """A finished run, whose trunk and embedding another run starts from.
+    """A finished run that another run starts from.
 
     Args:
-        folder: Its folder.
-        run: Its run file.
+        folder: The run folder.
+        run: The run file.
         vocabularies: Feature to vocabulary.
-        tensors: Its weights.
+        tensors: The weights by name.
     """
 
     folder: Path
@@ -46,46 +46,47 @@ class Start:
         """Read a run folder.
 
         Raises:
-            CheckpointError: It is none, not finished or damaged, or has no trunk for all tasks.
+            CheckpointError: The folder is not a finished run, is damaged, or has no trunk that all
+                tasks share.
         """
         tensors = load_tensors(folder / MODEL)
         if not any(name.startswith(_TRUNK) for name in tensors):
-            raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another")
+            raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another run")
         return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)
 
     def give(self, model: MultiTaskModel, run: Run, vocabularies: Mapping[str, Vocabulary]) -> str:
-        """Give a fresh model the weights, and return in words what it got.
+        """Copy weights into a new model, and return a note on the copied parts.
 
-        Rows of embeddings go by the strings that they stand for, and so do those of the output
-        layer of a language model, which goes to the task of the same name; what is new stays as it
-        was made. So do the heads of all other tasks.
+        Rows of embeddings are copied by the words that they represent, and so are the rows of the
+        output layer of a language model, for the task of the same name. New words and the heads of
+        all other tasks keep their initial weights.
 
         Raises:
-            CheckpointError: A tensor is missing or of another shape, or would mean something else.
+            CheckpointError: A tensor is missing, or has another shape or another meaning.
         """
         self._check(run)
-        told = []
+        copied = []
         if reads_subwords(run):
-            told.append(self._subwords(model, vocabularies["transformer"]))
+            copied.append(self._subwords(model, vocabularies["transformer"]))
         for slot, part in run.embedding.items():
             theirs = self.run.embedding.get(slot)
             if theirs is None or theirs.type != part.type:
                 continue
             feature = EMBEDDINGS.find(part.type).vocabulary.feature
             tables = [own.tables() for own in (vocabularies[feature], self.vocabularies[feature])]
-            told.append(self._embedding(model, slot, *tables))
+            copied.append(self._embedding(model, slot, *tables))
         for module in model.sharing.modules():
             if isinstance(module, Trunk):
                 self._copy(module, _TRUNK, "trunk and embedding")
-        told += [
+        copied += [
             f"head {name}: {self._language_model(name, model, run, vocabularies)}"
             for name, head in model.heads.items()
             if isinstance(head, LanguageModel)
         ]
-        return f"starts from {self.folder}: trunk; " + ", ".join(told)
+        return f"starts from {self.folder}: trunk; " + ", ".join(copied)
 
     def _check(self, run: Run) -> None:
-        """Refuse what would fit and mean something else."""
+        """Raise CheckpointError for weights of the right shape with another meaning."""
         for option in TRUNKS.find(run.trunk.type).beyond_shapes:
             ours, theirs = (own.trunk.options.get(option) for own in (run, self.run))
             if ours != theirs:
@@ -97,7 +98,7 @@ class Start:
         if units and known and units != known:
             raise CheckpointError(
                 f"{self.folder}: is a language model of {' and '.join(sorted(known))}, this run "
-                f"has one of {' and '.join(sorted(units))}; give both corpora the same `tokenize`"
+                f"has one of {' and '.join(sorted(units))}; cut both corpora into the same tokens"
             )
 
     def _subwords(self, model: MultiTaskModel, ours: Vocabulary) -> str:
@@ -137,18 +138,18 @@ class Start:
     ) -> str:
         output, task, theirs = _output(model.heads[name]), run.tasks[name], self.run.tasks.get(name)
         if theirs is None or theirs.source.text != task.source.text:
-            return "new, for lack of a task of this name and kind there"
+            return "new, as the run has no task of this name and kind"
         owner = head_owners(self.run)[name]
         part = head_part(self.run, owner)
         if part.type != head_part(run, name).type:
-            return "new, as its type there is another"
+            return "new, as its type is another one"
         start = f"heads.{owner}.output."
         known = {n.removeprefix(start): t for n, t in self.tensors.items() if n.startswith(start)}
         embedded = {id(parameter) for parameter in model.embedding.parameters()}  # given already
         tensors = output.state_dict(keep_vars=True).items()
         own = {name: value for name, value in tensors if id(value) not in embedded}
         words, their_words = (v["words"].tables()[0] for v in (vocabularies, self.vocabularies))
-        with torch.device("meta"):  # which rows stand for which words, no numbers
+        with torch.device("meta"):  # for the words of the rows, without their weights
             empty = nn.Parameter(torch.empty(len(their_words), 1))
             context = HeadContext(output.in_features, their_words, word_table=empty)
             like = _output(make_head(part, context))
@@ -156,7 +157,7 @@ class Start:
         if {n: t.shape[n in rows :] for n, t in own.items()} != {
             n: t.shape[n in their_rows :] for n, t in known.items()
         }:
-            return "new, as the output layer there is another"
+            return "new, as its output layer is another one"
         new: set[int] = set()
         for n, value in own.items():
             if n in rows:
@@ -181,7 +182,7 @@ class Start:
                     value.copy_(self._tensor(prefix + name, tuple(value.shape), what))
 
     def _tensor(self, name: str, shape: tuple[int | None, ...], what: str) -> Tensor:
-        """Return one of the tensors, of a shape that may leave numbers open."""
+        """Return a tensor of some shape, in which None allows any size."""
         if name not in self.tensors:
             message = f"{self.folder}: has no tensor {name!r}; give both runs the same {what}"
             raise CheckpointError(message)
@@ -203,15 +204,15 @@ def _output(head: nn.Module) -> NextWord:
 
 
 def _names(words: Sequence[str], numbers: Sequence[int]) -> list[str | int]:
-    """Return the words that rows stand for; of clusters of words, which count on, the number."""
+    """Return the words of rows; for clusters, whose ids follow the words, their index."""
     return [words[n] if n < len(words) else n - len(words) for n in numbers]
 
 
 def _copy_rows(
     to: Tensor, source: Tensor, ours: Sequence[str | int], theirs: Sequence[str | int]
 ) -> set[int]:
-    """Copy the rows that stand for the same thing, and return which ones of ours these are."""
-    # A text in which unknown words are written <unk> has taught what the unknown word is like.
+    """Copy the rows of common names, and return the indices of our rows among them."""
+    # The unknown word is copied too: texts that write <unk> have trained it.
     places = {name: row for row, name in enumerate(theirs)}
     pairs = {row: places[name] for row, name in enumerate(ours) if name in places}
     rows, known = (

@@ -13,6 +13,7 @@ from mtl.heads.pairs import Labelling
 from mtl.options import Checked, constructor_options
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer
+from mtl.targets.words import NextWordTarget
 from mtl.text.spans import Scheme
 
 
@@ -75,8 +76,10 @@ class Head(Checked, nn.Module, ABC):
         Raises:
             OptionError: An option does not fit the labels.
         """
-        own = constructor_options(cls, options)
-        return cls(context.in_features, context.labels, **own)  # type: ignore[arg-type]
+        supplied: list[Any] = [context.in_features, context.labels]
+        if cls.accepts(NextWordTarget):
+            supplied.append(context.word_table)
+        return cls(*supplied, **constructor_options(cls, options))
 
     @classmethod
     def tag_scheme(cls, options: Mapping[str, Any]) -> Scheme | None:

@@ -21,8 +21,8 @@ class ClassifierRecipe(TypedDict, total=False):
     """Options that the library follows when it builds a classifier.
 
     Args:
-        compare: For pairs of sentences: the parts of their vectors u and v that are read: both,
-            the difference |u − v|, the product u ∘ v; null for all of these.
+        compare: For pairs of sentences with vectors u and v, the parts of the input: both, the
+            difference |u − v|, the product u ∘ v; null for all three.
     """
 
     compare: Annotated[tuple[PairPart, ...] | None, Default(None)]

@@ -15,12 +15,12 @@ from mtl.text.spans import Scheme
 
 
 class ConstrainedTagger(SoftmaxTagger):
-    """Learns each label on its own, and gives the best sequence that is allowed (He et al. 2017).
+    """Learns each label alone, and predicts the best allowed sequence (He et al. 2017).
 
     y = arg max Σ_t log softmax(W h_t + b)[y_t] over the allowed y, by Viterbi
 
-    Trains as fast as softmax, and never gives a malformed sequence. Probabilities and confidences
-    are those of the softmax.
+    It trains as fast as softmax and never predicts a malformed sequence. Probabilities and
+    confidences come from the softmax.
 
     Args:
         in_features: Width H of the hidden states.
@@ -52,7 +52,7 @@ class ConstrainedTagger(SoftmaxTagger):
         self.constraints = Constraints(self.labels, scheme=scheme, never=never)
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return transitions, start and end: −∞ where something is not allowed, else 0."""
+        """Return transitions, start and end: −∞ if not allowed, else 0."""
         return self.constraints.transitions, self.constraints.start, self.constraints.end
 
     def decode(self, hidden: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
@@ -61,11 +61,11 @@ class ConstrainedTagger(SoftmaxTagger):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            allowed: `[B, T, K]` bool: the labels that each token may have, as a gazetteer or an
-                annotator knows them; None: any.
+            allowed: `[B, T, K]` bool: the labels that each token may have, for example from a
+                gazetteer; None: any.
 
         Raises:
-            ValueError: A sentence has no sequence that is allowed.
+            ValueError: A sentence has no allowed sequence.
         """
         paths: Tensor = self.constraints(self.scores(hidden, mask), mask, allowed)
         return paths

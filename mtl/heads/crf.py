@@ -22,7 +22,7 @@ class CRFTagger(Tagger):
 
     p(y | x) ∝ exp Σ_t (W h_t + b)[y_t] + transitions[y_t-1, y_t]
 
-    Learns which labels follow which; best for chunks and entities.
+    It learns scores of transitions between labels; best for chunks and entities.
 
     Args:
         in_features: Width H of the hidden states.
@@ -77,10 +77,10 @@ class CRFTagger(Tagger):
         return loss * (weights * mask).sum(1) / mask.sum(1).clamp(min=1)
 
     def _above_mean(self, scores: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return by how much a path scores more than all paths do on average, `[B]`.
+        """Return the score of a path minus the mean score of all paths, `[B]`.
 
-        So much greater is the expected loss if the path is replaced by any, all being equally
-        likely, than if it is not: it is what label smoothing adds. Log Z is in both and goes.
+        Label smoothing adds it to the loss: it is the increase of the expected loss if the path is
+        replaced by a random one. Log Z occurs in both losses and cancels.
         """
         lengths = mask.sum(1)
         crf, mean = self.crf, (scores.mean(2) * mask).sum(1)
@@ -90,7 +90,7 @@ class CRFTagger(Tagger):
         return crf_score(scores, *steps, mask, target) - mean
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return transitions, start and end, −∞ where something is not allowed."""
+        """Return transitions, start and end: −∞ if not allowed."""
         return self.crf.steps()
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class CRFTagger(Tagger):
         return marginals.clamp(min=tiny).log().masked_fill(~mask.unsqueeze(2), 0)
 
     def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
-        """Return the share in the partition of the paths with the chosen labels, `[B]`."""
+        """Return the log-probability of all paths with the chosen labels, `[B]`."""
         ids = torch.arange(scores.shape[2], device=scores.device)
         possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
         log_prob: Tensor = self.crf(scores, possible, mask)

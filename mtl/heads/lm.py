@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
-from mtl.heads.base import Head, HeadContext
-from mtl.heads.pairs import Pairs
+from mtl.heads.base import Head
 from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
@@ -21,11 +20,9 @@ from mtl.options import (
     PositiveInt,
     Probability,
     Requires,
-    constructor_options,
     refuse_idle,
 )
 from mtl.targets.base import Target
-from mtl.targets.objectives import Objective
 
 OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
@@ -111,13 +108,6 @@ class LanguageModel(Head):
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the labels are the words of the text."""
         return target.open_vocabulary
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
-        """Return the head that a run file describes, tied to the vectors of words."""
-        assert not isinstance(context.labels, (Objective, Pairs))
-        own = constructor_options(cls, options)
-        return cls(context.in_features, context.labels, context.word_table, **own)
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.

@@ -1,4 +1,4 @@
-"""What all taggers have in common. Letters: B sentences, T tokens, H width, K labels, N spans."""
+"""The contract of taggers. Letters: B sentences, T tokens, H width, K labels, N spans."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from mtl.text.spans import Scheme, Span, read_spans
 
 
 class FoundSpan(NamedTuple):
-    """A span, and the probability that each of its tokens has the label it was given."""
+    """A span, and the joint probability of the predicted labels of its tokens."""
 
     span: Span
     confidence: float
@@ -180,23 +180,24 @@ class Tagger(Head):
         return scores
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
-        """Return how much each token looks at each other one, `[B, N, T, T]`; None: not at all."""
+        """Return the attention weights between tokens, `[B, N, T, T]`; None without attention."""
         return token_weights(self.attention, hidden, mask) if self.attention else None
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Return what labels score beside their tokens: transitions `[K, K]`, start and end `[K]`.
+        """Return the scores of transitions `[K, K]`, of first and of last labels, both `[K]`.
 
-        `decode` gives the sequence whose scores and steps sum to most; None: steps count nothing.
+        `decode` returns the sequence with the largest sum of label and transition scores. None: all
+        transition scores are zero.
         """
         return None
 
     @property
     def smoothing(self) -> float:
-        """The label smoothing at work: none in evaluation."""
+        """The label smoothing in use: 0 in evaluation."""
         return self.label_smoothing if self.training else 0.0
 
     def weights(self, target: Tensor) -> Tensor | None:
-        """Return what each token counts for, `[B, T]`; None in evaluation, or if all are equal.
+        """Return the weight of each token, `[B, T]`; None in evaluation, or without class weights.
 
         Args:
             target: Label ids, `[B, T]`; anything on padding.
@@ -214,47 +215,47 @@ class Tagger(Head):
         """Return the log-probability that the chosen tokens have these labels, `[B]`.
 
         Args:
-            scores: What `scores` gave, `[B, T, K]`.
+            scores: The result of `scores`, `[B, T, K]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
-            chosen: `[B, T]` bool: whose labels matter; the others may have any.
+            chosen: `[B, T]` bool: the chosen tokens; all others may have any label.
         """
 
     @torch.no_grad()
     def spans(self, hidden: Tensor, mask: Tensor) -> list[list[FoundSpan]]:
-        """Return the spans of each sentence as `decode` tags them, with their confidences.
+        """Return the spans that `decode` predicts in each sentence, with their confidences.
 
-        The confidence is the joint probability of the labels of a span, all else left open
-        (Culotta and McCallum 2004): for tokens labelled on their own, the product of theirs.
+        The confidence is the joint probability of the labels of a span, summed over the labels of
+        all other tokens (Culotta and McCallum 2004). For tokens with independent labels it is the
+        product of their probabilities.
 
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
 
         Raises:
-            MtlError: The labels are no span tags.
+            MtlError: The labels are not span tags.
         """
         paths = self.decode(hidden, mask)
         lengths = mask.sum(1).tolist()
-        found = [
+        spans = [
             read_spans(self.labels[label] for label in path[:length])
             for path, length in zip(paths.tolist(), lengths, strict=True)
         ]
-        certain = self.confidences(hidden, mask, paths, found)
-        both = zip(found, certain, strict=True)
-        return [list(map(FoundSpan, spans, own)) for spans, own in both]
+        certain = self.confidences(hidden, mask, paths, spans)
+        return [list(map(FoundSpan, *both)) for both in zip(spans, certain, strict=True)]
 
     @torch.no_grad()
     def confidences(
         self, hidden: Tensor, mask: Tensor, labels: Tensor, spans: Sequence[Sequence[Span]]
     ) -> list[list[float]]:
-        """Return how probable it is that the tokens of each span have these labels.
+        """Return the joint probability of the labels of each span.
 
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
-            spans: Those of each sentence.
+            spans: The spans of each sentence.
         """
         rows = torch.tensor(
             [[row, s.start, s.end] for row, own in enumerate(spans) for s in own],
@@ -288,5 +289,5 @@ def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:
     for label in weights:
         if label not in labels:
             near = did_you_mean(label, labels)
-            raise OptionError("class_weights", f"there is no label {label!r}{near}")
+            raise OptionError("class_weights", f"unknown label {label!r}{near}")
     return torch.tensor([weights.get(label, 1.0) for label in labels])

@@ -122,7 +122,7 @@ class Sharing(Checked, nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> Any:
-        """Return the state before the first token, for texts that are read in chunks."""
+        """Return the state before the first token, for texts in chunks."""
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -137,14 +137,14 @@ class Sharing(Checked, nn.Module, ABC):
         return {}
 
     def begin_epoch(self, epoch: int) -> None:
-        """Prepare an epoch (from 0). State that is kept here must follow from the weights."""
+        """Prepare an epoch (from 0). Any state it stores must follow from the weights."""
 
     def learnt(self) -> dict[str, Tensor]:
         """Return learned quantities for the report, by name: scalars, vectors or matrices."""
         return {}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
-        """Return the names of rows and columns of quantities from `learnt`, if they have any."""
+        """Return the names of rows and columns of learned quantities, if they have any."""
         return {}
 
 

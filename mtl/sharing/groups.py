@@ -24,7 +24,7 @@ def number_groups(
     for index, group in enumerate(groups):
         for task in group:
             if task not in tasks:
-                raise OptionError(option, f"there is no task {task!r}{did_you_mean(task, tasks)}")
+                raise OptionError(option, f"unknown task {task!r}{did_you_mean(task, tasks)}")
             if group_of.setdefault(task, index) != index or group.count(task) > 1:
                 raise OptionError(option, f"{task!r} occurs twice; expected every task once")
     if missing := [task for task in tasks if task not in group_of]:

@@ -66,7 +66,7 @@ class SharedPrivate(Sharing):
         self.shared = make_trunk()
         if unknown := sorted({*(shared_only or ())} - {*tasks}):
             near = did_you_mean(unknown[0], tasks)
-            raise OptionError("shared_only", f"there is no task {unknown[0]!r}{near}")
+            raise OptionError("shared_only", f"unknown task {unknown[0]!r}{near}")
         own_trunks = [task for task in tasks if task not in (shared_only or ())]
         self.private = nn.ModuleDict({task: make_trunk() for task in own_trunks})
         self.difference = difference
@@ -100,7 +100,7 @@ class SharedPrivate(Sharing):
         left = super().restricted_to(options, tasks, context).options
         groups = _with_groups(options, context)["groups"]
         if options["adversary"] and len(among(groups, tasks)) == 1:
-            # What the adversary has to distinguish is gone, and the constructor would refuse it.
+            # The constructor refuses an adversary with a single group.
             alone = {**left, "adversary": 0.0, "ramp": None, "groups": None}
             return Restricted(alone, "without the adversary, for which they are one group")
         return Restricted(left)

@@ -17,7 +17,7 @@ from mtl.trunks.base import Trunk
 
 
 class Sluice(Mixed):
-    """Learns which parts of which layers tasks share, and which layers they read (Ruder 2019).
+    """Learns the shared parts of each layer, and the layers that tasks read (Ruder 2019).
 
     A layer of each task is divided into subspaces G_{m,1} … G_{m,S}. The next layer reads mixtures
     of all M·S subspaces, with one matrix α per layer. A head reads Σ_l β_{m,l} h̃_{m,l}, the last

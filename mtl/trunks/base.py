@@ -72,7 +72,7 @@ class Trunk(Checked, nn.Module, ABC):
 
     @classmethod
     def sight(cls, options: Mapping[str, Any]) -> Sight:
-        """Return which tokens a hidden state depends on; language models need the answer."""
+        """Return the tokens that a hidden state depends on, which restrict language models."""
         return "both"
 
     @classmethod
@@ -145,7 +145,7 @@ class Trunk(Checked, nn.Module, ABC):
         return len(self.sizes) - 1
 
     def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set the weights to those of the pretrained model that `pretrained` names."""
+        """Copy the weights of the pretrained model that `pretrained` names."""
         raise NotImplementedError(f"{type(self).__name__} has no pretrained models")
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
@@ -185,7 +185,7 @@ class Trunk(Checked, nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """Return the state before the first token, for texts that are read in chunks."""
+        """Return the state before the first token, for texts in chunks."""
 
     def forward(
         self, x: Tensor, mask: Tensor, state: State | None = None

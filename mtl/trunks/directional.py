@@ -28,17 +28,17 @@ class Recurrent(nn.Module, ABC):
 
     @abstractmethod
     def unit_weights(self) -> Tensor:
-        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+        """Return the weights that compute each unit of a direction, `[directions, N, H]`."""
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Return the outputs and, when a state is given, the one after the text.
+        """Return the outputs and, if a state was passed, the new state after the text.
 
         Args:
-            x: `[B, T, D]`; or a part for each direction, `[B, T, 2D]`, where the layer was made so.
+            x: `[B, T, D]`; `[B, T, 2D]` if each direction reads its own part.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            state: What the forward direction returned for the piece of text before, or None when
-                nothing is carried.
+            state: The state that the forward direction returned for the preceding chunk of text,
+                or None if no state is carried.
 
         Returns:
             `[B, T, H]` or `[B, T, 2H]`, anything on padding, and the state or None.
@@ -145,7 +145,7 @@ class DirectionalTrunk(Trunk):
                 )
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of each layer, those of what links it to the one below included."""
+        """Return the parameters of each layer, with its link to the layer below."""
         found = [list(layer.parameters()) for layer in self.layers]
         found[0] += self.below.parameters()
         for layer, link in zip(found[1:], self.links, strict=False):
@@ -153,11 +153,11 @@ class DirectionalTrunk(Trunk):
         return found
 
     def unit_weights(self, i: int) -> Tensor:
-        """Return the weights of gates by unit of layer i; see `Trunk.unit_weights`."""
+        """Return the weights of the gates of each unit of layer i; see `Trunk.unit_weights`."""
         return cast("Recurrent", self.layers[i - 1]).unit_weights()
 
     def initial_state(self, batch_size: int) -> State:
-        """Return the state before the first token; only the forward direction carries one."""
+        """Return the state before the first token; only the forward direction has one."""
         return [cast("Recurrent", layer).initial(batch_size) for layer in self.layers]
 
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -170,7 +170,7 @@ class DirectionalTrunk(Trunk):
         return output * mask.unsqueeze(-1), state
 
     def _input(self, hidden: list[Tensor]) -> Tensor:
-        """Return what the next layer reads, a part for each stack side by side."""
+        """Return the input of the next layer, one part per independent direction."""
         x, *outputs = hidden
         if not outputs:
             return cast("Tensor", self.below(x))

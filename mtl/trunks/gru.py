@@ -28,7 +28,7 @@ class _GRUDirection(Direction):
         )
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
-        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+        """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
         (start,) = self.initial(x.shape[0]) if state is None else state
         output, _ = self.run(x, start.unsqueeze(0).contiguous())
         if state is None:
@@ -40,14 +40,14 @@ class _GRUDirection(Direction):
 class GRUTrunk(DirectionalTrunk):
     """Stacked GRU layers (Cho et al. 2014), by default in both directions.
 
-    Three gates instead of the LSTM's four, and no cell state: a quarter fewer weights. The reset
-    gate starts with bias −1, the recurrent matrices orthogonal.
+    Three gates instead of the LSTM's four, and no cell state: a quarter fewer weights. Reset
+    gates start with bias −1, and recurrent matrices are initialised as orthogonal ones.
 
     Args:
         in_features: Width D of the token vectors.
         learned_start: Whether the states before the first token are learned; else they are zero.
-        weight_drop: Probability that a weight of the recurrent matrices is left out of a step of
-            training (Merity et al. 2017).
+        weight_drop: Probability that a weight of the recurrent matrices is dropped in a training
+            step (Merity et al. 2017).
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from mtl.trunks.rnn import Cell, Direction, SideBySide
 
 
 class _LSTMDirection(Direction):
-    """One LSTM layer. Only the cell state after the last real token needs packing."""
+    """One LSTM layer. Packing is needed only for the cell state after the last real token."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class _LSTMDirection(Direction):
         )
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
-        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+        """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
         cell = self.initial(x.shape[0]) if state is None else state
         start = tuple(part.unsqueeze(0).contiguous() for part in cell)
         if isinstance(self.rnn, StepwiseLSTM):
@@ -72,17 +72,18 @@ class _LSTMDirection(Direction):
 class LSTMTrunk(DirectionalTrunk):
     """Stacked LSTM layers (Hochreiter & Schmidhuber 1997), by default in both directions.
 
-    The forget gate starts with bias 1 (Jozefowicz et al. 2015), the recurrent matrices orthogonal.
+    Forget gates start with bias 1 (Jozefowicz et al. 2015), and recurrent matrices are initialised
+    as orthogonal ones.
 
     Args:
         in_features: Width D of the token vectors.
         learned_start: Whether the states before the first token are learned; else they are zero.
-        weight_drop: Probability that a weight of the recurrent matrices is left out of a step of
-            training (Merity et al. 2017).
-        layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). Runs
-            token by token, which is slower.
-        zoneout: Probability that a unit keeps its value at a token in training, the average being
-            taken in evaluation (Krueger et al. 2017). As slow as `layer_norm`.
+        weight_drop: Probability that a weight of the recurrent matrices is dropped in a training
+            step (Merity et al. 2017).
+        layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). The
+            layer then runs token by token, which is slower.
+        zoneout: Probability that a unit keeps its value at a token in training; evaluation uses
+            the expected value (Krueger et al. 2017). As slow as `layer_norm`.
     """
 
     def __init__(

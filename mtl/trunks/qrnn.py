@@ -24,7 +24,7 @@ class _QRNNRecurrent(Recurrent):
         return self.layer.initial_state(batch_size)
 
     def unit_weights(self) -> Tensor:
-        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+        """Return the weights that compute each unit of a direction, `[directions, N, H]`."""
         layer = self.layer
         weights = layer.weight.view(
             layer.weight.shape[:2].numel(), -1, COUNTS[layer.pooling], layer.hidden_size
@@ -34,7 +34,7 @@ class _QRNNRecurrent(Recurrent):
     def forward(
         self, x: Tensor, mask: Tensor, state: QRNNState | None
     ) -> tuple[Tensor, QRNNState | None]:
-        """Return the outputs and, when a state is given, the one after the text."""
+        """Return the outputs and, if a state was passed, the new state after the text."""
         output, end = self.layer(x, state, mask=mask)
         return output, None if state is None else end
 
@@ -42,17 +42,17 @@ class _QRNNRecurrent(Recurrent):
 class QRNNTrunk(DirectionalTrunk):
     """Stacked quasi-recurrent layers (Bradbury et al. 2017), by default in both directions.
 
-    Convolutions over time make the gates of all tokens at once; what is left of the recurrence
-    has no matrix. Faster than an LSTM of the same width, most so where sentences are long.
+    Convolutions over time compute the gates of all tokens at once, and the recurrence contains no
+    matrix product. Faster than an LSTM of the same width, especially for long sentences.
 
     Args:
         in_features: Width D of the token vectors.
-        window: How many tokens the gates of the first layer see, 1 or 2; those of later layers
-            see one.
-        pooling: Which gates there are: "f", "fo" or "ifo".
+        window: The number of tokens that the gates of the first layer read, 1 or 2. Later layers
+            read one.
+        pooling: The gates: forget ("f"), forget and output ("fo"), or also input ("ifo").
         zoneout: Probability that a unit keeps its state in a step of training (Krueger et al.
             2017).
-        weight_drop: Probability that a weight of the products is left out of a step of training
+        weight_drop: Probability that a weight of the products is dropped in a training step
             (Merity et al. 2017).
         learned_start: Whether the states before the first token are learned; else they are zero.
     """

@@ -1,4 +1,4 @@
-"""What trunks of torch's recurrent layers share. Letters: B sentences, T tokens, D and H widths."""
+"""Trunks of torch's recurrent layers. Letters: B sentences, T tokens, D and H widths."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from mtl.layers.sequence import reverse_padded
 from mtl.trunks.directional import Recurrent
 
 Cell = tuple[Tensor, ...]
-"""State of one layer: of an LSTM h and c, of a GRU h alone, each `[B, H]`."""
+"""State of one layer: h and c of an LSTM, h of a GRU, each `[B, H]`."""
 
 RECURRENT = "weight_hh_l0"
 
 
 class Direction(nn.Module, ABC):
-    """A layer that reads in one direction, its input already in the order of reading.
+    """A layer that reads its input in one direction, from left to right.
 
-    Runs on padded tensors, for which a CPU has a faster path than for packed ones: padding stands
-    on the right, so no real token ever reads it.
+    It runs on padded tensors, for which a CPU has a faster path than for packed ones. Padding is on
+    the right, so no real token ever reads it.
 
     Args:
-        rnn: One layer of torch's kind, in one direction, batch first.
-        biases: What the bias of each gate starts with, in torch's order of gates.
-        parts: How many vectors a state has.
+        rnn: One layer of torch, in one direction, batch first.
+        biases: The initial bias of each gate, in torch's order of gates.
+        parts: The number of vectors in a state.
         learned_start: Whether the state before the first token is learned; else it is zero.
-        weight_drop: Probability that a weight of the recurrent matrix is left out of a pass in
-            training (Merity et al. 2017).
+        weight_drop: Probability that a weight of the recurrent matrix is dropped in a training
+            step (Merity et al. 2017).
     """
 
     def __init__(
@@ -69,34 +69,34 @@ class Direction(nn.Module, ABC):
         return tuple(part.expand(batch_size, -1) for part in start)
 
     def unit_weights(self) -> Tensor:
-        """Return the weights that make each unit, `[N, H]`."""
+        """Return the weights that compute each unit, `[N, H]`."""
         rows = torch.cat([cast("Tensor", self.rnn.weight_ih_l0), self.recurrent], dim=1)
         gates = rows.view(-1, self.hidden_size, rows.shape[1])  # [G, H, D + H]
         return gates.transpose(1, 2).flatten(0, 1)
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
-        """Return the outputs `[B, T, H]` and, when a state is given, the one after the text."""
+        """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
 
-    def run(self, *given: Any) -> Any:
-        """Call the layer, in training with what is left of its recurrent matrix.
+    def run(self, *inputs: Any) -> Any:
+        """Call the layer, in training with weights of its recurrent matrix dropped.
 
-        The layer computes with another tensor under the parameter's name, so that fused kernels
-        take it, and the parameter stays the leaf that gradients reach.
+        The layer computes with another tensor under the name of the parameter. So fused kernels
+        still apply, and the parameter stays the leaf that gradients reach.
         """
         if not (self.training and self.weight_drop):
-            return self.rnn(*given)
-        left = functional.dropout(self.recurrent, self.weight_drop)
-        return functional_call(self.rnn, {RECURRENT: left}, given)
+            return self.rnn(*inputs)
+        dropped = functional.dropout(self.recurrent, self.weight_drop)
+        return functional_call(self.rnn, {RECURRENT: dropped}, inputs)
 
 
 class SideBySide(Recurrent):
-    """One or two directions that know nothing of each other; the second reads backwards.
+    """One or two directions that do not read each other; the second one reads backwards.
 
     Args:
-        make: Gives a direction.
-        bidirectional: Whether there are two.
-        split: Whether each reads its own half of the input.
+        make: Returns a direction.
+        bidirectional: Whether there are two directions.
+        split: Whether each direction reads its own half of the input.
     """
 
     def __init__(self, make: Callable[[], Direction], bidirectional: bool, split: bool) -> None:
@@ -110,12 +110,12 @@ class SideBySide(Recurrent):
         return self.ahead.initial(batch_size)
 
     def unit_weights(self) -> Tensor:
-        """Return the weights that make each unit of a direction, `[directions, N, H]`."""
+        """Return the weights that compute each unit of a direction, `[directions, N, H]`."""
         sides = [self.ahead] if self.back is None else [self.ahead, self.back]
         return torch.stack([side.unit_weights() for side in sides])
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
-        """Return the outputs and, when a state is given, the one after the text."""
+        """Return the outputs and, if a state was passed, the new state after the text."""
         first, second = x.chunk(2, dim=2) if self.split else (x, x)
         output, after = self.ahead(first, mask, state)
         if self.back is None:

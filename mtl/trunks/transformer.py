@@ -40,8 +40,8 @@ class TransformerTrunk(Trunk):
     them; without one they are words. Every token reads both sides. No state is carried from text
     to text, and a text may have at most as many tokens as there are positions.
 
-    Sizes that are null are those of `name`. The run folder contains all of them, so a trained
-    model does not need the pretrained one.
+    Sizes that are null are taken from `name`. The run folder contains all sizes, so a trained model
+    does not need the pretrained one.
 
     Args:
         in_features: Width D of the token vectors.
@@ -137,11 +137,11 @@ class TransformerTrunk(Trunk):
         }
 
     def load_pretrained(self, tensors: Mapping[str, Tensor]) -> None:
-        """Set the weights to those of the pretrained model, whose further layers are ignored."""
+        """Copy the weights of the pretrained model, whose further layers are ignored."""
         self.load_state_dict({name: tensors[name] for name in self.state_dict()})
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of each layer; those of the positions belong to the first."""
+        """Return the parameters of each layer; the first one includes the positions."""
         below = [self.widen, self.positions, self.norm]
         first = [parameter for module in below for parameter in module.parameters()]
         layers = [list(layer.parameters()) for layer in self.layers]

@@ -40,14 +40,13 @@ IN_THE_RUN = {
         "tasks.pos.layer: the trunk has layers 0 (the embedding) to 1, got 4"),
     "scheme on labels that are no spans": ("use: news/pos", "use: news/pos, head: {scheme: iobes}",
         "run.yaml:7:39: tasks.pos.head.scheme: the head writes iobes tags, but the labels of 'pos' "
-        "are no spans; set it to null, or say in the corpus file which `scheme` they have"),
+        "are not spans; set it to null, or set the `scheme` in the corpus file"),
     "scheme of a shared head": ("use: news/pos", "use: news/pos, head: ner",
-        "run.yaml:7:30: tasks.pos.head: the head writes iobes tags, but the labels of 'pos' are no "
-        "spans; give the task a head of its own, or say in the corpus file which `scheme` they "
-        "have"),
+        "run.yaml:7:30: tasks.pos.head: the head writes iobes tags, but the labels of 'pos' are "
+        "not spans; give the task its own head, or set the `scheme` in the corpus file"),
     "sentence head on span tags": ("use: news/ner", "use: news/ner, head: {type: pool}",
-        "run.yaml:6:30: tasks.ner.head: 'pool' gives one label a sentence, the labels are span "
-        "tags"),
+        "run.yaml:6:30: tasks.ner.head: 'pool' predicts one label per sentence, the labels are "
+        "span tags"),
     "metric of no task": ("  epochs: 2", "  metric: nre.span_f1",
         "run.yaml:10:11: training.metric: expected mean or TASK.SCORE, "
         "got 'nre.span_f1'; did you mean 'ner'?"),
@@ -143,7 +142,9 @@ def test_a_mean_over_scores_of_both_directions_says_nothing(project: Path) -> No
         patch.syspath_prepend(str(project))
         result = mtl("train", "run.yaml", "tasks.pos.metric=loss:Errors")
     assert result.code == 2
-    assert "training.metric: some of the tasks' metrics are better when higher" in result.err
+    assert (
+        "training.metric: the mean is undefined: some metrics are better when higher" in result.err
+    )
     assert not Path("runs").exists()
 
 

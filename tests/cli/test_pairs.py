@@ -137,8 +137,8 @@ IN_THE_RUN = {
     "a tagger": ("tasks.same.head={type: crf}", "sentences come in pairs; take a classifier, such "
         "as pool"),
     "parts that are none": ("tasks.same.head={type: pool, compare: []}", None),
-    "a comparison of single sentences": ("corpora.two.reader.pair=null", "the reader has no `pair` "
-        "to compare sentences with"),
+    "a comparison of single sentences": ("corpora.two.reader.pair=null", "the reader returns no "
+        "pairs of sentences; set its `pair`"),
 }  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def test_two_tasks_on_one_corpus_are_trained_without_an_adversary() -> None:
     found = {n: yaml.safe_load(path.read_text())["sharing"] for n, path in runs.items()}
     assert {n: own["adversary"] for n, own in found.items()} == {"ner+pos": 0, "ner+mood": 0.1}
     told = [line for line in result.err.splitlines() if "without the adversary" in line]
-    end = "1 seed: ner + pos, without the adversary, since both tasks are in one of its groups"
+    end = "1 seed: ner + pos, without the adversary, for which they are one group"
     assert told == [f"training 4 of 6, {end}"]
 
 

@@ -166,7 +166,7 @@ def test_a_mistake_in_the_corpus_file(talks: Path, old: str, new: str, message: 
 def test_a_head_that_is_shared_with_another_form(talks: Path) -> None:
     result = mtl("train", "run.yaml", "tasks.rating.head=topics")
     message = "command line: tasks.rating.head=topics: tasks.rating.head: the labels are numbers, "
-    assert_told(result, f"{message}those of 'topics' are sets; give the task a head of its own")
+    assert_told(result, f"{message}the labels of 'topics' are sets; give the task its own head")
 
 
 def test_no_number_in_the_training_data(talks: Path) -> None:

@@ -200,11 +200,11 @@ def test_heads_that_do_not_fit(tasks: dict[str, Any], message: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("hint", "message"),
     [
-        ({"pattern": "^x$"}, "tasks.h: by the pattern '^x$' every word of the training data is"),
-        ({"pattern": ".", "level": "sentence"}, "tasks.h: by the pattern '.' every sentence of the "
-         "training data is 'yes', which leaves nothing to learn; correct it"),
-        ({"lexicon": "names.txt"}, "names.txt every word of the training data is 'no', which "
-         "leaves nothing to learn; correct it (one word a line) or leave the task out"),
+        ({"pattern": "^x$"}, "tasks.h: with the pattern '^x$' every word of the training data is"),
+        ({"pattern": ".", "level": "sentence"}, "tasks.h: with the pattern '.' every sentence of "
+         "the training data is 'yes', so there is nothing to learn; correct it"),
+        ({"lexicon": "names.txt"}, "names.txt every word of the training data is 'no', so "
+         "there is nothing to learn; correct it (one word per line) or leave the task out"),
     ],
 )  # fmt: skip
 def test_a_hint_that_says_always_the_same_is_a_mistake(

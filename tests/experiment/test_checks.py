@@ -16,7 +16,7 @@ TASKS = {
     "a name that torch has taken": ({"type": POS}, "tasks.type: torch reserves the name 'type'"),
     "a head of no spans shared by spans": (
         {"pos": POS, "ner": {**NER, "head": "pos"}},
-        "tasks.ner.head: the labels of 'ner' are spans, those of 'pos' are not",
+        "tasks.ner.head: the labels of 'ner' are spans, the labels of 'pos' are not",
     ),
     "a learning rate for the head of another": (
         {"ner": NER, "again": {**NER, "head": "ner", "lr": 0.1}},

@@ -95,7 +95,7 @@ def test_an_output_layer_of_another_kind_is_new_and_told(first: str) -> None:
     assert (
         started("first", **changes)
         .notes[0]
-        .endswith("head next: new, as the output layer there is another")
+        .endswith("head next: new, as its output layer is another one")
     )
 
 
@@ -111,7 +111,7 @@ def test_a_task_with_another_name_or_direction_starts_new(first: str) -> None:
     assert (
         started("renamed")
         .notes[0]
-        .endswith("head previous: new, for lack of a task of this name and kind there")
+        .endswith("head previous: new, as the run has no task of this name and kind")
     )
 
 

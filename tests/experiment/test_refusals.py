@@ -16,7 +16,7 @@ TASKS = {name: {"use": f"c/{name}"} for name in ("pos", "ner", "verb")}
 SHARED: dict[str, tuple[dict[str, Any], str]] = {
     "hierarchical": (
         {"order": ["pos", "nerr", "verb"]},
-        "sharing.order: there is no task 'nerr'; did you mean 'ner'?",
+        "sharing.order: unknown task 'nerr'; did you mean 'ner'?",
     ),
     "soft": (
         {"penalty": "clustered", "clusters": [["pos", "ner"], ["verb", "pos"]]},
@@ -24,7 +24,7 @@ SHARED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "shared_private": (
         {"shared_only": ["poss"]},
-        "sharing.shared_only: there is no task 'poss'; did you mean 'pos'?",
+        "sharing.shared_only: unknown task 'poss'; did you mean 'pos'?",
     ),
     "sluice": (
         {"subspaces": 3},
@@ -76,7 +76,7 @@ def test_what_a_trunk_refuses_is_told_of_the_trunk(tmp_path: Path) -> None:
 def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> None:
     sharing = {"type": "shared_private", "adversary": 0.1, "groups": [["pos", "nerr", "verb"]]}
     (mistake,) = told(tmp_path, {"sharing": sharing})
-    assert mistake.endswith("sharing.groups: there is no task 'nerr'; did you mean 'ner'?")
+    assert mistake.endswith("sharing.groups: unknown task 'nerr'; did you mean 'ner'?")
 
 
 IDLE: dict[str, tuple[dict[str, Any], str]] = {

@@ -167,6 +167,6 @@ def test_a_run_goes_on_with_the_same_subwords_alone() -> None:
 def test_a_language_model_of_subwords_and_one_of_words_do_not_mix() -> None:
     mtl.train("run.yaml")
     write("words", reader={"type": "text"})
-    message = "is a language model of subwords, this run has one of words; give both corpora"
+    message = "is a language model of subwords, this run has one of words; cut both corpora"
     with pytest.raises(CheckpointError, match=message):
         made("words", **{"trunk.init": "runs/run"})

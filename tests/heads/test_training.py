@@ -72,5 +72,5 @@ def test_padding_changes_nothing_in_training_either(head: type[Tagger], options:
 
 @taggers
 def test_weights_of_labels_that_there_are_not_are_an_error(head: type[Tagger]) -> None:
-    with pytest.raises(ValueError, match="class_weights: there is no label 'B-Y'; did you mean"):
+    with pytest.raises(ValueError, match="class_weights: unknown label 'B-Y'; did you mean"):
         head(4, LABELS, class_weights={"B-Y": 2})

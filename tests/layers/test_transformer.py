@@ -46,5 +46,5 @@ def test_it_computes_what_the_layer_of_torch_does(activation: str) -> None:
 
 
 def test_heads_share_the_width_evenly() -> None:
-    with pytest.raises(ValueError, match="expected num_heads to divide 6, got 4"):
+    with pytest.raises(ValueError, match="num_heads: expected a divisor of 6, got 4"):
         TransformerLayer(6, num_heads=4, feed_forward=5)

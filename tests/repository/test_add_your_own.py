@@ -12,6 +12,7 @@ from mtl.config.run import Run
 from mtl.data.corpus import load_corpus
 from mtl.errors import ConfigError, DataError
 from mtl.experiment import KINDS, load_config
+from mtl.heads import HeadContext
 
 GUIDE = Path(__file__).parents[2] / "docs" / "add-your-own.md"
 
@@ -49,7 +50,8 @@ def test_the_reader_names_the_line_of_a_mistake(project: Path) -> None:
 
 def test_the_head_ignores_padding(project: Path) -> None:
     part = load(project).tasks["pos"].head
-    head = KINDS["head"].find(part.type)(8, ["NOUN", "VERB"], **part.options).eval()
+    context = HeadContext(8, ["NOUN", "VERB"])
+    head = KINDS["head"].find(part.type).from_options(part.options, context).eval()
     hidden = torch.randn(1, 5, 8)
     mask = torch.tensor([[True, True, True, False, False]])
     assert head.scale == 20

@@ -89,7 +89,7 @@ def test_hashimoto_2017_penalty_on_changes_of_lower_levels() -> None:
 
 
 MISTAKES = {
-    r"order: there is no task 'x'; expected one of: ner, pos": ["pos", "ner", "x"],
+    r"order: unknown task 'x'; expected one of: ner, pos": ["pos", "ner", "x"],
     r"order: 'pos' occurs twice": ["pos", "ner", "pos"],
     r"order: 'ner' is missing": ["pos"],
 }

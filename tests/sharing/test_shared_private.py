@@ -164,8 +164,8 @@ def test_tasks_of_a_group_are_one_to_the_adversary() -> None:
 MISTAKES = {
     "ramp: does nothing unless adversary is set": {"ramp": 5},
     "adversary: expected tasks on at least two corpora": {"adversary": 1.0, "groups": [["a", "b"]]},
-    "groups: there is no task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
-    "shared_only: there is no task 'x'; expected one of: a, b": {"shared_only": ["x"]},
+    "groups: unknown task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
+    "shared_only: unknown task 'x'; expected one of: a, b": {"shared_only": ["x"]},
 }
 
 

@@ -134,6 +134,6 @@ def test_after_a_reset_it_is_as_at_the_start() -> None:
     average.reset()
     assert (average.average["weight"].item(), average.updates) == (10, 0)
     triggered = TriggeredAverage(model, trigger=1)
-    triggered.check([0.3, 0.2, 0.1])
+    triggered.begin_if_due([0.3, 0.2, 0.1])
     triggered.reset()
     assert not triggered.average

@@ -94,7 +94,7 @@ def test_shares_are_told_in_the_run_folder(tmp_path: Path) -> None:
 
 MISTAKES = {
     "tasks.pos.target: 'accuracy' is a fraction: expected at most 1, got 95": {"target": 95},
-    "tasks.pos.target: 'squared_error' has no best value; say with which": {
+    "tasks.pos.target: 'squared_error' has no best value; set the score": {
         "metric": "squared_error"
     },
 }

@@ -60,7 +60,7 @@ class Reader(Checked, ABC):
 
     @classmethod
     def cut(cls, options: Mapping[str, Any]) -> Cut:
-        """Return how text is cut into tokens: by default as `tokenize` says, else by rule."""
+        """Return the way to cut text: by default the option `tokenize`, or by rule without it."""
         tokenize: Cut = options.get("tokenize", True)
         return tokenize
 
@@ -75,11 +75,11 @@ class Reader(Checked, ABC):
 
     @classmethod
     def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Return the number of subwords to learn, and the options that read the same words whole.
+        """Return the number of subwords to learn, and the options that read whole words instead.
 
-        It is called if `unit` is "subwords".
+        By default they follow from `subwords` and `tokenize`. Called if `unit` is "subwords".
         """
-        raise NotImplementedError(f"{cls.__name__} reads no subwords")
+        return options["subwords"], {**options, "tokenize": False}
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[Record]:

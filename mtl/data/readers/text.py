@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
 from mtl.files import open_text
@@ -47,11 +47,6 @@ class Text(Reader):
         self.segmenter = segmenter
         self.by = by
         self.tokenize = tokenize
-
-    @classmethod
-    def learns_subwords(cls, options: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Return the option `subwords`, and the options that cut at blanks instead."""
-        return options["subwords"], {**options, "tokenize": False}
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""

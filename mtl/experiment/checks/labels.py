@@ -1,4 +1,4 @@
-"""Whether the labels in the data are what the heads and metrics of a run are for."""
+"""Checks of heads and metrics against the labels in the data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mtl.text.example import of_tokens
 from mtl.text.spans import parse_tag
 
 _TRIED = 1000
-"""Sentences of each split on which a metric is tried."""
+"""The number of sentences of each split on which a metric is tried."""
 
 
 def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
-    """Try the heads and metrics of a run on its labels.
+    """Check the heads and metrics of a run against its labels.
 
     Raises:
-        ConfigError: The labels are of another level than the head, mean nothing to the metric, or
-            are all the same where they tell of words.
+        ConfigError: The labels have another level than the head, the metric cannot read them, or
+            all labels of a word list or pattern are equal.
         DataError: A label should be a span tag and is not.
     """
     owners = head_owners(run)
@@ -54,7 +54,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
 
 
 def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintConfig) -> None:
-    """Check that the tasks that share a head do not all have one and the same label everywhere."""
+    """Raise ConfigError if all labels of the tasks that share a head are equal."""
     users = [user for user, owner in head_owners(run).items() if owner == task]
     found: set[str] = set()
     for user in users:
@@ -65,10 +65,10 @@ def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintCo
                 return
     what = f"pattern {hint.pattern!r}" if hint.lexicon is None else f"lexicon {hint.lexicon}"
     every = "word" if hint.level == "token" else "sentence"
-    mend = "correct it" if hint.lexicon is None else "correct it (one word a line)"
+    remedy = "correct it" if hint.lexicon is None else "correct it (one word per line)"
     raise ConfigError(
-        f"tasks.{task}: by the {what} every {every} of the training data is {min(found)!r}, which "
-        f"leaves nothing to learn; {mend} or leave the task out"
+        f"tasks.{task}: with the {what} every {every} of the training data is {min(found)!r}, so "
+        f"there is nothing to learn; {remedy} or leave the task out"
     )
 
 

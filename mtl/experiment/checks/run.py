@@ -111,7 +111,10 @@ def _heads(run: Run) -> Iterator[Mistake]:
         scheme = own_scheme or run.tasks[owner].scheme
         if HEADS.find(head.type).level == "sentence":
             if run.tasks[task].scheme:
-                yield path, f"{head.type!r} gives one label a sentence, the labels are span tags"
+                yield (
+                    path,
+                    f"{head.type!r} predicts one label per sentence, the labels are span tags",
+                )
         elif scheme and not run.tasks[task].scheme:
             if task != owner:  # for its own task the head checks it
                 yield (
@@ -122,8 +125,8 @@ def _heads(run: Run) -> Iterator[Mistake]:
         elif run.tasks[task].scheme and not scheme:
             yield (
                 path,
-                f"the labels of {task!r} are spans, those of {owner!r} are not; give the task a "
-                "head of its own",
+                f"the labels of {task!r} are spans, the labels of {owner!r} are not; give the task "
+                "its own head",
             )
         if task != owner and run.tasks[task].lr is not None:
             yield f"tasks.{task}.lr", f"the head belongs to {owner!r}; set the lr there"
