@@ -273,6 +273,6 @@ class SentenceTarget(Target):
         return cls.item_text(value)
 
 
-def pad_tokens(rows: Sequence[Sequence[Any] | None], tokens: int, missing: Any) -> list[Any]:
+def pad_tokens(rows: Iterable[Sequence[Any] | None], tokens: int, missing: Any) -> list[Any]:
     """Return rows of T items each, padded on the right with `missing`."""
     return [[*(row or ()), *[missing] * (tokens - len(row or ()))] for row in rows]
