@@ -2,6 +2,7 @@
 
 from mtl.metrics.accuracy import Accuracy
 from mtl.metrics.base import Metric, Unit, shown
+from mtl.metrics.divergence import Divergence
 from mtl.metrics.f1 import F1
 from mtl.metrics.numbers import Pearson, SquaredError
 from mtl.metrics.perplexity import Perplexity
@@ -19,6 +20,7 @@ METRICS: Registry[Metric] = Registry(
         "set_f1": SetF1,
         "pearson": Pearson,
         "squared_error": SquaredError,
+        "divergence": Divergence,
         "perplexity": Perplexity,
     },
 )
@@ -27,6 +29,7 @@ __all__ = [
     "F1",
     "METRICS",
     "Accuracy",
+    "Divergence",
     "Metric",
     "Pearson",
     "Perplexity",

@@ -19,12 +19,14 @@ from mtl.targets.label import SentenceLabelTarget, TokenLabelTarget
 from mtl.targets.label_set import LabelSet, LabelSetTarget
 from mtl.targets.number import Number, NumberTarget
 from mtl.targets.objectives import Objective, OneLabel
+from mtl.targets.soft import SoftLabelTarget, TokenSoftLabelTarget
 from mtl.targets.words import FrequencyTarget, NextWordTarget
 
 FORMS: dict[str, tuple[type[Target], ...]] = {
     "label": (SentenceLabelTarget, TokenLabelTarget),
     "set": (LabelSetTarget,),
     "number": (NumberTarget,),
+    "soft": (SoftLabelTarget, TokenSoftLabelTarget),
 }
 """`form:` in a corpus file to its targets; with several, the data decides per corpus."""
 
@@ -92,8 +94,10 @@ __all__ = [
     "OneLabel",
     "SentenceLabelTarget",
     "SentenceTarget",
+    "SoftLabelTarget",
     "Target",
     "TokenLabelTarget",
+    "TokenSoftLabelTarget",
     "TokenTarget",
     "labelled",
     "target_by_name",

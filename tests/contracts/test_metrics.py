@@ -23,6 +23,8 @@ def formed(variant: Variant, sentences: Sentences) -> list[Any]:
     found = [[tag for tag in tags if tag != "O"] for tags in sentences]
     if variant.cls.reads == "sets":
         return [frozenset(tags) for tags in found]
+    if variant.cls.reads == "distributions":
+        return [{tag: tags.count(tag) / len(tags) for tag in tags} for tags in sentences]
     return [float(len(t)) for t in found] if variant.cls.reads == "numbers" else sentences
 
 
