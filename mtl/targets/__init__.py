@@ -20,6 +20,7 @@ from mtl.targets.label_set import LabelSet, LabelSetTarget
 from mtl.targets.number import Number, NumberTarget
 from mtl.targets.objectives import Objective, OneLabel
 from mtl.targets.soft import SoftLabelTarget, TokenSoftLabelTarget
+from mtl.targets.token_set import TokenSetTarget
 from mtl.targets.words import FrequencyTarget, NextWordTarget
 
 FORMS: dict[str, tuple[type[Target], ...]] = {
@@ -27,6 +28,7 @@ FORMS: dict[str, tuple[type[Target], ...]] = {
     "set": (LabelSetTarget,),
     "number": (NumberTarget,),
     "soft": (SoftLabelTarget, TokenSoftLabelTarget),
+    "token_set": (TokenSetTarget,),
 }
 """`form:` in a corpus file to its targets; with several, the data decides per corpus."""
 
@@ -97,6 +99,7 @@ __all__ = [
     "SoftLabelTarget",
     "Target",
     "TokenLabelTarget",
+    "TokenSetTarget",
     "TokenSoftLabelTarget",
     "TokenTarget",
     "labelled",

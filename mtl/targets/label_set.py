@@ -99,7 +99,6 @@ class SetTarget(Target):
 
     values: ClassVar[Values] = "sets"
     has_items: ClassVar[bool] = True
-    tuned: ClassVar[bool] = True
 
     def __init__(self, labels: Iterable[str]) -> None:
         self.labels = in_order(labels)
@@ -186,6 +185,7 @@ class LabelSetTarget(SetTarget, SentenceTarget):
 
     name: ClassVar[str] = "label_set"
     noun: ClassVar[str] = "sets"
+    tuned: ClassVar[bool] = True
 
     @classmethod
     def read(cls, value: Any, separator: str | None) -> frozenset[str] | None:
