@@ -20,6 +20,7 @@ from mtl.targets.label_set import LabelSet, LabelSetTarget
 from mtl.targets.number import Number, NumberTarget
 from mtl.targets.objectives import Objective, OneLabel
 from mtl.targets.soft import SoftLabelTarget, TokenSoftLabelTarget
+from mtl.targets.token_number import TokenNumberTarget
 from mtl.targets.token_set import TokenSetTarget
 from mtl.targets.words import FrequencyTarget, NextWordTarget
 
@@ -29,6 +30,7 @@ FORMS: dict[str, tuple[type[Target], ...]] = {
     "number": (NumberTarget,),
     "soft": (SoftLabelTarget, TokenSoftLabelTarget),
     "token_set": (TokenSetTarget,),
+    "token_number": (TokenNumberTarget,),
 }
 """`form:` in a corpus file to its targets; with several, the data decides per corpus."""
 
@@ -99,6 +101,7 @@ __all__ = [
     "SoftLabelTarget",
     "Target",
     "TokenLabelTarget",
+    "TokenNumberTarget",
     "TokenSetTarget",
     "TokenSoftLabelTarget",
     "TokenTarget",
