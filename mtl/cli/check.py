@@ -29,7 +29,6 @@ def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
         for task, labels in example.labels.items():
             target = experiment.batcher.targets[task]
             gold = target.comparable(labels)
-            if gold is not None:
-                shown = gold[:20] if isinstance(gold, tuple) else gold
-                typer.echo(f"  {task}: {target.text(shown)}")
+            gold = labels if gold is None else gold
+            typer.echo(f"  {task}: {target.text(gold[:20] if isinstance(gold, tuple) else gold)}")
     typer.echo(f"\n{run}: all is well")

@@ -19,6 +19,7 @@ from mtl.targets.label import SentenceLabelTarget, TokenLabelTarget
 from mtl.targets.label_set import LabelSet, LabelSetTarget
 from mtl.targets.number import Number, NumberTarget
 from mtl.targets.objectives import Objective, OneLabel
+from mtl.targets.partial import PartialLabelTarget
 from mtl.targets.soft import SoftLabelTarget, TokenSoftLabelTarget
 from mtl.targets.token_number import TokenNumberTarget
 from mtl.targets.token_set import TokenSetTarget
@@ -31,6 +32,7 @@ FORMS: dict[str, tuple[type[Target], ...]] = {
     "soft": (SoftLabelTarget, TokenSoftLabelTarget),
     "token_set": (TokenSetTarget,),
     "token_number": (TokenNumberTarget,),
+    "partial": (PartialLabelTarget,),
 }
 """`form:` in a corpus file to its targets; with several, the data decides per corpus."""
 
@@ -96,6 +98,7 @@ __all__ = [
     "NumberTarget",
     "Objective",
     "OneLabel",
+    "PartialLabelTarget",
     "SentenceLabelTarget",
     "SentenceTarget",
     "SoftLabelTarget",

@@ -155,7 +155,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         return isinstance(value, list)
 
     @classmethod
-    def read(cls, value: Any, separator: str | None) -> tuple[str, ...] | None:
+    def read(cls, value: Any, separator: str | None) -> Labels | None:
         """Return the labels; an empty string is not a value."""
         if value is None or value == "":
             return None
@@ -169,7 +169,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         return [*cls.names(gold)]
 
     @classmethod
-    def unpack(cls, strings: Sequence[str]) -> tuple[str, ...]:
+    def unpack(cls, strings: Sequence[str]) -> Labels:
         """Return the labels."""
         return tuple(strings)
 

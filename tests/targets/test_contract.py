@@ -32,7 +32,7 @@ GOLD: dict[str, Sequence[Labels]] = {
     "token_soft_labels": [({"a": 0.5, "b": 0.5}, None), ({"b": 1.0},)],
     "token_sets": [(frozenset("ab"), frozenset()), (None,)],
     "token_numbers": [(1.5, None), (-2.0,)],
-    "partial_labels": [(frozenset("ab"), frozenset()), (frozenset("a"),)],
+    "partial_labels": [(frozenset("a"), frozenset()), (frozenset("b"),)],
 }
 """Two gold values per target; where there is one value per token, of two tokens and of one."""
 CONTEXT = BuildContext(words=WordVocabulary.build({"a": 2, "b": 1}))

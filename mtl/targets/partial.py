@@ -1,0 +1,119 @@
+"""Partly labelled tokens: the labels that each token may have."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mtl.errors import MtlError
+from mtl.targets.base import ABSENT
+from mtl.targets.label import TokenLabelTarget
+from mtl.targets.label_set import read_set
+from mtl.text.example import Labels
+
+
+class PartialLabelTarget(TokenLabelTarget):
+    """The possible labels of each token; an empty set leaves a token open.
+
+    The loss is −log p(y ∈ Y | x), where Y holds the label sequences that the sets allow: for a CRF
+    the partial likelihood (Tsuboi et al. 2008; Täckström et al. 2013). Predictions are single
+    labels. A development set is scored on the sentences whose tokens have one label each.
+
+    >>> PartialLabelTarget.read(["A|B", "_"], "|") == (frozenset("AB"), frozenset())
+    True
+    """
+
+    name: ClassVar[str] = "partial_labels"
+    noun: ClassVar[str] = "partial labels"
+    plain_labels: ClassVar[bool] = False
+    has_items: ClassVar[bool] = True
+
+    @classmethod
+    def read(cls, value: Any, separator: str | None) -> Labels | None:
+        """Return a set per token; "_", an empty string or list and null leave a token open."""
+        if value is None or value == "":
+            return None
+        if not isinstance(value, list):
+            raise ValueError(f"expected the possible labels of each token, found {value!r}")
+        return tuple(_read(item, separator) for item in value)
+
+    @classmethod
+    def pack(cls, gold: Labels) -> list[str]:
+        """Return each set as a JSON list."""
+        return [json.dumps(sorted(item)) for item in cls.items(gold)]
+
+    @classmethod
+    def unpack(cls, strings: Sequence[str]) -> Labels:
+        """Return the sets."""
+        return tuple(frozenset(json.loads(string)) for string in strings)
+
+    @classmethod
+    def informative(cls, gold: Labels) -> bool:
+        """Return whether any token is not open."""
+        return any(cls.items(gold))
+
+    @classmethod
+    def names(cls, gold: Labels) -> Sequence[str]:
+        """Return the labels of all tokens; a prediction has one label per token."""
+        return [
+            label
+            for item in cls.items(gold)
+            for label in ([item] if isinstance(item, str) else sorted(item))
+        ]
+
+    @classmethod
+    def item_text(cls, item: Any) -> str:
+        """Return a label, or possible labels with bars between, or "_" for an open token."""
+        return item if isinstance(item, str) else "|".join(sorted(item)) or ABSENT
+
+    @classmethod
+    def plain_item(cls, item: Any) -> Any:
+        """Return a label, or possible labels in alphabetical order."""
+        return item if isinstance(item, str) else sorted(item)
+
+    def comparable(self, gold: Labels) -> Labels | None:
+        """Return the labels if each token has exactly one, else None."""
+        sets = self.items(gold)
+        if any(len(item) != 1 for item in sets):
+            return None
+        return tuple(label for item in sets for label in item)
+
+    def problem(self) -> str | None:
+        """Return an error if the training data names no label."""
+        return None if self.labels else "no token of the training data has a label"
+
+    def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
+        """Count the labels that training never saw."""
+        names = (label for value in gold for label in self.names(value))
+        return Counter(label for label in names if label not in self._index)
+
+    def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
+        """Return the possible labels, bool `[B, T, K]`: all for open tokens, none on padding.
+
+        Raises:
+            MtlError: A label is not known, as span tags in another scheme than the head's.
+        """
+        target = torch.zeros(len(gold), tokens, len(self.labels), dtype=torch.bool)
+        for row, value in enumerate(gold):
+            for position, item in enumerate(self.items(value) if value is not None else ()):
+                ids = [self._index[label] for label in item if label in self._index]
+                if item and not ids:
+                    raise MtlError(
+                        f"none of the labels {', '.join(sorted(item))} is known; expected labels "
+                        f"of the training data{f' as {self.scheme} tags' if self.scheme else ''}"
+                    )
+                target[row, position, ids if ids else slice(None)] = True
+        return target
+
+
+def _read(item: Any, separator: str | None) -> frozenset[str]:
+    if item in (None, "", ABSENT):
+        return frozenset()
+    if isinstance(item, str) and separator is None:
+        return frozenset([item])
+    return read_set(item, separator)
