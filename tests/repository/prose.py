@@ -28,17 +28,18 @@ PATTERNS = {
     r"object|table|trunk|seconds|bits|nats|weight|bar)s? a (?:task|token|word|sentence|line|layer|"
     r"step|epoch|feature|column|character|label|tagger|classifier|corpus|seed|head|gate)\b",
     # Chains of pronouns.
-    "of which": r"\bof (?:which|these|those|whom)\b",
+    # "of these tasks" is good English; a bare "of these" makes the reader look back.
+    "of which": r"\bof (?:which|whom)\b|\bof (?:these|those)(?=\s*[.,;:)])",
     "those of": r"\b(?:those|that) of\b",
     # Inverted order.
     "fronted of": r"(?:(?<=[.;:!?] )|^)Of (?:the |a |an |its |their |two |all )?\w+",
-    "is no": r"\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|one\b|such\b)\w+",
+    "is no": r"(?<!\b[Tt]here )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|one\b|such\b)\w+",
     "so inversion": r"(?:(?<=[.;] )|^)So (?:are|is|do|does|did|has|have|can|must)\b",
     # Verbs that name nothing.
     "mend": r"\b[Mm]end(?:s|ed|ing)?\b",
     "tell": r"\b(?:tell|tells|told|telling)\b",
     "go by": r"\b(?:go|goes|going|went) (?:by|on)\b",
-    "stand": r"\b(?:stands?|stood|standing) (?:in|on|at|for|there|upon|beside|where|before|after|"
+    "stand": r"\b(?:stands?|stood|standing) (?:in|on|at|there|upon|beside|where|before|after|"
     r"between|above|below)\b",
     "lie": r"\b(?:lies|lay|lying) (?:in|on|at|there|beside|where|between|under|here)\b",
     "learnt": r"\b(?:[Ll]earnt|[Ss]pelt)\b",
