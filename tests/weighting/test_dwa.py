@@ -64,5 +64,5 @@ def test_losses_that_stay_at_zero_leave_the_weights_given() -> None:
 
 
 def test_a_negative_loss_is_refused_with_the_task() -> None:
-    with pytest.raises(TrainingError, match=r"'dwa' needs losses .* task 'lm' is -1; mend"):
+    with pytest.raises(TrainingError, match=r"'dwa' needs losses .* got -1 for task 'lm'; correct"):
         after({"pos": 1.0, "lm": -1.0})

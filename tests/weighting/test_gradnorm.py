@@ -115,5 +115,5 @@ def test_while_nothing_shared_trains_the_weights_stay() -> None:
 
 def test_a_negative_loss_is_refused_with_the_task() -> None:
     slopes = Slopes()
-    with pytest.raises(TrainingError, match=r"'gradnorm' needs losses .* task 'ner' is -2"):
+    with pytest.raises(TrainingError, match=r"'gradnorm' needs losses .* got -2 for task 'ner'"):
         GradNorm(EVEN).backward(slopes.losses(["ner"], {"ner": -2.0}), [slopes.weight])

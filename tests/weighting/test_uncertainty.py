@@ -90,5 +90,7 @@ def test_a_start_outside_the_bound_is_refused() -> None:
 
 
 def test_a_negative_loss_is_refused_with_the_task() -> None:
-    with pytest.raises(TrainingError, match=r"'uncertainty' needs losses .* task 'ner' is -0.25"):
+    with pytest.raises(
+        TrainingError, match=r"'uncertainty' needs losses .* got -0.25 for task 'ner'"
+    ):
         Uncertainty({"pos": 1.0, "ner": 1.0}).combine({"ner": torch.tensor(-0.25)})
