@@ -161,24 +161,24 @@ class Loud(Static):
 RUN = """\
 embedding: {words: {dim: 8}}
 trunk: {type: lstm, num_layers: 1, hidden_size: 8}
-sharing: {type: my_parts:Led, leader: same}
-weighting: my_parts:Loud
+sharing: {type: own_parts:Led, leader: same}
+weighting: own_parts:Loud
 corpora:
   dice:
-    reader: my_parts:Dice
+    reader: own_parts:Dice
     files: {train: train.txt, dev: dev.txt, test: dev.txt}
     tasks:
-      same: {labels: same, head: {type: my_parts:Careful}, metric: {type: my_parts:Errors}}
+      same: {labels: same, head: {type: own_parts:Careful}, metric: {type: own_parts:Errors}}
 tasks:
   same: {use: dice/same}
-  again: {use: dice/same, head: {type: my_parts:Careful, care: 1.5, compare: [difference]}}
+  again: {use: dice/same, head: {type: own_parts:Careful, care: 1.5, compare: [difference]}}
 training: {epochs: 2, batch: {sentences: 4}}
 """
 
 
 @pytest.fixture
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_parts.py").write_text(PARTS, encoding="utf-8")
+    (tmp_path / "own_parts.py").write_text(PARTS, encoding="utf-8")
     (tmp_path / "run.yaml").write_text(RUN, encoding="utf-8")
     for name in ("train", "dev"):
         rows = [f"roll a {i % 3}|roll a {i % 2}|{'yes' if i % 6 < 2 else 'no'}" for i in range(24)]
@@ -218,8 +218,8 @@ def test_each_task_alone_is_a_run_that_their_sharing_allows() -> None:
     result = mtl(*command, "--output", "r", "sharing.followers=[again]")
     assert result.code == 0, result.err
     alone, both = (Path(f"r/{n}/seed-1/run.yaml").read_text() for n in ("same", "same+again"))
-    assert "my_parts:Led" in both
-    assert "my_parts:Led" not in alone
+    assert "own_parts:Led" in both
+    assert "own_parts:Led" not in alone
     assert "type: hard" in alone
 
 
@@ -227,16 +227,16 @@ def test_each_task_alone_is_a_run_that_their_sharing_allows() -> None:
     ("override", "message"),
     [
         (
-            "tasks.same.metric={type: my_parts:Errors, each: 6}",
+            "tasks.same.metric={type: own_parts:Errors, each: 6}",
             "tasks.same.metric.each: too expensi",
         ),
         ("sharing.leader=smae", "sharing.leader: there is no such task"),
         ("sharing.strength=2", "sharing.strength: does nothing unless followers is set"),
         ("tasks.same.head.care=0", "tasks.same.head.care: expected a number above 0, got 0"),
         ("tasks.same.target=1000", ""),
-        ("corpora.dice.reader.doubled=false", "tasks.same.head: 'my_parts:Careful': needs pairs"),
+        ("corpora.dice.reader.doubled=false", "tasks.same.head: 'own_parts:Careful': needs pairs"),
         ("corpora.dice.files.dev=null", "weighting.factor: every task must have a dev"),
-        ("training.mixing=progress", "tasks.same.target: 'my_parts:Errors' has no best value"),
+        ("training.mixing=progress", "tasks.same.target: 'own_parts:Errors' has no best value"),
     ],
 )
 def test_their_checks_are_made_before_training(override: str, message: str) -> None:
