@@ -182,7 +182,12 @@ def test_twenty_thousand_tokens_are_as_exact_as_two(operators: str, dtype) -> No
     expected = partition_by_steps(*chain.arguments)
     found, (by_emissions, *_) = partition(operators, chain.to(dtype))
     torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
-    torch.testing.assert_close(by_emissions.sum(2), torch.ones(1, 20_000, dtype=dtype))
+    # The rounding errors of 20,000 products add up like a random walk, by an amount that depends on
+    # the processor: 1e-5 of float32 has been seen with the reference.
+    rtol = 20_000**0.5 * torch.finfo(dtype).eps * 10
+    torch.testing.assert_close(
+        by_emissions.sum(2), torch.ones(1, 20_000, dtype=dtype), rtol=rtol, atol=0
+    )
     paths, scores = OPERATORS[operators][3](*chain.to(dtype).arguments)
     torch.testing.assert_close(chain.score(paths), scores.double(), rtol=1e-6, atol=0)
 
