@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_serializer, model_validator
+from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import Bounds, FilePath, NonNegativeInt, PositiveInt
@@ -30,12 +30,6 @@ def _check_expression(pattern: str) -> str:
     return pattern
 
 
-def _check_form(form: str) -> str:
-    if form not in FORMS:
-        raise ValueError("unknown form")
-    return form
-
-
 def _check_percentage(text: str) -> str:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?%", text) or not 0 < float(text[:-1]) < 100:
         raise ValueError("expected a percentage")
@@ -47,12 +41,10 @@ Pattern = Annotated[
     AfterValidator(_check_pattern),
     Expected("a regular expression with one group in round brackets"),
 ]
-Form = Annotated[
-    str,
-    AfterValidator(_check_form),
-    Expected(f"one of {', '.join(FORMS)}"),
-    WithJsonSchema({"enum": [*FORMS]}),
-]
+if TYPE_CHECKING:
+    Form = str
+else:
+    Form = Literal[tuple(FORMS)]  # so that a new form needs no change here
 Expression = Annotated[str, AfterValidator(_check_expression), Expected("a regular expression")]
 SplitSize = Annotated[
     PositiveInt | Annotated[str, AfterValidator(_check_percentage)],
@@ -123,8 +115,8 @@ class SourceConfig(Settings):
     )
     separator: str | None = Field(
         default=None,
-        description="The separator of items in a string, such as those of a set; null where the "
-        "data has lists.",
+        description="The separator of items in a string, such as the labels of a set; null where "
+        "the data has lists.",
     )
     weight: str | None = Field(
         default=None,
@@ -143,7 +135,8 @@ class SourceConfig(Settings):
             forms = [form for form, targets in FORMS.items() if any(t.has_items for t in targets)]
             if self.form not in forms or not self.separator.strip(" "):
                 raise Misfit(
-                    "separator", f"expected a non-blank separator, and `form: {' or '.join(forms)}`"
+                    "separator",
+                    f"expected a non-blank separator, and a form of {', '.join(forms)}",
                 )
         if self.weight is not None and self.derived:
             raise Misfit("weight", f"the labels of `{self.kind}` follow from the words")

@@ -59,7 +59,7 @@ def _merge_tokens(
     if not confidence:
         return TaskPrediction(labels)
     probabilities = tuple(p for readout in readouts for p in readout.confidence)
-    if all(probability is None for probability in probabilities):
+    if probabilities and all(probability is None for probability in probabilities):
         return TaskPrediction(labels)  # numbers and distributions have no confidence
     has_spans = scheme and isinstance(head, Tagger)
     return TaskPrediction(labels, probabilities, _merge_spans(readouts) if has_spans else None)

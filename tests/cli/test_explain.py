@@ -14,6 +14,7 @@ from mtl.cli.formats import write_conll, write_jsonl
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import Prediction
 from mtl.inference.task_prediction import TaskPrediction
+from mtl.targets import LabelSetTarget, NumberTarget
 from mtl.text.example import Example
 from tests.cli import project as small
 from tests.cli.command import Result, mtl
@@ -139,6 +140,7 @@ OF_A_PAIR = Prediction(
             attention_b=torch.tensor([1.0]),
         )
     },
+    {"t": LabelSetTarget("xy")},
     {},
 )
 
@@ -154,7 +156,8 @@ def test_the_second_sentence_of_a_pair_has_weights_of_its_own() -> None:
 
 
 def test_numbers_have_no_confidence() -> None:
-    number = Prediction(Sentence.from_words(["a"]), {"t": TaskPrediction(2.5)}, {})
+    targets = {"t": NumberTarget(0, 1)}
+    number = Prediction(Sentence.from_words(["a"]), {"t": TaskPrediction(2.5)}, targets, {})
     assert write_conll(number) == "# t = 2.5\n# columns = token\na\n\n"
     assert json.loads(write_jsonl(number)) == {"tokens": ["a"], "t": 2.5}
 

@@ -143,10 +143,11 @@ IN_THE_CORPUS = {
     "a tagger": ("type: pool", "type: crf", "run.yaml:4:11: tasks.topics.head: the labels are "
         "sets; take one of: attention, cnn, pool"),
     "a separator of one label": ("form: set, ", "", "tasks/talk.yaml:5:41: "
-        "tasks.topics.labels.separator: expected a non-blank separator, and `form: set`"),
+        "tasks.topics.labels.separator: expected a non-blank separator, and a form of set, "
+        "soft, token_set, partial"),
     "an unknown form": ("form: set", "form: sets", "tasks/talk.yaml:5:36: "
-        "tasks.topics.labels.form: expected 'label', 'set' or 'number', got 'sets'; did you mean "
-        "'set'?"),
+        "tasks.topics.labels.form: expected 'label', 'set', 'number', 'soft', 'token_set', "
+        "'token_number' or 'partial', got 'sets'; did you mean 'set'?"),
     "a set of the text": ("column: topics", "text: next", "tasks/talk.yaml:5:32: "
         "tasks.topics.labels.form: a set needs `column` or `metadata`, got `text`"),
     "spans": ("    metric: set_f1", "    metric: set_f1\n    scheme: bio", "tasks/talk.yaml:8:13: "

@@ -14,6 +14,7 @@ from mtl.heads import SoftmaxTagger
 from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
+from mtl.targets import TokenLabelTarget
 from mtl.text.example import Example
 from mtl.text.vocabulary import Vocabulary, WordVocabulary
 from mtl.trunks import LSTMTrunk
@@ -169,7 +170,7 @@ def test_vectors_that_depend_on_neighbours_are_not_made_once_per_word() -> None:
         assert embedding.contextual is (kind is Contextual)
         sharing = Hard(["t"], lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
         model = MultiTaskModel(embedding, sharing, heads, head_of={"t": "t"}, layers={"t": 0})
-        batcher = Batcher(vocabularies, {})
+        batcher = Batcher(vocabularies, {"t": TokenLabelTarget("ab")})
         predictor = Predictor(model.eval(), batcher, schemes={}, max_length=9, overlap=2)
         examples = [Example(tuple(sentence.split())) for sentence in SENTENCES]
         for example, found in zip(examples, predictor.predict(examples, ["t"]), strict=True):

@@ -34,6 +34,9 @@ NOT_OPTIONS = {
     ("cli/formats.py", "tokens"),  # a field of a line of JSON
     ("cli/formats.py", "text"),
     ("cli/formats.py", "attention"),
+    ("inference/prediction.py", "tokens"),  # a field of the record of a prediction
+    ("inference/prediction.py", "text"),
+    ("config/corpus.py", "label"),  # a form of labels
 }
 
 

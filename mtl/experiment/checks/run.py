@@ -147,8 +147,8 @@ def _forms(run: Run) -> Iterator[Mistake]:
         if target is not (shared := target_of(run, owner)):
             yield (
                 f"tasks.{task}.head",
-                f"the labels are {target.noun}, those of {owner!r} are {shared.noun}; give the "
-                "task a head of its own",
+                f"the labels are {target.noun}, the labels of {owner!r} are {shared.noun}; give "
+                "the task its own head",
             )
         metric = run.tasks[task].metric.type
         if METRICS.find(metric).reads not in (target.values, NextWordTarget.values):
