@@ -123,8 +123,8 @@ class SourceConfig(Settings):
     )
     separator: str | None = Field(
         default=None,
-        description="The separator of items in a string, such as those of a set; null where the "
-        "data has lists.",
+        description="The separator of items in a string, such as the labels of a set; null where "
+        "the data has lists.",
     )
     weight: str | None = Field(
         default=None,
