@@ -180,7 +180,7 @@ MISTAKES = {
     ),
     "frequencies beside labels in one head": (
         {"pos": TASKS["pos"], "frequency": {"use": "c/frequency", "head": "pos"}},
-        "tasks.frequency.head: the labels are word frequencies, those of 'pos' are labels",
+        "tasks.frequency.head: the labels are word frequencies, but 'pos' has labels",
     ),
     "a classifier for labels of words": (
         {"numbered": {"use": "c/numbered", "head": {"type": "pool"}}},
