@@ -1,4 +1,4 @@
-"""What a training step is given."""
+"""The input of a training step."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ class Batch:
     """Sentences of one corpus as tensors, padded on the right.
 
     Args:
-        features: What the embeddings read, by feature name. A feature of word types (characters,
-            affixes) holds one row a distinct word, and `types [B, T]` says which row a token has.
-        mask: `[B, T]` bool, True on real tokens. Of B pairs there are 2 B rows: all first
-            sentences, then all second ones.
-        targets: Task to its target tensor; its heads run. Label ids are int64, `[B, T]` for tokens
-            or `[B]` for sentences; `mtl.targets.labelled` lists the other forms and says how
-            missing values look.
-        examples: The sentences, for metrics and messages; empty where nobody needs them.
-        continues: The rows go on where the previous batch ended (language-model streams).
-        lr_factor: The factor of the learning rate for a step on this batch, for chunks of streams
-            whose length is random.
+        features: The inputs of the embeddings, by feature name. A feature of word types
+            (characters, affixes) has one row per distinct word, and `types [B, T]` contains the row
+            of each token.
+        mask: `[B, T]` bool, True on real tokens. B pairs make 2 B rows: all first sentences, then
+            all second ones.
+        targets: Task to its target tensor; only the heads of these tasks run. Label ids are int64,
+            `[B, T]` for tokens or `[B]` for sentences. `mtl.targets.labelled` lists the other
+            forms, and how missing values look.
+        examples: The sentences, for metrics and messages; empty where nothing needs them.
+        continues: Whether each row continues the same row of the previous batch (language-model
+            streams).
+        lr_factor: Factor on the learning rate for a step on this batch. It differs from 1 for
+            chunks of streams with a random length.
         weights: Task to the weight of each sentence in the loss, `[B]`, where not all are 1.
     """
 
+    # Features are stored per word type because most tokens repeat a word: the embedding then runs
+    # once per distinct word instead of once per token.
     features: Mapping[str, Tensor]
     mask: Tensor
     targets: Mapping[str, Tensor]

@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from mtl.data.readers.base import Reader
 
 _BATCH = 1000
-"""Examples fetched at a time when all are gone through."""
+"""The number of examples that are fetched at once during iteration."""
 
 _COUNTED = 100_000
-"""Sentences whose words are counted at a time, in a copy of that part of the file."""
+"""The number of sentences whose words are counted at once; that part of the file is copied."""
 
 
 class Split(Sequence[Example]):
-    """Examples on disk, mapped into memory: only those asked for become Python objects.
+    """Examples on disk, mapped into memory; only requested examples become Python objects.
 
     Args:
         dataset: The sentences of some files.
         targets: Task to the target of its labels.
-        rows: Which sentences of the data set these are; by default all.
-        withheld: Task to the sentences of the data set whose labels are as if not there,
-            `[sentences]` bool.
+        rows: The rows of the data set that belong to the split; by default all.
+        withheld: Task to a mask over the data set, `[sentences]` bool: True where the labels of
+            the task are treated as missing.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Split(Sequence[Example]):
             yield from self[start : start + _BATCH]
 
     def examples(self, indices: Sequence[int]) -> list[Example]:
-        """Return several examples at once, which costs little more than one."""
+        """Return several examples at once: this takes little longer than reading one."""
         columns = self._fetch(self.dataset, indices)
         labels = {
             task: self._gold(task, columns[label_column(task)], indices) for task in self.targets
@@ -102,33 +102,36 @@ class Split(Sequence[Example]):
         ]
 
     def limited(self, number: int) -> Split:
-        """Return some of the sentences, in their order: those whose hashes come first."""
+        """Return the `number` sentences with the lowest hashes, in their original order."""
         hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
-        kept = np.sort(np.argsort(hashes, kind="stable")[:number])
-        return Split(self.dataset, self.targets, self.rows[kept], self.withheld)
+        # By hash instead of at random: a smaller sample is always part of a larger one.
+        sample = np.sort(np.argsort(hashes, kind="stable")[:number])
+        return Split(self.dataset, self.targets, self.rows[sample], self.withheld)
 
     def without(self, tasks: Collection[str]) -> Split:
         """Return the split without the labels of some tasks."""
-        targets = {task: own for task, own in self.targets.items() if task not in tasks}
+        targets = {task: target for task, target in self.targets.items() if task not in tasks}
         return Split(self.dataset, targets, self.rows, self.withheld)
 
     def labelled_where(self, task: str, by: str, values: Sequence[str]) -> Split:
-        """Return the split with labels of a task only where those of another are among `values`.
+        """Return the split with a task's labels only where another task's label is in `values`.
 
         Args:
             task: The task.
-            by: The other one, which has one label a sentence.
-            values: Labels, each of which some sentence has.
+            by: The other task, which has one label per sentence.
+            values: Labels of the other task; each must occur.
 
         Raises:
-            MtlError: No sentence has one of the labels, or sentences do not have one each.
+            MtlError: One of the labels does not occur, or the other task does not have one label
+                per sentence.
         """
+        # The sentences stay in the split: other tasks of the corpus still use them.
         withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
         withheld[self.rows] |= ~self._among(by, values)
         return Split(self.dataset, self.targets, self.rows, {**self.withheld, task: withheld})
 
     def where(self, by: str, values: Sequence[str]) -> Split:
-        """Return the sentences that `labelled_where` would leave their labels."""
+        """Return the split with only the sentences that keep their labels in `labelled_where`."""
         return Split(self.dataset, self.targets, self.rows[self._among(by, values)], self.withheld)
 
     def _among(self, by: str, values: Sequence[str]) -> np.ndarray:
@@ -142,7 +145,7 @@ class Split(Sequence[Example]):
         return np.array([label in values for label in labels])
 
     def labels(self, task: str) -> Iterator[Labels | None]:
-        """Yield the labels of a task, None for a sentence without."""
+        """Yield the labels of a task for each sentence, None where it has none."""
         name = label_column(task)
         dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
@@ -150,27 +153,27 @@ class Split(Sequence[Example]):
             yield from self._gold(task, self._fetch(dataset, indices)[name], indices)
 
     def word_counts(self) -> Counter[str]:
-        """Return how often each word occurs."""
+        """Return the number of occurrences of each word."""
         import pyarrow.compute as pc
 
         column = self.dataset.data.column("tokens")
         counts: Counter[str] = Counter()
         for start in range(0, len(self), _COUNTED):
-            found = pc.value_counts(
+            table = pc.value_counts(
                 pc.list_flatten(column.take(self.rows[start : start + _COUNTED]))
             )
-            words, numbers = found.field("values").to_pylist(), found.field("counts").to_pylist()
+            words, numbers = table.field("values").to_pylist(), table.field("counts").to_pylist()
             counts.update(dict(zip(words, numbers, strict=True)))
         return counts
 
     def words(self, start: int, end: int) -> list[list[str]]:
-        """Return the words of the sentences from `start` to `end`, at least one."""
+        """Return the words of the sentences from `start` to `end`; the range must not be empty."""
         rows = self.rows[start:end]
         first = int(rows.min())
-        # `take` copies all of what it is to take from.
+        # `take` copies its whole input, so the input is first narrowed to the rows in question.
         near = self.dataset.data.column("tokens").slice(first, int(rows.max()) - first + 1)
-        found: list[list[str]] = near.take(rows - first).to_pylist()
-        return found
+        sentences: list[list[str]] = near.take(rows - first).to_pylist()
+        return sentences
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -187,10 +190,10 @@ class Split(Sequence[Example]):
     def _gold(
         self, task: str, column: Sequence[list[str] | None], indices: Sequence[int]
     ) -> list[Labels | None]:
-        """Return the labels of a task as the column has them, None where it has none."""
+        """Return the labels of a task from its column, None where they are missing or withheld."""
         if task in self.withheld:
             hidden = self.withheld[task][self.rows[np.asarray(indices, dtype=np.intp)]]
-            column = [None if no else labels for no, labels in zip(hidden, column, strict=True)]
+            column = [None if h else labels for h, labels in zip(hidden, column, strict=True)]
         target = self.targets[task]
         return [None if labels is None else target.unpack(labels) for labels in column]
 
@@ -200,10 +203,10 @@ class Corpus:
     """The splits of a corpus.
 
     Args:
-        name: What messages and tables call it.
-        splits: "train", and "dev" and "test" where there are any.
-        notes: What the user should know of how the splits came about.
-        subwords: What its words are cut into, if they are.
+        name: The name in messages and tables.
+        splits: "train", and "dev" and "test" if the corpus has them.
+        notes: Notes for the user on how the splits were made.
+        subwords: The subwords of a corpus with `tokenize: subwords`, else None.
     """
 
     name: str
@@ -219,19 +222,19 @@ def load_corpus(
     cache: Path | None = None,
     progress: ReadingProgress | None = None,
 ) -> Corpus:
-    """Read a corpus, or find it in the cache if nothing has changed.
+    """Read a corpus, from the cache if its files and its settings have not changed.
 
-    Sentences whose columns or comments lack what a task asks for have no labels for that task.
+    A sentence without the column or comment of a task has no labels for that task.
 
     Args:
-        config: Says which files, splits, tasks and label sources there are.
+        config: The files, splits, tasks and label sources of the corpus.
         reader: Reads the files.
-        cache: The folder that keeps what was read, by default `$MTL_CACHE` or `~/.cache/mtl`.
-        progress: Shows the progress of reading a file that is not in the cache.
+        cache: The folder of the cache, by default `$MTL_CACHE` or `~/.cache/mtl`.
+        progress: Displays the progress of reading files that are not in the cache.
 
     Raises:
-        DataError: The files cannot be read, a task finds no labels anywhere, or there are not as
-            many sentences as `expect` says.
+        DataError: The files cannot be read, a task has no labels in any file, or the number of
+            sentences differs from `expect`.
     """
     import datasets
 
@@ -239,35 +242,37 @@ def load_corpus(
     cache = cache or default_cache()
     sources = {task: _source(part.labels) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
-    found = {
+    entries = {
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
     }
-    summaries = {split: summary for split, (_, summary) in found.items()}
+    summaries = {split: summary for split, (_, summary) in entries.items()}
     targets = _check_labels(reader, files, sources, summaries)
-    splits = {split: Split(dataset, targets) for split, (dataset, _) in found.items()}
+    splits = {split: Split(dataset, targets) for split, (dataset, _) in entries.items()}
     for split, rows in _cut(config, splits["train"]).items():
-        splits[split] = Split(found["train"][0], targets, rows)
+        splits[split] = Split(entries["train"][0], targets, rows)
+    # For a split with files, `expect` counts them whole, also if other splits are cut from them.
     sizes = {split: len(rows) for split, rows in splits.items()}
     sizes |= {split: summary.sentences for split, summary in summaries.items()}
     for split, expected in config.expect.items():
         if sizes[split] != expected:
             message = f"{split}: expected {expected} sentences, found {sizes[split]}"
-            hint = "is the file whole? else correct `expect:`"
-            raise DataError(f"{message}; {hint}", files.get(split, files["train"])[0])
+            advice = "is the file whole? else correct `expect:`"
+            raise DataError(f"{message}; {advice}", files.get(split, files["train"])[0])
     notes = _notes(splits, summaries)
     taken, chosen = _take(config, splits)
     return Corpus(config.name, taken, notes + chosen)
 
 
-def _source(own: SourceConfig) -> LabelSource:
-    if own.hint:
-        lexicon = own.hint.lexicon
-        return Hint(own.hint.level, own.hint.pattern, read_lexicon(lexicon) if lexicon else None)
-    return Source(own.kind, own.key, own.pattern, own.form, own.separator, own.weight)
+def _source(config: SourceConfig) -> LabelSource:
+    if hint := config.hint:
+        return Hint(hint.level, hint.pattern, read_lexicon(hint.lexicon) if hint.lexicon else None)
+    return Source(
+        config.kind, config.key, config.pattern, config.form, config.separator, config.weight
+    )
 
 
 def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
-    """Return what is not as the files have it."""
+    """Return a note on each difference between the splits and the files."""
     empty = [
         f"{split}: {summary.empty} rows without words left out"
         for split, summary in summaries.items()
@@ -283,13 +288,13 @@ def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> lis
 
 
 def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
-    """Return the rows of every split that is cut from the training sentences, "train" last."""
+    """Return the rows of all splits that are cut from the training sentences, "train" last."""
     hashes = np.asarray(train.dataset.data.column("hash"))
     try:
         if config.folds is not None:
-            rest, test = fold(hashes, config.folds.count, config.folds.fold)
-            parts = cut(hashes[rest], {"dev": config.folds.dev})
-            return {"test": test, **{split: rest[rows] for split, rows in parts.items()}}
+            others, test = fold(hashes, config.folds.count, config.folds.fold)
+            parts = cut(hashes[others], {"dev": config.folds.dev})
+            return {"test": test, **{split: others[rows] for split, rows in parts.items()}}
         return cut(hashes, config.splits) if config.splits else {}
     except MtlError as error:
         raise DataError(str(error), config.files["train"][0]) from error
@@ -304,12 +309,13 @@ def _check_labels(
     """Return the target of each task.
 
     Raises:
-        DataError: A task has no labels anywhere, or labels of two forms.
+        DataError: A task has no labels in any file, or labels of two forms.
     """
     targets: dict[str, type[Target]] = {}
     for task, source in sources.items():
-        found = any(summary.labelled[task] for summary in summaries.values())
-        if isinstance(source, Source) and source.written and not found:
+        labelled = any(summary.labelled[task] for summary in summaries.values())
+        if isinstance(source, Source) and source.written and not labelled:
+            # Only this error needs the records again; the cache has no names of columns.
             path = files["train"][0]
             raise DataError(f"task {task!r}: {source.complaint(reader.read(path))}", path)
         for split, summary in summaries.items():
@@ -324,28 +330,28 @@ def _check_labels(
 
 
 def _take(config: CorpusConfig, splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[str]]:
-    """Return the sentences that `where` asks for, of these as many as `limit` allows, and notes.
+    """Return the splits after the filters `where` and then `limit`, and notes for the user.
 
     Args:
-        config: What is said of the corpus.
+        config: The description of the corpus.
         splits: All sentences, by split.
 
     Raises:
-        ConfigError: No sentence has what is asked for.
+        ConfigError: A filter names an unknown label, or no sentence passes the filters.
     """
     taken, notes = {}, []
     for name, whole in splits.items():
-        own = whole
+        part = whole
         try:
             for by, values in config.where.get(name, {}).items():
-                own = own.where(by, values)
+                part = part.where(by, values)
         except MtlError as error:
             raise ConfigError(f"corpora.{config.name}.where.{name}: {error}") from error
-        if not len(own):
+        if not len(part):
             raise ConfigError(f"corpora.{config.name}.where.{name}: no sentence is left")
         if name in config.limit:
-            own = own.limited(config.limit[name])
-        if own is not whole:
-            notes.append(f"{name}: {len(own)} of {len(whole)} sentences taken")
-        taken[name] = own
+            part = part.limited(config.limit[name])
+        if part is not whole:
+            notes.append(f"{name}: {len(part)} of {len(whole)} sentences taken")
+        taken[name] = part
     return taken, notes

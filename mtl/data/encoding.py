@@ -1,4 +1,4 @@
-"""From examples to batches of numbers. Letters: B sentences, T tokens, U distinct words."""
+"""Encode examples as batches of ids. Letters: B sentences, T tokens, U distinct words."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mtl.text.example import Example
 from mtl.text.vocabulary import PAD, Vocabulary
 
 _MOST_WORDS = 1 << 18
-"""The most words whose ids are kept, so that an endless stream of text does not fill the memory."""
+"""The most words whose ids are cached, so that an endless stream does not fill the memory."""
 _LONGEST_WORD = 64
-"""The most characters of such a word."""
+"""The most characters of a cached word; longer strings are rarely seen again."""
 
 
 class Batcher:
-    """Makes batches: numbers every distinct word once, pads, numbers the labels.
+    """Makes padded batches: encodes each distinct word once, and encodes the labels.
 
     Args:
         vocabularies: Feature name to vocabulary.
@@ -37,11 +37,11 @@ class Batcher:
     def batch(self, examples: Sequence[Example], tasks: Sequence[str] = ()) -> Batch:
         """Return the examples as a batch, with targets for some tasks.
 
-        A task that none of the examples has labels for is left out. Of pairs, the first sentences
-        come before all the second ones.
+        Tasks without a label in any example are left out. For pairs, the rows of all first
+        sentences precede the rows of all second sentences.
 
         Args:
-            examples: At least one; all are pairs, or none is.
+            examples: At least one; either all are pairs, or none is.
             tasks: The tasks whose labels become targets.
         """
         rows: dict[str, int] = {}
@@ -53,10 +53,12 @@ class Batcher:
         for feature, vocabulary in self.vocabularies.items():
             codes = self._codes(vocabulary, rows)
             if vocabulary.width == 1:
+                # One id per word: a plain lookup per token replaces the second level of types.
                 features[feature] = np.array([PAD, *(code[0] for code in codes)])[types]
             else:
                 flat = [n for code in codes for n in code]
                 lengths = [len(code) for code in codes]
+                # A fixed width must hold also in a batch without words.
                 features[feature] = pad(lengths, flat, least=vocabulary.width or 1)[0]
         targets = {
             task: self.targets[task].tensor(
@@ -93,18 +95,19 @@ class Batcher:
 
 
 def number(words: Iterable[str], numbers: dict[str, int]) -> list[int]:
-    """Return the number of each word, from 1; words that have none yet are given the next."""
+    """Return the row of each word, from 1. New words get the next row, also in `numbers`."""
+    # Row 0 is padding.
     return [numbers.setdefault(word, len(numbers) + 1) for word in words]
 
 
 def pad(
     lengths: Sequence[int], numbers: Sequence[int] | NDArray[np.int64], *, least: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return numbers in rows `[B, T]`, padded on the right, and the mask of what is no padding.
+    """Return ids in rows `[B, T]`, padded on the right, and the mask, True on real ids.
 
     Args:
-        lengths: How many numbers each of the B rows has.
-        numbers: The numbers of all rows, one row after the other.
+        lengths: The number of ids in each of the B rows.
+        numbers: The ids of all rows, concatenated.
         least: T is at least this.
     """
     mask = np.arange(max([least, *lengths])) < np.array(lengths)[:, None]

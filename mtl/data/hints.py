@@ -1,4 +1,4 @@
-"""Hints: labels that follow from the words themselves, by a regular expression or a list."""
+"""Weak labels, computed from the words themselves by a regular expression or a lexicon."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ YES, NO = "yes", "no"
 
 @dataclass(frozen=True)
 class Hint:
-    """Whether a word, or any word of a sentence, is of the kind that is looked for.
+    """Labels "yes" or "no": whether a word, or any word of a sentence, matches.
 
-    A network that has to tell finds out sooner what is of use to its other tasks (Caruana 1997):
-    whether a name stands in the sentence (Cheng et al. 2015), or a word of opinion (Yu & Jiang
-    2016).
+    Predicting such labels as an auxiliary task teaches a network features that its other tasks
+    need (Caruana 1997). Examples are whether a sentence contains a name (Cheng et al. 2015) or an
+    opinion word (Yu & Jiang 2016).
 
     Args:
-        level: "token": one label a word; "sentence": one label a sentence.
-        pattern: A regular expression that is found anywhere in a word, or None.
-        lexicon: Words, or None. One in lower case stands for all its forms of case.
+        level: "token": one label per word; "sentence": one label per sentence.
+        pattern: A regular expression that matches anywhere in a word, or None.
+        lexicon: Words, or None. A word in lower case also matches its capitalised forms.
     """
 
     level: Literal["token", "sentence"]
@@ -57,7 +57,7 @@ class Hint:
         return SentenceLabelTarget, YES if any(map(self._fits, words)) else NO
 
     def read_weight(self, record: Record) -> None:
-        """Return None: labels that follow from words have no weights."""
+        """Return None: weak labels have no weights."""
 
     def _fits(self, word: str) -> bool:
         if self.pattern is not None:
@@ -69,13 +69,14 @@ LabelSource: TypeAlias = Source | Hint
 
 
 def read_lexicon(path: str | Path) -> tuple[str, ...]:
-    """Return the words of a file, one a line, by alphabet; empty lines are left out.
+    """Return the words of a file with one word per line, sorted, without empty lines.
 
     Raises:
-        DataError: The file cannot be read, or there is no word in it.
+        DataError: The file cannot be read, or it contains no word.
     """
+    # Sorted and without duplicates, so that the same words in another order reuse the cache.
     with open_text(path) as file:
         words = {word for line in file if (word := line.strip())}
     if not words:
-        raise DataError("there is no word in it; expected one a line", path)
+        raise DataError("there is no word in it; expected one per line", path)
     return tuple(sorted(words))

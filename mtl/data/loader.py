@@ -1,4 +1,4 @@
-"""The batches of a corpus, pass after pass."""
+"""The batches of a corpus, for each pass over the data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int64]:
     """Return row, start and end of each piece of a split, `[pieces, 3]`, in order.
 
-    A piece is a whole sentence, or a window of one that is too long.
+    A piece is a whole sentence, or a window of a sentence that is too long.
 
     Args:
         lengths: Tokens of each sentence.
         max_length: The most tokens of a piece.
-        overlap: How many tokens neighbouring windows share; with 0 every token is in one alone.
+        overlap: The number of tokens that neighbouring windows share; with 0 each token is in
+            exactly one window.
     """
     whole = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
     long = lengths > max_length
@@ -36,23 +37,24 @@ def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray
         for row in np.flatnonzero(long).tolist()
         for w in windows(int(lengths[row]), max_length, overlap)
     ]
-    found = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
-    return found[np.lexsort((found[:, 1], found[:, 0]))]
+    parts = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
+    # The last key of lexsort is the primary one: by row, then by start.
+    return parts[np.lexsort((parts[:, 1], parts[:, 0]))]
 
 
 class Loader:
-    """Cuts one split of a corpus into batches, in an order of its own for every pass.
+    """Divides one split of a corpus into batches, in a different order for each pass.
 
-    A document longer than `max_length` comes in overlapping windows; nothing is left out.
+    A document longer than `max_length` is read in overlapping windows; no token is left out.
 
     Args:
         name: The name of the corpus.
         split: Its sentences.
         seed: The seed of the run.
-        max_tokens: The most tokens in a batch, padding counted; null for no such limit.
-        sentences: The most sentences in a batch; null for no such limit.
-        max_length: The most tokens of a sentence that are taken at once.
-        overlap: How many tokens neighbouring windows share.
+        max_tokens: The most tokens in a batch, padding included; None for no limit.
+        sentences: The most sentences in a batch; None for no limit.
+        max_length: The most tokens in a window.
+        overlap: The number of tokens that neighbouring windows share.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Loader:
         self.split = split
         self._pieces = pieces(split.lengths, max_length, overlap)
         lengths = self._pieces[:, 2] - self._pieces[:, 1]
-        # Two passes can be open at once: one that ends and one that begins.
+        # Two passes may be in use at once: one that ends and one that begins.
         self._pass = lru_cache(maxsize=2)(
             lambda epoch: batches(
                 lengths,
@@ -81,10 +83,11 @@ class Loader:
                 sentences=sentences,
             )
         )
+        # The number of windows beyond one per sentence.
         self.windowed = len(self._pieces) - len(split)
 
     carries = False
-    """Whether a batch goes on where the one before it ended."""
+    """Whether a batch continues the rows of the previous batch."""
 
     @cached_property
     def size(self) -> int:

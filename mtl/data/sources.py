@@ -1,4 +1,4 @@
-"""Sources of labels: the places in a record that hold the gold values of a task."""
+"""Sources of labels: the places in a record that contain the gold values of a task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Source:
             text; "frequency" for the word.
         pattern: A regular expression whose group is the value; None takes the whole value.
         form: The form of the labels, a key of `mtl.targets.FORMS`.
-        separator: The separator of items inside a string.
+        separator: The separator of items in a string.
         weight: The column with the weight of each sentence in the loss; None weighs all equally.
     """
 
@@ -61,7 +61,7 @@ class Source:
 
     @property
     def targets(self) -> tuple[type[Target], ...]:
-        """The targets that the labels may be for."""
+        """The targets that may read the labels."""
         return DERIVED[self.kind] if self.kind in DERIVED else FORMS[self.form]
 
     def read(self, record: Record) -> tuple[type[Target], Labels] | None:
@@ -75,6 +75,7 @@ class Source:
             value = self._matched(value)
         if self.pattern is None and self.kind == "column" and _unlabelled(value):
             return None
+        # Without a target that accepts the value, the first one raises the error with its reason.
         target = next((t for t in self.targets if t.accepts(value)), self.targets[0])
         gold = target.read(value, self.separator)
         return None if gold is None else (target, gold)
@@ -83,7 +84,7 @@ class Source:
         """Return the weight of a record, or None if there is no column of weights.
 
         Raises:
-            ValueError: The column does not hold a number from 0.
+            ValueError: The column does not contain a number of at least 0.
         """
         if self.weight is None:
             return None
@@ -102,10 +103,12 @@ class Source:
         if self.kind == "text":
             return neighbours(record.tokens, self.key)
         if self.kind == "word":
+            # Frequencies need the counts of the whole corpus; the target computes them later.
             return record.tokens
         if self.kind == "column":
             return record.columns.get(self.key)
         if self.kind == "metadata":
+            # Readers of tables have one string per sentence in a column, not in a comment.
             column = record.columns.get(self.key)
             return record.metadata.get(self.key, column if isinstance(column, str) else None)
         values = record.columns.get(_FEATURE_COLUMNS[self.kind])
@@ -126,7 +129,7 @@ class Source:
         return match and match[1]
 
     def complaint(self, records: Iterable[Record]) -> str:
-        """Return the error for a source without any label: it names what the records do have.
+        """Return the error for a source without any label, with the names that the records have.
 
         Args:
             records: Sentences of the corpus; the first thousand are searched.
@@ -135,15 +138,15 @@ class Source:
         if self.pattern is not None and (value := self._any_value(records)):
             return f"the pattern {self.pattern!r} finds nothing in {value!r}; correct it"
         names = {name for record in records for name in self._names(record)} - {self.key}
-        hint = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
-        return f"no sentence has a value for the {self.kind} {self.key!r}{hint}"
+        advice = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
+        return f"no sentence has a value for the {self.kind} {self.key!r}{advice}"
 
     def _any_value(self, records: Iterable[Record]) -> str | None:
         values = (self._value(record) or [] for record in records)
-        each = (
+        labels = (
             label for value in values for label in ([value] if isinstance(value, str) else value)
         )
-        return next((label for label in each if label != ABSENT), None)
+        return next((label for label in labels if label != ABSENT), None)
 
     def _names(self, record: Record) -> Iterable[str]:
         """Return the names that this kind of source could have in a record."""
@@ -156,11 +159,11 @@ class Source:
 
 
 def _unlabelled(value: Any) -> bool:
-    """Return whether a column holds "_" for each token, as CoNLL-U writes it without labels."""
+    """Return whether a column has "_" for each token: the sentence has no labels in CoNLL-U."""
     return isinstance(value, list) and bool(value) and all(item == ABSENT for item in value)
 
 
 def _pairs(value: str) -> dict[str, str]:
     """Return the values of `Number=Sing|Person=3` by key."""
     pairs = (pair.partition("=") for pair in value.split("|"))
-    return {key: found for key, equals, found in pairs if equals}
+    return {key: item for key, equals, item in pairs if equals}

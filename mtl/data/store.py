@@ -1,4 +1,4 @@
-"""Sentences on disk, in Arrow files that are mapped into memory, found again by their content."""
+"""The cache of read sentences: memory-mapped Arrow files, named after a hash of their content."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     import datasets
 
 _FORMAT = 5
-"""Raised when entries written before can no longer be used."""
+"""The version of the cache format. Increase it when older entries can no longer be used."""
 
 _BATCH = 1000
-"""Sentences written at a time."""
+"""The number of sentences per record batch."""
 
 _HINT = "set MTL_CACHE to a folder with room for the cache"
 
 
 ReadingProgress: TypeAlias = Callable[[Path], AbstractContextManager[Callable[[int], object]]]
-"""Given a file, a context whose value is called with the number of the last line read."""
+"""Maps a file to a context manager; its value is called with the number of the last line read."""
 
 
 @contextmanager
@@ -44,11 +44,11 @@ def _no_progress(path: Path) -> Iterator[Callable[[int], object]]:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known of stored sentences without looking at them.
+    """The counts of a cache entry, available without opening its sentences.
 
     Args:
-        sentences: How many there are.
-        empty: How many rows without words were left out.
+        sentences: The number of sentences.
+        empty: The number of rows without words, which were left out.
         labelled: Task to the number of sentences that have labels other than "_".
         targets: Task to the name of its target.
     """
@@ -81,38 +81,38 @@ def stored(
     cache: Path,
     progress: ReadingProgress | None = None,
 ) -> tuple[datasets.Dataset, Summary]:
-    """Return the sentences of some files, read and written only the first time.
+    """Return the sentences of some files; the files are parsed only the first time.
 
     Args:
         reader: Reads the files.
-        paths: The files, one after the other.
-        sources: Task to where its labels stand.
-        cache: The folder that keeps what was read.
-        progress: Shows the progress of reading a file that is not in the cache.
+        paths: The files, in order.
+        sources: Task to the source of its labels.
+        cache: The folder of the cache.
+        progress: Displays the progress of reading files that are not in the cache.
 
     Raises:
-        DataError: The files cannot be read or hold no sentence.
+        DataError: The files cannot be read or contain no sentence.
         MtlError: The cache cannot be written.
     """
     entry = _Entry(cache / "corpora", _key(reader, paths, sources))
-    found = entry.open()
-    if found is None:
+    content = entry.open()
+    if content is None:
         entry.build(reader, paths, sources, progress)
-        found = entry.open()
-    if found is None:
-        raise MtlError(f"{entry.data}: what was just written cannot be read; is the disk sound?")
-    return found
+        content = entry.open()
+    if content is None:
+        raise MtlError(f"{entry.data}: the new file cannot be read back; check the disk")
+    return content
 
 
 def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> str:
-    """Return a name that changes with anything that the stored sentences depend on."""
+    """Return a hash of everything that the stored sentences depend on."""
     kind = type(reader)
     # A subclass may read other records than the class above, so only its own version counts.
     code = vars(kind).get("version")
     if code is None:
         try:
             code = Path(inspect.getfile(kind)).read_text("utf-8", "replace")
-        except (OSError, TypeError):  # defined at a prompt
+        except (OSError, TypeError):  # a class that was defined at a prompt has no file
             code = ""
     parts = [
         _FORMAT,
@@ -120,6 +120,7 @@ def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) 
         code,
         vars(reader),
         {task: asdict(source) for task, source in sources.items()},
+        # Contents instead of times of change: a copy of a corpus reuses the cache.
         [reader.digest(path) for path in paths],
     ]
     text = json.dumps(parts, sort_keys=True, default=_plain)
@@ -133,10 +134,10 @@ def _plain(value: Any) -> Any:
 
 
 class _Entry:
-    """Sentences in one file, and in another, written last, what is known of them.
+    """One file with sentences, and one with their summary, which is written last.
 
-    Several processes may build an entry at once. Each puts whole files in the place of those that
-    are there, and all put the same, so that no order of theirs leaves anything that does not fit.
+    Several processes may build the same entry at once. Each replaces whole files atomically, and
+    all write the same content, so the files match in every order of writing.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -145,11 +146,12 @@ class _Entry:
         self.summary = folder / f"{key}.json"
 
     def open(self) -> tuple[datasets.Dataset, Summary] | None:
-        """Return what the entry holds, or None if there is none or it is damaged."""
+        """Return the sentences and their summary, or None if the entry is missing or damaged."""
         import datasets
 
         try:
             summary = json.loads(self.summary.read_text("utf-8"))
+            # Arrow may read a damaged file without an error; the digest detects the damage.
             if summary.pop("digest") != _digest(self.data):
                 return None
             return datasets.Dataset.from_file(str(self.data)), Summary(**summary)
@@ -163,7 +165,7 @@ class _Entry:
         sources: Mapping[str, LabelSource],
         progress: ReadingProgress | None,
     ) -> None:
-        """Write the entry, over a damaged one if there is one."""
+        """Write the entry; a damaged one is replaced."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -183,7 +185,7 @@ def _digest(path: Path) -> str:
 
 
 class _Writer:
-    """Turns records into an Arrow file, and counts."""
+    """Writes records into an Arrow file and counts them."""
 
     def __init__(self, reader: Reader, sources: Mapping[str, LabelSource]) -> None:
         self.reader = reader
@@ -194,7 +196,7 @@ class _Writer:
         self.targets: dict[str, str] = {}
 
     def write(self, paths: list[Path], target: IO[bytes], progress: ReadingProgress) -> None:
-        """Write the sentences of some files, a batch at a time."""
+        """Write the sentences of some files in batches, to bound the memory."""
         import pyarrow as pa
 
         strings = pa.list_(pa.string())
@@ -220,8 +222,10 @@ class _Writer:
             tokens = record.tokens + (record.pair or [])
             row: dict[str, Any] = {
                 "tokens": tokens,
+                # Both sentences of a pair share one list; this is the start of the second one.
                 "second": None if record.pair is None else len(record.tokens),
                 "line": record.line,
+                # Splits depend on the hash of whole words, so they do not change with subwords.
                 "hash": sentence_hash(whole_words(tokens)),
             }
             for task, source in self.sources.items():
@@ -237,12 +241,12 @@ class _Writer:
     ) -> list[str] | None:
         """Return the labels of a task as strings, checked against the sentence."""
         try:
-            found = source.read(record)
+            reading = source.read(record)
         except ValueError as error:
             raise DataError(f"task {task!r}: {error}", path, record.line) from error
-        if found is None:
+        if reading is None:
             return None
-        target, gold = found
+        target, gold = reading
         known = self.targets.setdefault(task, target.name)
         if known != target.name:
             forms = (
@@ -263,5 +267,5 @@ class _Writer:
             raise DataError(f"task {task!r}: {error}", path, record.line) from error
 
     def summary(self) -> Summary:
-        """Return what was written."""
+        """Return the counts of the written sentences."""
         return Summary(self.sentences, self.empty, self.labelled, self.targets)

@@ -1,4 +1,4 @@
-"""Numberings and model of a run."""
+"""Build the vocabularies, the targets and the model of a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mtl.trunks import TRUNKS, Trunk
 
 
 def head_owners(run: Run) -> dict[str, str]:
-    """Return task to the task whose head it uses, itself unless it shares another's."""
+    """Return, for each task, the task whose head it uses: itself, unless it shares a head."""
     owners = {}
     for name in run.tasks:
         owner = name
@@ -39,26 +39,29 @@ def head_owners(run: Run) -> dict[str, str]:
 
 
 def head_part(run: Run, owner: str) -> Part:
-    """Return the head of a task that has its own."""
+    """Return the head of a task that does not share the head of another task."""
     part = run.tasks[owner].head
     assert isinstance(part, Part)
     return part
 
 
 def target_of(run: Run, task: str) -> type[Target]:
-    """Return the target of a task: the one at the level of its head, where its form has two."""
+    """Return the target of a task.
+
+    A form may have a target per token and one per sentence; the level of the head decides.
+    """
     level = HEADS.find(head_part(run, head_owners(run)[task]).type).level
     targets = run.tasks[task].source.targets
     return next((target for target in targets if target.level == level), targets[0])
 
 
 def language_models(run: Run) -> list[str]:
-    """Return the tasks that predict words of the text."""
+    """Return the tasks that predict the words of the text."""
     return [task for task in run.tasks if target_of(run, task).open_vocabulary]
 
 
 def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
-    """Return feature to the class of its vocabulary."""
+    """Return the class of the vocabulary of each feature."""
     if reads_subwords(run):
         return {TransformerVocabulary.feature: TransformerVocabulary}
     classes = (EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values())
@@ -71,17 +74,25 @@ def number_words(
     vectors: Vectors,
     known: Mapping[str, Vocabulary] = MappingProxyType({}),
 ) -> dict[str, Vocabulary]:
-    """Return the numbering of each feature, from the training text and what is known before.
+    """Build the vocabulary of each feature from the training text.
 
     Args:
         run: The run.
         corpora: Its corpora, by name.
-        vectors: What `load_vectors` gave; their words become known too.
-        known: The vocabularies of the run that this one starts from, by feature.
+        vectors: The output of `load_vectors`; their words are added to the vocabulary.
+        known: The vocabularies of the run that this one starts from, by feature. They keep their
+            ids, and new words are added.
+
+    Returns:
+        Feature to vocabulary.
+
+    Raises:
+        ConfigError: Two slots of the embedding have the same feature.
     """
     counts: Counter[str] = Counter()
     for name, corpus in corpora.items():
         counts.update(corpus.splits["train"].word_counts())
+        # Language models read and predict the end of each sentence, which corpora do not contain.
         if not set(tasks_of(run, name)).isdisjoint(language_models(run)):
             counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
@@ -95,7 +106,7 @@ def number_words(
         options = {option.name: part.options[option.name] for option in options_of(cls.build)}
         before = known.get(cls.feature)
         if issubclass(cls, WordVocabulary):
-            # All subwords, also those that the training text lacks: so no text has an unknown one.
+            # All subwords, even if the training text lacks them, so that no text has unknown ones.
             further = subwords.tokens if (subwords := subwords_of(corpora)) else []
             options["further"] = [*further, *vectors[slot][0]] if slot in vectors else further
         known_here = before if isinstance(before, cls) else None
@@ -123,6 +134,7 @@ def build_targets(
             for gold in corpora[run.tasks[user].corpus].splits["train"].labels(user)
             if gold is not None
         )
+        # Only the first value is read here: a large corpus must not become a list.
         first = next(values, None)
         if first is None:
             raise ConfigError(f"tasks.{owner}: no sentence of the training data is labelled for it")
@@ -144,7 +156,7 @@ def build_targets(
 
 
 def make_embedding(run: Run, vocabularies: Mapping[str, Vocabulary]) -> InputEmbedding:
-    """Return the embedding of words, or that of the subwords of a pretrained transformer."""
+    """Return the embedding of words, or of the subwords of a pretrained transformer."""
     if not reads_subwords(run):
         parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
         return Concatenation(parts)
@@ -157,13 +169,13 @@ def make_embedding(run: Run, vocabularies: Mapping[str, Vocabulary]) -> InputEmb
 def make_model(
     run: Run, vocabularies: Mapping[str, Vocabulary], targets: Mapping[str, Target]
 ) -> MultiTaskModel:
-    """Return the model of a run, its weights as they are before training."""
+    """Return the model of a run, with its initial weights."""
     embedding = make_embedding(run, vocabularies)
     sharing = make_sharing(run, embedding.size)
     heads: dict[str, Head] = {}
     owners = head_owners(run)
     columns = {
-        task: own for task in owners if (own := direction(run, task, sharing.sizes_of(task)))
+        task: part for task in owners if (part := direction(run, task, sharing.sizes_of(task)))
     }
     for owner, target in targets.items():
         context = HeadContext(
@@ -202,9 +214,10 @@ def make_head(part: Part, context: HeadContext) -> Head:
 
 
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
-    """Return the part of its layer that a task reads, or None: all of it.
+    """Return the columns of its layer that a task reads; None if it reads the whole layer.
 
-    Of two stacks, a language model reads the one that has not seen the word that it gives.
+    If the directions of the trunk are independent, a language model reads only one direction. The
+    other direction has already read the word to predict.
 
     Args:
         run: The run.
@@ -216,14 +229,14 @@ def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
         return None
     if TRUNKS.find(run.trunk.type).sight(run.trunk.options) != "independent":
         return None
-    if layer in (0, -len(sizes)):  # a word by itself has seen neither neighbour
+    if layer in (0, -len(sizes)):  # the embedding of a word does not depend on its neighbours
         return None
     half = layer_width(layer, sizes) // 2
     return slice(None, half) if text == "next" else slice(half, None)
 
 
 def read_width(run: Run, task: str, sizes: Sequence[int], columns: Mapping[str, slice]) -> int:
-    """Return the width of what the head of a task reads."""
+    """Return the width of the input of the head of a task."""
     width = layer_width(run.tasks[task].layer, sizes)
     return len(range(width)[columns[task]]) if task in columns else width
 
@@ -246,7 +259,7 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
 
 
 def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
-    """Return the width of what a head at `layer` reads.
+    """Return the width of the input of a head at `layer`.
 
     Args:
         layer: The layer.

@@ -41,7 +41,7 @@ def unit_of(corpus: CorpusConfig) -> str:
 
 
 def cut_of(corpus: CorpusConfig) -> Cut:
-    """Return how raw text is cut into the tokens of a corpus."""
+    """Return the rule that cuts raw text into the tokens of a corpus."""
     return READERS.find(corpus.reader.type).cut(corpus.reader.options)
 
 
@@ -97,9 +97,10 @@ def load_corpora(
         subwords = _known_subwords(run) or _learn_subwords(run, progress)
     corpora = {}
     for name, corpus in run.corpora.items():
-        own = tasks_of(run, name)
-        wanted = {task: _corpus_task(run.tasks[task]) for task in own}
-        for task in own:
+        tasks = tasks_of(run, name)
+        wanted = {task: _corpus_task(run.tasks[task]) for task in tasks}
+        # Filters need the labels of further columns, which are read as tasks with other names.
+        for task in tasks:
             wanted |= {
                 _criterion(by): wanted[task].model_copy(update={"labels": source})
                 for by, source in run.tasks[task].criteria.items()
@@ -111,17 +112,17 @@ def load_corpora(
         for chosen in corpus.where.values():
             wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
         config = corpus.model_copy(update={"tasks": wanted, "where": where})
-        given = [subwords] if subwords and cuts_subwords(corpus) else []
-        found = load_corpus(config, build("reader", corpus.reader, *given), progress=progress)
-        if subwords and given:
-            notes = [*found.notes, f"split into subwords, {len(subwords.tokens):,} different ones"]
-            found = replace(found, notes=notes, subwords=subwords)
-        corpora[name] = _chosen(run, found)
+        arguments = [subwords] if subwords and cuts_subwords(corpus) else []
+        loaded = load_corpus(config, build("reader", corpus.reader, *arguments), progress=progress)
+        if subwords and arguments:
+            notes = [*loaded.notes, f"split into subwords, {len(subwords.tokens):,} different ones"]
+            loaded = replace(loaded, notes=notes, subwords=subwords)
+        corpora[name] = _chosen(run, loaded)
     return corpora
 
 
 def _known_subwords(run: Run) -> Subwords | None:
-    """Return the subwords of the run that this one starts from, if there are any."""
+    """Return the subwords of the run that this run starts from, or None."""
     folder = TRUNKS.find(run.trunk.type).start_folder(run.trunk.options)
     return load_subwords(Path(folder)) if folder and (Path(folder) / SUBWORDS).is_file() else None
 
@@ -130,7 +131,7 @@ def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
     """Learn the subwords of a run from all its corpora with `tokenize: subwords`.
 
     Raises:
-        ConfigError: The corpora ask for different numbers of subwords.
+        ConfigError: The corpora define different numbers of subwords.
     """
     counts: Counter[str] = Counter()
     numbers: dict[int, str] = {}
@@ -140,8 +141,9 @@ def _learn_subwords(run: Run, progress: ReadingProgress | None) -> Subwords:
             number, options = cls.learns_subwords(corpus.reader.options)
             numbers[number] = name
             reader = Part(type=corpus.reader.type, options=options)
+            # Subwords are learned from the sentences that pass the filters, without other labels.
             needed = {by for chosen in corpus.where.values() for by in chosen}
-            tasks = {task: own for task, own in corpus.tasks.items() if task in needed}
+            tasks = {task: part for task, part in corpus.tasks.items() if task in needed}
             config = corpus.model_copy(update={"tasks": tasks})
             words = load_corpus(config, build("reader", reader), progress=progress)
             counts.update(words.splits["train"].word_counts())

@@ -46,21 +46,23 @@ from mtl.training.likelihood import measure
 from mtl.trunks import TRUNKS
 
 STREAMS = 10
-"""Streams in which running text is scored: the fewer, the fewer words lack what was before them."""
+"""The number of parallel streams in which running text is scored.
+
+The first words of each stream have no context, so few streams give a better score."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run with its numberings and its model; the data is read when asked for.
+    """A run with its vocabularies, its targets and its model, but without its data.
 
     Args:
-        run: The run file, complete.
+        run: The run, with all defaults.
         vocabularies: Feature to vocabulary.
         targets: Head to its target.
         model: The model.
-        device: Where it computes.
-        notes: What the user should know of how it was made.
-        subwords: What the text of its language models is cut into, if it is.
+        device: The device of the model.
+        notes: Notes for the user on how the model was built.
+        subwords: The subwords of corpora with `tokenize: subwords`, else None.
     """
 
     run: Run
@@ -73,14 +75,15 @@ class Experiment:
 
     @cached_property
     def batcher(self) -> Batcher:
-        """What numbers words and labels."""
+        """The batcher, which maps words and labels to ids."""
+        # Tasks that share a head share its target, so that their ids agree.
         owner = head_owners(self.run)
         targets = {task: self.targets[owner[task]] for task in self.run.tasks}
         return Batcher(self.vocabularies, targets)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The model at work."""
+        """The predictor, which applies the model to sentences."""
         return Predictor(
             self.model,
             self.batcher,
@@ -90,7 +93,7 @@ class Experiment:
         )
 
     def metrics(self, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
-        """Return what makes the metric of each task."""
+        """Return, for each task, a function that creates its metric."""
         return {
             task: partial(build, "metric", self.run.tasks[task].metric)
             for task in self.run.tasks
@@ -107,61 +110,65 @@ class Experiment:
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
     ) -> Evaluation:
-        """Return the scores on a split of the corpora that have it.
+        """Return the scores on a split; corpora without this split are skipped.
 
         Args:
             corpora: Corpora of the run.
             split: "train", "dev" or "test".
-            tasks: The tasks to score; None: all.
-            streams: The most streams in which running text is scored.
-            dynamic: How language models learn from what they have scored; see `measure`.
-            cache: How much of what was read they expect again.
+            tasks: The tasks to score; None for all.
+            streams: The most parallel streams in which running text is scored.
+            dynamic: Dynamic evaluation: how language models learn from text that they have scored;
+                see `measure`.
+            cache: The cache of language models, which makes recent words more probable.
         """
-        found = []
+        evaluations = []
         wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
             if split not in corpus.splits:
                 continue
-            own = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
-            text = {task: own[task] for task in language_models(self.run) if task in own}
-            if labelled := {task: make for task, make in own.items() if task not in text}:
-                found.append(evaluate(self.predictor, corpus.splits[split], labelled))
+            metrics = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
+            text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
+            if labelled := {task: make for task, make in metrics.items() if task not in text}:
+                evaluations.append(evaluate(self.predictor, corpus.splits[split], labelled))
             if text:
+                # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(self.run, corpus, split, list(text), streams=streams)
-                own_text = measure(
+                likelihood = measure(
                     self.model, self.batcher, batches, text, dynamic=dynamic, cache=cache
                 )
-                found.append(own_text)
-        return Evaluation.joined(found)
+                evaluations.append(likelihood)
+        return Evaluation.joined(evaluations)
 
     def fit_thresholds(self, corpora: Iterable[Corpus]) -> None:
-        """Fit the thresholds of all heads that give sets of labels to the development sets."""
-        found: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        """Fit the thresholds of all heads that predict sets of labels on the development sets."""
+        # Tasks that share a head share its thresholds, so the scores are collected per head.
+        scored: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for corpus in corpora:
             for task in tasks_of(self.run, corpus.name):
                 if self.batcher.targets[task].tuned and "dev" in corpus.splits:
-                    own = gather(self.predictor, corpus.splits["dev"], task)
-                    found[self.model.head_of[task]].append(own)
-        for name, parts in found.items():
+                    part = gather(self.predictor, corpus.splits["dev"], task)
+                    scored[self.model.head_of[task]].append(part)
+        for name, parts in scored.items():
             head = self.model.heads[name]
             assert isinstance(head, Classifier)
             assert isinstance(head.objective, LabelSet)
             head.objective.fit(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
     def validate(self, corpora: Sequence[Corpus]) -> Evaluation:
-        """Return the scores on the development sets, to which thresholds are fitted first."""
+        """Fit the thresholds on the development sets, and return the scores on them."""
         self.fit_thresholds(corpora)
         return self.evaluate(corpora, "dev")
 
 
 def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
-    """Number words and labels of the training data and make an untrained model.
+    """Build the vocabularies and targets from the training data, and an untrained model.
 
     Raises:
         ConfigError: The labels do not fit the heads, or the model does not fit into memory.
     """
     use_threads(run)
     torch.manual_seed(run.seed)
+    # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
     vectors = load_vectors(run)
     start = _start(run)
@@ -170,9 +177,10 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     device = to_device(run.training.device)
     try:
         model = make_model(run, vocabularies, targets).to(device)
-    except (MemoryError, RuntimeError) as error:  # torch says that memory is short by the latter
+    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+    # Weights of a previous run come last: they replace word vectors and pretrained weights.
     set_vectors(model, vocabularies, vectors)
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
@@ -181,10 +189,10 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
 
 
 def _start(run: Run) -> Start | None:
-    """Return the run that this one starts from.
+    """Return the run that this run starts from, or None.
 
     Raises:
-        CheckpointError: It is no finished run.
+        CheckpointError: It is not a finished run.
     """
     trunk = TRUNKS.find(run.trunk.type)
     start = trunk.start_folder(run.trunk.options)
@@ -200,7 +208,7 @@ def _start(run: Run) -> Start | None:
 
 
 def restore(run: Run, folder: Path) -> Experiment:
-    """Make the model of a run folder, as yet without its weights."""
+    """Build the model of a run folder, with initial weights; the caller loads the trained ones."""
     use_threads(run)
     vocabularies, targets = read_numberings(run, folder)
     device = to_device(run.training.device)
@@ -210,10 +218,10 @@ def restore(run: Run, folder: Path) -> Experiment:
 
 
 def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict[str, Target]]:
-    """Return the vocabularies of a run folder by feature, and its labels by head.
+    """Return the vocabularies of a run folder by feature, and its targets by head.
 
     Raises:
-        CheckpointError: They are missing, damaged, or not those of the run.
+        CheckpointError: They are missing or damaged, or belong to another run.
     """
     vocabularies, targets = load_vocabularies(folder, vocabulary_classes(run))
     if missing := set(head_owners(run).values()) - set(targets):
@@ -222,6 +230,6 @@ def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict
 
 
 def use_threads(run: Run) -> None:
-    """Let torch use as many CPU threads as the run says."""
+    """Set the number of CPU threads of torch if the run defines it."""
     if run.training.threads is not None:
         torch.set_num_threads(run.training.threads)

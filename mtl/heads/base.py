@@ -24,10 +24,10 @@ class HeadContext:
     Args:
         in_features: Width H of the hidden states.
         labels: The label names, or the objective for sets of labels or numbers.
-        scheme: The scheme of the labels, if they are span tags.
+        scheme: The scheme of the labels if they are span tags, else None.
         pairs: Whether the task compares two sentences.
-        word_table: `[V, D]`, the vectors with which the model reads words; None if the embedding
-            has no such table.
+        word_table: `[V, D]`, the input vectors of the words, for output layers that share them;
+            None if the embedding has no such table.
     """
 
     in_features: int
@@ -38,19 +38,19 @@ class HeadContext:
 
 
 class Head(Checked, nn.Module, ABC):
-    """Turns hidden states into labels. Every result is independent of padding and of neighbours.
+    """Predicts labels from hidden states. Results do not depend on padding or the rest of a batch.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names; ids count along them.
+        labels: The K label names, in the order of their ids.
     """
 
     level: ClassVar[Literal["token", "sentence"]]
-    """Whether there is one label a token or one a sentence."""
+    """Whether the head predicts one label per token or one per sentence."""
     adversarial: ClassVar[bool] = False
-    """Whether the trunk learns against the head, so that the task's score is not to be high."""
+    """Whether the trunk is trained to make the head fail, so a high score is not a goal."""
     attention_option: ClassVar[str | None] = None
-    """The option without which the head has no attention; None: it always has or never has."""
+    """The option that enables attention; None if the head always has attention, or never."""
 
     def __init__(self, in_features: int, labels: Sequence[str]) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Head(Checked, nn.Module, ABC):
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the head can learn targets of this form.
 
-        By default these are single labels, one per token or one per sentence as `level` says.
+        By default, a head accepts single labels: one per token or one per sentence, see `level`.
         """
         return target.level == cls.level and target.plain_labels
 
@@ -76,6 +76,7 @@ class Head(Checked, nn.Module, ABC):
         Raises:
             OptionError: An option does not fit the labels.
         """
+        # Only language models can share the input vectors, so other heads have no such argument.
         supplied: list[Any] = [context.in_features, context.labels]
         if cls.accepts(NextWordTarget):
             supplied.append(context.word_table)
@@ -90,14 +91,14 @@ class Head(Checked, nn.Module, ABC):
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.
 
-        In training, regularisers may be in it: a penalty a sentence, smoothing, weights. In
-        evaluation there are none.
+        In training, the loss may include regularisers: a penalty per sentence, label smoothing or
+        class weights. In evaluation it does not.
 
         Args:
             hidden: `[B, T, H]`, finite also on padding.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`. Of sentences
-                that have sets of labels or numbers what their objective says.
+            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`. For sets of
+                labels and numbers, the objective defines the form.
         """
 
     @abstractmethod
@@ -109,32 +110,35 @@ class Head(Checked, nn.Module, ABC):
         """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
-        """Return where the head looks: weights that sum to one over tokens, zero on padding.
+        """Return attention weights, which sum to one over tokens and are zero on padding.
 
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
 
         Returns:
-            `[B, N, T]`, if it makes N means of a sentence; `[B, N, T, T]`, if each token looks at
-            the tokens in N ways; None if it has no attention.
+            `[B, N, T]` if the head computes N weighted means per sentence; `[B, N, T, T]` if each
+            token attends to all tokens with N sets of weights; None if it has no attention.
         """
         return None
 
-    # ---- long texts, of heads whose labels belong to sentences
+    # ---- windows of long documents, for heads with one label per sentence
+    #
+    # A document that is longer than a window gets one label: the logits of its windows are averaged
+    # before they are decoded. So computing logits and decoding them are separate methods.
 
     def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return what a piece of a text says of the whole, `[B, S]`; the mean of pieces counts."""
+        """Return the logits of each window, `[B, S]`; those are averaged over a document."""
         return self.log_probs(hidden, mask)
 
     def conclude(self, evidence: Tensor) -> Tensor:
-        """Return what `decode` does, given `evidence`."""
+        """Return the predictions of `decode` for logits `[B, S]`."""
         return evidence.argmax(1)
 
     def log_probs_from(self, evidence: Tensor) -> Tensor:
-        """Return what `log_probs` does, `[B, K]`, given `evidence`."""
+        """Return the log-probabilities of `log_probs`, `[B, K]`, for logits `[B, S]`."""
         return evidence.log_softmax(1)
 
     def named(self, decoded: Tensor) -> Sequence[Answer]:
-        """Return what `decode` gave, in the words of a user."""
+        """Return the output of `decode` as label names, or as the user writes other values."""
         return [self.labels[i] for i in decoded.tolist()]

@@ -1,4 +1,4 @@
-"""What sentence classifiers share. Letters: B sentences, T tokens, P width, K labels."""
+"""The base class of sentence classifiers. Letters: B sentences, T tokens, P width, K labels."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from mtl.targets.objectives import Answer, Objective, OneLabel
 
 
 class ClassifierRecipe(TypedDict, total=False):
-    """Options that the library follows when it builds a classifier.
+    """Options of a classifier that the library applies when it builds the head.
 
     Args:
-        compare: For pairs of sentences with vectors u and v, the parts of the input: both, the
-            difference |u − v|, the product u ∘ v; null for all three.
+        compare: For pairs of sentences with vectors u and v, the parts of the input: both vectors,
+            the difference |u − v|, the product u ∘ v; null for all three.
     """
 
     compare: Annotated[tuple[PairPart, ...] | None, Default(None)]
 
 
 class Classifier(Head):
-    """A vector of the sentence, dropout, and scores: one for every label, or for a number.
+    """A sentence vector, dropout, and a linear layer with one score per label, or one for a number.
 
-    Of pairs, the hidden states are those of all first sentences and then of all second ones; what
-    it says is of pairs: B, where there are 2 B rows of states.
+    For pairs, the hidden states have 2 B rows: all first sentences, then all second ones. The
+    outputs have B rows, one per pair.
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, of which a sentence has one; a `LabelSet`, of which it has any;
-            or a `Number`; or `Pairs`, of which these are the labels.
-        sentence_features: Width P of what `sentence` returns.
+        labels: The K label names, for one label per sentence; a `LabelSet` for sets of labels; a
+            `Number`; or `Pairs`, which wraps one of these for pairs of sentences.
+        sentence_features: Width P of the vectors that `sentence` returns.
         dropout: Probability of dropping a unit of the sentence vector.
     """
 
@@ -50,8 +50,8 @@ class Classifier(Head):
     def __init__(
         self, in_features: int, labels: Labelling, sentence_features: int, dropout: float
     ) -> None:
-        own = labels.labels if isinstance(labels, Pairs) else labels
-        objective = own if isinstance(own, Objective) else OneLabel(own)
+        answers = labels.labels if isinstance(labels, Pairs) else labels
+        objective = answers if isinstance(answers, Objective) else OneLabel(answers)
         super().__init__(in_features, objective.labels)
         self.objective = objective
         self.comparison = Comparison(labels.compare) if isinstance(labels, Pairs) else None
@@ -61,13 +61,14 @@ class Classifier(Head):
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
-        """Return whether sentences have the values: an objective exists for each form."""
+        """Return whether the target has one value per sentence, of any form."""
         return target.level == "sentence"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
         """Return the classifier that a run file describes."""
         labels: Labelling = context.labels
+        # `compare` belongs to the comparison instead of the head, so no constructor has it.
         if context.pairs:
             assert not isinstance(context.labels, Pairs)
             compare = options.get("compare")
@@ -86,25 +87,26 @@ class Classifier(Head):
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return a vector of each sentence, `[B, P]`, given `[B, T, H]` and the mask `[B, T]`."""
+        """Return the vector of each sentence, `[B, P]`, from `[B, T, H]` and the mask `[B, T]`."""
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the scores of each sentence, `[B, S]`: of every label, or that of a number."""
+        """Return the scores of each sentence, `[B, S]`: one per label, or one for a number."""
         return self.scores_of(self.sentence(hidden, mask))
 
     def scores_of(self, vectors: Tensor) -> Tensor:
-        """Return `[B, S]`, given what `sentence` returns."""
+        """Return the scores `[B, S]` from sentence vectors, `[B, P]` or for pairs `[2 B, P]`."""
         if self.comparison is not None:
+            # Before dropout, or |u − v| would measure the difference of two dropout masks.
             vectors = self.comparison(vectors)
         scores: Tensor = self.output(self.dropout(vectors))
         return scores
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sentence in nats, `[B]`: of one label the cross-entropy."""
+        """Return the loss of each sentence in nats, `[B]`; for single labels the cross-entropy."""
         return self.objective.loss(self.scores(hidden, mask), target)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the most likely label ids, `[B]`; the labels of sets, `[B, K]`; numbers, `[B]`."""
+        """Return the most likely label ids, `[B]`; sets of labels, `[B, K]`; or numbers, `[B]`."""
         return self.conclude(self.scores(hidden, mask))
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -112,17 +114,17 @@ class Classifier(Head):
         return self.log_probs_from(self.scores(hidden, mask))
 
     def evidence(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the scores, `[B, S]`."""
+        """Return the scores, `[B, S]`; see `Head.evidence`."""
         return self.scores(hidden, mask)
 
     def conclude(self, evidence: Tensor) -> Tensor:
-        """Return what `decode` does, given scores."""
+        """Return the predictions of `decode` for scores `[B, S]`."""
         return self.objective.decode(evidence)
 
     def log_probs_from(self, evidence: Tensor) -> Tensor:
-        """Return what `log_probs` does, given scores."""
+        """Return the log-probabilities of `log_probs`, `[B, K]`, for scores `[B, S]`."""
         return self.objective.log_probs(evidence)
 
     def named(self, decoded: Tensor) -> Sequence[Answer]:
-        """Return what `decode` gave: the name of each label, sets of names, or numbers."""
+        """Return the output of `decode` as label names, sets of names, or numbers."""
         return self.objective.named(decoded)

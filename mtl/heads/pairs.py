@@ -1,4 +1,4 @@
-"""Pairs of sentences. Letters: B pairs, P width of a sentence vector."""
+"""Comparison of the two sentences of a pair. Letters: B pairs, P width of a sentence vector."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PARTS: tuple[PairPart, ...] = ("both", "difference", "product")
 
 
 class Pairs:
-    """Says that a classifier compares two sentences, and what labels a pair has.
+    """The labels of a classifier that compares two sentences.
 
     Args:
-        labels: The names of labels, of which a pair has one, or what else it has.
-        compare: What is read of both vectors; see `Comparison`.
+        labels: The label names, for one label per pair; or the objective for sets or numbers.
+        compare: The features that are computed from both vectors; see `Comparison`.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class Pairs:
 
 
 Labelling: TypeAlias = Sequence[str] | Objective | Pairs
-"""The names of labels, of which a sentence has one; or what else a sentence or a pair has."""
+"""The label names for one label per sentence; the objective for sets or numbers; or pairs."""
 
 
 class Comparison(nn.Module):
-    """One vector of two: [u; v; |u − v|; u ∘ v], or parts of it (Conneau et al. 2017).
+    """Combines two vectors into one: [u; v; |u − v|; u ∘ v], or parts of it (Conneau et al. 2017).
 
     Args:
         compare: "both" for u and v themselves, "difference" for |u − v|, "product" for u ∘ v. The
-            latter two do not see which sentence came first.
+            last two are symmetric: they do not depend on the order of the sentences.
     """
 
     def __init__(self, compare: Sequence[PairPart] = PARTS) -> None:
@@ -49,10 +49,10 @@ class Comparison(nn.Module):
             raise OptionError("compare", f"expected different parts, got {list(compare)}")
         self.compare = tuple(compare)
         self.factor = len(self.compare) + ("both" in self.compare)
-        """How many times as wide as one vector the result is."""
+        """The width of the result, as a multiple of P."""
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Return `[B, factor P]`, given the vectors of all first sentences, then of all second."""
+        """Return `[B, factor P]` from `[2 B, P]`: all first sentences, then all second ones."""
         u, v = vectors.chunk(2)
         parts = {"both": torch.cat([u, v], 1), "difference": (u - v).abs(), "product": u * v}
         return torch.cat([parts[name] for name in self.compare], 1)

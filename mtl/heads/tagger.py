@@ -89,8 +89,8 @@ class Tagger(Head):
 
     Args:
         in_features: Width H of the hidden states.
-        labels: The K label names, of which each token has one; or an objective, for heads that
-            score each token on its own.
+        labels: The K label names, for one label per token; or an objective, for heads that score
+            each token independently.
     """
 
     level = "token"

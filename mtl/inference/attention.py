@@ -36,6 +36,7 @@ def _merge(weights: Sequence[Tensor], windows: Sequence[Window]) -> Tensor:
     the window that keeps its token; windows do not attend to each other.
     """
     first, length = weights[0], windows[-1].end
+    # Without several windows there is nothing to merge, so the weights need no copy.
     if len(weights) == 1:
         return _squeeze(first)
     shape = (len(first), length) if first.ndim == 2 else (len(first), length, length)

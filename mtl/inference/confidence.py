@@ -13,8 +13,8 @@ def rounded(confidence: Any) -> Any:
     """Return probabilities as JSON types, rounded.
 
     Args:
-        confidence: A probability, the probabilities of the labels of a set, None, or a tuple with
-            one of these per token.
+        confidence: A probability, the probabilities of the labels of a set, or None; or a tuple
+            with one such value per token.
     """
     if isinstance(confidence, tuple):
         return [rounded(item) for item in confidence]

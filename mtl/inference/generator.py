@@ -46,6 +46,7 @@ class Sampling:
         """Return the probability of drawing each word, `[V]`, from log-probabilities `[V]`."""
         scores, order = (log_probs.double() / self.temperature).sort(descending=True, stable=True)
         sorted_probs = scores[: self.top_k].softmax(0)
+        # The mass before each word: the word that crosses `top_p` is kept, so one always remains.
         before = sorted_probs.cumsum(0) - sorted_probs
         kept = sorted_probs.masked_fill(before >= self.top_p, 0)
         drawn = torch.zeros_like(scores)
@@ -74,7 +75,7 @@ def generate(
         batcher: Maps words to ids as in training.
         task: A language model that predicts the next word.
         prompt: The words of the prompt; at least one if the model was trained on single sentences.
-        length: The most words.
+        length: The most words to generate.
         sampling: How words are drawn.
         seed: The seed of the draws.
         whole_sentences: Whether the model was trained on single sentences; then generation stops
@@ -88,6 +89,7 @@ def generate(
     for _ in range(length):
         batch = batcher.batch([Example(words, {})]).to(device)
         encoding = model.encode(batch, [task], state)
+        # The state contains the text so far, so the next step reads only the new word.
         state = encoding.state
         last = encoding.hidden[task][:, -1:]
         log_probs = head.log_probs(last, batch.mask[:, -1:])[0, 0].cpu()

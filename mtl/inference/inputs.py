@@ -1,4 +1,4 @@
-"""Sentences to label: from raw text, lists of words, or examples of a corpus."""
+"""Sentences to label, made from raw text, lists of words, or examples of a corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Offsets: TypeAlias = Sequence[tuple[int, int]]
 """Start and end of each word, in characters."""
 
 
-# Not frozen: that doubles the time to make one, and there is one per sentence.
+# Not frozen: `frozen` doubles the time to create an object, and each sentence needs one.
 @dataclass(slots=True)
 class Sentence:
     """A sentence, or a pair of sentences, to label.
@@ -69,6 +69,7 @@ class Sentence:
 
         Empty if the input consists of words, and for pairs.
         """
+        # Computed on first use: most callers need only the words.
         if self._offsets is None:
             tokens = tokenize(self.text) if self.is_cut and self.text is not None else []
             self._offsets = tuple((self.start + t.start, self.start + t.end) for t in tokens)
@@ -94,7 +95,7 @@ def split_text(
 
 
 def split_texts(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """Split raw texts into sentences. Lists of words, and texts without words, are kept."""
+    """Split raw texts into sentences; yield lists of words and texts without words unchanged."""
     for sentence in sentences:
         if sentence.text is None or not sentence.tokens:
             yield sentence
@@ -103,7 +104,7 @@ def split_texts(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
 
 
 Sentences: TypeAlias = Iterable[str | Sequence[str] | Sequence[Sequence[str]] | Sentence]
-"""Raw texts, or lists of words; or two of them each, for tasks that compare sentences."""
+"""Raw texts or lists of words; for tasks that compare sentences, two of them per item."""
 
 
 def read_sentences(sentences: Sentences, *, pairs: bool) -> Iterator[Sentence]:
@@ -117,6 +118,7 @@ def read_sentences(sentences: Sentences, *, pairs: bool) -> Iterator[Sentence]:
         MtlError: A single string was passed instead of a list; or an item is neither text nor
             words, or not a pair where pairs are expected.
     """
+    # A string is iterable too: without this check, each character would become a sentence.
     if isinstance(sentences, str):
         raise MtlError("expected a list of sentences, got one string; put it into a list")
     return _read(sentences, _pair if pairs else _single)

@@ -91,25 +91,28 @@ def _merge_logits(
     confidence: bool,
     logits: bool,
 ) -> list[TaskPrediction]:
+    # The mean is taken before decoding: heads decode logits, and thresholds were fitted on means.
     means = _mean_logits(head, readouts, padding)
     merged = [TaskPrediction(answer) for answer in head.named(head.conclude(means))]
     if confidence:
         probabilities = head.log_probs_from(means).exp().tolist()
         merged = [
-            own._replace(
-                confidence=target.confidence(own.labels, dict(zip(head.labels, row, strict=True)))
+            answer._replace(
+                confidence=target.confidence(
+                    answer.labels, dict(zip(head.labels, row, strict=True))
+                )
             )
-            for own, row in zip(merged, probabilities, strict=True)
+            for answer, row in zip(merged, probabilities, strict=True)
         ]
     if logits:
-        merged = [own._replace(logits=row) for own, row in zip(merged, means, strict=True)]
+        merged = [answer._replace(logits=row) for answer, row in zip(merged, means, strict=True)]
     return merged
 
 
 def _mean_logits(head: Head, readouts: Sequence[Sequence[Readout]], padding: Tensor) -> Tensor:
     """Return the mean logits of each sentence over its windows, `[N, S]`.
 
-    Logits of a sentence without tokens are the logits of padding.
+    A sentence without tokens gets the logits of padding.
     """
     default = head.evidence(padding, padding[..., 0] > 0)  # [1, S]
     logits = [r.logits for row in readouts for r in row if r.logits is not None]

@@ -1,4 +1,4 @@
-"""Predictions as users see them: one per sentence, with the labels of every task."""
+"""Predictions for users: one per sentence, with the labels of all tasks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mtl.text.example import of_tokens
 from mtl.text.spans import Scheme, read_spans
 
 _SHORT = 60
-"""Characters of a text in `repr`."""
+"""The most characters of the text in `repr`."""
 _SHORT_TOKENS = 20
-"""Tokens whose values are in `repr`."""
+"""The most tokens whose values are in `repr`."""
 
 
 class TextSpan(NamedTuple):
@@ -51,7 +51,7 @@ class TextSpan(NamedTuple):
         return record
 
 
-# Not frozen: that doubles the time to make one, and there is one per sentence.
+# Not frozen: `frozen` doubles the time to create an object, and each sentence needs one.
 @dataclass(slots=True, repr=False, eq=False)
 class Prediction:
     """The predictions of several tasks for one sentence, or for a pair of sentences.
@@ -100,38 +100,32 @@ class Prediction:
 
         `TrainedModel.predict` returns the same lists.
         """
-        return {task: self.targets[task].plain(own.labels) for task, own in self.by_task.items()}
+        return {task: self.targets[task].plain(p.labels) for task, p in self.by_task.items()}
 
     @property
     def confidence(self) -> dict[str, Confidence]:
         """Task to confidence, for tasks that have one; see `TaskPrediction`."""
-        return {
-            task: own.confidence for task, own in self.by_task.items() if own.confidence is not None
-        }
+        return {task: p.confidence for task, p in self.by_task.items() if p.confidence is not None}
 
     @property
     def attention(self) -> dict[str, Tensor]:
         """Task to attention weights, for tasks whose attention was requested."""
-        return {
-            task: own.attention for task, own in self.by_task.items() if own.attention is not None
-        }
+        return {task: p.attention for task, p in self.by_task.items() if p.attention is not None}
 
     @property
     def attention_b(self) -> dict[str, Tensor]:
         """Task to attention weights in the second sentence of a pair."""
         return {
-            task: own.attention_b
-            for task, own in self.by_task.items()
-            if own.attention_b is not None
+            task: p.attention_b for task, p in self.by_task.items() if p.attention_b is not None
         }
 
     @property
     def spans(self) -> dict[str, list[TextSpan]]:
         """Task to its spans, for tasks with span tags."""
         return {
-            task: self._spans(own)
-            for task, own in self.by_task.items()
-            if self.schemes.get(task) and isinstance(own.labels, tuple)
+            task: self._spans(prediction)
+            for task, prediction in self.by_task.items()
+            if self.schemes.get(task) and isinstance(prediction.labels, tuple)
         }
 
     def _spans(self, prediction: TaskPrediction) -> list[TextSpan]:
@@ -144,6 +138,7 @@ class Prediction:
         if sentence.text is None or not sentence.offsets:
             text = " ".join(sentence.tokens[start:end])
             return TextSpan(kind, (start, end), text, confidence=confidence)
+        # Cut from the raw text: joined words would not have its original spaces.
         first, last = sentence.offsets[start][0], sentence.offsets[end - 1][1]
         text = sentence.text[first - sentence.start : last - sentence.start]
         return TextSpan(kind, (start, end), text, first, last, confidence)
@@ -168,17 +163,18 @@ class Prediction:
             "attention": {task: _rounded(w) for task, w in self.attention.items()},
             "attention_b": {task: _rounded(w) for task, w in self.attention_b.items()},
         }
+        # Fields that were not requested are left out, to keep the records short.
         return record | {name: by_task for name, by_task in details.items() if by_task}
 
     def __str__(self) -> str:
         columns = {"token": list(self.tokens)}
         lines = []
         for task in self.by_task:
-            own = self.columns(task)
-            if own is None:
+            task_columns = self.columns(task)
+            if task_columns is None:
                 lines.append(f"{task}: {self.described(task)}")
             else:
-                columns |= own
+                columns |= task_columns
         if len(columns) > 1:
             return "\n".join([*lines, *_table(columns)])
         return "\n".join([self._shown_text(), *lines])
@@ -194,12 +190,12 @@ class Prediction:
 
         None if the task has one value for the whole sentence.
         """
-        own = self.by_task[task]
-        if not isinstance(own.labels, tuple):
+        prediction = self.by_task[task]
+        if not isinstance(prediction.labels, tuple):
             return None
-        columns = {task: list(map(self.targets[task].item_text, own.labels))}
-        if isinstance(own.confidence, tuple):
-            columns[f"{task}.confidence"] = list(map(confidence_text, own.confidence))
+        columns = {task: list(map(self.targets[task].item_text, prediction.labels))}
+        if isinstance(prediction.confidence, tuple):
+            columns[f"{task}.confidence"] = list(map(confidence_text, prediction.confidence))
         return columns
 
     def described(self, task: str, tokens: int | None = None) -> str:
@@ -209,11 +205,11 @@ class Prediction:
             task: The task.
             tokens: The most tokens whose values are included; None includes all.
         """
-        own, target = self.by_task[task], self.targets[task]
-        if isinstance(own.labels, tuple):
-            return target.text(own.labels[:tokens])
-        text = target.text(own.labels)
-        return text if own.confidence is None else f"{text} ({confidence_text(own.confidence)})"
+        (labels, confidence, *_), target = self.by_task[task], self.targets[task]
+        if isinstance(labels, tuple):
+            return target.text(labels[:tokens])
+        text = target.text(labels)
+        return text if confidence is None else f"{text} ({confidence_text(confidence)})"
 
     def _shown_text(self) -> str:
         sentence = self.sentence

@@ -1,4 +1,4 @@
-"""A model at work: a stream of sentences in, one prediction per sentence out.
+"""Apply a model to a stream of sentences; each sentence yields one prediction.
 
 Letters: B windows, T tokens, U distinct words, D width of embeddings.
 """
@@ -33,11 +33,11 @@ from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
 
 CHUNK = 4096
-"""Sentences per chunk; sentences of like length in a chunk form batches.
+"""Sentences per chunk; sentences of similar length in a chunk form batches.
 
-It bounds the memory, whatever the length of the stream."""
+It bounds the memory for streams of any length."""
 CHUNK_OF_MATRICES = 16
-"""The same where attention matrices are requested, which need the square of the length."""
+"""Sentences per chunk with attention matrices, whose memory grows with the square of the length."""
 MOST_WORDS = 1 << 16
 """The most distinct words whose vectors are kept from chunk to chunk."""
 LONGEST = 2048
@@ -59,11 +59,11 @@ class Piece(NamedTuple):
 
 
 Embed = Callable[[Sequence[Piece]], tuple[EmbeddingOutput, Tensor]]
-"""Embeds some windows; returns the input of the trunk, and the mask of words `[B, T]`."""
+"""Embeds windows; returns the input of the trunk, and the mask of words `[B, T]`."""
 
 
 class Predictor:
-    """Labels sentences: all tasks in one pass, sentences of like length in one batch.
+    """Labels sentences: all tasks in one pass, sentences of similar length in one batch.
 
     Args:
         model: The model.
@@ -182,7 +182,7 @@ class Predictor:
             readouts = self._read(examples, words, tasks, confidence, attention)
             for task in tasks:
                 head = self.model.head(task)
-                found: Iterable[TaskPrediction] = merge_windows(
+                predictions: Iterable[TaskPrediction] = merge_windows(
                     head,
                     self.batcher.targets[task],
                     readouts[task],
@@ -192,8 +192,8 @@ class Predictor:
                     logits=logits,
                 )
                 if task in attention:
-                    found = map(self._with_attention, found, readouts[task], examples)
-                for answers, prediction in zip(by_task, found, strict=True):
+                    predictions = map(self._with_attention, predictions, readouts[task], examples)
+                for answers, prediction in zip(by_task, predictions, strict=True):
                     answers[task] = prediction
         return [
             Prediction(sentence, answers, self.batcher.targets, self.schemes)
@@ -230,6 +230,7 @@ class Predictor:
             for window in self._windows(example)
             if len(example)
         ]
+        # Vectors that do not depend on the context are computed once per distinct word.
         if self.model.embedding.contextual:
             embed = self._embed_sentences(examples)
         else:
@@ -240,7 +241,7 @@ class Predictor:
             embedded, mask = embed(batch)
             hidden = self.model.encode_vectors(embedded, tasks).hidden
             for task, states in hidden.items():
-                found = read_head(
+                outputs = read_head(
                     self.model.head(task),
                     self.batcher.targets[task],
                     states,
@@ -252,7 +253,7 @@ class Predictor:
                 )
                 # Windows of a sentence are of equal length, so the batches keep their order.
                 by_row = readouts[task]
-                for (row, _), readout in zip(batch, found, strict=True):
+                for (row, _), readout in zip(batch, outputs, strict=True):
                     by_row[row].append(readout)
         return readouts
 
@@ -283,6 +284,7 @@ class Predictor:
             rows = [ids[row][window.start : window.end] for row, window in pieces]
             seconds = [at for row, _ in pieces if (at := examples[row].second) is not None]
             if seconds:
+                # Encoders read the sentences of a pair as separate rows, as in training.
                 sides = [np.split(row, [at]) for row, at in zip(rows, seconds, strict=True)]
                 rows = [row for side in zip(*sides, strict=True) for row in side]
             padded, real = pad([len(row) for row in rows], np.concatenate(rows))
@@ -308,7 +310,7 @@ class Predictor:
         return embed
 
     def _word_vectors(self, words: Sequence[str]) -> Tensor:
-        """Return the vector of each word, `[U, D]`; words of like length are embedded together."""
+        """Return the vectors of words, `[U, D]`; words of similar length are embedded together."""
         vectors = self._parameter.new_zeros(len(words), self.model.embedding.size)
         order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
         for start in range(0, len(words), self.max_tokens):
@@ -336,6 +338,7 @@ class WordVectors:
 
     def ids_of(self, examples: Sequence[Example]) -> list[NDArray[np.int64]]:
         """Return the row of each word in `vectors`. New words get the next rows."""
+        # Cleared only between chunks: rows of the same chunk must stay valid.
         if len(self._rows) > MOST_WORDS:
             self._rows.clear()
             self.vectors = self._padding

@@ -1,4 +1,7 @@
-"""Outputs of a head for windows of sentences. Letters: B windows, T tokens, H width, N, S."""
+"""Outputs of a head for windows of sentences.
+
+Letters: B windows, T tokens, H width, K labels, N attention weightings, S logits.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ class Readout(NamedTuple):
         values: The values of the tokens that the window keeps (targets with a value per token).
         logits: `[S]` (heads with one label per sentence).
         confidence: The confidence of each value, if requested.
-        spans: The spans that the tags describe, counted from the first token that the window
-            keeps, if confidences were requested.
+        spans: The spans of the tags, if confidences were requested. Positions count from the first
+            token that the window keeps.
         attention: Attention weights per sentence, `[N, T]` or `[N, T, T]`: one tensor, or two for
             a pair.
     """
@@ -56,8 +59,8 @@ def read_head(
         windows: The B windows.
         confidence: Whether to compute the probabilities of tags.
         scheme: The output scheme of span tags. If set, span confidences are computed too. If the
-            head learned IOBES and the output is BIO, the probability of a BIO tag is the sum over
-            the corresponding IOBES tags.
+            head uses IOBES and the output is BIO, the probability of a BIO tag is the sum over the
+            corresponding IOBES tags.
         attention: Whether to compute attention weights.
     """
     if target.level == "sentence":
@@ -68,6 +71,7 @@ def read_head(
         readouts = _read_tags(head, hidden, mask, windows, confidence, scheme)
     if attention:
         weights = _attention(head, hidden, mask)
+        # For pairs, the second sentence of window i is row i + B.
         count = len(windows)
         readouts = [
             readout._replace(attention=weights[row::count]) for row, readout in enumerate(readouts)
@@ -134,8 +138,8 @@ def _read_tags(
     ]
     confidences = head.confidences(hidden, mask, ids, shifted)
     return [
-        readout._replace(spans=list(map(FoundSpan, found, probabilities)))
-        for readout, found, probabilities in zip(readouts, spans, confidences, strict=True)
+        readout._replace(spans=list(map(FoundSpan, row, probabilities)))
+        for readout, row, probabilities in zip(readouts, spans, confidences, strict=True)
     ]
 
 
@@ -148,6 +152,7 @@ def _tag_probabilities(
     targets = torch.tensor([index[label] for label in outputs], device=ids.device)
     probabilities = head.log_probs(hidden, mask).exp()  # [B, T, K]
     sums = probabilities.new_zeros(*ids.shape, len(index)).index_add(2, targets, probabilities)
+    # Rounding can bring a sum slightly above 1.
     return sums.gather(2, targets[ids].unsqueeze(2)).squeeze(2).clamp(max=1)
 
 

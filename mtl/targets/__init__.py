@@ -70,7 +70,7 @@ def target_from_json(data: Mapping[str, Any]) -> Target:
 
 
 def _old_name(data: Mapping[str, Any]) -> str:
-    """Return the name for a JSON form without a type, which its keys tell apart."""
+    """Return the name for a JSON form without a type, which its keys identify."""
     for key, target in (
         ("words", NextWordTarget),
         ("bins", FrequencyTarget),

@@ -29,17 +29,17 @@ MISSING = -1
 """Id of a token or sentence without a label, or with a label that training never saw."""
 
 ABSENT = "_"
-"""The sign of CoNLL-U for a token without a value."""
+"""The placeholder of CoNLL-U for a token without a value."""
 
 
 def labelled(target: Tensor) -> Tensor:
-    """Return which tokens `[B, T]` or sentences `[B]` of a target tensor have a gold value.
+    """Return a mask of the tokens `[B, T]` or sentences `[B]` with a gold value in a target tensor.
 
-    The type of the tensor says how a missing value looks, so that this needs no target object:
+    The type of the tensor determines how a missing value looks, so no target object is needed:
 
     - int64 `[B, T]` or `[B]`, label ids: `MISSING`;
     - float `[B]`, `[B, S]` or `[B, T, S]`, values: NaN;
-    - bool `[B, T, K]`, possible labels: all of them, which says nothing, or none (padding).
+    - bool `[B, T, K]`, possible labels: all of them (nothing is known), or none (padding).
     """
     if target.dtype == torch.bool:
         return target.any(-1) & ~target.all(-1)
@@ -75,7 +75,7 @@ class Target(ABC):
     level: ClassVar[Level]
     """Whether each token or each sentence has a value."""
     values: ClassVar[Values] = "labels"
-    """The kind of value, which decides the metrics that fit."""
+    """The kind of value, which decides the metrics that the task can use."""
     plain_labels: ClassVar[bool] = False
     """Whether each token or sentence has exactly one label out of a fixed list."""
     is_sequence: ClassVar[bool] = False
@@ -85,12 +85,12 @@ class Target(ABC):
     has_spans: ClassVar[bool] = False
     """Whether the labels may be span tags in a scheme."""
     has_items: ClassVar[bool] = False
-    """Whether a string may hold several items, so that there is a separator."""
+    """Whether a string may contain several items, so that a separator is needed."""
     tuned: ClassVar[bool] = False
     """Whether decision thresholds are fitted to the development set."""
 
     labels: tuple[str, ...] = ()
-    """The K label names; ids count along them. Empty for numbers."""
+    """The K label names, in the order of their ids. Empty for numbers."""
     scheme: Scheme | None = None
     """The scheme of span tags."""
 
@@ -126,7 +126,7 @@ class Target(ABC):
 
     @classmethod
     def informative(cls, gold: Labels) -> bool:
-        """Return whether a gold value says anything beyond "no value"."""
+        """Return whether a gold value contains more than placeholders such as "_"."""
         return True
 
     @classmethod
@@ -151,7 +151,7 @@ class Target(ABC):
 
     @abstractmethod
     def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
-        """Return the target tensor of a batch; `labelled` says how missing values look.
+        """Return the target tensor of a batch; `labelled` lists the forms of missing values.
 
         Args:
             gold: The gold value of each of B sentences, None where it is missing.

@@ -19,7 +19,7 @@ from mtl.text.example import Labels, Values
 
 
 class LabelSet(Objective):
-    """Any of K labels, or none: p(k in set | x) = sigmoid(s_k), each label on its own.
+    """Any of K labels, or none: p(k in set | x) = sigmoid(s_k), each label independently.
 
     Targets are `[N, K]`: 1.0 for the labels in the set, else 0.0. A label is given if it is more
     probable than its threshold. Thresholds are part of the weights that are saved.
@@ -35,7 +35,7 @@ class LabelSet(Objective):
         self.register_buffer("thresholds", torch.full((len(labels),), 0.5))
 
     def loss(self, scores: Tensor, target: Tensor) -> Tensor:
-        """Return the binary cross-entropy, summed over labels: that of the set as a whole."""
+        """Return the binary cross-entropy summed over labels: the loss of the whole set."""
         losses = functional.binary_cross_entropy_with_logits(scores, target, reduction="none")
         return losses.sum(1)
 
@@ -44,7 +44,7 @@ class LabelSet(Objective):
         return (scores.sigmoid() > self.thresholds).to(scores.dtype)
 
     def log_probs(self, scores: Tensor) -> Tensor:
-        """Return `[N, K]`: how probable it is that each label is in the set."""
+        """Return the log-probability that each label is in the set, `[N, K]`."""
         return functional.logsigmoid(scores)
 
     def named(self, decoded: Tensor) -> list[frozenset[str]]:
@@ -55,7 +55,7 @@ class LabelSet(Objective):
 
     @torch.no_grad()
     def fit(self, scores: Tensor, target: Tensor) -> None:
-        """Set the threshold of each label to that with the highest F1 (Yang 2001, SCut).
+        """Set the threshold of each label to the value with the highest F1 (Yang 2001, SCut).
 
         Args:
             scores: `[N, K]`, of sentences that were not trained on.
@@ -69,23 +69,24 @@ class LabelSet(Objective):
 def best_threshold(probabilities: Tensor, gold: Tensor) -> float:
     """Return the threshold above which a label has the highest F1: 0.5 unless another is better.
 
-    It lies midway between two probabilities, of equally good ones nearest to 0.5.
+    Candidates are the midpoints between neighbouring probabilities. Among equally good ones, the
+    nearest to 0.5 is returned.
 
     Args:
-        probabilities: `[N]`, how probable the label is in each sentence.
-        gold: `[N]`, 1.0 where it is there, else 0.0.
+        probabilities: `[N]`, the probability of the label in each sentence.
+        gold: `[N]`, 1.0 where the sentence has the label, else 0.0.
     """
     above = probabilities > 0.5
     at_half = 2 * gold[above].sum() / (above.sum() + gold.sum()).clamp(min=1)
     ordered, order = probabilities.sort(descending=True)
     lower = torch.cat([ordered[1:], ordered.new_zeros(1)])
-    given = torch.arange(1, len(ordered) + 1, device=ordered.device)
-    f1 = 2 * gold[order].cumsum(0) / (given + gold.sum())
-    f1 = f1.masked_fill(ordered == lower, 0)  # no threshold lies between equal ones
+    predicted = torch.arange(1, len(ordered) + 1, device=ordered.device)
+    f1 = 2 * gold[order].cumsum(0) / (predicted + gold.sum())
+    f1 = f1.masked_fill(ordered == lower, 0)  # no threshold separates equal ones
     if not (f1 > at_half).any():
         return 0.5
     middle = (ordered + lower) / 2
-    middle = torch.where(middle < ordered, middle, lower)  # neighbours that have no number between
+    middle = torch.where(middle < ordered, middle, lower)  # adjacent floats have no midpoint
     nearest = (middle - 0.5).abs().masked_fill(f1 < f1.max(), torch.inf).argmin()
     return float(middle[nearest])
 
@@ -110,7 +111,7 @@ class SetTarget(Target):
         return cls(label for value in gold for label in cls.names(value))
 
     def row(self, labels: Iterable[str]) -> list[float]:
-        """Return 1.0 for each label in a set and 0.0 for the others; new labels are left out."""
+        """Return 1.0 for each label in a set, 0.0 for the others; unknown labels are left out."""
         row = [0.0] * len(self.labels)
         for label in labels:
             if label in self._index:
@@ -160,7 +161,7 @@ class SetTarget(Target):
 
 
 def read_set(value: Any, separator: str | None) -> frozenset[str]:
-    """Return the set that a list of labels or a string with separators holds.
+    """Return the set of labels in a list, or in a string with separators.
 
     Raises:
         ValueError: It is a string and there is no separator, or not a list of labels.

@@ -37,13 +37,13 @@ class NextWordTarget(TokenLabelTarget):
 
     def __init__(self, vocabulary: WordVocabulary) -> None:
         super().__init__(())
-        # Not sorted: ids must be those of the embedding, whose vectors the output may share.
+        # Not sorted: ids must equal the ids of the embedding, whose vectors the output may share.
         self.labels = tuple(vocabulary.words)
         self.vocabulary = vocabulary
 
     @classmethod
     def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
-        """Take the words of the embedding."""
+        """Make the target from the words of the embedding."""
         assert context.words is not None
         return cls(context.words)
 

@@ -85,9 +85,6 @@ class Epoch:
         stopped: The tasks whose training has stopped.
         tokens_per_second: Training speed by task, over the steps with this task.
         seconds: The duration of training, without evaluation.
-        learnt: Learned quantities of sharing and weighting, named `sharing.NAME` and
-            `weighting.NAME`. A mixing that depends on scores adds `mixing.shares`, the share of the
-            batches drawn from each corpus.
     """
 
     epoch: int
@@ -100,3 +97,6 @@ class Epoch:
     tokens_per_second: Mapping[str, float]
     seconds: float
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
+    """Learned quantities of sharing and weighting, named `sharing.NAME` and `weighting.NAME`.
+
+    A mixing that depends on scores adds `mixing.shares`, the share of batches of each corpus."""

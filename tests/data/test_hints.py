@@ -105,7 +105,9 @@ def test_what_is_found_nowhere_is_no_mistake_of_a_file(labels):
 
 def test_an_empty_lexicon_is_told(labels, lexicon):
     lexicon.write_text("\n \n")
-    with pytest.raises(DataError, match=r"lexicon\.txt: there is no word in it; expected one a l"):
+    with pytest.raises(
+        DataError, match=r"lexicon\.txt: there is no word in it; expected one per l"
+    ):
         labels({"hint": {"lexicon": str(lexicon)}})
 
 

@@ -1,4 +1,4 @@
-"""Checks of a run that need no data, made before anything is read or trained."""
+"""Checks of a run without its data, made before files are read or a model is trained."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING
 
 Mistake = tuple[str, str]
-"""The dotted path of a key, and what is wrong with it."""
+"""The dotted path of a key, and the error."""
 
 
 def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
-    """Yield the errors of a run that can be found without its data.
+    """Yield the errors of a run that do not depend on its data.
+
+    All errors are yielded, so that a user can correct them at once.
 
     Args:
         run: The run.
@@ -51,7 +53,8 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
 
 
 def _names(run: Run) -> Iterator[Mistake]:
-    table = nn.ModuleDict()  # it holds the heads by name, and reserves some names
+    # The model stores its heads in a ModuleDict, where the names of its attributes are not allowed.
+    table = nn.ModuleDict()
     for task in run.tasks:
         if hasattr(table, task):
             yield (
@@ -69,6 +72,7 @@ def _input(run: Run) -> Iterator[Mistake]:
         )
     if not reads_subwords(run) and not run.embedding:
         yield "embedding", "expected at least one of its slots, such as words: {}"
+    # Pretrained positions end at a fixed length; longer windows would fail during training.
     limit = TRUNKS.find(run.trunk.type).max_tokens(run.trunk.options)
     if limit and run.training.max_length > limit:
         yield (
@@ -78,7 +82,7 @@ def _input(run: Run) -> Iterator[Mistake]:
 
 
 def _texts(run: Run) -> Iterator[Mistake]:
-    """Check language models, and that no other task uses their head, metric or batches."""
+    """Check language models; other tasks must not use their head, metric or batches."""
     for name, task in run.tasks.items():
         head = HEADS.find(head_part(run, head_owners(run)[name]).type)
         target = target_of(run, name)
@@ -99,7 +103,7 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if not head.accepts(target):
             yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
         if "words" not in run.embedding:
-            yield "embedding", f"task {name!r} needs the slot 'words', whose words it gives"
+            yield "embedding", f"task {name!r} needs the slot 'words', whose words it predicts"
         if METRICS.find(task.metric.type).reads != target.values:
             yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
 
@@ -107,8 +111,9 @@ def _texts(run: Run) -> Iterator[Mistake]:
 def _heads(run: Run) -> Iterator[Mistake]:
     for task, owner in head_owners(run).items():
         head, path = head_part(run, owner), f"tasks.{task}.head"
-        own_scheme = HEADS.find(head.type).tag_scheme(head.options)
-        scheme = own_scheme or run.tasks[owner].scheme
+        head_scheme = HEADS.find(head.type).tag_scheme(head.options)
+        # A shared head writes tags in the scheme of the task that it belongs to.
+        scheme = head_scheme or run.tasks[owner].scheme
         if HEADS.find(head.type).level == "sentence":
             if run.tasks[task].scheme:
                 yield (
@@ -116,7 +121,7 @@ def _heads(run: Run) -> Iterator[Mistake]:
                     f"{head.type!r} predicts one label per sentence, the labels are span tags",
                 )
         elif scheme and not run.tasks[task].scheme:
-            if task != owner:  # for its own task the head checks it
+            if task != owner:  # for the task that owns the head, the head checks it
                 yield (
                     path,
                     f"the head writes {scheme} tags, but the labels of {task!r} are not spans; "
@@ -133,10 +138,11 @@ def _heads(run: Run) -> Iterator[Mistake]:
 
 
 def _forms(run: Run) -> Iterator[Mistake]:
-    """Check the form of each task's labels against its head and its metric."""
+    """Check that the head and the metric of each task accept the form of its labels."""
     for task, owner in head_owners(run).items():
         target, part = target_of(run, task), head_part(run, owner)
         head = HEADS.find(part.type)
+        # Plain labels and language models have other checks, with more specific messages.
         if not (head.accepts(target) or target.plain_labels or target.open_vocabulary):
             yield f"tasks.{task}.head", f"the labels are {target.noun}; {_heads_for(target)}"
         pairs, compares = reads_pairs(run, task), issubclass(head, Classifier) and head.pairs
@@ -150,6 +156,7 @@ def _forms(run: Run) -> Iterator[Mistake]:
                 f"the labels are {target.noun}, the labels of {owner!r} are {shared.noun}; give "
                 "the task its own head",
             )
+        # Metrics of language models are checked in `_texts`.
         metric = run.tasks[task].metric.type
         if METRICS.find(metric).reads not in (target.values, NextWordTarget.values):
             able = (name for name, cls in METRICS.items() if cls.reads == target.values)
@@ -160,13 +167,13 @@ def _forms(run: Run) -> Iterator[Mistake]:
 
 
 def _heads_for(target: type[Target]) -> str:
-    """Return the names of the heads that can learn a target, in a sentence."""
+    """Return the part of an error message that names the heads which accept a target."""
     able = (name for name, cls in HEADS.items() if cls.accepts(target) and not cls.adversarial)
     return f"take one of: {', '.join(sorted(able))}"
 
 
 def _sharing(run: Run) -> Iterator[Mistake]:
-    """Check that the sharing has enough tasks, and trunks whose weights can be loaded."""
+    """Check the number of tasks, and that loaded weights have a trunk to be copied into."""
     name, trunk = run.sharing.type, TRUNKS.find(run.trunk.type)
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} cannot share with a single task; choose 'hard'"
@@ -179,7 +186,7 @@ def _sharing(run: Run) -> Iterator[Mistake]:
 
 
 def adversaries(run: Run) -> set[str]:
-    """Return the tasks whose heads the trunk is trained against."""
+    """Return the tasks with adversarial heads, whose labels the trunk learns to hide."""
     owners = head_owners(run)
     return {name for name in run.tasks if HEADS.find(head_part(run, owners[name]).type).adversarial}
 
@@ -187,9 +194,11 @@ def adversaries(run: Run) -> set[str]:
 def _metric(run: Run) -> Iterator[Mistake]:
     task, _, score = run.training.metric.partition(".")
     scored = scored_tasks(run)
+    # The score of an adversary should be low, so it does not count towards the mean.
     averaged = [name for name in scored if name not in adversaries(run)]
     directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in averaged}
     if task != "mean":
+        # A metric without data has the names of all its scores.
         scores = build("metric", run.tasks[task].metric).compute()
         if task not in scored:
             yield "training.metric", f"the corpus of {task!r} has no dev split"
@@ -226,6 +235,7 @@ def _weighting(run: Run) -> Iterator[Mistake]:
     weighting = WEIGHTING.find(name)
     if len(run.tasks) < weighting.min_tasks:
         yield "weighting", f"{name!r} cannot balance a single task; choose 'static'"
+    # Without joint mixing, a step has a batch of one corpus only.
     elif weighting.within_step and not MIXING.find(run.training.mixing.type).joint:
         corpora = Counter(task.corpus for task in run.tasks.values())
         if max(corpora.values()) < weighting.min_tasks:
