@@ -129,7 +129,7 @@ class Predictor:
     def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
         """Return task to labels for each sentence; see `run`."""
         return [
-            {task: own.labels for task, own in prediction.by_task.items()}
+            {task: answer.labels for task, answer in prediction.by_task.items()}
             for prediction in self.run(map(Sentence, examples), tasks)
         ]
 
