@@ -41,4 +41,8 @@ def train(
         typer.echo(f"models: {', '.join(map(str, seeds))}")
     else:
         typer.echo(f"model: {folder}")
-    typer.echo(f"next:  mtl evaluate {folder}")
+    splits = {
+        name for corpus in trained.models[0].run.corpora.values() for name in corpus.split_names
+    }
+    # The command must work as it is printed: evaluation is on the test set by default.
+    typer.echo(f"next:  mtl evaluate {folder}{'' if 'test' in splits else ' --split dev'}")

@@ -96,7 +96,7 @@ class Split(Sequence[Example]):
                 {task: value for task, gold in labels.items() if (value := gold[i]) is not None},
                 line,
                 columns["second"][i],
-                {task: values[i] for task, values in weights.items()},
+                {task: own[i] for task, own in weights.items() if own[i] is not None},
             )
             for i, (tokens, line) in enumerate(zip(columns["tokens"], columns["line"], strict=True))
         ]
@@ -318,6 +318,14 @@ def _check_labels(
             # Only this error needs the records again; the cache has no names of columns.
             path = files["train"][0]
             raise DataError(f"task {task!r}: {source.complaint(reader.read(path))}", path)
+        # Only training uses weights: the files of other splits need no such column.
+        if task in summaries["train"].unweighted:
+            raise DataError(
+                f"task {task!r}: expected a weight in the column {source.weight!r}, found none; "
+                "correct `weight:`, or give each labelled sentence a number of at least 0",
+                files["train"][0],
+                summaries["train"].unweighted[task],
+            )
         for split, summary in summaries.items():
             if task not in summary.targets:
                 continue

@@ -81,7 +81,7 @@ class Source:
         return None if gold is None else (target, gold)
 
     def read_weight(self, record: Record) -> float | None:
-        """Return the weight of a record, or None if there is no column of weights.
+        """Return the weight of a record, or None if it has none.
 
         Raises:
             ValueError: The column does not contain a number of at least 0.
@@ -89,6 +89,8 @@ class Source:
         if self.weight is None:
             return None
         value = record.columns.get(self.weight, record.metadata.get(self.weight))
+        if value is None:
+            return None
         try:
             weight = float(value) if isinstance(value, str) else math.nan
         except ValueError:

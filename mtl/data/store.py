@@ -51,12 +51,15 @@ class Summary:
         empty: The number of rows without words, which were left out.
         labelled: Task to the number of sentences that have labels other than "_".
         targets: Task to the name of its target.
+        unweighted: Task to the line of the first labelled sentence without a weight, for tasks
+            with a column of weights.
     """
 
     sentences: int
     empty: int
     labelled: dict[str, int]
     targets: dict[str, str]
+    unweighted: dict[str, int]
 
 
 def label_column(task: str) -> str:
@@ -194,6 +197,7 @@ class _Writer:
         self.empty = 0
         self.labelled = dict.fromkeys(sources, 0)
         self.targets: dict[str, str] = {}
+        self.unweighted: dict[str, int] = {}
 
     def write(self, paths: list[Path], target: IO[bytes], progress: ReadingProgress) -> None:
         """Write the sentences of some files in batches, to bound the memory."""
@@ -231,7 +235,10 @@ class _Writer:
             for task, source in self.sources.items():
                 row[label_column(task)] = self._labels(task, source, record, path)
                 if source.weight is not None:
-                    row[weight_column(task)] = self._weight(task, source, record, path)
+                    weight = self._weight(task, source, record, path)
+                    row[weight_column(task)] = weight
+                    if weight is None and row[label_column(task)] is not None:
+                        self.unweighted.setdefault(task, record.line)
             yield row
         if self.sentences == before:
             raise DataError("there is no sentence in it", path)
@@ -255,8 +262,8 @@ class _Writer:
             raise DataError(f"task {task!r}: {forms}; make them alike", path, record.line)
         if isinstance(gold, tuple) and len(gold) != len(record.tokens):
             counts = f"task {task!r}: {len(gold)} labels for {len(record.tokens)} words"
-            hint = "expected one per word; say `form: set` if they are labels of the sentence"
-            raise DataError(f"{counts}; {hint}", path, record.line)
+            hint = "; say `form: set` if they are labels of the sentence" * target.plain_labels
+            raise DataError(f"{counts}; expected one per word{hint}", path, record.line)
         self.labelled[task] += target.informative(gold)
         return target.pack(gold)
 
@@ -268,4 +275,4 @@ class _Writer:
 
     def summary(self) -> Summary:
         """Return the counts of the written sentences."""
-        return Summary(self.sentences, self.empty, self.labelled, self.targets)
+        return Summary(self.sentences, self.empty, self.labelled, self.targets, self.unweighted)

@@ -198,8 +198,10 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
     """Return the number of training tags per task that break their scheme and were repaired."""
     broken = {}
     for name, task in run.tasks.items():
-        if task.scheme:
-            tags = corpora[task.corpus].splits["train"].labels(name)
+        train = corpora[task.corpus].splits["train"]
+        # Partial labels are read as they are: they leave open which spans there are.
+        if task.scheme and train.targets[name].plain_labels:
+            tags = train.labels(name)
             broken[name] = sum(malformed(of_tokens(t), task.scheme) for t in tags if t is not None)
     return {name: count for name, count in broken.items() if count}
 

@@ -18,8 +18,7 @@ class Divergence(Metric):
     """Mean KL divergence of predicted from gold distributions (Kullback and Leibler 1951).
 
     `divergence` is KL(q ‖ p) in nats, and `jensen_shannon` the symmetric divergence in bits, from
-    0 to 1 (Lin 1991; Uma et al. 2021). `top_label` is the fraction of sentences or tokens whose
-    most probable label is right. Tokens without a gold distribution do not count.
+    0 to 1 (Lin 1991; Uma et al. 2021). Tokens without a gold distribution do not count.
     """
 
     higher_is_better = False
@@ -29,7 +28,6 @@ class Divergence(Metric):
     def __init__(self) -> None:
         self.kl: list[float] = []
         self.js: list[float] = []
-        self.right = 0
 
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
         """Add more sentences, with one distribution per sentence or per token.
@@ -41,21 +39,18 @@ class Divergence(Metric):
             self.kl.append(_kl(q, p))
             middle = {label: (q.get(label, 0) + p.get(label, 0)) / 2 for label in {**q, **p}}
             self.js.append((_kl(q, middle) + _kl(p, middle)) / 2 / math.log(2))
-            self.right += max(q, key=q.__getitem__) == max(p, key=p.__getitem__)
 
     def compute(self) -> dict[str, float]:
         """Return the means, 0 if nothing was counted."""
         return {
             "divergence": ratio(math.fsum(self.kl), len(self.kl)),
             "jensen_shannon": ratio(math.fsum(self.js), len(self.js)),
-            "top_label": ratio(self.right, len(self.kl)),
         }
 
     def merge(self, other: Self) -> None:
         """Add the sentences or tokens of another metric."""
         self.kl += other.kl
         self.js += other.js
-        self.right += other.right
 
 
 def _pairs(

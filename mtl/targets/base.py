@@ -246,6 +246,12 @@ class TokenTarget(Target):
             raise MtlError(f"expected one value per token, got {value!r}")
         return value
 
+    @staticmethod
+    def known(items: Iterable[Any]) -> tuple[Any, ...] | None:
+        """Return values of tokens as a gold value, or None if no token has a value."""
+        values = tuple(items)
+        return values if any(item is not None for item in values) else None
+
     @classmethod
     def plain(cls, value: Labels) -> list[Any]:
         """Return a list with one JSON value per token."""

@@ -101,6 +101,11 @@ class ScaledTarget(Target):
         return cls(data["mean"], data["scale"])
 
 
+_LARGEST = 1e30
+"""The largest absolute value: its square, and sums of squares, must be finite in float64, and the
+number itself in float32."""
+
+
 def read_number(value: Any) -> float | None:
     """Return the number in a string, or None for an empty string or NaN.
 
@@ -113,7 +118,7 @@ def read_number(value: Any) -> float | None:
         number = float(value) if isinstance(value, str) else math.inf
     except ValueError:
         number = math.inf
-    if math.isinf(number):
+    if abs(number) > _LARGEST:  # also of infinity
         raise ValueError(f"expected a number, found {value!r}; leave it empty if it is unknown")
     return None if math.isnan(number) else number
 

@@ -132,8 +132,12 @@ def read_distribution(value: Any, separator: str | None) -> Distribution:
         ValueError: The value has another form, a number is negative, or the sum is zero.
     """
     numbers = _pairs(value, separator) if isinstance(value, str) else value
-    if not isinstance(numbers, dict):
-        raise ValueError(f"expected an object of label to number, found {value!r}")
+    if not isinstance(numbers, dict) or not all(
+        label and type(number) in (int, float) for label, number in numbers.items()
+    ):
+        raise ValueError(
+            f'expected an object of label to number such as {{"a": 3, "b": 1}}, found {value!r}'
+        )
     total = sum(numbers.values())
     if not all(number >= 0 for number in numbers.values()) or not 0 < total < math.inf:
         raise ValueError(
@@ -148,13 +152,16 @@ def _pairs(value: str, separator: str | None) -> dict[str, float]:
         raise ValueError(f"expected label=number for each label, found {value!r}; {hint}")
     numbers: dict[str, float] = {}
     for part in filter(None, map(str.strip, value.split(separator))):
-        label, _, number = part.rpartition("=")
+        label, equals, number = map(str.strip, part.partition("="))
         try:
-            numbers[label.strip()] = float(number)
+            weight = float(number)
         except ValueError:
-            raise ValueError(f"expected label=number, found {part!r}") from None
-        if not label.strip():
-            raise ValueError(f"expected label=number, found {part!r}")
+            weight = None
+        if weight is None or not label or not equals:
+            raise ValueError(f"expected label=number, found {part!r}; see `separator:`")
+        if label in numbers:
+            raise ValueError(f"the label {label!r} occurs twice in {value!r}")
+        numbers[label] = weight
     return numbers
 
 
@@ -215,7 +222,7 @@ class TokenSoftLabelTarget(SoftTarget, TokenTarget):
             return None
         if not isinstance(value, list):
             raise ValueError(f"expected a distribution per token, found {value!r}")
-        return tuple(
+        return cls.known(
             None if item in (None, "", ABSENT) else read_distribution(item, separator)
             for item in value
         )

@@ -33,7 +33,7 @@ class TokenNumberTarget(ScaledTarget, TokenTarget):
             return None
         if not isinstance(value, list):
             raise ValueError(f"expected a number per token, found {value!r}")
-        return tuple(None if item == ABSENT else read_number(item) for item in value)
+        return cls.known(None if item == ABSENT else read_number(item) for item in value)
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:

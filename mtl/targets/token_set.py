@@ -35,7 +35,7 @@ class TokenSetTarget(SetTarget, TokenTarget):
             return None
         if not isinstance(value, list):
             raise ValueError(f"expected a set of labels per token, found {value!r}")
-        return tuple(None if item is None else _read(item, separator) for item in value)
+        return cls.known(None if item is None else _read(item, separator) for item in value)
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:

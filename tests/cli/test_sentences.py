@@ -151,7 +151,8 @@ IN_THE_CORPUS = {
     "a set of the text": ("column: topics", "text: next", "tasks/talk.yaml:5:32: "
         "tasks.topics.labels.form: a set needs `column` or `metadata`, got `text`"),
     "spans": ("    metric: set_f1", "    metric: set_f1\n    scheme: bio", "tasks/talk.yaml:8:13: "
-        "tasks.topics.scheme: spans need token labels, not a set; remove it"),
+        "tasks.topics.scheme: spans need `form: label` or `form: "
+        "partial`, got `form: set`; remove it"),
 }  # fmt: skip
 
 

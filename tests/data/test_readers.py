@@ -134,7 +134,7 @@ def test_jsonl_takes_words_or_text_and_any_plain_values():
     first, second = read(Jsonl(), DATA / "tiny.jsonl")
     assert first == Record(
         ["Ann", "left", "Rome"],
-        {"ner": ["B-PER", "O", "B-LOC"], "id": "7", "old": "true", "spans": {"a": 1.0}},
+        {"ner": ["B-PER", "O", "B-LOC"], "id": "7", "old": "true", "spans": {"a": 1}},
         {},
         1,
     )

@@ -46,8 +46,8 @@ MISTAKES = [
     (Jsonl(), '{"text": 3}\n', "1: field 'text' contains 3; expected a string"),
     (
         Jsonl(columns=["ner"]),
-        '{"tokens": ["a"], "ner": {"x": "y"}}\n',
-        '1: field \'ner\' contains {"x": "y"}; expected a value, a list of values, or an object',
+        '{"tokens": ["a"], "ner": [[{"x": 1}]]}\n',
+        "1: field 'ner' contains [[{\"x\": 1}]]; expected a value, a list of values, or an object",
     ),
     (Lines(), "1 good\nbad\n", "2: no label in 'bad'; expected label and text with ' ' between"),
     (Lines(separator="\t", label="last"), "good 1\n", "1: no label in 'good 1'; expected text and"),

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from mtl.training.interrupt import Interrupt
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """Handle Ctrl-C as Python does; a shell starts processes in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_the_first_ctrl_c_is_a_wish_and_the_second_an_order() -> None:

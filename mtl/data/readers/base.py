@@ -13,7 +13,7 @@ from mtl.errors import DataError
 from mtl.options import Checked
 from mtl.text.tokenizer import Cut
 
-RawValue: TypeAlias = "str | list[Any] | dict[str, float]"
+RawValue: TypeAlias = "str | list[Any] | dict[str, Any]"
 """The value of a column as a file has it; see `Record`."""
 
 

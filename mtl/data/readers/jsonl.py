@@ -140,11 +140,11 @@ def _items(values: list[Any]) -> list[str] | None:
     return [_label(value) for value in values] if fits else None
 
 
-def _item(value: Any) -> str | dict[str, float] | None:
-    """Return one label, or the numbers of several labels."""
+def _item(value: Any) -> str | dict[str, Any] | None:
+    """Return one label, or the object of one token or sentence."""
+    # The target checks the values of an object, so that none is lost without a word.
     if isinstance(value, dict):
-        numbers = all(type(number) in (int, float) for number in value.values())
-        return {label: float(number) for label, number in value.items()} if numbers else None
+        return value
     return _label(value) if isinstance(value, _LABEL_TYPES) else None
 
 

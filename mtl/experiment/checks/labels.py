@@ -12,7 +12,7 @@ from mtl.errors import ConfigError, DataError, MtlError
 from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
-from mtl.text.example import of_tokens
+from mtl.targets import BuildContext
 from mtl.text.spans import parse_tag
 
 _TRIED = 1000
@@ -47,6 +47,15 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
             if task.scheme:
                 _check_tags(name, split, files.get(part, files["train"]))
             labels = [gold for gold in islice(split.labels(name), _TRIED) if gold is not None]
+            if labels:
+                form = target.build(labels, BuildContext())
+                known = [gold for own in labels if (gold := form.comparable(own)) is not None]
+                if part != "train" and not known:
+                    raise ConfigError(
+                        f"tasks.{name}: no sentence of {part} can be scored, since {target.noun} "
+                        "leave it open which label is right; label some of them in full"
+                    )
+                labels = known
             try:
                 build("metric", task.metric).update(labels, labels)
             except MtlError as error:
@@ -74,8 +83,9 @@ def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintCo
 
 def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
     known: set[str] = set()
-    for row, tags in enumerate(split.labels(task)):
-        for tag in set(of_tokens(tags or ())) - known:
+    for row, gold in enumerate(split.labels(task)):
+        tags = () if gold is None else split.targets[task].names(gold)
+        for tag in set(tags) - known:
             try:
                 parse_tag(tag)
             except MtlError as error:

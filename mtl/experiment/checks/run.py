@@ -133,6 +133,12 @@ def _heads(run: Run) -> Iterator[Mistake]:
                 f"the labels of {task!r} are spans, the labels of {owner!r} are not; give the task "
                 "its own head",
             )
+        elif scheme != run.tasks[task].scheme and not target_of(run, task).plain_labels:
+            yield (
+                path,
+                f"{target_of(run, task).noun} are not converted from {run.tasks[task].scheme} to "
+                f"{scheme} tags; leave the scheme of the head out, or give the task its own head",
+            )
         if task != owner and run.tasks[task].lr is not None:
             yield f"tasks.{task}.lr", f"the head belongs to {owner!r}; set the lr there"
 
