@@ -207,10 +207,8 @@ class CorpusTask(Settings):
         if self.scheme and self.labels.derived:
             raise Misfit("scheme", f"labels of `{self.labels.kind}` are not spans; remove it")
         if self.scheme and not any(target.has_spans for target in self.labels.targets):
-            raise Misfit(
-                "scheme",
-                f"spans need `form: label` or `form: partial`, got `form: {self.labels.form}`; remove it",
-            )
+            able = "`form: label` or `form: partial`"
+            raise Misfit("scheme", f"spans need {able}, got `form: {self.labels.form}`; remove it")
         return self
 
 
