@@ -213,6 +213,12 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
                 target[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         return target
 
+    @classmethod
+    def plain(cls, value: Labels) -> list[Any]:
+        """Return a list of the labels."""
+        # Without a call per token: lists of labels are the most frequent result.
+        return list(cls.items(value))
+
     def to_json(self) -> dict[str, Any]:
         """Return labels and scheme."""
         return {"labels": list(self.labels), "scheme": self.scheme}

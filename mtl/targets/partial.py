@@ -72,6 +72,11 @@ class PartialLabelTarget(TokenLabelTarget):
         return item if isinstance(item, str) else "|".join(sorted(item)) or ABSENT
 
     @classmethod
+    def plain(cls, value: Labels) -> list[Any]:
+        """Return a label, or a list of possible labels, per token."""
+        return [cls.plain_item(item) for item in cls.items(value)]
+
+    @classmethod
     def plain_item(cls, item: Any) -> Any:
         """Return a label, or possible labels in alphabetical order."""
         return item if isinstance(item, str) else sorted(item)
