@@ -236,9 +236,12 @@ def with_files(
             changes |= {"where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
-    kept = {
-        task: part.model_copy(update={"where": {}, "criteria": {}}) if part.corpus in data else part
-        for task, part in run.tasks.items()
-        if part.corpus in needed
-    }
+    kept = {}
+    for task, part in run.tasks.items():
+        if part.corpus in data:
+            # Weights belong to training: a file that is only scored need not have them.
+            source = part.source.model_copy(update={"weight": None})
+            part = part.model_copy(update={"where": {}, "criteria": {}, "source": source})
+        if part.corpus in needed:
+            kept[task] = part
     return run.model_copy(update={"corpora": corpora, "tasks": kept})

@@ -138,7 +138,10 @@ def read_distribution(value: Any, separator: str | None) -> Distribution:
         raise ValueError(
             f'expected an object of label to number such as {{"a": 3, "b": 1}}, found {value!r}'
         )
-    total = sum(numbers.values())
+    try:
+        total = math.fsum(numbers.values())
+    except OverflowError:  # an integer of more than 300 digits, or a sum that large
+        total = math.inf
     if not all(number >= 0 for number in numbers.values()) or not 0 < total < math.inf:
         raise ValueError(
             f"expected numbers of at least 0 with a finite sum above 0, found {value!r}"

@@ -52,6 +52,7 @@ def test_votes_are_divided_by_their_sum() -> None:
         ("a=1;b=x", ";", "expected label=number, found 'b=x'"),
         ("a=1;b=2", ",", "expected label=number, found 'a=1;b=2'; see `separator:`"),
         ("a=1;a=2", ";", "the label 'a' occurs twice in 'a=1;a=2'"),
+        ({"a": 10**400, "b": 0.5}, None, "expected numbers of at least 0 with a finite sum"),
         ({"a": "1"}, None, "expected an object of label to number such as"),
         ({"a": None, "b": 1}, None, "expected an object of label to number such as"),
         ({"a": True}, None, "expected an object of label to number such as"),
