@@ -97,26 +97,13 @@ def train(
     return _train(run, folder, resume, console)[0]
 
 
-def train_each_seed(
-    config: str | PathLike[str],
-    overrides: Overrides = (),
-    *,
-    output: str | PathLike[str] | None = None,
-    resume: bool = False,
-    progress: bool | None = None,
-) -> TrainedSeeds:
-    """Train one model per seed, each in a folder of its own even if there is only one seed.
-
-    Arguments and errors as for `train`.
-    """
-    run = load_config(config, overrides)
-    return train_run_seeds(run, _folder(config, output), resume=resume, progress=progress)
-
-
 def train_run_seeds(
     run: Run, folder: Path, *, resume: bool = False, progress: bool | None = None
 ) -> TrainedSeeds:
-    """Train one model per seed of a run that has been checked; see `train_each_seed`."""
+    """Train one model per seed of a run that has been checked, also if there is only one seed.
+
+    Each model has a folder of its own. Arguments and errors as for `train`.
+    """
     _train_seeds(run, folder, resume, _console(progress))
     return TrainedSeeds(folder)
 
@@ -132,8 +119,9 @@ def train_seeds(
     """Train one model per seed and return their folder. Deprecated: use `train`."""
     message = "train_seeds() is deprecated; train() trains runs with several seeds too"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
-    trained = train_each_seed(config, overrides, output=output, resume=resume, progress=progress)
-    return trained.folder
+    run = load_config(config, overrides)
+    folder = _folder(config, output)
+    return train_run_seeds(run, folder, resume=resume, progress=progress).folder
 
 
 def _folder(config: str | PathLike[str], output: str | PathLike[str] | None) -> Path:

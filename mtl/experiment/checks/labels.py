@@ -12,7 +12,7 @@ from mtl.errors import ConfigError, DataError, MtlError
 from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
-from mtl.targets import BuildContext
+from mtl.targets import BuildContext, Target
 from mtl.text.spans import parse_tag
 
 _TRIED = 1000
@@ -50,7 +50,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
             if labels:
                 form = target.build(labels, BuildContext())
                 known = [gold for own in labels if (gold := form.comparable(own)) is not None]
-                if part != "train" and not known:
+                if part != "train" and not known and not _any_comparable(split, name, form):
                     raise ConfigError(
                         f"tasks.{name}: no sentence of {part} can be scored, since {target.noun} "
                         "leave it open which label is right; label some of them in full"
@@ -60,6 +60,13 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 build("metric", task.metric).update(labels, labels)
             except MtlError as error:
                 raise ConfigError(f"tasks.{name}.metric: {task.metric.type!r}: {error}") from error
+
+
+def _any_comparable(split: Split, task: str, form: Target) -> bool:
+    """Return whether a metric can compare any sentence of a split with a prediction."""
+    return any(
+        gold is not None and form.comparable(gold) is not None for gold in split.labels(task)
+    )
 
 
 def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintConfig) -> None:
