@@ -66,6 +66,8 @@ def target_to_json(target: Target) -> dict[str, Any]:
 
 def target_from_json(data: Mapping[str, Any]) -> Target:
     """Make a target from its JSON form, also from the form of versions without `type`."""
+    if "sets" in data:  # the old key of the labels of sets
+        data = {"labels": data["sets"], "type": LabelSetTarget.name}
     return target_by_name(data["type"] if "type" in data else _old_name(data)).from_json(data)
 
 
@@ -78,8 +80,6 @@ def _old_name(data: Mapping[str, Any]) -> str:
     ):
         if key in data:
             return target.name
-    if "sets" in data:
-        return LabelSetTarget.name
     return (TokenLabelTarget if data["level"] == "token" else SentenceLabelTarget).name
 
 

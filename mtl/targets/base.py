@@ -71,7 +71,7 @@ class Target(ABC):
     name: ClassVar[str]
     """The name in saved models and in cached corpora."""
     noun: ClassVar[str]
-    """A plural for messages: "labels per token", …"""
+    """The name of the values in messages, in the plural: "numbers per token"."""
     level: ClassVar[Level]
     """Whether each token or each sentence has a value."""
     values: ClassVar[Values] = "labels"
@@ -277,6 +277,19 @@ class SentenceTarget(Target):
     def text(cls, value: Labels) -> str:
         """Return the value on one line."""
         return cls.item_text(value)
+
+
+def per_token(value: Any, expected: str) -> list[Any]:
+    """Return the raw values of the tokens; None and an empty string are an empty list.
+
+    Raises:
+        ValueError: The value is not a list; the message names `expected`.
+    """
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        raise ValueError(f"expected {expected}, found {value!r}")
+    return value
 
 
 def pad_tokens(rows: Iterable[Sequence[Any] | None], tokens: int, missing: Any) -> list[Any]:

@@ -24,26 +24,21 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(labels), key=lambda label: (label != OUTSIDE, label)))
 
 
-class LabelTarget(Target):
-    """The shared part of `TokenLabelTarget` and `SentenceLabelTarget`.
+class ListedTarget(Target):
+    """The shared part of targets whose labels come from a fixed list.
 
     Args:
         labels: The label names; sorted here.
     """
 
-    plain_labels: ClassVar[bool] = True
-
     def __init__(self, labels: Iterable[str]) -> None:
         self.labels = in_order(labels)
         self._index = {label: i for i, label in enumerate(self.labels)}
 
-    def encode(self, gold: Labels) -> list[int]:
-        """Return the id of each label; `MISSING` for labels that training never saw."""
-        return [self._index.get(label, MISSING) for label in self._sequence(gold)]
-
-    def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
-        """Return the labels with these ids."""
-        return tuple(self.labels[i] for i in ids)
+    @classmethod
+    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
+        """Collect the labels of the training data."""
+        return cls(label for value in gold for label in cls.names(value))
 
     def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
         """Count the labels that training never saw.
@@ -57,6 +52,33 @@ class LabelTarget(Target):
     def _sequence(self, gold: Labels) -> Sequence[str]:
         """Return the labels of a gold value as the head learns them."""
         return tuple(self.names(gold))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the labels."""
+        return {"labels": list(self.labels)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Make the target from its labels."""
+        return cls(data["labels"])
+
+
+class LabelTarget(ListedTarget):
+    """The shared part of `TokenLabelTarget` and `SentenceLabelTarget`.
+
+    Args:
+        labels: The label names; sorted here.
+    """
+
+    plain_labels: ClassVar[bool] = True
+
+    def encode(self, gold: Labels) -> list[int]:
+        """Return the id of each label; `MISSING` for labels that training never saw."""
+        return [self._index.get(label, MISSING) for label in self._sequence(gold)]
+
+    def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Return the labels with these ids."""
+        return tuple(self.labels[i] for i in ids)
 
     @classmethod
     def item_text(cls, item: Any) -> str:
@@ -113,23 +135,9 @@ class SentenceLabelTarget(LabelTarget, SentenceTarget):
             raise MtlError(f"expected one label per sentence, got {gold!r}")
         return (gold,)
 
-    @classmethod
-    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
-        """Collect the labels of the training data."""
-        return cls(label for value in gold for label in cls.names(value))
-
     def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
         """Return label ids, int64 `[B]`."""
         return torch.tensor([MISSING if value is None else self.encode(value)[0] for value in gold])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the labels."""
-        return {"labels": list(self.labels)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Make the target from its labels."""
-        return cls(data["labels"])
 
 
 class TokenLabelTarget(LabelTarget, TokenTarget):

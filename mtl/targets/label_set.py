@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mtl.errors import MtlError
-from mtl.targets.base import BuildContext, SentenceTarget, Target
-from mtl.targets.label import in_order
+from mtl.targets.base import SentenceTarget
+from mtl.targets.label import ListedTarget
 from mtl.targets.objectives import Objective
 from mtl.text.example import Labels, Values
 
@@ -91,7 +90,7 @@ def best_threshold(probabilities: Tensor, gold: Tensor) -> float:
     return float(middle[nearest])
 
 
-class SetTarget(Target):
+class SetTarget(ListedTarget):
     """The shared part of targets whose values are sets of labels.
 
     Args:
@@ -100,15 +99,6 @@ class SetTarget(Target):
 
     values: ClassVar[Values] = "sets"
     has_items: ClassVar[bool] = True
-
-    def __init__(self, labels: Iterable[str]) -> None:
-        self.labels = in_order(labels)
-        self._index = {label: i for i, label in enumerate(self.labels)}
-
-    @classmethod
-    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
-        """Collect the labels of the training data."""
-        return cls(label for value in gold for label in cls.names(value))
 
     def row(self, labels: Iterable[str]) -> list[float]:
         """Return 1.0 for each label in a set, 0.0 for the others; unknown labels are left out."""
@@ -130,11 +120,6 @@ class SetTarget(Target):
         """Return the number of labels in words."""
         return f"any of {len(self.labels)} labels"
 
-    def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
-        """Count the labels that training never saw."""
-        names = (label for value in gold for label in self.names(value))
-        return Counter(label for label in names if label not in self._index)
-
     @classmethod
     def plain_item(cls, item: Any) -> list[str]:
         """Return the labels in alphabetical order."""
@@ -150,21 +135,13 @@ class SetTarget(Target):
         """Return the probability that each label is in the set."""
         return dict(probabilities)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the labels."""
-        return {"labels": list(self.labels)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Make the target from its labels."""
-        return cls(data["labels"] if "labels" in data else data["sets"])
-
 
 def read_set(value: Any, separator: str | None) -> frozenset[str]:
     """Return the set of labels in a list, or in a string with separators.
 
     Raises:
-        ValueError: It is a string and there is no separator, or not a list of labels.
+        ValueError: The value is neither a list of labels nor a string, or it is a string and no
+            separator is given.
     """
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return frozenset(value)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT
+from mtl.targets.base import ABSENT, per_token
 from mtl.targets.label import TokenLabelTarget
 from mtl.targets.label_set import read_set
 from mtl.text.example import Labels
@@ -36,11 +35,8 @@ class PartialLabelTarget(TokenLabelTarget):
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
         """Return a set per token; "_", an empty string or list and null leave a token open."""
-        if value is None or value == "":
-            return None
-        if not isinstance(value, list):
-            raise ValueError(f"expected the possible labels of each token, found {value!r}")
-        return tuple(_read(item, separator) for item in value)
+        items = per_token(value, "the possible labels of each token")
+        return tuple(_read(item, separator) for item in items) or None
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:
@@ -92,10 +88,9 @@ class PartialLabelTarget(TokenLabelTarget):
         """Return an error if the training data names no label."""
         return None if self.labels else "no token of the training data has a label"
 
-    def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
-        """Count the labels that training never saw."""
-        names = (label for value in gold for label in self.names(value))
-        return Counter(label for label in names if label not in self._index)
+    def _sequence(self, gold: Labels) -> Sequence[str]:
+        # The sets of a token are not a sequence of tags, so they cannot be converted.
+        return self.names(gold)
 
     def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
         """Return the possible labels, bool `[B, T, K]`: all for open tokens, none on padding.

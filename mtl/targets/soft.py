@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,13 +18,12 @@ from torch.nn import functional
 from mtl.errors import MtlError
 from mtl.targets.base import (
     ABSENT,
-    BuildContext,
     SentenceTarget,
-    Target,
     TokenTarget,
     pad_tokens,
+    per_token,
 )
-from mtl.targets.label import in_order
+from mtl.targets.label import ListedTarget
 from mtl.targets.objectives import Objective
 from mtl.text.example import Distribution, Labels, Values
 
@@ -60,7 +58,7 @@ class SoftLabel(Objective):
         return [dict(zip(self.labels, row, strict=True)) for row in decoded.tolist()]
 
 
-class SoftTarget(Target):
+class SoftTarget(ListedTarget):
     """The shared part of the targets of soft labels.
 
     Args:
@@ -69,14 +67,6 @@ class SoftTarget(Target):
 
     values: ClassVar[Values] = "distributions"
     has_items: ClassVar[bool] = True
-
-    def __init__(self, labels: Iterable[str]) -> None:
-        self.labels = in_order(labels)
-
-    @classmethod
-    def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
-        """Collect the labels of the training data."""
-        return cls(label for value in gold for label in cls.names(value))
 
     def row(self, item: Distribution) -> list[float]:
         """Return the probability of each label; labels that training never saw are left out.
@@ -95,11 +85,6 @@ class SoftTarget(Target):
         """Return the objective."""
         return SoftLabel(self.labels)
 
-    def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
-        """Count the labels that training never saw."""
-        names = (label for value in gold for label in self.names(value))
-        return Counter(label for label in names if label not in self.labels)
-
     @classmethod
     def plain_item(cls, item: Any) -> Any:
         """Return label to probability, with six decimal places."""
@@ -112,15 +97,6 @@ class SoftTarget(Target):
             return ABSENT
         ordered = sorted(item.items(), key=lambda pair: -pair[1])
         return ",".join(f"{label}={number:.4f}" for label, number in ordered)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the labels."""
-        return {"labels": list(self.labels)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Make the target from its labels."""
-        return cls(data["labels"])
 
 
 def read_distribution(value: Any, separator: str | None) -> Distribution:
@@ -221,13 +197,9 @@ class TokenSoftLabelTarget(SoftTarget, TokenTarget):
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
         """Return a distribution per token; "_", an empty string and null are missing values."""
-        if value is None or value == "":
-            return None
-        if not isinstance(value, list):
-            raise ValueError(f"expected a distribution per token, found {value!r}")
         return cls.known(
             None if item in (None, "", ABSENT) else read_distribution(item, separator)
-            for item in value
+            for item in per_token(value, "a distribution per token")
         )
 
     @classmethod

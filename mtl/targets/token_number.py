@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, BuildContext, TokenTarget, pad_tokens
+from mtl.targets.base import ABSENT, BuildContext, TokenTarget, pad_tokens, per_token
 from mtl.targets.number import ScaledTarget, read_number
 from mtl.text.example import Labels
 
@@ -29,11 +29,10 @@ class TokenNumberTarget(ScaledTarget, TokenTarget):
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
         """Return a number per token; "_", an empty string, NaN and null are missing values."""
-        if value is None or value == "":
-            return None
-        if not isinstance(value, list):
-            raise ValueError(f"expected a number per token, found {value!r}")
-        return cls.known(None if item == ABSENT else read_number(item) for item in value)
+        return cls.known(
+            None if item == ABSENT else read_number(item)
+            for item in per_token(value, "a number per token")
+        )
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, TokenTarget, pad_tokens
+from mtl.targets.base import ABSENT, TokenTarget, pad_tokens, per_token
 from mtl.targets.label_set import SetTarget, read_set
 from mtl.text.example import Labels
 
@@ -31,11 +31,10 @@ class TokenSetTarget(SetTarget, TokenTarget):
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
         """Return a set per token; "_" is the empty set and null a missing value."""
-        if value is None or value == "":
-            return None
-        if not isinstance(value, list):
-            raise ValueError(f"expected a set of labels per token, found {value!r}")
-        return cls.known(None if item is None else _read(item, separator) for item in value)
+        return cls.known(
+            None if item is None else _read(item, separator)
+            for item in per_token(value, "a set of labels per token")
+        )
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:
