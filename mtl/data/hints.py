@@ -78,5 +78,5 @@ def read_lexicon(path: str | Path) -> tuple[str, ...]:
     with open_text(path) as file:
         words = {word for line in file if (word := line.strip())}
     if not words:
-        raise DataError("there is no word in it; expected one per line", path)
+        raise DataError("the file contains no words; expected one word per line", path)
     return tuple(sorted(words))

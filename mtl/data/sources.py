@@ -65,7 +65,7 @@ class Source:
         return DERIVED[self.kind] if self.kind in DERIVED else FORMS[self.form]
 
     def read(self, record: Record) -> tuple[type[Target], Labels] | None:
-        """Return the gold value of a record with its target, or None if there is no value.
+        """Return the gold value of a record with its target, or None if the value is missing.
 
         Raises:
             ValueError: The value does not have the form.

@@ -262,7 +262,7 @@ class _Writer:
             raise DataError(f"task {task!r}: {forms}; make them alike", path, record.line)
         if isinstance(gold, tuple) and len(gold) != len(record.tokens):
             counts = f"task {task!r}: {len(gold)} labels for {len(record.tokens)} words"
-            hint = "; say `form: set` if they are labels of the sentence" * target.plain_labels
+            hint = "; set `form: set` if they are labels of the sentence" * target.plain_labels
             raise DataError(f"{counts}; expected one per word{hint}", path, record.line)
         self.labelled[task] += target.informative(gold)
         return target.pack(gold)

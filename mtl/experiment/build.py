@@ -266,7 +266,7 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
         sizes: Widths of all layers, the embedding first.
 
     Raises:
-        ConfigError: There is no such layer, or the layers cannot be mixed.
+        ConfigError: The model has no such layer, or the layers cannot be mixed.
     """
     top = len(sizes) - 1
     if layer == "mix":

@@ -96,7 +96,9 @@ class Prediction:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """Task to labels: a list with one label per token, one label, a sorted list, or a number.
+        """Task to the value of the sentence, or to a list with one value per token.
+
+        A value is a label, a sorted list of labels, a number, or a dictionary of probabilities.
 
         `TrainedModel.predict` returns the same lists.
         """

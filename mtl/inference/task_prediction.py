@@ -9,7 +9,7 @@ from torch import Tensor
 from mtl.heads import FoundSpan
 from mtl.text.example import Labels
 
-Confidence: TypeAlias = "tuple[float, ...] | float | dict[str, float]"
+Confidence: TypeAlias = "float | dict[str, float] | tuple[float | dict[str, float], ...]"
 """One probability per tag; the probability of the label; or, for sets, one per label."""
 
 
@@ -17,9 +17,11 @@ class TaskPrediction(NamedTuple):
     """The prediction of one task for one sentence.
 
     Args:
-        labels: One label per token; or one label, a set of labels or a number for the sentence.
-        confidence: One probability per tag; the probability of the label; or, for sets, one
-            probability per label of the task. None for numbers, or if not requested.
+        labels: The value of the sentence: a label, a set of labels, a number, or a distribution
+            (label to probability); or a tuple with one such value per token.
+        confidence: The probability of the label, or, for a set, of each label of the task; or a
+            tuple with one such value per token. None for numbers and distributions, or if not
+            requested.
         spans: The spans of span tags, each with the joint probability of its tags. None for other
             labels, or if confidences were not requested.
         attention: Attention weights over tokens, `[T]`; or from each token (row) over all tokens

@@ -58,7 +58,7 @@ def read_history(folder: Path) -> History:
     """Read the history of a run folder, or of a folder of several seeds.
 
     Raises:
-        CheckpointError: It is no such folder, or no epoch is finished.
+        CheckpointError: The folder is not a run folder, or no epoch is finished.
         ConfigError: A metric of the user's own cannot be imported.
     """
     folders = seed_folders(folder) or [folder]

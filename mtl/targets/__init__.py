@@ -52,7 +52,7 @@ def target_by_name(name: str) -> type[Target]:
     """Return the target with a name that was saved.
 
     Raises:
-        ValueError: There is no such target.
+        ValueError: No target has this name.
     """
     if name not in _BY_NAME:
         raise ValueError(f"unknown form of labels {name!r}; was it saved by a later version?")

@@ -104,7 +104,7 @@ class Target(ABC):
     @classmethod
     @abstractmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
-        """Return the gold value for a raw value of a record, or None if there is no value.
+        """Return the gold value for a raw value of a record, or None if the value is missing.
 
         Args:
             value: A string, a list with one item per token, or a JSON value.

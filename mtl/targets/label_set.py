@@ -148,7 +148,7 @@ def read_set(value: Any, separator: str | None) -> frozenset[str]:
     if not isinstance(value, str):
         raise ValueError(f"expected a list of labels, found {value!r}")
     if value and separator is None:
-        hint = "say by `separator:` what is between the labels"
+        hint = "set `separator:` to the sign between the labels"
         raise ValueError(f"expected a list of labels, found {value!r}; {hint}")
     parts = (part.strip() for part in value.split(separator))
     return frozenset(part for part in parts if part)

@@ -43,7 +43,7 @@ class Number(Objective):
         return self.mean + self.scale * scores.squeeze(1)
 
     def log_probs(self, scores: Tensor) -> Tensor:
-        """Return `[N, 0]`: there are no labels."""
+        """Return an empty tensor `[N, 0]`, since numbers have no labels."""
         return scores[:, :0]
 
     def named(self, decoded: Tensor) -> list[float]:

@@ -76,9 +76,9 @@ def test_numbers_of_json_keep_all_their_digits(read):
         (Csv(), "text,score\na,inf\n", NUMBER, "2: task 't': expected a number, found 'inf'"),
         (Jsonl(), '{"text": "a", "score": [1]}', NUMBER, "1: task 't': expected a number, found"),
         (Csv(), "text,topics\na,x;y\n", SETS, "2: task 't': expected a list of labels, found "
-         "'x;y'; say by `separator:`"),
+         "'x;y'; set `separator:` to"),
         (Jsonl(), '{"text": "a b", "topics": ["x"]}', {"column": "topics"}, "1: task 't': 1 "
-         "labels for 2 words; expected one per word; say `form: set` if they are labels of the "
+         "labels for 2 words; expected one per word; set `form: set` if they are labels of the "
          "sentence"),
         (Csv(), "text,topics\na,\n", {"column": "topics"}, "task 't': no sentence has a value for "
          "the column 'topics'; they have no column at all"),

@@ -106,7 +106,7 @@ def test_what_is_found_nowhere_is_no_mistake_of_a_file(labels):
 def test_an_empty_lexicon_is_told(labels, lexicon):
     lexicon.write_text("\n \n")
     with pytest.raises(
-        DataError, match=r"lexicon\.txt: there is no word in it; expected one per l"
+        DataError, match=r"lexicon\.txt: the file contains no words; expected one word per l"
     ):
         labels({"hint": {"lexicon": str(lexicon)}})
 
