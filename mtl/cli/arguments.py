@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-RunFileArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The run file, a YAML file.")]
+RunFileArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The run file, a YAML file; .yaml may be left out.")
+]
 OverrideArguments = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Changes to it, such as training.epochs=3."),

@@ -12,6 +12,7 @@ from mtl.cli.evaluate import evaluate
 from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
+from mtl.cli.new import new
 from mtl.cli.predict import predict
 from mtl.cli.relate import relate
 from mtl.cli.report import report
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
 app.command(epilog="Example: mtl train configs/trec.yaml training.epochs=3 seed=2")(train)
 app.command(epilog="Example: mtl check configs/ewt_pos_ner.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/ewt_pos_ner --split test --task ner")(evaluate)

@@ -16,6 +16,13 @@ SHIPPED = PACKAGE / "tasks"
 """Folder of the corpus files that come with the package."""
 
 
+def run_file(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a run file, which may be given without `.yaml`."""
+    path = Path(path)
+    named = path.with_name(f"{path.name}.yaml")
+    return named if not path.is_file() and named.is_file() else path
+
+
 def file_mark(annotation: Any) -> File | None:
     """Return the `File` annotation of a type or of its items, or None."""
     if isinstance(annotation, File):

@@ -1,0 +1,207 @@
+"""Recognition of labels: the form of the values of a column, its scheme and its metric."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mtl.errors import MtlError
+from mtl.text.spans import SCHEMES, malformed, parse_tag, read_spans
+
+_IDENTIFIER = re.compile(r"(?i)(?:.*_)?(?:id|idx|index|no|nr|key|uuid|guid|url|date|time|line)")
+_UNLABELLED = ("", "_")
+_UPOS = {
+    *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN"),
+    *("PUNCT", "SCONJ", "SYM", "VERB", "X"),
+}
+_PENN = {"NN", "NNS", "NNP", "VB", "VBD", "VBZ", "IN", "DT", "JJ", "CD", "PRP", "RB", "CC", "TO"}
+_CHUNKS = {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR"}
+_FEW = 20
+"""Number of different values that even a small file may have as labels."""
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task that a column allows.
+
+    Args:
+        labels: The key `labels` of the corpus file.
+        head: The key `head`.
+        metric: The name of the metric.
+        counts: Label or span type to its number of occurrences; empty for numbers.
+        description: The labels in words.
+        scheme: The tag scheme of the file, or None.
+    """
+
+    labels: Any
+    head: dict[str, Any]
+    metric: str
+    counts: Counter[str] = field(default_factory=Counter)
+    description: str = ""
+    scheme: str | None = None
+
+
+class Unsuitable(Exception):
+    """The values of a column cannot be labels; the message gives the reason."""
+
+
+def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
+    """Return the task of a column with one value per token.
+
+    Args:
+        name: The name of the column.
+        sentences: Its values, one list per sentence.
+
+    Raises:
+        Unsuitable: The values cannot be labels.
+    """
+    values = [value for row in sentences for value in row if value not in _UNLABELLED]
+    if not values:
+        raise Unsuitable("no values")
+    if any(not isinstance(value, str) for value in values):
+        raise Unsuitable("lists of labels per token; see docs/sentences.md for their form")
+    if scheme := _scheme(sentences):
+        spans = Counter(span.type for row in sentences for span in read_spans(_filled(row)))
+        if spans:
+            head = {"type": "crf", "scheme": "iobes"}
+            description = f"{_number(len(spans), 'type')} of spans in {scheme.upper()} tags"
+            return TaskPlan(name, head, "span_f1", spans, description, scheme)
+    counts = Counter(values)
+    if len(counts) < 2:
+        raise Unsuitable(f"every token has the label {values[0]!r}")
+    if len(counts) == 2 and "-" in counts:
+        raise Unsuitable(f"every token has the label {max(counts)!r} or '-'")
+    if all(_positions(row) for row in sentences):
+        raise Unsuitable("the positions of the words")
+    if _numeric(values) and len(counts) > _FEW:
+        labels = {"column": name, "form": "token_number"}
+        return TaskPlan(labels, {"type": "softmax"}, "pearson", description="numbers per token")
+    if len(counts) > max(_FEW, 0.1 * len(values)):
+        raise Unsuitable(f"{len(counts):,} different values for {len(values):,} tokens")
+    description = f"{_number(len(counts), 'label')} of tokens"
+    return TaskPlan(name, {"type": "softmax"}, "accuracy", counts, description)
+
+
+def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
+    """Return the task of a column with one value per sentence.
+
+    Args:
+        name: The name of the column.
+        values: Its values: strings, lists of strings, or objects of label to number.
+
+    Raises:
+        Unsuitable: The values cannot be labels.
+    """
+    values = [value for value in values if value not in ("", None)]
+    if not values:
+        raise Unsuitable("no values")
+    if all(isinstance(value, list) for value in values):
+        return _plan_sets(name, values, None)
+    if all(isinstance(value, dict) for value in values):
+        counts = Counter(label for value in values for label in value)
+        labels: Any = {"column": name, "form": "soft"}
+        description = f"distributions over {_number(len(counts), 'label')}"
+        return TaskPlan(labels, {"type": "pool"}, "divergence", counts, description)
+    if not all(isinstance(value, str) for value in values):
+        raise Unsuitable("values of several kinds")
+    counts = Counter(values)
+    if len(counts) < 2:
+        raise Unsuitable(f"every sentence has the label {_short(values[0])}")
+    identifier = _IDENTIFIER.fullmatch(name) and len(counts) > _FEW
+    if identifier or (len(counts) == len(values) > _FEW and not _numeric(values)):
+        raise Unsuitable("every sentence has another value")
+    if _numeric(values) and (len(counts) > _FEW or not all(float(v).is_integer() for v in counts)):
+        if len(counts) == len(values) and all(float(value).is_integer() for value in counts):
+            raise Unsuitable("every sentence has another number")
+        labels = {"column": name, "form": "number"}
+        return TaskPlan(labels, {"type": "pool"}, "pearson", description="numbers")
+    if separator := _separator(counts):
+        return _plan_sets(name, [_items(value, separator) for value in values], separator)
+    if len(counts) > max(_FEW, 0.2 * len(values)):
+        raise Unsuitable(f"{len(counts):,} different values for {len(values):,} sentences")
+    longest = max(counts, key=len)
+    if len(longest) > 60:
+        raise Unsuitable(f"texts, such as {_short(longest)}")
+    description = f"{_number(len(counts), 'label')} of sentences"
+    return TaskPlan(name, {"type": "cnn"}, "accuracy", counts, description)
+
+
+def _positions(row: Sequence[str]) -> bool:
+    """Return whether the values of a sentence count its tokens, from 0 or from 1."""
+    return any(list(row) == [str(k + first) for k in range(len(row))] for first in (0, 1))
+
+
+def name_of(column: str, task: TaskPlan) -> str:
+    """Return a name for the labels of a column without a name of its own.
+
+    The values decide: `pos` for parts of speech, `chunk` for phrases, `ner` for other spans, and
+    the given name otherwise.
+    """
+    if task.scheme:
+        return "chunk" if len(_CHUNKS & set(task.counts)) >= 2 else "ner"
+    if len(_UPOS & set(task.counts)) >= 4 or len(_PENN & set(task.counts)) >= 4:
+        return "pos"
+    return column
+
+
+def _scheme(sentences: Sequence[Sequence[str]]) -> str | None:
+    """Return the tag scheme of the values, or None for labels without spans."""
+    rows = [_filled(row) for row in sentences]
+    tags = {tag for row in rows for tag in row}
+    try:
+        kinds = {parse_tag(tag) for tag in tags}
+    except MtlError:
+        return None
+    if not any(prefix != "O" for prefix, _ in kinds):
+        return None
+    errors = {scheme: sum(malformed(row, scheme) for row in rows) for scheme in SCHEMES}
+    return min(errors, key=lambda scheme: errors[scheme])
+
+
+def _filled(row: Sequence[str]) -> list[str]:
+    """Return the tags of a sentence with O for tokens without a label."""
+    return ["O" if tag in _UNLABELLED else tag for tag in row]
+
+
+def _plan_sets(name: str, sets: Iterable[Sequence[Any]], separator: str | None) -> TaskPlan:
+    counts = Counter(str(item) for items in sets for item in items)
+    labels: dict[str, Any] = {"column": name, "form": "set"}
+    if separator:
+        labels["separator"] = separator
+    description = f"sets of {_number(len(counts), 'label')}"
+    return TaskPlan(labels, {"type": "cnn"}, "set_f1", counts, description)
+
+
+def _separator(counts: Counter[str]) -> str | None:
+    """Return the separator of cells with several labels, or None if cells have one label each."""
+    for separator in ";|,":
+        split = [_items(value, separator) for value in counts]
+        several = sum(len(items) > 1 for items in split)
+        items = {item for row in split for item in row}
+        # Cells with several labels repeat the labels of other cells.
+        if several >= 2 and len(items) < len(counts) and max(map(len, items)) <= 40:
+            return separator
+    return None
+
+
+def _items(value: str, separator: str) -> list[str]:
+    return [item for part in value.split(separator) if (item := part.strip())]
+
+
+def _numeric(values: Iterable[str]) -> bool:
+    try:
+        return all(math.isfinite(float(value)) for value in set(values))
+    except ValueError:
+        return False
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _short(value: str) -> str:
+    return repr(value if len(value) <= 40 else f"{value[:37]}…")

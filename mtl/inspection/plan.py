@@ -1,0 +1,155 @@
+"""A plan for a corpus: its splits, reader and tasks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+from mtl.data.readers import READERS, Record
+from mtl.errors import MtlError
+from mtl.inspection.columns import TaskPlan, Unsuitable, name_of, plan_sentences, plan_tokens
+from mtl.inspection.formats import Format, recognise
+
+_RECORDS = 20_000
+"""Number of sentences from which labels are recognised."""
+_ROLES = {"dev": r"dev|devel|valid|val|validation|testa", "test": r"test|eval|testb"}
+_COMMON = {"the", "of", "and", "to", "in", "is", "a", "for", "it", "that"}
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """The corpus that files allow.
+
+    Args:
+        format: The format of the files.
+        files: Split to its files.
+        splits: Splits to cut from the training data: a share, or a number of sentences.
+        tasks: Task to its plan.
+        skipped: Column to the reason why it has no task.
+        sentences: Number of training sentences.
+        tokens: Number of words of the training sentences.
+        english: Whether they are in English.
+    """
+
+    format: Format
+    files: Mapping[str, Sequence[Path]]
+    splits: Mapping[str, str | int]
+    tasks: Mapping[str, TaskPlan]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    sentences: int = 0
+    tokens: int = 0
+    english: bool = False
+
+
+def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
+    """Return a plan for the corpus in some files of one format.
+
+    Files whose name contains `dev`, `valid` or `test` as a word are these splits. All others are
+    training data.
+
+    Raises:
+        MtlError: A file cannot be read, files have different formats, or no column has labels.
+    """
+    files = _by_split(paths)
+    form = recognise(files["train"][0])
+    for path in paths:
+        if (other := recognise(path)).reader != form.reader:
+            raise MtlError(
+                f"{path} is {other.description}, and {files['train'][0]} is {form.description}; "
+                "name files of one format"
+            )
+    reader = READERS.find(form.reader)(**form.options)
+    records = [record for path in files["train"] for record in islice(reader.read(path), _RECORDS)]
+    records = [record for record in records if record.tokens]
+    tasks, skipped = _plan_tasks(form, records)
+    if form.unnamed:
+        form, tasks = _named(form, tasks)
+    if not tasks:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
+        raise MtlError(f"{files['train'][0]}: no column has labels{reasons}")
+    words = Counter(word.lower() for record in records[:2000] for word in record.tokens)
+    share = sum(words[word] for word in _COMMON) / max(1, words.total())
+    splits: dict[str, str | int] = {}
+    if "dev" not in files:
+        if len(records) < 5:
+            raise MtlError(f"{files['train'][0]}: {len(records)} sentences; expected at least 5")
+        # A percentage of a small file could be empty.
+        splits["dev"] = "10%" if len(records) >= 200 else -(-len(records) // 5)
+    if "test" not in files and len(records) >= 1000:
+        splits["test"] = "10%"
+    return CorpusPlan(
+        format=form,
+        files=files,
+        splits=splits,
+        tasks=tasks,
+        skipped=skipped,
+        sentences=len(records),
+        tokens=sum(len(record.tokens) for record in records),
+        english=share > 0.08,
+    )
+
+
+def _by_split(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {"train": []}
+    for path in paths:
+        parts = re.split(r"[^a-z]+", path.name.lower())
+        roles = [r for r, names in _ROLES.items() if any(re.fullmatch(names, p) for p in parts)]
+        # A single file is training data, even if it is called test.csv.
+        role = roles[0] if roles and len(paths) > 1 else "train"
+        files.setdefault(role, []).append(path)
+    if not files["train"]:
+        names = ", ".join(map(str, paths))
+        raise MtlError(f"no training data among {names}: every name contains dev or test")
+    return files
+
+
+def _plan_tasks(
+    form: Format, records: Sequence[Record]
+) -> tuple[dict[str, TaskPlan], dict[str, str]]:
+    tasks: dict[str, TaskPlan] = {}
+    skipped: dict[str, str] = {}
+    names = dict.fromkeys(name for record in records for name in record.columns)
+    if form.reader == "conllu":  # a tagger cannot learn lemmas and relations
+        names = dict.fromkeys(("upos", "xpos"))
+    for name in names:
+        task = re.sub(r"\W+", "_", name).strip("_") or "label"
+        try:
+            values = [record.columns.get(name) for record in records]
+            if _per_token(records, values):
+                tasks[task] = plan_tokens(name, [v for v in values if isinstance(v, list)])
+            else:
+                tasks[task] = plan_sentences(name, values)
+        except Unsuitable as reason:
+            skipped[name] = str(reason)
+    return tasks, skipped
+
+
+def _per_token(records: Sequence[Record], values: Sequence[object]) -> bool:
+    lists = [
+        (record, value)
+        for record, value in zip(records, values, strict=True)
+        if isinstance(value, list)
+    ]
+    return bool(lists) and all(len(record.tokens) == len(value) for record, value in lists)
+
+
+def _named(form: Format, tasks: Mapping[str, TaskPlan]) -> tuple[Format, dict[str, TaskPlan]]:
+    """Return the format and the tasks with names instead of the numbers of columns."""
+    names: dict[str, str] = {}
+    for column, task in tasks.items():
+        name = name_of(column if len(tasks) > 1 else "label", task)
+        names[column] = name if name not in names.values() else column
+    columns = [names.get(column, column) for column in form.options["columns"]]
+    renamed = {
+        names[column]: replace(task, labels=_with_column(task.labels, names[column]))
+        for column, task in tasks.items()
+    }
+    return replace(form, options={**form.options, "columns": columns}), renamed
+
+
+def _with_column(labels: object, column: str) -> object:
+    return {**labels, "column": column} if isinstance(labels, dict) else column

@@ -1,0 +1,180 @@
+"""Writing the corpus file and the run file of a plan, with comments."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mtl.errors import MtlError
+from mtl.files import atomic_write
+from mtl.inspection.columns import TaskPlan
+from mtl.inspection.plan import CorpusPlan
+
+_STEPS = 1500
+"""Number of training steps that a small model needs, about."""
+_LABELS_SHOWN = 8
+
+
+def write_files(plan: CorpusPlan, name: str, folder: Path, *, force: bool = False) -> list[Path]:
+    """Write `tasks/NAME.yaml`, the corpus file, and `NAME.yaml`, the run file.
+
+    Args:
+        plan: The plan.
+        name: The name of the corpus and of the run.
+        folder: The folder of the run file.
+        force: Whether to replace existing files.
+
+    Returns:
+        The run file and the corpus file.
+
+    Raises:
+        MtlError: A file exists already or cannot be written, or the name has characters other
+            than letters, digits, _, - and dots.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise MtlError(f"--name: expected letters, digits, _, - and dots, got {name!r}")
+    run, corpus = folder / f"{name}.yaml", folder / "tasks" / f"{name}.yaml"
+    for path in (run, corpus):
+        if path.exists() and not force:
+            raise MtlError(
+                f"{path}: exists already; choose another --name, or replace it with --force"
+            )
+    corpus.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in (
+        (corpus, corpus_text(plan, name, corpus.parent)),
+        (run, run_text(plan, name)),
+    ):
+        with atomic_write(path) as file:
+            file.write(text)
+    return [run, corpus]
+
+
+def corpus_text(plan: CorpusPlan, name: str, folder: Path) -> str:
+    """Return the corpus file of a plan; `folder` is its folder."""
+    lines = [
+        f"# The corpus {name}: its files, their format, and a task per kind of label.",
+        f"title: {_yaml(name)}",
+        f"reader: {_yaml({'type': plan.format.reader, **plan.format.options})}",
+        "files:                       # relative to this file",
+    ]
+    for split, paths in plan.files.items():
+        names = [_relative(path, folder) for path in paths]
+        lines.append(f"  {split}: {_yaml(names[0] if len(names) == 1 else names)}")
+    if plan.splits:
+        lines.append(
+            f"splits: {_yaml(plan.splits)}  # cut from the training data, the same in every run"
+        )
+    lines.append("tasks:")
+    for task, its in plan.tasks.items():
+        lines.append(
+            f"  {_yaml(task)}:{' ' * max(1, 26 - len(task))}# {its.description}{_counts(its)}"
+        )
+        lines.append(f"    labels: {_yaml(its.labels)}")
+        if its.scheme:
+            lines.append(f"    scheme: {its.scheme}")
+        lines.append(f"    head: {_yaml(its.head)}")
+        lines.append(f"    metric: {its.metric}")
+    lines += (f"# No task for {column!r}: {reason}." for column, reason in plan.skipped.items())
+    return "\n".join(lines) + "\n"
+
+
+def run_text(plan: CorpusPlan, name: str) -> str:
+    """Return the run file of a plan."""
+    batch = 32 if plan.sentences >= 5000 else 16 if plan.sentences >= 800 else 8
+    steps = math.ceil(0.9 * plan.sentences / batch)
+    epochs = min(100, max(10, math.ceil(_STEPS / max(1, steps))))
+    init = "  " + ("" if plan.english else "# ") + "init: wikitext2"
+    note = "# start from the English model of the package, made of this trunk and embedding"
+    init = f"{init:<28} {note}"
+    tasks = "\n".join(f"  {_yaml(task)}: {{use: {name}/{task}}}" for task in plan.tasks)
+    sharing = (
+        "sharing: hard                # all tasks read one trunk; see docs/sharing.md for others\n"
+        if len(plan.tasks) > 1
+        else ""
+    )
+    return f"""\
+# Check:  mtl check {name}
+# Train:  mtl train {name}
+# Label:  mtl predict runs/{name} FILE
+# A key can be changed for one run: mtl train {name} training.epochs=5
+seed: 1
+embedding:
+  words: {{dim: 100, min_count: {2 if plan.tokens > 20_000 else 1}, dropout: 0.2}}
+  characters: {{type: cnn, dim: 30, filters: 50}}
+  affixes: {{dim: 20}}
+trunk:
+  type: lstm                 # `mtl list trunks` shows the others
+  num_layers: 1
+  hidden_size: 200
+  bidirectional: true
+  dropout: 0.4
+{init}
+{sharing}tasks:
+{tasks}
+training:
+  epochs: {epochs:<18} # {plan.sentences:,} sentences, about {steps:,} steps per epoch
+  batch: {{sentences: {batch}}}
+  optimizer: {{type: adam, lr: 0.002}}
+  schedule: {{type: constant, warmup: {min(100, steps)}}}
+  clip_norm: 5.0
+  patience: {max(5, epochs // 4):<16} # stop after this many epochs without a better dev score
+"""
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, or the absolute path of a file in another place."""
+    path, beside = path.absolute(), folder.absolute().parent
+    return os.path.relpath(path, folder) if path.is_relative_to(beside) else str(path)
+
+
+def _counts(task: TaskPlan) -> str:
+    """Return the labels with their counts, the most frequent first."""
+    if not task.counts:
+        return ""
+    shown = [
+        f"{_plain(label)} {count:,}" for label, count in task.counts.most_common(_LABELS_SHOWN)
+    ]
+    rest = len(task.counts) - len(shown)
+    return f": {', '.join(shown)}" + (f" and {rest:,} more" if rest else "")
+
+
+def _plain(label: str) -> str:
+    """Return a label on one line, shortened to 30 characters."""
+    text = " ".join(label.split())
+    return text if len(text) <= 30 else f"{text[:29]}…"
+
+
+def _yaml(value: Any) -> str:
+    """Return a value in the flow style of YAML, with quotes only where they are needed."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_yaml(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w ./%-]*(?<! )|\d+%", value):
+        reserved = value.lower() in ("true", "false", "null", "yes", "no", "on", "off", "nan")
+        return json.dumps(value) if reserved else value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def describe(plan: CorpusPlan) -> Iterable[str]:
+    """Yield a summary of a plan, line by line."""
+    first = plan.files["train"][0]
+    yield f"{first}: {plan.format.description}; {plan.sentences:,} sentences, {plan.tokens:,} words"
+    for split, paths in plan.files.items():
+        if split != "train" or len(paths) > 1:
+            yield f"{split}: {', '.join(map(str, paths))}"
+    for split, share in plan.splits.items():
+        yield (
+            f"{split}: {share} of the training sentences"
+            if isinstance(share, str)
+            else (f"{split}: {share} training sentences")
+        )
+    for task, its in plan.tasks.items():
+        yield f"task {task}: {its.description}{_counts(its)}"
+    for column, reason in plan.skipped.items():
+        yield f"no task for {column!r}: {reason}"

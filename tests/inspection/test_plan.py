@@ -1,0 +1,161 @@
+"""Formats and labels that `mtl new` recognises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl.errors import MtlError
+from mtl.inspection import plan_corpus
+from mtl.inspection.columns import Unsuitable, plan_sentences, plan_tokens
+
+WORDS = [
+    "the",
+    "old",
+    "dog",
+    "sees",
+    "a",
+    "red",
+    "cat",
+    "near",
+    "some",
+    "tall",
+    "tree",
+    "while",
+    "bird",
+    "sings",
+]
+
+
+def _texts(count: int) -> list[str]:
+    return [
+        f"{WORDS[i % 14]} {WORDS[i * 3 % 14]} {WORDS[i * 5 % 14]} number {i}" for i in range(count)
+    ]
+
+
+def _write(path: Path, lines: list[str]) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_columns_of_conll_get_the_names_of_their_labels(tmp_path: Path) -> None:
+    rows = ["Ann NNP B-NP B-PER", "sleeps VBZ B-VP O", "in IN B-PP O", "Rome NN B-NP B-LOC", ""]
+    plan = plan_corpus([_write(tmp_path / "a.txt", rows * 6)])
+    assert plan.format.reader == "conll"
+    assert plan.format.options["columns"] == ["tokens", "pos", "chunk", "ner"]
+    assert {name: task.scheme for name, task in plan.tasks.items()} == {
+        "pos": None, "chunk": "bio", "ner": "bio"
+    }  # fmt: skip
+    assert plan.tasks["ner"].counts == {"PER": 6, "LOC": 6}
+    assert plan.splits == {"dev": 2}
+
+
+def test_identifiers_before_the_words_are_no_labels(tmp_path: Path) -> None:
+    rows = ["1\tAnn\tPER", "2\tsleeps\tO", "", "1\tBob\tPER", "2\truns\tO", "3\taway\tO", ""]
+    plan = plan_corpus([_write(tmp_path / "a.tsv.conll", rows * 6)])
+    assert plan.format.options["columns"] == ["column1", "tokens", "label"]
+    assert list(plan.tasks) == ["label"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_tables(tmp_path: Path, separator: str, header: bool) -> None:
+    rows = [
+        separator.join([str(i), text, "good" if i % 3 else "bad", str(i % 50 / 10)])
+        for i, text in enumerate(_texts(60))
+    ]
+    top = [separator.join(["id", "review", "tone", "stars"])] if header else []
+    plan = plan_corpus([_write(tmp_path / "a.csv", top + rows)])
+    assert plan.sentences == 60
+    tone, stars = ("tone", "stars") if header else ("column3", "column4")
+    assert plan.tasks[tone].counts == {"good": 40, "bad": 20}
+    assert plan.tasks[stars].labels == {"column": stars, "form": "number"}
+    assert set(plan.tasks) == {tone, stars}
+    assert plan.format.options["text"] == ("review" if header else "column2")
+
+
+def test_json_lines_with_words_and_with_texts(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"words": ["Ann", "runs"], "pos": ["PROPN", "VERB"], "tone": "good" if i % 2 else "bad"}
+        for i in range(10)
+    ]
+    plan = plan_corpus([_write(tmp_path / "a.jsonl", [json.dumps(row) for row in rows])])
+    assert plan.format.options == {"tokens": "words"}
+    assert plan.tasks["pos"].head == {"type": "softmax"}
+    assert plan.tasks["tone"].counts == {"good": 5, "bad": 5}
+    rows = [
+        {"body": text, "topics": ["a", "b"] if i % 2 else []} for i, text in enumerate(_texts(9))
+    ]
+    plan = plan_corpus([_write(tmp_path / "b.jsonl", [json.dumps(row) for row in rows])])
+    assert plan.format.options == {"text": "body"}
+    assert plan.tasks["topics"].labels == {"column": "topics", "form": "set"}
+
+
+def test_pairs(tmp_path: Path) -> None:
+    rows = [f"{t},{t} again,{'same' if i % 2 else 'other'}" for i, t in enumerate(_texts(30))]
+    plan = plan_corpus([_write(tmp_path / "a.csv", ["sentence1,sentence2,label", *rows])])
+    assert plan.format.options == {"text": "sentence1", "pair": "sentence2"}
+    assert list(plan.tasks) == ["label"]
+
+
+def test_labels_before_texts(tmp_path: Path) -> None:
+    rows = [f"{'DESC' if i % 2 else 'NUM'}:x {text}" for i, text in enumerate(_texts(40))]
+    plan = plan_corpus([_write(tmp_path / "a.txt", rows)])
+    assert plan.format.reader == "lines"
+    assert plan.tasks["label"].counts == {"DESC:x": 20, "NUM:x": 20}
+
+
+def test_names_of_files_give_their_splits(tmp_path: Path) -> None:
+    rows = ["Ann X", "runs Y", ""] * 5
+    names = ["x.train.conll", "x-dev.conll", "latest_test.conll", "contest.conll"]
+    plan = plan_corpus([_write(tmp_path / name, rows) for name in names])
+    assert {split: [path.name for path in paths] for split, paths in plan.files.items()} == {
+        "train": ["x.train.conll", "contest.conll"],
+        "dev": ["x-dev.conll"],
+        "test": ["latest_test.conll"],
+    }
+    assert plan.splits == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([""], "the file is empty"),
+        (["This is a text without any labels, of two sentences.", "Here is another."], "no format"),
+        (["text,label", *(f"{t},same" for t in _texts(9))], "no column has labels\n  label: every"),
+        (["Ann X", "", "Bob Y", ""], "2 sentences; expected at least 5"),
+        (['{"text": "a", "label": "x"}', "{"], "a.txt:2: not a JSON object"),
+    ],
+)
+def test_files_without_labels_are_one_error(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(MtlError, match=message):
+        plan_corpus([_write(tmp_path / "a.txt", lines)])
+
+
+def test_files_of_two_formats_are_an_error(tmp_path: Path) -> None:
+    first = _write(tmp_path / "a.conll", ["Ann X", "runs Y", ""] * 5)
+    second = _write(tmp_path / "dev.csv", ["text,label", *(f"{t},a" for t in _texts(5))])
+    with pytest.raises(MtlError, match="name files of one format"):
+        plan_corpus([first, second])
+
+
+def test_values_that_are_no_labels() -> None:
+    with pytest.raises(Unsuitable, match="positions"):
+        plan_tokens("n", [["0", "1", "2"], ["0", "1"]])
+    with pytest.raises(Unsuitable, match="different values"):
+        plan_tokens("lemma", [[f"w{i}" for i in range(100)]])
+    with pytest.raises(Unsuitable, match="another value"):
+        plan_sentences("user_id", [str(i) for i in range(100)])
+    with pytest.raises(Unsuitable, match="every sentence has the label"):
+        plan_sentences("x", ["a"] * 10)
+
+
+def test_cells_with_several_labels_are_sets() -> None:
+    plan = plan_sentences("topics", ["food;service", "food", "place; food", "place"] * 10)
+    assert plan.labels == {"column": "topics", "form": "set", "separator": ";"}
+    assert plan.counts == {"food": 30, "service": 10, "place": 20}
+    # A comma in a label is no separator if its parts never occur alone.
+    assert plan_sentences("place", ["Paris, France", "Rome, Italy"] * 10).labels == "place"
