@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Annotated, Any
 
@@ -17,34 +16,48 @@ from mtl.options import REQUIRED, part_options
 def list_parts(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="heads, trunks, sharing, …; by default all kinds."),
+        typer.Argument(
+            metavar="KIND",
+            help="heads, trunks, sharing, …; or a section: training, tasks, corpora, batch, … By "
+            "default all kinds.",
+        ),
     ] = None,
 ) -> None:
-    """List the parts that a run file can use.
+    """List the parts that a run file can use, or the keys of a section.
 
-    Shows every part with its options and their defaults.
+    Shows every part with its options and their defaults; mtl explain prints their meaning.
     """
+    from mtl.config.reference import find, first_line, reference
     from mtl.display.training import print_table
     from mtl.experiment import KINDS
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}
     known = {**by_plural, **KINDS}
-    if kind is not None and kind not in known:
-        raise ConfigError(f"no kind of part {kind!r}{did_you_mean(kind, by_plural)}")
     console = plain_console()
+    if kind is not None and kind not in known:
+        keys = find(reference(KINDS), kind)
+        if len(keys) < 2:
+            sections = ("training", "batch", "fine_tuning", "tasks", "corpora")
+            near = did_you_mean(kind, [*by_plural, *sections])
+            raise ConfigError(f"no kind of part and no section {kind!r}{near}")
+        rows = Table()
+        rows.add_column("key", no_wrap=True)
+        rows.add_column("default")
+        rows.add_column("meaning")
+        for key in keys:
+            if not key.parts:
+                rows.add_row(key.path, key.default, key.help)
+        print_table(console, kind, rows)
+        return
     for name, registry in by_plural.items() if kind is None else [(kind, known[kind])]:
         table = Table("type", "what it is", "options")
         for part, cls in registry.items():
-            table.add_row(part, _first_line(cls), _options(cls))
+            table.add_row(part, first_line(cls), _options(cls))
         print_table(console, name, table)
 
 
 def _plural(kind: str) -> str:
     return {"weighting": kind, "mixing": kind, "sharing": kind}.get(kind, f"{kind}s")
-
-
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
 
 
 def _options(cls: type) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from mtl.cli.check import check
 from mtl.cli.evaluate import evaluate
+from mtl.cli.explain import explain
 from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
@@ -46,6 +47,7 @@ app.command(epilog="Example: mtl relate configs/ewt_pos_ner.yaml --epochs 3 --li
     relate
 )
 app.command("list", epilog="Example: mtl list heads")(list_parts)
+app.command(epilog="Example: mtl explain training.patience")(explain)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)
 
 

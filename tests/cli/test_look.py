@@ -50,7 +50,7 @@ def test_list_shows_options_as_a_run_file_writes_them() -> None:
 def test_list_knows_no_other_kind() -> None:
     result = mtl("list", "haeds")
     assert (result.code, result.out) == (2, "")
-    assert result.err == "error: no kind of part 'haeds'; did you mean 'heads'?\n"
+    assert result.err == "error: no kind of part and no section 'haeds'; did you mean 'heads'?\n"
 
 
 @pytest.mark.parametrize(("arguments", "key"), [([], "trunk"), (["--corpus"], "reader")])

@@ -1,0 +1,55 @@
+"""`mtl explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtl.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtl.config.reference import Key
+
+
+def explain(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="A key of a run file, such as training.patience; its last words, such as lr; or "
+            "a part, such as crf or head.crf.",
+        ),
+    ],
+) -> None:
+    """Explain a key of the run file.
+
+    Prints the accepted values, the default and the meaning of the key and of all keys below it.
+    """
+    from mtl.config.reference import find, first_line, part_keys, reference
+    from mtl.experiment import KINDS
+
+    keys = reference(KINDS)
+    if found := find(keys, key):
+        typer.echo("\n".join(_lines(found)))
+    elif parts := part_keys(KINDS, key):
+        for title, options in parts.items():
+            kind, name = title.split()
+            typer.echo(fill(f"{title}: {first_line(KINDS[kind].find(name))}", 100))
+            typer.echo("\n".join(_lines(options)))
+    else:
+        names = {key.path.rpartition(".")[2] for key in keys}
+        names |= {name for parts in KINDS.values() for name, _ in parts.items()}
+        raise ConfigError(f"no key or part {key!r}{did_you_mean(key, names)}")
+
+
+def _lines(keys: Iterable[Key]) -> Iterable[str]:
+    for key in keys:
+        default = f"default {key.default}" if key.default else "must be given"
+        of = f" ({', '.join(key.parts)})" if key.parts else ""
+        yield f"{key.path}{of}"
+        yield fill(f"{key.values}; {default}", 100, initial_indent="    ", subsequent_indent="    ")
+        if key.help:
+            yield fill(key.help, 100, initial_indent="    ", subsequent_indent="    ")
