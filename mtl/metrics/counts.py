@@ -59,7 +59,10 @@ def _scores(correct: int, predicted: int, gold: int) -> tuple[float, float, floa
 
 
 class CountedMetric(Metric):
-    """A metric that depends on `LabelCounts` alone; by default every label counts once."""
+    """A metric that depends on `LabelCounts` alone; by default every label counts once.
+
+    Tokens without a gold label do not count.
+    """
 
     def __init__(self) -> None:
         self.counts = LabelCounts()
@@ -71,6 +74,9 @@ class CountedMetric(Metric):
             ValueError: The numbers of sentences or tokens differ.
         """
         for expected, guess in aligned(gold, predicted):
+            if None in expected:
+                known = [pair for pair in zip(expected, guess, strict=True) if pair[0] is not None]
+                expected, guess = [gold for gold, _ in known], [own for _, own in known]
             correct = (
                 label for label, other in zip(expected, guess, strict=True) if label == other
             )

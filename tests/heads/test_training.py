@@ -74,3 +74,52 @@ def test_padding_changes_nothing_in_training_either(head: type[Tagger], options:
 def test_weights_of_labels_that_there_are_not_are_an_error(head: type[Tagger]) -> None:
     with pytest.raises(ValueError, match="class_weights: unknown label 'B-Y'; did you mean"):
         head(4, LABELS, class_weights={"B-Y": 2})
+
+
+OPEN = [-1, 2, -1, 1]
+
+
+def sentence(target: list[int], length: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+    hidden = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(2)).double()
+    mask = torch.arange(6).unsqueeze(0) < length
+    return hidden, mask, torch.tensor([[*target, *[-1] * (6 - len(target))]])
+
+
+def completions() -> list[list[int]]:
+    free = [range(3) if label < 0 else [label] for label in OPEN]
+    return [list(path) for path in product(*free)]
+
+
+@taggers
+def test_the_loss_of_a_partly_labelled_sentence_sums_over_the_unknown_labels(
+    head: type[Tagger],
+) -> None:
+    made = head(4, LABELS, dropout=0).double().eval()
+    whole = torch.stack([made.loss(*sentence(path)) for path in completions()])
+    torch.testing.assert_close(made.loss(*sentence(OPEN)), -(-whole).logsumexp(0))
+    # Padding is not mistaken for a missing label, and sentences do not change each other.
+    pair = [torch.cat(both) for both in zip(sentence(OPEN), sentence([0, 1], 2), strict=True)]
+    expected = torch.cat([made.loss(*sentence(OPEN)), made.loss(*sentence([0, 1], 2))])
+    torch.testing.assert_close(made.loss(*pair), expected)
+
+
+@taggers
+def test_smoothing_and_weights_leave_unknown_labels_out(head: type[Tagger]) -> None:
+    weighted = head(4, LABELS, dropout=0, class_weights={"I-X": 3}).double().train()
+    plain = head(4, LABELS, dropout=0).double().train()
+    plain.load_state_dict(weighted.state_dict())
+    if head is CRFTagger:  # the mean of 3 for I-X and 1 for B-X
+        expected = 2 * plain.loss(*sentence(OPEN))
+    else:
+        expected = 3 * plain.loss(*sentence([-1, 2])) + plain.loss(*sentence([-1, -1, -1, 1]))
+    torch.testing.assert_close(weighted.loss(*sentence(OPEN)), expected)
+    smooth = head(4, LABELS, dropout=0, label_smoothing=0.2).double().train()
+    plain.load_state_dict(smooth.state_dict())
+    # The increases cancel out over all labels of the two known tokens.
+    every = [[-1, one, -1, other] for one, other in product(range(3), repeat=2)]
+    both = [torch.stack([made.loss(*sentence(path)) for path in every]) for made in (smooth, plain)]
+    if head is CRFTagger:
+        torch.testing.assert_close(both[0].mean(), both[1].mean())
+        assert not torch.allclose(*both)
+    else:
+        torch.testing.assert_close(both[0], 0.8 * both[1] + 0.2 * both[1].mean())
