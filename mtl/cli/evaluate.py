@@ -102,8 +102,11 @@ def evaluate(
     for name in model.selection.named(task):
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
+    for name in found.unscored():
+        text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
+        typer.echo(text, err=True)
     if as_json:
-        typer.echo(json.dumps(found.scores(), indent=1))
+        typer.echo(json.dumps(found.to_json(), indent=1))
         return
     _print(plain_console(), title, found)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,7 +66,7 @@ def report(
     tasks = _tasks(runs, task)
     found = _compare(*test, split, task, draws, seed, device) if test else {}
     if output_format == "json":
-        tested = {name: asdict(own) for name, own in found.items()}
+        tested = {name: own.to_json() for name, own in found.items()}
         records = {str(run.folder): _json(run, tasks) for run in runs}
         typer.echo(json.dumps({"runs": records, "test": tested}, indent=1))
         return
@@ -162,7 +162,8 @@ def _row(task: str, found: SignificanceResult, unit: Unit) -> list[str]:
 
     scores = [shown(score, unit) for score in (found.first, found.second)]
     counts = [f"{count:,}" for count in (found.sentences, found.different)]
-    return [task, found.score, *scores, f"{found.p:.4f}", *counts]
+    p = "–" if math.isnan(found.p) else f"{found.p:.4f}"
+    return [task, found.score, *scores, p, *counts]
 
 
 def _tell(run: History, tasks: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ class Display:
             return
         self._refreshed = now
         status = "  ".join(
-            f"{task} {loss:.3f} ({self._speeds[task]:,.0f} tokens/s)"
+            f"{task} {loss:z.3f} ({self._speeds[task]:,.0f} tokens/s)"
             for task, loss in self._losses.items()
         )
         self._progress.update(
@@ -101,7 +101,7 @@ class Display:
         rows = list(epoch.dev.metrics) if epoch.dev else []
         for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
             name = f"{task} (stopped)" if task in epoch.stopped else task
-            loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
+            loss = f"{epoch.losses[task]:z.3f}" if task in epoch.losses else "–"
             speed = epoch.tokens_per_second.get(task)
             tokens = f"{speed:,.0f}" if speed else "–"
             table.add_row(name, *score_cells(epoch.dev, task), loss, tokens)
@@ -109,7 +109,7 @@ class Display:
 
     def _rank(self, epoch: Epoch) -> str:
         if epoch.dev is None:
-            return "no dev split"
+            return "no dev scores"
         if epoch.improved or self._best is None:
             self._best = epoch.epoch
             return "best so far"

@@ -145,8 +145,9 @@ class Experiment:
         scored: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for corpus in corpora:
             for task in tasks_of(self.run, corpus.name):
-                if self.batcher.targets[task].tuned and "dev" in corpus.splits:
-                    part = gather(self.predictor, corpus.splits["dev"], task)
+                if not (self.batcher.targets[task].tuned and "dev" in corpus.splits):
+                    continue
+                if part := gather(self.predictor, corpus.splits["dev"], task):
                     scored[self.model.head_of[task]].append(part)
         for name, parts in scored.items():
             head = self.model.heads[name]

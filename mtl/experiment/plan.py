@@ -69,7 +69,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         if loader.windowed
     ]
     if not trainer.evaluate:
-        notes.append("no corpus has a dev split: the last epoch is saved, patience has no effect")
+        notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
     if trainer.weighting.note:
         notes.append(trainer.weighting.note)
     unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)

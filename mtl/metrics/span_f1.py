@@ -34,7 +34,10 @@ class SpanF1(CountedMetric):
             self.counts.add(*types)
 
     def compute(self) -> dict[str, float]:
-        """Return micro-averaged F1, precision and recall; a fraction with denominator 0 is 0."""
+        """Return micro-averaged F1, precision and recall; undefined without gold spans.
+
+        A precision with denominator 0 is 0.
+        """
         precision, recall, f1 = self.counts.scores()
         return {"span_f1": f1, "precision": precision, "recall": recall}
 

@@ -170,7 +170,7 @@ def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
         ([*COMMAND, "out"], "out: exists already; continue its training with --resume, "),
         ([*COMMAND, "data"], "data: exists already; choose another folder with --output"),
         ([*COMMAND, "new", "tasks.ner=null", "tasks.pos=null"],
-         "run.yaml: expected two or more tasks, at least one with a dev split"),
+         "run.yaml: expected two or more tasks, at least one with dev scores"),
         ([*COMMAND, "out", "--resume", "trunk.hidden_size=4"],
          "out/ner/seed-1: was trained with trunk.hidden_size = 16, now it is 4"),
     ],
