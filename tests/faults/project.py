@@ -39,7 +39,7 @@ class Project:
             "corpora": {"c": {"reader": reader, "files": splits, "tasks": wanted}},
             "training": {"epochs": 2, **(training or {})},
         }
-        Path("run.yaml").write_text(yaml.safe_dump(run))
+        Path("run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
 
     def check(self, *overrides: str) -> Result:
         return mtl("check", "run.yaml", *overrides)

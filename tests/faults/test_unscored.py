@@ -133,4 +133,4 @@ def test_relate_needs_scores_and_shows_no_negative_zero() -> None:
     assert found.code == 0, found.err
     assert "-0.00" not in found.out
     row = next(line for line in found.out.splitlines() if "entropy" in line)
-    assert row.split("│")[3].strip() == "0.00"
+    assert row.split("│")[2].strip() == "0.00"
