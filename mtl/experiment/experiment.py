@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.encoding import Batcher
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
+    balance_classes,
     build_targets,
     head_owners,
     language_models,
@@ -181,6 +182,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+    balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     set_vectors(model, vocabularies, vectors)
     if reads_subwords(run) and not start:
