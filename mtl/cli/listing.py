@@ -24,7 +24,7 @@ def list_parts(
 
     Shows every part with its options and their defaults.
     """
-    from mtl.display.training import print_table
+    from mtl.display.tables import print_table
     from mtl.experiment import KINDS
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}

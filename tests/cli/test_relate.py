@@ -153,7 +153,10 @@ def test_what_is_finished_is_kept() -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
+def test_the_gains_are_a_matrix_and_the_properties_a_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     out = mtl(*COMMAND, "out", "--resume").out
     found = json.loads(Path("found.json").read_text())
     gain = found["gains"]["mood"]["ner"]
