@@ -39,8 +39,8 @@ def print_rows(
         header: The names of the columns.
         rows: The cells. None is shown as a dash, and left out of a long table.
         left: The number of left-aligned columns; the others are right-aligned.
-        keys: The number of columns that tell the rows apart, and that a long table repeats; None:
-            the left-aligned ones.
+        keys: The number of columns that identify a row, and that a long table repeats; None: the
+            left-aligned ones.
     """
     rows, keys = list(rows), left if keys is None else keys
     if _width(header, rows) > console.width and keys < len(header):

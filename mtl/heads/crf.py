@@ -67,8 +67,10 @@ class CRFTagger(Tagger):
         """
         scores = self.scores(hidden, mask)
         paths, known = target, mask
-        # The likelihood of one path is cheaper, and most sentences are labelled in full.
-        if target.dtype != torch.bool and not (labelled(target) | ~mask).all():
+        # The likelihood of one path is cheaper, and most sentences are labelled in full. A compiled
+        # graph cannot depend on values, so it always sums over paths.
+        whole = not torch.compiler.is_compiling() and bool((labelled(target) | ~mask).all())
+        if target.dtype != torch.bool and not whole:
             known = labelled(target) & mask
             ids = torch.arange(scores.shape[2], device=scores.device)
             paths = ~known.unsqueeze(2) | (target.unsqueeze(2) == ids)
