@@ -19,8 +19,8 @@ from mtl.data.corpus import Corpus
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
 from mtl.experiment.checks.run import adversaries
+from mtl.experiment.checks.scores import scorable_tasks
 from mtl.experiment.config import check_run
-from mtl.experiment.context import scored_tasks
 from mtl.experiment.folder import check_free
 from mtl.experiment.subset import Subset, restricted_to
 from mtl.metrics.base import Metric, Unit
@@ -112,9 +112,11 @@ def relate(
         MtlError: An error in the configuration or the data, too few tasks, or the folder exists.
     """
     run = load_config(config, overrides)
-    mains = [task for task in scored_tasks(run) if task not in adversaries(run)]
+    limited = _limited(run, limit)
+    corpora = load_corpora(limited)
+    mains = [task for task in scorable_tasks(limited, corpora) if task not in adversaries(run)]
     if len(run.tasks) < 2 or not mains:
-        raise MtlError(f"{config}: expected two or more tasks, at least one with a dev split")
+        raise MtlError(f"{config}: expected two or more tasks, at least one with dev scores")
     if not resume:
         check_free(output, bool(list(output.glob("*/seed-*"))))
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
@@ -150,7 +152,6 @@ def relate(
             sign = 1 if metrics[main].higher_is_better else -1
             both = zip(best(group, main), alone[main], strict=True)
             gains[main, other] = Spread([sign * (with_it - without) for with_it, without in both])
-    corpora = load_corpora(_limited(run, limit))
     traits = {
         name: _traits(
             name,
@@ -230,7 +231,7 @@ def entropy(counts: Sequence[int]) -> float:
     1.5
     """
     total = sum(counts)
-    return -sum(n / total * math.log2(n / total) for n in counts if n)
+    return sum(n / total * math.log2(total / n) for n in counts if n)
 
 
 def _slopes(folders: Sequence[Path], task: str, epochs: int) -> dict[float, float]:

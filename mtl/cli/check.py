@@ -10,16 +10,18 @@ from mtl.cli.arguments import OverrideArguments, RunFileArgument
 def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
     """Check a run file and its data.
 
-    Prints the plan and the first sentences; trains nothing.
+    Prints the labels with their counts, the plan and the first sentences; trains nothing.
     """
     from mtl.display.reading import show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+    from mtl.experiment.label_counts import describe_labels
     from mtl.experiment.plan import describe, make_plan
 
     config = load_config(run, overrides or [])
     corpora = load_corpora(config, progress=show_reading)
     experiment = prepare(config, corpora)
-    for line in describe(make_plan(experiment, corpora, make_trainer(experiment, corpora))):
+    plan = make_plan(experiment, corpora, make_trainer(experiment, corpora))
+    for line in (*describe_labels(plan.labels), *describe(plan)):
         typer.echo(line)
     for name, corpus in corpora.items():
         example = corpus.splits["train"][0]

@@ -52,7 +52,7 @@ def draw_learnt(console: Console, epochs: Sequence[Mapping[str, Any]]) -> None:
     for name, last in recorded[-1]["learnt"].items():
         values = [epoch["learnt"][name] for epoch in recorded]
         if not isinstance(last, list):
-            text = f"{name}: {values[0]:.3f} to {last:.3f}  {curve(values)}"
+            text = f"{name}: {values[0]:z.3f} to {last:z.3f}  {curve(values)}"
             console.print(text, soft_wrap=True)
             continue
         shape = (len(last), len(last[0])) if isinstance(last[0], list) else (1, len(last))
@@ -95,4 +95,4 @@ def _cell(number: float, low: float, high: float) -> Text:
         return Text(f" {number} ")
     level = round(255 * _place(number, low, high))
     ink = "black" if level > 127 else "white"
-    return Text(f" {number:.2f} ", style=f"{ink} on rgb({level},{level},{level})")
+    return Text(f" {number:z.2f} ", style=f"{ink} on rgb({level},{level},{level})")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, refuse_idle
 from mtl.cli.tables import plain_console, print_spread
@@ -102,8 +101,11 @@ def evaluate(
     for name in model.selection.named(task):
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
+    for name in found.unscored():
+        text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
+        typer.echo(text, err=True)
     if as_json:
-        typer.echo(json.dumps(found.scores(), indent=1))
+        typer.echo(json.dumps(found.to_json(), indent=1))
         return
     _print(plain_console(), title, found)
 
@@ -117,26 +119,24 @@ def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
 
 
 def _print(console: Console, title: str, found: Evaluation) -> None:
-    from mtl.display.training import print_table, score_cells, score_table
+    from mtl.display.tables import print_rows
+    from mtl.display.training import score_cells, score_names
 
-    table = score_table(found)
-    for name in found.metrics:
-        table.add_row(name, *score_cells(found, name))
-    print_table(console, title, table)
+    rows = [[name, *score_cells(found, name)] for name in found.metrics]
+    print_rows(console, title, ["task", *score_names(found)], rows)
+    header = ["label", "precision", "recall", "f1", "support"]
     for name, metric in found.metrics.items():
         if by_label := metric.per_label():
-            print_table(console, f"{name} by label", _label_table(by_label))
+            print_rows(console, f"{name} by label", header, _label_rows(by_label))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
         text = f"{name}: labels that training never saw, counted as errors: {shown}"
         console.print(text, soft_wrap=True)
 
 
-def _label_table(by_label: dict[str, dict[str, float]]) -> Table:
-    table = Table("label")
-    for column in ("precision", "recall", "f1", "support"):
-        table.add_column(column, justify="right")
+def _label_rows(by_label: dict[str, dict[str, float]]) -> list[list[str]]:
+    rows = []
     for label, scores in by_label.items():
         cells = [f"{100 * scores[name]:.2f}" for name in ("precision", "recall", "f1")]
-        table.add_row(label, *cells, f"{scores['support']:,.0f}")
-    return table
+        rows.append([label, *cells, f"{scores['support']:,.0f}"])
+    return rows

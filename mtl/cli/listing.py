@@ -28,7 +28,7 @@ def list_parts(
     Shows every part with its options and their defaults; mtl explain prints their meaning.
     """
     from mtl.config.reference import find, first_line, reference
-    from mtl.display.training import print_table
+    from mtl.display.tables import print_table
     from mtl.experiment import KINDS
 
     by_plural = {_plural(name): registry for name, registry in KINDS.items()}

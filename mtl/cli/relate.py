@@ -69,9 +69,7 @@ def _print(found: Relations) -> None:
         for other in tasks:
             gain = found.gains.get((main, other))
             margin = "" if gain is None or gain.margin is None else shown(gain.margin, unit)
-            mean = (
-                "" if gain is None else f"{'+' if gain.mean >= 0 else ''}{shown(gain.mean, unit)}"
-            )
+            mean = "" if gain is None else shown(gain.mean, unit, sign=True)
             row.append(f"{mean} ± {margin}" if margin else mean or "–")
         rows.append(row)
     print_rows(
@@ -93,7 +91,7 @@ def _print(found: Relations) -> None:
         *(
             [
                 f"slope of the loss at {100 * at:.0f} %",
-                *(f"{own.slopes[at]:.2f}" if own.slopes else "–" for own in traits),
+                *(f"{own.slopes[at]:z.2f}" if own.slopes else "–" for own in traits),
             ]
             for at in SLOPES
         ),

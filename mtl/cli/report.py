@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,9 +66,9 @@ def report(
     tasks = _tasks(runs, task)
     found = _compare(*test, split, task, draws, seed, device) if test else {}
     if output_format == "json":
-        tested = {name: asdict(own) for name, own in found.items()}
+        results = {name: own.to_json() for name, own in found.items()}
         records = {str(run.folder): _json(run, tasks) for run in runs}
-        typer.echo(json.dumps({"runs": records, "test": tested}, indent=1))
+        typer.echo(json.dumps({"runs": records, "test": results}, indent=1))
         return
     if output_format == "text" and len(runs) == len(runs[0].seeds) == 1:
         _tell(runs[0], tasks)
@@ -80,8 +80,8 @@ def report(
         title = f"{split}, {draws:,} random exchanges of the labels of sentences"
         header = ["task", "score", *_short(test), "p", "sentences", "labelled differently"]
         units = {name: unit for run in runs for name, unit in run.units.items()}
-        rows = [_row(name, result, units[name]) for name, result in found.items()]
-        print_rows(title, header, rows, output_format, left=2)
+        tested = [_row(name, result, units[name]) for name, result in found.items()]
+        print_rows(title, header, tested, output_format, left=2)
 
 
 def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:
@@ -136,10 +136,10 @@ def _json(run: History, tasks: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[str]]:
+def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[str | None]]:
     """Return the rows of a table with one column per run."""
     dev = [run.dev() for run in runs]
-    rows = []
+    rows: list[list[str | None]] = []
     for task in tasks:
         for name in dict.fromkeys(name for own in dev for name in own.get(task, ())):
             found = [own.get(task, {}).get(name) for own in dev]
@@ -148,7 +148,7 @@ def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[st
                     task,
                     name,
                     *(
-                        "–" if s is None else s.shown(run.units[task])
+                        None if s is None else s.shown(run.units[task])
                         for s, run in zip(found, runs, strict=True)
                     ),
                 ]
@@ -162,7 +162,8 @@ def _row(task: str, found: SignificanceResult, unit: Unit) -> list[str]:
 
     scores = [shown(score, unit) for score in (found.first, found.second)]
     counts = [f"{count:,}" for count in (found.sentences, found.different)]
-    return [task, found.score, *scores, f"{found.p:.4f}", *counts]
+    p = "–" if math.isnan(found.p) else f"{found.p:.4f}"
+    return [task, found.score, *scores, p, *counts]
 
 
 def _tell(run: History, tasks: Sequence[str]) -> None:
@@ -180,12 +181,12 @@ def _tell(run: History, tasks: Sequence[str]) -> None:
         rows.append(
             [
                 task,
-                ", ".join(f"{n} {shown(score, run.units[task])}" for n, score in scores.items())
-                or "–",
+                "\n".join(f"{n} {shown(score, run.units[task])}" for n, score in scores.items())
+                or None,
                 curve([epoch["dev"][task][own] for epoch in epochs]) if own else "–",
                 curve([epoch["losses"].get(task, float("nan")) for epoch in epochs]),
             ]
         )
     header = ["task", "dev, best epoch", "by epoch", "training loss"]
-    print_rows(f"{run.folder}: {numbers}", header, rows, left=4)
+    print_rows(f"{run.folder}: {numbers}", header, rows, left=4, keys=1)
     draw_learnt(console, epochs)

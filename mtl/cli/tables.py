@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
+    from mtl.display.tables import Cells
     from mtl.metrics import Unit
     from mtl.metrics.spread import Spread
 
@@ -31,7 +31,7 @@ def print_spread(
     """
     names = list(dict.fromkeys(name for by_name in scores.values() for name in by_name))
     rows = [
-        [task, *(by_name[name].shown(units[task]) if name in by_name else "–" for name in names)]
+        [task, *(by_name[name].shown(units[task]) if name in by_name else None for name in names)]
         for task, by_name in scores.items()
     ]
     print_rows(title, ["task", *names], rows)
@@ -40,12 +40,13 @@ def print_spread(
 def print_rows(
     title: str,
     header: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[Cells],
     form: Literal["text", "markdown"] = "text",
     *,
     left: int = 1,
+    keys: int | None = None,
 ) -> None:
-    """Print a table.
+    """Print a table on standard output.
 
     Args:
         title: The title above the table.
@@ -53,17 +54,16 @@ def print_rows(
         rows: The cells.
         form: "text" for a terminal, or "markdown".
         left: The number of left-aligned columns; the others are right-aligned.
+        keys: See `mtl.display.tables.print_rows`.
     """
-    from mtl.display.training import print_table
+    from mtl.display import tables
 
     if form == "markdown":
         rule = ["---"] * left + ["---:"] * (len(header) - left)
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, rule, *rows)]
+        escaped = [
+            [(cell or tables.DASH).replace("|", "\\|") for cell in row]
+            for row in (header, rule, *rows)
+        ]
         typer.echo("\n".join([f"{title}:", "", *(f"| {' | '.join(row)} |" for row in escaped), ""]))
         return
-    table = Table()
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i < left else "right")
-    for row in rows:
-        table.add_row(*row)
-    print_table(plain_console(), title, table)
+    tables.print_rows(plain_console(), title, header, rows, left=left, keys=keys)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_serializer, model_validator
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import Bounds, FilePath, NonNegativeInt, PositiveInt
 from mtl.targets import DERIVED, FORMS, Target
+from mtl.text.spans import Scheme
 
 
 def _check_pattern(pattern: str) -> str:
@@ -195,7 +196,7 @@ class CorpusTask(Settings):
     labels: SourceConfig = Field(
         description="Source of the labels: the name of a column, or a mapping."
     )
-    scheme: Literal["bio", "iob1", "iobes"] | None = Field(
+    scheme: Scheme | None = Field(
         default=None,
         description="Tag scheme of span labels in the file; null for labels that are not spans.",
     )

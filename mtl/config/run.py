@@ -16,6 +16,7 @@ from mtl.options import (
     PositiveFloat,
     PositiveInt,
 )
+from mtl.text.spans import Scheme
 
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
 """Feature that can be embedded, to its default type of embedding."""
@@ -199,7 +200,7 @@ class Task(Settings):
 
     corpus: str = Field(exclude=True, description="The name of the corpus.")
     source: SourceConfig = Field(exclude=True, description="Source of the labels.")
-    scheme: Literal["bio", "iob1", "iobes"] | None = Field(
+    scheme: Scheme | None = Field(
         exclude=True, description="Tag scheme of span labels in the files."
     )
     criteria: dict[str, SourceConfig] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ _BATCH = 1000
 """The number of examples that are fetched at once during iteration."""
 
 _COUNTED = 100_000
-"""The number of sentences whose words are counted at once; that part of the file is copied."""
+"""The number of sentences whose words or labels are counted at once; that part is copied."""
 
 
 class Split(Sequence[Example]):
@@ -154,16 +155,41 @@ class Split(Sequence[Example]):
 
     def word_counts(self) -> Counter[str]:
         """Return the number of occurrences of each word."""
+        return self._counts("tokens", self.rows)
+
+    def item_counts(self, task: str) -> Counter[str]:
+        """Return the number of occurrences of each string that stores labels of a task."""
+        return self._counts(label_column(task), self._labelled_rows(task))
+
+    def labelled(self, task: str) -> int:
+        """Return the number of sentences with labels of a task."""
+        return len(self._labelled_rows(task))
+
+    def total_weight(self, task: str) -> float | None:
+        """Return the sum of the weights of the labelled sentences; None without weights."""
+        name = weight_column(task)
+        if name not in self.dataset.column_names:
+            return None
+        weights = self.dataset.data.column(name).take(self._labelled_rows(task)).to_pylist()
+        return math.fsum(weight for weight in weights if weight is not None)
+
+    def _labelled_rows(self, task: str) -> np.ndarray:
+        known = np.asarray(self.dataset.data.column(label_column(task)).is_valid())
+        if task in self.withheld:
+            known &= ~self.withheld[task]
+        rows: np.ndarray = self.rows[known[self.rows]]
+        return rows
+
+    def _counts(self, name: str, rows: np.ndarray) -> Counter[str]:
+        """Return the number of occurrences of each string in a column of lists."""
         import pyarrow.compute as pc
 
-        column = self.dataset.data.column("tokens")
+        column = self.dataset.data.column(name)
         counts: Counter[str] = Counter()
-        for start in range(0, len(self), _COUNTED):
-            table = pc.value_counts(
-                pc.list_flatten(column.take(self.rows[start : start + _COUNTED]))
-            )
-            words, numbers = table.field("values").to_pylist(), table.field("counts").to_pylist()
-            counts.update(dict(zip(words, numbers, strict=True)))
+        for start in range(0, len(rows), _COUNTED):
+            table = pc.value_counts(pc.list_flatten(column.take(rows[start : start + _COUNTED])))
+            strings, numbers = table.field("values").to_pylist(), table.field("counts").to_pylist()
+            counts.update(dict(zip(strings, numbers, strict=True)))
         return counts
 
     def words(self, start: int, end: int) -> list[list[str]]:

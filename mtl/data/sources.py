@@ -11,7 +11,7 @@ from typing import Any
 
 from mtl.data.readers.base import Record
 from mtl.errors import did_you_mean
-from mtl.targets import ABSENT, DERIVED, FORMS, Target
+from mtl.targets import ABSENT, DERIVED, FORMS, UNLABELLED, Target
 from mtl.text.example import Labels
 from mtl.text.running import END
 
@@ -73,8 +73,8 @@ class Source:
         value = self._value(record)
         if self.pattern is not None:
             value = self._matched(value)
-        if self.pattern is None and self.kind == "column" and _unlabelled(value):
-            return None
+        elif self.kind in ("column", "metadata"):
+            value = self._labelled(value)
         # Without a target that accepts the value, the first one raises the error with its reason.
         target = next((t for t in self.targets if t.accepts(value)), self.targets[0])
         gold = target.read(value, self.separator)
@@ -118,12 +118,23 @@ class Source:
             return [_pairs(value).get(self.key, ABSENT) for value in values]
         return None
 
+    def _labelled(self, value: Any) -> Any:
+        """Return a value without placeholders for missing labels: None in their place."""
+        # A sentence with "_" for each token has no labels in CoNLL-U, whatever their form is.
+        if isinstance(value, list) and value and value == [ABSENT] * len(value):
+            return None
+        if self.form != "label":
+            return value
+        if isinstance(value, list):
+            return [None if item in UNLABELLED else item for item in value]
+        return None if value == ABSENT else value
+
     def _matched(self, value: Any) -> Any:
         """Return the group of the pattern in a string, or in each string of a list."""
         if isinstance(value, str):
             return None if value == "" and self.form == "label" else self._group(value)
         if isinstance(value, list) and self.form == "label":
-            return [self._group(label) or ABSENT for label in value]
+            return [label and (self._group(label) or ABSENT) for label in value]
         return value
 
     def _group(self, value: str) -> str | None:
@@ -158,11 +169,6 @@ class Source:
             return record.metadata
         values = record.columns.get(_FEATURE_COLUMNS[self.kind], [])
         return {key for value in values for key in _pairs(value)}
-
-
-def _unlabelled(value: Any) -> bool:
-    """Return whether a column has "_" for each token: the sentence has no labels in CoNLL-U."""
-    return isinstance(value, list) and bool(value) and all(item == ABSENT for item in value)
 
 
 def _pairs(value: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from mtl.text.running import whole_words
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 5
+_FORMAT = 6
 """The version of the cache format. Increase it when older entries can no longer be used."""
 
 _BATCH = 1000

@@ -8,8 +8,8 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from mtl.display.tables import Cells, print_rows
 from mtl.metrics import shown
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Step
@@ -82,7 +82,7 @@ class Display:
             return
         self._refreshed = now
         status = "  ".join(
-            f"{task} {loss:.3f} ({self._speeds[task]:,.0f} tokens/s)"
+            f"{task} {loss:z.3f} ({self._speeds[task]:,.0f} tokens/s)"
             for task, loss in self._losses.items()
         )
         self._progress.update(
@@ -94,22 +94,21 @@ class Display:
 
     def _epoch(self, epoch: Epoch) -> None:
         title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.1f} s, {self._rank(epoch)}"
-        table = score_table(epoch.dev)
-        table.add_column("loss", justify="right")
-        table.add_column("tokens/s", justify="right")
         # Tasks with dev scores come first, then tasks that only train.
-        rows = list(epoch.dev.metrics) if epoch.dev else []
-        for task in [*rows, *(task for task in epoch.losses if task not in rows)]:
+        scored = list(epoch.dev.metrics) if epoch.dev else []
+        rows: list[Cells] = []
+        for task in [*scored, *(task for task in epoch.losses if task not in scored)]:
             name = f"{task} (stopped)" if task in epoch.stopped else task
-            loss = f"{epoch.losses[task]:.3f}" if task in epoch.losses else "–"
+            loss = f"{epoch.losses[task]:z.3f}" if task in epoch.losses else None
             speed = epoch.tokens_per_second.get(task)
-            tokens = f"{speed:,.0f}" if speed else "–"
-            table.add_row(name, *score_cells(epoch.dev, task), loss, tokens)
-        print_table(self.console, title, table)
+            tokens = f"{speed:,.0f}" if speed else None
+            rows.append([name, *score_cells(epoch.dev, task), loss, tokens])
+        header = ["task", *score_names(epoch.dev), "loss", "tokens/s"]
+        print_rows(self.console, title, header, rows)
 
     def _rank(self, epoch: Epoch) -> str:
         if epoch.dev is None:
-            return "no dev split"
+            return "no dev scores"
         if epoch.improved or self._best is None:
             self._best = epoch.epoch
             return "best so far"
@@ -122,29 +121,12 @@ def score_names(evaluation: Evaluation | None) -> list[str]:
     return list(dict.fromkeys(name for by_name in scores for name in by_name))
 
 
-def print_table(console: Console, title: str, table: Table) -> None:
-    """Print a title and a table.
-
-    The title is printed apart, since rich would wrap it to the width of the table.
-    """
-    console.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
-
-
-def score_table(evaluation: Evaluation | None) -> Table:
-    """Return an empty table with one column for the task and one per score."""
-    table = Table("task")
-    for name in score_names(evaluation):
-        table.add_column(name, justify="right")
-    return table
-
-
-def score_cells(evaluation: Evaluation | None, task: str) -> list[str]:
-    """Return the cells of one task; a dash if it has no such score."""
+def score_cells(evaluation: Evaluation | None, task: str) -> list[str | None]:
+    """Return the cells of one task, None where it has no such score."""
     metric = evaluation.metrics.get(task) if evaluation else None
     scores = metric.compute() if metric else {}
     return [
-        shown(scores[name], metric.unit) if metric and name in scores else "–"
+        shown(scores[name], metric.unit) if metric and name in scores else None
         for name in score_names(evaluation)
     ]
 

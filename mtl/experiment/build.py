@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 
+import torch
+from torch import nn
+
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -18,10 +21,12 @@ from mtl.experiment.kinds import Refusal, build, refusals
 from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
 from mtl.heads import HEADS, Head, HeadContext
+from mtl.heads.single_label import SingleLabelHead
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import SHARING, Sharing
 from mtl.targets import BuildContext, Target
+from mtl.targets.label import LabelTarget
 from mtl.text.running import END
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
@@ -211,6 +216,30 @@ def make_head(part: Part, context: HeadContext) -> Head:
     """
     with refusals("head", part):
         return HEADS.find(part.type).from_options(part.options, context)
+
+
+def balance_classes(
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    targets: Mapping[str, Target],
+    heads: nn.ModuleDict,
+) -> None:
+    """Set the class weights of heads with balanced ones, from the labels of the training data."""
+    owners = head_owners(run)
+    for owner, head in heads.items():
+        if not (isinstance(head, SingleLabelHead) and head.balanced):
+            continue
+        target = targets[owner]
+        assert isinstance(target, LabelTarget)
+        counts = Counter(
+            number
+            for task in run.tasks
+            if owners[task] == owner
+            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task)
+            if gold is not None
+            for number in target.encode(gold)
+        )
+        head.balance(torch.tensor([counts[number] for number in range(len(target))]))
 
 
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:

@@ -16,6 +16,7 @@ from mtl.data.corpus import Corpus
 from mtl.data.encoding import Batcher
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
+    balance_classes,
     build_targets,
     head_owners,
     language_models,
@@ -145,8 +146,9 @@ class Experiment:
         scored: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for corpus in corpora:
             for task in tasks_of(self.run, corpus.name):
-                if self.batcher.targets[task].tuned and "dev" in corpus.splits:
-                    part = gather(self.predictor, corpus.splits["dev"], task)
+                if not (self.batcher.targets[task].tuned and "dev" in corpus.splits):
+                    continue
+                if part := gather(self.predictor, corpus.splits["dev"], task):
                     scored[self.model.head_of[task]].append(part)
         for name, parts in scored.items():
             head = self.model.heads[name]
@@ -180,6 +182,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+    balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     set_vectors(model, vocabularies, vectors)
     if reads_subwords(run) and not start:

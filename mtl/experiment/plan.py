@@ -10,6 +10,7 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
+from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.training.trainer import Trainer
 
@@ -27,6 +28,7 @@ class Plan:
         draws: Corpus to the number of its batches in the first epoch of the run.
         steps: Number of steps per epoch.
         memory: Approximate memory of training, in bytes.
+        labels: The counts of the labels.
         notes: Notes on the data, for the user.
     """
 
@@ -38,6 +40,7 @@ class Plan:
     draws: Mapping[str, int]
     steps: int
     memory: int
+    labels: Counts
     notes: list[str]
 
 
@@ -68,8 +71,10 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         for name, loader in trainer.loaders.items()
         if loader.windowed
     ]
+    labels = count_labels(experiment, corpora)
+    notes += label_notes(experiment, corpora, labels, trainer.selection.task_scores)
     if not trainer.evaluate:
-        notes.append("no corpus has a dev split: the last epoch is saved, patience has no effect")
+        notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
     if trainer.weighting.note:
         notes.append(trainer.weighting.note)
     unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
@@ -94,6 +99,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         draws=trainer.sampler.counts(0),
         steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
+        labels=labels,
         notes=notes,
     )
 

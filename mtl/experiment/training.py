@@ -12,7 +12,7 @@ from mtl.data.mixing import Sampler
 from mtl.errors import ConfigError
 from mtl.experiment.checks.goals import targets
 from mtl.experiment.checks.run import adversaries
-from mtl.experiment.context import scored_tasks
+from mtl.experiment.checks.scores import check_scores, scorable_tasks
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
@@ -34,7 +34,8 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         corpora: The corpora by name.
 
     Raises:
-        ConfigError: The weighting needs shared parameters, and there are none to train.
+        ConfigError: The weighting needs shared parameters, and there are none to train; or the run
+            depends on scores that the labels of the development sets do not allow.
     """
     run, model = experiment.run, experiment.model
     training = run.training
@@ -47,7 +48,8 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
-    scored = scored_tasks(run)
+    scored = scorable_tasks(run, corpora)
+    check_scores(run, scored)
     # The selection keeps the dev scores, and the mixing `progress` reads them through `reached`.
     selection = Selection(
         training.metric,

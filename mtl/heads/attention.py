@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Unpack
 
 from torch import Tensor
 
-from mtl.heads.classifier import Classifier
+from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
 from mtl.layers.attention import QueryPooling, SelfAttentionPooling, overlap
-from mtl.options import NonNegativeFloat, PositiveInt, Probability, Requires, refuse_idle
+from mtl.options import (
+    NonNegativeFloat,
+    PositiveInt,
+    Probability,
+    Requires,
+    complete,
+    refuse_idle,
+)
 
 
 class AttentionClassifier(Classifier):
@@ -44,9 +51,11 @@ class AttentionClassifier(Classifier):
         size: Annotated[PositiveInt, Requires("score", ("self",))] = 100,
         penalty: NonNegativeFloat = 0.0,
         dropout: Probability = 0.5,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
+        options = complete(ClassifierOptions, options)
         refuse_idle(AttentionClassifier, {"score": score, "size": size})
-        super().__init__(in_features, labels, hops * in_features, dropout)
+        super().__init__(in_features, labels, hops * in_features, dropout, **options)
         self.penalty = penalty
         self.pooling = (
             SelfAttentionPooling(in_features, size=size, hops=hops)
@@ -69,6 +78,6 @@ class AttentionClassifier(Classifier):
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
         means, weights = self.pooling(hidden, mask)
-        losses = self.objective.loss(self.scores_of(means.flatten(1)), target)
+        losses = self.losses_of(self.scores_of(means.flatten(1)), target)
         # A pair has two rows of weights, one per sentence: both penalties count for its loss.
         return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

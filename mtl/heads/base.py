@@ -97,8 +97,8 @@ class Head(Checked, nn.Module, ABC):
         Args:
             hidden: `[B, T, H]`, finite also on padding.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: Label ids, int64: `[B, T]` (taggers; ignored on padding) or `[B]`. For sets of
-                labels and numbers, the objective defines the form.
+            target: Label ids, int64: `[B, T]` (taggers; ignored on padding, −1 for tokens without
+                a label) or `[B]`. For sets of labels and numbers, the objective defines the form.
         """
 
     @abstractmethod

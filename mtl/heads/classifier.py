@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self, TypedDict
+from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mtl.errors import OptionError
-from mtl.heads.base import Head, HeadContext
+from mtl.heads.base import HeadContext
 from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
-from mtl.options import Default, RunContext
+from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.options import Default, RunContext, complete
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
 
@@ -28,7 +30,21 @@ class ClassifierRecipe(TypedDict, total=False):
     compare: Annotated[tuple[PairPart, ...] | None, Default(None)]
 
 
-class Classifier(Head):
+class ClassifierOptions(TypedDict, total=False):
+    """Options of all classifiers.
+
+    Args:
+        label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
+            label with ε.
+        class_weights: Label to the weight of its sentences in training, by default 1; or balanced:
+            all labels have the same total weight in the training data.
+    """
+
+    label_smoothing: LabelSmoothing
+    class_weights: ClassWeights
+
+
+class Classifier(SingleLabelHead):
     """A sentence vector, dropout, and a linear layer with one score per label, or one for a number.
 
     For pairs, the hidden states have 2 B rows: all first sentences, then all second ones. The
@@ -48,11 +64,18 @@ class Classifier(Head):
     recipe = ClassifierRecipe
 
     def __init__(
-        self, in_features: int, labels: Labelling, sentence_features: int, dropout: float
+        self,
+        in_features: int,
+        labels: Labelling,
+        sentence_features: int,
+        dropout: float,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
+        options = complete(ClassifierOptions, options)
         answers = labels.labels if isinstance(labels, Pairs) else labels
         objective = answers if isinstance(answers, Objective) else OneLabel(answers)
-        super().__init__(in_features, objective.labels)
+        single = isinstance(objective, OneLabel)
+        super().__init__(in_features, objective.labels, **options, single=single)
         self.objective = objective
         self.comparison = Comparison(labels.compare) if isinstance(labels, Pairs) else None
         self.dropout = nn.Dropout(dropout)
@@ -103,7 +126,18 @@ class Classifier(Head):
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence in nats, `[B]`; for single labels the cross-entropy."""
-        return self.objective.loss(self.scores(hidden, mask), target)
+        return self.losses_of(self.scores(hidden, mask), target)
+
+    def losses_of(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each sentence, `[B]`, from its scores `[B, S]`."""
+        if not self.smoothing:
+            losses = self.objective.loss(scores, target)
+        else:
+            losses = functional.cross_entropy(
+                scores, target, reduction="none", label_smoothing=self.smoothing
+            )
+        weights = self.weights(target)
+        return losses if weights is None else losses * weights
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the most likely label ids, `[B]`; sets of labels, `[B, K]`; or numbers, `[B]`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.errors import OptionError
-from mtl.heads.classifier import Classifier
+from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
 from mtl.options import PositiveInt, Probability, check_choice
 
@@ -46,13 +46,14 @@ class CNNClassifier(Classifier):
         pooling: CNNPooling = "max",
         k: PositiveInt = 1,
         dropout: Probability = 0.5,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
         check_choice("pooling", pooling, get_args(CNNPooling))
         if not widths:
             raise OptionError("widths", "expected at least one width, got none")
         if pooling == "mean" and k > 1:
             raise OptionError("k", f"expected 1 with pooling mean, which is one value, got {k}")
-        super().__init__(in_features, labels, k * maps * len(widths), dropout)
+        super().__init__(in_features, labels, k * maps * len(widths), dropout, **options)
         self.widths = tuple(widths)
         self.pooling = pooling
         self.k = k

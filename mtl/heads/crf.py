@@ -11,9 +11,8 @@ from torch import Tensor
 from mtl.errors import OptionError
 from mtl.heads.tagger import Tagger, TaggerOptions
 from mtl.layers.crf import CRF
-from mtl.ops import crf_score
 from mtl.options import Requires, refuse_idle
-from mtl.targets.base import Target
+from mtl.targets.base import Target, labelled
 from mtl.text.spans import Scheme, transitions
 
 
@@ -63,31 +62,48 @@ class CRFTagger(Tagger):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: Label ids, int64 `[B, T]`; or possible labels, bool `[B, T, K]`, for the
-                likelihood of all label sequences that they allow.
+            target: Label ids, int64 `[B, T]`, −1 where a label is missing; or possible labels, bool
+                `[B, T, K]`. The loss is the likelihood of all label sequences that they allow.
         """
         scores = self.scores(hidden, mask)
-        log_likelihood: Tensor = self.crf(scores, target, mask)
+        paths, known = target, mask
+        # The likelihood of one path is cheaper, and most sentences are labelled in full. A compiled
+        # graph cannot depend on values, so it always sums over paths.
+        whole = not torch.compiler.is_compiling() and bool((labelled(target) | ~mask).all())
+        if target.dtype != torch.bool and not whole:
+            known = labelled(target) & mask
+            ids = torch.arange(scores.shape[2], device=scores.device)
+            paths = ~known.unsqueeze(2) | (target.unsqueeze(2) == ids)
+        log_likelihood: Tensor = self.crf(scores, paths, mask)
         loss = -log_likelihood
         if self.smoothing:
-            loss = loss + self.smoothing * self._above_mean(scores, mask, target)
+            loss = loss + self.smoothing * self._above_mean(scores, mask, known, target)
         weights = self.weights(target)
         if weights is None:
             return loss
-        return loss * (weights * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return loss * (weights * known).sum(1) / known.sum(1).clamp(min=1)
 
-    def _above_mean(self, scores: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the score of a path minus the mean score of all paths, `[B]`.
+    def _above_mean(self, scores: Tensor, mask: Tensor, known: Tensor, target: Tensor) -> Tensor:
+        """Return the score of the known part of a path minus its mean over all paths, `[B]`.
 
         Label smoothing adds it to the loss: it is the increase of the expected loss if the path is
-        replaced by a random one. Log Z occurs in both losses and cancels.
+        replaced by a random one. Log Z occurs in both losses and cancels. Labels and transitions
+        that are not known are the same in both.
         """
-        lengths = mask.sum(1)
-        crf, mean = self.crf, (scores.mean(2) * mask).sum(1)
-        edges = crf.start_transitions.mean() + crf.end_transitions.mean()
-        mean = mean + (lengths > 0) * edges + (lengths - 1).clamp(min=0) * crf.transitions.mean()
-        steps = crf.transitions, crf.start_transitions, crf.end_transitions
-        return crf_score(scores, *steps, mask, target) - mean
+        crf, ids = self.crf, target.masked_fill(~known, 0)
+        last = mask.sum(1, keepdim=True) - 1
+        pairs = known[:, 1:] & known[:, :-1]
+        own = scores.gather(2, ids.unsqueeze(2)).squeeze(2) - scores.mean(2)
+        steps = crf.transitions - crf.transitions.mean()
+        first = (crf.start_transitions - crf.start_transitions.mean())[ids[:, 0]] * known[:, 0]
+        ends = (crf.end_transitions - crf.end_transitions.mean())[ids]
+        final = torch.arange(mask.shape[1], device=mask.device) == last
+        return (
+            (own * known).sum(1)
+            + (steps[ids[:, :-1], ids[:, 1:]] * pairs).sum(1)
+            + first
+            + (ends * (final & known)).sum(1)
+        )
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return transitions, start and end: −∞ if not allowed."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated, Unpack, get_args
 
 from torch import Tensor, nn
 
-from mtl.heads.classifier import Classifier
+from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.sequence import Pooling, pool
@@ -52,10 +52,11 @@ class DomainClassifier(Classifier):
         strength: NonNegativeFloat = 1.0,
         ramp: Annotated[PositiveInt | None, Requires("strength")] = None,
         dropout: Probability = 0.5,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
         check_choice("pooling", pooling, get_args(Pooling))
         refuse_idle(DomainClassifier, {"strength": strength, "ramp": ramp})
-        super().__init__(in_features, labels, hidden_size, dropout)
+        super().__init__(in_features, labels, hidden_size, dropout, **options)
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)
         self.hidden = nn.Sequential(nn.Linear(in_features, hidden_size), nn.ReLU())

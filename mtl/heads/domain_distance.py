@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Unpack, get_args
 
 from torch import Tensor, nn
 
-from mtl.heads.classifier import Classifier
+from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
@@ -47,10 +47,11 @@ class DomainDistance(Classifier):
         pooling: Pooling = "mean",
         hidden_size: PositiveInt = 100,
         dropout: Probability = 0.5,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
         check_choice("distance", distance, get_args(Distance))
         check_choice("pooling", pooling, get_args(Pooling))
-        super().__init__(in_features, labels, hidden_size, dropout)
+        super().__init__(in_features, labels, hidden_size, dropout, **options)
         self.distance = DISTANCES[distance]
         self.strength = strength
         self.pooling = pooling

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
 
-from mtl.heads.classifier import Classifier
+from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
 from mtl.layers.sequence import Pooling, pool
 from mtl.layers.token_attention import (
@@ -16,7 +16,7 @@ from mtl.layers.token_attention import (
     token_attention,
     token_weights,
 )
-from mtl.options import PositiveInt, Probability, Requires, check_choice, refuse_idle
+from mtl.options import PositiveInt, Probability, Requires, check_choice, complete, refuse_idle
 
 
 class PoolClassifier(Classifier):
@@ -47,7 +47,9 @@ class PoolClassifier(Classifier):
         attention: TokenAttention | None = None,
         window: Annotated[PositiveInt, Requires("attention", ("key_value",))] = 5,
         dropout: Probability = 0.5,
+        **options: Unpack[ClassifierOptions],
     ) -> None:
+        options = complete(ClassifierOptions, options)
         check_choice("pooling", pooling, ("concat", *get_args(Pooling)))
         # Made before super().__init__, which needs the width of the pooled vector.
         refuse_idle(PoolClassifier, {"attention": attention, "window": window})
@@ -56,7 +58,7 @@ class PoolClassifier(Classifier):
         poolings: tuple[Pooling, ...] = (
             ("last", "max", "mean") if pooling == "concat" else (pooling,)
         )
-        super().__init__(in_features, labels, len(poolings) * width, dropout)
+        super().__init__(in_features, labels, len(poolings) * width, dropout, **options)
         self.poolings = poolings
         self.attention: TokenAttentionLayer | None = layer
 

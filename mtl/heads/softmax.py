@@ -33,8 +33,9 @@ class SoftmaxTagger(Tagger):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: Label ids, int64 `[B, T]`; possible labels, bool `[B, T, K]`; or the target of
-                the objective, float `[B, T, …]`, NaN where it is missing.
+            target: Label ids, int64 `[B, T]`, −1 where a label is missing; possible labels, bool
+                `[B, T, K]`; or the target of the objective, float `[B, T, …]`, NaN where it is
+                missing.
         """
         scores = self.scores(hidden, mask)
         if self.objective is not None:
@@ -48,7 +49,7 @@ class SoftmaxTagger(Tagger):
             return self._partial_loss(scores, mask, target)
         losses = functional.cross_entropy(
             scores.transpose(1, 2),  # [B, K, T]
-            target.masked_fill(~mask, -100),
+            target.masked_fill(~(mask & labelled(target)), -100),
             reduction="none",
             label_smoothing=self.smoothing,
         )

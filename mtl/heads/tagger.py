@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
-from mtl.errors import OptionError, did_you_mean
-from mtl.heads.base import Head, HeadContext
+from mtl.errors import OptionError
+from mtl.heads.base import HeadContext
 from mtl.heads.pairs import Pairs
+from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.token_attention import (
     TokenAttention,
@@ -21,7 +22,6 @@ from mtl.layers.token_attention import (
 )
 from mtl.options import (
     Default,
-    PositiveFloat,
     PositiveInt,
     Probability,
     Requires,
@@ -54,20 +54,17 @@ class TaggerOptions(TypedDict, total=False):
         window: The number of preceding tokens that key_value reads.
         label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
             label with ε.
-        class_weights: Label to the weight of its tokens in training, by default 1. The loss of a
-            CRF is not a sum over tokens: there a sentence has the mean weight of its tokens.
+        class_weights: Label to the weight of its tokens in training, by default 1; or balanced: all
+            labels have the same total weight in the training data. The loss of a CRF is not a sum
+            over tokens: there a sentence has the mean weight of its tokens.
     """
 
     dropout: Annotated[Probability, Default(0.4)]
     hidden_size: Annotated[PositiveInt | None, Default(None)]
     attention: Annotated[TokenAttention | None, Default(None)]
     window: Annotated[PositiveInt, Default(5), Requires("attention", ("key_value",))]
-    label_smoothing: Annotated[Probability, Default(0.0)]
-    class_weights: Annotated[Mapping[str, PositiveFloat] | None, Default(None)]
-
-
-SINGLE_LABEL_OPTIONS = ("label_smoothing", "class_weights")
-"""Options that change the loss of single labels, and have no meaning for other forms."""
+    label_smoothing: LabelSmoothing
+    class_weights: ClassWeights
 
 
 class TaggerRecipe(TypedDict, total=False):
@@ -81,11 +78,8 @@ class TaggerRecipe(TypedDict, total=False):
     scheme: Annotated[Scheme | None, Default(None)]
 
 
-class Tagger(Head):
+class Tagger(SingleLabelHead):
     """One label per token: dropout, optional layers, and a score for every label.
-
-    Label smoothing and class weights apply in training only: in evaluation the loss is the
-    negative log-likelihood.
 
     Args:
         in_features: Width H of the hidden states.
@@ -99,7 +93,6 @@ class Tagger(Head):
     objective: Objective | None
     recipe = TaggerRecipe
     attention_option = "attention"
-    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -109,11 +102,17 @@ class Tagger(Head):
     ) -> None:
         options = complete(TaggerOptions, options)
         objective = labels if isinstance(labels, Objective) else None
-        super().__init__(in_features, labels.labels if isinstance(labels, Objective) else labels)
-        if objective is not None:
-            _check_objective(self, options)
+        super().__init__(
+            in_features,
+            labels.labels if isinstance(labels, Objective) else labels,
+            label_smoothing=options["label_smoothing"],
+            class_weights=options["class_weights"],
+            single=objective is None,
+        )
+        if objective is not None and not self.takes_objective:
+            raise ValueError(f"labels: {type(self).__name__} expects label names, got an objective")
         self.objective = objective
-        hidden_size, class_weights = options["hidden_size"], options["class_weights"]
+        hidden_size = options["hidden_size"]
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
         if attention := options["attention"]:
@@ -126,9 +125,6 @@ class Tagger(Head):
         )
         size = objective.size if objective else len(self.labels)
         self.output = nn.Linear(hidden_size or in_features, size)
-        self.label_smoothing = options["label_smoothing"]
-        weights = _in_order(class_weights, self.labels) if class_weights else None
-        self.register_buffer("class_weights", weights, persistent=False)
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
@@ -154,10 +150,6 @@ class Tagger(Head):
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error if a scheme is set and the labels are not span tags."""
         yield from super().check(options, context)
-        if context.task not in context.single:
-            for name in SINGLE_LABEL_OPTIONS:
-                if options.get(name):
-                    yield OptionError(name, "expects one label per token; leave it out")
         if (scheme := cls.tag_scheme(options)) and context.task not in context.spans:
             yield OptionError(
                 "scheme",
@@ -190,21 +182,6 @@ class Tagger(Head):
         transition scores are zero.
         """
         return None
-
-    @property
-    def smoothing(self) -> float:
-        """The label smoothing in use: 0 in evaluation."""
-        return self.label_smoothing if self.training else 0.0
-
-    def weights(self, target: Tensor) -> Tensor | None:
-        """Return the weight of each token, `[B, T]`; None in evaluation, or without class weights.
-
-        Args:
-            target: Label ids, `[B, T]`; anything on padding.
-        """
-        if self.class_weights is None or not self.training:
-            return None
-        return self.class_weights[target.clamp(min=0)]
 
     @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -268,26 +245,3 @@ class Tagger(Head):
         scores = self.scores(hidden, mask)[row]
         certain = iter(self.log_prob_of(scores, mask[row], labels[row], inside).exp().tolist())
         return [[next(certain) for _ in own] for own in spans]
-
-
-def _check_objective(head: Tagger, options: TaggerOptions) -> None:
-    """Check that a head can learn by an objective, with these options.
-
-    Raises:
-        OptionError: The option is for one label per token.
-        ValueError: The head predicts the labels of a sentence together.
-    """
-    if not head.takes_objective:
-        raise ValueError(f"labels: {type(head).__name__} expects label names, got an objective")
-    for name in SINGLE_LABEL_OPTIONS:
-        if options.get(name):
-            raise OptionError(name, "expects one label per token, got another form of labels")
-
-
-def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:
-    """Return the weight of each label, `[K]`."""
-    for label in weights:
-        if label not in labels:
-            near = did_you_mean(label, labels)
-            raise OptionError("class_weights", f"unknown label {label!r}{near}")
-    return torch.tensor([weights.get(label, 1.0) for label in labels])

@@ -1,7 +1,7 @@
 """Metrics: scores of predicted labels against gold labels."""
 
 from mtl.metrics.accuracy import Accuracy
-from mtl.metrics.base import Metric, Unit, shown
+from mtl.metrics.base import UNDEFINED, Metric, Unit, defined, shown
 from mtl.metrics.divergence import Divergence
 from mtl.metrics.f1 import F1
 from mtl.metrics.numbers import Pearson, SquaredError
@@ -28,6 +28,7 @@ METRICS: Registry[Metric] = Registry(
 __all__ = [
     "F1",
     "METRICS",
+    "UNDEFINED",
     "Accuracy",
     "Divergence",
     "Metric",
@@ -37,5 +38,6 @@ __all__ = [
     "SpanF1",
     "SquaredError",
     "Unit",
+    "defined",
     "shown",
 ]

@@ -9,6 +9,6 @@ class Accuracy(CountedMetric):
     """The fraction of tokens (taggers) or sentences (classifiers) with the correct label (–)."""
 
     def compute(self) -> dict[str, float]:
-        """Return the accuracy, 0 if nothing was counted."""
+        """Return the accuracy; undefined if nothing was counted."""
         # Each gold label has exactly one prediction, so micro-averaged recall equals accuracy.
         return {"accuracy": self.counts.scores()[1]}

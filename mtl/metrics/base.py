@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -13,13 +14,25 @@ Unit: TypeAlias = Literal["fraction", "plain"]
 """The unit of scores: fractions of 1, which are displayed in per cent, or plain numbers."""
 
 
-def shown(score: float, unit: Unit) -> str:
-    """Return a score for display, with two decimals: fractions in per cent.
+UNDEFINED = math.nan
+"""The score of data on which nothing can be scored."""
 
-    >>> shown(0.5, "fraction"), shown(0.5, "plain")
-    ('50.00', '0.50')
+
+def shown(score: float, unit: Unit, *, sign: bool = False) -> str:
+    """Return a score for display, with two decimals: fractions in per cent, undefined as a dash.
+
+    >>> shown(0.5, "fraction"), shown(-0.001, "plain"), shown(UNDEFINED, "plain")
+    ('50.00', '0.00', '–')
     """
-    return f"{100 * score if unit == 'fraction' else score:.2f}"
+    if math.isnan(score):
+        return "–"
+    # The z turns a rounded −0.00 into 0.00.
+    return format(100 * score if unit == "fraction" else score, "+z.2f" if sign else "z.2f")
+
+
+def defined(score: float) -> float | None:
+    """Return a score for JSON, which has no NaN: None if it is undefined."""
+    return None if math.isnan(score) else score
 
 
 def items(value: Labels) -> tuple[Any, ...]:
@@ -52,7 +65,12 @@ class Metric(Checked, ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return scores by name, the main score first; see `unit`."""
+        """Return scores by name, the main score first; see `unit`.
+
+        A score is `UNDEFINED` if the gold values do not allow any, for example because there are
+        none. This must not depend on the predictions: a task without scores does not take part in
+        the choice of the best epoch.
+        """
 
     @abstractmethod
     def merge(self, other: Self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from mtl.metrics.base import Metric
+from mtl.metrics.base import UNDEFINED, Metric
 from mtl.text.example import Labels, of_tokens
 
 
@@ -41,8 +41,18 @@ class LabelCounts:
         self.add(other.gold, other.predicted, other.correct)
 
     def scores(self) -> tuple[float, float, float]:
-        """Return micro-averaged precision, recall and F1."""
+        """Return micro-averaged precision, recall and F1; undefined without gold labels."""
+        if not self.gold:
+            return UNDEFINED, UNDEFINED, UNDEFINED
         return _scores(self.correct.total(), self.predicted.total(), self.gold.total())
+
+    def macro(self) -> dict[str, float]:
+        """Return the means of F1, precision and recall over the labels; see `scores`."""
+        rows = self.table().values()
+        return {
+            name: sum(row[name] for row in rows) / len(rows) if self.gold else UNDEFINED
+            for name in ("f1", "precision", "recall")
+        }
 
     def table(self) -> dict[str, dict[str, float]]:
         """Return precision, recall, f1 and support (gold count) by label."""
@@ -59,7 +69,10 @@ def _scores(correct: int, predicted: int, gold: int) -> tuple[float, float, floa
 
 
 class CountedMetric(Metric):
-    """A metric that depends on `LabelCounts` alone; by default every label counts once."""
+    """A metric that depends on `LabelCounts` alone; by default every label counts once.
+
+    Tokens without a gold label do not count.
+    """
 
     def __init__(self) -> None:
         self.counts = LabelCounts()
@@ -71,6 +84,9 @@ class CountedMetric(Metric):
             ValueError: The numbers of sentences or tokens differ.
         """
         for expected, guess in aligned(gold, predicted):
+            if None in expected:
+                known = [pair for pair in zip(expected, guess, strict=True) if pair[0] is not None]
+                expected, guess = [gold for gold, _ in known], [own for _, own in known]
             correct = (
                 label for label, other in zip(expected, guess, strict=True) if label == other
             )

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Self
 
-from mtl.metrics.base import Metric, items
-from mtl.metrics.counts import ratio
+from mtl.metrics.base import UNDEFINED, Metric, items
 from mtl.text.example import Distribution, Labels
 
 _TINY = 1e-12
@@ -41,10 +40,10 @@ class Divergence(Metric):
             self.js.append((_kl(q, middle) + _kl(p, middle)) / 2 / math.log(2))
 
     def compute(self) -> dict[str, float]:
-        """Return the means, 0 if nothing was counted."""
+        """Return the means; undefined if nothing was counted."""
         return {
-            "divergence": ratio(math.fsum(self.kl), len(self.kl)),
-            "jensen_shannon": ratio(math.fsum(self.js), len(self.js)),
+            name: math.fsum(values) / len(values) if values else UNDEFINED
+            for name, values in (("divergence", self.kl), ("jensen_shannon", self.js))
         }
 
     def merge(self, other: Self) -> None:

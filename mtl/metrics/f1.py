@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mtl.metrics.counts import CountedMetric, ratio
+from mtl.metrics.counts import CountedMetric
 
 
 class F1(CountedMetric):
@@ -22,12 +22,11 @@ class F1(CountedMetric):
         self.average = average
 
     def compute(self) -> dict[str, float]:
-        """Return averaged F1, precision and recall; a fraction with denominator 0 is 0."""
+        """Return averaged F1, precision and recall; undefined without gold labels.
+
+        A precision or recall with denominator 0 is 0.
+        """
         if self.average == "micro":
             precision, recall, f1 = self.counts.scores()
             return {"f1": f1, "precision": precision, "recall": recall}
-        rows = self.counts.table().values()
-        return {
-            name: ratio(sum(row[name] for row in rows), len(rows))
-            for name in ("f1", "precision", "recall")
-        }
+        return self.counts.macro()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Self
 
-from mtl.metrics.base import Metric, items
+from mtl.metrics.base import UNDEFINED, Metric, items
 from mtl.metrics.counts import ratio
 from mtl.text.example import Labels
 
@@ -49,7 +49,10 @@ class Pearson(NumberMetric):
     """
 
     def compute(self) -> dict[str, float]:
-        """Return both correlations; 0 if all gold or all predicted numbers are equal."""
+        """Return both correlations: undefined if all gold numbers are equal.
+
+        If only the predicted numbers are equal, both are 0.
+        """
         return {
             "pearson": _correlation(self.gold, self.predicted),
             "spearman": _correlation(_ranks(self.gold), _ranks(self.predicted)),
@@ -63,14 +66,16 @@ class SquaredError(NumberMetric):
     unit = "plain"
 
     def compute(self) -> dict[str, float]:
-        """Return the mean squared error, 0 if nothing was counted."""
+        """Return the mean squared error; undefined if nothing was counted."""
         pairs = zip(self.gold, self.predicted, strict=True)
         total = math.fsum((expected - guess) ** 2 for expected, guess in pairs)
-        return {"squared_error": ratio(total, len(self.gold))}
+        return {"squared_error": total / len(self.gold) if self.gold else UNDEFINED}
 
 
 def _correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return Pearson's correlation."""
+    """Return Pearson's correlation with gold numbers x."""
+    if len(set(x)) < 2:
+        return UNDEFINED
     # fsum is exact, so merged halves give the same result in any order.
     dx, dy = _deviations(x), _deviations(y)
     norms = math.sqrt(math.fsum(a * a for a in dx)) * math.sqrt(math.fsum(b * b for b in dy))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Self
 
-from mtl.metrics.base import Metric
+from mtl.metrics.base import UNDEFINED, Metric
 from mtl.text.example import Labels, of_tokens
 from mtl.text.running import goes_on, length
 
@@ -48,9 +48,11 @@ class Perplexity(Metric):
             self.characters += sum(map(length, tokens))
 
     def compute(self) -> dict[str, float]:
-        """Return perplexity and bits per character; the perplexity of zero words is infinite."""
+        """Return perplexity and bits per character; undefined for zero words."""
+        if not self.words:
+            return {"perplexity": UNDEFINED, "bits_per_character": UNDEFINED}
         nats = math.fsum(self.nats)
-        mean = nats / self.words if self.words else math.inf
+        mean = nats / self.words
         return {
             "perplexity": math.exp(mean) if mean < 700 else math.inf,  # exp overflows at 709.8
             "bits_per_character": nats / math.log(2) / max(1, self.characters),

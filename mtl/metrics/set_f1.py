@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from mtl.metrics.base import items
-from mtl.metrics.counts import CountedMetric, ratio
+from mtl.metrics.base import UNDEFINED, items
+from mtl.metrics.counts import CountedMetric
 from mtl.text.example import Labels
 
 
@@ -43,12 +43,11 @@ class SetF1(CountedMetric):
                 self.exact += expected == guess
 
     def compute(self) -> dict[str, float]:
-        """Return both averages of F1 and the subset accuracy; 0 if nothing was counted."""
-        rows = self.counts.table().values()
+        """Return both averages of F1, undefined if all gold sets are empty; the subset accuracy."""
         return {
             "set_f1": self.counts.scores()[2],
-            "macro_f1": ratio(sum(row["f1"] for row in rows), len(rows)),
-            "subset_accuracy": ratio(self.exact, self.sets),
+            "macro_f1": self.counts.macro()["f1"],
+            "subset_accuracy": self.exact / self.sets if self.sets else UNDEFINED,
         }
 
     def merge(self, other: Self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from mtl.metrics.base import defined
 from mtl.metrics.counts import CountedMetric, LabelCounts
 from mtl.text.example import Labels
 
@@ -24,7 +26,7 @@ class SignificanceResult:
         first: The score of the first model.
         second: The score of the second model.
         p: Two-sided p-value: the probability of a difference at least this large if both models
-            are equally good.
+            are equally good; NaN if the scores are undefined.
         sentences: The number of sentences.
         different: The number of sentences with different predictions.
     """
@@ -35,6 +37,11 @@ class SignificanceResult:
     p: float
     sentences: int
     different: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the result as JSON types; null where it is undefined."""
+        numbers = {name: defined(getattr(self, name)) for name in ("first", "second", "p")}
+        return {**asdict(self), **numbers}
 
 
 def permutation_test(
@@ -63,6 +70,8 @@ def permutation_test(
     sides = [_counted(make, gold, guesses) for guesses in (first, second)]
     (name, score), *_ = sides[0].compute().items()
     other = sides[1].compute()[name]
+    if math.isnan(score):
+        return SignificanceResult(name, score, other, math.nan, len(gold), 0)
     # Swapping equal predictions changes nothing, so only differing sentences are swapped.
     rows = [row for row, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
     labels = sorted(set().union(*(c for side in sides for c in _counters(side))))

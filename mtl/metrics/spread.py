@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtl.metrics.base import Unit, shown
+from mtl.metrics.base import UNDEFINED, Unit, defined, shown
 
 Scores = Mapping[str, Mapping[str, float]]
 """The scores of each task by name, the main score first."""
@@ -33,7 +33,10 @@ class Spread:
     @property
     def sd(self) -> float | None:
         """The sample standard deviation (divisor n − 1); None for a single value."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
+        if len(self.values) < 2:
+            return None
+        # `stdev` does not accept undefined scores.
+        return UNDEFINED if math.isnan(self.mean) else statistics.stdev(self.values)
 
     @property
     def margin(self) -> float | None:
@@ -44,8 +47,9 @@ class Spread:
         return student_quantile(0.975, count - 1) * self.sd / math.sqrt(count)
 
     def to_json(self) -> dict[str, object]:
-        """Return mean, sd and values."""
-        return {"mean": self.mean, "sd": self.sd, "values": list(self.values)}
+        """Return mean, sd and values; null where they are undefined."""
+        sd = None if self.sd is None else defined(self.sd)
+        return {"mean": defined(self.mean), "sd": sd, "values": list(map(defined, self.values))}
 
     def shown(self, unit: Unit) -> str:
         """Return mean ± sd for display.
@@ -54,7 +58,9 @@ class Spread:
         '75.00 ± 25.00'
         """
         mean = shown(self.mean, unit)
-        return mean if self.sd is None else f"{mean} ± {shown(self.sd, unit)}"
+        if self.sd is None or math.isnan(self.mean):
+            return mean
+        return f"{mean} ± {shown(self.sd, unit)}"
 
 
 def student_quantile(p: float, degrees: int) -> float:

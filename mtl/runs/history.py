@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mtl.errors import CheckpointError
-from mtl.metrics import METRICS, Unit
+from mtl.metrics import METRICS, UNDEFINED, Unit
 from mtl.metrics.spread import Spread, spread
 from mtl.runs.checkpoint import RUN, check_run_folder, seed_folders, write_json
 
@@ -87,8 +87,12 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
         # If training was killed while it wrote, the last line is incomplete: skip it.
         records = [json.loads(line) for line in lines if line.endswith("}")]
-        return [record for record in records if record["type"] == kind]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        records = [record for record in records if record["type"] == kind]
+        for record in records:
+            for task, scores in record.get("dev", {}).items():
+                record["dev"][task] = _with_undefined(scores)
+        return records
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error!r}; train again") from error
 
 
@@ -97,6 +101,11 @@ def _epochs(folder: Path) -> list[dict[str, Any]]:
     if not epochs:
         raise CheckpointError(f"{folder}: no epoch is finished yet; try again later")
     return epochs
+
+
+def _with_undefined(scores: Mapping[str, float | None]) -> dict[str, float]:
+    """Return scores of the file, in which null is an undefined score."""
+    return {name: UNDEFINED if score is None else score for name, score in scores.items()}
 
 
 def write_summary(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from mtl.targets.base import (
     ABSENT,
     MISSING,
+    UNLABELLED,
     BuildContext,
     Level,
     SentenceTarget,
@@ -88,6 +89,7 @@ __all__ = [
     "DERIVED",
     "FORMS",
     "MISSING",
+    "UNLABELLED",
     "BuildContext",
     "FrequencyTarget",
     "LabelSet",

@@ -31,6 +31,9 @@ MISSING = -1
 ABSENT = "_"
 """The placeholder of CoNLL-U for a token without a value."""
 
+UNLABELLED = (None, "", ABSENT, str(MISSING))
+"""Values in files for tokens without a label; -1 is the missing class of `datasets`."""
+
 
 def labelled(target: Tensor) -> Tensor:
     """Return a mask of the tokens `[B, T]` or sentences `[B]` with a gold value in a target tensor.

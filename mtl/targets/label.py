@@ -10,9 +10,16 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, MISSING, BuildContext, SentenceTarget, Target, TokenTarget
+from mtl.targets.base import (
+    ABSENT,
+    MISSING,
+    BuildContext,
+    SentenceTarget,
+    Target,
+    TokenTarget,
+)
 from mtl.text.example import Labels
-from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_tag
+from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert_known, join_tag, parse_tag
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -46,11 +53,11 @@ class ListedTarget(Target):
         >>> TokenLabelTarget(["a"]).unseen([("a", "b"), ("b",)])
         Counter({'b': 2})
         """
-        labels = (label for value in gold for label in self._sequence(value))
+        labels = (label for value in gold for label in self._sequence(value) if label is not None)
         return Counter(label for label in labels if label not in self._index)
 
-    def _sequence(self, gold: Labels) -> Sequence[str]:
-        """Return the labels of a gold value as the head learns them."""
+    def _sequence(self, gold: Labels) -> Sequence[str | None]:
+        """Return the labels of a gold value as the head learns them; None where it has none."""
         return tuple(self.names(gold))
 
     def to_json(self) -> dict[str, Any]:
@@ -73,8 +80,13 @@ class LabelTarget(ListedTarget):
     plain_labels: ClassVar[bool] = True
 
     def encode(self, gold: Labels) -> list[int]:
-        """Return the id of each label; `MISSING` for labels that training never saw."""
-        return [self._index.get(label, MISSING) for label in self._sequence(gold)]
+        """Return the id of each label; `MISSING` for none, and for labels that training never saw.
+
+        >>> TokenLabelTarget(["a"]).encode(("a", None, "b"))
+        [0, -1, -1]
+        """
+        index = self._index.get
+        return [MISSING if x is None else index(x, MISSING) for x in self._sequence(gold)]
 
     def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
         """Return the labels with these ids."""
@@ -82,8 +94,8 @@ class LabelTarget(ListedTarget):
 
     @classmethod
     def item_text(cls, item: Any) -> str:
-        """Return the label."""
-        return str(item)
+        """Return the label, or "_" for a token without one."""
+        return ABSENT if item is None else str(item)
 
     @classmethod
     def confidence(cls, value: Any, probabilities: Mapping[str, float]) -> float:
@@ -141,7 +153,10 @@ class SentenceLabelTarget(LabelTarget, SentenceTarget):
 
 
 class TokenLabelTarget(LabelTarget, TokenTarget):
-    """One label per token, which may be span tags in a scheme.
+    """One label per token, which may be span tags in a scheme; tokens may lack one.
+
+    >>> TokenLabelTarget.read(["DET", None], None)
+    ('DET', None)
 
     Args:
         labels: The label names, in the scheme if there is one; sorted here.
@@ -164,22 +179,24 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
 
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
-        """Return the labels; an empty string is not a value."""
+        """Return a label per token; None and an empty string are missing values."""
         if value is None or value == "":
             return None
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list) or not all(x is None or isinstance(x, str) for x in value):
             raise ValueError(f"expected one label per token, found {value!r}")
-        return tuple(value)
+        # An empty list is kept: it is an error unless the sentence is empty too.
+        return cls.known(item or None for item in value) if value else ()
 
     @classmethod
     def pack(cls, gold: Labels) -> list[str]:
-        """Return a list of the labels."""
-        return [*cls.names(gold)]
+        """Return the labels, with an empty string where one is missing."""
+        return [item or "" for item in cls.items(gold)]
 
     @classmethod
     def unpack(cls, strings: Sequence[str]) -> Labels:
         """Return the labels."""
-        return tuple(strings)
+        # Most sentences lack no label, and then no call per token is needed.
+        return tuple(strings) if "" not in strings else tuple(item or None for item in strings)
 
     @classmethod
     def informative(cls, gold: Labels) -> bool:
@@ -188,10 +205,11 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
 
     @classmethod
     def names(cls, gold: Labels) -> Sequence[str]:
-        """Return the labels."""
+        """Return the labels of the tokens that have one."""
         if not isinstance(gold, tuple):
             raise MtlError(f"expected one label per token, got {gold!r}")
-        return gold  # type: ignore[return-value]  # items are checked when they are read
+        labels: Any = gold  # items are checked when they are read
+        return labels if None not in labels else [item for item in labels if item is not None]
 
     @classmethod
     def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
@@ -208,12 +226,12 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         labels = {label for value in gold for label in cls.names(value)}
         return cls(_all_tags(labels, context.scheme), scheme=context.scheme)
 
-    def _sequence(self, gold: Labels) -> Sequence[str]:
-        labels = self.names(gold)
-        return convert(labels, self.scheme) if self.scheme else labels
+    def _sequence(self, gold: Labels) -> Sequence[str | None]:
+        labels = self.items(gold)
+        return convert_known(labels, self.scheme) if self.scheme else labels
 
     def tensor(self, gold: Sequence[Labels | None], tokens: int) -> Tensor:
-        """Return label ids, int64 `[B, T]`."""
+        """Return label ids, int64 `[B, T]`, `MISSING` for tokens without a label."""
         target = torch.full((len(gold), tokens), MISSING)
         for row, value in enumerate(gold):
             if value is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, per_token
+from mtl.targets.base import ABSENT, UNLABELLED, per_token
 from mtl.targets.label import TokenLabelTarget
 from mtl.targets.label_set import read_set
 from mtl.text.example import Labels
@@ -34,7 +34,7 @@ class PartialLabelTarget(TokenLabelTarget):
 
     @classmethod
     def read(cls, value: Any, separator: str | None) -> Labels | None:
-        """Return a set per token; "_", an empty string or list and null leave a token open."""
+        """Return a set per token; "_", -1, an empty string or list and null leave a token open."""
         items = per_token(value, "the possible labels of each token")
         return tuple(_read(item, separator) for item in items) or None
 
@@ -112,7 +112,7 @@ class PartialLabelTarget(TokenLabelTarget):
 
 
 def _read(item: Any, separator: str | None) -> frozenset[str]:
-    if item in (None, "", ABSENT):
+    if item in UNLABELLED:
         return frozenset()
     if isinstance(item, str) and separator is None:
         return frozenset([item])

@@ -1,22 +1,36 @@
-"""Spans (names, phrases) and the tags that encode them: BIO, IOB1, IOBES.
+"""Spans (names, phrases) and the tags that encode them: BIO, IOB1, IOBES, BILOU, BMES.
 
 Decoding follows conlleval, the scorer of the CoNLL shared tasks (Tjong Kim Sang and Buchholz 2000).
-One rule decodes all three schemes, and also decodes sequences that are not well formed.
+One rule decodes all schemes, and also decodes sequences that are not well formed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from mtl.errors import MtlError
 
-Scheme: TypeAlias = Literal["bio", "iob1", "iobes"]
+Scheme: TypeAlias = Literal["bio", "iob1", "iobes", "bilou", "bmes"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 OUTSIDE = "O"
-PREFIXES: dict[str, str] = {"bio": "BI", "iob1": "BI", "iobes": "BIES"}
+PREFIXES: dict[str, str] = {
+    "bio": "BI",
+    "iob1": "BI",
+    "iobes": "BIES",
+    "bilou": "BILU",
+    "bmes": "BMES",
+}
 """Tag prefixes of each scheme, without O."""
+_MEANINGS = {"O": "O", "B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
+"""Prefix of any scheme to the prefix of IOBES with the same meaning."""
+_LETTERS: dict[str, dict[str, str]] = {
+    scheme: {_MEANINGS[letter]: letter for letter in letters}
+    for scheme, letters in PREFIXES.items()
+}
+"""Scheme to its prefixes, by the prefix of IOBES."""
 
 
 class Span(NamedTuple):
@@ -29,27 +43,53 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def parse_tag(tag: str) -> tuple[str, str]:
-    """Split a tag into its prefix and its type; the type is empty if the tag has none.
+    """Split a tag into its prefix, as in IOBES, and its type, which is empty if the tag has none.
 
-    >>> parse_tag("B-geo-loc"), parse_tag("O"), parse_tag("I")
-    (('B', 'geo-loc'), ('O', ''), ('I', ''))
+    >>> parse_tag("B-geo-loc"), parse_tag("O"), parse_tag("I"), parse_tag("U-PER")
+    (('B', 'geo-loc'), ('O', ''), ('I', ''), ('S', 'PER'))
 
     Raises:
         MtlError: The tag belongs to none of the schemes.
     """
     # Only the first dash separates, since types may contain dashes (B-geo-loc).
     prefix, dash, kind = tag.partition("-")
-    if tag != OUTSIDE and (prefix not in ("B", "I", "E", "S") or (dash and not kind)):
-        raise MtlError(
-            f"{tag!r} is not a span tag: expected O, or B, I, E or S with a type, such as B-PER; "
-            "for labels that are not spans, use a head without a scheme and a metric such as "
-            "accuracy"
-        )
-    return prefix, kind
+    meaning = _MEANINGS.get(prefix)
+    if meaning is None or (dash and not kind) or (tag != OUTSIDE and meaning == OUTSIDE):
+        raise MtlError(f"{tag!r} is not a span tag: expected {_EXPECTED}{_advice(tag)}")
+    return meaning, kind
+
+
+_EXPECTED = "O, or B, I, E or S (in other schemes L, U or M) with a type, such as B-PER"
+
+
+def _advice(tag: str) -> str:
+    kind, _, suffix = tag.rpartition("-")
+    if kind and suffix in _MEANINGS and suffix != OUTSIDE:
+        return f"; write the letter first: {suffix}-{kind}"
+    return (
+        "; for labels that are not spans, use a head without a scheme and a metric such as accuracy"
+    )
+
+
+def letters_problem(tags: Iterable[str], scheme: Scheme) -> str | None:
+    """Return an error if tags have letters that do not exist in their scheme, or None.
+
+    Letters of BIO and IOBES are read in all schemes, by the rules of conlleval.
+
+    >>> letters_problem(["B-PER", "L-PER"], "iobes")
+    'the tags have the letters B, L, but iobes has B, I, E, S; set `scheme: bilou`'
+    """
+    seen = {letter for tag in tags if (letter := tag.partition("-")[0]) != OUTSIDE}
+    if seen <= {*PREFIXES[scheme], *PREFIXES["iobes"]}:
+        return None
+    fits = [name for name, letters in PREFIXES.items() if seen <= set(letters)]
+    advice = f"set `scheme: {fits[0]}`" if fits else "write all tags in one scheme"
+    found, own = ", ".join(sorted(seen)), ", ".join(PREFIXES[scheme])
+    return f"the tags have the letters {found}, but {scheme} has {own}; {advice}"
 
 
 def join_tag(prefix: str, kind: str) -> str:
-    """Return the tag of a prefix and a type; the inverse of `parse_tag`."""
+    """Return the tag of a prefix and a type."""
     return f"{prefix}-{kind}" if kind else prefix
 
 
@@ -96,19 +136,20 @@ def write_tags(spans: Sequence[Span], length: int, scheme: Scheme) -> list[str]:
         ValueError: The spans are out of order, overlap or are empty, or the scheme is unknown.
     """
     _check_scheme(scheme)
+    letters = _LETTERS[scheme]
     tags = [OUTSIDE] * length
     before = Span("", 0, 0)
     for span in spans:
         kind, start, end = span
         if not before.end <= start < end <= length:
             raise ValueError(f"expected spans in order within {length} tokens, got {list(spans)}")
-        tags[start:end] = [join_tag("I", kind)] * (end - start)
+        tags[start:end] = [join_tag(letters["I"], kind)] * (end - start)
         # `start > 0`: the empty placeholder `before` ends at 0, but no span precedes the first.
         touches = before.type == kind and before.end == start > 0
         if scheme != "iob1" or touches:
             tags[start] = join_tag("B", kind)
-        if scheme == "iobes":
-            tags[end - 1] = join_tag("E" if end - start > 1 else "S", kind)
+        if "E" in letters:
+            tags[end - 1] = join_tag(letters["E" if end - start > 1 else "S"], kind)
         before = span
     return tags
 
@@ -125,13 +166,52 @@ def convert(tags: Sequence[str], scheme: Scheme) -> list[str]:
     return write_tags(read_spans(tags), len(tags), scheme)
 
 
-def malformed(tags: Sequence[str], scheme: Scheme) -> int:
+def convert_known(tags: Sequence[str | None], scheme: Scheme) -> list[str | None]:
+    """Convert the tags of a partly labelled sentence, in which None is an unknown tag.
+
+    A tag that depends on an unknown neighbour becomes unknown. I and E after an unknown tag
+    continue a span.
+
+    >>> convert_known(["B-PER", None, "O", None, "I-PER", "O"], "iobes")
+    [None, None, 'O', None, 'E-PER', 'O']
+    """
+    converted: list[str | None] = []
+    for known, run in groupby(enumerate(tags), key=lambda item: item[1] is not None):
+        positions, part = zip(*run, strict=True)
+        first, last = positions[0] > 0, positions[-1] + 1 < len(tags)
+        converted += _converted_part(part, scheme, first, last) if known else part
+    return converted
+
+
+def _converted_part(
+    tags: Sequence[str], scheme: Scheme, unknown_before: bool, unknown_after: bool
+) -> Iterator[str | None]:
+    """Yield the tags of a labelled part: None where they depend on the unknown neighbours."""
+    (first, first_type), (last, last_type) = parse_tag(tags[0]), parse_tag(tags[-1])
+    befores: list[list[str]] = [[]]
+    if unknown_before and first != OUTSIDE:
+        inside = [join_tag("I", first_type)]
+        befores = [inside] if first in "IE" else [[], inside]
+    afters: list[list[str]] = [[]]
+    if unknown_after and last in "BI":
+        afters.append([join_tag("I", last_type)])
+    ways = [
+        convert([*before, *tags, *after], scheme)[len(before) : len(before) + len(tags)]
+        for before in befores
+        for after in afters
+    ]
+    for candidates in zip(*ways, strict=True):
+        yield candidates[0] if len(set(candidates)) == 1 else None
+
+
+def malformed(tags: Sequence[str | None], scheme: Scheme) -> int:
     """Count the tags that break a scheme: the tags that `convert` would change.
 
     >>> malformed(["O", "I-PER"], "bio"), malformed(["O", "I-PER"], "iob1")
     (1, 0)
     """
-    return sum(tag != right for tag, right in zip(tags, convert(tags, scheme), strict=True))
+    pairs = zip(tags, convert_known(tags, scheme), strict=True)
+    return sum(right is not None and tag != right for tag, right in pairs)
 
 
 def transitions(
@@ -154,10 +234,11 @@ def transitions(
     """
     _check_scheme(scheme)
     for label in labels:
-        if parse_tag(label)[0] not in OUTSIDE + PREFIXES[scheme]:
+        parse_tag(label)
+        if label[0] not in OUTSIDE + PREFIXES[scheme]:
             raise MtlError(f"{label!r} is not a tag of the scheme {scheme}")
     allowed = [[_may_follow(first, second, scheme) for second in labels] for first in labels]
-    # In all three schemes, the borders of a sentence act like an O.
+    # In all schemes, the borders of a sentence act like an O.
     start = [_may_follow(OUTSIDE, label, scheme) for label in labels]
     end = [_may_follow(label, OUTSIDE, scheme) for label in labels]
     return allowed, start, end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from torch import Tensor
 from mtl.data.corpus import Split
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import CHUNK, Predictor, chunks
-from mtl.metrics.base import Metric, Unit
+from mtl.metrics.base import Metric, Unit, defined
 from mtl.text.example import Labels
 
 
@@ -30,7 +31,10 @@ class Evaluation:
     unseen: Mapping[str, Counter[str]] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """Return the scores of each task by name; the first one is the main score of the task."""
+        """Return the scores of each task by name; the first one is the main score of the task.
+
+        Scores are NaN where the split does not allow any, for example without gold labels.
+        """
         return {task: metric.compute() for task, metric in self.metrics.items()}
 
     def units(self) -> dict[str, Unit]:
@@ -39,9 +43,20 @@ class Evaluation:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{task}: {', '.join(f'{name} {value:.4f}' for name, value in scores.items())}"
+            f"{task}: {', '.join(f'{name} {_text(value)}' for name, value in scores.items())}"
             for task, scores in self.scores().items()
         )
+
+    def unscored(self) -> list[str]:
+        """Return the tasks that cannot be scored on the split."""
+        return [task for task, own in self.scores().items() if all(map(math.isnan, own.values()))]
+
+    def to_json(self) -> dict[str, dict[str, float | None]]:
+        """Return the scores of each task by name as JSON types, null where they are undefined."""
+        return {
+            task: {name: defined(score) for name, score in own.items()}
+            for task, own in self.scores().items()
+        }
 
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
@@ -54,8 +69,14 @@ class Evaluation:
         return cls(metrics, unseen)
 
 
-def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tensor]:
+def _text(score: float) -> str:
+    return "–" if math.isnan(score) else f"{score:z.4f}"
+
+
+def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tensor] | None:
     """Return the logits of all labelled sentences of a split, `[N, S]`, and their targets.
+
+    None if no sentence is labelled.
 
     Args:
         predictor: The predictor of the model.
@@ -67,6 +88,8 @@ def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tenso
     for prediction in predictor.run(map(Sentence, labelled), [task], logits=True):
         logits.append(prediction[task].logits)
         gold.append(prediction.sentence.example.labels[task])
+    if not gold:
+        return None
     stacked = torch.stack([row for row in logits if row is not None])
     return stacked, predictor.batcher.targets[task].tensor(gold, 0).to(stacked.device)
 

@@ -79,7 +79,7 @@ class Epoch:
         epoch: The epoch, from 0.
         step: The number of steps so far.
         losses: The mean loss over the epoch, by task.
-        dev: Scores on the development sets; None if no task has one.
+        dev: Scores on the development sets; None if no task can be scored.
         score: The score of the run, higher is better; None if nothing was evaluated.
         improved: Whether the model is the best so far.
         stopped: The tasks whose training has stopped.

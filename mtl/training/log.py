@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mtl.files import atomic_write
+from mtl.metrics import defined
 from mtl.training.events import Epoch, Learnt, Step
 
 LOG_EVERY = 20
@@ -97,9 +98,10 @@ class RunLog:
             self._board.add_scalar(f"train/{name}", value, step.step)
 
     def _epoch(self, epoch: Epoch) -> None:
-        dev = epoch.dev.scores() if epoch.dev else {}
+        dev = epoch.dev.to_json() if epoch.dev else {}
         record = {"type": "epoch", "epoch": epoch.epoch, "step": epoch.step}
-        record |= {"losses": epoch.losses, "dev": dev, "score": epoch.score}
+        score = None if epoch.score is None else defined(epoch.score)
+        record |= {"losses": epoch.losses, "dev": dev, "score": score}
         # The keys of the file format stay the same, so that old and new runs compare.
         record |= {"improved": epoch.improved, "resting": sorted(epoch.stopped)}
         record |= {"seconds": epoch.seconds, "tokens_per_second": epoch.tokens_per_second}
@@ -107,11 +109,16 @@ class RunLog:
             record["learnt"] = {name: q.values.tolist() for name, q in epoch.learnt.items()}
             record["axes"] = {name: q.axes for name, q in epoch.learnt.items() if q.axes}
         self._line(record)
-        parts = [f"{t}.{n} {v:.4f}" for t, scores in dev.items() for n, v in scores.items()]
+        parts = [
+            f"{task}.{name} {'–' if value is None else f'{value:z.4f}'}"
+            for task, scores in dev.items()
+            for name, value in scores.items()
+        ]
         self.note(f"epoch {epoch.epoch + 1}, step {epoch.step}: {', '.join(parts)}")
         for task, scores in dev.items():
             for name, value in scores.items():
-                self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
+                if value is not None:
+                    self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
         for name, quantity in epoch.learnt.items():
             self._draw(f"learnt/{name}", quantity, epoch.step)
 

@@ -19,7 +19,7 @@ class Selection:
 
     Args:
         metric: "mean" or "TASK.SCORE".
-        higher_is_better: Direction of the main score by task, for every evaluated task.
+        higher_is_better: Direction of the main score by task, for every task that can be scored.
         patience: Number of epochs without improvement after which the run stops; None for no limit.
         task_patience: Number of epochs without improvement after which a task stops, by task.
         adversaries: Tasks excluded from the mean.
@@ -48,9 +48,12 @@ class Selection:
         assert metric != "mean" or not higher_is_better or len(directions) == 1, directions
 
     def update(self, scores: Scores) -> bool:
-        """Add the scores of one epoch and return whether it is the best so far."""
-        for task, by_name in scores.items():
-            self.task_scores[task].append(self._sign(task) * next(iter(by_name.values())))
+        """Add the scores of one epoch and return whether it is the best so far.
+
+        Other tasks may be evaluated too; their scores are ignored.
+        """
+        for task, own in self.task_scores.items():
+            own.append(self._sign(task) * next(iter(scores[task].values())))
         self.scores.append(self._score(scores))
         return waited(self.scores) == 0
 
@@ -99,7 +102,7 @@ class Selection:
     def restore(self, data: Any) -> None:
         """Restore the scores from the result of `to_json`."""
         self.scores = list(data["scores"])
-        self.task_scores = {task: list(values) for task, values in data["task_scores"].items()}
+        self.task_scores = {task: list(data["task_scores"][task]) for task in self.task_scores}
 
 
 def waited(scores: list[float]) -> int:

@@ -47,7 +47,7 @@ class Trainer:
             on.
         learning_rate: Factor of the learning rates by step.
         selection: Selects the best epoch and decides on early stopping.
-        evaluate: Returns the scores on the development sets; None if there are no such sets.
+        evaluate: Returns the scores on the development sets; None if no task can be scored.
         epochs: The largest number of epochs.
         clip_norm: Largest global norm of the gradients; None for no clipping.
         average: Average of the weights, used in evaluation; None for the raw weights.

@@ -153,7 +153,10 @@ def test_what_is_finished_is_kept() -> None:
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
+def test_the_gains_are_a_matrix_and_the_properties_a_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     out = mtl(*COMMAND, "out", "--resume").out
     found = json.loads(Path("found.json").read_text())
     gain = found["gains"]["mood"]["ner"]
@@ -170,7 +173,7 @@ def test_the_gains_are_a_matrix_and_the_properties_a_table() -> None:
         ([*COMMAND, "out"], "out: exists already; continue its training with --resume, "),
         ([*COMMAND, "data"], "data: exists already; choose another folder with --output"),
         ([*COMMAND, "new", "tasks.ner=null", "tasks.pos=null"],
-         "run.yaml: expected two or more tasks, at least one with a dev split"),
+         "run.yaml: expected two or more tasks, at least one with dev scores"),
         ([*COMMAND, "out", "--resume", "trunk.hidden_size=4"],
          "out/ner/seed-1: was trained with trunk.hidden_size = 16, now it is 4"),
     ],

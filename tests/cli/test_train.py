@@ -184,6 +184,6 @@ def test_a_long_document_is_read_in_windows(project: Path) -> None:
 def test_what_it_does_without_a_dev_split_is_said(project: Path) -> None:
     files = ["corpora.mood.files.dev=null", "corpora.news.files.dev=null"]
     result = mtl("train", "run.yaml", *files)
-    assert "note: no corpus has a dev split: the last epoch is saved" in result.err
+    assert "note: no task has a dev score: the last epoch is saved" in result.err
     assert "epoch 2/2, " in result.err
     assert "best so far" not in result.err

@@ -156,7 +156,8 @@ IN_CORPUS = {
     "tasks: {ner: {labels: {hint: {level: token}}}}": "2:30: tasks.ner.labels.hint.pattern: "
     "expected exactly one of pattern, lexicon",
     "tasks: {ner: {labels: {hint: 3}}}": "2:30: tasks.ner.labels.hint: expected a mapping, got 3",
-    "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes' or "
+    "tasks: {ner: {scheme: iob2}}": "2:23: tasks.ner.scheme: expected 'bio', 'iob1', 'iobes', "
+    "'bilou', 'bmes' or "
     "null, got 'iob2'; did you mean 'iob1'?",
     "tasks: {y: {labels: y, head: crf}}": "2:12: missing key 'tasks.y.metric'",
     "tasks: {ner: {use: a/b}}": "2:15: unknown key 'tasks.ner.use'; expected one of: head, labels, "

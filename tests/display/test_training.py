@@ -74,7 +74,7 @@ def test_the_best_epoch_is_known_when_a_run_goes_on() -> None:
 
 def test_without_development_set_no_epoch_is_the_best() -> None:
     lines = show(epoch(0, True, scored=False))
-    assert titles(lines) == ["no dev split"]
+    assert titles(lines) == ["no dev scores"]
     assert "│ pos │ 0.250 │ 7,000 │" in lines
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from itertools import groupby
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from seqeval.metrics import classification_report as span_report
 from sklearn.metrics import accuracy_score, classification_report, precision_recall_fscore_support
 
 from mtl.errors import MtlError
-from mtl.metrics import F1, METRICS, Accuracy, SpanF1
+from mtl.metrics import F1, METRICS, UNDEFINED, Accuracy, SpanF1
 from mtl.text.spans import SCHEMES, convert
 from tests.oracles import conlleval_counts
 
@@ -44,10 +47,13 @@ def test_span_f1_counts_what_conlleval_counts(sentences):
     correct, gold, guessed = conlleval_counts(*zip(*sentences, strict=True))
     metric = measured(SpanF1(), sentences)
     assert (metric.counts.correct.total(), metric.counts.gold.total()) == (correct, gold)
+    if not gold:
+        assert metric.compute() == dict.fromkeys(("span_f1", "precision", "recall"), UNDEFINED)
+        return
     assert metric.compute() == {
-        "span_f1": 2 * correct / (gold + guessed) if gold + guessed else 0,
+        "span_f1": 2 * correct / (gold + guessed),
         "precision": correct / guessed if guessed else 0,
-        "recall": correct / gold if gold else 0,
+        "recall": correct / gold,
     }
 
 
@@ -142,8 +148,8 @@ def test_the_first_score_is_called_as_the_metric_is(name):
 
 
 @names
-def test_scores_of_nothing_are_zero(name):
-    assert set(METRICS.find(name)().compute().values()) == {0}
+def test_scores_of_nothing_are_undefined(name):
+    assert set(METRICS.find(name)().compute().values()) == {UNDEFINED}
     assert METRICS.find(name)().per_label() == {}
 
 
@@ -168,3 +174,26 @@ def test_a_gold_label_that_is_never_predicted_lowers_the_score(name):
 def test_different_numbers_of_labels_are_an_error(name, gold, guess):
     with pytest.raises(ValueError, match=r"expected as many|zip\(\) argument"):
         METRICS.find(name)().update(gold, guess)
+
+
+@quick
+@given(pairs(TAGS), st.integers(0, 99))
+def test_tokens_without_a_gold_label_do_not_count(sentences, seed):
+    chosen = random.Random(seed)
+    hidden = [
+        (tuple(None if chosen.random() < 0.4 else tag for tag in gold), guess)
+        for gold, guess in sentences
+    ]
+    known = [
+        [pair for pair in zip(*sentence, strict=True) if pair[0] is not None] for sentence in hidden
+    ]
+    left = [tuple(zip(*pairs, strict=True)) for pairs in known if pairs]
+    assert measured(Accuracy(), hidden).counts == measured(Accuracy(), left).counts
+    # For spans, an unlabelled token ends a sentence: each labelled part is read on its own.
+    parts = [
+        tuple(zip(*part, strict=True))
+        for sentence in hidden
+        for inside, part in groupby(zip(*sentence, strict=True), lambda pair: pair[0] is not None)
+        if inside
+    ]
+    assert measured(SpanF1(), hidden).counts == measured(SpanF1(), parts).counts

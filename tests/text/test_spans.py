@@ -10,12 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import BILOU, Entities
 
 from mtl.errors import MtlError
 from mtl.text.spans import (
+    PREFIXES,
     SCHEMES,
     Span,
     convert,
+    convert_known,
+    letters_problem,
     malformed,
     read_spans,
     transitions,
@@ -57,6 +61,8 @@ def test_each_scheme_writes_what_its_definition_says():
         "bio": "B-X B-X I-X B-Y O B-X I-X",
         "iob1": "I-X B-X I-X I-Y O I-X I-X",
         "iobes": "S-X B-X E-X S-Y O B-X E-X",
+        "bilou": "U-X B-X L-X U-Y O B-X L-X",
+        "bmes": "S-X B-X E-X S-Y O B-X E-X",
     }
 
 
@@ -83,27 +89,29 @@ def test_spans_that_overlap_or_do_not_fit_cannot_be_written(spans):
 
 
 def test_an_unknown_scheme_is_an_error():
-    for call in (lambda: write_tags([], 0, "bilou"), lambda: transitions([], "bilou")):
-        with pytest.raises(ValueError, match=r"schemes bio, iob1, iobes, got 'bilou'"):
+    for call in (lambda: write_tags([], 0, "iob2"), lambda: transitions([], "iob2")):
+        with pytest.raises(ValueError, match=r"schemes bio, iob1, .*, got 'iob2'"):
             call()
 
 
 @pytest.mark.parametrize(
-    ("tags", "bio", "iob1", "iobes"),
+    ("tags", "counts"),
     [
-        ("O O", 0, 0, 0),
-        ("B-X I-X I-X", 0, 1, 1),
-        ("O I-X I-X", 1, 0, 2),
-        ("B-X I-Y E-Y", 2, 2, 2),
+        ("O O", "0 0 0 0 0"),
+        ("B-X I-X I-X", "0 1 1 1 2"),
+        ("O I-X I-X", "1 0 2 2 2"),
+        ("B-X I-Y E-Y", "2 2 2 3 2"),
+        ("B-X M-X E-X", "2 3 1 2 0"),
+        ("U-X B-X L-X", "2 2 2 0 2"),
     ],
 )
-def test_malformed_tags_are_counted(tags, bio, iob1, iobes):
-    assert [malformed(tags.split(), scheme) for scheme in SCHEMES] == [bio, iob1, iobes]
+def test_malformed_tags_are_counted(tags, counts):
+    assert [malformed(tags.split(), scheme) for scheme in SCHEMES] == list(map(int, counts.split()))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_transitions_allow_exactly_the_well_formed_sequences(scheme):
-    labels = [tag for tag in TAGS if tag[0] in "OBI" or scheme == "iobes"]
+    labels = ["O", *(f"{prefix}-{kind}" for kind in "XY" for prefix in PREFIXES[scheme])]
     allowed, start, end = transitions(labels, scheme)
     for path in product(range(len(labels)), repeat=3):
         steps = all(allowed[a][b] for a, b in pairwise(path))
@@ -112,8 +120,45 @@ def test_transitions_allow_exactly_the_well_formed_sequences(scheme):
 
 
 def test_transitions_refuse_labels_of_another_scheme():
-    with pytest.raises(MtlError, match="'S-X' is not a tag of the scheme bio"):
-        transitions(["O", "S-X"], "bio")
+    for scheme in ("bio", "bilou"):
+        with pytest.raises(MtlError, match=f"'S-X' is not a tag of the scheme {scheme}"):
+            transitions(["O", "S-X"], scheme)
+
+
+@quick
+@given(st.lists(st.sampled_from(["O", *(f"{p}-{t}" for t in "XY" for p in "BILU")]), max_size=8))
+def test_reading_bilou_equals_seqeval(tags):
+    gold = Entities([tags], BILOU, False).entities[0]
+    if malformed(tags, "bilou"):  # seqeval leaves incomplete spans out
+        return
+    assert [(s.type, s.start, s.end) for s in read_spans(tags)] == [e.to_tuple()[1:] for e in gold]
+
+
+def test_tags_of_another_language_of_letters_name_the_scheme_that_fits():
+    assert letters_problem(["O", "B-X", "I-X", "S-X"], "bio") is None
+    assert letters_problem(["O", "M"], "iobes").endswith("set `scheme: bmes`")
+    assert letters_problem(["U-X"], "bio").endswith("set `scheme: bilou`")
+    assert letters_problem(["U-X", "M-X"], "bio").endswith("write all tags in one scheme")
+    with pytest.raises(MtlError, match=r"'PER-B' is not a span tag.*write the letter first: B-PER"):
+        read_spans(["PER-B"])
+
+
+@quick
+@given(any_tags, st.sampled_from(SCHEMES), st.sampled_from(SCHEMES), st.data())
+def test_known_tags_of_partly_labelled_sentences_do_not_depend_on_the_unknown(
+    tags, scheme, other, data
+):
+    whole = convert(tags, scheme)
+    hidden = data.draw(st.lists(st.booleans(), min_size=len(tags), max_size=len(tags)))
+    partly = [None if hide else tag for hide, tag in zip(hidden, whole, strict=True)]
+    converted = convert_known(partly, other)
+    for position, (tag, right) in enumerate(zip(converted, convert(whole, other), strict=True)):
+        # In IOB1, I after an unknown tag may begin a span; it is read as its continuation.
+        begins = scheme == "iob1" and position and partly[position - 1] is None
+        assert tag in (None, right) or begins
+        assert tag is None or partly[position] is not None
+    assert convert_known(whole, other) == convert(whole, other)
+    assert malformed(partly, scheme) == 0
 
 
 @pytest.mark.data

@@ -13,7 +13,7 @@ from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.kinds import build
 from mtl.heads import HEADS
 from mtl.targets import BuildContext, Target
-from mtl.text.spans import parse_tag
+from mtl.text.spans import Scheme, letters_problem, parse_tag
 
 _TRIED = 1000
 """The number of sentences of each split on which a metric is tried."""
@@ -45,7 +45,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
             if target.open_vocabulary:
                 continue
             if task.scheme:
-                _check_tags(name, split, files.get(part, files["train"]))
+                _check_tags(name, task.scheme, split, files.get(part, files["train"]))
             labels = [gold for gold in islice(split.labels(name), _TRIED) if gold is not None]
             if labels:
                 form = target.build(labels, BuildContext())
@@ -88,14 +88,18 @@ def _check_hint(run: Run, corpora: Mapping[str, Corpus], task: str, hint: HintCo
     )
 
 
-def _check_tags(task: str, split: Split, files: Sequence[str]) -> None:
-    known: set[str] = set()
+def _check_tags(task: str, scheme: Scheme, split: Split, files: Sequence[str]) -> None:
+    """Raise DataError for a label that is not a tag of the scheme."""
+    place = " or ".join(files)
+    rows: dict[str, int] = {}
     for row, gold in enumerate(split.labels(task)):
         tags = () if gold is None else split.targets[task].names(gold)
-        for tag in set(tags) - known:
+        for tag in set(tags) - rows.keys():
             try:
                 parse_tag(tag)
             except MtlError as error:
-                place = " or ".join(files)
                 raise DataError(f"task {task!r}: {error}", place, split[row].line) from error
-            known.add(tag)
+            rows[tag] = row
+    if problem := letters_problem(rows, scheme):
+        row = next(row for tag, row in rows.items() if letters_problem([tag], scheme))
+        raise DataError(f"task {task!r}: {problem}", place, split[row].line)

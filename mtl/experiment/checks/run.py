@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
@@ -224,11 +225,20 @@ def _metric(run: Run) -> Iterator[Mistake]:
         )
 
 
-def _unscored(run: Run) -> Iterator[Mistake]:
+def needing_scores(run: Run) -> dict[str, Part]:
+    """Return the parts of a run that follow scores on a development set, by key of `training`."""
     training = run.training
     parts = {"schedule": training.schedule, "average": training.average, "mixing": training.mixing}
-    for kind, part in parts.items():
-        if part and KINDS[kind].find(part.type).needs_scores and not scored_tasks(run):
+    return {
+        kind: part
+        for kind, part in parts.items()
+        if part and KINDS[kind].find(part.type).needs_scores
+    }
+
+
+def _unscored(run: Run) -> Iterator[Mistake]:
+    if not scored_tasks(run):
+        for kind, part in needing_scores(run).items():
             yield (
                 f"training.{kind}",
                 f"{part.type!r} follows the scores on a dev split, and no corpus has one; add one "
