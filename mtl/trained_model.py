@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.corpus import Corpus
-from mtl.display.reading import show_reading
+from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, with_files
@@ -261,21 +261,29 @@ def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
     return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
 
 
-def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedModel:
+def load(
+    folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
+) -> TrainedModel:
     """Load the model of a run folder.
 
     Args:
         folder: The run folder.
         device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
             model was trained on.
+        trust: Whether to import the modules of parts outside mtl that the run file of the folder
+            names, such as `my_parts:MyHead`. This runs their code. Modules that your program has
+            imported already need no trust.
 
     Raises:
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
+        ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
     folder = Path(folder)
     check_run_folder(folder)
     overrides = {"training.device": device or "auto"}
-    experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
+    on_import = show_import if trust else None
+    run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
+    experiment = restore(run, folder)
     load_weights(folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
 
 
-def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
+def check(
+    run: RunFileArgument, overrides: OverrideArguments = None, trust: TrustOption = False
+) -> None:
     """Check a run file and its data.
 
     Prints the plan and the first sentences; trains nothing.
     """
-    from mtl.display.reading import show_reading
+    from mtl.display.reading import show_import, show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.experiment.plan import describe, make_plan
 
-    config = load_config(run, overrides or [])
+    on_import = show_import if trust else None
+    config = load_config(run, overrides or [], on_import=on_import)
     corpora = load_corpora(config, progress=show_reading)
-    experiment = prepare(config, corpora)
+    experiment = prepare(config, corpora, on_import)
     for line in describe(make_plan(experiment, corpora, make_trainer(experiment, corpora))):
         typer.echo(line)
     for name, corpus in corpora.items():

@@ -19,6 +19,7 @@ from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
 from mtl.errors import Place, did_you_mean
+from mtl.registry import OnImport, silently
 
 Complete: TypeAlias = Callable[[Run], Run]
 Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
@@ -30,6 +31,7 @@ def load_run(
     *,
     kinds: Kinds,
     must_exist: bool = True,
+    on_import: OnImport | None = silently,
     complete: Complete = lambda run: run,
     check: Check = lambda run: (),
 ) -> Run:
@@ -41,6 +43,8 @@ def load_run(
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer, schedule and average.
         must_exist: Whether the files of the corpora must exist; prediction needs none.
+        on_import: Allows the import of parts of the user's own; see `Registry.find`. By default
+            the run file is the user's own, and its parts are imported.
         complete: Fills in options that depend on other files, such as the sizes of a pretrained
             model. It may raise `Misfit` with the dotted path of a key.
         check: Yields further errors of the run: the dotted path of a key, and the message.
@@ -49,7 +53,8 @@ def load_run(
         ConfigError: All errors, one per line, sorted by place.
     """
     root = reduce(merge, override_nodes(overrides), load(Path(path)))
-    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(complete, check)
+    builder = Builder(kinds, must_exist=must_exist, on_import=on_import)
+    return _RunLoader(Path(path), root, builder).run(complete, check)
 
 
 def run_to_yaml(run: Run) -> str:

@@ -11,6 +11,7 @@ from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
+from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
 
 
@@ -19,8 +20,15 @@ def can_resume(folder: Path) -> bool:
     return (folder / TRAINING / "state.json").is_file()
 
 
-def check_folder(folder: Path, run: Run, resume: bool) -> None:
+def check_folder(folder: Path, run: Run, resume: bool, on_import: OnImport | None = None) -> None:
     """Check that a folder is free, or, to resume, that it belongs to this run.
+
+    Args:
+        folder: The folder.
+        run: The run.
+        resume: Whether to resume.
+        on_import: Allows the import of parts outside mtl that the folder names; see
+            `Registry.find`.
 
     Raises:
         MtlError: The folder cannot be used; the message contains a remedy.
@@ -30,7 +38,7 @@ def check_folder(folder: Path, run: Run, resume: bool) -> None:
         return
     if not can_resume(folder):
         raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
-    before = load_config(folder / RUN, must_exist=False)
+    before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
         raise MtlError(
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "

@@ -41,6 +41,11 @@ def seed_folders(folder: Path) -> list[Path]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
+def is_run_folder(folder: Path) -> bool:
+    """Return whether a folder has the files that training writes first."""
+    return (folder / RUN).is_file() and (folder / "vocabulary" / "labels.json").is_file()
+
+
 def check_run_folder(folder: Path) -> None:
     """Check that a folder is a run folder.
 
