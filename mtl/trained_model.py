@@ -20,6 +20,7 @@ from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
+from mtl.runs.checksums import check_files
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 from mtl.training.cache import Cache
@@ -280,6 +281,7 @@ def load(
     """
     folder = Path(folder)
     check_run_folder(folder)
+    check_files(folder)
     overrides = {"training.device": device or "auto"}
     on_import = show_import if trust else None
     run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)

@@ -37,6 +37,7 @@ from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
+from mtl.runs.checksums import check_files
 from mtl.targets import Target
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
@@ -213,6 +214,7 @@ def _start(run: Run, on_import: OnImport | None) -> Start | None:
     except CheckpointError as error:
         option = trunk.loading_options(run.trunk.options)[0]
         raise CheckpointError(f"trunk.{option}: {error}") from error
+    check_files(folder)
     start_run = load_config(folder / RUN, must_exist=False, on_import=on_import)
     return Start.read(folder, start_run)
 

@@ -13,6 +13,7 @@ from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
+from mtl.runs.checksums import check_files, remove_checksums, write_checksums
 
 
 def can_resume(folder: Path) -> bool:
@@ -38,6 +39,7 @@ def check_folder(folder: Path, run: Run, resume: bool, on_import: OnImport | Non
         return
     if not can_resume(folder):
         raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
+    check_files(folder)
     before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
         raise MtlError(
@@ -99,7 +101,7 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
 
 
 def start_folder(folder: Path, experiment: Experiment) -> None:
-    """Create a run folder, and write the run file, the vocabularies and the labels.
+    """Create a run folder, and write run file, vocabularies, labels and their checksums.
 
     Raises:
         MtlError: The folder cannot be created or written.
@@ -108,6 +110,8 @@ def start_folder(folder: Path, experiment: Experiment) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MtlError(f"{folder}: cannot be created: {error.strerror}") from error
+    remove_checksums(folder)
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
     save_vocabularies(folder, experiment.vocabularies, experiment.targets, experiment.subwords)
+    write_checksums(folder)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mtl.errors import CheckpointError
 from mtl.files import atomic_write
+from mtl.runs.checksums import tensors_checksum
 from mtl.targets import Target, target_from_json, target_to_json
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
@@ -24,6 +25,9 @@ RUN = "run.yaml"
 """The complete run file of a run folder: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
+_SHA256 = "sha256:"
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.bool)
+"""Types of the tensors of a model."""
 SUBWORDS = "vocabulary/tokenizer.json"
 """Subwords of the language models, in the format of `tokenizers`."""
 
@@ -87,7 +91,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # A single entry: safetensors writes entries in random order, and equal runs must produce equal
     # files.
-    data = save(plain, metadata={"mtl": __version__})
+    data = save(plain, metadata={"mtl": f"{__version__} {_SHA256}{tensors_checksum(plain)}"})
     with atomic_write(path, "wb") as file:
         file.write(data)
 
@@ -96,16 +100,46 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file onto the CPU.
 
     Raises:
-        CheckpointError: The file is missing, truncated or not a safetensors file.
+        CheckpointError: The file is missing, truncated, not a safetensors file, or its values have
+            changed since they were saved.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; is its folder a finished run?")
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a complete safetensors file ({error}); copy it again, or train again"
         ) from error
+    # Files of earlier versions, and files that a user has edited and saved, have no checksum.
+    _, _, checksum = metadata.get("mtl", "").partition(_SHA256)
+    if checksum and checksum != tensors_checksum(tensors):
+        raise CheckpointError(
+            f"{path}: its values have changed since they were saved; copy it again, or train again"
+        )
+    return tensors
+
+
+def load_finite(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a model from a safetensors file onto the CPU.
+
+    Raises:
+        CheckpointError: As for `load_tensors`, or a weight is not a finite number.
+    """
+    tensors = load_tensors(path)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} has the type {tensor.dtype}; it is another model's file"
+            )
+        # The sum is ten times faster, and not finite if a value is not.
+        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{path}: tensor {name!r} contains NaN or infinity; copy it again, or train again"
+            )
+    return tensors
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -139,7 +173,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         CheckpointError: The file is damaged or belongs to another model; the message names the
             tensor and both shapes.
     """
-    tensors = load_tensors(path)
+    tensors = load_finite(path)
     expected = {name: tuple(value.shape) for name, value in weights_of(model).items()}
     for name, shape in expected.items():
         if name not in tensors:
