@@ -8,11 +8,24 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from mtl.errors import MtlError
 from mtl.targets.base import ABSENT, MISSING, BuildContext, SentenceTarget, Target, TokenTarget
 from mtl.text.example import Labels
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert, join_tag, parse_tag
+
+
+class LabelsJson(TypedDict):
+    """The saved form of a target with a list of labels."""
+
+    labels: list[str]
+
+
+class TagsJson(LabelsJson):
+    """The saved form of a target whose labels may be span tags."""
+
+    scheme: Scheme | None
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -30,6 +43,8 @@ class ListedTarget(Target):
     Args:
         labels: The label names; sorted here.
     """
+
+    json_type: ClassVar[Any] = LabelsJson
 
     def __init__(self, labels: Iterable[str]) -> None:
         self.labels = in_order(labels)
@@ -58,7 +73,7 @@ class ListedTarget(Target):
         return {"labels": list(self.labels)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from its labels."""
         return cls(data["labels"])
 
@@ -149,6 +164,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
     """
 
     name: ClassVar[str] = "token_labels"
+    json_type: ClassVar[Any] = TagsJson
     noun: ClassVar[str] = "labels"
     is_sequence: ClassVar[bool] = True
     has_spans: ClassVar[bool] = True
@@ -232,7 +248,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         return {"labels": list(self.labels), "scheme": self.scheme}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from labels and scheme."""
         return cls(data["labels"], scheme=data["scheme"])
 

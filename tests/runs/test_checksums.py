@@ -125,5 +125,5 @@ def test_finite_weights_may_have_an_infinite_sum(tmp_path: Path) -> None:
 def test_numbers_of_an_unknown_type(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     save_file({"a": torch.ones(3).to(torch.float8_e5m2)}, path)
-    with pytest.raises(CheckpointError, match="'a' has the type torch.float8_e5m2"):
+    with pytest.raises(CheckpointError, match=r"'a' has the type torch\.float8_e5m2"):
         load_finite(path)
