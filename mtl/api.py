@@ -12,12 +12,13 @@ from rich.console import Console
 
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
-from mtl.display.reading import show_reading
+from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display
 from mtl.errors import MtlError
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.folder import can_resume, check_data, check_folder, start_folder
 from mtl.experiment.plan import describe, make_plan
+from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
     load_training,
@@ -63,6 +64,7 @@ def train(
     output: str | PathLike[str] | None = None,
     resume: bool = False,
     progress: bool | None = None,
+    trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
     """Train the model of a run file and write its run folder.
 
@@ -79,6 +81,9 @@ def train(
             are.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
+        trust: Whether to import modules that a run folder names for parts outside mtl: the folder
+            to resume or to start from. Modules that the run file of the user names are always
+            imported.
 
     Returns:
         The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
@@ -87,24 +92,30 @@ def train(
         MtlError: The configuration or the data has an error; the folder exists; or Ctrl-C came
             before the last seed was trained.
     """
-    run = load_config(config, overrides)
+    on_import = show_import if trust else None
+    run = load_config(config, overrides, on_import=on_import)
     folder = _folder(config, output)
     console = _console(progress)
     if run.seeds > 1:
-        _train_seeds(run, folder, resume, console)
+        _train_seeds(run, folder, resume, console, on_import)
         return TrainedSeeds(folder)
-    check_folder(folder, run, resume)
-    return _train(run, folder, resume, console)[0]
+    check_folder(folder, run, resume, on_import)
+    return _train(run, folder, resume, console, on_import)[0]
 
 
 def train_run_seeds(
-    run: Run, folder: Path, *, resume: bool = False, progress: bool | None = None
+    run: Run,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: bool | None = None,
+    trust: bool = False,
 ) -> TrainedSeeds:
     """Train one model per seed of a run that has been checked, also if there is only one seed.
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    _train_seeds(run, folder, resume, _console(progress))
+    _train_seeds(run, folder, resume, _console(progress), show_import if trust else None)
     return TrainedSeeds(folder)
 
 
@@ -132,7 +143,9 @@ def _console(progress: bool | None) -> Console:
     return Console(stderr=True, quiet=progress is False, force_terminal=progress or None)
 
 
-def _train_seeds(run: Run, folder: Path, resume: bool, console: Console) -> None:
+def _train_seeds(
+    run: Run, folder: Path, resume: bool, console: Console, on_import: OnImport | None
+) -> None:
     """Train one model per seed in folders below `folder`."""
     runs = {
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
@@ -140,12 +153,12 @@ def _train_seeds(run: Run, folder: Path, resume: bool, console: Console) -> None
     }
     begun = [path for path in runs if resume and can_resume(path)]
     if not (resume and seed_folders(folder)):
-        check_folder(folder, run, resume)
+        check_folder(folder, run, resume, on_import)
     for path in begun:  # check all of them before one is trained
-        check_folder(path, runs[path], resume)
+        check_folder(path, runs[path], resume, on_import)
     for path, seeded in runs.items():
         console.print(f"seed {seeded.seed}: {path}", highlight=False, markup=False, soft_wrap=True)
-        _, stopped = _train(seeded, path, path in begun, console)
+        _, stopped = _train(seeded, path, path in begun, console, on_import)
         if stopped:
             raise MtlError(
                 f"{folder}: stopped before all seeds were trained; continue with --resume"
@@ -153,11 +166,13 @@ def _train_seeds(run: Run, folder: Path, resume: bool, console: Console) -> None
     write_summary(folder)
 
 
-def _train(run: Run, folder: Path, resume: bool, console: Console) -> tuple[TrainedModel, bool]:
+def _train(
+    run: Run, folder: Path, resume: bool, console: Console, on_import: OnImport | None
+) -> tuple[TrainedModel, bool]:
     """Train a run in a folder that has been checked; return the model, and whether Ctrl-C came."""
     to_device(run.training.device)  # a missing device is an error before the data is read
     corpora = load_corpora(run, progress=None if console.quiet else show_reading)
-    experiment = prepare(run, corpora)
+    experiment = prepare(run, corpora, on_import)
     trainer = make_trainer(experiment, corpora)
     if resume:
         check_data(folder, experiment)

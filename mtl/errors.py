@@ -72,6 +72,16 @@ class OptionError(ValueError):
         return f"{self.option}: {self.message}" if self.option else self.message
 
 
+def shorten(text: str, length: int = 200) -> str:
+    r"""Return a text for an error message: printable, and cut to a number of characters.
+
+    >>> shorten("a\0b"), shorten("abcdefgh", 5)
+    ("'a\\x00b'", 'abcde…')
+    """
+    shown = text if text.isprintable() else ascii(text)
+    return shown if len(shown) <= length else f"{shown[:length]}…"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the list of known names if none is similar.
 

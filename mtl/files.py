@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from mtl.errors import DataError, MtlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""
@@ -58,6 +58,19 @@ def _reason(error: OSError, path: Path) -> str:
     if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return f"the folder {path.parent} does not exist"
     return error.strerror or str(error)
+
+
+def exists(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
+    """Return whether a path exists; a path that the system refuses does not.
+
+    Args:
+        path: The path; it may contain NUL or be too long.
+        test: The test, such as `Path.is_file`.
+    """
+    try:
+        return test(path)
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager

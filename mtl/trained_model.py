@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.corpus import Corpus
-from mtl.display.reading import show_reading
+from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, with_files
@@ -20,6 +20,7 @@ from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
+from mtl.runs.checksums import check_files
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 from mtl.training.cache import Cache
@@ -261,21 +262,30 @@ def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
     return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
 
 
-def load(folder: str | PathLike[str], *, device: str | None = None) -> TrainedModel:
+def load(
+    folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
+) -> TrainedModel:
     """Load the model of a run folder.
 
     Args:
         folder: The run folder.
         device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
             model was trained on.
+        trust: Whether to import the modules of parts outside mtl that the run file of the folder
+            names, such as `my_parts:MyHead`. This runs their code. Modules that your program has
+            imported already need no trust.
 
     Raises:
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
+        ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
     folder = Path(folder)
     check_run_folder(folder)
+    check_files(folder)
     overrides = {"training.device": device or "auto"}
-    experiment = restore(load_config(folder / RUN, overrides, must_exist=False), folder)
+    on_import = show_import if trust else None
+    run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
+    experiment = restore(run, folder)
     load_weights(folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment)

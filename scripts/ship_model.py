@@ -17,6 +17,7 @@ import torch
 
 from mtl.files import atomic_write
 from mtl.runs.checkpoint import MODEL, RUN, load_tensors, save_tensors
+from mtl.runs.checksums import write_checksums
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "mtl" / "pretrained"
 
@@ -31,6 +32,7 @@ def ship(run: Path, to: Path, data: str) -> None:
     text = (run / RUN).read_text(encoding="utf-8").replace(data.rstrip("/") + "/", "")
     with atomic_write(to / RUN) as file:
         file.write(text)
+    write_checksums(to)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from mtl.api import train_run_seeds
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
+from mtl.display.reading import show_import
 from mtl.errors import MtlError
 from mtl.experiment import build, load_config, load_corpora
 from mtl.experiment.checks.run import adversaries
@@ -86,6 +87,7 @@ def relate(
     limit: int = 500,
     seeds: int = 3,
     resume: bool = False,
+    trust: bool = False,
     console: Console | None = None,
 ) -> Relations:
     """Train each task of a run alone and each pair of tasks, and compare the best dev scores.
@@ -103,6 +105,7 @@ def relate(
         limit: Maximum number of training sentences of each corpus.
         seeds: Number of seeds of each training.
         resume: Whether to continue where an earlier call stopped.
+        trust: As for `mtl.train`.
         console: Console for the progress; None for standard error.
 
     Returns:
@@ -111,7 +114,7 @@ def relate(
     Raises:
         MtlError: An error in the configuration or the data, too few tasks, or the folder exists.
     """
-    run = load_config(config, overrides)
+    run = load_config(config, overrides, on_import=show_import if trust else None)
     limited = _limited(run, limit)
     corpora = load_corpora(limited)
     mains = [task for task in scorable_tasks(limited, corpora) if task not in adversaries(run)]
@@ -135,7 +138,7 @@ def relate(
         console.print(title, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
         begun = bool(seed_folders(folder))
-        train_run_seeds(subset.run, folder, resume=begun, progress=False)
+        train_run_seeds(subset.run, folder, resume=begun, progress=False, trust=trust)
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:

@@ -22,6 +22,10 @@ TaskOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Import parts outside mtl that a run folder names: runs code."),
+]
 
 
 def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:

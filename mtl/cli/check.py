@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
 
 
-def check(run: RunFileArgument, overrides: OverrideArguments = None) -> None:
+def check(
+    run: RunFileArgument, overrides: OverrideArguments = None, trust: TrustOption = False
+) -> None:
     """Check a run file and its data.
 
     Prints the labels with their counts, the plan and the first sentences; trains nothing.
     """
-    from mtl.display.reading import show_reading
+    from mtl.display.reading import show_import, show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.experiment.label_counts import describe_labels
     from mtl.experiment.plan import describe, make_plan
 
-    config = load_config(run, overrides or [])
+    on_import = show_import if trust else None
+    config = load_config(run, overrides or [], on_import=on_import)
     corpora = load_corpora(config, progress=show_reading)
-    experiment = prepare(config, corpora)
+    experiment = prepare(config, corpora, on_import)
     plan = make_plan(experiment, corpora, make_trainer(experiment, corpora))
     for line in (*describe_labels(plan.labels), *describe(plan)):
         typer.echo(line)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, refuse_idle
+from mtl.cli.arguments import (
+    DeviceOption,
+    RunFolderArgument,
+    TaskOption,
+    TrustOption,
+    refuse_idle,
+)
 from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
@@ -60,6 +66,7 @@ def evaluate(
     ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: DeviceOption = None,
+    trust: TrustOption = False,
     *,
     context: typer.Context,
 ) -> None:
@@ -77,7 +84,7 @@ def evaluate(
     from mtl.training.dynamic import Dynamic
 
     def score(own: Path) -> tuple[TrainedModel, Evaluation]:
-        model = api.load(own, device=device)
+        model = api.load(own, device=device, trust=trust)
         found = model.evaluate(
             split,
             task,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mtl.cli.arguments import RunFolderArgument, TaskOption
+from mtl.cli.arguments import RunFolderArgument, TaskOption, TrustOption
 
 
 def export(
@@ -21,6 +21,7 @@ def export(
     quantize: Annotated[
         bool, typer.Option("--quantize", help="8-bit weights, for the CPU; only for ONNX.")
     ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Write the taggers of a trained model as a program that runs without mtl.
 
@@ -32,7 +33,7 @@ def export(
     from mtl.export.files import SUFFIXES, export_files
     from mtl.heads import Tagger
 
-    model = api.load(folder, device="cpu")
+    model = api.load(folder, device="cpu", trust=trust)
     network = model.predictor.model
     # By default, tasks without a tagger are left out; naming such a task is an error.
     tasks = [

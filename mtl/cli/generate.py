@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TrustOption
 
 
 def generate(
@@ -34,6 +34,7 @@ def generate(
         int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same words.")
     ] = 1,
     device: DeviceOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Continue a text with words drawn from a language model.
 
@@ -43,7 +44,7 @@ def generate(
     from mtl.inference.generator import Sampling
     from mtl.text.running import spelt
 
-    model = api.load(folder, device=device)
+    model = api.load(folder, device=device, trust=trust)
     sampling = Sampling(temperature, top_k, top_p)
     words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
     last = "\n"

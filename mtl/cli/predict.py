@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, TrustOption
 from mtl.errors import DataError, MtlError
 
 SUFFIXES = {".jsonl": "jsonl", ".conll": "conll", ".conllu": "conll", ".iob2": "conll"}
@@ -46,6 +46,7 @@ def predict(
         bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
     ] = False,
     device: DeviceOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Label raw text, CoNLL or JSONL.
 
@@ -61,7 +62,7 @@ def predict(
     from mtl.cli.shading import write_text
     from mtl.inference.predictor import CHUNK
 
-    model = api.load(folder, device=device)
+    model = api.load(folder, device=device, trust=trust)
     tasks = model.selection.labelling(task)
     if explain:
         attending = model.selection.attending(task)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def relate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue where it was stopped.")
     ] = False,
+    trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure which tasks of a run help each other.
@@ -50,6 +51,7 @@ def relate(
         limit=limit,
         seeds=seeds,
         resume=resume,
+        trust=trust,
     )
     if as_json:
         typer.echo(json.dumps(_json(found), indent=1))

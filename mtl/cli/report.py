@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TaskOption, refuse_idle
+from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, refuse_idle
 from mtl.cli.drawing import curve, draw_learnt
 from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
@@ -46,6 +46,7 @@ def report(
         int, typer.Option(min=0, max=2**63 - 1, help="With --test: the seed of the exchanges.")
     ] = 1,
     device: DeviceOption = None,
+    trust: TrustOption = False,
     *,
     context: typer.Context,
 ) -> None:
@@ -57,14 +58,16 @@ def report(
     differ as much if both were equally good.
     """
     refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
+    from mtl.display.reading import show_import
     from mtl.runs.history import read_history
 
     shown = list(dict.fromkeys([*(folders or []), *(test or [])]))
     if not shown:
         raise typer.BadParameter("expected at least one run folder", param_hint="DIR")
-    runs = [read_history(folder) for folder in shown]
+    on_import = show_import if trust else None
+    runs = [read_history(folder, on_import) for folder in shown]
     tasks = _tasks(runs, task)
-    found = _compare(*test, split, task, draws, seed, device) if test else {}
+    found = _compare(*test, split, task, draws, seed, device, trust) if test else {}
     if output_format == "json":
         results = {name: own.to_json() for name, own in found.items()}
         records = {str(run.folder): _json(run, tasks) for run in runs}
@@ -116,11 +119,12 @@ def _compare(
     draws: int,
     seed: int,
     device: str | None,
+    trust: bool,
 ) -> dict[str, SignificanceResult]:
     from mtl import api
     from mtl.analysis.comparison import compare
 
-    models = [api.load(folder, device=device) for folder in (first, second)]
+    models = [api.load(folder, device=device, trust=trust) for folder in (first, second)]
     return compare(models[0], models[1], split, tasks, draws=draws, seed=seed)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
 from mtl.cli.tables import print_spread
 
 
@@ -21,6 +21,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Train the model of a run file.
 
@@ -31,7 +32,7 @@ def train(
     from mtl.runs.checkpoint import seed_folders
     from mtl.runs.history import read_history
 
-    trained = api.train(run, overrides or [], output=output, resume=resume)
+    trained = api.train(run, overrides or [], output=output, resume=resume, trust=trust)
     folder = trained.folder
     if isinstance(trained, api.TrainedSeeds):
         seeds = seed_folders(folder)

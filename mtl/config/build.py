@@ -17,7 +17,7 @@ from mtl.config.parts import Kind, Part, Settings
 from mtl.config.paths import file_mark, find_file
 from mtl.errors import ConfigError
 from mtl.options import REQUIRED, File, part_options
-from mtl.registry import Registry
+from mtl.registry import OnImport, Registry
 
 Kinds = Mapping[str, Registry[Any]]
 """Kind of part (embedding, trunk, sharing, head, weighting, …) to its registry."""
@@ -50,11 +50,15 @@ class Builder:
     Args:
         kinds: The registries.
         must_exist: Whether the files that a value names must exist.
+        on_import: Allows the import of parts of the user's own; see `Registry.find`.
     """
 
-    def __init__(self, kinds: Kinds, *, must_exist: bool) -> None:
+    def __init__(
+        self, kinds: Kinds, *, must_exist: bool, on_import: OnImport | None = None
+    ) -> None:
         self.kinds = kinds
         self.must_exist = must_exist
+        self.on_import = on_import
         self.problems = Problems()
 
     def settings(self, cls: type[SettingsT], node: Node, path: str) -> SettingsT | None:
@@ -260,7 +264,7 @@ class Builder:
             self.problems.add(written.place, f"{path}.type", message)
         else:
             try:
-                return registry.find(written.value)
+                return registry.find(written.value, self.on_import)
             except ConfigError as error:
                 self.problems.add(written.place, f"{path}.type", f"{path}: {error}")
         return None
@@ -272,7 +276,7 @@ class Builder:
         while written.before:
             written = written.before
             with suppress(ConfigError):
-                classes.append(self.kinds[kind.name].find(str(written.value)))
+                classes.append(self.kinds[kind.name].find(str(written.value), self.on_import))
         return {name for cls in classes for name in part_options(cls)}
 
 

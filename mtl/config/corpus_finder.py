@@ -12,6 +12,7 @@ from mtl.config.document import DocumentError, Node, load, merge
 from mtl.config.paths import corpus_folders, find_file
 from mtl.config.run import Run
 from mtl.errors import ConfigError, did_you_mean
+from mtl.files import exists
 from mtl.options import File
 
 _ONLY_IN_RUNS = set(Run.model_fields) - set(CorpusConfig.model_fields)
@@ -81,7 +82,7 @@ class CorpusFinder:
         folders = corpus_folders([user.folder, self.folder])
         runs = []
         for file in (folder / f"{name}.yaml" for folder in folders):
-            if file.is_file():
+            if exists(file, Path.is_file):
                 node = load(file)
                 if not _is_run(node):
                     return node

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-from mtl.errors import ConfigError, Place
+from mtl.errors import ConfigError, Place, shorten
+from mtl.files import exists
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
@@ -29,6 +30,15 @@ IMPLICIT = {
     ),
 }
 """Tag to the pattern of its plain scalars and their first characters; others are strings."""
+
+MAX_BYTES = 10 << 20
+"""Largest size of a file in bytes."""
+MAX_DEPTH = 50
+"""Largest number of mappings and lists around a value."""
+MAX_VALUES = 200_000
+"""Largest number of values in a file, with all aliases expanded; 3,000 tasks have about 100,000."""
+_LONG = 100_000
+"""Number of characters up to which a text with an error is parsed again for a better message."""
 
 _READ: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
@@ -107,14 +117,21 @@ class Node:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes with the implicit types of `IMPLICIT`, not PyYAML's."""
+    """Resolves scalars by the implicit types of `IMPLICIT`, not PyYAML's."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
+
+
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same by libyaml, which is ten times faster, and says less about errors."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
 
 # PyYAML files empty scalars under the first character "", which IMPLICIT writes as "\0".
 for _tag, (_pattern, _first) in IMPLICIT.items():
-    _Loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
+    for _loader in (_Loader, _FastLoader):
+        _loader.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
 
 
 def load(path: Path) -> Node:
@@ -138,11 +155,11 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
         if not isinstance(name.value, str):
             raise DocumentError(name.place, "extends: expected a file or a list of files")
         base = Path(os.path.normpath(path.parent / name.value))
+        if not exists(base, Path.is_file):
+            raise DocumentError(name.place, f"extends: no such file: {shorten(str(base))}")
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))
             raise DocumentError(name.place, f"extends: a file extends itself: {circle}")
-        if not base.is_file():
-            raise DocumentError(name.place, f"extends: no such file: {base}")
         if base.resolve() not in layers:
             _collect(base, trail, layers)
     layers[path.resolve()] = node
@@ -152,11 +169,14 @@ def read(path: Path) -> Node:
     """Read one YAML file with a mapping, without the files that it extends."""
     place = Place(str(path))
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise DocumentError(place, "no such file") from None
     except OSError as error:
         raise DocumentError(place, f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise DocumentError(place, f"too large; at most {MAX_BYTES >> 20} MB are read")
     try:
         text = data.decode("utf-8-sig")  # without a byte order mark
     except UnicodeDecodeError as error:
@@ -178,10 +198,19 @@ def parse(text: str, name: str) -> Node | None:
     Args:
         text: The YAML text.
         name: The path of the file, for error messages.
+
+    Raises:
+        DocumentError: The text is not valid YAML, or exceeds `MAX_DEPTH` or `MAX_VALUES`.
     """
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        return None if root is None else _convert(root, name, ())
+        try:
+            return _Composer(_FastLoader(text), name).document()
+        except yaml.MarkedYAMLError:
+            if len(text) > _LONG:
+                raise
+        except yaml.reader.ReaderError:
+            pass
+        return _Composer(_Loader(text), name).document()  # for its error message
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         message = f"character {chr(error.character)!r} is not allowed in YAML"
@@ -191,46 +220,120 @@ def parse(text: str, name: str) -> Node | None:
         message = ", ".join(part for part in (error.context, error.problem) if part)
         place = _place(mark, name) if mark else Place(name)
         raise DocumentError(place, f"not valid YAML: {message}") from None
-    except RecursionError:
-        raise DocumentError(Place(name), "nested too deeply") from None
 
 
-def _place(mark: yaml.Mark, name: str) -> Place:
+def _place(mark: Any, name: str) -> Place:
     return Place(name, mark.line + 1, mark.column + 1)
 
 
-def _convert(node: yaml.Node, name: str, above: tuple[yaml.Node, ...]) -> Node:
-    """Convert a node of PyYAML."""
-    place = _place(node.start_mark, name)
-    # YAML anchors allow a value inside itself, which would never end.
-    if node in above:
-        raise DocumentError(place, "a value that contains itself")
-    if isinstance(node, yaml.SequenceNode):
-        return Node([_convert(child, name, (*above, node)) for child in node.value], place)
-    if isinstance(node, yaml.ScalarNode):
-        return Node(_scalar(node, place), place)
-    children: dict[str, Node] = {}
-    for key_node, value_node in node.value:
-        at = _place(key_node.start_mark, name)
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise DocumentError(at, "expected a plain word as key")
-        key = key_node.value
-        if key in children:
-            first = children[key].key
-            raise DocumentError(at, f"duplicate key {key!r}, first at {first}; remove one of them")
-        children[key] = replace(_convert(value_node, name, (*above, node)), key=at)
-    return Node(children, place)
+class _Composer:
+    """Builds the tree of a document from the events of a parser.
+
+    An alias is the node of its anchor, and counts as often as it is used: a few lines of aliases
+    to aliases would otherwise describe billions of values.
+
+    Args:
+        loader: The parser.
+        name: The path of the file, for error messages.
+    """
+
+    def __init__(self, loader: Any, name: str) -> None:
+        self.loader = loader
+        self.name = name
+        self.count = 0
+        # Anchor to its node and the number of values in it; its place as long as it is incomplete.
+        self.anchors: dict[str, tuple[Node, int] | Place] = {}
+
+    def document(self) -> Node | None:
+        """Return the only document, or None if there is none."""
+        self.loader.get_event()
+        if self.loader.check_event(yaml.StreamEndEvent):
+            return None
+        self.loader.get_event()
+        root = self._node(0)
+        self.loader.get_event()
+        if not self.loader.check_event(yaml.StreamEndEvent):
+            message = "expected a single document in the stream, but found another document"
+            place = self._place(self.loader.get_event())
+            raise DocumentError(place, f"not valid YAML: {message}")
+        return root
+
+    def _place(self, event: yaml.Event) -> Place:
+        return _place(event.start_mark, self.name)
+
+    def _node(self, depth: int) -> Node:
+        """Return the value that begins with the next event."""
+        event = self.loader.get_event()
+        place = self._place(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, place)
+        self._add(1, place)
+        if depth > MAX_DEPTH:
+            raise DocumentError(Place(self.name), "nested too deeply")
+        before = self.count
+        if event.anchor is not None:
+            self.anchors[event.anchor] = place
+        if isinstance(event, yaml.ScalarEvent):
+            tag = event.tag
+            if tag in (None, "!"):
+                tag = self.loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+            value = _scalar(tag, event.value, place)
+        elif event.tag not in (None, "!"):
+            raise _no_tags(event.tag, place)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = []
+            while not self.loader.check_event(yaml.SequenceEndEvent):
+                value.append(self._node(depth + 1))
+            self.loader.get_event()
+        else:
+            value = self._mapping(depth)
+        node = Node(value, place)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node, 1 + self.count - before
+        return node
+
+    def _mapping(self, depth: int) -> dict[str, Node]:
+        children: dict[str, Node] = {}
+        while not self.loader.check_event(yaml.MappingEndEvent):
+            event = self.loader.get_event()
+            at = self._place(event)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise DocumentError(at, "expected a plain word as key")
+            key = event.value
+            if key in children:
+                message = f"duplicate key {key!r}, first at {children[key].key}"
+                raise DocumentError(at, f"{message}; remove one of them")
+            children[key] = replace(self._node(depth + 1), key=at)
+        self.loader.get_event()
+        return children
+
+    def _alias(self, event: yaml.AliasEvent, place: Place) -> Node:
+        if event.anchor not in self.anchors:
+            raise DocumentError(place, f"not valid YAML: found undefined alias {event.anchor!r}")
+        known = self.anchors[event.anchor]
+        if isinstance(known, Place):
+            raise DocumentError(known, "a value that contains itself")
+        self._add(known[1], place)
+        return known[0]
+
+    def _add(self, number: int, place: Place) -> None:
+        self.count += number
+        if self.count > MAX_VALUES:
+            raise DocumentError(place, f"too long; at most {MAX_VALUES:,} values are read")
 
 
-def _scalar(node: yaml.ScalarNode, place: Place) -> Any:
-    if node.tag not in _READ:
-        message = f"tags such as {node.tag!r} are not supported; write a plain value"
-        raise DocumentError(place, message)
+def _no_tags(tag: str, place: Place) -> DocumentError:
+    return DocumentError(place, f"tags such as {tag!r} are not supported; write a plain value")
+
+
+def _scalar(tag: str, text: str, place: Place) -> Any:
+    if tag not in _READ:
+        raise _no_tags(tag, place)
     try:
-        node.value.encode()  # an escape such as "\ud83d" is half a character
-        return _READ[node.tag](node.value)
+        text.encode()  # an escape such as "\ud83d" is half a character
+        return _READ[tag](text)
     except ValueError:
-        kind, shown = node.tag.rpartition(":")[2], ascii(node.value[:20])
+        kind, shown = tag.rpartition(":")[2], ascii(text[:20])
         raise DocumentError(place, f"cannot be read as {kind}: {shown}") from None
 
 

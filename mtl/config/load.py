@@ -20,6 +20,7 @@ from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.paths import run_file
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
 from mtl.errors import Place, did_you_mean
+from mtl.registry import OnImport, silently
 
 Complete: TypeAlias = Callable[[Run], Run]
 Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
@@ -31,6 +32,7 @@ def load_run(
     *,
     kinds: Kinds,
     must_exist: bool = True,
+    on_import: OnImport | None = silently,
     complete: Complete = lambda run: run,
     check: Check = lambda run: (),
 ) -> Run:
@@ -42,6 +44,8 @@ def load_run(
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer, schedule and average.
         must_exist: Whether the files of the corpora must exist; prediction needs none.
+        on_import: Allows the import of parts of the user's own; see `Registry.find`. By default
+            the run file is the user's own, and its parts are imported.
         complete: Fills in options that depend on other files, such as the sizes of a pretrained
             model. It may raise `Misfit` with the dotted path of a key.
         check: Yields further errors of the run: the dotted path of a key, and the message.
@@ -51,7 +55,8 @@ def load_run(
     """
     path = run_file(path)
     root = reduce(merge, override_nodes(overrides), load(path))
-    return _RunLoader(path, root, Builder(kinds, must_exist=must_exist)).run(complete, check)
+    builder = Builder(kinds, must_exist=must_exist, on_import=on_import)
+    return _RunLoader(path, root, builder).run(complete, check)
 
 
 def run_to_yaml(run: Run) -> str:

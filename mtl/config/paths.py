@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mtl.config.document import Node
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, shorten
+from mtl.files import exists
 from mtl.options import File
 
 PACKAGE = Path(__file__).parent.parent
@@ -42,19 +43,22 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     Raises:
         ConfigError: The file does not exist; the message lists the paths that were tried.
     """
-    name = os.path.expanduser(node.value)
+    name = os.path.expanduser(node.value) if "\0" not in node.value else node.value
     data = os.environ.get("MTL_DATA")
     folders = [node.folder, *([Path(data)] if data else [])]
     if mark.shipped:
         folders.append(PACKAGE / mark.shipped)
     tried = [Path(os.path.normpath(folder.absolute() / name)) for folder in folders]
-    if existing := [path for path in tried if name and path.exists()]:
+    if existing := [path for path in tried if name and exists(path)]:
+        # A device has no end, and a pipe can be read only once.
+        if not (existing[0].is_file() or existing[0].is_dir()):
+            raise ConfigError(f"{existing[0]}: a device or a pipe; expected a file")
         return str(existing[0])
     if mark.or_name:  # such as a model of the Hugging Face hub
         return str(node.value)
     if not must_exist:
         return str(tried[0])
-    places = " or ".join(str(path) for path in dict.fromkeys(tried))
+    places = " or ".join(shorten(str(path)) for path in dict.fromkeys(tried))
     advice = mark.advice
     if advice is None and not data and not os.path.isabs(name):
         advice = "set MTL_DATA to the folder of your corpora"

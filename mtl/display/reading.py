@@ -1,4 +1,4 @@
-"""A progress bar for the reading of a large file."""
+"""Messages while files are read: a progress bar for a large file, and imported modules."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
     finally:
         if progress.task_ids:
             progress.stop()
+
+
+def show_import(module: str) -> None:
+    """Tell on standard error that a run folder makes the program import a module."""
+    text = f"imports {module}, which the run names and --trust (trust=True) allows"
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _lines(path: Path) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from os import PathLike
+from pathlib import Path
 
 from mtl.config.load import load_run
 from mtl.config.overrides import Overrides
@@ -12,22 +13,34 @@ from mtl.errors import ConfigError
 from mtl.experiment.checks.run import mistakes
 from mtl.experiment.kinds import KINDS
 from mtl.experiment.pretrained import with_sizes
+from mtl.registry import OnImport, silently
+from mtl.runs.checkpoint import RUN, is_run_folder
 
 
 def load_config(
-    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
+    path: str | PathLike[str],
+    overrides: Overrides = (),
+    *,
+    must_exist: bool = True,
+    on_import: OnImport | None = None,
 ) -> Run:
     """Read a run file; arguments and errors as `mtl.config.load.load_run`.
 
     With `must_exist` false the file belongs to a finished run. It may be of an earlier version,
     which allowed options without effect.
+
+    A run file is the user's own, and so are its parts outside mtl, whose modules are imported. The
+    run file of a run folder may come from anyone: with `on_import` None, no module is imported.
     """
     complete = with_sizes if must_exist else lambda run: run
+    path = Path(path)
+    saved = not must_exist or (path.name == RUN and is_run_folder(path.parent))
     return load_run(
         path,
         overrides,
         kinds=KINDS,
         must_exist=must_exist,
+        on_import=on_import if saved else on_import or silently,
         complete=complete,
         check=partial(mistakes, idle=must_exist),
     )

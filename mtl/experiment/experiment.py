@@ -36,7 +36,9 @@ from mtl.heads import Classifier, LabelSet
 from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
+from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
+from mtl.runs.checksums import check_files
 from mtl.targets import Target
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
@@ -162,8 +164,16 @@ class Experiment:
         return self.evaluate(corpora, "dev")
 
 
-def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
+def prepare(
+    run: Run, corpora: Mapping[str, Corpus], on_import: OnImport | None = None
+) -> Experiment:
     """Build the vocabularies and targets from the training data, and an untrained model.
+
+    Args:
+        run: The run.
+        corpora: Its corpora, by name.
+        on_import: Allows the import of parts outside mtl of the run that this one starts from; see
+            `Registry.find`.
 
     Raises:
         ConfigError: The labels do not fit the heads, or the model does not fit into memory.
@@ -173,7 +183,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
     vectors = load_vectors(run)
-    start = _start(run)
+    start = _start(run, on_import)
     vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
     targets = build_targets(run, corpora, vocabularies)
     device = to_device(run.training.device)
@@ -191,7 +201,7 @@ def prepare(run: Run, corpora: Mapping[str, Corpus]) -> Experiment:
     return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
 
 
-def _start(run: Run) -> Start | None:
+def _start(run: Run, on_import: OnImport | None) -> Start | None:
     """Return the run that this run starts from, or None.
 
     Raises:
@@ -207,7 +217,9 @@ def _start(run: Run) -> Start | None:
     except CheckpointError as error:
         option = trunk.loading_options(run.trunk.options)[0]
         raise CheckpointError(f"trunk.{option}: {error}") from error
-    return Start.read(folder, load_config(folder / RUN, must_exist=False))
+    check_files(folder)
+    start_run = load_config(folder / RUN, must_exist=False, on_import=on_import)
+    return Start.read(folder, start_run)
 
 
 def restore(run: Run, folder: Path) -> Experiment:

@@ -11,7 +11,9 @@ from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write
+from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
+from mtl.runs.checksums import check_files, remove_checksums, write_checksums
 
 
 def can_resume(folder: Path) -> bool:
@@ -19,8 +21,15 @@ def can_resume(folder: Path) -> bool:
     return (folder / TRAINING / "state.json").is_file()
 
 
-def check_folder(folder: Path, run: Run, resume: bool) -> None:
+def check_folder(folder: Path, run: Run, resume: bool, on_import: OnImport | None = None) -> None:
     """Check that a folder is free, or, to resume, that it belongs to this run.
+
+    Args:
+        folder: The folder.
+        run: The run.
+        resume: Whether to resume.
+        on_import: Allows the import of parts outside mtl that the folder names; see
+            `Registry.find`.
 
     Raises:
         MtlError: The folder cannot be used; the message contains a remedy.
@@ -30,7 +39,8 @@ def check_folder(folder: Path, run: Run, resume: bool) -> None:
         return
     if not can_resume(folder):
         raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
-    before = load_config(folder / RUN, must_exist=False)
+    check_files(folder)
+    before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
         raise MtlError(
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
@@ -91,7 +101,7 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
 
 
 def start_folder(folder: Path, experiment: Experiment) -> None:
-    """Create a run folder, and write the run file, the vocabularies and the labels.
+    """Create a run folder, and write run file, vocabularies, labels and their checksums.
 
     Raises:
         MtlError: The folder cannot be created or written.
@@ -100,6 +110,8 @@ def start_folder(folder: Path, experiment: Experiment) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MtlError(f"{folder}: cannot be created: {error.strerror}") from error
+    remove_checksums(folder)
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
     save_vocabularies(folder, experiment.vocabularies, experiment.targets, experiment.subwords)
+    write_checksums(folder)

@@ -18,7 +18,7 @@ from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
-from mtl.runs.checkpoint import MODEL, load_tensors, load_vocabularies
+from mtl.runs.checkpoint import MODEL, load_finite, load_vocabularies
 from mtl.text.vocabulary import Vocabulary
 from mtl.trunks import TRUNKS, Trunk
 
@@ -49,7 +49,7 @@ class Start:
             CheckpointError: The folder is not a finished run, is damaged, or has no trunk that all
                 tasks share.
         """
-        tensors = load_tensors(folder / MODEL)
+        tensors = load_finite(folder / MODEL)
         if not any(name.startswith(_TRUNK) for name in tensors):
             raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another run")
         return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)

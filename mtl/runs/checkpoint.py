@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mtl.errors import CheckpointError
 from mtl.files import atomic_write
-from mtl.targets import Target, target_from_json, target_to_json
+from mtl.runs.checksums import tensors_checksum
+from mtl.targets import Target, saved_target, target_to_json
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.version import __version__
+
+MadeT = TypeVar("MadeT")
 
 RUN = "run.yaml"
 """The complete run file of a run folder: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
+_SHA256 = "sha256:"
+_TYPES = {
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
+}
+"""Types of the tensors of a model."""
 SUBWORDS = "vocabulary/tokenizer.json"
 """Subwords of the language models, in the format of `tokenizers`."""
 
@@ -39,6 +49,11 @@ def seed_folders(folder: Path) -> list[Path]:
     # Sorted as integers: seed-10 comes after seed-9.
     by_seed = {int(m[1]): path for path in paths if (m := re.fullmatch(r"seed-(\d+)", path.name))}
     return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return whether a folder has the files that training writes first."""
+    return (folder / RUN).is_file() and (folder / "vocabulary" / "labels.json").is_file()
 
 
 def check_run_folder(folder: Path) -> None:
@@ -70,11 +85,40 @@ def read_json(path: Path) -> Any:
         CheckpointError: The file is missing or not valid JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text)
+        if "\\u" in text:  # an escape such as "\\ud83d" is half a character
+            json.dumps(data, ensure_ascii=False).encode()
+        return data
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; is its folder a run folder?") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}; train again") from error
+
+
+def from_json(path: Path, kind: Any, make: Callable[[Any], MadeT], data: Any) -> MadeT:
+    """Return the object that `make` makes of the content of a JSON file.
+
+    Args:
+        path: The file, for error messages.
+        kind: The type of the content.
+        make: Makes the object of a value of this type.
+        data: The content.
+
+    Raises:
+        CheckpointError: The content is of another type, or `make` refuses it.
+    """
+    try:
+        return make(TypeAdapter(kind).validate_python(data, strict=True))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = repr(error)
+    raise CheckpointError(
+        f"{path}: not a file of this version: {reason}; copy it again, or train again"
+    )
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -82,7 +126,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # A single entry: safetensors writes entries in random order, and equal runs must produce equal
     # files.
-    data = save(plain, metadata={"mtl": __version__})
+    data = save(plain, metadata={"mtl": f"{__version__} {_SHA256}{tensors_checksum(plain)}"})
     with atomic_write(path, "wb") as file:
         file.write(data)
 
@@ -91,16 +135,46 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file onto the CPU.
 
     Raises:
-        CheckpointError: The file is missing, truncated or not a safetensors file.
+        CheckpointError: The file is missing, truncated, not a safetensors file, or its values have
+            changed since they were saved.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; is its folder a finished run?")
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a complete safetensors file ({error}); copy it again, or train again"
         ) from error
+    # Files of earlier versions, and files that a user has edited and saved, have no checksum.
+    _, _, checksum = metadata.get("mtl", "").partition(_SHA256)
+    if checksum and checksum != tensors_checksum(tensors):
+        raise CheckpointError(
+            f"{path}: its values have changed since they were saved; copy it again, or train again"
+        )
+    return tensors
+
+
+def load_finite(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a model from a safetensors file onto the CPU.
+
+    Raises:
+        CheckpointError: As for `load_tensors`, or a weight is not a finite number.
+    """
+    tensors = load_tensors(path)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise CheckpointError(
+                f"{path}: tensor {name!r} has the type {tensor.dtype}; it is another model's file"
+            )
+        # The sum is ten times faster, and not finite if a value is not.
+        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{path}: tensor {name!r} contains NaN or infinity; copy it again, or train again"
+            )
+    return tensors
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -134,7 +208,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         CheckpointError: The file is damaged or belongs to another model; the message names the
             tensor and both shapes.
     """
-    tensors = load_tensors(path)
+    tensors = load_finite(path)
     expected = {name: tuple(value.shape) for name, value in weights_of(model).items()}
     for name, shape in expected.items():
         if name not in tensors:
@@ -180,17 +254,22 @@ def load_vocabularies(
     Raises:
         CheckpointError: A file is missing or damaged.
     """
-    source = folder / "vocabulary"
-    try:
-        vocabularies = {
-            name: cls.from_json(read_json(source / f"{name}.json")) for name, cls in classes.items()
-        }
-        targets = {
-            head: target_from_json(data) for head, data in read_json(source / "labels.json").items()
-        }
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(f"{source}: not a vocabulary of this version: {error!r}") from error
+    vocabularies: dict[str, Vocabulary] = {}
+    for name, cls in classes.items():
+        path = folder / "vocabulary" / f"{name}.json"
+        vocabularies[name] = from_json(path, cls.json_type, cls.from_json, read_json(path))
+    path = folder / "vocabulary" / "labels.json"
+    by_head = from_json(path, dict[str, dict[str, Any]], _saved_targets, read_json(path))
+    targets = {
+        head: from_json(path, cls.json_type, cls.from_json, data)
+        for head, (cls, data) in by_head.items()
+    }
     return vocabularies, targets
+
+
+def _saved_targets(data: dict[str, dict[str, Any]]) -> dict[str, tuple[type[Target], Any]]:
+    """Return, for each head, the class of its target and the content for `from_json`."""
+    return {head: saved_target(own) for head, own in data.items()}
 
 
 def load_subwords(folder: Path) -> Subwords:
@@ -200,10 +279,7 @@ def load_subwords(folder: Path) -> Subwords:
         CheckpointError: The file is missing or damaged.
     """
     path = folder / SUBWORDS
-    try:
-        return Subwords.from_json(read_json(path))
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not subwords of this version: {error!r}") from error
+    return from_json(path, dict[str, Any], Subwords.from_json, read_json(path))
 
 
 def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import yaml
 from mtl.errors import CheckpointError
 from mtl.metrics import METRICS, UNDEFINED, Unit
 from mtl.metrics.spread import Spread, spread
+from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, seed_folders, write_json
 
 RECORDS = "metrics.jsonl"
@@ -54,25 +55,29 @@ class History:
         return spread([epoch["dev"] for epoch in self.best])
 
 
-def read_history(folder: Path) -> History:
+def read_history(folder: Path, on_import: OnImport | None = None) -> History:
     """Read the history of a run folder, or of a folder of several seeds.
+
+    Args:
+        folder: The folder.
+        on_import: Allows the import of a metric of the user's own; see `Registry.find`.
 
     Raises:
         CheckpointError: The folder is not a run folder, or no epoch is finished.
-        ConfigError: A metric of the user's own cannot be imported.
+        ConfigError: A metric of the user's own is not or cannot be imported.
     """
     folders = seed_folders(folder) or [folder]
-    return History(folder, [_epochs(own) for own in folders], _units(folders[0]))
+    return History(folder, [_epochs(own) for own in folders], _units(folders[0], on_import))
 
 
-def _units(folder: Path) -> dict[str, Unit]:
+def _units(folder: Path, on_import: OnImport | None) -> dict[str, Unit]:
     """Return the unit of the scores of each task, which only its metric knows."""
     try:
         tasks = yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))["tasks"]
         types = {task: settings["metric"]["type"] for task, settings in tasks.items()}
+        return {task: METRICS.find(name, on_import).unit for task, name in types.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise CheckpointError(f"{folder / RUN}: cannot be read: {error!r}; train again") from error
-    return {task: METRICS.find(name).unit for task, name in types.items()}
 
 
 def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def target_by_name(name: str) -> type[Target]:
     Raises:
         ValueError: No target has this name.
     """
-    if name not in _BY_NAME:
+    if not isinstance(name, str) or name not in _BY_NAME:
         raise ValueError(f"unknown form of labels {name!r}; was it saved by a later version?")
     return _BY_NAME[name]
 
@@ -67,9 +67,15 @@ def target_to_json(target: Target) -> dict[str, Any]:
 
 def target_from_json(data: Mapping[str, Any]) -> Target:
     """Make a target from its JSON form, also from the form of versions without `type`."""
+    cls, data = saved_target(data)
+    return cls.from_json(data)
+
+
+def saved_target(data: Mapping[str, Any]) -> tuple[type[Target], Mapping[str, Any]]:
+    """Return the class of a target in its JSON form, and the argument for its `from_json`."""
     if "sets" in data:  # the old key of the labels of sets
         data = {"labels": data["sets"], "type": LabelSetTarget.name}
-    return target_by_name(data["type"] if "type" in data else _old_name(data)).from_json(data)
+    return target_by_name(data["type"] if "type" in data else _old_name(data)), data
 
 
 def _old_name(data: Mapping[str, Any]) -> str:
@@ -111,6 +117,7 @@ __all__ = [
     "TokenSoftLabelTarget",
     "TokenTarget",
     "labelled",
+    "saved_target",
     "target_by_name",
     "target_from_json",
     "target_to_json",

@@ -91,6 +91,8 @@ class Target(ABC):
     """Whether a string may contain several items, so that a separator is needed."""
     tuned: ClassVar[bool] = False
     """Whether decision thresholds are fitted to the development set."""
+    json_type: ClassVar[Any] = Any
+    """Type of the saved form. Files are checked against it before `from_json` reads them."""
 
     labels: tuple[str, ...] = ()
     """The K label names, in the order of their ids. Empty for numbers."""
@@ -224,8 +226,8 @@ class Target(ABC):
 
     @classmethod
     @abstractmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Make a target from the result of `to_json`."""
+    def from_json(cls, data: Any) -> Self:
+        """Make a target from the result of `to_json`, which has the type `json_type`."""
 
     def __len__(self) -> int:
         return len(self.labels)

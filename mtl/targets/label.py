@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from mtl.errors import MtlError
 from mtl.targets.base import (
@@ -20,6 +21,18 @@ from mtl.targets.base import (
 )
 from mtl.text.example import Labels
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert_known, join_tag, parse_tag
+
+
+class LabelsJson(TypedDict):
+    """The saved form of a target with a list of labels."""
+
+    labels: list[str]
+
+
+class TagsJson(LabelsJson):
+    """The saved form of a target whose labels may be span tags."""
+
+    scheme: Scheme | None
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -37,6 +50,8 @@ class ListedTarget(Target):
     Args:
         labels: The label names; sorted here.
     """
+
+    json_type: ClassVar[Any] = LabelsJson
 
     def __init__(self, labels: Iterable[str]) -> None:
         self.labels = in_order(labels)
@@ -65,7 +80,7 @@ class ListedTarget(Target):
         return {"labels": list(self.labels)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from its labels."""
         return cls(data["labels"])
 
@@ -164,6 +179,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
     """
 
     name: ClassVar[str] = "token_labels"
+    json_type: ClassVar[Any] = TagsJson
     noun: ClassVar[str] = "labels"
     is_sequence: ClassVar[bool] = True
     has_spans: ClassVar[bool] = True
@@ -250,7 +266,7 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         return {"labels": list(self.labels), "scheme": self.scheme}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from labels and scheme."""
         return cls(data["labels"], scheme=data["scheme"])
 

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from mtl.errors import MtlError
+from mtl.options import Bounds
 from mtl.targets.base import BuildContext, SentenceTarget, Target
 from mtl.targets.objectives import Objective
 from mtl.text.example import Labels, Values
+
+_LARGEST = 1e30
+"""The largest absolute value: its square, and sums of squares, must be finite in float64, and the
+number itself in float32."""
+
+
+class NumberJson(TypedDict):
+    """The saved form of the target."""
+
+    mean: Annotated[float, Bounds(ge=-_LARGEST, le=_LARGEST)]
+    scale: Annotated[float, Bounds(gt=0, le=_LARGEST)]
 
 
 class Number(Objective):
@@ -96,14 +109,9 @@ class ScaledTarget(Target):
         return {"mean": self.mean, "scale": self.scale}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from mean and scale."""
         return cls(data["mean"], data["scale"])
-
-
-_LARGEST = 1e30
-"""The largest absolute value: its square, and sums of squares, must be finite in float64, and the
-number itself in float32."""
 
 
 def read_number(value: Any) -> float | None:
@@ -127,6 +135,7 @@ class NumberTarget(ScaledTarget, SentenceTarget):
     """A number per sentence."""
 
     name: ClassVar[str] = "number"
+    json_type: ClassVar[Any] = NumberJson
     noun: ClassVar[str] = "numbers"
 
     @classmethod

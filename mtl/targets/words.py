@@ -5,12 +5,27 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
+from typing_extensions import TypedDict
+
+from mtl.options import Bounds
 from mtl.targets.base import BuildContext
 from mtl.targets.label import TokenLabelTarget
 from mtl.text.example import Labels, Values
-from mtl.text.vocabulary.words import WordVocabulary
+from mtl.text.vocabulary.words import WordsJson, WordVocabulary
+
+
+class NextWordJson(TypedDict):
+    """The saved form of `NextWordTarget`."""
+
+    words: WordsJson
+
+
+class FrequencyJson(TypedDict):
+    """The saved form of `FrequencyTarget`; no count is so large that its logarithm exceeds 64."""
+
+    bins: dict[str, Annotated[int, Bounds(ge=0, le=64)]]
 
 
 class NextWordTarget(TokenLabelTarget):
@@ -28,6 +43,7 @@ class NextWordTarget(TokenLabelTarget):
     """
 
     name: ClassVar[str] = "words"
+    json_type: ClassVar[Any] = NextWordJson
     noun: ClassVar[str] = "words of the text"
     values: ClassVar[Values] = "log_probs"
     plain_labels: ClassVar[bool] = False
@@ -60,7 +76,7 @@ class NextWordTarget(TokenLabelTarget):
         return {"words": self.vocabulary.to_json()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from a vocabulary."""
         return cls(WordVocabulary.from_json(data["words"]))
 
@@ -80,6 +96,7 @@ class FrequencyTarget(TokenLabelTarget):
     """
 
     name: ClassVar[str] = "word_frequency"
+    json_type: ClassVar[Any] = FrequencyJson
     noun: ClassVar[str] = "word frequencies"
     has_spans: ClassVar[bool] = False
 
@@ -110,6 +127,6 @@ class FrequencyTarget(TokenLabelTarget):
         return {"bins": self.bins}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Any) -> Self:
         """Make the target from bins."""
         return cls(data["bins"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -152,3 +153,114 @@ def test_a_model_that_does_not_fit_into_memory(project: Path) -> None:
     assert result.code == 2
     assert "the model cannot be made: " in result.err
     assert not Path("runs").exists()
+
+
+@pytest.fixture
+def unchecked(model: Path) -> Path:
+    """Return a copy of the run folder without checksums, as earlier versions wrote it."""
+    (model / "checksums.txt").unlink()
+    return model
+
+
+def replace(path: Path, places: list[str | int], value: object) -> None:
+    """Replace a value of a JSON file."""
+    data = inner = json.loads(path.read_text(encoding="utf-8"))
+    for place in places[:-1]:
+        inner = inner[place]
+    inner[places[-1]] = value
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+JSON_VALUES: list[tuple[str, list[str | int]]] = [
+    ("characters", ["max_characters"]),
+    ("characters", ["characters"]),
+    ("characters", ["characters", 0]),
+    ("words", ["words"]),
+    ("words", ["words", 3]),
+    ("words", ["lowercase"]),
+    ("words", ["digits"]),
+    ("labels", ["ner"]),
+    ("labels", ["ner", "type"]),
+    ("labels", ["ner", "labels"]),
+    ("labels", ["ner", "labels", 0]),
+    ("labels", ["ner", "scheme"]),
+]
+WRONG = [{}, [[]], 1.5, -1, {"a": None}, [1], 10**30, "\ud800", 1e999, float("nan")]
+
+
+@pytest.mark.parametrize(("name", "places"), JSON_VALUES)
+def test_a_value_of_another_type(unchecked: Path, name: str, places: list[str | int]) -> None:
+    path = unchecked / f"vocabulary/{name}.json"
+    original = path.read_text(encoding="utf-8")
+    for value in WRONG:
+        if places == ["max_characters"] and value == 10**30:
+            continue  # a whole number, and no word is longer
+        replace(path, places, value)
+        result = mtl("predict", str(unchecked), stdin="Ann left.")
+        assert (result.code, result.out) == (2, ""), value
+        assert result.err.startswith(f"error: {path}: "), result.err
+        assert result.err.count("\n") == 1
+        path.write_text(original, encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5000, '"\\', "\udc80"])
+@pytest.mark.parametrize("name", ["words", "labels"])
+def test_content_that_is_not_json(unchecked: Path, name: str, content: str) -> None:
+    path = unchecked / f"vocabulary/{name}.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    result = mtl("predict", str(unchecked), stdin="Ann left.")
+    assert result.err.startswith(f"error: {path}: ")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["run.yaml", "vocabulary/words.json", "vocabulary/labels.json"])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
+def test_a_file_that_has_changed(model: Path, name: str, command: str) -> None:
+    path = model / name
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    resume = (f"{model}/run.yaml", "--output", str(model), "--resume")
+    arguments = resume if command == "train" else (str(model),)
+    message = "has changed since it was saved; copy the folder again or, if you changed it on"
+    expected = f"{path}: {message} purpose, delete its line in {model / 'checksums.txt'}"
+    assert_told(mtl(command, *arguments, stdin="Ann"), expected)
+    checksums = model / "checksums.txt"
+    lines = checksums.read_text(encoding="utf-8").splitlines(keepends=True)
+    checksums.write_text("".join(line for line in lines if name not in line), encoding="utf-8")
+    assert mtl(command, *arguments, stdin="Ann").code == 0
+
+
+def test_a_start_from_a_folder_that_has_changed(model: Path) -> None:
+    path = model / "vocabulary/words.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    result = mtl("check", "run.yaml", f"trunk.init={model}")
+    assert result.code == 2
+    assert "words.json: has changed since it was saved" in result.err
+
+
+def test_weights_that_have_changed(model: Path) -> None:
+    path = model / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-2:] = b"\x12\x34"
+    path.write_bytes(data)
+    message = "its values have changed since they were saved; copy it again, or train again"
+    assert_told(mtl("predict", str(model), stdin="Ann"), f"{path}: {message}")
+
+
+def test_weights_that_are_not_numbers(model: Path) -> None:
+    path = model / "model.safetensors"
+    tensors = load_file(path)
+    tensors[WEIGHT][2, 3] = torch.nan
+    save_file(tensors, path)
+    message = f"tensor {WEIGHT!r} contains NaN or infinity; copy it again, or train again"
+    for command in (("predict", str(model)), ("check", "run.yaml", f"trunk.init={model}")):
+        result = mtl(*command, stdin="Ann")
+        assert (result.code, result.out) == (2, "")
+        assert result.err.endswith(f"{path}: {message}\n")
+
+
+def test_resuming_writes_the_checksums_anew(project: Path) -> None:
+    assert mtl("train", "run.yaml", "training.epochs=1").code == 0
+    before = Path("runs/run/checksums.txt").read_text()
+    assert mtl("train", "run.yaml", "training.epochs=2", "--resume").code == 0
+    assert Path("runs/run/checksums.txt").read_text() != before
+    assert mtl("predict", "runs/run", stdin="Ann left.").code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from mtl.options import PositiveInt
 from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
@@ -29,9 +29,12 @@ class AffixVocabulary(Vocabulary):
 
     feature = "affixes"
     width = 4
+    json_type: ClassVar[Any] = list[list[str]]
 
     def __init__(self, tables: Iterable[Iterable[str]]) -> None:
         self._tables = [StringIndex(strings) for strings in tables]
+        if len(self._tables) != self.width:
+            raise ValueError(f"expected {self.width} lists of affixes, got {len(self._tables)}")
 
     @staticmethod
     def features(word: str) -> tuple[str, str, str, str]:

@@ -20,6 +20,8 @@ class Vocabulary(ABC):
     """The name of the feature in a batch."""
     width: int | None
     """Number of ids per word, or None if it varies."""
+    json_type: ClassVar[Any] = Any
+    """Type of the saved form. Files are checked against it before `from_json` reads them."""
 
     @classmethod
     @abstractmethod
@@ -51,7 +53,7 @@ class Vocabulary(ABC):
     @classmethod
     @abstractmethod
     def from_json(cls, data: Any) -> Self:
-        """Make the vocabulary from the output of `to_json`."""
+        """Make the vocabulary from the output of `to_json`, which has the type `json_type`."""
 
 
 class StringIndex:

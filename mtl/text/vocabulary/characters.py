@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from typing_extensions import TypedDict
 
 from mtl.options import PositiveInt
 from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
+
+
+class CharactersJson(TypedDict):
+    """The saved form of the vocabulary."""
+
+    characters: list[str]
+    max_characters: PositiveInt
 
 
 class CharacterVocabulary(Vocabulary):
@@ -22,6 +31,7 @@ class CharacterVocabulary(Vocabulary):
 
     feature = "characters"
     width = None
+    json_type: ClassVar[Any] = CharactersJson
 
     def __init__(self, characters: Iterable[str], max_characters: int) -> None:
         self.max_characters = max_characters

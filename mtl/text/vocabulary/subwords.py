@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mtl.options import NonNegativeInt, PositiveInt
 from mtl.text.vocabulary.base import SPECIAL, Vocabulary
@@ -18,6 +18,7 @@ class SubwordVocabulary(Vocabulary):
 
     feature = "subwords"
     width = None
+    json_type: ClassVar[Any] = dict[str, Any]
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from typing_extensions import TypedDict
 
 from mtl.options import ModelName
 from mtl.text.transformers_hub import read_tokenizer
@@ -12,6 +14,13 @@ from mtl.text.vocabulary.base import SPECIAL, Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+class TransformerJson(TypedDict):
+    """The saved form of the vocabulary: a tokenizer of `tokenizers`, and the unknown subword."""
+
+    tokenizer: dict[str, Any]
+    unknown: str
 
 
 class TransformerVocabulary(Vocabulary):
@@ -24,6 +33,7 @@ class TransformerVocabulary(Vocabulary):
 
     feature = "transformer"
     width = None
+    json_type: ClassVar[Any] = TransformerJson
 
     def __init__(self, tokenizer: Tokenizer, unknown: str) -> None:
         # The word "[SEP]" in a text is an ordinary word, not the special token.

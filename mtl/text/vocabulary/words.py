@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from typing_extensions import TypedDict
 
 from mtl.options import PositiveInt
 from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
+
+
+class WordsJson(TypedDict):
+    """The saved form of the vocabulary."""
+
+    words: list[str]
+    lowercase: bool
+    digits: bool
 
 
 class WordVocabulary(Vocabulary):
@@ -25,6 +35,7 @@ class WordVocabulary(Vocabulary):
 
     feature = "words"
     width = 1
+    json_type: ClassVar[Any] = WordsJson
 
     def __init__(self, words: Iterable[str], lowercase: bool, digits: bool) -> None:
         self.lowercase = lowercase
