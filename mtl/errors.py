@@ -41,7 +41,7 @@ class DataError(MtlError):
     """
 
     def __init__(self, message: str, path: str | Path, line: int = 0) -> None:
-        super().__init__(f"{Place(str(path), line)}: {message}")
+        super().__init__(f"{Place(str(path), line)}: {shorten(message, _LONGEST)}")
 
 
 class TrainingError(MtlError):
@@ -72,6 +72,25 @@ class OptionError(ValueError):
         return f"{self.option}: {self.message}" if self.option else self.message
 
 
+_NAMES, _NAME = 100, 80
+"""The greatest number of known names in a message, and the greatest length of one."""
+
+_LONGEST = 1000
+"""The greatest length of the message of a `DataError`, which may quote the file."""
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text with its middle left out, so that its length is at most `length`.
+
+    >>> shorten("abcdefghij", 7)
+    'abcd…ij'
+    """
+    if len(text) <= length:
+        return text
+    end = length // 3
+    return f"{text[: length - end - 1]}…{text[-end:]}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the list of known names if none is similar.
 
@@ -83,5 +102,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; expected one of: {', '.join(names)}" if names else ""
+        return f"; did you mean {shorten(near[0], _NAME)!r}?"
+    listed = ", ".join(shorten(known, _NAME) for known in names[:_NAMES])
+    more = f", … ({len(names)} in all)" if len(names) > _NAMES else ""
+    return f"; expected one of: {listed}{more}" if names else ""

@@ -22,7 +22,7 @@ from mtl.data.store import (
     stored,
     weight_column,
 )
-from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
 from mtl.text.subwords import Subwords
@@ -258,7 +258,7 @@ def load_corpus(
             message = f"{split}: expected {expected} sentences, found {sizes[split]}"
             advice = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {advice}", files.get(split, files["train"])[0])
-    notes = _notes(splits, summaries)
+    notes = _notes(splits, summaries, files)
     taken, chosen = _take(config, splits)
     return Corpus(config.name, taken, notes + chosen)
 
@@ -271,12 +271,22 @@ def _source(config: SourceConfig) -> LabelSource:
     )
 
 
-def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
-    """Return a note on each difference between the splits and the files."""
+def _notes(
+    splits: Mapping[str, Split],
+    summaries: Mapping[str, Summary],
+    files: Mapping[str, list[Path]],
+) -> list[str]:
+    """Return a note on each oddity of the files and each difference from them."""
     empty = [
         f"{split}: {summary.empty} rows without words left out"
         for split, summary in summaries.items()
         if summary.empty
+    ]
+    odd = [
+        f"{split}: {oddity} ({count} sentence{'s' * (count != 1)}, first "
+        f"{Place(files[split][file].name, line)})"
+        for split, summary in summaries.items()
+        for oddity, (count, file, line) in summary.oddities.items()
     ]
     total = summaries["train"].sentences
     cut = [
@@ -284,7 +294,7 @@ def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> lis
         for split, rows in splits.items()
         if split not in summaries
     ]
-    return empty + cut
+    return empty + odd + cut
 
 
 def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:

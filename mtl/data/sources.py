@@ -70,7 +70,7 @@ class Source:
         Raises:
             ValueError: The value does not have the form.
         """
-        value = self._value(record)
+        value = without_blanks(self._value(record))
         if self.pattern is not None:
             value = self._matched(value)
         if self.pattern is None and self.kind == "column" and _unlabelled(value):
@@ -79,6 +79,11 @@ class Source:
         target = next((t for t in self.targets if t.accepts(value)), self.targets[0])
         gold = target.read(value, self.separator)
         return None if gold is None else (target, gold)
+
+    def has_blanks(self, record: Record) -> bool:
+        """Return whether the value of a record has blanks around labels, which `read` removes."""
+        value = self._value(record) if self.written else None
+        return bool(without_blanks(value) != value)
 
     def read_weight(self, record: Record) -> float | None:
         """Return the weight of a record, or None if it has none.
@@ -163,6 +168,27 @@ class Source:
 def _unlabelled(value: Any) -> bool:
     """Return whether a column has "_" for each token: the sentence has no labels in CoNLL-U."""
     return isinstance(value, list) and bool(value) and all(item == ABSENT for item in value)
+
+
+def without_blanks(value: Any) -> Any:
+    """Return the value of a column without the blanks around its labels.
+
+    >>> without_blanks(["A ", ["B", " C"], None, {" D": 1}])
+    ['A', ['B', 'C'], None, {'D': 1}]
+
+    Raises:
+        ValueError: Two labels of an object differ only by blanks.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return [i.strip() if isinstance(i, str) else without_blanks(i) for i in value]
+    if isinstance(value, dict):
+        names = {key.strip(): number for key, number in value.items()}
+        if len(names) < len(value):
+            raise ValueError(f"labels that differ only by blanks: {value!r}")
+        return names
+    return value
 
 
 def _pairs(value: str) -> dict[str, str]:
