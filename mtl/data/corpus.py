@@ -25,6 +25,7 @@ from mtl.data.store import (
 from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
+from mtl.text.spans import Scheme
 from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def load_corpus(
 
     datasets.disable_progress_bars()
     cache = cache or default_cache()
-    sources = {task: _source(part.labels) for task, part in config.tasks.items()}
+    sources = {task: _source(part.labels, part.scheme) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     entries = {
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
@@ -263,11 +264,17 @@ def load_corpus(
     return Corpus(config.name, taken, notes + chosen)
 
 
-def _source(config: SourceConfig) -> LabelSource:
+def _source(config: SourceConfig, scheme: Scheme | None) -> LabelSource:
     if hint := config.hint:
         return Hint(hint.level, hint.pattern, read_lexicon(hint.lexicon) if hint.lexicon else None)
     return Source(
-        config.kind, config.key, config.pattern, config.form, config.separator, config.weight
+        config.kind,
+        config.key,
+        config.pattern,
+        config.form,
+        config.separator,
+        config.weight,
+        scheme,
     )
 
 

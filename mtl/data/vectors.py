@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Container
 from math import isfinite
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from mtl.errors import DataError, shorten
 from mtl.files import open_text
 
+_HEADER = re.compile(r"([0-9]{1,18}) ([1-9][0-9]{0,17})")
 _LARGEST = float(np.finfo(np.float32).max)
 
 

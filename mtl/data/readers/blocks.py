@@ -132,6 +132,8 @@ def looks_like_columns(lines: Iterable[str]) -> bool:
 
     >>> looks_like_columns(["Dogs NOUN", "bark VERB", "", "Cats NOUN", "sleep VERB"])
     True
+    >>> looks_like_columns(["Dogs bark .", "Cats sleep .", "Cats run .", "Dogs run ."])
+    False
 
     Args:
         lines: The first lines of a file.
@@ -142,7 +144,9 @@ def looks_like_columns(lines: Iterable[str]) -> bool:
         len(rows) >= _LEAST
         and len({len(row) for row in rows}) == 1
         and any(
-            all(map(_TAG.fullmatch, column)) and len({*column}) < len(column)
+            all(map(_TAG.fullmatch, column))
+            and 1 < len({*column}) < len(column)
+            and any(cell[0].isalpha() for cell in column)
             for column in [*zip(*rows, strict=True)][1:]
         )
     )
