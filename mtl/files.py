@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK = 1 << 16
-"""Number of bytes that are read at once."""
+"""Number of bytes to read at once."""
 
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""

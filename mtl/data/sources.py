@@ -98,6 +98,10 @@ class Source:
             "`scheme: bio` in the task to read them as tags"
         )
 
+    def by_offsets(self, record: Record) -> bool:
+        """Return whether `read` makes the labels of a record from spans by character offsets."""
+        return self.scheme is not None and isinstance(self._value(record), OffsetSpans)
+
     def has_blanks(self, record: Record) -> bool:
         """Return whether the value of a record has blanks around labels, which `read` removes."""
         value = self._value(record) if self.written else None

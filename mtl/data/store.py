@@ -202,6 +202,7 @@ class _Writer:
         self.empty = 0
         self.labelled = dict.fromkeys(sources, 0)
         self.targets: dict[str, str] = {}
+        self.by_offsets: dict[str, bool] = {}
         self.unweighted: dict[str, int] = {}
         self.oddities: dict[str, list[int]] = {}
 
@@ -273,6 +274,11 @@ class _Writer:
                 f"one value per {target.level} here, one per {target_by_name(known).level} before"
             )
             raise DataError(f"task {task!r}: {forms}; make them alike", path, record.line)
+        # An empty list means no spans among spans, and a mistake among lists of labels.
+        by_offsets = isinstance(source, Source) and source.by_offsets(record)
+        if by_offsets != self.by_offsets.setdefault(task, by_offsets):
+            message = f"task {task!r}: some sentences have spans by offsets, others have tags"
+            raise DataError(f"{message}; make them alike", path, record.line)
         if isinstance(gold, tuple) and len(gold) != len(record.tokens):
             counts = f"task {task!r}: {len(gold)} labels for {len(record.tokens)} words"
             hint = "; set `form: set` if they are labels of the sentence" * target.plain_labels

@@ -46,8 +46,8 @@ def read_vectors(
     with open_text(path) as file:
         for line, text in enumerate(file, 1):
             fields = text.rstrip().replace("\t", " ").split(" ")
-            if line == 1 and len(fields) == 2 and all(map(str.isdecimal, fields)):
-                promised, size = map(int, fields)
+            if line == 1 and (header := _HEADER.fullmatch(" ".join(fields))):
+                promised, size = map(int, header.groups())
             elif fields != [""]:
                 count += 1
                 size = size or len(fields) - 1

@@ -299,6 +299,25 @@ def test_spans_by_offsets_are_tags_of_the_scheme(fields, scheme, tags):
     assert f"  t: {tags}" in result.out
 
 
+def test_words_may_be_given_beside_the_text_of_spans():
+    rows = [
+        {"text": "Ann-like", "tokens": ["Ann", "-like"], "label": [[0, 3, "PER"]]},
+        {"text": "None here", "tokens": ["None", "here"], "label": []},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    assert "  t: B-PER O" in check({**SPANS, "labels": "label"}, text, JSON).out
+
+
+def test_spans_and_tags_do_not_mix():
+    rows = [
+        {"text": "None here", "tokens": ["None", "here"], "label": []},
+        {"text": "Ann here", "tokens": ["Ann", "here"], "label": ["B-PER", "O"]},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    message = "train.txt:2: task 't': some sentences have spans by offsets, others have tags"
+    assert_told(check({**SPANS, "labels": "label"}, text, JSON), message)
+
+
 @pytest.mark.parametrize(
     ("spans", "message"),
     [

@@ -98,9 +98,7 @@ class Jsonl(Reader):
     def _value(self, value: Any, fields: Mapping[str, Any]) -> RawValue | None:
         """Return the value of a field, or None if no target reads its form."""
         text = fields.get(self.text)
-        # An empty list means no spans only if the words are cut from the text.
-        cut = value != [] or fields.get(self.tokens) is None
-        if isinstance(text, str) and cut and OffsetSpans.fits(value):
+        if isinstance(text, str) and OffsetSpans.fits(value):
             return OffsetSpans(value, text)
         return _value(value)
 

@@ -50,7 +50,7 @@ class OffsetSpans(list[Any]):
 
         Raises:
             ValueError: A span is outside the text, overlaps another one, or does not start and end
-                where words do; or the words are not those of the text.
+                where words do; or the text does not consist of the words.
         """
         places = list(self._places(words))
         starts = {start: index for index, (start, _) in enumerate(places)}
