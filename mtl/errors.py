@@ -41,7 +41,7 @@ class DataError(MtlError):
     """
 
     def __init__(self, message: str, path: str | Path, line: int = 0) -> None:
-        super().__init__(f"{Place(str(path), line)}: {message}")
+        super().__init__(f"{Place(str(path), line)}: {shorten(message, _LONGEST)}")
 
 
 class TrainingError(MtlError):
@@ -72,14 +72,32 @@ class OptionError(ValueError):
         return f"{self.option}: {self.message}" if self.option else self.message
 
 
-def shorten(text: str, length: int = 200) -> str:
-    r"""Return a text for an error message: printable, and cut to a number of characters.
+def printable(text: str) -> str:
+    r"""Return a path or a name for an error message: printable, and of at most 200 characters.
 
-    >>> shorten("a\0b"), shorten("abcdefgh", 5)
-    ("'a\\x00b'", 'abcde…')
+    >>> printable("a\0b")
+    "'a\\x00b'"
     """
-    shown = text if text.isprintable() else ascii(text)
-    return shown if len(shown) <= length else f"{shown[:length]}…"
+    return shorten(text if text.isprintable() else ascii(text), 200)
+
+
+_NAMES, _NAME = 100, 80
+"""The greatest number of known names in a message, and the greatest length of one."""
+
+_LONGEST = 1000
+"""The greatest length of the message of a `DataError`, which may quote the file."""
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text with its middle left out, so that its length is at most `length`.
+
+    >>> shorten("abcdefghij", 7)
+    'abcd…ij'
+    """
+    if len(text) <= length:
+        return text
+    end = length // 3
+    return f"{text[: length - end - 1]}…{text[-end:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -93,5 +111,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; expected one of: {', '.join(names)}" if names else ""
+        return f"; did you mean {shorten(near[0], _NAME)!r}?"
+    listed = ", ".join(shorten(known, _NAME) for known in names[:_NAMES])
+    more = f", … ({len(names)} in all)" if len(names) > _NAMES else ""
+    return f"; expected one of: {listed}{more}" if names else ""

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import secrets
+import stat
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from mtl.errors import DataError, MtlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_BLOCK = 1 << 16
+"""Number of bytes to read at once."""
 
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""
@@ -74,57 +78,155 @@ def exists(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
 
 
 @contextmanager
-def open_text(path: str | Path) -> Iterator[IO[str]]:
-    """Open a plain or `.gz` file as UTF-8 text, without byte order mark and carriage returns.
+def open_text(
+    path: str | Path, *, stream: bool = False, lone_returns: bool = False
+) -> Iterator[Iterator[str]]:
+    r"""Open a plain or `.gz` file as the lines of UTF-8 text, without a byte order mark.
+
+    Each line ends in `\\n`, also if the file has `\\r\\n`.
+
+    Args:
+        path: The file.
+        stream: Whether the file may be a pipe or a device, which can be read only once.
+        lone_returns: Whether lines may contain carriage returns.
 
     Raises:
-        DataError: While opening or inside the block: no such file, a folder, binary content,
-            another encoding, or a gzip file that is cut or damaged. Names the line.
+        DataError: While opening or inside the block: no such file, no ordinary file, binary
+            content, another encoding, a carriage return inside a line, or a gzip file that is cut
+            or damaged. Names the line.
+    """
+    path = Path(path)
+    with open_bytes(path, stream=stream) as file:
+        # Binary content often is not UTF-8 either, and the zero byte says more about it.
+        _refuse_binary(b"" if path.suffix == ".gz" else file.peek(_PEEK)[:_PEEK], path)
+        content = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        yield text_lines(content, path, lone_returns=lone_returns)
+
+
+@contextmanager
+def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.BufferedReader]:
+    """Open a file of a user as bytes.
+
+    Args:
+        path: The file.
+        stream: Whether the file may be a pipe or a device, which can be read only once.
+
+    Raises:
+        DataError: While opening or inside the block: no such file, no ordinary file, or it cannot
+            be read.
     """
     path = Path(path)
     try:
-        with _open_bytes(path) as file:
-            _refuse_binary(file.peek(_PEEK)[:_PEEK], path)
-            with io.TextIOWrapper(file, encoding="utf-8-sig") as text:
-                yield text
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise DataError("this is a folder; expected a file", path)
+        # To open a pipe waits for its writer, and a device may never end.
+        if not (stream or stat.S_ISREG(mode)):
+            message = "a pipe or a device; expected an ordinary file, which can be read again"
+            raise DataError(f"{message}; write its content to a file", path)
+        with open(path, "rb") as file:
+            yield file
     except FileNotFoundError as error:
         raise DataError("there is no such file", error.filename or path) from error
-    except IsADirectoryError as error:
-        raise DataError("this is a folder; expected a file", path) from error
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _locate(path, error) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path) from error
 
 
-def _open_bytes(path: Path) -> Any:
-    """Open a plain or gzip file as bytes; both kinds offer `peek`."""
-    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+def text_lines(
+    stream: io.BufferedIOBase, name: str | Path, *, lone_returns: bool = False
+) -> Iterator[str]:
+    r"""Yield the lines of a stream of UTF-8 text as `open_text` does, as soon as they are there.
+
+    Args:
+        stream: The bytes.
+        name: The name of the stream, for messages.
+        lone_returns: Whether lines may contain carriage returns.
+
+    Raises:
+        DataError: As in `open_text`.
+    """
+    encoding = "utf-8-sig"
+    number = 0
+    try:
+        for block in _whole_lines(stream):
+            # Blocks are several times faster than lines, but only lines know their number.
+            plain = block.replace(b"\r\n", b"\n")
+            try:
+                if b"\r" in plain or b"\0" in plain:
+                    raise ValueError
+                text = plain.decode(encoding)
+            except ValueError:
+                lines = io.BytesIO(block)
+                text = "".join(
+                    _decoded(line, name, place, lone_returns)
+                    for place, line in enumerate(lines, number + 1)
+                )
+                text = text.removeprefix("\ufeff") if number == 0 else text
+            yield from io.StringIO(text, newline="\n")
+            encoding = "utf-8"
+            number += text.count("\n")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        if number == 0 and isinstance(error, gzip.BadGzipFile):
+            message = "not a gzip file, although its name ends in .gz; rename it"
+            raise DataError(message, name) from error
+        message = "the gzip data is truncated or damaged; download the file again"
+        raise DataError(message, name, number + 1) from error
+
+
+def _whole_lines(stream: io.BufferedIOBase) -> Iterator[bytes]:
+    """Yield the content of a stream in blocks that end where a line ends."""
+    parts: list[bytes] = []
+    while block := stream.read1(_BLOCK):
+        lines, end, rest = block.rpartition(b"\n")
+        if end:
+            yield b"".join([*parts, lines, end])
+            parts = [rest]
+        else:
+            parts.append(block)
+    if last := b"".join(parts):
+        yield last
+
+
+def _decoded(line: bytes, name: str | Path, number: int, lone_returns: bool) -> str:
+    """Return a line as text.
+
+    Raises:
+        DataError: The line is not text; see `open_text`.
+    """
+    if b"\0" in line:
+        raise _binary(name, number)
+    if b"\r" in line:
+        line = _without_return(line, name, number, lone_returns)
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{error.object[error.start]:02x} at position {error.start} of the line"
+        file = name.name if isinstance(name, Path) else "FILE"
+        hint = f"convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 {file}"
+        raise DataError(f"{byte} is not UTF-8; {hint}", name, number) from error
+
+
+def _without_return(line: bytes, name: str | Path, number: int, lone_returns: bool) -> bytes:
+    """Return a line without the carriage return of its end."""
+    text = line.removesuffix(b"\n")
+    end = line[len(text) :]
+    text = text.removesuffix(b"\r")
+    if b"\r" not in text or lone_returns:
+        return text + end
+    if text.endswith(b"\r"):
+        message = "the line ends in \\r\\r\\n; expected \\n or \\r\\n"
+        command = "tr -d '\\r'"
+    else:
+        message = "a carriage return (\\r) inside the line; expected \\n or \\r\\n at its end"
+        command = "tr '\\r' ' '` or, if it ends a line, `tr '\\r' '\\n'"
+    raise DataError(f"{message}; correct the file, as with `{command}`", name, number)
 
 
 def _refuse_binary(start: bytes, path: Path) -> None:
     if b"\0" in start:
-        line = start[: start.index(b"\0")].count(b"\n") + 1
-        message = "binary content (or UTF-16); expected text in UTF-8"
-        raise DataError(f"{message}; name a text file, or convert it to UTF-8", path, line)
+        raise _binary(path, start[: start.index(b"\0")].count(b"\n") + 1)
 
 
-def _locate(path: Path, error: Exception) -> DataError:
-    """Find the line of a decoding error, by reading the file again line by line."""
-    # The text reader decodes in blocks, so its error does not know the line.
-    line = 0
-    try:
-        with _open_bytes(path) as file:
-            for raw in file:
-                line += 1
-                raw.decode("utf-8")
-    except UnicodeDecodeError as bad:
-        byte = f"byte 0x{bad.object[bad.start]:02x} at position {bad.start} of the line"
-        hint = f"convert the file, as in: iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
-        return DataError(f"{byte} is not UTF-8; {hint}", path, line)
-    except (EOFError, OSError, zlib.error) as bad:
-        if line == 0 and isinstance(bad, gzip.BadGzipFile):
-            return DataError("not a gzip file, although its name ends in .gz; rename it", path)
-        message = "the gzip data is truncated or damaged; download the file again"
-        return DataError(message, path, line + 1)
-    return DataError(f"cannot be read: {error}", path)
+def _binary(name: str | Path, line: int) -> DataError:
+    message = "binary content (or UTF-16); expected text in UTF-8"
+    return DataError(f"{message}; name a text file, or convert it to UTF-8", name, line)

@@ -8,12 +8,12 @@ import os
 import pytest
 
 from mtl.errors import DataError, MtlError
-from mtl.files import atomic_write, open_text
+from mtl.files import atomic_write, open_text, text_lines
 
 
 def read(path):
     with open_text(path) as file:
-        return file.read()
+        return "".join(file)
 
 
 def test_a_written_file_holds_the_text(tmp_path):
@@ -80,6 +80,13 @@ def test_an_empty_file_is_empty_text(tmp_path):
         ("a", b"ok\nbin\0ary", ":2: binary content"),
         ("a", "x\n".encode("utf-16"), r":1: binary content \(or UTF-16\)"),
         ("a", b"ok\n\ncaf\xe9\n", ":3: byte 0xe9 at position 3 of the line is not UTF-8"),
+        ("a", b"x\n" * 40_000 + b"a\0", ":40001: binary content"),
+        ("a.gz", gzip.compress(b"x\na\0"), ":2: binary content"),
+        ("a", b"ok\none\rtwo\n", r":2: a carriage return \(\\r\) inside the line"),
+        ("a", b"ok\r\nend\r\r\n", r":2: the line ends in \\r\\r\\n"),
+        ("a", b"x\r\n" * 40_000 + b"a\rb\r\n", ":40001: a carriage return"),
+        ("a", b"one\rtwo\rthree\r", ":1: a carriage return"),
+        ("a", b"x\n" * 40_000 + b"\xff\n", ":40001: byte 0xff at position 0"),
         ("a.gz", b"plain text", "not a gzip file"),
         (
             "a.gz",
@@ -100,3 +107,39 @@ def test_missing_files_and_folders_are_data_errors(tmp_path):
         read(tmp_path / "none.txt")
     with pytest.raises(DataError, match="this is a folder; expected a file"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("size", [1, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_any_length_are_whole(tmp_path, size, end):
+    lines = ["a" * size, "", "é" * size, "\x85\u2028\x0b"]
+    (tmp_path / "a.txt").write_bytes(end.join(lines).encode())
+    with open_text(tmp_path / "a.txt") as file:
+        assert [line.removesuffix("\n") for line in file] == lines
+
+
+def test_carriage_returns_may_be_allowed(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfone\rtwo\r\nthree\r\n")
+    with open_text(tmp_path / "a.csv", lone_returns=True) as file:
+        assert list(file) == ["one\rtwo\n", "three\n"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_and_devices_are_read_as_streams_only(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero"):
+        with pytest.raises(DataError, match="a pipe or a device; expected an ordinary file"):
+            read(path)
+    with pytest.raises(DataError, match="binary content"), open_text("/dev/zero", stream=True):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_the_lines_of_a_stream_arrive_before_its_end(tmp_path):
+    receiving, sending = os.pipe()
+    with open(receiving, "rb") as stream, open(sending, "wb", buffering=0) as sender:
+        lines = text_lines(stream, "pipe")
+        for word in ("one\n", "two\n"):
+            sender.write(word.encode())
+            assert next(lines) == word

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, TrustOption
-from mtl.errors import DataError, MtlError
+from mtl.errors import MtlError
 
 SUFFIXES = {".jsonl": "jsonl", ".conll": "conll", ".conllu": "conll", ".iob2": "conll"}
 """Suffix of a file name to its format; files with other suffixes are raw text."""
@@ -105,18 +105,10 @@ def _format(file: Path | None, pairs: bool) -> str:
 
 
 def _lines(file: Path | None) -> Iterator[str]:
-    from mtl.files import open_text
+    from mtl.files import open_text, text_lines
 
     if file is None:
-        yield from _decoded(sys.stdin.buffer)
+        yield from text_lines(sys.stdin.buffer, "<stdin>")  # type: ignore[arg-type]  # has read1
     else:
-        with open_text(file) as text:
+        with open_text(file, stream=True) as text:
             yield from text
-
-
-def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
-    for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").replace("\r\n", "\n")
-        except UnicodeDecodeError:
-            raise DataError("not UTF-8 text; convert it, as by iconv", "<stdin>", number) from None

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from mtl.errors import ConfigError, Place, shorten
+from mtl.errors import ConfigError, Place, printable
 from mtl.files import exists
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
@@ -156,7 +156,7 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
             raise DocumentError(name.place, "extends: expected a file or a list of files")
         base = Path(os.path.normpath(path.parent / name.value))
         if not exists(base, Path.is_file):
-            raise DocumentError(name.place, f"extends: no such file: {shorten(str(base))}")
+            raise DocumentError(name.place, f"extends: no such file: {printable(str(base))}")
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))
             raise DocumentError(name.place, f"extends: a file extends itself: {circle}")

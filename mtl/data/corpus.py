@@ -23,9 +23,10 @@ from mtl.data.store import (
     stored,
     weight_column,
 )
-from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
+from mtl.text.spans import Scheme
 from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
@@ -266,7 +267,7 @@ def load_corpus(
 
     datasets.disable_progress_bars()
     cache = cache or default_cache()
-    sources = {task: _source(part.labels) for task, part in config.tasks.items()}
+    sources = {task: _source(part.labels, part.scheme) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     entries = {
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
@@ -284,25 +285,41 @@ def load_corpus(
             message = f"{split}: expected {expected} sentences, found {sizes[split]}"
             advice = "is the file whole? else correct `expect:`"
             raise DataError(f"{message}; {advice}", files.get(split, files["train"])[0])
-    notes = _notes(splits, summaries)
+    notes = _notes(splits, summaries, files)
     taken, chosen = _take(config, splits)
     return Corpus(config.name, taken, notes + chosen)
 
 
-def _source(config: SourceConfig) -> LabelSource:
+def _source(config: SourceConfig, scheme: Scheme | None) -> LabelSource:
     if hint := config.hint:
         return Hint(hint.level, hint.pattern, read_lexicon(hint.lexicon) if hint.lexicon else None)
     return Source(
-        config.kind, config.key, config.pattern, config.form, config.separator, config.weight
+        config.kind,
+        config.key,
+        config.pattern,
+        config.form,
+        config.separator,
+        config.weight,
+        scheme,
     )
 
 
-def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> list[str]:
-    """Return a note on each difference between the splits and the files."""
+def _notes(
+    splits: Mapping[str, Split],
+    summaries: Mapping[str, Summary],
+    files: Mapping[str, list[Path]],
+) -> list[str]:
+    """Return a note on each oddity of the files and each difference from them."""
     empty = [
         f"{split}: {summary.empty} rows without words left out"
         for split, summary in summaries.items()
         if summary.empty
+    ]
+    odd = [
+        f"{split}: {oddity} ({count} sentence{'s' * (count != 1)}, first "
+        f"{Place(files[split][file].name, line)})"
+        for split, summary in summaries.items()
+        for oddity, (count, file, line) in summary.oddities.items()
     ]
     total = summaries["train"].sentences
     cut = [
@@ -310,7 +327,7 @@ def _notes(splits: Mapping[str, Split], summaries: Mapping[str, Summary]) -> lis
         for split, rows in splits.items()
         if split not in summaries
     ]
-    return empty + cut
+    return empty + odd + cut
 
 
 def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:

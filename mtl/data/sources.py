@@ -10,10 +10,12 @@ from itertools import islice
 from typing import Any
 
 from mtl.data.readers.base import Record
+from mtl.data.readers.offsets import OffsetSpans
 from mtl.errors import did_you_mean
 from mtl.targets import ABSENT, DERIVED, FORMS, UNLABELLED, Target
 from mtl.text.example import Labels
 from mtl.text.running import END
+from mtl.text.spans import Scheme
 
 _FEATURE_COLUMNS = {"feature": "feats", "misc": "misc"}
 """Kind of source to the column of CoNLL-U that holds its keys."""
@@ -45,6 +47,7 @@ class Source:
         form: The form of the labels, a key of `mtl.targets.FORMS`.
         separator: The separator of items in a string.
         weight: The column with the weight of each sentence in the loss; None weighs all equally.
+        scheme: The scheme of span tags, in which spans by character offsets are written.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class Source:
     form: str = "label"
     separator: str | None = None
     weight: str | None = None
+    scheme: Scheme | None = None
 
     @property
     def written(self) -> bool:
@@ -71,6 +75,9 @@ class Source:
             ValueError: The value does not have the form.
         """
         value = self._value(record)
+        if isinstance(value, OffsetSpans) and self.form == "label":
+            value = self._tags(value, record)
+        value = without_blanks(value)
         if self.pattern is not None:
             value = self._matched(value)
         elif self.kind in ("column", "metadata"):
@@ -79,6 +86,26 @@ class Source:
         target = next((t for t in self.targets if t.accepts(value)), self.targets[0])
         gold = target.read(value, self.separator)
         return None if gold is None else (target, gold)
+
+    def _tags(self, spans: OffsetSpans, record: Record) -> list[str]:
+        """Return spans by character offsets as one tag per word."""
+        if self.scheme is not None:
+            return spans.tags(record.tokens, self.scheme)
+        if not spans:
+            return spans
+        raise ValueError(
+            f"the column {self.key!r} holds spans such as {spans[0]!r}, expected one label; set "
+            "`scheme: bio` in the task to read them as tags"
+        )
+
+    def by_offsets(self, record: Record) -> bool:
+        """Return whether `read` makes the labels of a record from spans by character offsets."""
+        return self.scheme is not None and isinstance(self._value(record), OffsetSpans)
+
+    def has_blanks(self, record: Record) -> bool:
+        """Return whether the value of a record has blanks around labels, which `read` removes."""
+        value = self._value(record) if self.written else None
+        return bool(without_blanks(value) != value)
 
     def read_weight(self, record: Record) -> float | None:
         """Return the weight of a record, or None if it has none.
@@ -150,7 +177,9 @@ class Source:
         records = list(islice(records, 1000))
         if self.pattern is not None and (value := self._any_value(records)):
             return f"the pattern {self.pattern!r} finds nothing in {value!r}; correct it"
-        names = {name for record in records for name in self._names(record)} - {self.key}
+        names = {name for record in records for name in self._names(record)}
+        if self.key in names:
+            return f"the {self.kind} {self.key!r} is empty in all sentences"
         advice = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
         return f"no sentence has a value for the {self.kind} {self.key!r}{advice}"
 
@@ -169,6 +198,27 @@ class Source:
             return record.metadata
         values = record.columns.get(_FEATURE_COLUMNS[self.kind], [])
         return {key for value in values for key in _pairs(value)}
+
+
+def without_blanks(value: Any) -> Any:
+    """Return the value of a column without the blanks around its labels.
+
+    >>> without_blanks(["A ", ["B", " C"], None, {" D": 1}])
+    ['A', ['B', 'C'], None, {'D': 1}]
+
+    Raises:
+        ValueError: Two labels of an object differ only by blanks.
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return [i.strip() if isinstance(i, str) else without_blanks(i) for i in value]
+    if isinstance(value, dict):
+        names = {key.strip(): number for key, number in value.items()}
+        if len(names) < len(value):
+            raise ValueError(f"labels that differ only by blanks: {value!r}")
+        return names
+    return value
 
 
 def _pairs(value: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
+from mtl.data.sources import Source
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
 from mtl.files import atomic_write
@@ -24,7 +25,7 @@ from mtl.text.running import whole_words
 if TYPE_CHECKING:
     import datasets
 
-_FORMAT = 6
+_FORMAT = 7
 """The version of the cache format. Increase it when older entries can no longer be used."""
 
 _BATCH = 1000
@@ -53,6 +54,8 @@ class Summary:
         targets: Task to the name of its target.
         unweighted: Task to the line of the first labelled sentence without a weight, for tasks
             with a column of weights.
+        oddities: Each oddity of the sentences, with the number of sentences, and the index of the
+            file and the line of the first one.
     """
 
     sentences: int
@@ -60,6 +63,7 @@ class Summary:
     labelled: dict[str, int]
     targets: dict[str, str]
     unweighted: dict[str, int]
+    oddities: dict[str, list[int]]
 
 
 def label_column(task: str) -> str:
@@ -193,11 +197,14 @@ class _Writer:
     def __init__(self, reader: Reader, sources: Mapping[str, LabelSource]) -> None:
         self.reader = reader
         self.sources = sources
+        self.file = 0  # the index of the file
         self.sentences = 0
         self.empty = 0
         self.labelled = dict.fromkeys(sources, 0)
         self.targets: dict[str, str] = {}
+        self.by_offsets: dict[str, bool] = {}
         self.unweighted: dict[str, int] = {}
+        self.oddities: dict[str, list[int]] = {}
 
     def write(self, paths: list[Path], target: IO[bytes], progress: ReadingProgress) -> None:
         """Write the sentences of some files in batches, to bound the memory."""
@@ -209,7 +216,7 @@ class _Writer:
         weighted = [task for task, source in self.sources.items() if source.weight is not None]
         schema = pa.schema(fields | {weight_column(task): pa.float64() for task in weighted})
         with pa.ipc.new_stream(target, schema) as writer:
-            for path in paths:
+            for self.file, path in enumerate(paths):
                 rows = self._rows(path)
                 with progress(path) as at:
                     while batch := list(islice(rows, _BATCH)):
@@ -223,6 +230,7 @@ class _Writer:
                 self.empty += 1
                 continue
             self.sentences += 1
+            self._count(record.oddity, record.line)
             tokens = record.tokens + (record.pair or [])
             row: dict[str, Any] = {
                 "tokens": tokens,
@@ -243,6 +251,10 @@ class _Writer:
         if self.sentences == before:
             raise DataError("there is no sentence in it", path)
 
+    def _count(self, oddity: str, line: int) -> None:
+        if oddity:
+            self.oddities.setdefault(oddity, [0, self.file, line])[0] += 1
+
     def _labels(
         self, task: str, source: LabelSource, record: Record, path: Path
     ) -> list[str] | None:
@@ -251,6 +263,8 @@ class _Writer:
             reading = source.read(record)
         except ValueError as error:
             raise DataError(f"task {task!r}: {error}", path, record.line) from error
+        if isinstance(source, Source) and source.has_blanks(record):
+            self._count(f"blanks around labels of {task} removed", record.line)
         if reading is None:
             return None
         target, gold = reading
@@ -260,6 +274,11 @@ class _Writer:
                 f"one value per {target.level} here, one per {target_by_name(known).level} before"
             )
             raise DataError(f"task {task!r}: {forms}; make them alike", path, record.line)
+        # An empty list means no spans among spans, and a mistake among lists of labels.
+        by_offsets = isinstance(source, Source) and source.by_offsets(record)
+        if by_offsets != self.by_offsets.setdefault(task, by_offsets):
+            message = f"task {task!r}: some sentences have spans by offsets, others have tags"
+            raise DataError(f"{message}; make them alike", path, record.line)
         if isinstance(gold, tuple) and len(gold) != len(record.tokens):
             counts = f"task {task!r}: {len(gold)} labels for {len(record.tokens)} words"
             hint = "; set `form: set` if they are labels of the sentence" * target.plain_labels
@@ -275,4 +294,11 @@ class _Writer:
 
     def summary(self) -> Summary:
         """Return the counts of the written sentences."""
-        return Summary(self.sentences, self.empty, self.labelled, self.targets, self.unweighted)
+        return Summary(
+            self.sentences,
+            self.empty,
+            self.labelled,
+            self.targets,
+            self.unweighted,
+            self.oddities,
+        )

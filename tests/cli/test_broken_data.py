@@ -20,8 +20,8 @@ NEWS = {
     "empty": (b"", ": there is no sentence in it"),
     "only blank lines": (b"\n \n\t\n", ": there is no sentence in it"),
     "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", ": there is no sentence in it"),
-    "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: expected at least 3 "
-        "columns, found 2: 'Ann NNP'; see `separator:` and `columns:`"),
+    "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: no column 2 for "
+        "'ner': this line has 2 columns (from 0): 'Ann NNP'; see `columns:`"),
     "label column out of range": (b"Ann NNP\n", ":1: no column 2 for 'ner': this line has "
         "2 columns (from 0): 'Ann NNP'; see `columns:`"),
     "binary": (b"Ann NNP O\n\0\1\2", ":2: binary content (or UTF-16); expected text in UTF-8; "

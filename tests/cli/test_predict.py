@@ -145,7 +145,9 @@ def test_windows_line_ends_and_byte_order_mark_change_nothing(model: str) -> Non
         (["--task", "nre"], b"", "the model has no task 'nre'; did you mean 'ner'?"),
         (["no.txt"], b"", "no.txt: there is no such file"),
         (["."], b"", ".: this is a folder; expected a file"),
-        ([], b"a\ncaf\xe9\n", "<stdin>:2: not UTF-8 text; convert it, as by iconv"),
+        ([], b"a\ncaf\xe9\n", "<stdin>:2: byte 0xe9 at position 3 of the line is not UTF-8"),
+        ([], b"a\n\0", "<stdin>:2: binary content"),
+        ([], b"a\rb\n", "<stdin>:1: a carriage return (\\r) inside the line"),
         (["--input", "jsonl"], b'{"a": 1}', '<stdin>:1: expected an object with "tokens" '
          '(a list of words) or "text" (a string)'),
         (["--input", "jsonl"], b"{}\nxx", '<stdin>:1: expected an object with "tokens" '

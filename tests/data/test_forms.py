@@ -80,8 +80,8 @@ def test_numbers_of_json_keep_all_their_digits(read):
         (Jsonl(), '{"text": "a b", "topics": ["x"]}', {"column": "topics"}, "1: task 't': 1 "
          "labels for 2 words; expected one per word; set `form: set` if they are labels of the "
          "sentence"),
-        (Csv(), "text,topics\na,\n", {"column": "topics"}, "task 't': no sentence has a value for "
-         "the column 'topics'; they have no column at all"),
+        (Csv(), "text,topics\na,\n", {"column": "topics"}, "task 't': the column 'topics' is empty "
+         "in all sentences"),
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_form_is_told_with_its_line(read, reader, content, source, message):

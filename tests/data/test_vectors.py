@@ -40,6 +40,9 @@ def test_glove_is_read(write):
         GLOVE[:-1],
         "\ufeff" + GLOVE,
         GLOVE + "\n",
+        GLOVE.replace(" ", "\t"),
+        GLOVE.replace("the ", "the\t").replace("cat ", "cat\t"),
+        "2\t3\n" + GLOVE,
     ],
 )
 def test_header_blanks_and_line_ends_change_nothing(write, text):
@@ -95,8 +98,11 @@ def test_the_first_vector_of_a_word_counts(write):
         (GLOVE + "dog 1 two 3\n", ":3", "expected a finite number, got 'two'"),
         (GLOVE + "dog 1 nan 3\n", ":3", "expected a finite number, got 'nan'"),
         ("2 4\n" + GLOVE, ":2", "expected a word and 4 values"),
-        ("a\t1\t2\n", ":1", "expected a word and its values"),
-        ("3 3\n" + GLOVE, "", "expected 3 vectors, found 2; download the file again"),
+        (GLOVE + "dog 1 2_0 3\n", ":3", "expected a finite number, got '2_0'"),
+        (GLOVE + "dog 1 1e39 3\n", ":3", "expected a number that float32 holds, got 1e39"),
+        (GLOVE + "dog 1 -1e999 3\n", ":3", "expected a finite number, got '-1e999'"),
+        ("3 3\n" + GLOVE, "", "expected 3 vectors, as in line 1, found 2; download the file again"),
+        ("1 3\n" + GLOVE, "", "expected 1 vectors, as in line 1, found 2"),
         ("", "", "expected some vectors, found 0"),
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from mtl.errors import DataError
+from mtl.files import open_bytes
 from mtl.options import Checked
 from mtl.text.tokenizer import Cut
 
@@ -30,6 +30,8 @@ class Record:
         metadata: Values from comment lines (`# sent_id = …`), or further fields.
         line: The line at which the sentence starts, from 1.
         pair: The words of the second sentence, for sentence pairs.
+        oddity: A harmless oddity of the sentence, such as "a row with further columns"; empty if
+            there is none. Corpora report each with the number of sentences and the first place.
     """
 
     tokens: list[str]
@@ -37,6 +39,7 @@ class Record:
     metadata: Mapping[str, str] = field(default_factory=dict)
     line: int = 0
     pair: list[str] | None = None
+    oddity: str = ""
 
 
 class Reader(Checked, ABC):
@@ -93,12 +96,7 @@ class Reader(Checked, ABC):
         """Return a fingerprint of the content of `path`; by default, a hash of its bytes.
 
         Raises:
-            DataError: The file does not exist or cannot be read.
+            DataError: The file does not exist, is not an ordinary file, or cannot be read.
         """
-        try:
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "blake2b").hexdigest()
-        except FileNotFoundError as error:
-            raise DataError("there is no such file", path) from error
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror or error}", path) from error
+        with open_bytes(path) as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
 
-_ASSIGNMENT = re.compile(r"#\s*([^=\s][^=]*?)\s*=(?:\s+(.*))?")
+from mtl.errors import DataError, OptionError, shorten
 
 
 @dataclass(slots=True)
@@ -46,8 +48,9 @@ def blocks(
         row = split(text)
         # Inside a sentence, a line that starts with # is a token: "#1 priority".
         if not block.rows and is_comment(text, row):
-            if assignment := _ASSIGNMENT.fullmatch(text):
-                block.metadata[assignment[1]] = assignment[2] or ""
+            key, equals, value = text.removeprefix("#").partition("=")
+            if equals and key.strip() and not value[:1].strip():
+                block.metadata[key.strip()] = value.lstrip()
         else:
             block.rows.append((number, row))
     if block.rows:
@@ -56,5 +59,101 @@ def blocks(
 
 def excerpt(row: Iterable[str]) -> str:
     """Return a row for an error message, shortened to 60 characters."""
-    text = " ".join(row)
-    return repr(text if len(text) <= 60 else f"{text[:57]}…")
+    return repr(shorten(" ".join(row), 60))
+
+
+def by_name(columns: Mapping[str, int] | Sequence[str]) -> dict[str, int]:
+    """Return the indices of columns by name, for a list of names from the left.
+
+    Raises:
+        OptionError: A name occurs twice.
+    """
+    if isinstance(columns, Mapping):
+        return dict(columns)
+    indices: dict[str, int] = {}
+    for index, name in enumerate(columns):
+        if name in indices:
+            raise OptionError("columns", f"expected different names, got {name!r} twice")
+        indices[name] = index
+    return indices
+
+
+def check_columns(
+    columns: Mapping[str, int], row: Sequence[str], path: str | Path, line: int
+) -> None:
+    """Check that a row has all columns, and that no two names denote the same one.
+
+    Args:
+        columns: Name to index, from 0, or from the right with -1 as the last.
+        row: The row.
+        path: The file, for messages.
+        line: The line of the row.
+
+    Raises:
+        DataError: One of them does not hold.
+    """
+    count = f"this line has {len(row)} column{'s' * (len(row) != 1)}"
+    seen: dict[int, str] = {}
+    for name, index in columns.items():
+        if not -len(row) <= index < len(row):
+            message = f"no column {index} for {name!r}: {count} (from 0)"
+            raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
+        other = seen.setdefault(index % len(row), name)
+        if other != name:
+            message = f"{other!r} and {name!r} are the same column: {count}"
+            raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
+
+
+def is_header(labels: Mapping[str, str]) -> bool:
+    """Return whether each label of a row is the name of its column: the row is a header.
+
+    >>> is_header({"pos": "POS", "labels": "label"}), is_header({"pos": "NN"}), is_header({})
+    (True, False, False)
+
+    Args:
+        labels: The name of each column of labels to its cell.
+    """
+    return bool(labels) and all(_key(name) == _key(cell) for name, cell in labels.items())
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold().removesuffix("s")
+
+
+_TAG = re.compile(r"O|[BIESLUM]-\S+|[A-Z][A-Z0-9$_+-]*|[^\w\s]+|_")
+"""A part of speech, a phrase or a span tag, as the files of the CoNLL tasks have them."""
+
+_LEAST = 4
+"""The least number of lines that can look like columns."""
+
+
+def looks_like_columns(lines: Iterable[str]) -> bool:
+    """Return whether lines look like one word per line with tags in columns.
+
+    >>> looks_like_columns(["Dogs NOUN", "bark VERB", "", "Cats NOUN", "sleep VERB"])
+    True
+    >>> looks_like_columns(["Dogs bark .", "Cats sleep .", "Cats run .", "Dogs run ."])
+    False
+
+    Args:
+        lines: The first lines of a file.
+    """
+    texts = [line.strip() for line in lines if line.strip() and line[0] != "#"]
+    rows = [text.split("\t") if "\t" in text else text.split() for text in texts]
+    return (
+        len(rows) >= _LEAST
+        and len({len(row) for row in rows}) == 1
+        and any(
+            all(map(_TAG.fullmatch, column))
+            and 1 < len({*column}) < len(column)
+            and any(cell[0].isalpha() for cell in column)
+            for column in [*zip(*rows, strict=True)][1:]
+        )
+    )
+
+
+def first_look(lines: Iterator[str]) -> tuple[Iterator[str], str]:
+    """Return the lines of a text, and its oddity if it looks like a file of columns, else ""."""
+    head = list(islice(lines, 100))
+    oddity = "the lines look like words with tags in columns; see `reader: {type: conll}`"
+    return chain(head, lines), oddity if looks_like_columns(head) else ""

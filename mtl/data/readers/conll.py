@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import blocks, excerpt
+from mtl.data.readers.blocks import blocks, by_name, check_columns, excerpt, is_header
 from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 
@@ -18,19 +19,21 @@ _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
 class Conll(Reader):
     """The column files of the CoNLL shared tasks, and similar formats.
 
-    A blank line ends a sentence, and so does a line that starts with `-DOCSTART-`.
+    A blank line ends a sentence, and so does a line that starts with `-DOCSTART-`. All lines of a
+    sentence have the same number of columns; if they are separated by tabs and `columns` counts
+    from the left only, further columns may follow.
 
     Args:
         columns: A list of column names from the left, or a mapping of names to indices, counted
-            from 0, or from the right with -1 as the last. One column is `tokens`. By default
-            `tokens: 0, labels: -1`.
-        separator: Text between columns. By default, tabs in lines with a tab, and blanks in
-            others.
+            from 0, or from the right of each line with -1 as the last. One column is `tokens`. By
+            default `tokens: 0, labels: -1`.
+        separator: Text between columns. By default tabs if the first token has a tab in its line,
+            else blanks.
         comments: Whether `#` lines before a sentence are comments. A line with as many columns as
             the other lines is a token, unless it has the form `# key = value` of metadata.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -39,9 +42,7 @@ class Conll(Reader):
         separator: str | None = None,
         comments: bool = True,
     ) -> None:
-        if isinstance(columns, list):
-            columns = {name: index for index, name in enumerate(columns)}
-        self.columns = columns or {"tokens": 0, "labels": -1}
+        self.columns = by_name(columns or {"tokens": 0, "labels": -1})
         if "tokens" not in self.columns:
             found = ", ".join(self.columns)
             raise OptionError("columns", f"expected one of them to be 'tokens', got: {found}")
@@ -58,70 +59,110 @@ class Conll(Reader):
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
         lines = enumerate(text, 1)
-        # The number of columns of the first token decides which `#` lines are comments, so read
-        # ahead to it.
-        head = []
-        width = 0
+        # The first token decides which `#` lines are comments, so read ahead to it.
+        head, first = [], ""
         for number, line in lines:
             head.append((number, line))
             if line.strip(" \t\n") and not line.startswith(("#", "-DOCSTART-")):
-                width = self._width(path, number, self._split(line.rstrip(" \t\n")))
+                first = line.rstrip(" \t\n")
                 break
-        yield from self._records(path, chain(head, lines), width)
+        yield from self._records(path, chain(head, lines), first)
 
     def _records(
-        self, path: str | Path, lines: Iterator[tuple[int, str]], width: int
+        self, path: str | Path, lines: Iterable[tuple[int, str]], first: str
     ) -> Iterator[Record]:
-        indices = self.columns.values()
-        needed = max(max(indices) + 1, -min(indices))
-        if min(indices) < 0:  # counted from the right, a short row would yield the wrong column
-            needed = max(needed, width)
-        for block in blocks(
-            lines, self._split, lambda text, row: self._is_comment(text, row, width)
-        ):
-            for number, row in block.rows:
-                if len(row) < needed:
-                    message = (
-                        f"expected at least {needed} columns, found {len(row)}: {excerpt(row)}"
-                    )
-                    raise DataError(f"{message}; see `separator:` and `columns:`", path, number)
-                # A line split at tabs or at `separator` may have empty cells.
-                if "" in row and (empty := [n for n, k in self.columns.items() if not row[k]]):
-                    message = f"column {empty[0]!r} is empty: {excerpt(row)}"
-                    raise DataError(f"{message}; write _ for a missing label", path, number)
+        split = self._splitter(first)
+        width = len(split(first))
+        checked: set[int] = set()
+        for block in blocks(lines, split, partial(self._is_comment, width, split is _at_tabs)):
+            line, row = block.rows[0]
+            if len(row) not in checked:
+                check_columns(self.columns, row, path, line)
+            widths = self._check_rows(path, block.rows, width, split is _at_tabs)
             columns = {name: [row[k] for _, row in block.rows] for name, k in self.columns.items()}
-            yield Record(columns.pop("tokens"), columns, block.metadata, block.rows[0][0])
+            tokens = columns.pop("tokens")
+            if not checked and is_header({name: cells[0] for name, cells in columns.items()}):
+                message = f"the first row names the columns: {excerpt(row)}"
+                raise DataError(f"{message}; remove it from the file", path, line)
+            checked |= widths
+            if width and widths != {width}:
+                oddity = "another number of columns than in the first line"
+            elif tokens[0] == "#" and self.comments and split is _at_blanks:
+                oddity = (
+                    "a line that starts with # is read as a word; write comments as `# key = value`"
+                )
+            else:
+                oddity = ""
+            yield Record(tokens, columns, block.metadata, line, oddity=oddity)
 
-    def _split(self, text: str) -> list[str]:
-        """Return the columns of a line."""
-        if self.separator is not None:
-            return text.split(self.separator)
-        if "\t" in text:
-            return text.split("\t")
-        # Only ASCII blanks separate: a no-break space is part of a word.
-        return [part for part in text.split(" ") if part]
+    def _check_rows(
+        self, path: str | Path, rows: list[tuple[int, list[str]]], width: int, tabs: bool
+    ) -> set[int]:
+        """Return the numbers of columns of the rows of a sentence.
 
-    def _is_comment(self, text: str, row: list[str], width: int) -> bool:
+        Args:
+            path: The file, for messages.
+            rows: The line numbers and the rows.
+            width: The number of columns of the first token in the file.
+            tabs: Whether the columns are separated by tabs.
+
+        Raises:
+            DataError: A row lacks a column, or it may have the labels in the wrong ones.
+        """
+        indices = self.columns.values()
+        needed = max(indices) + 1
+        widths = {len(row) for _, row in rows}
+        # A blank inside a word moves its labels to the right. A tab does not occur inside words,
+        # so that columns counted from the left are where they should be.
+        expected = None
+        if len(widths) > 1 and not (tabs and min(indices) >= 0):
+            expected = width if width in widths else len(rows[0][1])
+        if expected or min(widths) < needed:
+            count = expected or f"at least {needed}"
+            line, row = next(
+                (line, row)
+                for line, row in rows
+                if (len(row) != expected if expected else len(row) < needed)
+            )
+            message = f"expected {count} columns, found {len(row)}: {excerpt(row)}"
+            raise DataError(f"{message}; see `separator:` and `columns:`", path, line)
+        for line, row in rows:
+            # A line split at tabs or at `separator` may have empty cells.
+            if "" in row and (empty := [n for n, k in self.columns.items() if not row[k]]):
+                message = f"column {empty[0]!r} is empty: {excerpt(row)}"
+                raise DataError(f"{message}; write _ for a missing label", path, line)
+        return widths
+
+    def _splitter(self, first: str) -> Callable[[str], list[str]]:
+        """Return the function that splits the lines of a file into columns.
+
+        Args:
+            first: The line of the first token; it decides for the whole file.
+        """
+        if self.separator is not None and self.separator != "\t":
+            return partial(_at, self.separator)
+        return _at_tabs if self.separator or "\t" in first else _at_blanks
+
+    def _is_comment(self, width: int, tabs: bool, text: str, row: list[str]) -> bool:
         if not (self.comments and text.startswith("#")):
             return False
         # A tweet may start with a hashtag: `#nlp NN O` with all columns is a token.
-        assignment = _ASSIGNMENT.match(text.split("\t")[0])
-        return bool(assignment) or (len(row) != width and (text == "#" or " " in text))
+        if _ASSIGNMENT.match(text.split("\t")[0]):
+            return True
+        if tabs and len(row) == 1:
+            return True
+        return len(row) != width and (text == "#" or " " in text)
 
-    def _width(self, path: str | Path, line: int, row: list[str]) -> int:
-        """Return the number of columns of the first row.
 
-        Raises:
-            DataError: The row lacks a column, or two names denote the same column.
-        """
-        count = f"{len(row)} column{'s' * (len(row) != 1)}"
-        seen: dict[int, str] = {}
-        for name, index in self.columns.items():
-            if not -len(row) <= index < len(row):
-                message = f"no column {index} for {name!r}: this line has {count} (from 0)"
-                raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
-            other = seen.setdefault(index % len(row), name)
-            if other != name:
-                message = f"{other!r} and {name!r} are the same column: this line has {count}"
-                raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
-        return len(row)
+def _at_tabs(text: str) -> list[str]:
+    return text.split("\t")
+
+
+def _at_blanks(text: str) -> list[str]:
+    # Only ASCII blanks separate: a no-break space is part of a word.
+    row = text.replace("\t", " ").split(" ")
+    return [part for part in row if part] if "" in row else row
+
+
+def _at(separator: str, text: str) -> list[str]:
+    return text.split(separator)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, excerpt
-from mtl.errors import DataError
+from mtl.errors import DataError, shorten
 from mtl.files import open_text
 
 _COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
+_READ = {"form": 1, **_COLUMNS}
+
+_NO_WORD = re.compile(r"[0-9]+[-.][0-9]+")
+"""The ids of ranges and empty nodes, such as 8-9 and 8.1."""
 
 
 class Conllu(Reader):
     """CoNLL-U (de Marneffe et al. 2021): ten columns, tab-separated.
 
-    The tokens are the words with whole ids. Ranges (`8-9`, the written form of two words) and
-    empty nodes (`8.1`) are skipped. Columns: `lemma`, `upos`, `xpos`, `feats`, `deprel`, `misc`.
+    The tokens are the words with the ids 1, 2, 3, … in this order. Ranges (`8-9`, the written form
+    of two words) and empty nodes (`8.1`) are skipped. Columns: `lemma`, `upos`, `xpos`, `feats`,
+    `deprel`, `misc`.
     Metadata: every comment of the form `# key = value`, such as `sent_id`.
     """
 
-    version = 1
+    version = 2
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
@@ -32,8 +38,11 @@ class Conllu(Reader):
         """Yield the sentences of the lines of `path`, which error messages name."""
         lines = enumerate(text, 1)
         for block in blocks(lines, _split, lambda line, _: line.startswith("#")):
-            # Ranges and empty nodes have ids such as 8-9 and 8.1, and no labels of their own.
-            rows = [row for number, row in block.rows if _is_word(path, number, row)]
+            rows: list[list[str]] = []
+            for number, row in block.rows:
+                # Ranges and empty nodes have no labels of their own.
+                if _is_word(path, number, row, len(rows) + 1):
+                    rows.append(row)
             columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
             tokens = [row[1] for row in rows]
             yield Record(tokens, columns, block.metadata, block.rows[0][0])
@@ -43,13 +52,24 @@ def _split(text: str) -> list[str]:
     return text.split("\t")
 
 
-def _is_word(path: str | Path, line: int, row: list[str]) -> bool:
+def _is_word(path: str | Path, line: int, row: list[str], number: int) -> bool:
+    """Return whether a row is the word with an id; the other rows are not words.
+
+    Raises:
+        DataError: The row is malformed, or the word has another id.
+    """
     if len(row) != 10:
         message = f"expected 10 tab-separated columns, found {len(row)}: {excerpt(row)}"
         raise DataError(f"{message}; for other column files use `type: conll`", path, line)
-    if row[0].isdecimal():
+    if "" in row and (empty := [name for name, k in _READ.items() if not row[k]]):
+        message = f"column {empty[0]!r} is empty: {excerpt(row)}"
+        raise DataError(f"{message}; write _ for a missing value", path, line)
+    if row[0] == str(number):
         return True
-    if not row[0].replace("-", "").replace(".", "").isdecimal():
-        message = f"expected a word id such as 7, 7-8 or 7.1 in column 1, found {row[0]!r}"
-        raise DataError(message, path, line)
+    if row[0].isdecimal():
+        message = f"expected word number {number}, found {shorten(row[0], 60)}"
+        raise DataError(f"{message}; is a blank line missing?", path, line)
+    if not _NO_WORD.fullmatch(row[0]):
+        message = f"expected a word id such as 7, 7-8 or 7.1, found {shorten(row[0], 60)!r}"
+        raise DataError(f"{message} in column 1", path, line)
     return False

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import excerpt
-from mtl.errors import DataError, OptionError, did_you_mean
+from mtl.data.readers.blocks import by_name, check_columns, excerpt, is_header
+from mtl.errors import DataError, OptionError, did_you_mean, shorten
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
@@ -26,12 +26,13 @@ class Csv(Reader):
         pair: Column of the second sentence, for sentence pairs.
         columns: Columns of a file without a header row: a list of names from the left, or a
             mapping of names to indices, counted from 0, or from the right with -1 as the last.
+            A first row of these names is an error.
         tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
         separator: Character between columns.
         quotes: Whether cells may be in double quotes.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -43,13 +44,11 @@ class Csv(Reader):
         separator: str = ",",
         quotes: bool = True,
     ) -> None:
-        if isinstance(columns, list):
-            columns = {name: index for index, name in enumerate(columns)}
         if len(separator) != 1:
             raise OptionError("separator", f"expected one character, got {separator!r}")
         self.text = text
         self.pair = pair
-        self.columns = columns
+        self.columns = by_name(columns) if columns else None
         self.tokenize = tokenize
         self.separator = separator
         self.quotes = quotes
@@ -59,58 +58,84 @@ class Csv(Reader):
         # The default limit of the module, 128 KB per cell, is less than a long document. On some
         # systems it must fit into 32 bits.
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        with open_text(path) as file:
+        # A quoted cell may contain line ends of any kind.
+        with open_text(path, lone_returns=self.quotes) as file:
             rows = csv.reader(
                 file,
                 delimiter=self.separator,
                 quoting=csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
                 strict=True,  # without it, broken quotes silently merge rows
             )
-            try:
-                yield from self._records(path, rows)
-            except csv.Error as error:
-                message = f"not a readable table: {error}; see `quotes:`"
-                raise DataError(message, path, rows.line_num) from error
+            yield from self._records(path, self._rows(path, rows))
 
-    def _records(self, path: Path, rows: Any) -> Iterator[Record]:
+    def _rows(self, path: Path, rows: Any) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows that are not empty, each with the line where it starts."""
+        while True:
+            # A quoted cell may span lines, so the line where a row ends says less.
+            line = rows.line_num + 1
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                reason = str(error)
+                if "end of data" in reason:
+                    reason = "a quote is opened and not closed"
+                elif "new-line" in reason:
+                    reason = "a carriage return (\\r) inside the line, outside quotes"
+                message = f"not a readable table: {reason}; see `quotes:`"
+                raise DataError(message, path, line) from error
+            if row is None:
+                return
+            if row:
+                yield line, row
+
+    def _records(self, path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record]:
         columns: dict[str, int] = {}
         width = 0
-        line = 1
-        for row in rows:
-            # A quoted cell may span lines: report the line where the row starts.
-            start, line = line, rows.line_num + 1
-            if not row:
-                continue
+        for line, row in rows:
             if not width:
                 # The first row, header or not, sets the number of columns.
                 width = len(row)
-                columns = self._columns(path, row, start)
+                columns = self._columns(path, row, line)
                 if self.columns is None:
                     continue
             if len(row) != width:
                 message = f"expected {width} columns, found {len(row)}: {excerpt(row)}"
-                raise DataError(f"{message}; see `separator:` and `quotes:`", path, start)
+                raise DataError(f"{message}; see `separator:` and `quotes:`", path, line)
             cells = {name: row[index] for name, index in columns.items()}
             words = words_of(cells.pop(self.text), self.tokenize)
             pair = words_of(cells.pop(self.pair), self.tokenize) if self.pair else None
-            yield Record(words, cells, {}, start, pair)
+            yield Record(words, cells, {}, line, pair)
 
     def _columns(self, path: Path, row: list[str], line: int) -> dict[str, int]:
         """Return the column indices by name, from the option `columns` or the header row.
 
         Raises:
-            DataError: A column is missing, such as the column of the text.
+            DataError: A column is missing, such as the column of the text; or two have one name.
         """
-        columns = self.columns or {name.strip(): index for index, name in enumerate(row)}
+        columns = self.columns or self._header(path, row, line)
         for option, column in (("text", self.text), ("pair", self.pair)):
             if column is not None and column not in columns:
                 message = f"no column {column!r}{did_you_mean(column, columns)}"
                 hint = f"see `{option}:`, or `columns:` if the file has no header"
                 raise DataError(f"{message}; {hint}", path, line)
-        for name, index in columns.items():
-            if not -len(row) <= index < len(row):
-                message = f"no column {index} for {name!r}: this line has {len(row)}"
-                raise DataError(f"{message} (from 0): {excerpt(row)}; see `columns:`", path, line)
+        check_columns(columns, row, path, line)
+        labels = {name: row[k] for name, k in columns.items() if name not in (self.text, self.pair)}
+        if self.columns and is_header(labels or {self.text: row[columns[self.text]]}):
+            message = f"the first row names the columns: {excerpt(row)}"
+            advice = "leave out `columns:` to read the names, or remove the row from the file"
+            raise DataError(f"{message}; {advice}", path, line)
+        return columns
+
+    def _header(self, path: Path, row: list[str], line: int) -> dict[str, int]:
+        """Return the column indices by the names in the first row."""
+        columns: dict[str, int] = {}
+        for index, cell in enumerate(row):
+            name = cell.strip()
+            # Tables often have one column of row numbers without a name.
+            if name and name in columns:
+                message = f"two columns are called {shorten(name, 80)!r}; rename one of them"
+                raise DataError(message, path, line)
+            columns[name] = index
         return columns
 
 
@@ -122,12 +147,13 @@ class Tsv(Csv):
         pair: Column of the second sentence, for sentence pairs.
         columns: Columns of a file without a header row: a list of names from the left, or a
             mapping of names to indices, counted from 0, or from the right with -1 as the last.
+            A first row of these names is an error.
         tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
         separator: Character between columns.
         quotes: Whether cells may be in double quotes.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,

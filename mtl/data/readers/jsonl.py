@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mtl.data.readers.base import RawValue, Reader, Record
-from mtl.errors import DataError, did_you_mean
+from mtl.data.readers.offsets import OffsetSpans
+from mtl.errors import DataError, did_you_mean, shorten
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
 _LABEL_TYPES = (str, bool, int, float)
+_REFUSED = ("reject", "ignore")
+"""The values of `answer` in Prodigy for spans that do not count."""
 
 
 class Jsonl(Reader):
@@ -20,7 +23,12 @@ class Jsonl(Reader):
 
     A string, a number, true or false, a list of values, or an object of label to number are
     columns. The items of a list may be lists or such objects in turn, for tokens with several
-    labels. Null means no label. Values of another form are ignored, unless `columns` names them.
+    labels. Null means no label.
+
+    Spans by character offsets become the tags of a task with a `scheme`. They are written as by
+    doccano, `[[0, 4, "PER"], …]`, by Prodigy, `[{"start": 0, "end": 4, "label": "PER"}, …]`, or by
+    Label Studio, with a list `labels` of one item. The words of a row may be objects with a field
+    `text`, as Prodigy writes them.
 
     Args:
         tokens: Field of the words.
@@ -30,7 +38,7 @@ class Jsonl(Reader):
         columns: The fields to read as columns; by default all.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -70,23 +78,37 @@ class Jsonl(Reader):
         pair = self._pair(fields, self.pair, path, line) if self.pair else None
         names = fields if self.columns is None else self.columns
         columns: dict[str, RawValue] = {}
+        oddity = ""
         for name in names:
-            if name in (self.tokens, self.text, self.pair) or fields.get(name) is None:
+            raw = fields.get(name)
+            if name in (self.tokens, self.text, self.pair) or raw is None:
                 continue
-            value = _value(fields[name])
+            value = self._value(raw, fields)
             if value is None and self.columns is not None:
-                message = f"field {name!r} contains {_brief(fields[name])}"
+                message = f"field {name!r} contains {_brief(raw)}"
                 expected = "expected a value, a list of values, or an object of label to number"
                 raise DataError(f"{message}; {expected}", path, line)
-            if value is not None:
-                columns[name] = value
-        return Record(tokens, columns, {}, line, pair)
+            if isinstance(value, OffsetSpans) and fields.get("answer") in _REFUSED:
+                oddity = "rejected or ignored in Prodigy, and read without spans"
+            else:
+                # A value of another form is an error only for a task that reads it.
+                columns[name] = raw if value is None else value
+        return Record(tokens, columns, {}, line, pair, oddity)
+
+    def _value(self, value: Any, fields: Mapping[str, Any]) -> RawValue | None:
+        """Return the value of a field, or None if no target reads its form."""
+        text = fields.get(self.text)
+        if isinstance(text, str) and OffsetSpans.fits(value):
+            return OffsetSpans(value, text)
+        return _value(value)
 
     def _words(self, fields: Mapping[str, Any], path: Path, line: int) -> list[str]:
         # Given words win over text, since token labels belong to these words.
         tokens, text = fields.get(self.tokens), fields.get(self.text)
         if isinstance(tokens, list) and all(isinstance(t, str) and t for t in tokens):
             return tokens
+        if isinstance(tokens, list) and (words := _texts(tokens)):
+            return words
         if tokens is not None:
             message = f"field {self.tokens!r} contains {_brief(tokens)}"
             raise DataError(f"{message}; expected a list of words", path, line)
@@ -121,8 +143,15 @@ def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"expected a JSON object on each line: {error}", path, line) from error
     if not isinstance(fields, dict):
-        raise DataError(f"expected a JSON object, found {_brief(fields)}", path, line)
+        advice = "; write one object per line" * isinstance(fields, list)
+        raise DataError(f"expected a JSON object, found {_brief(fields)}{advice}", path, line)
     return fields
+
+
+def _texts(tokens: list[Any]) -> list[str] | None:
+    """Return the words of tokens as Prodigy writes them: `{"text": "Ann", "start": 0, …}`."""
+    words = [token.get("text") if isinstance(token, dict) else None for token in tokens]
+    return words if all(isinstance(word, str) and word for word in words) else None  # type: ignore[return-value]
 
 
 def _value(value: Any) -> RawValue | None:
@@ -154,5 +183,4 @@ def _label(value: str | float) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 50 else f"{text[:47]}…"
+    return shorten(json.dumps(value, ensure_ascii=False, default=repr), 50)

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Literal
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import excerpt
+from mtl.data.readers.blocks import excerpt, first_look
 from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 from mtl.text.tokenizer import words_of
+
+_PREFIX = "__label__"
+"""The start of each label in the files of fastText."""
 
 
 class Lines(Reader):
     """Classification files such as TREC, SST and MR: `label<separator>text`; column `label`.
 
-    Blank lines are skipped.
+    Blank lines are skipped. Each line has one label, also in the form `__label__NAME` of fastText.
 
     Args:
         separator: Text between label and sentence.
@@ -24,7 +27,7 @@ class Lines(Reader):
         tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -42,7 +45,8 @@ class Lines(Reader):
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
         with open_text(path) as file:
-            for line, row in enumerate(file, 1):
+            lines, oddity = first_look(file)
+            for line, row in enumerate(lines, 1):
                 if not row.strip():
                     continue
                 row = row.removesuffix("\n")
@@ -50,8 +54,24 @@ class Lines(Reader):
                     label, separator, text = row.partition(self.separator)
                 else:
                     text, separator, label = row.rpartition(self.separator)
-                if not (separator and label.strip()):
+                label = label.strip()
+                if not (separator and label):
                     expected = "label and text" if self.label == "first" else "text and label"
                     hint = f"expected {expected} with {self.separator!r} between; see `separator:`"
                     raise DataError(f"no label in {excerpt([row])}; {hint}", path, line)
-                yield Record(words_of(text, self.tokenize), {"label": label.strip()}, {}, line)
+                if problem := self._problem(label, text):
+                    raise DataError(f"{problem}: {excerpt([row])}", path, line)
+                words = words_of(text, self.tokenize)
+                yield Record(words, {"label": label}, {}, line, oddity=oddity)
+                oddity = ""
+
+    def _problem(self, label: str, text: str) -> str | None:
+        """Return the reason why this is not one label and its text, or None."""
+        if "\t" in label:
+            return 'the label has a tab inside; set `separator: "\\t"`'
+        if _PREFIX in text:
+            return (
+                f"several labels with {_PREFIX} in one line; this reader reads one label per line, "
+                "and `jsonl` reads lists of labels for `form: set`"
+            )
+        return None

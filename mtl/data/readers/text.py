@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
+from mtl.data.readers.blocks import first_look
 from mtl.files import open_text
 from mtl.options import Bounds, Default, Requires
 from mtl.text.subwords import BYTES, Subwords
@@ -34,7 +35,7 @@ class Text(Reader):
             characters or subwords of the words at blanks, for language models.
     """
 
-    version = 1
+    version = 2
     recipe = TextRecipe
 
     def __init__(
@@ -51,14 +52,15 @@ class Text(Reader):
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
         with open_text(path) as file:
+            lines, oddity = first_look(file)
             words: list[str] = []
             start = 0
-            for line, text in enumerate(file, 1):
+            for line, text in enumerate(lines, 1):
                 line_words = words_of(text, self.tokenize, self.segmenter)
                 if words and (self.by == "line" or (self.by == "paragraph" and not line_words)):
-                    yield Record(words, line=start)
-                    words = []
+                    yield Record(words, line=start, oddity=oddity)
+                    words, oddity = [], ""
                 start = start if words else line
                 words += line_words
             if words:
-                yield Record(words, line=start)
+                yield Record(words, line=start, oddity=oddity)
