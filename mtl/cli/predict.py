@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -88,7 +88,7 @@ def predict(
         raise typer.BadParameter(message, param_hint="--format")
     from mtl import api
     from mtl.cli.shading import write_text
-    from mtl.inference.predictor import CHUNK
+    from mtl.inference.predictor import CHUNK, first_chunk
 
     model = api.load(folder, device=device)
     tasks = model.selection.labelling(task)
@@ -124,7 +124,7 @@ def predict(
         return
     writer = _writer(model, written, tasks, confidence, found.table)
     # The names of the output follow from the fields of the first records.
-    head = list(islice(predictions, 1 if interactive else CHUNK))
+    head = first_chunk(predictions, 1 if interactive else CHUNK)
     sys.stdout.write(writer.begin(head))
     _note(writer)
     for number, prediction in enumerate(chain(head, predictions), 1):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from threading import Event, Lock
+from threading import Lock
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -51,10 +51,31 @@ LONGEST = 2048
 
 _Item = TypeVar("_Item")
 
-_forked = Event()
-"""Set in a process that was forked and has not predicted yet."""
+
+class _Process:
+    """The state of this process.
+
+    The lock is not an attribute of predictors, so that they can be sent to other processes.
+    """
+
+    def __init__(self, forked: bool = False) -> None:
+        self.lock = Lock()
+        """Protects the counts of threads that predict."""
+        self.forked = forked
+        """Whether the process was forked and has not predicted yet."""
+
+
+_process = _Process()
+
+
+def _after_fork() -> None:
+    global _process
+    # Another thread may have held the lock; in the child it would never be released.
+    _process = _Process(forked=True)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked.set)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Piece(NamedTuple):
@@ -101,7 +122,6 @@ class Predictor:
         self.max_length = max_length
         self.overlap = overlap
         self.max_tokens = max_tokens
-        self._lock = Lock()
         self._readers = 0
         self._was_training = False
 
@@ -177,7 +197,7 @@ class Predictor:
 
         While several threads predict, the last one to end restores the mode.
         """
-        with self._lock:
+        with _process.lock:
             if not self._readers:
                 self._was_training = self.model.training
                 if self._was_training:
@@ -186,7 +206,7 @@ class Predictor:
         try:
             yield
         finally:
-            with self._lock:
+            with _process.lock:
                 self._readers -= 1
                 if self._was_training and not self._readers:
                     self.model.train()
@@ -199,14 +219,14 @@ class Predictor:
         Raises:
             MtlError: The model is on a GPU, which a forked process cannot use.
         """
-        if _forked.is_set():
+        if _process.forked:
             if self._parameter.is_cuda:
                 raise MtlError(
                     "a model on a GPU cannot be used in a forked process; load the model in the "
                     'process that uses it, or start processes with the method "spawn"'
                 )
             torch.set_num_threads(1)
-            _forked.clear()
+            _process.forked = False
 
     # Not a generator: the model must not stay in evaluation mode while a caller holds the stream.
     @torch.inference_mode()
@@ -464,6 +484,17 @@ def _bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence
             chunk, characters = [], 0
     if chunk:
         yield chunk
+
+
+def first_chunk(predictions: Iterator[Prediction], size: int) -> list[Prediction]:
+    """Return the first predictions of a stream: up to `size`, and `CHUNK_CHARACTERS`."""
+    first, characters = [], 0
+    for prediction in predictions:
+        first.append(prediction)
+        characters += sum(map(len, prediction.sentence.example.tokens))
+        if len(first) == size or characters >= CHUNK_CHARACTERS:
+            break
+    return first
 
 
 def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
