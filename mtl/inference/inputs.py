@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
-from mtl.text.tokenizer import split_sentences, tokenize, words_of
+from mtl.text.tokenizer import first_tokens, split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
 """Start and end of each word, in characters."""
@@ -98,13 +98,15 @@ class Sentence:
         Words that were not cut from a text, and pairs, are not split.
         """
         if not self._bounds:
-            firsts = [0]
+            firsts, count = [0], len(self.example.tokens)
             if self.text is not None and self.cut is not None and _may_split(self.text):
-                starts = [first - self.start for first, _ in self.offsets]
-                # With words cut at blanks, a sentence may begin inside of a word.
-                found = {bisect_left(starts, first) for first, _ in split_sentences(self.text)}
-                firsts = sorted((found | {0}) - {len(starts)})
-            self._bounds = tuple(pairwise([*firsts, len(self.example.tokens)]))
+                if self.cut:
+                    firsts = first_tokens(self.text)
+                else:  # a sentence may begin inside of a word
+                    starts = [first - self.start for first, _ in self.offsets]
+                    found = {bisect_left(starts, first) for first, _ in split_sentences(self.text)}
+                    firsts = sorted((found | {0}) - {count})
+            self._bounds = tuple(pairwise([*firsts, count]))
         return self._bounds
 
     @property

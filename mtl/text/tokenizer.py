@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal, NamedTuple, TypeAlias
 
 from mtl.text.running import characters
@@ -198,6 +198,8 @@ def words_of(text: str, cut: Cut, subwords: Subwords | None = None) -> list[str]
 
 _CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}
 _OPENING = frozenset("\"'‘“«([{¿¡-–—•*") | {"``", "‘‘"}
+_ENDS = frozenset(".!?…。！？").union(*_CLOSING)
+"""Last characters of the tokens after which a sentence may start on the same line."""
 _NO_END = re.compile(rf"(?:{_TITLES}|No|[A-Z])\.")
 _STARTER = re.compile(
     "The|An?|It|He|She|They|We|I|You|Th(?:is|at|ese|ose|ere)|[IO]n|At|But|And|So|If|Wh(?:en|ile)"
@@ -217,13 +219,27 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     ['Dr. No lives in the U.S. now.', 'He works.']
     """
     tokens = tokenize(text)
-    spans = []
-    first = 0
-    for index in range(1, len(tokens) + 1):
-        if index == len(tokens) or _starts(text, tokens, index):
-            spans.append((tokens[first].start, tokens[index - 1].end))
-            first = index
-    return spans
+    firsts = _first_tokens(text, tokens)
+    return [(tokens[a].start, tokens[b - 1].end) for a, b in pairwise([*firsts, len(tokens)])]
+
+
+def first_tokens(text: str) -> list[int]:
+    """Return the index of the first token of each sentence; see `split_sentences`.
+
+    >>> first_tokens("It rains. He works.")
+    [0, 3]
+    """
+    return _first_tokens(text, tokenize(text))
+
+
+def _first_tokens(text: str, tokens: list[Token]) -> list[int]:
+    firsts = [0] if tokens else []
+    has_lines = "\n" in text
+    for index in range(1, len(tokens)):
+        # Most tokens follow a word, which ends no sentence.
+        if (has_lines or tokens[index - 1].text[-1] in _ENDS) and _starts(text, tokens, index):
+            firsts.append(index)
+    return firsts
 
 
 def _starts(text: str, tokens: list[Token], index: int) -> bool:
