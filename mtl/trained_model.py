@@ -14,7 +14,7 @@ from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, with_files
 from mtl.experiment.loaders import batch_limits
-from mtl.experiment.task_selection import TaskSelection, Unit
+from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
@@ -60,7 +60,7 @@ class TrainedModel:
         sentences: Sentences,
         tasks: Sequence[str] | None = None,
         *,
-        unit: Unit | None = None,
+        unit: TextUnit | None = None,
     ) -> dict[str, list[Any]]:
         """Return the labels of texts: task to one item per text.
 
@@ -96,7 +96,7 @@ class TrainedModel:
         *,
         confidence: bool = False,
         attention: bool = False,
-        unit: Unit | None = None,
+        unit: TextUnit | None = None,
         split_sentences: bool = False,
         chunk_size: int | None = None,
     ) -> Iterator[Prediction]:

@@ -16,7 +16,7 @@ from mtl.errors import DataError, MtlError
 if TYPE_CHECKING:
     from mtl.cli.formats import LineWriter, TableWriter
     from mtl.cli.table_input import Table
-    from mtl.experiment.task_selection import Unit
+    from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
     from mtl.trained_model import TrainedModel
 
@@ -100,7 +100,7 @@ def predict(
             raise MtlError(f"{names}: the attention weights are matrices; add --format jsonl")
         if output_format == "text":
             task = tasks = attending
-    whole_unit: Unit | None = "record" if whole else None if unit == "auto" else unit
+    whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
     found = _read(model, source, input_format, tasks, whole_unit)
     written: str = output_format
@@ -140,7 +140,7 @@ class _Input(NamedTuple):
 
 
 def _read(
-    model: TrainedModel, source: Path | None, form: str, tasks: Sequence[str], unit: Unit | None
+    model: TrainedModel, source: Path | None, form: str, tasks: Sequence[str], unit: TextUnit | None
 ) -> _Input:
     """Open the input; it is read lazily."""
     from mtl.cli import inputs

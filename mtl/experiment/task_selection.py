@@ -15,7 +15,7 @@ from mtl.experiment.loaders import batch_limits
 from mtl.inference.attention import heads_with_attention
 from mtl.inference.predictor import Predictor
 
-Unit: TypeAlias = Literal["sentence", "record"]
+TextUnit: TypeAlias = Literal["sentence", "record"]
 """The unit of text that a task labels: a sentence, or a whole line, row or object."""
 _Reader = TypeVar("_Reader", bound=Reader)
 
@@ -98,7 +98,7 @@ class TaskSelection:
             )
         return bool(pairs)
 
-    def by_sentence(self, tasks: Sequence[str], unit: Unit | None = None) -> list[str]:
+    def by_sentence(self, tasks: Sequence[str], unit: TextUnit | None = None) -> list[str]:
         """Return the tasks that read each sentence of a text by itself.
 
         Args:
@@ -108,7 +108,7 @@ class TaskSelection:
         Raises:
             MtlError: There is no such unit.
         """
-        if unit not in (None, *get_args(Unit)):
+        if unit not in (None, *get_args(TextUnit)):
             raise MtlError(f"unit: expected 'sentence', 'record' or None, got {unit!r}")
         targets = self._predictor.batcher.targets
         return [

@@ -260,7 +260,7 @@ def new_names(own: Iterable[str], taken: Container[str]) -> dict[str, str]:
 def merge_fields(
     fields: Mapping[str, Any], own: Mapping[str, Any], renamed: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """Return the fields of an input and then those of its prediction; see `Prediction.to_dict`."""
+    """Return the fields of an input, and then of its prediction; see `Prediction.to_dict`."""
     if renamed is None:
         renamed = new_names(own, fields)
     written = {renamed.get(name, name): value for name, value in own.items()}

@@ -5,11 +5,9 @@ Letters: B windows, T tokens, U distinct words, D width of embeddings.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from threading import Lock
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +22,7 @@ from mtl.data.windows import Window, windows
 from mtl.embeddings import EmbeddingOutput
 from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
+from mtl.inference import process
 from mtl.inference.attention import merge_attention
 from mtl.inference.inputs import Sentence
 from mtl.inference.merging import merge_windows, padding_states
@@ -50,32 +49,6 @@ LONGEST = 2048
 """The most tokens of a sentence whose attention matrix can be requested."""
 
 _Item = TypeVar("_Item")
-
-
-class _Process:
-    """The state of this process.
-
-    The lock is not an attribute of predictors, so that they can be sent to other processes.
-    """
-
-    def __init__(self, forked: bool = False) -> None:
-        self.lock = Lock()
-        """Protects the counts of threads that predict."""
-        self.forked = forked
-        """Whether the process was forked and has not predicted yet."""
-
-
-_process = _Process()
-
-
-def _after_fork() -> None:
-    global _process
-    # Another thread may have held the lock; in the child it would never be released.
-    _process = _Process(forked=True)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Piece(NamedTuple):
@@ -197,7 +170,7 @@ class Predictor:
 
         While several threads predict, the last one to end restores the mode.
         """
-        with _process.lock:
+        with process.lock():
             if not self._readers:
                 self._was_training = self.model.training
                 if self._was_training:
@@ -206,27 +179,10 @@ class Predictor:
         try:
             yield
         finally:
-            with _process.lock:
+            with process.lock():
                 self._readers -= 1
                 if self._was_training and not self._readers:
                     self.model.train()
-
-    def _survive_fork(self) -> None:
-        """Use one thread in a process that was forked.
-
-        The threads of torch do not exist in the child, and it would wait for them for ever.
-
-        Raises:
-            MtlError: The model is on a GPU, which a forked process cannot use.
-        """
-        if _process.forked:
-            if self._parameter.is_cuda:
-                raise MtlError(
-                    "a model on a GPU cannot be used in a forked process; load the model in the "
-                    'process that uses it, or start processes with the method "spawn"'
-                )
-            torch.set_num_threads(1)
-            _process.forked = False
 
     # Not a generator: the model must not stay in evaluation mode while a caller holds the stream.
     @torch.inference_mode()
@@ -241,7 +197,7 @@ class Predictor:
         by_sentence: Collection[str],
     ) -> list[Prediction]:
         """Return the predictions for one chunk."""
-        self._survive_fork()
+        process.check(self._parameter.device)
         examples = [sentence.example for sentence in sentences]
         for task in attention:
             self._check_lengths(task, examples)
