@@ -14,7 +14,7 @@ from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, with_files
 from mtl.experiment.loaders import batch_limits
-from mtl.experiment.task_selection import TaskSelection
+from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
@@ -60,8 +60,10 @@ class TrainedModel:
         self,
         sentences: Sentences,
         tasks: Sequence[str] | None = None,
+        *,
+        unit: TextUnit | None = None,
     ) -> dict[str, list[Any]]:
-        """Return the labels of sentences: task to one item per sentence.
+        """Return the labels of texts: task to one item per text.
 
         `annotate` returns the same labels with tokens, character offsets and confidences.
 
@@ -69,6 +71,9 @@ class TrainedModel:
             sentences: Raw texts, which are cut into words, or lists of words; two of them each for
                 tasks that compare sentences.
             tasks: The tasks; None: all but those whose labels are derived from the text.
+            unit: The unit of text that the tasks read: "sentence" splits raw texts into sentences,
+                "record" does not. None: as each task was trained, see `unit` of a corpus. A
+                classifier that reads sentences returns one label per text, from its mean scores.
 
         Returns:
             An item is a list with one label per token (taggers), or one label (classifiers). A set
@@ -80,7 +85,7 @@ class TrainedModel:
         """
         selected = self.selection.labelling(tasks)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
-        for prediction in self.annotate(sentences, selected):
+        for prediction in self.annotate(sentences, selected, unit=unit):
             for task, value in prediction.labels.items():
                 labels[task].append(value)
         return labels
@@ -92,12 +97,13 @@ class TrainedModel:
         *,
         confidence: bool = False,
         attention: bool = False,
+        unit: TextUnit | None = None,
         split_sentences: bool = False,
         chunk_size: int | None = None,
     ) -> Iterator[Prediction]:
-        """Return an iterator over predictions, one per sentence, in order.
+        """Return an iterator over predictions, one per text, in order.
 
-        It reads and labels the sentences chunk by chunk, so they may be a generator of any length.
+        It reads and labels the texts chunk by chunk, so they may be a generator of any length.
 
         >>> for prediction in model.annotate(["Ann left Rome."], confidence=True):  # doctest: +SKIP
         ...     print(prediction)  # a table of tokens and labels
@@ -109,10 +115,11 @@ class TrainedModel:
             tasks: As for `predict`.
             confidence: Whether to compute the probabilities of labels.
             attention: Whether to compute the attention weights of heads that have them.
+            unit: As for `predict`.
             split_sentences: Whether to split raw texts into sentences. Then there is one prediction
-                per sentence instead of one per item.
-            chunk_size: The number of sentences per chunk; None: a few thousand. With 1 each
-                sentence is labelled at once.
+                per sentence instead of one per text.
+            chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
+                labelled at once.
 
         Raises:
             MtlError: As for `predict`; or a named task has no attention; or pairs are to be split.
@@ -120,14 +127,18 @@ class TrainedModel:
         selected = self.selection.labelling(tasks)
         attending = self.selection.attending(tasks) if attention else []
         pairs = self.selection.compare_pairs(selected)
-        if pairs and split_sentences:
-            raise MtlError("pairs are not split into sentences; leave out split_sentences")
+        if pairs and (split_sentences or unit == "sentence"):
+            raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
+        if split_sentences and unit == "record":
+            raise MtlError("split_sentences=True and unit='record' exclude each other")
+        by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
         return self.predictor.run(
             split_texts(stream) if split_sentences else stream,
             selected,
             confidence=confidence,
             attention=attending,
+            by_sentence=by_sentence,
             chunk_size=chunk_size,
         )
 

@@ -1,182 +1,72 @@
-"""The file formats of `mtl predict`: raw text, CoNLL, JSONL."""
+"""The output of `mtl predict`: CoNLL, JSONL, and tables."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from mtl.data.readers.conll import Conll
-from mtl.data.readers.conllu import Conllu
-from mtl.errors import DataError
+from mtl.cli.table_input import Row
+from mtl.errors import MtlError
 from mtl.inference.attention import rows_of
-from mtl.inference.confidence import confidence_text, fraction
-from mtl.inference.inputs import Sentence, split_text
-from mtl.inference.prediction import Prediction
+from mtl.inference.confidence import confidence_text, fraction, rounded
+from mtl.inference.prediction import Prediction, merge_fields, new_names
+from mtl.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-InputFormat = Literal["text", "conll", "jsonl"]
+Renamed: TypeAlias = Mapping[str, str]
+"""Name of a field of a prediction to its name in the output."""
 
 
-def read_input(
-    lines: Iterable[str], name: str, form: str, *, pairs: bool = False, whole: bool = False
-) -> Iterator[Sentence]:
-    """Return an iterator over the sentences of an input. It reads the lines lazily.
-
-    Args:
-        lines: The lines of the input, with their line ends.
-        name: The name of the input, for messages.
-        form: Its format; see `InputFormat`.
-        pairs: Whether it contains pairs of sentences.
-        whole: Whether a line of text, or the text of a JSON object, is one sentence. By default
-            it is split into sentences.
-
-    Raises:
-        DataError: The input is not of this format; or pairs are to be read from CoNLL.
-    """
-    if form == "jsonl":
-        return _read_jsonl(lines, name, pairs, whole)
-    if form == "conll" and pairs:
-        raise DataError("pairs are read as text with a tab between, or as JSONL", name)
-    if form == "conll":
-        return _read_conll(lines, name)
-    return _read_pairs(lines, name) if pairs else _read_text(lines, whole)
-
-
-def _read_text(lines: Iterable[str], whole: bool) -> Iterator[Sentence]:
-    """Yield the sentences of raw text. A line end always ends a sentence."""
-    position = 0
-    for line in lines:
-        if not whole:
-            yield from split_text(line, position)
-        elif line.strip():
-            yield Sentence.from_text(line.rstrip("\n"), position)
-        position += len(line)
-
-
-def _read_pairs(lines: Iterable[str], name: str) -> Iterator[Sentence]:
-    """Yield pairs of raw text: two sentences per line, with a tab between."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        texts = line.rstrip("\n").split("\t")
-        if len(texts) != 2:
-            message = f"expected two sentences with a tab between, found {len(texts)}"
-            raise DataError(message, name, number)
-        first, second = map(Sentence.from_text, texts)
-        yield Sentence.pair(first, second)
-
-
-def _read_conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
-    """Yield the sentences of a file with one word per line.
-
-    The word is the first column. In CoNLL-U it is the second column, and multiword ranges and empty
-    nodes are left out.
-    """
-    rest, head = iter(lines), []
-    for line in rest:
-        head.append(line)
-        if line.strip() and not line.startswith(("#", "-DOCSTART-")):
-            break
-    is_conllu = bool(head) and re.fullmatch(r"\d[\d.-]*(\t[^\t]*){9}\n?", head[-1])
-    reader = Conllu() if is_conllu else Conll(columns={"tokens": 0})
-    for record in reader.parse(chain(head, rest), name):
-        yield Sentence.from_words(record.tokens, record.metadata)
-
-
-def _read_jsonl(lines: Iterable[str], name: str, pairs: bool, whole: bool) -> Iterator[Sentence]:
-    """Yield the sentences of JSON objects with "tokens" or "text", one object per line.
-
-    Pairs have "tokens_b" or "text_b" too. Other fields are copied to the output.
-    """
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        fields = _parse_object(line, name, number)
-        if pairs:
-            first, second = _side(fields, ""), _side(fields, "_b")
-            if first is None or second is None:
-                raise DataError(f'{_EXPECTED}, and with "tokens_b" or "text_b"', name, number)
-            yield Sentence.pair(first, second, _without(fields, _PAIR_FIELDS))
-            continue
-        tokens, text = fields.get("tokens"), fields.get("text")
-        if _is_words(tokens):
-            yield Sentence.from_words(tokens, _without(fields, ("tokens",)))
-        elif isinstance(text, str):
-            rest = _without(fields, ("text",))
-            # A text without words has an output too, so that no object of the input is missing.
-            if whole or not text.strip():
-                yield Sentence.from_text(text, fields=rest)
-            else:
-                yield from split_text(text, fields=rest)
-        else:
-            raise DataError(_EXPECTED, name, number)
-
-
-_EXPECTED = 'expected an object with "tokens" (a list of words) or "text" (a string)'
-_PAIR_FIELDS = ("tokens", "text", "tokens_b", "text_b")
-
-
-def _side(fields: Mapping[str, Any], end: str) -> Sentence | None:
-    """Return one sentence of a pair, or None if the fields do not contain it."""
-    tokens, text = fields.get(f"tokens{end}"), fields.get(f"text{end}")
-    if not _is_words(tokens):
-        return Sentence.from_text(text) if isinstance(text, str) else None
-    sentence = Sentence.from_words(tokens)
-    sentence.text = text if isinstance(text, str) else None
-    return sentence
-
-
-def _is_words(tokens: Any) -> TypeGuard[list[str]]:
-    return isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
-
-
-def _parse_object(line: str, name: str, number: int) -> dict[str, Any]:
-    """Return the object on a line; an empty one for any other JSON value."""
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"expected a JSON object on each line: {error}", name, number) from None
-    return data if isinstance(data, dict) else {}
-
-
-def _without(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if key not in names}
-
-
-def write_conll(prediction: Prediction) -> str:
+def write_conll(prediction: Prediction, renamed: Renamed | None = None) -> str:
     """Return one line per word, with a column per tagger, after a comment per classifier.
 
     Probabilities of tags, and attention weights of words, have columns of their own.
     """
+    own, columns = _conll_comments(prediction)
+    comments = merge_fields(prediction.sentence.fields or {}, own, renamed)
+    lines = [f"# {one_line(name)} = {one_line(value)}" for name, value in comments.items()]
+    tokens = map(_cell, prediction.sentence.tokens)
+    rows = zip(tokens, *columns.values(), strict=True)
+    return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
+
+
+def _conll_comments(prediction: Prediction) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
+    """Return the comments of a prediction, and its columns without the words."""
     sentence = prediction.sentence
-    lines = [f"# {key} = {one_line(value)}" for key, value in (sentence.fields or {}).items()]
+    comments: dict[str, str] = {}
     if sentence.text is not None:
-        lines.append(f"# text = {one_line(sentence.text)}")
+        comments["text"] = sentence.text
     if sentence.tokens_b is not None:
-        lines.append(f"# text_b = {one_line(sentence.text_b or ' '.join(sentence.tokens_b))}")
+        comments["text_b"] = sentence.text_b or " ".join(sentence.tokens_b)
     if sentence.offsets:
-        lines.append(f"# start = {sentence.offsets[0][0]}")
+        comments["start"] = str(sentence.offsets[0][0])
     columns: dict[str, Sequence[str]] = {}
     for task, own in prediction.by_task.items():
         by_token = prediction.columns(task)
         if by_token is not None:
             columns |= by_token
         else:
-            lines.append(f"# {task} = {prediction.targets[task].text(own.labels)}")
+            comments[task] = prediction.targets[task].text(own.labels)
             if own.confidence is not None:
-                lines.append(f"# {task}.confidence = {confidence_text(own.confidence)}")
+                comments[f"{task}.confidence"] = confidence_text(own.confidence)
         columns |= _attention_columns(f"{task}.attention", own.attention)
         second = _attention_columns(f"{task}.attention_b", own.attention_b)
-        lines += [f"# {name} = {' '.join(weights)}" for name, weights in second.items()]
-    lines.append("# columns = " + " ".join(["token", *columns]))
-    tokens = (re.sub(r"[\t\r\n]+", " ", token) or "_" for token in sentence.tokens)
-    rows = zip(tokens, *columns.values(), strict=True)
-    return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
+        comments |= {name: " ".join(weights) for name, weights in second.items()}
+    comments["columns"] = " ".join(["token", *columns])
+    return comments, columns
+
+
+def _cell(token: str) -> str:
+    """Return a word as a cell of CoNLL: not empty, and without tabs and line ends."""
+    text = re.sub(r"[\0\t\r\n]+", " ", token)
+    return text if text.strip(" ") else "_"
 
 
 def _attention_columns(name: str, weights: Tensor | None) -> dict[str, Sequence[str]]:
@@ -188,15 +78,158 @@ def _attention_columns(name: str, weights: Tensor | None) -> dict[str, Sequence[
     return {own: [*map(fraction, row)] for own, row in zip(names, rows, strict=True)}
 
 
-def write_jsonl(prediction: Prediction) -> str:
+def write_jsonl(prediction: Prediction, renamed: Renamed | None = None) -> str:
     """Return a prediction as one JSON object; see `Prediction.to_dict`."""
-    return json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n"
+    return json.dumps(prediction.to_dict(renamed), ensure_ascii=False) + "\n"
 
 
 def one_line(value: Any) -> str:
     """Return a value as text without line ends."""
-    return " ".join(str(value).split())
+    return " ".join(str(value).replace("\0", " ").split())
 
 
-WRITE: dict[str, Callable[[Prediction], str]] = {"conll": write_conll, "jsonl": write_jsonl}
-"""Format to its writer, which returns the text of one prediction."""
+@dataclass
+class LineWriter:
+    """Writes predictions as CoNLL or JSONL.
+
+    Args:
+        write: Returns a prediction as text, under the names of the output.
+        names: Returns the names of the fields of a prediction.
+    """
+
+    write: Callable[[Prediction, Renamed | None], str]
+    names: Callable[[Prediction], Iterable[str]]
+    renamed: dict[str, str] = field(default_factory=dict, init=False)
+    unnamed: ClassVar[str] = ""
+
+    def begin(self, first: Sequence[Prediction]) -> str:
+        """Choose the names of the output after a look at the first predictions; return no text."""
+        fields = {name for prediction in first for name in prediction.sentence.fields or ()}
+        if fields:
+            own = {name for prediction in first for name in self.names(prediction)}
+            self.renamed = new_names(own, fields)
+        return ""
+
+    def row(self, prediction: Prediction) -> str:
+        """Return the text of a prediction.
+
+        Raises:
+            MtlError: A field of its input has the name of a field of the output.
+        """
+        return self.write(prediction, self.renamed)
+
+
+@dataclass
+class TableWriter:
+    """Writes predictions as a table: the columns of the input, and then the predictions.
+
+    Values of words are JSON lists.
+
+    Args:
+        targets: Task to its target, for the tasks of the output.
+        confidence: Whether to write confidences.
+        separator: The character between columns.
+        quotes: Whether cells with special characters are put in quotes. If not, tabs and line ends
+            in cells become blanks.
+        header: The columns of the input, if it is a table, under the names of its cells.
+        written: The cells of its header row; None: it has none.
+    """
+
+    targets: Mapping[str, Target]
+    confidence: bool
+    separator: str
+    quotes: bool
+    header: Sequence[str] | None = None
+    written: Sequence[str] | None = None
+    renamed: dict[str, str] = field(default_factory=dict, init=False)
+    own: list[str] = field(default_factory=list, init=False)
+
+    def begin(self, first: Sequence[Prediction]) -> str:
+        """Choose the columns, after a look at the first predictions; return the header row."""
+        is_table = self.header is not None
+        if not first and not self.header:
+            return ""
+        if self.header is None:
+            self.header = list(dict.fromkeys(n for p in first for n in p.sentence.fields or ()))
+            self.written = self.header
+        pairs = any(prediction.tokens_b is not None for prediction in first)
+        tagging = any(target.level == "token" for target in self.targets.values())
+        self.own = [] if is_table else ["text", "text_b"] if pairs else ["text"]
+        self.own += ["tokens"] if tagging else []
+        for task, target in self.targets.items():
+            self.own.append(task)
+            if self.confidence and target.values in ("labels", "sets"):
+                self.own.append(f"{task}.confidence")
+        self.renamed = new_names(self.own, self.header)
+        if self.written is None:
+            return ""
+        return self._line([*self.written, *(self.renamed.get(name, name) for name in self.own)])
+
+    def row(self, prediction: Prediction) -> str:
+        """Return the row of a prediction.
+
+        Raises:
+            MtlError: Its input has a field that is not a column of the table.
+        """
+        fields, header = prediction.sentence.fields, self.header or ()
+        if isinstance(fields, Row):
+            return self._line([*fields.cells, *self._own_cells(prediction)])
+        fields = fields or {}
+        if unknown := [name for name in fields if name not in header]:
+            raise MtlError(
+                f"the field {unknown[0]!r} is not in the header, since the first records do not "
+                "have it; use --format jsonl"
+            )
+        cells = (_plain(fields.get(name)) for name in header)
+        return self._line([*cells, *self._own_cells(prediction)])
+
+    def _own_cells(self, prediction: Prediction) -> list[str]:
+        return [self._own_cell(name, prediction) for name in self.own]
+
+    @property
+    def unnamed(self) -> str:
+        """The names of the columns of the predictions, if the table has no header."""
+        own = self.own if self.written is None else []
+        return ", ".join(self.renamed.get(name, name) for name in own)
+
+    def _own_cell(self, name: str, prediction: Prediction) -> str:
+        sentence = prediction.sentence
+        if name in self.targets:
+            task = prediction.by_task[name]
+            if isinstance(task.labels, tuple):
+                return _plain(prediction.labels[name])
+            return self.targets[name].text(task.labels)
+        if name == "text":
+            return " ".join(sentence.tokens) if sentence.text is None else sentence.text
+        if name == "text_b":
+            return sentence.text_b or " ".join(sentence.tokens_b or ())
+        if name == "tokens":
+            return _plain(list(sentence.tokens))
+        confidence = prediction.by_task[name.removesuffix(".confidence")].confidence
+        if isinstance(confidence, tuple):
+            return _plain(rounded(confidence))
+        return confidence_text(confidence)
+
+    def _line(self, cells: Sequence[str]) -> str:
+        if not self.quotes:
+            special = re.compile(rf"[\r\n{re.escape(self.separator)}]+")
+            return self.separator.join(special.sub(" ", cell) for cell in cells) + "\n"
+        line = io.StringIO()
+        # A lone carriage return would end the row without being quoted.
+        texts = [re.sub(r"\r\n?", "\n", cell) for cell in cells]
+        csv.writer(line, delimiter=self.separator, lineterminator="\n").writerow(texts)
+        return line.getvalue()
+
+
+def _plain(value: Any) -> str:
+    """Return a value as the text of a cell: strings as they are, other types as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def line_writer(form: str) -> LineWriter:
+    """Return a writer of "conll" or "jsonl"."""
+    if form == "jsonl":
+        return LineWriter(write_jsonl, lambda prediction: prediction.own_fields())
+    return LineWriter(write_conll, lambda prediction: _conll_comments(prediction)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -68,6 +69,9 @@ def _options(
 
 def main() -> None:
     """Run the command; a user error prints one message to standard error and exits with code 2."""
+    # Output is UTF-8, whatever the encoding of the terminal: a file or pipe gets the same bytes.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     try:
         app(prog_name="mtl")
     except MtlError as error:

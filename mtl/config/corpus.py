@@ -240,6 +240,12 @@ class CorpusConfig(Settings):
         description="Split to its maximum number of sentences, the same sentences in every run, "
         "to measure the effect of less data.",
     )
+    unit: Literal["sentence", "record"] | None = Field(
+        default=None,
+        description="The unit of text of one row of the files, which `mtl predict` follows: a "
+        "sentence, or a record of any length. null: a sentence for labels of tokens and for the "
+        "readers conll and conllu, else a record.",
+    )
     expect: dict[str, NonNegativeInt] = Field(
         default={}, description="Split to the number of sentences that it must contain."
     )

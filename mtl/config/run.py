@@ -143,7 +143,7 @@ class Training(Settings):
         default="auto", description="Device to compute on; auto uses a GPU if there is one."
     )
     threads: Annotated[int, Bounds(ge=1, le=1024)] | None = Field(
-        default=None, description="Number of CPU threads; null: the default of torch."
+        default=None, description="Number of CPU threads in training; null: the default of torch."
     )
 
     @model_validator(mode="after")

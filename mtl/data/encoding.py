@@ -13,7 +13,7 @@ from mtl.targets import Target
 from mtl.text.example import Example
 from mtl.text.vocabulary import PAD, Vocabulary
 
-_MOST_WORDS = 1 << 18
+_MOST_WORDS = 1 << 16
 """The most words whose ids are cached, so that an endless stream does not fill the memory."""
 _LONGEST_WORD = 64
 """The most characters of a cached word; longer strings are rarely seen again."""

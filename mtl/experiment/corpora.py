@@ -17,6 +17,7 @@ from mtl.data.store import ReadingProgress
 from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
 from mtl.runs.checkpoint import SUBWORDS, load_subwords
+from mtl.targets import Level
 from mtl.text.example import of_tokens
 from mtl.text.spans import malformed
 from mtl.text.subwords import Subwords
@@ -33,6 +34,20 @@ def reads_pairs(run: Run, task: str) -> bool:
     """Return whether a task compares two sentences."""
     reader = run.corpora[run.tasks[task].corpus].reader
     return READERS.find(reader.type).pairs(reader.options)
+
+
+def labels_sentences(run: Run, task: str, level: Level) -> bool:
+    """Return whether a task was trained on sentences, and not on longer texts.
+
+    Args:
+        run: The run.
+        task: The task.
+        level: The level of its labels.
+    """
+    corpus = run.corpora[run.tasks[task].corpus]
+    if corpus.unit is not None:
+        return corpus.unit == "sentence"
+    return level == "token" or READERS.find(corpus.reader.type).reads_sentences
 
 
 def unit_of(corpus: CorpusConfig) -> str:

@@ -178,7 +178,8 @@ def prepare(
     Raises:
         ConfigError: The labels do not fit the heads, or the model does not fit into memory.
     """
-    use_threads(run)
+    if run.training.threads is not None:
+        torch.set_num_threads(run.training.threads)
     torch.manual_seed(run.seed)
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
@@ -224,7 +225,6 @@ def _start(run: Run, on_import: OnImport | None) -> Start | None:
 
 def restore(run: Run, folder: Path) -> Experiment:
     """Build the model of a run folder, with initial weights; the caller loads the trained ones."""
-    use_threads(run)
     vocabularies, targets = read_numberings(run, folder)
     device = to_device(run.training.device)
     model = make_model(run, vocabularies, targets).to(device)
@@ -242,9 +242,3 @@ def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict
     if missing := set(head_owners(run).values()) - set(targets):
         raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
     return vocabularies, targets
-
-
-def use_threads(run: Run) -> None:
-    """Set the number of CPU threads of torch if the run defines it."""
-    if run.training.threads is not None:
-        torch.set_num_threads(run.training.threads)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 from mtl.config.run import Run
+from mtl.data.readers import READERS, Reader
 from mtl.errors import MtlError, did_you_mean
-from mtl.experiment.corpora import check_words, reads_pairs
+from mtl.experiment.corpora import check_words, labels_sentences, reads_pairs
+from mtl.experiment.kinds import build
 from mtl.experiment.loaders import batch_limits
 from mtl.inference.attention import heads_with_attention
 from mtl.inference.predictor import Predictor
+
+TextUnit: TypeAlias = Literal["sentence", "record"]
+"""The unit of text that a task labels: a sentence, or a whole line, row or object."""
+_Reader = TypeVar("_Reader", bound=Reader)
 
 
 class TaskSelection:
@@ -65,6 +72,18 @@ class TaskSelection:
             raise MtlError(f"{names}: the head has no attention; {heads_with_attention()}")
         return attending
 
+    def readers(self, tasks: Sequence[str], kind: type[_Reader]) -> list[_Reader]:
+        """Return the readers of one kind that read the corpora of the tasks, each setting once."""
+        corpora = dict.fromkeys(self._run.tasks[task].corpus for task in tasks)
+        parts = (self._run.corpora[corpus].reader for corpus in corpora)
+        found: list[_Reader] = []
+        for part in parts:
+            if issubclass(READERS.find(part.type), kind):
+                reader = build("reader", part)
+                if not any(vars(reader) == vars(other) for other in found):
+                    found.append(reader)
+        return found
+
     def compare_pairs(self, tasks: Sequence[str]) -> bool:
         """Return whether the tasks compare two sentences.
 
@@ -78,6 +97,26 @@ class TaskSelection:
                 "of one kind"
             )
         return bool(pairs)
+
+    def by_sentence(self, tasks: Sequence[str], unit: TextUnit | None = None) -> list[str]:
+        """Return the tasks that read each sentence of a text by itself.
+
+        Args:
+            tasks: Names of tasks.
+            unit: The unit of text for all of them; None: as each was trained.
+
+        Raises:
+            MtlError: There is no such unit.
+        """
+        if unit not in (None, *get_args(TextUnit)):
+            raise MtlError(f"unit: expected 'sentence', 'record' or None, got {unit!r}")
+        targets = self._predictor.batcher.targets
+        return [
+            task
+            for task in tasks
+            if unit == "sentence"
+            or (unit is None and labels_sentences(self._run, task, targets[task].level))
+        ]
 
     def language_models(
         self, tasks: Sequence[str] | None = None, *, streams: bool = False

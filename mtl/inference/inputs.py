@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
-from mtl.text.tokenizer import split_sentences, tokenize, words_of
+from mtl.text.tokenizer import first_tokens, split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
 """Start and end of each word, in characters."""
@@ -25,7 +28,8 @@ class Sentence:
         start: The position of `text` in the whole input, in characters.
         text_b: The raw text of the second sentence of a pair.
         fields: Further fields of the input, which are copied to the output; None: no fields.
-        is_cut: Whether the words were cut from `text` by the rules of `tokenize`.
+        cut: How the words were cut from `text`: by the rules of `tokenize` (True), or at blanks
+            (False). None if they were not, and for pairs.
     """
 
     example: Example
@@ -33,8 +37,9 @@ class Sentence:
     start: int = 0
     text_b: str | None = None
     fields: Mapping[str, Any] | None = None
-    is_cut: bool = False
+    cut: bool | None = None
     _offsets: Offsets | None = field(default=None, init=False, repr=False, compare=False)
+    _bounds: Sequence[tuple[int, int]] = field(default=(), init=False, repr=False, compare=False)
 
     @classmethod
     def from_words(cls, words: Iterable[str], fields: Mapping[str, Any] | None = None) -> Sentence:
@@ -43,17 +48,22 @@ class Sentence:
 
     @classmethod
     def from_text(
-        cls, text: str, start: int = 0, fields: Mapping[str, Any] | None = None
+        cls,
+        text: str,
+        start: int = 0,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        cut: bool = True,
     ) -> Sentence:
-        """Make one sentence from raw text, which is cut into words by rules.
+        """Make one item from raw text.
 
         Args:
             text: The text.
             start: Its position in the whole input, in characters.
             fields: Further fields of the input.
+            cut: Whether the text is cut into words by rules; if not, it is cut at blanks.
         """
-        example = Example(tuple(words_of(text, True)))
-        return cls(example, text, start, fields=fields, is_cut=True)
+        return cls(Example(tuple(words_of(text, cut))), text, start, fields=fields, cut=cut)
 
     @classmethod
     def pair(
@@ -71,9 +81,33 @@ class Sentence:
         """
         # Computed on first use: most callers need only the words.
         if self._offsets is None:
-            tokens = tokenize(self.text) if self.is_cut and self.text is not None else []
-            self._offsets = tuple((self.start + t.start, self.start + t.end) for t in tokens)
+            spans: Iterable[tuple[int, int]] = ()
+            if self.text is not None and self.cut is not None:
+                spans = (
+                    ((token.start, token.end) for token in tokenize(self.text))
+                    if self.cut
+                    else (match.span() for match in _CHUNK.finditer(self.text))
+                )
+            self._offsets = tuple((self.start + first, self.start + last) for first, last in spans)
         return self._offsets
+
+    @property
+    def bounds(self) -> Sequence[tuple[int, int]]:
+        """First token of each sentence of a text, and the token after its last one.
+
+        Words that were not cut from a text, and pairs, are not split.
+        """
+        if not self._bounds:
+            firsts, count = [0], len(self.example.tokens)
+            if self.text is not None and self.cut is not None and _may_split(self.text):
+                if self.cut:
+                    firsts = first_tokens(self.text)
+                else:  # a sentence may begin inside of a word
+                    starts = [first - self.start for first, _ in self.offsets]
+                    found = {bisect_left(starts, first) for first, _ in split_sentences(self.text)}
+                    firsts = sorted((found | {0}) - {count})
+            self._bounds = tuple(pairwise([*firsts, count]))
+        return self._bounds
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -91,7 +125,19 @@ def split_text(
 ) -> Iterator[Sentence]:
     """Yield the sentences of a text; arguments as for `Sentence.from_text`."""
     for first, last in split_sentences(text):
-        yield Sentence.from_text(text[first:last], start + first, fields)
+        sentence = Sentence.from_text(text[first:last], start + first, fields)
+        # A sentence is not split again, although it lacks the context of the text.
+        sentence._bounds = ((0, len(sentence.tokens)),)
+        yield sentence
+
+
+_CHUNK = re.compile(r"\S+")
+_END = re.compile("[.!?…。！？]|\n")
+
+
+def _may_split(text: str) -> bool:
+    """Return whether a text may have several sentences; the answer no is certain, and quick."""
+    return _END.search(text, 0, len(text.rstrip()) - 1) is not None
 
 
 def split_texts(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
@@ -115,12 +161,18 @@ def read_sentences(sentences: Sentences, *, pairs: bool) -> Iterator[Sentence]:
         pairs: Whether they are pairs.
 
     Raises:
-        MtlError: A single string was passed instead of a list; or an item is neither text nor
-            words, or not a pair where pairs are expected.
+        MtlError: Something else than a list was passed, such as a single string; or an item is
+            neither text nor words, or not a pair where pairs are expected.
     """
-    # A string is iterable too: without this check, each character would become a sentence.
+    # A string is iterable too: without this check, each character would become a sentence. The
+    # items of a dictionary or a data frame are the names of its columns.
     if isinstance(sentences, str):
         raise MtlError("expected a list of sentences, got one string; put it into a list")
+    if isinstance(sentences, (bytes, Mapping)) or hasattr(sentences, "columns"):
+        kind = type(sentences).__name__
+        raise MtlError(f"expected a list of sentences, got {kind}; pass a list or one column")
+    if not isinstance(sentences, Iterable):
+        raise MtlError(f"expected a list of sentences, got {sentences!r}")
     return _read(sentences, _pair if pairs else _single)
 
 
@@ -134,17 +186,27 @@ def _read(sentences: Sentences, read: Callable[[Any], Sentence]) -> Iterator[Sen
 
 def _single(item: Any) -> Sentence:
     if isinstance(item, str):
+        _check_text(item)
         return Sentence.from_text(item)
+    if isinstance(item, (bytes, Mapping)) or not isinstance(item, Iterable):
+        raise ValueError(f"expected text or a list of words, got {item!r}")
+    words = tuple(item)
     try:
-        words = tuple(item)
-    except TypeError:
-        raise ValueError(f"expected text or a list of words, got {item!r}") from None
-    try:
-        "".join(words)  # the fastest check that all of them are strings
+        text = "".join(words)  # the fastest check that all of them are strings
     except TypeError:
         other = next(word for word in words if not isinstance(word, str))
         raise ValueError(f"expected a list of words, found {other!r} among them") from None
+    _check_text(text)
     return Sentence(Example(words))
+
+
+def _check_text(text: str) -> None:
+    """Check that a string is text: half a character of UTF-16 alone can be in strings only."""
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ValueError(f"expected text, found half a character, {half!r}, in it") from None
 
 
 def _pair(item: Any) -> Sentence:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from mtl.errors import MtlError
 from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
 from mtl.inference.task_prediction import Confidence, TaskPrediction
@@ -145,10 +146,24 @@ class Prediction:
         text = sentence.text[first - sentence.start : last - sentence.start]
         return TextSpan(kind, (start, end), text, first, last, confidence)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL."""
+    def to_dict(self, renamed: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL.
+
+        Fields of the input keep their names and values.
+
+        Args:
+            renamed: Name of a field of the prediction to its name in the record; None: new names
+                where the input has a field of the same name.
+
+        Raises:
+            MtlError: The input has a field of a name that `renamed` leaves to the prediction.
+        """
+        return merge_fields(self.sentence.fields or {}, self.own_fields(), renamed)
+
+    def own_fields(self) -> dict[str, Any]:
+        """Return the record of `to_dict` without the fields of the input."""
         sentence = self.sentence
-        record: dict[str, Any] = dict(sentence.fields or {})
+        record: dict[str, Any] = {}
         if sentence.text is not None:
             record["text"] = sentence.text
         record["tokens"] = list(sentence.tokens)
@@ -220,6 +235,41 @@ class Prediction:
             return first
         second = " ".join(sentence.tokens_b) if sentence.text_b is None else sentence.text_b
         return f"{first} | {second}"
+
+
+def new_names(own: Iterable[str], taken: Container[str]) -> dict[str, str]:
+    """Return new names for the fields of a prediction whose names the input has already.
+
+    >>> new_names(["ner", "pos"], {"ner": "gold"})
+    {'ner': 'predicted_ner'}
+    >>> new_names(["y", "y.confidence"], {"y": "gold"})
+    {'y': 'predicted_y', 'y.confidence': 'predicted_y.confidence'}
+    """
+    renamed: dict[str, str] = {}
+    own = set(own)
+    for name in sorted(own):
+        task, dot, detail = name.rpartition(".")  # such as ner.confidence
+        free = renamed.get(task, task) + dot + detail
+        while free in taken or (free != name and free in own):
+            free = f"predicted_{free}"
+        if free != name:
+            renamed[name] = free
+    return renamed
+
+
+def merge_fields(
+    fields: Mapping[str, Any], own: Mapping[str, Any], renamed: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Return the fields of an input, and then of its prediction; see `Prediction.to_dict`."""
+    if renamed is None:
+        renamed = new_names(own, fields)
+    written = {renamed.get(name, name): value for name, value in own.items()}
+    if clash := [name for name in written if name in fields]:
+        raise MtlError(
+            f"the field {clash[0]!r} has the name of a prediction, and the first records do not "
+            "have it; rename it, or add it to the first record as null"
+        )
+    return {**fields, **written}
 
 
 def _table(columns: Mapping[str, Sequence[str]]) -> list[str]:

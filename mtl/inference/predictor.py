@@ -22,6 +22,7 @@ from mtl.data.windows import Window, windows
 from mtl.embeddings import EmbeddingOutput
 from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
+from mtl.inference import process
 from mtl.inference.attention import merge_attention
 from mtl.inference.inputs import Sentence
 from mtl.inference.merging import merge_windows, padding_states
@@ -36,10 +37,14 @@ CHUNK = 4096
 """Sentences per chunk; sentences of similar length in a chunk form batches.
 
 It bounds the memory for streams of any length."""
+CHUNK_CHARACTERS = 1 << 22
+"""A chunk ends after the sentence that brings it to this number of characters."""
 CHUNK_OF_MATRICES = 16
 """Sentences per chunk with attention matrices, whose memory grows with the square of the length."""
 MOST_WORDS = 1 << 16
 """The most distinct words whose vectors are kept from chunk to chunk."""
+MOST_CHARACTERS = 1 << 22
+"""The most characters of these words."""
 LONGEST = 2048
 """The most tokens of a sentence whose attention matrix can be requested."""
 
@@ -90,6 +95,8 @@ class Predictor:
         self.max_length = max_length
         self.overlap = overlap
         self.max_tokens = max_tokens
+        self._readers = 0
+        self._was_training = False
 
     def run(
         self,
@@ -99,21 +106,24 @@ class Predictor:
         confidence: bool = False,
         attention: Collection[str] = (),
         logits: bool = False,
+        by_sentence: Collection[str] = (),
         chunk_size: int | None = None,
     ) -> Iterator[Prediction]:
-        """Yield one prediction per sentence, in order.
+        """Yield one prediction per item, in order.
 
-        The stream may be endless: sentences are read and labelled chunk by chunk. Logits of a
+        The stream may be endless: items are read and labelled chunk by chunk. Logits of a
         document that is longer than `max_length` are averaged over its windows. The weights of the
         model must not change while the stream is read.
 
         Args:
-            sentences: The sentences.
+            sentences: The items, each a sentence, a text of several sentences, or a pair.
             tasks: The tasks.
             confidence: Whether to compute the probabilities of labels.
             attention: The tasks whose attention weights are computed.
             logits: Whether to return the logits of tasks with one label per sentence.
-            chunk_size: The number of sentences per chunk; None: `CHUNK`, or
+            by_sentence: The tasks that read each sentence of a text by itself. Their logits are
+                averaged over the sentences. The other tasks read a text as a whole.
+            chunk_size: The number of items per chunk; None: `CHUNK`, or
                 `CHUNK_OF_MATRICES` where attention matrices are requested.
 
         Raises:
@@ -123,8 +133,10 @@ class Predictor:
             matrices = any(self.attention(task) == "matrix" for task in attention)
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
         words = WordVectors(self.model.embedding.size, self._parameter)
-        for chunk in chunks(sentences, chunk_size):
-            yield from self._predict(chunk, words, tasks, confidence, attention, logits)
+        for chunk in _bounded(sentences, chunk_size):
+            yield from self._predict(
+                chunk, words, tasks, confidence, attention, logits, by_sentence
+            )
 
     def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
         """Return task to labels for each sentence; see `run`."""
@@ -154,13 +166,23 @@ class Predictor:
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Put the model into evaluation mode, and back into its former mode."""
-        training = self.model.training
-        self.model.eval()
+        """Put the model into evaluation mode, and back into its former mode.
+
+        While several threads predict, the last one to end restores the mode.
+        """
+        with process.lock():
+            if not self._readers:
+                self._was_training = self.model.training
+                if self._was_training:
+                    self.model.eval()
+            self._readers += 1
         try:
             yield
         finally:
-            self.model.train(training)
+            with process.lock():
+                self._readers -= 1
+                if self._was_training and not self._readers:
+                    self.model.train()
 
     # Not a generator: the model must not stay in evaluation mode while a caller holds the stream.
     @torch.inference_mode()
@@ -172,14 +194,16 @@ class Predictor:
         confidence: bool,
         attention: Collection[str],
         logits: bool,
+        by_sentence: Collection[str],
     ) -> list[Prediction]:
         """Return the predictions for one chunk."""
+        process.check(self._parameter.device)
         examples = [sentence.example for sentence in sentences]
         for task in attention:
             self._check_lengths(task, examples)
         by_task: list[dict[str, TaskPrediction]] = [{} for _ in examples]
         with self._evaluating():
-            readouts = self._read(examples, words, tasks, confidence, attention)
+            readouts = self._read(sentences, words, tasks, confidence, attention, by_sentence)
             for task in tasks:
                 head = self.model.head(task)
                 predictions: Iterable[TaskPrediction] = merge_windows(
@@ -192,7 +216,9 @@ class Predictor:
                     logits=logits,
                 )
                 if task in attention:
-                    predictions = map(self._with_attention, predictions, readouts[task], examples)
+                    parts = (self._windows(sentence, task in by_sentence) for sentence in sentences)
+                    sides = (len(example.texts) for example in examples)
+                    predictions = map(_with_attention, predictions, readouts[task], parts, sides)
                 for answers, prediction in zip(by_task, predictions, strict=True):
                     answers[task] = prediction
         return [
@@ -208,61 +234,86 @@ class Predictor:
                 f"matrix; expected at most {LONGEST:,} words"
             )
 
-    def _with_attention(
-        self, prediction: TaskPrediction, readouts: Sequence[Readout], example: Example
-    ) -> TaskPrediction:
-        sides = merge_attention(readouts, self._windows(example), len(example.texts))
-        second = sides[1] if len(sides) == 2 else None
-        return prediction._replace(attention=sides[0], attention_b=second)
-
     def _read(
         self,
-        examples: Sequence[Example],
+        sentences: Sequence[Sentence],
         words: WordVectors,
         tasks: Sequence[str],
         confidence: bool,
         attention: Collection[str],
+        by_sentence: Collection[str],
     ) -> dict[str, list[list[Readout]]]:
-        """Return, per task, the outputs of its head for the windows of each sentence."""
-        pieces = [
-            Piece(row, window)
-            for row, example in enumerate(examples)
-            for window in self._windows(example)
-            if len(example)
-        ]
+        """Return, per task, the outputs of its head for the windows of each item."""
+        examples = [sentence.example for sentence in sentences]
         # Vectors that do not depend on the context are computed once per distinct word.
         if self.model.embedding.contextual:
             embed = self._embed_sentences(examples)
         else:
             embed = self._embed_words(examples, words)
         readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
-        for indices in self._batches([window.end - window.start for _, window in pieces]):
-            batch = [pieces[i] for i in indices]
-            embedded, mask = embed(batch)
-            hidden = self.model.encode_vectors(embedded, tasks).hidden
-            for task, states in hidden.items():
-                outputs = read_head(
-                    self.model.head(task),
-                    self.batcher.targets[task],
-                    states,
-                    mask,
-                    [window for _, window in batch],
-                    confidence=confidence,
-                    scheme=self.schemes.get(task),
-                    attention=task in attention,
-                )
-                # Windows of a sentence are of equal length, so the batches keep their order.
-                by_row = readouts[task]
-                for (row, _), readout in zip(batch, outputs, strict=True):
-                    by_row[row].append(readout)
+        for together, pieces in self._passes(sentences, tasks, by_sentence):
+            found: dict[str, list[Readout]] = {task: [Readout()] * len(pieces) for task in together}
+            for indices in self._batches([window.end - window.start for _, window in pieces]):
+                batch = [pieces[i] for i in indices]
+                embedded, mask = embed(batch)
+                hidden = self.model.encode_vectors(embedded, together).hidden
+                for task, states in hidden.items():
+                    outputs = read_head(
+                        self.model.head(task),
+                        self.batcher.targets[task],
+                        states,
+                        mask,
+                        [window for _, window in batch],
+                        confidence=confidence,
+                        scheme=self.schemes.get(task),
+                        attention=task in attention,
+                    )
+                    for index, readout in zip(indices, outputs, strict=True):
+                        found[task][index] = readout
+            for task, outputs in found.items():
+                for (row, _), readout in zip(pieces, outputs, strict=True):
+                    readouts[task][row].append(readout)
         return readouts
 
-    def _windows(self, example: Example) -> list[Window]:
-        """Return the windows of a sentence. A pair has one window: it is read whole."""
+    def _passes(
+        self, sentences: Sequence[Sentence], tasks: Sequence[str], by_sentence: Collection[str]
+    ) -> Iterator[tuple[Sequence[str], list[Piece]]]:
+        """Yield the passes through the trunk: the tasks of a pass, and the windows that they read.
+
+        Items of one sentence need one pass for all tasks.
+        """
+        split = [task for task in tasks if task in by_sentence]
+        whole = [task for task in tasks if task not in by_sentence]
+        one, several = [], []
+        for row, sentence in enumerate(sentences):
+            if split and whole and len(sentence.bounds) > 1:
+                several.append(row)
+            elif len(sentence.example):
+                one.append(row)
+        for together, rows in ((tasks, one), (split, several), (whole, several)):
+            if rows:
+                yield (
+                    together,
+                    [
+                        Piece(row, window)
+                        for row in rows
+                        for window in self._windows(sentences[row], together != whole)
+                    ],
+                )
+
+    def _windows(self, sentence: Sentence, by_sentence: bool) -> list[Window]:
+        """Return the windows of an item. A pair has one window: it is read whole."""
+        example = sentence.example
         length = len(example)
         if example.second is not None:
             return [Window(0, length, 0, length)]
-        return windows(length, self.max_length, self.overlap)
+        if not by_sentence or len(sentence.bounds) == 1:
+            return windows(length, self.max_length, self.overlap)
+        return [
+            Window(*(first + position for position in window))
+            for first, last in sentence.bounds
+            for window in windows(last - first, self.max_length, self.overlap)
+        ]
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         if not lengths:
@@ -322,6 +373,14 @@ class Predictor:
         return vectors
 
 
+def _with_attention(
+    prediction: TaskPrediction, readouts: Sequence[Readout], parts: Sequence[Window], sides: int
+) -> TaskPrediction:
+    attention = merge_attention(readouts, parts, sides)
+    second = attention[1] if len(attention) == 2 else None
+    return prediction._replace(attention=attention[0], attention_b=second)
+
+
 class WordVectors:
     """The vectors of the words of a stream. Letters: U distinct words, D width.
 
@@ -339,8 +398,8 @@ class WordVectors:
     def ids_of(self, examples: Sequence[Example]) -> list[NDArray[np.int64]]:
         """Return the row of each word in `vectors`. New words get the next rows."""
         # Cleared only between chunks: rows of the same chunk must stay valid.
-        if len(self._rows) > MOST_WORDS:
-            self._rows.clear()
+        if len(self._rows) > MOST_WORDS or self._rows.characters > MOST_CHARACTERS:
+            self._rows = _Rows()
             self.vectors = self._padding
         row = self._rows.__getitem__
         return [
@@ -360,9 +419,38 @@ class WordVectors:
 class _Rows(dict[str, int]):
     """Word to its row, from 1. A word that is looked up for the first time gets the next row."""
 
+    characters = 0
+    """Number of characters of all words."""
+
     def __missing__(self, word: str) -> int:
         row = self[word] = len(self) + 1
+        self.characters += len(word)
         return row
+
+
+def _bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
+    """Yield lists of up to `size` items and `CHUNK_CHARACTERS`; the items are read lazily."""
+    chunk: list[Sentence] = []
+    characters = 0
+    for sentence in sentences:
+        chunk.append(sentence)
+        characters += sum(map(len, sentence.example.tokens))
+        if len(chunk) == size or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def first_chunk(predictions: Iterator[Prediction], size: int) -> list[Prediction]:
+    """Return the first predictions of a stream: up to `size`, and `CHUNK_CHARACTERS`."""
+    first, characters = [], 0
+    for prediction in predictions:
+        first.append(prediction)
+        characters += sum(map(len, prediction.sentence.example.tokens))
+        if len(first) == size or characters >= CHUNK_CHARACTERS:
+            break
+    return first
 
 
 def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

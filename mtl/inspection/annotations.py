@@ -103,7 +103,7 @@ def _rows(path: Path, start: str) -> list[tuple[int, Any]]:
     with open_text(path) as file:
         if start == "[":
             try:
-                values = json.load(file)
+                values = json.loads("".join(file))
             except (ValueError, RecursionError) as error:
                 line = getattr(error, "lineno", 0)
                 raise DataError(f"invalid JSON: {error}", path, line) from error
@@ -216,7 +216,7 @@ def _brat(folder: Path, notes: Notes) -> Iterator[Document]:
         raise DataError("no *.ann file in this folder; expected a folder of brat", folder)
     for file in files:
         with open_text(file.with_suffix(".txt")) as opened:
-            text = opened.read()
+            text = "".join(opened)
         spans = []
         with open_text(file) as opened:
             for number, line in enumerate(opened, 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Literal, NamedTuple, TypeAlias
 
 from mtl.text.running import characters
@@ -24,7 +24,7 @@ _PREFIXES = "e|non|pre|anti|mid|re|post|co|over|multi|pro|ex|sub|semi|neo|counte
 _UNITS = "am|pm|mg|kg|km|cm|mm|ml|lbs?|mph|hrs?|yrs?|mins?|k|m|ft|x"
 _CLITICS = "s|re|ve|ll|d|m"
 _URL_REST = r"""[^\s<>"]*[^\s<>"'’”.,;:!?)\]}]"""
-_DOMAIN = r"\w[\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
+_DOMAIN = r"\w[\w-]{0,62}+(?:\.[\w-]{1,63}+){0,8}"
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _KANA = r"\u3040-\u30ff"
 _LETTER = rf"[^\W\d_{_HAN}{_KANA}]"
@@ -33,19 +33,25 @@ _EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]?"
 
 # The first alternative that matches wins, so their order matters. Repetitions that would have to
 # be tried again at every character are bounded or possessive: long chunks take linear time.
-_TOKEN = re.compile(
-    rf"""
-      (?:(?:https?|ftp)://|www\.){_URL_REST}                    # web and mail
-    | \w[\w.+-]{{0,63}}@{_DOMAIN}\.[a-zA-Z]{{2,}}\b
+_URL = rf"(?:(?:https?|ftp)://|www\.){_URL_REST}"
+_NAMES = rf"""
+      \w[\w.+-]{{0,63}}+@{_DOMAIN}\.[a-zA-Z]{{2,}}\b              # mail
     | {_DOMAIN}\.(?:com|org|net|edu|gov|co\.uk)\b(?:/{_URL_REST})?
-    | [\w-]{{1,64}}\.(?i:docx?|xlsx?|pdf|txt|html?|jpe?g|png|zip|exe|ppt)\b
+    | [\w-]{{1,64}}+\.(?i:docx?|xlsx?|pdf|txt|html?|jpe?g|png|zip|exe|ppt)\b
+"""
+_SIGNS = rf"""
+      [{_HAN}]
     | (?<!\w)[@#]{_LETTER}\w*                                   # @mentions, #hashtags
     | (?<!\w)[<>]?[:;=8xX][-o^']?[()\[\]DPp|*3]+(?!\w)          # emoticons
     | <3+ | \^_+\^ | {_EMOJI}(?:\u200d{_EMOJI})* | [\U0001f1e6-\U0001f1ff]{{2}}
-    | (?:{_LETTER}\.){{2,}}                                     # U.S., e.g.
+"""
+_WITH_PERIOD = rf"""
+      (?:{_LETTER}\.){{2,}}                                     # U.S., e.g.
     | (?<!\w)(?:(?i:{_TITLES}|{_ABBREVIATIONS})\.(?=\s+\S|[,;:)])|No\.(?=\s*\d))
     | (?<!\w)[A-Z]\.(?=\s+[A-Z])                                # an initial
-    | \d{{3}}-\d{{3}}-\d{{4}}(?!\w) | \d{{3}}-\d{{4}}(?!\w)     # telephone numbers
+"""
+_WORDS = rf"""
+      \d{{3}}-\d{{3}}-\d{{4}}(?!\w) | \d{{3}}-\d{{4}}(?!\w)     # telephone numbers
     | \d++(?:[.,:/]\d++)*+(?:(?=(?i:{_UNITS})\b)|\w*)           # 1,000.50  10:30  3/4  5th
     | (?<=[\w.)])['’](?i:{_CLITICS})\b
     | (?<!\w)(?i:{_PREFIXES})-{_WORD}
@@ -54,9 +60,13 @@ _TOKEN = re.compile(
     | \.{{2,}} | …+ | -{{2,}} | —+ | _{{2,}} | \*{{2,}} | ={{2,}} | \+{{2,}} | [!?]+
     | `` | '' | ’’ | ‘[‘’] | << | >>
     | [{_KANA}]+ | \w | \S
-    """,
-    re.VERBOSE,
-)
+"""
+_TOKEN = re.compile(f"{_URL} | {_NAMES} | {_SIGNS} | {_WITH_PERIOD} | {_WORDS}", re.VERBOSE)
+# Some tokens have a period or an @ within their first 65 characters. To try them at each character
+# of a long chunk would be slow, so they are left out where no such mark follows.
+_MARK = re.compile(r"[.@]")
+_REACH = 65
+_WITHOUT_MARK = re.compile(f"{_URL} | {_SIGNS} | {_WORDS}", re.VERBOSE)
 
 # Contractions that are split further: English clitics, then French elisions (l'homme).
 _CONTRACTIONS = re.compile(
@@ -123,12 +133,40 @@ def _kind(following: str) -> str:
 def _cut(chunk: str, following: str) -> tuple[str, ...]:
     """Return the words of a chunk that a chunk of the kind `following` follows."""
     words: list[str] = []
-    for match in _TOKEN.finditer(f"{chunk} {following}"):
-        if match.start() >= len(chunk):
-            break
-        parts = _CONTRACTIONS.fullmatch(match[0])
-        words += filter(None, parts.groups()) if parts else (match[0],)
+    for word in _whole_words(chunk, following):
+        parts = _CONTRACTIONS.fullmatch(word) if len(word) > 2 else None
+        words += filter(None, parts.groups()) if parts else (word,)
     return tuple(words)
+
+
+def _whole_words(chunk: str, following: str) -> Iterator[str]:
+    """Yield the words of a chunk, before contractions are split."""
+    text, end = f"{chunk} {following}", len(chunk)
+    position, mark = 0, _next_mark(text, 0)
+    while position < end:
+        # No blank is left before the end, so each match starts where the one before ends.
+        if position <= mark - _REACH:
+            for match in _WITHOUT_MARK.finditer(text, position):
+                position = match.start()
+                if position > mark - _REACH or position >= end:
+                    break
+                yield match[0]
+                position = match.end()
+        else:
+            for match in _TOKEN.finditer(text, position):
+                position = match.start()
+                if position > mark:
+                    mark = _next_mark(text, position)
+                if position <= mark - _REACH or position >= end:
+                    break
+                yield match[0]
+                position = match.end()
+
+
+def _next_mark(text: str, position: int) -> int:
+    """Return the position of the next period or @; far behind the text if there is none."""
+    found = _MARK.search(text, position)
+    return found.start() if found else len(text) + _REACH
 
 
 _cut_cached = lru_cache(maxsize=1 << 16)(_cut)
@@ -160,6 +198,8 @@ def words_of(text: str, cut: Cut, subwords: Subwords | None = None) -> list[str]
 
 _CLOSING = frozenset("\"'’”»)]}」』）") | {"''", "’’"}
 _OPENING = frozenset("\"'‘“«([{¿¡-–—•*") | {"``", "‘‘"}
+_ENDS = frozenset(".!?…。！？").union(*_CLOSING)
+"""Last characters of the tokens after which a sentence may start on the same line."""
 _NO_END = re.compile(rf"(?:{_TITLES}|No|[A-Z])\.")
 _STARTER = re.compile(
     "The|An?|It|He|She|They|We|I|You|Th(?:is|at|ese|ose|ere)|[IO]n|At|But|And|So|If|Wh(?:en|ile)"
@@ -179,13 +219,27 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     ['Dr. No lives in the U.S. now.', 'He works.']
     """
     tokens = tokenize(text)
-    spans = []
-    first = 0
-    for index in range(1, len(tokens) + 1):
-        if index == len(tokens) or _starts(text, tokens, index):
-            spans.append((tokens[first].start, tokens[index - 1].end))
-            first = index
-    return spans
+    firsts = _first_tokens(text, tokens)
+    return [(tokens[a].start, tokens[b - 1].end) for a, b in pairwise([*firsts, len(tokens)])]
+
+
+def first_tokens(text: str) -> list[int]:
+    """Return the index of the first token of each sentence; see `split_sentences`.
+
+    >>> first_tokens("It rains. He works.")
+    [0, 3]
+    """
+    return _first_tokens(text, tokenize(text))
+
+
+def _first_tokens(text: str, tokens: list[Token]) -> list[int]:
+    firsts = [0] if tokens else []
+    has_lines = "\n" in text
+    for index in range(1, len(tokens)):
+        # Most tokens follow a word, which ends no sentence.
+        if (has_lines or tokens[index - 1].text[-1] in _ENDS) and _starts(text, tokens, index):
+            firsts.append(index)
+    return firsts
 
 
 def _starts(text: str, tokens: list[Token], index: int) -> bool:

@@ -19,7 +19,7 @@ from mtl.text.example import Example
 from tests.cli import project as small
 from tests.cli.command import Result, mtl
 
-TEXT = "Ann saw New Rome. This is great food.\n"
+TEXT = "Ann saw New Rome.\nThis is great food.\n"
 HEADS = [
     "tasks.mood.head={type: attention, hops: 2}",
     "tasks.pos.head={type: softmax, attention: key_value, window: 2}",

@@ -62,11 +62,15 @@ def test_python_and_the_command_line_agree(
 ) -> None:
     options = ["--confidence"] if confidence else []
     lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
-    for split in (False, True):
-        whole = [] if split else ["--whole"]
-        found = records(folder, "--input", "jsonl", *whole, *options, stdin=lines)
-        stream = model.annotate(TEXTS, confidence=confidence, split_sentences=split)
+    for unit in (None, "record", "sentence"):
+        own = ["--unit", unit] if unit else []
+        found = records(folder, "--input", "jsonl", *own, *options, stdin=lines)
+        stream = model.annotate(TEXTS, confidence=confidence, unit=unit)
         assert as_json(list(stream)) == found
+    text = "".join(f"{line}\n" for line in TEXTS[:1])
+    found = records(folder, "--unit", "sentence", *options, stdin=text)
+    stream = model.annotate(TEXTS[:1], confidence=confidence, split_sentences=True)
+    assert as_json(list(stream)) == found
     words = [text.split() for text in TEXTS]
     lines = "".join(json.dumps({"tokens": tokens}) + "\n" for tokens in words)
     found = records(folder, "--input", "jsonl", *options, stdin=lines)
@@ -161,6 +165,15 @@ def test_a_generator_is_read_lazily(model: library.TrainedModel) -> None:
         ([float("nan")], r"sentences\[0\]: expected text or a list of words, got nan"),
         ([["Ann", 3]], r"sentences\[0\]: expected a list of words, found 3 among them"),
         ("Ann", "expected a list of sentences, got one string"),
+        (["a", b"x"], r"sentences\[1\]: expected text or a list of words, got b'x'"),
+        ([1], r"sentences\[0\]: expected text or a list of words, got 1"),
+        ([["a", b"x"]], r"sentences\[0\]: expected a list of words, found b'x' among them"),
+        (["\ud800"], r"sentences\[0\]: expected text, found half a character, '\\ud800'"),
+        ([["a", "é\udfff"]], r"sentences\[0\]: expected text, found half a character"),
+        ([{"text": "Ann"}], r"sentences\[0\]: expected text or a list of words, got {'text'"),
+        ({"text": ["Ann"]}, "expected a list of sentences, got dict; pass a list or one column"),
+        (b"Ann", "expected a list of sentences, got bytes"),
+        (None, "expected a list of sentences, got None"),
     ],
 )
 def test_an_item_that_is_not_a_sentence_is_named(
@@ -173,10 +186,14 @@ def test_an_item_that_is_not_a_sentence_is_named(
 def test_a_table_is_not_labelled_as_text(folder: str, tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     path.write_text("text,label\nAnn left.,x\n")
-    found = mtl("predict", folder, str(path))
-    assert found.code == 2
-    assert "expected text, CoNLL or JSONL, got a table; convert it to JSONL" in found.err
-    assert mtl("predict", folder, str(path), "--input", "text").code == 0
+    found = mtl("predict", folder, str(path), "--task", "mood")
+    assert found.out.splitlines()[0] == "text,label,mood"
+    assert found.out.splitlines()[1].startswith("Ann left.,x,")
+    lines = mtl("predict", folder, str(path), "--input", "text", "--format", "jsonl").out
+    assert [json.loads(line)["text"] for line in lines.splitlines()] == [
+        "text,label",
+        "Ann left.,x",
+    ]
 
 
 def test_models_and_scores_print_readably(model: library.TrainedModel) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar
 
 import pytest
@@ -12,18 +17,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mtl
 from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.inference.inputs import Sentence
-from mtl.inference.predictor import CHUNK, Predictor
+from mtl.inference.predictor import (
+    CHUNK,
+    CHUNK_CHARACTERS,
+    MOST_CHARACTERS,
+    Predictor,
+    WordVectors,
+)
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk
+from tests.cli import project
 
 LETTERS = "abcdefgh"
 LABELS = {
@@ -214,3 +227,86 @@ def test_two_threads_may_share_a_predictor() -> None:
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(found.predict, TEXTS * 20, TASKS) for _ in range(8)]
         assert all(job.result() == expected for job in jobs)
+
+
+def test_threads_do_not_end_the_evaluation_mode_of_others() -> None:
+    """A model in training mode drops units, so that a switch in between changes labels."""
+    found = predictor()
+    expected = found.predict(TEXTS, TASKS)
+    found.model.train()
+    inside, leave = Event(), Event()
+
+    def slow() -> None:
+        with found._evaluating():
+            inside.set()
+            leave.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(slow)
+        assert inside.wait(10)
+        assert found.predict(TEXTS, TASKS) == expected
+        assert not found.model.training  # the other thread still predicts
+        leave.set()
+        job.result()
+    assert found.model.training
+
+
+def test_chunks_are_bounded_in_characters() -> None:
+    """Sentences of long words are labelled a few at a time, and their words are not kept."""
+    found = predictor()
+    read = []
+
+    def sentences() -> Iterator[Sentence]:
+        for number in range(64):
+            read.append(number)
+            yield Sentence(Example((f"{number}" + "x" * (1 << 20),)))
+
+    for number, _ in enumerate(found.run(sentences(), ["pos"])):
+        assert len(read) <= number + 1 + CHUNK_CHARACTERS // (1 << 20)
+    words = WordVectors(6, found._parameter)
+    for number in range(10):
+        words.ids_of([Example((f"{number}" + "x" * MOST_CHARACTERS,))])
+        assert len(words._rows) == 1
+
+
+FORK = """
+import multiprocessing, sys, torch, mtl
+model = mtl.load(sys.argv[1], device="cpu")
+torch.set_num_threads(2)
+texts = ["Ann left Rome. " * 20] * 40
+expected = model.predict(texts)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map_async(model.predict, [texts] * 4).get(60) == [expected] * 4
+assert torch.get_num_threads() == 2
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_predicts_too(run_folder: Path) -> None:
+    command = [sys.executable, "-c", FORK, str(run_folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "2"}
+    subprocess.run(command, check=True, timeout=120, env=environment)
+
+
+def test_loading_leaves_the_threads_of_the_process(run_folder: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        mtl.load(run_folder, device="cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that was trained on one thread."""
+    folder = tmp_path_factory.mktemp("project")
+    project.write(folder)
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MTL_CACHE", str(folder / "cache"))
+        mtl.train("run.yaml", {"training.threads": 1, "training.epochs": 1}, progress=False)
+    torch.set_num_threads(before)
+    return folder / "runs/run"

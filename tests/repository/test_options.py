@@ -31,7 +31,11 @@ FIELDS = {
 NOT_OPTIONS = {
     # Entries of other mappings that have the name of an option.
     ("experiment/groups.py", "lr"),  # a parameter group of an optimiser of torch
-    ("cli/formats.py", "tokens"),  # a field of a line of JSON
+    ("cli/inputs.py", "tokens"),  # a field of a line of JSON
+    ("cli/inputs.py", "text"),
+    ("cli/inputs.py", "columns"),  # a comment of CoNLL
+    ("cli/formats.py", "columns"),
+    ("cli/formats.py", "tokens"),  # a field of the output
     ("cli/formats.py", "text"),
     ("cli/formats.py", "attention"),
     ("inference/prediction.py", "tokens"),  # a field of the record of a prediction

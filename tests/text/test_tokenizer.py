@@ -121,3 +121,37 @@ def test_words_agree_with_those_of_english_ewt():
     records = list(Conllu().read(Path(root) / "ud_english_ewt/en_ewt-ud-dev.conllu"))
     agree = [words_of(r.metadata["text"], cut=True) == r.tokens for r in records]
     assert sum(agree) > 0.93 * len(agree)
+
+
+PARTS = [
+    *"aZé漢カ1.@-_+'’:/,;!?#()[]<>&\u0301",
+    ".com",
+    "www.",
+    "http://",
+    "Mr.",
+    "n't",
+    "e-",
+    ".pdf",
+]
+LONG = [character * length for character in "a漢" for length in (61, 62, 63, 64, 65, 66)]
+
+
+@given(st.lists(st.sampled_from(PARTS + LONG), max_size=30).map("".join), st.sampled_from("aA1"))
+def test_the_shorter_expression_finds_the_same_words(chunk: str, following: str) -> None:
+    text = f"{chunk} {following}"
+    found = (match for match in tokenizer._TOKEN.finditer(text) if match.start() < len(chunk))
+    assert list(tokenizer._whole_words(chunk, following)) == [match[0] for match in found]
+
+
+@pytest.mark.parametrize("unit", ["漢", "a-", "é-"])
+def test_text_without_blanks_is_quicker_than_as_many_words(unit: str) -> None:
+    def seconds(text: str) -> float:
+        tokenizer._cut_cached.cache_clear()
+        start = process_time()
+        tokenize(text)
+        return process_time() - start
+
+    words = " ".join(f"{unit}{number}" for number in range(5_000))
+    count = len(tokenize(words))
+    times = [(seconds((unit * count)[:count]), seconds(words)) for _ in range(5)]
+    assert min(alone for alone, _ in times) < 0.85 * min(apart for _, apart in times)

@@ -51,6 +51,8 @@ class Reader(Checked, ABC):
 
     reads_files: ClassVar[bool] = True
     """Whether `files:` names files; if not, its entries are left as they are."""
+    reads_sentences: ClassVar[bool] = False
+    """Whether the format defines a record as one sentence. Other records may be longer texts."""
     version: ClassVar[int | None] = None
     """Increase it when the reader returns other records for the same file, so that corpora are
     read again. None: corpora are read again whenever the source file of the class changes. It is

@@ -33,6 +33,7 @@ class Conll(Reader):
             the other lines is a token, unless it has the form `# key = value` of metadata.
     """
 
+    reads_sentences = True
     version = 2
 
     def __init__(

@@ -27,6 +27,7 @@ class Conllu(Reader):
     Metadata: every comment of the form `# key = value`, such as `sent_id`.
     """
 
+    reads_sentences = True
     version = 2
 
     def read(self, path: Path) -> Iterator[Record]:
