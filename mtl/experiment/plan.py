@@ -11,6 +11,7 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.loaders import batch_limits
+from mtl.ops.library import load
 from mtl.training.trainer import Trainer
 
 
@@ -27,6 +28,7 @@ class Plan:
         draws: Corpus to the number of its batches in the first epoch of the run.
         steps: Number of steps per epoch.
         memory: Approximate memory of training, in bytes.
+        operators: The operators of CRFs and QRNNs: compiled or not, and why not.
         notes: Notes on the data, for the user.
     """
 
@@ -38,6 +40,7 @@ class Plan:
     draws: Mapping[str, int]
     steps: int
     memory: int
+    operators: str
     notes: list[str]
 
 
@@ -94,6 +97,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         draws=trainer.sampler.counts(0),
         steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
+        operators=str(load(next(model.parameters()).device.type)),
         notes=notes,
     )
 
@@ -143,5 +147,6 @@ def describe(plan: Plan) -> Iterator[str]:
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"
+    yield f"operators: {plan.operators}"
     for note in plan.notes:
         yield f"note: {note}"
