@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from mtl.errors import ConfigError, Place
+from mtl.files import PACKAGE
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
@@ -138,6 +139,9 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
         if not isinstance(name.value, str):
             raise DocumentError(name.place, "extends: expected a file or a list of files")
         base = Path(os.path.normpath(path.parent / name.value))
+        if not base.is_file():
+            shipped = PACKAGE / "configs" / name.value
+            base = shipped if shipped.is_file() else base
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))
             raise DocumentError(name.place, f"extends: a file extends itself: {circle}")

@@ -19,6 +19,7 @@ from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
 from mtl.errors import Place, did_you_mean
+from mtl.files import find_shipped
 
 Complete: TypeAlias = Callable[[Run], Run]
 Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
@@ -36,7 +37,7 @@ def load_run(
     """Read a run file, the files that it extends, and its corpus files.
 
     Args:
-        path: The run file.
+        path: The run file; if there is no such file, `configs/NAME.yaml` may be one of the package.
         overrides: `["training.epochs=3"]` or `{"training.epochs": 3}`.
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer, schedule and average.
@@ -48,8 +49,9 @@ def load_run(
     Raises:
         ConfigError: All errors, one per line, sorted by place.
     """
-    root = reduce(merge, override_nodes(overrides), load(Path(path)))
-    return _RunLoader(Path(path), root, Builder(kinds, must_exist=must_exist)).run(complete, check)
+    path = find_shipped(Path(path))
+    root = reduce(merge, override_nodes(overrides), load(path))
+    return _RunLoader(path, root, Builder(kinds, must_exist=must_exist)).run(complete, check)
 
 
 def run_to_yaml(run: Run) -> str:

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 from mtl.config.document import Node
 from mtl.errors import ConfigError
+from mtl.files import PACKAGE
 from mtl.options import File
 
-PACKAGE = Path(__file__).parent.parent
 SHIPPED = PACKAGE / "tasks"
 """Folder of the corpus files that come with the package."""
 

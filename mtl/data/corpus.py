@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -23,6 +24,7 @@ from mtl.data.store import (
     weight_column,
 )
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
+from mtl.files import PACKAGE
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
 from mtl.text.subwords import Subwords
@@ -242,6 +244,10 @@ def load_corpus(
     cache = cache or default_cache()
     sources = {task: _source(part.labels) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
+    for path in chain(*files.values()):
+        if PACKAGE in path.parents and not path.exists():
+            message = "the package does not contain this file; set MTL_DATA to the folder of your"
+            raise DataError(f"{message} corpora", path)
     entries = {
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
     }
