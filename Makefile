@@ -43,16 +43,17 @@ bench: $(OPERATORS)  ## Run the benchmarks, beside the libraries that they compa
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 
-# Leaves them out, in one line, where it must. Built here, not by pip: its isolated builds would need
-# a second torch.
+# Built here, to be built again after a change. Left out, in one line, where there is no compiler.
 $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/*)
 	$(BIN)/python setup.py -q build_ext --inplace
 	touch $@
 
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+# PyTorch comes first, so that nothing downloads another one for a build.
+$(INSTALLED): setup.cfg pyproject.toml build_backend.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' 'setuptools>=70'
+	$(BIN)/python -m pip install --constraint constraints.txt torch 'setuptools>=70'
+	MTL_NO_EXT=1 $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 quickstart-data: $(OPERATORS)

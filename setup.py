@@ -1,9 +1,8 @@
 """Builds the compiled operators where that can be done; without them mtl is pure Python.
 
-Everything else stands in setup.cfg. The operators need the headers of torch 2.10 or later, and a
-C++ compiler. An isolated build (plain `pip install .`) has no torch, and must not fetch one of
-several gigabytes: it makes the pure package. `pip install --no-build-isolation .` builds them, and
-so does `python setup.py build_ext --inplace` in a checkout.
+The metadata is in setup.cfg. The operators need the headers of PyTorch, which
+`build_backend.py` provides, and a C++ compiler. Where they cannot be built, the installed package
+contains the reason, because pip does not show the output of a build.
 
 Operators for CUDA are built where there are nvcc and torch for CUDA, or where MTL_WITH_CUDA=1 asks
 for them. MTL_NO_EXT=1 leaves all out; MTL_REQUIRE_EXT=1 fails where they cannot be built.
@@ -15,7 +14,7 @@ import os
 import re
 import shutil
 import subprocess
-import sysconfig
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,28 +22,23 @@ from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-TORCH = (2, 10)
+sys.path.insert(0, str(ROOT))  # not all tools that run this file add its folder
+
+from build_backend import TORCH, obstacle, torch_obstacle  # noqa: E402
+
 FLAGS = ["-std=c++17", "-O2", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0"]
 REQUIRED = bool(os.environ.get("MTL_REQUIRE_EXT"))
 
 
-def missing() -> str:
-    """Return why the operators cannot be built; empty when they can."""
-    if os.environ.get("MTL_NO_EXT"):
-        return "MTL_NO_EXT is set"
-    try:
-        import torch
-    except (ImportError, OSError):
-        return "torch is not there to build against (try --no-build-isolation)"
-    found = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if found < TORCH:
-        return f"torch {torch.__version__} is older than 2.10"
-    compiler = (os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++").split()[0]
-    if os.name != "posix" or not shutil.which(compiler):
-        return f"there is no C++ compiler ({compiler})"
-    return ""
+def leave_out(reason: str, folder: Path) -> None:
+    """Note the reason in the package, where `mtl.ops` finds it, or fail if that is asked for."""
+    if REQUIRED:
+        raise SystemExit(f"mtl: the compiled operators cannot be built: {reason}")
+    print(f"mtl: the compiled operators are left out: {reason}")
+    (folder / "mtl/ops/not_built.txt").write_text(f"{reason}\n", encoding="utf-8")
 
 
 def nvcc() -> str:
@@ -128,6 +122,17 @@ def side_by_side(compiler: Any, sources: list[str], **options: Any) -> list[str]
 class TolerantBuild(build_ext):
     """Leaves out the operators that do not compile, and says so."""
 
+    @property
+    def folder(self) -> Path:
+        """The folder that the package is built in."""
+        return ROOT if self.inplace else Path(self.build_lib)
+
+    def run(self) -> None:
+        """Build all libraries; told to by setuptools."""
+        if reason:
+            leave_out(reason, self.folder)
+        super().run()
+
     def build_extension(self, ext: Extension) -> None:
         """Build one library; told to by setuptools."""
         try:
@@ -139,7 +144,7 @@ class TolerantBuild(build_ext):
         except Exception as error:
             if REQUIRED:
                 raise
-            print(f"mtl: {ext.name} is left out: {error}")
+            leave_out(f"the compilation of {ext.name} failed ({error})", self.folder)
             self.extensions = [other for other in self.extensions if other is not ext]
 
     def build_kernels(self, ext: Extension, source: Path) -> None:
@@ -157,14 +162,33 @@ class TolerantBuild(build_ext):
         return []
 
 
-reason = missing()
-if reason and REQUIRED:
-    raise SystemExit(f"mtl: the compiled operators cannot be built: {reason}")
-if reason:
-    print(f"mtl: the compiled operators are left out: {reason}")
+class Modules(build_py):
+    """Copies the modules; without compiled operators, notes the reason beside them."""
+
+    def run(self) -> None:
+        """Build; told to by setuptools."""
+        super().run()
+        if reason:
+            leave_out(reason, ROOT if self.editable_mode else Path(self.build_lib))
+
+
+def read_me() -> str:
+    """Return the README with the files of its links in brackets: package indexes lack the files."""
+
+    def unlinked(link: re.Match[str]) -> str:
+        text, file = link.groups()
+        return text if text == file else f"{text} ({file})"
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"\[([^]]+)\]\((?!https?:)([^)#]+)[^)]*\)", unlinked, text)
+
+
+reason = obstacle() or torch_obstacle()
 
 setup(
+    long_description=read_me(),
+    long_description_content_type="text/markdown",
     ext_modules=[] if reason else extensions(),
-    cmdclass={"build_ext": TolerantBuild},
+    cmdclass={"build_ext": TolerantBuild, "build_py": Modules},
     options={} if reason else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

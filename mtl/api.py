@@ -180,7 +180,8 @@ def _train(
     start_folder(folder, experiment)
     with ExitStack() as stack:
         log = stack.enter_context(RunLog(folder, trainer.epoch))
-        for line in describe(make_plan(experiment, corpora, trainer)):
+        plan = describe(make_plan(experiment, corpora, trainer))
+        for line in [*plan, *(f"note: {note}" for note in log.notes)]:
             log.note(line)
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         epochs, steps = run.training.epochs, trainer.sampler.steps_per_epoch

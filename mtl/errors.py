@@ -100,6 +100,18 @@ def shorten(text: str, length: int) -> str:
     return f"{text[: length - end - 1]}…{text[-end:]}"
 
 
+def not_installed(need: str, extra: str, error: ImportError) -> str:
+    """Return a message on an optional package that is not installed.
+
+    Args:
+        need: The part or function that needs it.
+        extra: The extra of this package that installs it.
+        error: The error of the import.
+    """
+    package = error.name or error
+    return f"{need} needs {package}, which is not installed; run pip install 'mtl[{extra}]'"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the list of known names if none is similar.
 

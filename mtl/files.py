@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 """Number of bytes to read at once."""
 
+PACKAGE = Path(__file__).parent
+"""The folder of the package, with configurations, corpora and pretrained models."""
+
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""
+
+
+def find_shipped(path: Path, folder: str = "") -> Path:
+    """Return a path or, if nothing exists there, the file or folder of the package with its name.
+
+    Args:
+        path: A file or folder of the user; relative paths start at the current folder.
+        folder: The folder of the package in which names are searched.
+    """
+    if path.exists() or path.is_absolute() or ".." in path.parts:
+        return path
+    shipped = PACKAGE / folder / path
+    return shipped if shipped.exists() else path
 
 
 @contextmanager

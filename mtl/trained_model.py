@@ -15,6 +15,7 @@ from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, resto
 from mtl.experiment.corpora import cut_of, with_files
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
+from mtl.files import find_shipped
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
@@ -279,7 +280,7 @@ def load(
     """Load the model of a run folder.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, or the name of a model that the package contains.
         device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
             model was trained on.
         trust: Whether to import the modules of parts outside mtl that the run file of the folder
@@ -290,7 +291,7 @@ def load(
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
         ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
-    folder = Path(folder)
+    folder = find_shipped(Path(folder), "pretrained")
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}

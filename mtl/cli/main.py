@@ -26,27 +26,21 @@ from mtl.version import __version__
 app = typer.Typer(
     name="mtl",
     help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog="Example: mtl train configs/trec.yaml. See mtl COMMAND --help and the README for more.",
+    epilog='Example: mtl generate wikitext2 --prompt "The city of". More: mtl COMMAND --help.',
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
-app.command(epilog="Example: mtl train configs/trec.yaml training.epochs=3 seed=2")(train)
-app.command(epilog="Example: mtl check configs/ewt_pos_ner.yaml")(check)
-app.command(epilog="Example: mtl evaluate runs/ewt_pos_ner --split test --task ner")(evaluate)
-app.command(epilog='Example: echo "Angela Merkel flew to Paris." | mtl predict runs/ewt_pos_ner')(
-    predict
-)
-app.command(epilog='Example: mtl generate runs/lm_wikitext2 --prompt "The city of" --top-p 0.9')(
-    generate
-)
-app.command(epilog="Example: mtl export runs/ewt_pos_ner --to onnx --output tagger.onnx")(export)
+app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(train)
+app.command(epilog="Example: mtl check phones.yaml")(check)
+app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
+app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
+app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)
+app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
-app.command(epilog="Example: mtl relate configs/ewt_pos_ner.yaml --epochs 3 --limit 500 --seeds 3")(
-    relate
-)
+app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl explain training.patience")(explain)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)

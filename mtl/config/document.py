@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from mtl.errors import ConfigError, Place, printable
-from mtl.files import exists
+from mtl.files import exists, find_shipped
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
@@ -156,7 +156,10 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
             raise DocumentError(name.place, "extends: expected a file or a list of files")
         base = Path(os.path.normpath(path.parent / name.value))
         if not exists(base, Path.is_file):
-            raise DocumentError(name.place, f"extends: no such file: {printable(str(base))}")
+            shipped = find_shipped(Path(name.value), "configs")
+            if not exists(shipped, Path.is_file):
+                raise DocumentError(name.place, f"extends: no such file: {printable(str(base))}")
+            base = shipped
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))
             raise DocumentError(name.place, f"extends: a file extends itself: {circle}")

@@ -39,7 +39,8 @@ def load_run(
     """Read a run file, the files that it extends, and its corpus files.
 
     Args:
-        path: The run file, also without `.yaml`.
+        path: The run file, also without `.yaml`. If there is no such file, `configs/NAME.yaml` may
+            be one of the package.
         overrides: `["training.epochs=3"]` or `{"training.epochs": 3}`.
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer, schedule and average.

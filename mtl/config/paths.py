@@ -9,19 +9,21 @@ from typing import Any, get_args
 
 from mtl.config.document import Node
 from mtl.errors import ConfigError, printable
-from mtl.files import exists
+from mtl.files import PACKAGE, exists, find_shipped
 from mtl.options import File
 
-PACKAGE = Path(__file__).parent.parent
 SHIPPED = PACKAGE / "tasks"
 """Folder of the corpus files that come with the package."""
 
 
 def run_file(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a run file, which may be given without `.yaml`."""
+    """Return the path of a run file, which may be given without `.yaml` and be of the package."""
     path = Path(path)
-    named = path.with_name(f"{path.name}.yaml")
-    return named if not path.is_file() and named.is_file() else path
+    for candidate in (path, path.with_name(f"{path.name}.yaml") if path.name else path):
+        found = find_shipped(candidate)
+        if found.is_file():
+            return found
+    return path
 
 
 def file_mark(annotation: Any) -> File | None:

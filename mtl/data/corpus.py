@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,6 +18,7 @@ from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import (
     ReadingProgress,
+    SentenceTable,
     Summary,
     default_cache,
     label_column,
@@ -24,14 +26,13 @@ from mtl.data.store import (
     weight_column,
 )
 from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
+from mtl.files import PACKAGE
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
 from mtl.text.subwords import Subwords
 
 if TYPE_CHECKING:
-    import datasets
-
     from mtl.config.corpus import CorpusConfig, SourceConfig
     from mtl.data.readers.base import Reader
 
@@ -46,23 +47,23 @@ class Split(Sequence[Example]):
     """Examples on disk, mapped into memory; only requested examples become Python objects.
 
     Args:
-        dataset: The sentences of some files.
+        table: The sentences of some files.
         targets: Task to the target of its labels.
-        rows: The rows of the data set that belong to the split; by default all.
-        withheld: Task to a mask over the data set, `[sentences]` bool: True where the labels of
+        rows: The rows of the table that belong to the split; by default all.
+        withheld: Task to a mask over the table, `[sentences]` bool: True where the labels of
             the task are treated as missing.
     """
 
     def __init__(
         self,
-        dataset: datasets.Dataset,
+        table: SentenceTable,
         targets: Mapping[str, type[Target]],
         rows: np.ndarray | None = None,
         withheld: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self.dataset = dataset
+        self.table = table
         self.targets = dict(targets)
-        self.rows = np.arange(len(dataset)) if rows is None else rows
+        self.rows = np.arange(len(table)) if rows is None else rows
         self.withheld = dict(withheld or {})
 
     def __len__(self) -> int:
@@ -83,7 +84,10 @@ class Split(Sequence[Example]):
 
     def examples(self, indices: Sequence[int]) -> list[Example]:
         """Return several examples at once: this takes little longer than reading one."""
-        columns = self._fetch(self.dataset, indices)
+        labelled = [label_column(task) for task in self.targets]
+        weighted = [weight_column(task) for task in self.targets]
+        weighted = [name for name in weighted if name in self.table.columns]
+        columns = self._fetch(["tokens", "line", "second", *labelled, *weighted], indices)
         labels = {
             task: self._gold(task, columns[label_column(task)], indices) for task in self.targets
         }
@@ -105,15 +109,15 @@ class Split(Sequence[Example]):
 
     def limited(self, number: int) -> Split:
         """Return the `number` sentences with the lowest hashes, in their original order."""
-        hashes = np.asarray(self.dataset.data.column("hash"))[self.rows]
+        hashes = self.table.hashes[self.rows]
         # By hash instead of at random: a smaller sample is always part of a larger one.
         sample = np.sort(np.argsort(hashes, kind="stable")[:number])
-        return Split(self.dataset, self.targets, self.rows[sample], self.withheld)
+        return Split(self.table, self.targets, self.rows[sample], self.withheld)
 
     def without(self, tasks: Collection[str]) -> Split:
         """Return the split without the labels of some tasks."""
         targets = {task: target for task, target in self.targets.items() if task not in tasks}
-        return Split(self.dataset, targets, self.rows, self.withheld)
+        return Split(self.table, targets, self.rows, self.withheld)
 
     def labelled_where(self, task: str, by: str, values: Sequence[str]) -> Split:
         """Return the split with a task's labels only where another task's label is in `values`.
@@ -128,13 +132,13 @@ class Split(Sequence[Example]):
                 per sentence.
         """
         # The sentences stay in the split: other tasks of the corpus still use them.
-        withheld = self.withheld.get(task, np.zeros(len(self.dataset), dtype=bool)).copy()
+        withheld = self.withheld.get(task, np.zeros(len(self.table), dtype=bool)).copy()
         withheld[self.rows] |= ~self._among(by, values)
-        return Split(self.dataset, self.targets, self.rows, {**self.withheld, task: withheld})
+        return Split(self.table, self.targets, self.rows, {**self.withheld, task: withheld})
 
     def where(self, by: str, values: Sequence[str]) -> Split:
         """Return the split with only the sentences that keep their labels in `labelled_where`."""
-        return Split(self.dataset, self.targets, self.rows[self._among(by, values)], self.withheld)
+        return Split(self.table, self.targets, self.rows[self._among(by, values)], self.withheld)
 
     def _among(self, by: str, values: Sequence[str]) -> np.ndarray:
         if not issubclass(self.targets[by], SentenceLabelTarget):
@@ -149,10 +153,9 @@ class Split(Sequence[Example]):
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task for each sentence, None where it has none."""
         name = label_column(task)
-        dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
             indices = range(len(self))[start : start + _BATCH]
-            yield from self._gold(task, self._fetch(dataset, indices)[name], indices)
+            yield from self._gold(task, self._fetch([name], indices)[name], indices)
 
     def word_counts(self) -> Counter[str]:
         """Return the number of occurrences of each word."""
@@ -169,13 +172,13 @@ class Split(Sequence[Example]):
     def total_weight(self, task: str) -> float | None:
         """Return the sum of the weights of the labelled sentences; None without weights."""
         name = weight_column(task)
-        if name not in self.dataset.column_names:
+        if name not in self.table.table.column_names:
             return None
-        weights = self.dataset.data.column(name).take(self._labelled_rows(task)).to_pylist()
+        weights = self.table.table.column(name).take(self._labelled_rows(task)).to_pylist()
         return math.fsum(weight for weight in weights if weight is not None)
 
     def _labelled_rows(self, task: str) -> np.ndarray:
-        known = np.asarray(self.dataset.data.column(label_column(task)).is_valid())
+        known = np.asarray(self.table.table.column(label_column(task)).is_valid())
         if task in self.withheld:
             known &= ~self.withheld[task]
         rows: np.ndarray = self.rows[known[self.rows]]
@@ -185,7 +188,7 @@ class Split(Sequence[Example]):
         """Return the number of occurrences of each string in a column of lists."""
         import pyarrow.compute as pc
 
-        column = self.dataset.data.column(name)
+        column = self.table.table.column(name)
         counts: Counter[str] = Counter()
         for start in range(0, len(rows), _COUNTED):
             table = pc.value_counts(pc.list_flatten(column.take(rows[start : start + _COUNTED])))
@@ -198,7 +201,7 @@ class Split(Sequence[Example]):
         rows = self.rows[start:end]
         first = int(rows.min())
         # `take` copies its whole input, so the input is first narrowed to the rows in question.
-        near = self.dataset.data.column("tokens").slice(first, int(rows.max()) - first + 1)
+        near = self.table.table.column("tokens").slice(first, int(rows.max()) - first + 1)
         sentences: list[list[str]] = near.take(rows - first).to_pylist()
         return sentences
 
@@ -207,12 +210,11 @@ class Split(Sequence[Example]):
         """The number of tokens of each sentence, `[sentences]` int32."""
         import pyarrow.compute as pc
 
-        lengths = pc.list_value_length(self.dataset.data.column("tokens"))
+        lengths = pc.list_value_length(self.table.table.column("tokens"))
         return np.asarray(lengths, dtype=np.int32)[self.rows]
 
-    def _fetch(self, dataset: datasets.Dataset, indices: Sequence[int]) -> dict[str, Any]:
-        columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
-        return columns
+    def _fetch(self, columns: Sequence[str], indices: Sequence[int]) -> dict[str, list[Any]]:
+        return self.table.fetch(self.rows[np.asarray(indices, dtype=np.intp)], columns)
 
     def _gold(
         self, task: str, column: Sequence[list[str] | None], indices: Sequence[int]
@@ -263,18 +265,19 @@ def load_corpus(
         DataError: The files cannot be read, a task has no labels in any file, or the number of
             sentences differs from `expect`.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
     cache = cache or default_cache()
     sources = {task: _source(part.labels, part.scheme) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
+    for path in chain(*files.values()):
+        if PACKAGE in path.parents and not path.exists():
+            message = "the package does not contain this file; set MTL_DATA to the folder of your"
+            raise DataError(f"{message} corpora", path)
     entries = {
         split: stored(reader, paths, sources, cache, progress) for split, paths in files.items()
     }
     summaries = {split: summary for split, (_, summary) in entries.items()}
     targets = _check_labels(reader, files, sources, summaries)
-    splits = {split: Split(dataset, targets) for split, (dataset, _) in entries.items()}
+    splits = {split: Split(table, targets) for split, (table, _) in entries.items()}
     for split, rows in _cut(config, splits["train"]).items():
         splits[split] = Split(entries["train"][0], targets, rows)
     # For a split with files, `expect` counts them whole, also if other splits are cut from them.
@@ -332,7 +335,7 @@ def _notes(
 
 def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
     """Return the rows of all splits that are cut from the training sentences, "train" last."""
-    hashes = np.asarray(train.dataset.data.column("hash"))
+    hashes = train.table.hashes
     try:
         if config.folds is not None:
             others, test = fold(hashes, config.folds.count, config.folds.fold)

@@ -6,12 +6,15 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
@@ -23,7 +26,7 @@ from mtl.targets import target_by_name
 from mtl.text.running import whole_words
 
 if TYPE_CHECKING:
-    import datasets
+    import pyarrow as pa
 
 _FORMAT = 7
 """The version of the cache format. Increase it when older entries can no longer be used."""
@@ -66,6 +69,64 @@ class Summary:
     oddities: dict[str, list[int]]
 
 
+class SentenceTable:
+    """Sentences in the columns of an Arrow table, such as a file that is mapped into memory.
+
+    Args:
+        table: The table.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    @classmethod
+    def from_file(cls, path: Path) -> SentenceTable:
+        """Map an Arrow stream into memory."""
+        import pyarrow as pa
+
+        return cls(pa.ipc.open_stream(pa.memory_map(str(path))).read_all())
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.table.schema.names)
+
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        """The hash of each sentence, `[sentences]` int64."""
+        return np.asarray(self.table.column("hash"))
+
+    def fetch(self, rows: np.ndarray, columns: Sequence[str]) -> dict[str, list[Any]]:
+        """Return the values of some columns in some rows, in the order of the rows.
+
+        Args:
+            rows: The rows, `[N]` int.
+            columns: The names of the columns.
+        """
+        import pyarrow as pa
+
+        # `Table.take` is slower: it works on whole batches. Neighbouring rows are one slice.
+        batches = np.searchsorted(self._starts, rows, side="right") - 1
+        breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(batches) != 0)) + 1
+        starts = np.concatenate([[0], breaks]) if len(rows) else breaks
+        lengths = np.diff(starts, append=len(rows))
+        places = rows[starts] - self._starts[batches[starts]]
+        slices = [
+            self._batches[batch].slice(place, length)
+            for batch, place, length in zip(
+                batches[starts].tolist(), places.tolist(), lengths.tolist(), strict=True
+            )
+        ]
+        table = pa.Table.from_batches(slices, self.table.schema).select(columns)
+        values: dict[str, list[Any]] = table.to_pydict()
+        return values
+
+
 def label_column(task: str) -> str:
     """Return the name of the Arrow column with the labels of a task."""
     return f"labels:{task}"
@@ -87,7 +148,7 @@ def stored(
     sources: Mapping[str, LabelSource],
     cache: Path,
     progress: ReadingProgress | None = None,
-) -> tuple[datasets.Dataset, Summary]:
+) -> tuple[SentenceTable, Summary]:
     """Return the sentences of some files; the files are parsed only the first time.
 
     Args:
@@ -152,16 +213,14 @@ class _Entry:
         self.data = folder / f"{key}.arrow"
         self.summary = folder / f"{key}.json"
 
-    def open(self) -> tuple[datasets.Dataset, Summary] | None:
+    def open(self) -> tuple[SentenceTable, Summary] | None:
         """Return the sentences and their summary, or None if the entry is missing or damaged."""
-        import datasets
-
         try:
             summary = json.loads(self.summary.read_text("utf-8"))
             # Arrow may read a damaged file without an error; the digest detects the damage.
             if summary.pop("digest") != _digest(self.data):
                 return None
-            return datasets.Dataset.from_file(str(self.data)), Summary(**summary)
+            return SentenceTable.from_file(self.data), Summary(**summary)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 

@@ -12,6 +12,7 @@ from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
+from mtl.ops.library import load
 from mtl.training.trainer import Trainer
 
 
@@ -29,6 +30,7 @@ class Plan:
         steps: Number of steps per epoch.
         memory: Approximate memory of training, in bytes.
         labels: The counts of the labels.
+        operators: The operators of CRFs and QRNNs: compiled or not, and why not.
         notes: Notes on the data, for the user.
     """
 
@@ -41,6 +43,7 @@ class Plan:
     steps: int
     memory: int
     labels: Counts
+    operators: str
     notes: list[str]
 
 
@@ -100,6 +103,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
         labels=labels,
+        operators=str(load(next(model.parameters()).device.type)),
         notes=notes,
     )
 
@@ -149,5 +153,6 @@ def describe(plan: Plan) -> Iterator[str]:
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"
+    yield f"operators: {plan.operators}"
     for note in plan.notes:
         yield f"note: {note}"

@@ -18,7 +18,7 @@ from mtl.experiment.pretrained import reads_subwords
 from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
-from mtl.runs.checkpoint import MODEL, load_finite, load_vocabularies
+from mtl.runs.checkpoint import MODEL, RUN, load_finite, load_vocabularies
 from mtl.text.vocabulary import Vocabulary
 from mtl.trunks import TRUNKS, Trunk
 
@@ -183,9 +183,9 @@ class Start:
 
     def _tensor(self, name: str, shape: tuple[int | None, ...], what: str) -> Tensor:
         """Return a tensor of some shape, in which None allows any size."""
+        remedy = f"give both runs the same {what}, as in {self.folder / RUN}"
         if name not in self.tensors:
-            message = f"{self.folder}: has no tensor {name!r}; give both runs the same {what}"
-            raise CheckpointError(message)
+            raise CheckpointError(f"{self.folder}: has no tensor {name!r}; {remedy}")
         tensor = self.tensors[name]
         if len(tensor.shape) != len(shape) or any(
             wanted not in (None, found) for wanted, found in zip(shape, tensor.shape, strict=True)
@@ -193,7 +193,7 @@ class Start:
             wanted = tuple("any" if n is None else n for n in shape)
             raise CheckpointError(
                 f"{self.folder}: tensor {name!r} has shape {tuple(tensor.shape)}, here it would be "
-                f"{wanted}; give both runs the same {what}"
+                f"{wanted}; {remedy}"
             )
         return tensor
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from mtl.errors import MtlError
+from mtl.errors import MtlError, not_installed
 
 OPSET = 18
 
@@ -78,8 +78,7 @@ def _quantize(path: Path) -> None:
 
 
 def _missing(error: ImportError) -> MtlError:
-    names = "onnx onnxruntime onnxscript"
-    return MtlError(f"export to ONNX needs more packages ({error}): pip install {names}")
+    return MtlError(not_installed("export to ONNX", "onnx", error))
 
 
 @contextmanager

@@ -13,11 +13,9 @@ def main() -> None:
     for name, value in rows.items():
         print(f"{name:6} {value}")
     for device, library in {"cpu": LIBRARY, "cuda": CUDA_LIBRARY}.items():
+        print(f"{device:6} {library}")
         if library.path:
-            print(f"{device:6} compiled, for {library.instruction_set}")
             print(f"  file   {library.path}\n  build  {library.build}")
-        else:
-            print(f"{device:6} plain torch: {library.missing}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 FOLDER = Path(__file__).parent
+REASON = FOLDER / "not_built.txt"
+"""The reason why the installation built no operators; setup.py writes it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class Library:
     instruction_set: str = ""
     build: str = ""
 
+    def __str__(self) -> str:
+        if self.path:
+            return f"compiled, for {self.instruction_set}"
+        return f"plain PyTorch, which makes CRFs and QRNNs several times slower; {self.missing}"
+
 
 @cache  # one warning per operator and device
 def warn_reference(operator: str, device: str, missing: str) -> None:
@@ -43,24 +50,30 @@ def warn_reference(operator: str, device: str, missing: str) -> None:
             device.
     """
     logging.getLogger(__name__).warning(
-        "%s runs in plain torch, several times slower than the compiled operators: %s",
+        "%s runs in plain PyTorch, several times slower than compiled; %s",
         operator,
-        missing or f"no compiled operators exist for {device}",
+        # The plan of a run and the report of the module have the reason, which may be long.
+        "`python -m mtl.ops` shows the reason" if missing else f"none is compiled for {device}",
     )
 
 
+@cache
 def load(device: str) -> Library:
-    """Load the compiled operators for "cpu" or "cuda". It never compiles and never raises.
+    """Load the compiled operators for "cpu" or "cuda", once. Never compiles and never raises.
 
     If the environment variable MTL_NO_EXT is set, nothing is loaded.
     """
     if os.environ.get("MTL_NO_EXT"):
-        return Library(missing="MTL_NO_EXT is set")
+        return Library(missing="the environment variable MTL_NO_EXT is set; unset it")
+    if device not in ("cpu", "cuda"):
+        return Library(missing=f"no compiled operators exist for {device}")
     if device == "cuda" and not torch.version.cuda:
         return Library(missing="this build of torch has no CUDA support")
     files = sorted(FOLDER.glob(f"_{device}.*so"))
     if not files:
-        return Library(missing="they are not built; to build them, see csrc/README.md")
+        reason = REASON.read_text("utf-8").strip() if REASON.is_file() else "they are not built"
+        remedy = "to compile them, install a C++ compiler, then mtl again from its source code"
+        return Library(missing=f"{reason}; {remedy}")
     try:
         # Loading the library registers its kernels with torch.
         library = ctypes.CDLL(str(files[0]))
@@ -72,4 +85,5 @@ def load(device: str) -> Library:
             build=library.mtl_build().decode(),
         )
     except (OSError, AttributeError) as error:
-        return Library(missing=f"cannot load {files[0].name}: {error}; rebuild it")
+        remedy = "they need torch 2.10 or later; update torch, or install mtl again"
+        return Library(missing=f"cannot load {files[0].name}: {error}; {remedy}")

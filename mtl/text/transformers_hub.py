@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, not_installed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -138,10 +138,7 @@ def _read(name: str, read: Callable[[Any], Any]) -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise ConfigError(
-            f"{name!r} needs the library transformers, which is not installed ({error}); "
-            "run pip install 'mtl[transformers]'"
-        ) from error
+        raise ConfigError(not_installed(repr(name), "transformers", error)) from error
     # Its progress bars would mix with the display of training.
     transformers.utils.logging.disable_progress_bar()
     try:

@@ -1,4 +1,4 @@
-"""Logs of a run: metrics.jsonl, log.txt and TensorBoard events."""
+"""Logs of a run: metrics.jsonl, log.txt and, if it is installed, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from mtl.errors import not_installed
 from mtl.files import atomic_write
 from mtl.metrics import defined
 from mtl.training.events import Epoch, Learnt, Step
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 LOG_EVERY = 20
 """Log every 20th step."""
@@ -43,13 +47,19 @@ class RunLog:
 
     def __init__(self, folder: Path, resumed: int = 0) -> None:
         self.metrics = folder / "metrics.jsonl"
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, needed only here
-
         if self.metrics.is_file():
             self._remove_after(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
         self._text = (folder / "log.txt").open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder))
+        self.notes: list[str] = []
+        """Notes for the user."""
+        self._board: SummaryWriter | None = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import, needed only here
+        except ImportError as error:
+            self.notes.append(not_installed("a log for TensorBoard", "tensorboard", error))
+        else:
+            self._board = SummaryWriter(str(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +72,8 @@ class RunLog:
     ) -> None:
         self._metrics.close()
         self._text.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
 
     def _remove_after(self, epochs: int) -> None:
         """Keep the records of the first epochs only; the run repeats the later ones."""
@@ -95,7 +106,7 @@ class RunLog:
         record |= {"lr": step.lr, "grad_norm": step.grad_norm}
         self._line({**record, "seconds": step.seconds})
         for name, value in _curves(step).items():
-            self._board.add_scalar(f"train/{name}", value, step.step)
+            self._point(f"train/{name}", value, step.step)
 
     def _epoch(self, epoch: Epoch) -> None:
         dev = epoch.dev.to_json() if epoch.dev else {}
@@ -118,9 +129,13 @@ class RunLog:
         for task, scores in dev.items():
             for name, value in scores.items():
                 if value is not None:
-                    self._board.add_scalar(f"dev/{task}.{name}", value, epoch.step)
+                    self._point(f"dev/{task}.{name}", value, epoch.step)
         for name, quantity in epoch.learnt.items():
             self._draw(f"learnt/{name}", quantity, epoch.step)
+
+    def _point(self, curve: str, value: float, step: int) -> None:
+        if self._board:
+            self._board.add_scalar(curve, value, step)
 
     def _draw(self, name: str, quantity: Learnt, step: int) -> None:
         """Write one curve per entry for small quantities, and an image for matrices."""
@@ -128,8 +143,8 @@ class RunLog:
         if values.numel() <= CURVES:
             axes = quantity.axes or tuple([str(i) for i in range(size)] for size in values.shape)
             for entry, value in zip(product(*axes), values.flatten().tolist(), strict=True):
-                self._board.add_scalar(".".join((name, *entry)), value, step)
-        if values.ndim == 2:
+                self._point(".".join((name, *entry)), value, step)
+        if self._board and values.ndim == 2:
             # Grey levels from the smallest entry, black, to the largest, white.
             shades = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
             image = shades.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import onnxruntime
@@ -59,10 +58,3 @@ def test_the_name_of_another_format_is_refused(
     assert found.code == 2
     assert f"{name}: expected the suffix {right} for the format {to}" in found.err
     assert not list(tmp_path.iterdir())
-
-
-def test_missing_packages_are_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    found = mtl("export", str(trained), "--to", "onnx")
-    assert found.code == 2
-    assert "pip install onnx onnxruntime onnxscript" in found.err

@@ -95,7 +95,7 @@ def test_examples_come_in_the_order_asked_for(split):
 
 
 def test_words_are_counted_in_the_rows_of_the_split_alone(split):
-    part = Split(split.dataset, split.targets, np.arange(5, 900, 3))
+    part = Split(split.table, split.targets, np.arange(5, 900, 3))
     assert part.word_counts() == Counter(word for example in part for word in example.tokens)
 
 

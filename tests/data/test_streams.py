@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from itertools import product
 
-import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.data.corpus import Split
 from mtl.data.encoding import Batcher
+from mtl.data.store import SentenceTable
 from mtl.data.streams import Streams
 from mtl.targets import NextWordTarget
 from mtl.text.running import END
@@ -24,7 +25,7 @@ def made(lengths, streams, bptt, random_bptt=False, seed=1, **growing):
     """Streams of a text in which every word is another, and the words of that text in order."""
     numbers = iter(range(sum(lengths)))
     sentences = [[f"w{next(numbers)}" for _ in range(length)] for length in lengths]
-    split = Split(datasets.Dataset.from_dict({"tokens": sentences}), {})
+    split = Split(SentenceTable(pa.table({"tokens": sentences})), {})
     text = [word for sentence in sentences for word in (*sentence, END)]
     size = {"streams": streams, "bptt": bptt, "random_bptt": random_bptt, **growing}
     cut = Streams("c", split, seed, BOTH, **size)

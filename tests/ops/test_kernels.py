@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mtl.layers import QRNNLayer
+from mtl.ops import library
 from mtl.ops.pool import LIBRARY
 from mtl.ops.pool_reference import (
     pool_backward_in_place_reference,
@@ -235,4 +237,21 @@ def test_without_the_library_the_reference_runs_and_warns_once() -> None:
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
     (line,) = done.stderr.splitlines()
-    assert line.endswith("MTL_NO_EXT is set")
+    assert line.startswith("pooling runs in plain PyTorch, several times slower than compiled; ")
+
+
+def test_without_the_library_the_report_has_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MTL_NO_EXT", raising=False)
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
+    monkeypatch.setattr(library, "REASON", tmp_path / "not_built.txt")
+    read = library.load.__wrapped__
+    assert "they are not built; to compile them, install a C++ compiler" in str(read("cpu"))
+    (tmp_path / "not_built.txt").write_text("the disk was full\n")
+    found = str(read("cpu"))
+    assert found.startswith("plain PyTorch, which makes CRFs and QRNNs several times slower; ")
+    assert "; the disk was full; to compile them, " in found
+    (tmp_path / "_cpu.abi3.so").write_text("no library")
+    assert "cannot load _cpu.abi3.so" in str(read("cpu"))
+    assert str(read("mps")).endswith("no compiled operators exist for mps")

@@ -72,10 +72,6 @@ def test_one_place_says_which_torch_is_installed() -> None:
     assert [line for line in pinned if not line.startswith("#")] == ["torch==2.13.0"]
 
 
-def test_building_needs_no_torch() -> None:
-    assert 'requires = ["setuptools>=70"]' in (ROOT / "pyproject.toml").read_text()
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "tasks").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_corpus_names_its_licence(path: Path) -> None:
     corpus = load(path).plain()

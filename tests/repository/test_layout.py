@@ -34,9 +34,10 @@ def test_names_of_files_say_what_is_in_them() -> None:
     assert not [path for path in MODULES if path.stem in VAGUE]
 
 
-def test_corpus_files_come_with_the_package() -> None:
-    ours = {path.name for path in (ROOT / "tasks").glob("*.yaml")}
-    assert ours == {path.name for path in (PACKAGE / "tasks").glob("*.yaml")}
+@pytest.mark.parametrize("folder", ["configs", "tasks"])
+def test_runs_and_corpora_come_with_the_package(folder: str) -> None:
+    ours = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*.yaml")}
+    assert ours == {path.relative_to(PACKAGE) for path in (PACKAGE / folder).rglob("*.yaml")}
 
 
 def _types(path: Path) -> list[str]:

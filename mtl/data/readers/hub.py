@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.jsonl import Jsonl
-from mtl.errors import DataError
+from mtl.errors import DataError, MtlError, not_installed
 
 if TYPE_CHECKING:
     import datasets
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Hub(Reader):
     """Any data set that `datasets.load_dataset` can load; `files:` names its splits.
 
-    Class ids become class names. Otherwise fields are read as by the reader `jsonl`.
+    Class ids become class names. Otherwise fields are read as by the reader `jsonl`. Needs `pip
+    install 'mtl[hub]'`.
 
     Args:
         name: The data set, such as `conll2003`, or a local folder of data files.
@@ -70,8 +71,11 @@ class Hub(Reader):
         return str(self._load(path)._fingerprint)
 
     def _load(self, path: Path) -> datasets.Dataset:
-        import datasets  # an optional dependency, and slow to import
-
+        try:
+            import datasets  # slow to import
+        except ImportError as error:
+            raise MtlError(not_installed("the reader 'hub'", "hub", error)) from error
+        datasets.disable_progress_bars()
         try:
             return datasets.load_dataset(
                 self.name,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from mtl.errors import MtlError, not_installed
 from mtl.options import NonNegativeInt, PositiveInt
 from mtl.text.vocabulary.base import SPECIAL, Vocabulary
 
@@ -43,11 +44,13 @@ class SubwordVocabulary(Vocabulary):
         """
         if known:
             return known
-        from tokenizers import Tokenizer
-        from tokenizers.models import BPE
-        from tokenizers.pre_tokenizers import ByteLevel
-        from tokenizers.trainers import BpeTrainer
-
+        try:
+            from tokenizers import Tokenizer
+            from tokenizers.models import BPE
+            from tokenizers.pre_tokenizers import ByteLevel
+            from tokenizers.trainers import BpeTrainer
+        except ImportError as error:
+            raise _missing(error) from error
         tokenizer = Tokenizer(BPE())
         tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
         trainer = BpeTrainer(
@@ -78,9 +81,15 @@ class SubwordVocabulary(Vocabulary):
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the vocabulary from the output of `to_json`."""
-        from tokenizers import Tokenizer
-
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise _missing(error) from error
         try:
             return cls(Tokenizer.from_str(json.dumps(data)))
         except Exception as error:  # `tokenizers` raises no narrower type
             raise ValueError(f"expected a tokenizer of `tokenizers`: {error}") from error
+
+
+def _missing(error: ImportError) -> MtlError:
+    return MtlError(not_installed("splitting words into subwords", "subwords", error))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from typing_extensions import TypedDict
 
+from mtl.errors import MtlError, not_installed
 from mtl.options import ModelName
 from mtl.text.transformers_hub import read_tokenizer
 from mtl.text.vocabulary.base import SPECIAL, Vocabulary
@@ -72,8 +73,11 @@ class TransformerVocabulary(Vocabulary):
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the vocabulary from the output of `to_json`."""
-        from tokenizers import Tokenizer
-
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            message = not_installed("a pretrained transformer", "transformers", error)
+            raise MtlError(message) from error
         try:
             return cls(Tokenizer.from_str(json.dumps(data["tokenizer"])), data["unknown"])
         except Exception as error:  # `tokenizers` raises no narrower type
