@@ -42,6 +42,9 @@ class DataError(MtlError):
 
     def __init__(self, message: str, path: str | Path, line: int = 0) -> None:
         super().__init__(f"{Place(str(path), line)}: {message}")
+        self.message = message
+        self.path = str(path)
+        self.line = line
 
 
 class TrainingError(MtlError):

@@ -12,7 +12,7 @@ from mtl.data.corpus import Corpus
 from mtl.display.reading import show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import cut_of, with_files
+from mtl.experiment.corpora import cut_of, with_data
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection
 from mtl.inference.generator import Sampling, generate
@@ -152,7 +152,7 @@ class TrainedModel:
         split: str = "test",
         tasks: Sequence[str] | None = None,
         *,
-        data: Mapping[str, str | PathLike[str]] | None = None,
+        data: Any = None,
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
@@ -162,7 +162,9 @@ class TrainedModel:
         Args:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
-            data: Corpus to a file that is scored instead of the split.
+            data: Data that is scored instead of the split: a file in the format of the corpus; or
+                rows, a frame or a data set, as for `train`. With several corpora: corpus to its
+                data.
             streams: The most streams in which running text is scored.
             dynamic: Options of dynamic evaluation, in which language models learn from the text
                 that they have scored; None: no learning.
@@ -175,14 +177,26 @@ class TrainedModel:
         selected = self.selection.named(tasks)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
-        run = with_files(self.run, split, data or {}, selected)
-        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
+        run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
+        corpora = load_corpora(run, self.experiment.subwords, given=given, progress=show_reading)
         evaluation = self.experiment.evaluate(
             corpora.values(), split, selected, streams=streams, dynamic=dynamic, cache=cache
         )
         if not evaluation.metrics:
             raise _no_split(split, corpora)
         return evaluation
+
+    def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
+        """Return data by corpus; data that is not a mapping belongs to the only corpus."""
+        if data is None or isinstance(data, Mapping):
+            return data or {}
+        names = list(dict.fromkeys(self.run.tasks[task].corpus for task in tasks))
+        if len(names) > 1:
+            raise MtlError(
+                f"data: the tasks have several corpora ({', '.join(names)}); pass a dict of corpus "
+                "to its data"
+            )
+        return {names[0]: data}
 
     def label(
         self, split: str, tasks: Sequence[str]
@@ -197,7 +211,7 @@ class TrainedModel:
             MtlError: No corpus has such a split.
         """
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        run = with_files(self.run, split, {}, tasks)
+        run, _ = with_data(self.run, split, {}, tasks)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:

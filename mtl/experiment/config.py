@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
-from os import PathLike
 
-from mtl.config.load import load_run
+from mtl.config.load import Config, Given, load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.errors import ConfigError
@@ -15,18 +14,23 @@ from mtl.experiment.pretrained import with_sizes
 
 
 def load_config(
-    path: str | PathLike[str], overrides: Overrides = (), *, must_exist: bool = True
+    config: Config,
+    overrides: Overrides = (),
+    *,
+    given: Given | None = None,
+    must_exist: bool = True,
 ) -> Run:
-    """Read a run file; arguments and errors as `mtl.config.load.load_run`.
+    """Read a run file or a dictionary; arguments and errors as `mtl.config.load.load_run`.
 
     With `must_exist` false the file belongs to a finished run. It may be of an earlier version,
     which allowed options without effect.
     """
     complete = with_sizes if must_exist else lambda run: run
     return load_run(
-        path,
+        config,
         overrides,
         kinds=KINDS,
+        given=given,
         must_exist=must_exist,
         complete=complete,
         check=partial(mistakes, idle=must_exist),
