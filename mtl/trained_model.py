@@ -45,6 +45,15 @@ class TrainedModel:
     def __repr__(self) -> str:
         return f"<TrainedModel {str(self.folder)!r}: {', '.join(self.tasks)}>"
 
+    def __str__(self) -> str:
+        parameters = sum(p.numel() for p in self.experiment.model.parameters())
+        lines = [f"model in {self.folder}, {parameters:,} parameters"]
+        for name, task in self.run.tasks.items():
+            head = task.head if isinstance(task.head, str) else task.head.type
+            summary = self.experiment.batcher.targets[name].summary()
+            lines.append(f"task {name}: {task.use}, head {head}, {summary}")
+        return "\n".join(lines)
+
     @property
     def tasks(self) -> list[str]:
         """The names of its tasks."""
@@ -153,6 +162,7 @@ class TrainedModel:
         tasks: Sequence[str] | None = None,
         *,
         data: Any = None,
+        labels: bool = False,
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
@@ -165,6 +175,8 @@ class TrainedModel:
             data: Data that is scored instead of the split: a file in the format of the corpus; or
                 rows, a frame or a data set, as for `train`. With several corpora: corpus to its
                 data.
+            labels: Whether to keep the gold and predicted labels: `Evaluation.gold` and
+                `Evaluation.predicted`. Language models have none.
             streams: The most streams in which running text is scored.
             dynamic: Options of dynamic evaluation, in which language models learn from the text
                 that they have scored; None: no learning.
@@ -180,7 +192,13 @@ class TrainedModel:
         run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
         corpora = load_corpora(run, self.experiment.subwords, given=given, progress=show_reading)
         evaluation = self.experiment.evaluate(
-            corpora.values(), split, selected, streams=streams, dynamic=dynamic, cache=cache
+            corpora.values(),
+            split,
+            selected,
+            streams=streams,
+            dynamic=dynamic,
+            cache=cache,
+            labels=labels,
         )
         if not evaluation.metrics:
             raise _no_split(split, corpora)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel
+    from mtl.metrics.base import Pair
     from mtl.training.evaluation import Evaluation
 
 
@@ -59,7 +62,13 @@ def evaluate(
     streams: Annotated[
         int, typer.Option(min=1, max=10, help="The most streams in which running text is scored.")
     ] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    confusion: Annotated[
+        bool,
+        typer.Option("--confusion", help="Show which labels, or types of spans, are confused."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, always with the numbers per label.")
+    ] = False,
     device: DeviceOption = None,
     *,
     context: typer.Context,
@@ -103,9 +112,9 @@ def evaluate(
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     if as_json:
-        typer.echo(json.dumps(found.scores(), indent=1))
+        typer.echo(json.dumps(found.to_dict(), indent=1))
         return
-    _print(plain_console(), title, found)
+    _print(plain_console(), title, found, confusion)
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
@@ -116,7 +125,7 @@ def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
     return names.pop()
 
 
-def _print(console: Console, title: str, found: Evaluation) -> None:
+def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> None:
     from mtl.display.training import print_table, score_cells, score_table
 
     table = score_table(found)
@@ -126,6 +135,8 @@ def _print(console: Console, title: str, found: Evaluation) -> None:
     for name, metric in found.metrics.items():
         if by_label := metric.per_label():
             print_table(console, f"{name} by label", _label_table(by_label))
+        if confusion and (pairs := found.pairs.get(name)):
+            print_table(console, f"{name}: predicted labels in columns", _confusion_table(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
         text = f"{name}: labels that training never saw, counted as errors: {shown}"
@@ -139,4 +150,38 @@ def _label_table(by_label: dict[str, dict[str, float]]) -> Table:
     for label, scores in by_label.items():
         cells = [f"{100 * scores[name]:.2f}" for name in ("precision", "recall", "f1")]
         table.add_row(label, *cells, f"{scores['support']:,.0f}")
+    return table
+
+
+_SHOWN = 8
+"""The most labels in a confusion matrix; the others are added up, so that it fits a terminal."""
+
+
+def _confusion_table(pairs: Mapping[Pair, int]) -> Table:
+    """Return the confusion matrix, with the labels of most errors in rows and columns of their own.
+
+    Args:
+        pairs: The number of each pair of a gold and a predicted label.
+    """
+    errors = Counter({label: 0 for pair in pairs for label in pair if label is not None})
+    for pair, count in pairs.items():
+        if pair[0] != pair[1]:
+            errors.update({label: count for label in pair if label is not None})
+    own = {label for label, _ in errors.most_common(_SHOWN)}
+
+    def name(label: str | None) -> str:
+        if label is None:
+            return "(none)"
+        return label if label in own else "(others)"
+
+    cells: Counter[tuple[str, str]] = Counter()
+    for (gold, predicted), count in pairs.items():
+        cells[name(gold), name(predicted)] += count
+    last = [e for e in ("(others)", "(none)") if any(e in pair for pair in cells)]
+    names = [*sorted(own), *last]
+    table = Table("gold")
+    for column in names:
+        table.add_column(column, justify="right")
+    for row in names:
+        table.add_row(row, *(f"{cells[row, column]:,}" for column in names))
     return table

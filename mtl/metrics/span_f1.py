@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from mtl.metrics.base import Pair
 from mtl.metrics.counts import CountedMetric, aligned
 from mtl.text.example import Labels
 from mtl.text.spans import read_spans
@@ -33,3 +34,11 @@ class SpanF1(CountedMetric):
         """Return micro-averaged F1, precision and recall; a fraction with denominator 0 is 0."""
         precision, recall, f1 = self.counts.scores()
         return {"span_f1": f1, "precision": precision, "recall": recall}
+
+    @classmethod
+    def pairs(cls, gold: Sequence[Labels], predicted: Sequence[Labels]) -> Iterator[Pair]:
+        """Yield the gold and the predicted type of each span; None if only one side has it."""
+        for sides in aligned(gold, predicted):
+            expected, guess = ({span[1:]: span.type for span in read_spans(s)} for s in sides)
+            for ends in {**expected, **guess}:
+                yield expected.get(ends), guess.get(ends)
