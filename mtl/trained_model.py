@@ -8,6 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtl.data.corpus import Corpus
 from mtl.display.reading import show_reading
 from mtl.errors import MtlError, did_you_mean
@@ -18,6 +21,7 @@ from mtl.experiment.task_selection import TaskSelection
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
+from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.text.example import Labels
@@ -138,6 +142,29 @@ class TrainedModel:
             attention=attending,
             chunk_size=chunk_size,
         )
+
+    def probabilities(
+        self, sentences: Sentences, task: str | None = None
+    ) -> tuple[list[str], list[NDArray[np.float64]]]:
+        """Return the labels of a task, and the probability of each label.
+
+        Args:
+            sentences: As for `predict`.
+            task: A task with one label per sentence or token; None: the only task.
+
+        Returns:
+            K labels, and per sentence an array `[K]` (classifiers) or `[T, K]` (taggers, T tokens).
+
+        Raises:
+            MtlError: As for `predict`; the task has no fixed list of labels; or there are several
+                tasks and none is named.
+        """
+        selected = self.selection.labelling([task] if task else None)
+        if len(selected) > 1:
+            raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
+        pairs = self.selection.compare_pairs(selected)
+        read = list(read_sentences(sentences, pairs=pairs))
+        return probabilities(self.predictor, read, selected[0])
 
     def explain(
         self,
