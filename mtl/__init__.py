@@ -23,8 +23,9 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel, load, train
+    from mtl.estimators import Classifier, Tagger
 
-__all__ = ["TrainedModel", "__version__", "load", "train"]
+__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +34,8 @@ def __getattr__(name: str) -> Any:
         from mtl import api
 
         return getattr(api, name)
+    if name in ("Classifier", "Tagger"):
+        from mtl import estimators
+
+        return getattr(estimators, name)
     raise AttributeError(f"module 'mtl' has no attribute {name!r}")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from mtl.config.load import Config
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
+from mtl.data.given import GivenCorpus, read_given
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display
 from mtl.errors import MtlError
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+from mtl.experiment.corpora import given_keys
 from mtl.experiment.folder import can_resume, check_data, check_folder, start_folder
 from mtl.experiment.plan import describe, make_plan
 from mtl.registry import OnImport
@@ -58,15 +63,16 @@ class TrainedSeeds:
 
 
 def train(
-    config: str | PathLike[str],
+    config: Config,
     overrides: Overrides = (),
     *,
+    data: Mapping[str, Any] | None = None,
     output: str | PathLike[str] | None = None,
     resume: bool = False,
     progress: bool | None = None,
     trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
-    """Train the model of a run file and write its run folder.
+    """Train the model of a run file or of a dictionary, and write its run folder.
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
     kept and returned. If the run file has `seeds: N` with N > 1, one model is trained per seed.
@@ -74,11 +80,17 @@ def train(
     the standard deviation of their dev scores.
 
     Args:
-        config: The run file.
+        config: The run file, or a dictionary with the content of one. Paths in a dictionary are
+            relative to the current folder.
         overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        data: Corpus to its data, in place of files: split to rows, or the rows of the split
+            `train` alone. Rows are a list, a frame of pandas or polars, an Arrow table, or a
+            `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its `validation`
+            is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
+            pair of a text or list of words and its label, for corpora with one column of labels.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether to continue a run that was stopped. Seeds that are finished stay as they
-            are.
+        resume: Whether to continue a run that was stopped, with the same data. Seeds that are
+            finished stay as they are.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
         trust: Whether to import modules that a run folder names for parts outside mtl: the folder
@@ -89,18 +101,19 @@ def train(
         The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
 
     Raises:
-        MtlError: The configuration or the data has an error; the folder exists; or Ctrl-C came
-            before the last seed was trained.
+        MtlError: The configuration or the data has an error; the folder exists; `config` is a
+            dictionary and `output` is None; or Ctrl-C came before the last seed was trained.
     """
+    given = read_given({} if data is None else data)
     on_import = show_import if trust else None
-    run = load_config(config, overrides, on_import=on_import)
+    run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
     console = _console(progress)
     if run.seeds > 1:
-        _train_seeds(run, folder, resume, console, on_import)
+        _train_seeds(run, folder, resume, console, given, on_import)
         return TrainedSeeds(folder)
     check_folder(folder, run, resume, on_import)
-    return _train(run, folder, resume, console, on_import)[0]
+    return _train(run, folder, resume, console, given, on_import)[0]
 
 
 def train_run_seeds(
@@ -115,12 +128,12 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    _train_seeds(run, folder, resume, _console(progress), show_import if trust else None)
+    _train_seeds(run, folder, resume, _console(progress), {}, show_import if trust else None)
     return TrainedSeeds(folder)
 
 
 def train_seeds(
-    config: str | PathLike[str],
+    config: Config,
     overrides: Overrides = (),
     *,
     output: str | PathLike[str] | None = None,
@@ -135,8 +148,12 @@ def train_seeds(
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
 
 
-def _folder(config: str | PathLike[str], output: str | PathLike[str] | None) -> Path:
-    return Path(output) if output else Path("runs") / Path(config).stem
+def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
+    if output:
+        return Path(output)
+    if isinstance(config, Mapping):
+        raise MtlError("output: expected a folder for the run, since a dictionary has no file name")
+    return Path("runs") / Path(config).stem
 
 
 def _console(progress: bool | None) -> Console:
@@ -144,7 +161,12 @@ def _console(progress: bool | None) -> Console:
 
 
 def _train_seeds(
-    run: Run, folder: Path, resume: bool, console: Console, on_import: OnImport | None
+    run: Run,
+    folder: Path,
+    resume: bool,
+    console: Console,
+    given: Mapping[str, GivenCorpus],
+    on_import: OnImport | None,
 ) -> None:
     """Train one model per seed in folders below `folder`."""
     runs = {
@@ -158,7 +180,7 @@ def _train_seeds(
         check_folder(path, runs[path], resume, on_import)
     for path, seeded in runs.items():
         console.print(f"seed {seeded.seed}: {path}", highlight=False, markup=False, soft_wrap=True)
-        _, stopped = _train(seeded, path, path in begun, console, on_import)
+        _, stopped = _train(seeded, path, path in begun, console, given, on_import)
         if stopped:
             raise MtlError(
                 f"{folder}: stopped before all seeds were trained; continue with --resume"
@@ -167,11 +189,17 @@ def _train_seeds(
 
 
 def _train(
-    run: Run, folder: Path, resume: bool, console: Console, on_import: OnImport | None
+    run: Run,
+    folder: Path,
+    resume: bool,
+    console: Console,
+    given: Mapping[str, GivenCorpus],
+    on_import: OnImport | None,
 ) -> tuple[TrainedModel, bool]:
     """Train a run in a folder that has been checked; return the model, and whether Ctrl-C came."""
     to_device(run.training.device)  # a missing device is an error before the data is read
-    corpora = load_corpora(run, progress=None if console.quiet else show_reading)
+    reading = None if console.quiet else show_reading
+    corpora = load_corpora(run, given=given, progress=reading)
     experiment = prepare(run, corpora, on_import)
     trainer = make_trainer(experiment, corpora)
     if resume:

@@ -41,7 +41,11 @@ class DataError(MtlError):
     """
 
     def __init__(self, message: str, path: str | Path, line: int = 0) -> None:
-        super().__init__(f"{Place(str(path), line)}: {shorten(message, _LONGEST)}")
+        message = shorten(message, _LONGEST)
+        super().__init__(f"{Place(str(path), line)}: {message}")
+        self.message = message
+        self.path = str(path)
+        self.line = line
 
 
 class TrainingError(MtlError):

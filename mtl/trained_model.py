@@ -8,17 +8,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtl.data.corpus import Corpus
 from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import cut_of, with_files
+from mtl.experiment.corpora import cut_of, with_data
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
+from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
@@ -46,6 +50,15 @@ class TrainedModel:
 
     def __repr__(self) -> str:
         return f"<TrainedModel {str(self.folder)!r}: {', '.join(self.tasks)}>"
+
+    def __str__(self) -> str:
+        parameters = sum(p.numel() for p in self.experiment.model.parameters())
+        lines = [f"model in {self.folder}, {parameters:,} parameters"]
+        for name, task in self.run.tasks.items():
+            head = task.head if isinstance(task.head, str) else task.head.type
+            summary = self.experiment.batcher.targets[name].summary()
+            lines.append(f"task {name}: {task.use}, head {head}, {summary}")
+        return "\n".join(lines)
 
     @property
     def tasks(self) -> list[str]:
@@ -143,6 +156,29 @@ class TrainedModel:
             chunk_size=chunk_size,
         )
 
+    def probabilities(
+        self, sentences: Sentences, task: str | None = None
+    ) -> tuple[list[str], list[NDArray[np.float64]]]:
+        """Return the labels of a task, and the probability of each label.
+
+        Args:
+            sentences: As for `predict`.
+            task: A task with one label per sentence or token; None: the only task.
+
+        Returns:
+            K labels, and per sentence an array `[K]` (classifiers) or `[T, K]` (taggers, T tokens).
+
+        Raises:
+            MtlError: As for `predict`; the task has no fixed list of labels; or there are several
+                tasks and none is named.
+        """
+        selected = self.selection.labelling([task] if task else None)
+        if len(selected) > 1:
+            raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
+        pairs = self.selection.compare_pairs(selected)
+        read = list(read_sentences(sentences, pairs=pairs))
+        return probabilities(self.predictor, read, selected[0])
+
     def explain(
         self,
         sentences: Sentences,
@@ -165,7 +201,8 @@ class TrainedModel:
         split: str = "test",
         tasks: Sequence[str] | None = None,
         *,
-        data: Mapping[str, str | PathLike[str]] | None = None,
+        data: Any = None,
+        labels: bool = False,
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
@@ -175,7 +212,11 @@ class TrainedModel:
         Args:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
-            data: Corpus to a file that is scored instead of the split.
+            data: Data that is scored instead of the split: a file in the format of the corpus; or
+                rows, a frame or a data set, as for `train`. With several corpora: corpus to its
+                data.
+            labels: Whether to keep the gold and predicted labels: `Evaluation.gold` and
+                `Evaluation.predicted`. Language models have none.
             streams: The most streams in which running text is scored.
             dynamic: Options of dynamic evaluation, in which language models learn from the text
                 that they have scored; None: no learning.
@@ -188,14 +229,32 @@ class TrainedModel:
         selected = self.selection.named(tasks)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
-        run = with_files(self.run, split, data or {}, selected)
-        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
+        run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
+        corpora = load_corpora(run, self.experiment.subwords, given=given, progress=show_reading)
         evaluation = self.experiment.evaluate(
-            corpora.values(), split, selected, streams=streams, dynamic=dynamic, cache=cache
+            corpora.values(),
+            split,
+            selected,
+            streams=streams,
+            dynamic=dynamic,
+            cache=cache,
+            labels=labels,
         )
         if not evaluation.metrics:
             raise _no_split(split, corpora)
         return evaluation
+
+    def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
+        """Return data by corpus; data that is not a mapping belongs to the only corpus."""
+        if data is None or isinstance(data, Mapping):
+            return data or {}
+        names = list(dict.fromkeys(self.run.tasks[task].corpus for task in tasks))
+        if len(names) > 1:
+            raise MtlError(
+                f"data: the tasks have several corpora ({', '.join(names)}); pass a dict of corpus "
+                "to its data"
+            )
+        return {names[0]: data}
 
     def label(
         self, split: str, tasks: Sequence[str]
@@ -210,7 +269,7 @@ class TrainedModel:
             MtlError: No corpus has such a split.
         """
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        run = with_files(self.run, split, {}, tasks)
+        run, _ = with_data(self.run, split, {}, tasks)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +22,7 @@ from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
     from mtl.api import TrainedModel
+    from mtl.metrics.base import Pair
     from mtl.training.evaluation import Evaluation
 
 
@@ -64,7 +67,13 @@ def evaluate(
     streams: Annotated[
         int, typer.Option(min=1, max=10, help="The most streams in which running text is scored.")
     ] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    confusion: Annotated[
+        bool,
+        typer.Option("--confusion", help="Show which labels, or types of spans, are confused."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, always with the numbers per label.")
+    ] = False,
     device: DeviceOption = None,
     trust: TrustOption = False,
     *,
@@ -112,9 +121,9 @@ def evaluate(
         text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
         typer.echo(text, err=True)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=1))
+        typer.echo(json.dumps(found.to_dict(), indent=1))
         return
-    _print(plain_console(), title, found)
+    _print(plain_console(), title, found, confusion)
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
@@ -125,7 +134,7 @@ def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
     return names.pop()
 
 
-def _print(console: Console, title: str, found: Evaluation) -> None:
+def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> None:
     from mtl.display.tables import print_rows
     from mtl.display.training import score_cells, score_names
 
@@ -135,6 +144,9 @@ def _print(console: Console, title: str, found: Evaluation) -> None:
     for name, metric in found.metrics.items():
         if by_label := metric.per_label():
             print_rows(console, f"{name} by label", header, _label_rows(by_label))
+        if confusion and (pairs := found.pairs.get(name)):
+            title = f"{name}: predicted labels in columns"
+            print_rows(console, title, *_confusion_rows(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
         text = f"{name}: labels that training never saw, counted as errors: {shown}"
@@ -147,3 +159,33 @@ def _label_rows(by_label: dict[str, dict[str, float]]) -> list[list[str]]:
         cells = [f"{100 * scores[name]:.2f}" for name in ("precision", "recall", "f1")]
         rows.append([label, *cells, f"{scores['support']:,.0f}"])
     return rows
+
+
+_SHOWN = 8
+"""The most labels in a confusion matrix; the others are added up, so that it fits a terminal."""
+
+
+def _confusion_rows(pairs: Mapping[Pair, int]) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the confusion matrix, with the labels of most errors.
+
+    Args:
+        pairs: The number of each pair of a gold and a predicted label.
+    """
+    errors = Counter({label: 0 for pair in pairs for label in pair if label is not None})
+    for pair, count in pairs.items():
+        if pair[0] != pair[1]:
+            errors.update({label: count for label in pair if label is not None})
+    own = {label for label, _ in errors.most_common(_SHOWN)}
+
+    def name(label: str | None) -> str:
+        if label is None:
+            return "(none)"
+        return label if label in own else "(others)"
+
+    cells: Counter[tuple[str, str]] = Counter()
+    for (gold, predicted), count in pairs.items():
+        cells[name(gold), name(predicted)] += count
+    last = [e for e in ("(others)", "(none)") if any(e in pair for pair in cells)]
+    names = [*sorted(own), *last]
+    rows = [[row, *(f"{cells[row, column]:,}" for column in names)] for row in names]
+    return ["gold", *names], rows

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mtl.config.build import Builder, join
 from mtl.config.corpus import CorpusConfig
-from mtl.config.document import DocumentError, Node, load, merge
+from mtl.config.document import DocumentError, Node, load, merge, python_node
 from mtl.config.paths import corpus_folders, find_file
 from mtl.config.run import Run
-from mtl.errors import ConfigError, did_you_mean
+from mtl.errors import ConfigError, Place, did_you_mean
 from mtl.files import exists
 from mtl.options import File
 
@@ -30,9 +31,18 @@ class CorpusFinder:
         inline: The section `corpora` of the run file: complete corpora, with reader, files and
             tasks, or changes to corpus files.
         folder: The folder of the run file.
+        given: Corpus to its reader and files, for data that a caller passes. They replace the
+            files of the configuration. Options that both readers have are kept.
     """
 
-    def __init__(self, builder: Builder, inline: Mapping[str, Node], folder: Path) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        inline: Mapping[str, Node],
+        folder: Path,
+        given: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.given = {name: _given(name, keys) for name, keys in given.items()}
         self.builder = builder
         self.problems = builder.problems
         self.inline = inline
@@ -57,7 +67,9 @@ class CorpusFinder:
     def _build(self, name: str, user: Node) -> tuple[Node | None, CorpusConfig | None]:
         inline = self.inline.get(name)
         path = f"corpora.{name}" if inline else ""
-        if inline and (not inline.is_mapping or set(inline.value) >= _WHOLE):
+        given = self.given.get(name)
+        needed = _WHOLE - set(given.value if given else ())
+        if inline and (not inline.is_mapping or set(inline.value) >= needed):
             node = inline
         elif inline:
             file = self._find(name, user)
@@ -68,6 +80,9 @@ class CorpusFinder:
         if not node.is_mapping:
             self.builder.mapping(node, path)
             return None, None
+        if given:
+            node = merge(node, given)
+            node = replace(node, value={**node.value, "files": given.value["files"]})
         values = self.builder.fields(CorpusConfig, node, path, but=("files",))
         if files := node.value.get("files"):
             values["files"] = self._files(files, join(path, "files"), node)
@@ -131,6 +146,12 @@ class CorpusFinder:
             return getattr(self.builder.kinds["reader"].find(str(name)), "reads_files", True)
         except ConfigError:
             return False  # The unknown reader is reported; errors about its files would mislead.
+
+
+def _given(name: str, keys: Mapping[str, Any]) -> Node:
+    """Return the reader and the files of data that a caller passes."""
+    place = Place(f"data[{name!r}]")
+    return python_node(keys, lambda _: place)
 
 
 def _is_run(node: Node) -> bool:

@@ -1,4 +1,4 @@
-"""YAML trees that keep the file, line and column of each key and value, and their merging.
+"""Trees of YAML files and Python values that keep the place of each value, and their merging.
 
 Differences from YAML 1.1 as PyYAML reads it: `1e-3` is a number; `no`, `yes`, `on`, `off` and
 dates are strings; a duplicate key is an error; tags are not supported.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class Node:
     @property
     def folder(self) -> Path:
         """The folder of relative paths: of the file, or the current folder for overrides."""
-        # Values of the command line have no line.
+        # Values of the command line and of Python have no line.
         return Path(self.place.path).parent if self.place.line else Path()
 
     @property
@@ -145,16 +146,80 @@ def load(path: Path) -> Node:
     return reduce(merge, layers.values())
 
 
+def from_python(config: Mapping[str, Any]) -> Node:
+    """Return the tree of a dictionary, merged over the files that it `extends`.
+
+    The place of each value is its path of keys: `config['trunk']['dropout']`. Relative paths start
+    at the current folder.
+
+    Raises:
+        DocumentError: A value is not a number, a string, a list, a dictionary or None; a file is
+            wrong, as for `load`; or the dictionary is empty.
+    """
+    try:
+        node = python_node(config, lambda keys: Place("".join(["config", *keys])))
+    except RecursionError:
+        raise DocumentError(Place("config"), "nested too deeply") from None
+    if not node.value:
+        raise DocumentError(node.place, "the dictionary is empty; expected keys and values")
+    layers: dict[Path, Node] = {}
+    _collect_bases(node, Path(), (), layers)
+    return reduce(merge, [*layers.values(), node])
+
+
+def python_node(
+    value: Any, place: Callable[[Iterable[str]], Place], keys: tuple[str, ...] = ()
+) -> Node:
+    """Return the tree of a Python value.
+
+    Args:
+        value: The value.
+        place: Makes the place of a value from its keys, each as `['name']` or `[0]`.
+        keys: The keys of the value.
+
+    Raises:
+        DocumentError: A value has another type than values of YAML have.
+    """
+    at = place(keys)
+    if isinstance(value, Mapping):
+        inside = {
+            str(key): python_node(child, place, (*keys, f"[{key!r}]"))
+            for key, child in value.items()
+        }
+        return Node({key: replace(n, key=n.place) for key, n in inside.items()}, at)
+    if isinstance(value, list | tuple):
+        items = enumerate(value)
+        return Node([python_node(item, place, (*keys, f"[{i}]")) for i, item in items], at)
+    if isinstance(value, PathLike):
+        value = fspath(value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise DocumentError(at, f"half a character in {value[:20]!a}") from None
+    if value is None or isinstance(value, bool | int | float | str):
+        return Node(value, at)
+    kind = type(value).__name__
+    raise DocumentError(at, f"expected a number, a string, a list or a dict, got {kind}")
+
+
 def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> None:
     """Add the files that a file extends to `layers`, then the file; each file once."""
-    # Two files may extend the same base; only a file among its own bases is an error.
     node = read(path)
-    trail = (*trail, path)
+    _collect_bases(node, path.parent, (*trail, path), layers)
+    layers[path.resolve()] = node
+
+
+def _collect_bases(
+    node: Node, folder: Path, trail: tuple[Path, ...], layers: dict[Path, Node]
+) -> None:
+    """Add the files that a document extends to `layers`, and remove the key `extends`."""
+    # Two files may extend the same base; only a file among its own bases is an error.
     extends = node.value.pop("extends", Node([], node.place))
     for name in extends.value if extends.is_list else [extends]:
         if not isinstance(name.value, str):
             raise DocumentError(name.place, "extends: expected a file or a list of files")
-        base = Path(os.path.normpath(path.parent / name.value))
+        base = Path(os.path.normpath(folder / name.value))
         if not exists(base, Path.is_file):
             shipped = find_shipped(Path(name.value), "configs")
             if not exists(shipped, Path.is_file):
@@ -165,7 +230,6 @@ def _collect(path: Path, trail: tuple[Path, ...], layers: dict[Path, Node]) -> N
             raise DocumentError(name.place, f"extends: a file extends itself: {circle}")
         if base.resolve() not in layers:
             _collect(base, trail, layers)
-    layers[path.resolve()] = node
 
 
 def read(path: Path) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,23 +14,28 @@ import yaml
 from mtl.config.build import Builder, Kinds, join
 from mtl.config.corpus import CorpusConfig, SourceConfig
 from mtl.config.corpus_finder import CorpusFinder
-from mtl.config.document import IMPLICIT, Node, load, merge
+from mtl.config.document import IMPLICIT, Node, from_python, load, merge
 from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.paths import run_file
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
-from mtl.errors import Place, did_you_mean
+from mtl.errors import ConfigError, Place, did_you_mean
 from mtl.registry import OnImport, silently
 
 Complete: TypeAlias = Callable[[Run], Run]
 Check: TypeAlias = "Callable[[Run], Iterable[tuple[str, str]]]"
+Config: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
+"""A run file, or a dictionary with the content of one."""
+Given: TypeAlias = "Mapping[str, Mapping[str, Any]]"
+"""Corpus to its `reader` and its `files`, for data that a caller passes as Python objects."""
 
 
 def load_run(
-    path: str | os.PathLike[str],
+    config: Config,
     overrides: Overrides = (),
     *,
     kinds: Kinds,
+    given: Given | None = None,
     must_exist: bool = True,
     on_import: OnImport | None = silently,
     complete: Complete = lambda run: run,
@@ -39,11 +44,13 @@ def load_run(
     """Read a run file, the files that it extends, and its corpus files.
 
     Args:
-        path: The run file, also without `.yaml`. If there is no such file, `configs/NAME.yaml` may
-            be one of the package.
+        config: The run file, also without `.yaml`, or a dictionary with its content. If there is no
+            such file, `configs/NAME.yaml` may be one of the package. Paths in a dictionary are
+            relative to the current folder.
         overrides: `["training.epochs=3"]` or `{"training.epochs": 3}`.
         kinds: The registries of embedding, trunk, sharing, head, weighting, mixing, metric,
             reader, optimizer, schedule and average.
+        given: Corpus to its reader and files, in place of the files in the configuration.
         must_exist: Whether the files of the corpora must exist; prediction needs none.
         on_import: Allows the import of parts of the user's own; see `Registry.find`. By default
             the run file is the user's own, and its parts are imported.
@@ -54,10 +61,21 @@ def load_run(
     Raises:
         ConfigError: All errors, one per line, sorted by place.
     """
-    path = run_file(path)
-    root = reduce(merge, override_nodes(overrides), load(path))
+    folder, root = _read(config)
+    root = reduce(merge, override_nodes(overrides), root)
     builder = Builder(kinds, must_exist=must_exist, on_import=on_import)
-    return _RunLoader(path, root, builder).run(complete, check)
+    return _RunLoader(folder, root, builder, given or {}).run(complete, check)
+
+
+def _read(config: Any) -> tuple[Path, Node]:
+    """Return the folder and the content of a configuration."""
+    if isinstance(config, Mapping):
+        return Path(), from_python(config)
+    if isinstance(config, str | os.PathLike):
+        path = run_file(config)
+        return path.parent, load(path)
+    kind = type(config).__name__
+    raise ConfigError(f"config: expected the path of a run file or a dictionary, got {kind}")
 
 
 def run_to_yaml(run: Run) -> str:
@@ -85,17 +103,18 @@ class _RunLoader:
     """Builds one run.
 
     Args:
-        path: The run file.
+        folder: The folder of the run file.
         root: The content of the run file, merged with extended files and overrides.
         builder: Builds the values and collects the errors.
+        given: Corpus to its reader and files, in place of its own files.
     """
 
-    def __init__(self, path: Path, root: Node, builder: Builder) -> None:
-        self.path = path
+    def __init__(self, folder: Path, root: Node, builder: Builder, given: Given) -> None:
         self.root = root
         self.builder = builder
         self.problems = builder.problems
-        self.corpora = CorpusFinder(builder, self._section("corpora"), path.parent)
+        self.given = given
+        self.corpora = CorpusFinder(builder, self._section("corpora"), folder, given)
 
     def run(self, complete: Complete, check: Check) -> Run:
         """Return the run, or raise all its errors."""
@@ -107,6 +126,7 @@ class _RunLoader:
         values: dict[str, Any] = {"embedding": self._embedding(), "tasks": tasks}
         self._check_tasks(tasks)
         self._check_metric(tasks)
+        self._check_given()
         # The section `training` may be missing, since all its keys have defaults.
         root = merge(Node({"training": Node({}, self.root.place)}, self.root.place), self.root)
         values |= self.builder.fields(Run, root, "", but=("embedding", "tasks", "corpora"))
@@ -265,6 +285,14 @@ class _RunLoader:
             near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])
             message = f"training.metric: expected mean or TASK.SCORE, got {metric.value!r}{near}"
             self.problems.add(metric.place, "training.metric", message)
+
+    def _check_given(self) -> None:
+        tasks = self._section("tasks").values()
+        uses = [node.value.get("use") for node in tasks if node.is_mapping]
+        used = {str(use.value).rpartition("/")[0] for use in uses if use is not None}
+        for name in self.given.keys() - used:
+            message = f"no task uses a corpus {name!r}{did_you_mean(name, used)}"
+            self.problems.add(Place(f"data[{name!r}]"), name, message)
 
 
 _NOTHING = Node(None, Place(""))

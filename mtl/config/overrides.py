@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from os import PathLike, fspath
 from typing import Any, TypeAlias
 
-from mtl.config.document import DocumentError, Node, parse
+from mtl.config.document import DocumentError, Node, parse, python_node
 from mtl.errors import Place
 
 Overrides: TypeAlias = "Iterable[str] | Mapping[str, Any]"
@@ -34,26 +33,12 @@ def _from_text(text: str) -> Node:
     except DocumentError as error:
         raise DocumentError(place, error.message) from None
     # The place is the whole override: a column inside it would mean nothing to the user.
-    return _nest(key, _at(node.plain(), place), place)
+    return _nest(key, python_node(node.plain(), lambda keys: place), place)
 
 
 def _from_python(key: str, value: Any) -> Node:
     place = Place(f"override: {key}={value!r}")
-    return _nest(key, _at(value, place), place)
-
-
-def _at(value: Any, place: Place) -> Node:
-    """Return the tree of a Python value; all its nodes get the same place."""
-    if isinstance(value, Mapping):
-        return Node({str(key): _at(child, place) for key, child in value.items()}, place, place)
-    if isinstance(value, list | tuple):
-        return Node([_at(child, place) for child in value], place, place)
-    if isinstance(value, PathLike):
-        return Node(fspath(value), place, place)
-    if value is None or isinstance(value, bool | int | float | str):
-        return Node(value, place, place)
-    kind = type(value).__name__
-    raise DocumentError(place, f"expected a number, a string, a list or a dict, got {kind}")
+    return _nest(key, python_node(value, lambda keys: place), place)
 
 
 def _nest(key: str, node: Node, place: Place) -> Node:

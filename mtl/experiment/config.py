@@ -6,7 +6,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 
-from mtl.config.load import load_run
+from mtl.config.load import Config, Given, load_run
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.errors import ConfigError
@@ -18,13 +18,14 @@ from mtl.runs.checkpoint import RUN, is_run_folder
 
 
 def load_config(
-    path: str | PathLike[str],
+    config: Config,
     overrides: Overrides = (),
     *,
+    given: Given | None = None,
     must_exist: bool = True,
     on_import: OnImport | None = None,
 ) -> Run:
-    """Read a run file; arguments and errors as `mtl.config.load.load_run`.
+    """Read a run file or a dictionary; arguments and errors as `mtl.config.load.load_run`.
 
     With `must_exist` false the file belongs to a finished run. It may be of an earlier version,
     which allowed options without effect.
@@ -33,12 +34,14 @@ def load_config(
     run file of a run folder may come from anyone: with `on_import` None, no module is imported.
     """
     complete = with_sizes if must_exist else lambda run: run
-    path = Path(path)
-    saved = not must_exist or (path.name == RUN and is_run_folder(path.parent))
+    path = Path(config) if isinstance(config, str | PathLike) else None
+    of_folder = path is not None and path.name == RUN and is_run_folder(path.parent)
+    saved = not must_exist or of_folder
     return load_run(
-        path,
+        config,
         overrides,
         kinds=KINDS,
+        given=given,
         must_exist=must_exist,
         on_import=on_import if saved else on_import or silently,
         complete=complete,

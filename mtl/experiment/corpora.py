@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from mtl.config.corpus import CorpusConfig, CorpusTask
 from mtl.config.parts import Part
 from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
-from mtl.data.readers import READERS
+from mtl.data.given import GivenCorpus, given_split
+from mtl.data.readers import READERS, Python
 from mtl.data.store import ReadingProgress
-from mtl.errors import ConfigError, MtlError, did_you_mean
+from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
+from mtl.options import part_options
 from mtl.runs.checkpoint import SUBWORDS, load_subwords
 from mtl.targets import Level
 from mtl.text.example import of_tokens
@@ -23,6 +26,9 @@ from mtl.text.spans import malformed
 from mtl.text.subwords import Subwords
 from mtl.text.tokenizer import Cut
 from mtl.trunks import TRUNKS
+
+PYTHON = "python"
+"""The reader of data that a caller passes as Python objects."""
 
 
 def tasks_of(run: Run, corpus: str) -> list[str]:
@@ -92,7 +98,11 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
 
 
 def load_corpora(
-    run: Run, subwords: Subwords | None = None, *, progress: ReadingProgress | None = None
+    run: Run,
+    subwords: Subwords | None = None,
+    *,
+    given: Mapping[str, GivenCorpus] | None = None,
+    progress: ReadingProgress | None = None,
 ) -> dict[str, Corpus]:
     """Read the corpora of a run, with labels under the names of its tasks.
 
@@ -100,6 +110,8 @@ def load_corpora(
         run: The run.
         subwords: The subwords for corpora with `tokenize: subwords`. None uses the subwords of the
             run that this run starts from, or else learns them from the training text.
+        given: Corpus to its data, for corpora whose reader is `python`. Without it, they are read
+            from the cache.
         progress: Displays the progress of reading files that are not in the cache.
 
     Returns:
@@ -127,13 +139,39 @@ def load_corpora(
         for chosen in corpus.where.values():
             wanted |= {_criterion(by): corpus.tasks[by] for by in chosen}
         config = corpus.model_copy(update={"tasks": wanted, "where": where})
-        arguments = [subwords] if subwords and cuts_subwords(corpus) else []
-        loaded = load_corpus(config, build("reader", corpus.reader, *arguments), progress=progress)
-        if subwords and arguments:
-            notes = [*loaded.notes, f"split into subwords, {len(subwords.tokens):,} different ones"]
-            loaded = replace(loaded, notes=notes, subwords=subwords)
+        cut = subwords if cuts_subwords(corpus) else None
+        rows = _given_rows(run, name, (given or {}).get(name, GivenCorpus()))
+        arguments = [argument for argument in (cut, rows) if argument is not None]
+        reader = build("reader", corpus.reader, *arguments)
+        try:
+            loaded = load_corpus(config, reader, progress=progress)
+        except DataError as error:
+            raise (rows.located(error) if rows else error) from error
+        if cut:
+            notes = [*loaded.notes, f"split into subwords, {len(cut.tokens):,} different ones"]
+            loaded = replace(loaded, notes=notes, subwords=cut)
         corpora[name] = _chosen(run, loaded)
     return corpora
+
+
+def _given_rows(run: Run, corpus: str, given: GivenCorpus) -> GivenCorpus | None:
+    """Return the data of a corpus whose reader is `python`, with the column of labels; else None.
+
+    The second item of a pair is the label of the only column that the tasks of the corpus read.
+    """
+    if not issubclass(READERS.find(run.corpora[corpus].reader.type), Python):
+        return None
+    sources = [run.tasks[task].source for task in tasks_of(run, corpus)]
+    columns = {source.key for source in sources if source.kind in ("column", "metadata")}
+    return replace(given, label=columns.pop() if len(columns) == 1 else None)
+
+
+def given_keys(given: Mapping[str, GivenCorpus]) -> dict[str, dict[str, Any]]:
+    """Return the keys of the corpora in a run whose data is passed; see `load_run`."""
+    return {
+        name: {"reader": {"type": PYTHON}, "files": dict(corpus.splits)}
+        for name, corpus in given.items()
+    }
 
 
 def _known_subwords(run: Run) -> Subwords | None:
@@ -221,34 +259,43 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
     return {name: count for name, count in broken.items() if count}
 
 
-def with_files(
-    run: Run, split: str, data: Mapping[str, str | PathLike[str]], tasks: Sequence[str]
-) -> Run:
-    """Return the run with only the corpora of some tasks, and with other files for a split.
+def with_data(
+    run: Run, split: str, data: Mapping[str, Any], tasks: Sequence[str]
+) -> tuple[Run, dict[str, GivenCorpus]]:
+    """Return the run with only the corpora of some tasks, and with other data for a split.
 
     Args:
         run: The run.
         split: "train", "dev" or "test".
-        data: Corpus to the file that replaces its split.
+        data: Corpus to the data that replaces its split: a file, or rows as for `given_split`.
         tasks: The tasks.
 
+    Returns:
+        The run, and the rows by corpus, for `load_corpora`.
+
     Raises:
-        MtlError: None of the tasks uses a corpus in `data`.
+        MtlError: None of the tasks uses a corpus in `data`, or the rows have another form.
     """
     needed = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
     for name in data:
         if name not in needed:
             raise MtlError(f"no corpus {name!r} to score{did_you_mean(name, needed)}")
-    corpora = {}
+    corpora, given = {}, {}
     for name in needed:
         corpus = run.corpora[name]
         if name in data:
-            file = [str(Path(data[name]).absolute())]
+            changes: dict[str, Any] = {}
+            if isinstance(data[name], str | PathLike):
+                file = str(Path(data[name]).absolute())
+            else:
+                rows = given_split(data[name], f"data[{name!r}]")
+                given[name] = GivenCorpus.of({split: rows})
+                file = given[name].splits[split]
+                changes["reader"] = _python_reader(corpus)
             # A corpus needs a training split; only the file of the user is sure to exist.
-            files = {"train": file, split: file}
+            changes["files"] = {"train": [file], split: [file]}
             # Sizes, splits and filters describe the original files, not the file of the user.
-            changes = {"files": files, "expect": {}, "splits": {}, "folds": None}
-            changes |= {"where": {}, "limit": {}}
+            changes |= {"expect": {}, "splits": {}, "folds": None, "where": {}, "limit": {}}
             corpus = corpus.model_copy(update=changes)
         corpora[name] = corpus
     kept = {}
@@ -259,4 +306,19 @@ def with_files(
             part = part.model_copy(update={"where": {}, "criteria": {}, "source": source})
         if part.corpus in needed:
             kept[task] = part
-    return run.model_copy(update={"corpora": corpora, "tasks": kept})
+    return run.model_copy(update={"corpora": corpora, "tasks": kept}), given
+
+
+def _python_reader(corpus: CorpusConfig) -> Part:
+    """Return the reader of rows for a corpus, with the options that its own reader has too.
+
+    Raises:
+        MtlError: The corpus reads characters or subwords.
+    """
+    if (unit := unit_of(corpus)) != "words":
+        raise MtlError(f"data[{corpus.name!r}]: the corpus reads {unit}; pass a file")
+    options = {
+        name: corpus.reader.options.get(name, option.default)
+        for name, option in part_options(Python).items()
+    }
+    return Part(type=PYTHON, options=options)

@@ -112,6 +112,7 @@ class Experiment:
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
+        labels: bool = False,
     ) -> Evaluation:
         """Return the scores on a split; corpora without this split are skipped.
 
@@ -123,6 +124,7 @@ class Experiment:
             dynamic: Dynamic evaluation: how language models learn from text that they have scored;
                 see `measure`.
             cache: The cache of language models, which makes recent words more probable.
+            labels: Whether to keep the gold and predicted labels, except of language models.
         """
         evaluations = []
         wanted = set(self.run.tasks if tasks is None else tasks)
@@ -132,7 +134,8 @@ class Experiment:
             metrics = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
             if labelled := {task: make for task, make in metrics.items() if task not in text}:
-                evaluations.append(evaluate(self.predictor, corpus.splits[split], labelled))
+                part = corpus.splits[split]
+                evaluations.append(evaluate(self.predictor, part, labelled, labels=labels))
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(self.run, corpus, split, list(text), streams=streams)

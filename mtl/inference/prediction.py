@@ -193,7 +193,7 @@ class Prediction:
             else:
                 columns |= task_columns
         if len(columns) > 1:
-            return "\n".join([*lines, *_table(columns)])
+            return "\n".join([*lines, *aligned(columns)])
         return "\n".join([self._shown_text(), *lines])
 
     def __repr__(self) -> str:
@@ -272,8 +272,8 @@ def merge_fields(
     return {**fields, **written}
 
 
-def _table(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the lines of a table with aligned columns."""
+def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the lines of a table with aligned columns, from the cells by name of column."""
     cells = [[name, *column] for name, column in columns.items()]
     widths = [max(map(len, column)) for column in cells]
     return [

@@ -147,13 +147,34 @@ def _tag_probabilities(
     head: Head, hidden: Tensor, mask: Tensor, ids: Tensor, scheme: Scheme | None
 ) -> Tensor:
     """Return the probability of each predicted label, `[B, T]`, in the output scheme."""
-    outputs = [_bio(label) for label in head.labels] if scheme == "bio" else head.labels
-    index = {label: position for position, label in enumerate(dict.fromkeys(outputs))}
-    targets = torch.tensor([index[label] for label in outputs], device=ids.device)
     probabilities = head.log_probs(hidden, mask).exp()  # [B, T, K]
-    sums = probabilities.new_zeros(*ids.shape, len(index)).index_add(2, targets, probabilities)
+    labels, sums = label_probabilities(head, probabilities, scheme)
+    index = {label: position for position, label in enumerate(labels)}
+    targets = torch.tensor([index[label] for label in _outputs(head, scheme)], device=ids.device)
+    return sums.gather(2, targets[ids].unsqueeze(2)).squeeze(2)
+
+
+def label_probabilities(
+    head: Head, probabilities: Tensor, scheme: Scheme | None
+) -> tuple[list[str], Tensor]:
+    """Return the labels of the output scheme, and their probabilities.
+
+    Args:
+        head: The head.
+        probabilities: The probabilities of its labels, `[B, T, K]`.
+        scheme: The output scheme.
+    """
+    outputs = _outputs(head, scheme)
+    index = {label: position for position, label in enumerate(dict.fromkeys(outputs))}
+    targets = torch.tensor([index[label] for label in outputs], device=probabilities.device)
+    sums = probabilities.new_zeros(*probabilities.shape[:2], len(index))
     # Rounding can bring a sum slightly above 1.
-    return sums.gather(2, targets[ids].unsqueeze(2)).squeeze(2).clamp(max=1)
+    return list(index), sums.index_add(2, targets, probabilities).clamp(max=1)
+
+
+def _outputs(head: Head, scheme: Scheme | None) -> Sequence[str]:
+    """Return the label in the output scheme for each label of a head."""
+    return [_bio(label) for label in head.labels] if scheme == "bio" else head.labels
 
 
 def _bio(tag: str) -> str:

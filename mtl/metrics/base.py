@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from mtl.options import Checked
@@ -16,6 +16,8 @@ Unit: TypeAlias = Literal["fraction", "plain"]
 
 UNDEFINED = math.nan
 """The score of data on which nothing can be scored."""
+Pair: TypeAlias = tuple[str | None, str | None]
+"""A gold label and the predicted one; None if there is no such span, or no such label in a set."""
 
 
 def shown(score: float, unit: Unit, *, sign: bool = False) -> str:
@@ -79,3 +81,11 @@ class Metric(Checked, ABC):
     def per_label(self) -> dict[str, dict[str, float]]:
         """Return precision, recall, f1 and support of each label (or span type)."""
         return {}
+
+    @classmethod
+    def pairs(cls, gold: Sequence[Labels], predicted: Sequence[Labels]) -> Iterable[Pair]:
+        """Yield the pairs of gold and predicted labels that a confusion matrix counts.
+
+        None for metrics that do not compare labels. Arguments as for `update`.
+        """
+        return ()

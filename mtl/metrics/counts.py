@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from mtl.metrics.base import UNDEFINED, Metric
+from mtl.metrics.base import UNDEFINED, Metric, Pair
 from mtl.text.example import Labels, of_tokens
 
 
@@ -99,6 +99,12 @@ class CountedMetric(Metric):
     def per_label(self) -> dict[str, dict[str, float]]:
         """Return precision, recall, f1 and support (gold count) by label or span type."""
         return self.counts.table()
+
+    @classmethod
+    def pairs(cls, gold: Sequence[Labels], predicted: Sequence[Labels]) -> Iterator[Pair]:
+        """Yield the gold and the predicted label of each token or sentence with a gold label."""
+        for sides in aligned(gold, predicted):
+            yield from (pair for pair in zip(*sides, strict=True) if pair[0] is not None)
 
 
 def aligned(

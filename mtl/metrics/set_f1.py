@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
-from mtl.metrics.base import UNDEFINED, items
+from mtl.metrics.base import UNDEFINED, Pair, items
 from mtl.metrics.counts import CountedMetric
 from mtl.text.example import Labels
 
@@ -33,14 +33,10 @@ class SetF1(CountedMetric):
         Raises:
             ValueError: The numbers of sentences or tokens differ, or an item is not a set.
         """
-        for sides in zip(gold, predicted, strict=True):
-            for pair in zip(*map(items, sides), strict=True):
-                if pair[0] is None:
-                    continue
-                expected, guess = map(_set, pair)
-                self.counts.add(expected, guess, expected & guess)
-                self.sets += 1
-                self.exact += expected == guess
+        for expected, guess in _sets(gold, predicted):
+            self.counts.add(expected, guess, expected & guess)
+            self.sets += 1
+            self.exact += expected == guess
 
     def compute(self) -> dict[str, float]:
         """Return both averages of F1, undefined if all gold sets are empty; the subset accuracy."""
@@ -55,6 +51,23 @@ class SetF1(CountedMetric):
         super().merge(other)
         self.sets += other.sets
         self.exact += other.exact
+
+    @classmethod
+    def pairs(cls, gold: Sequence[Labels], predicted: Sequence[Labels]) -> Iterator[Pair]:
+        """Yield each label of a gold or predicted set twice; None for the side that lacks it."""
+        for expected, guess in _sets(gold, predicted):
+            for label in sorted(expected | guess):
+                yield label if label in expected else None, label if label in guess else None
+
+
+def _sets(
+    gold: Sequence[Labels], predicted: Sequence[Labels]
+) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Yield the gold and the predicted set of each sentence or token with a gold set."""
+    for sides in zip(gold, predicted, strict=True):
+        for expected, guess in zip(*map(items, sides), strict=True):
+            if expected is not None:
+                yield _set(expected), _set(guess)
 
 
 def _set(labels: Labels) -> frozenset[str]:

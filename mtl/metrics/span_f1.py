@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from mtl.metrics.base import Pair
 from mtl.metrics.counts import CountedMetric, aligned
 from mtl.text.example import Labels
-from mtl.text.spans import OUTSIDE, read_spans
+from mtl.text.spans import OUTSIDE, Span, read_spans
 
 
 class SpanF1(CountedMetric):
@@ -25,10 +26,7 @@ class SpanF1(CountedMetric):
             ValueError: The numbers of sentences or tokens differ.
         """
         for expected, guess in aligned(gold, predicted):
-            if None in expected:
-                known = [label is not None for label in expected]
-                expected, guess = _outside(expected, known), _outside(guess, known)
-            gold_spans, guessed_spans = read_spans(expected), read_spans(guess)
+            gold_spans, guessed_spans = _spans(expected, guess)
             correct = set(gold_spans).intersection(guessed_spans)
             types = ([s.type for s in spans] for spans in (gold_spans, guessed_spans, correct))
             self.counts.add(*types)
@@ -41,7 +39,21 @@ class SpanF1(CountedMetric):
         precision, recall, f1 = self.counts.scores()
         return {"span_f1": f1, "precision": precision, "recall": recall}
 
+    @classmethod
+    def pairs(cls, gold: Sequence[Labels], predicted: Sequence[Labels]) -> Iterator[Pair]:
+        """Yield the gold and the predicted type of each span; None if only one side has it."""
+        for sides in aligned(gold, predicted):
+            expected, guess = ({span[1:]: span.type for span in s} for s in _spans(*sides))
+            for ends in {**expected, **guess}:
+                yield expected.get(ends), guess.get(ends)
 
-def _outside(tags: Sequence[str], known: Sequence[bool]) -> list[str]:
-    """Return tags with O in place of the tags of unlabelled tokens."""
-    return [tag if own else OUTSIDE for tag, own in zip(tags, known, strict=True)]
+
+def _spans(gold: Sequence[str], guess: Sequence[str]) -> tuple[list[Span], list[Span]]:
+    """Return gold and predicted spans; tokens without a gold tag are outside of both."""
+    if None in gold:
+        known = [tag is not None for tag in gold]
+        gold, guess = (
+            [tag if own else OUTSIDE for tag, own in zip(tags, known, strict=True)]
+            for tags in (gold, guess)
+        )
+    return read_spans(gold), read_spans(guess)

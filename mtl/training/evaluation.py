@@ -5,30 +5,41 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
 from mtl.inference.inputs import Sentence
+from mtl.inference.prediction import aligned
 from mtl.inference.predictor import CHUNK, Predictor, chunks
-from mtl.metrics.base import Metric, Unit, defined
+from mtl.metrics.base import Metric, Pair, Unit, defined
 from mtl.text.example import Labels
 
+_Key = TypeVar("_Key")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The scores of some tasks on a split. `print` shows them, one task per line.
+    """The scores of some tasks on a split. `print` shows them, with a table of the labels.
 
     Args:
         metrics: Task to its metric, which has counted all sentences.
         unseen: Task to the gold labels that are not in the training data, with their counts. They
             count as errors.
+        pairs: Task to the numbers of pairs of a gold and a predicted label.
+        gold: Task to the gold values of its labelled sentences, made of JSON types, if requested:
+            a list of labels per sentence (taggers), one label, a sorted list for a set, …
+        predicted: Task to the predictions for the same sentences, if requested.
     """
 
     metrics: Mapping[str, Metric]
     unseen: Mapping[str, Counter[str]] = field(default_factory=dict)
+    pairs: Mapping[str, Counter[Pair]] = field(default_factory=dict)
+    gold: Mapping[str, list[Any]] = field(default_factory=dict)
+    predicted: Mapping[str, list[Any]] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the main score of the task.
@@ -41,11 +52,70 @@ class Evaluation:
         """Return the unit of the scores of each task."""
         return {task: metric.unit for task, metric in self.metrics.items()}
 
+    def per_label(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return precision, recall, f1 and support by task and label (or span type).
+
+        Tasks without labels, such as numbers, are left out.
+        """
+        tables = {task: metric.per_label() for task, metric in self.metrics.items()}
+        return {task: table for task, table in tables.items() if table}
+
+    def confusion(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return the number of cases by task, gold label and predicted label; 0 is left out.
+
+        For spans, a case is a pair of the same first and last token, and labels are span types;
+        for sets it is one label. `""` is the label of a span, or of a label of a set, that only
+        the other side has.
+        """
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for task, pairs in self.pairs.items():
+            rows = found.setdefault(task, {})
+            # An empty string is not a label, so it cannot be mistaken for one.
+            named = {(gold or "", guess or ""): count for (gold, guess), count in pairs.items()}
+            for gold, guess in sorted(named):
+                rows.setdefault(gold, {})[guess] = named[gold, guess]
+        return found
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Return everything by task, made of JSON types, as `mtl evaluate --json` prints it.
+
+        Each task has its scores by name, and, if they are not empty, `per_label`, `confusion`,
+        `unseen`, `gold` and `predicted`.
+        """
+        details: dict[str, Mapping[str, Any]] = {
+            "per_label": self.per_label(),
+            "confusion": self.confusion(),
+            "unseen": {task: dict(labels) for task, labels in self.unseen.items()},
+            "gold": self.gold,
+            "predicted": self.predicted,
+        }
+        return {
+            task: scores | {name: own[task] for name, own in details.items() if own.get(task)}
+            for task, scores in self.to_json().items()
+        }
+
     def __str__(self) -> str:
-        return "\n".join(
-            f"{task}: {', '.join(f'{name} {_text(value)}' for name, value in scores.items())}"
+        lines = []
+        tables = self.per_label()
+        for task, scores in self._shown().items():
+            lines.append(f"{task}: {scores}")
+            table = tables.get(task, {})
+            columns = {"label": list(table)}
+            for name in ("precision", "recall", "f1"):
+                columns[name] = [f"{row[name]:.4f}" for row in table.values()]
+            columns["support"] = [f"{row['support']:.0f}" for row in table.values()]
+            lines += [f"  {line}" for line in aligned(columns)] if table else []
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Evaluation {'; '.join(f'{t}: {s}' for t, s in self._shown().items())}>"
+
+    def _shown(self) -> dict[str, str]:
+        """Return the scores of each task on one line."""
+        return {
+            task: ", ".join(f"{name} {_text(value)}" for name, value in scores.items())
             for task, scores in self.scores().items()
-        )
+        }
 
     def unscored(self) -> list[str]:
         """Return the tasks that cannot be scored on the split."""
@@ -61,12 +131,11 @@ class Evaluation:
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
         """Return one evaluation from several evaluations of different tasks."""
-        metrics: dict[str, Metric] = {}
-        unseen: dict[str, Counter[str]] = {}
+        joined = cls({}, {}, {}, {}, {})
         for part in parts:
-            metrics |= part.metrics
-            unseen |= part.unseen
-        return cls(metrics, unseen)
+            both = ({**getattr(joined, f.name), **getattr(part, f.name)} for f in fields(cls))
+            joined = cls(*both)
+        return joined
 
 
 def _text(score: float) -> str:
@@ -95,7 +164,11 @@ def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tenso
 
 
 def evaluate(
-    predictor: Predictor, split: Split, metrics: Mapping[str, Callable[[], Metric]]
+    predictor: Predictor,
+    split: Split,
+    metrics: Mapping[str, Callable[[], Metric]],
+    *,
+    labels: bool = False,
 ) -> Evaluation:
     """Predict the labels of a split and compare them with the gold labels.
 
@@ -105,13 +178,26 @@ def evaluate(
         predictor: The predictor of the model.
         split: The sentences.
         metrics: Task to a function that makes its (empty) metric.
+        labels: Whether to keep the gold and predicted labels.
     """
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
-    for task, gold, predicted in label(predictor, split, list(metrics)):
-        counted[task].update(gold, predicted)
-        unseen[task] += predictor.batcher.targets[task].unseen(gold)
-    return Evaluation(counted, {task: labels for task, labels in unseen.items() if labels})
+    pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
+    kept: tuple[dict[str, list[Any]], ...] = ({}, {})
+    for task, *sides in label(predictor, split, list(metrics)):
+        target = predictor.batcher.targets[task]
+        counted[task].update(*sides)
+        pairs[task].update(counted[task].pairs(*sides))
+        unseen[task] += target.unseen(sides[0])
+        if labels:
+            for own, values in zip(kept, sides, strict=True):
+                own.setdefault(task, []).extend(map(target.plain, values))
+    return Evaluation(counted, _counted(unseen), _counted(pairs), *kept)
+
+
+def _counted(counters: Mapping[str, Counter[_Key]]) -> dict[str, Counter[_Key]]:
+    """Return the counters that are not empty."""
+    return {task: counter for task, counter in counters.items() if counter}
 
 
 def label(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
+from mtl.data.given import GivenCorpus, given_split
 from mtl.errors import DataError
 from mtl.experiment import KINDS
 from mtl.heads import DomainDistance, SoftmaxTagger
@@ -236,11 +237,16 @@ FILES = {
     "jsonl": '{"text": "Ada can\'t", "y": "good one", "z": "1"}\n',
     "lines": "1 Ada can't 0\n",
     "text": "Ada can't\nsleep\n\nYes\n",
+    "python": '{"text": "Ada can\'t", "tokens": null, "y": "good one", "z": "1"}\n',
 }
 """For each reader a file in which every option makes a difference."""
 
 
 def reader_behaviour(make: Callable[..., Any], name: str, folder: Path) -> list[Any]:
+    if name == "python":
+        rows = [json.loads(FILES[name])]
+        given = GivenCorpus.of({"train": given_split(rows, "data")})
+        return [repr(list(make(given).read(Path(given.splits["train"]))))]
     reader = make()
     if name == "hub":
         rows = [json.loads(FILES["jsonl"])]

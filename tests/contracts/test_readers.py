@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-from mtl.data.readers import READERS, Reader, Record
+from mtl.data.given import GivenCorpus, given_split
+from mtl.data.readers import READERS, Python, Reader, Record
 from mtl.errors import DataError
 from tests.contracts.variants import Variant, over, variants
 
@@ -32,6 +34,7 @@ FILES = {
     "lines": "1 Ada slept\n\n0 Yes\n0 No way\n",
     "text": "Ada slept\n\nYes\nNo way\n",
     "hub": JSONL,
+    "python": JSONL,
 }
 """For each reader a file with three sentences: Ada slept / Yes / No way."""
 
@@ -57,6 +60,10 @@ def made(variant: Variant, folder: Path) -> tuple[Reader, Path]:
     """A reader and what it is to read."""
     path = folder / "corpus"
     path.write_text(content(variant), encoding="utf-8")
+    if variant.name == "python":
+        rows = [json.loads(line) for line in content(variant).splitlines() if line]
+        given = GivenCorpus.of({"train": given_split(rows, "data")})
+        return Python(given, **variant.options), Path(given.splits["train"])
     more: dict[str, Any] = {} if variant.cls.reads_files else {"data_files": {"train": str(path)}}
     return variant.make(**more), path if variant.cls.reads_files else Path("train")
 

@@ -29,7 +29,7 @@ SUPPLIED = {
     "average": {"model": REQUIRED},
 }
 """Positional arguments that the library passes to the parts of each kind."""
-BESIDES = {"lm": {"embedding": None}, "text": {"segmenter": None}}
+BESIDES = {"lm": {"embedding": None}, "text": {"segmenter": None}, "python": {"given": None}}
 """Further arguments of some parts."""
 
 parts = pytest.mark.parametrize(

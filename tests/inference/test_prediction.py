@@ -198,6 +198,17 @@ def test_a_table_is_not_labelled_as_text(folder: str, tmp_path: Path) -> None:
 
 def test_models_and_scores_print_readably(model: library.TrainedModel) -> None:
     assert repr(model).endswith("runs/run': ner, pos, mood>")
+    assert str(model).splitlines()[2:] == [
+        "task pos: news/pos, head softmax, 3 labels",
+        "task mood: mood/mood, head pool, 2 labels",
+    ]
     assert model.models == [model]
-    scores = str(model.evaluate("dev")).splitlines()
-    assert scores[1].startswith("pos: accuracy ")
+    evaluation = model.evaluate("dev")
+    scores = str(evaluation).splitlines()
+    score = evaluation.scores()["pos"]["accuracy"]
+    assert scores[scores.index(f"pos: accuracy {score:.4f}") :][:3] == [
+        f"pos: accuracy {score:.4f}",
+        "  label  precision  recall  f1      support",
+        "  .      1.0000     1.0000  1.0000  10",
+    ]
+    assert repr(evaluation).startswith("<Evaluation ner: span_f1 ")

@@ -13,6 +13,11 @@ from tests.cli.command import Result, mtl
 ROOT = Path(__file__).parents[2]
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """Return the blocks of code of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
 class Page:
     """A page.
 
@@ -32,8 +37,8 @@ class Page:
 
     def run(self) -> dict[str, Result]:
         """Run the commands of the page one after the other, and return command to result."""
-        blocks = re.findall(r"```sh\n(.*?)```", self.text, re.DOTALL)
-        lines = [shlex.split(line, comments=True) for b in blocks for line in b.splitlines()]
+        found = blocks(self.text, "sh")
+        lines = [shlex.split(line, comments=True) for block in found for line in block.splitlines()]
         assert all(command == "mtl" for command, *_ in lines)
         return {" ".join(line): mtl(*line[1:]) for line in lines}
 

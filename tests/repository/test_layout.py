@@ -60,7 +60,9 @@ def test_no_type_name_is_defined_twice() -> None:
     for path in MODULES:
         for name in _types(path):
             places[name].append(str(path.relative_to(ROOT)))
-    assert not {name: paths for name, paths in places.items() if len(paths) > 1}
+    # Estimators have the names that users of scikit-learn expect, as the bases of heads do.
+    estimators = {"Classifier", "Tagger"}
+    assert {name for name, paths in places.items() if len(paths) > 1} == estimators
 
 
 @pytest.mark.parametrize("typing", [False, True], ids=["at run time", "for types"])

@@ -5,6 +5,7 @@ from mtl.data.readers.csv import Csv, Tsv
 from mtl.data.readers.hub import Hub
 from mtl.data.readers.jsonl import Jsonl
 from mtl.data.readers.lines import Lines
+from mtl.data.readers.python import Python
 from mtl.data.readers.text import Text
 from mtl.registry import Registry
 
@@ -20,6 +21,7 @@ READERS = Registry[Reader](
         "lines": Lines,
         "text": Text,
         "hub": Hub,
+        "python": Python,
     },
 )
 
@@ -31,6 +33,7 @@ __all__ = [
     "Hub",
     "Jsonl",
     "Lines",
+    "Python",
     "Reader",
     "Record",
     "Text",

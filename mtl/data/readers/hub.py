@@ -61,9 +61,7 @@ class Hub(Reader):
             DataError: The data set cannot be loaded, or has no such split.
         """
         dataset = self._load(path)
-        names = {name: _class_names(feature) for name, feature in dataset.features.items()}
-        for number, row in enumerate(dataset, 1):
-            fields = {k: _named(value, names[k]) for k, value in row.items()}
+        for number, fields in enumerate(named_rows(dataset), 1):
             yield self.fields.record(fields, Path(self.name) / path, number)
 
     def digest(self, path: Path) -> str:
@@ -90,6 +88,13 @@ class Hub(Reader):
             hint = "check the name, the split and the network"
             message = f"cannot load split {str(path)!r}: {reason}; {hint}"
             raise DataError(message, f"hub:{self.name}") from error
+
+
+def named_rows(dataset: datasets.Dataset) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a data set, with class names instead of class ids."""
+    names = {name: _class_names(feature) for name, feature in (dataset.features or {}).items()}
+    for row in dataset:
+        yield {name: _named(value, names.get(name)) for name, value in row.items()}
 
 
 def _class_names(feature: Any) -> list[str] | None:

@@ -1,0 +1,255 @@
+"""The parts that both estimators share: parameters, training and saving."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import secrets
+import shutil
+import tempfile
+import weakref
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.api import train
+from mtl.errors import CheckpointError, MtlError, did_you_mean
+from mtl.estimators.inputs import InputError
+from mtl.runs.checkpoint import TRAINING, read_json, write_json
+from mtl.trained_model import TrainedModel, load
+
+_SAVED = "estimator.json"
+"""The file with the parameters and classes of a saved estimator, in its run folder."""
+
+_FEWEST = 20
+"""The fewest sentences from which a development set is cut."""
+
+
+class Estimator:
+    """The shared part of `Classifier` and `Tagger`."""
+
+    _task: ClassVar[str]
+    _params: tuple[str, ...]
+    classes_: NDArray[Any]
+    """The labels of the training data, sorted; set by `fit`."""
+
+    def __init_subclass__(cls) -> None:
+        cls._params = tuple(inspect.signature(cls.__init__).parameters)[1:]
+
+    # ---- parameters
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name. `deep` changes nothing: none of them is an estimator."""
+        return {name: getattr(self, name) for name in self._params}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, and return the estimator."""
+        for name, value in params.items():
+            if name not in self._params:
+                kind = type(self).__name__
+                near = did_you_mean(name, self._params)
+                raise InputError(f"{kind} has no parameter {name!r}{near}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value is not defaults[name].default and value != defaults[name].default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # ---- training
+
+    def _configuration(self) -> dict[str, Any]:
+        """Return the run as a dictionary."""
+        own = {name: getattr(self, name) for name in self._params}
+        trunk = own["trunk"]
+        if isinstance(trunk, str):
+            trunk = {
+                "type": trunk,
+                "num_layers": 1,
+                "hidden_size": 200,
+                "bidirectional": True,
+                "dropout": 0.4,
+            }
+        if own["init"] is not None:
+            trunk = {**trunk, "init": own["init"]}
+        labels = {"labels": self._task, "head": own["head"], **self._labels()}
+        return {
+            "seed": own["seed"],
+            "corpora": {"data": {"tasks": {self._task: labels}}},
+            "embedding": {
+                "words": {"dim": 100, "min_count": 1, "dropout": 0.2},
+                "characters": {"type": "cnn", "dim": 30, "filters": 50},
+                "affixes": {"dim": 20},
+            },
+            "trunk": trunk,
+            "tasks": {self._task: {"use": f"data/{self._task}"}},
+            "training": {
+                "epochs": own["epochs"],
+                "patience": own["patience"],
+                "batch": {"sentences": own["batch_size"]},
+                "optimizer": {"type": "adam", "lr": own["lr"]},
+                "schedule": {"type": "constant", "warmup": 10},
+            },
+        }
+
+    def _labels(self) -> dict[str, Any]:
+        """Return the keys of the task that depend on the kind of labels."""
+        raise NotImplementedError
+
+    def _fit(self, rows: list[dict[str, Any]], dev: list[dict[str, Any]] | None) -> Self:
+        config = self._configuration()
+        data = {"train": rows}
+        share = self.get_params()["dev"]
+        if dev is not None:
+            data["dev"] = dev
+        elif share is not None and len(rows) >= _FEWEST:
+            config["corpora"]["data"]["splits"] = {"dev": share}
+        output = self.get_params()["output"]
+        folder = self._temporary() / "run" if output is None else Path(output)
+        model = train(
+            config,
+            self.get_params()["config"] or {},
+            data={"data": data},
+            output=folder,
+            progress=self.get_params()["progress"],
+        )
+        if not isinstance(model, TrainedModel):
+            raise InputError("config: expected one seed")
+        self._model: TrainedModel | None = model
+        self._files: dict[str, bytes] | None = None
+        return self
+
+    def _temporary(self) -> Path:
+        """Return a new folder that is removed with the estimator."""
+        folder = Path(tempfile.mkdtemp(prefix="mtl-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    @property
+    def model_(self) -> TrainedModel:
+        """The trained model.
+
+        Raises:
+            MtlError: The estimator is not fitted; it is a `NotFittedError` of scikit-learn too, if
+                that is installed.
+        """
+        if not self.__sklearn_is_fitted__():
+            raise _not_fitted(type(self).__name__)
+        if self._model is None:
+            folder = self._temporary() / "run"
+            for name, content in (self._files or {}).items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+            self._model = load(folder)
+        return self._model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "classes_" in vars(self)
+
+    # ---- saving
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        if self.__sklearn_is_fitted__():
+            # A run folder is data: unpickling creates files, and reads them as `load` does.
+            state |= {"_model": None, "_files": self._files or _content(self.model_.folder)}
+        return state
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write the fitted estimator: a run folder, which `mtl.load` and `mtl predict` read too.
+
+        Raises:
+            MtlError: The estimator is not fitted, the folder exists and is not empty, or a
+                parameter cannot be written as JSON.
+        """
+        folder = Path(folder)
+        content = _content(self.model_.folder)
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise MtlError(f"{folder}: exists already; choose another folder, or remove it")
+        params = {name: _saved(value) for name, value in self.get_params().items()}
+        record = {
+            "type": type(self).__name__,
+            "params": params,
+            "classes": self.classes_.tolist(),
+        }
+        unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            for name, data in content.items():
+                (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
+                (unfinished / name).write_bytes(data)
+            write_json(unfinished / _SAVED, record)
+            os.replace(unfinished, folder)
+        except OSError as error:
+            raise MtlError(f"cannot write {folder}: {error.strerror}") from error
+        except TypeError as error:
+            raise MtlError(f"a parameter cannot be saved: {error}") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> Self:
+        """Return the estimator that `save` wrote.
+
+        Raises:
+            CheckpointError: The folder does not have such an estimator, or it is damaged.
+        """
+        path = Path(folder) / _SAVED
+        record = read_json(path)
+        if not isinstance(record, dict) or record.get("type") != cls.__name__:
+            raise CheckpointError(f"{path}: not a saved {cls.__name__}")
+        try:
+            estimator = cls(**record["params"])
+            estimator.classes_ = np.array(record["classes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: not a saved {cls.__name__}: {error}") from error
+        estimator._model, estimator._files = load(folder), None
+        return estimator
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run folder, without the state and the curves of training."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder): path for path in files}
+    return {
+        name.as_posix(): path.read_bytes()
+        for name, path in names.items()
+        if name.parts[0] not in (TRAINING, _SAVED) and not name.name.startswith("events.")
+    }
+
+
+def _saved(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, PathLike) else value
+
+
+def _not_fitted(name: str) -> Exception:
+    """Return an error that scikit-learn recognises, if it is installed."""
+    message = f"this {name} is not fitted; call fit first"
+    try:
+        from sklearn.exceptions import NotFittedError
+    except ImportError:
+        return MtlError(message)
+
+    class Unfitted(MtlError, NotFittedError):  # type: ignore[misc]
+        pass
+
+    return Unfitted(message)
+
+
+def sklearn_tags(kind: str | None) -> Any:
+    """Return the tags of scikit-learn; only scikit-learn asks for them."""
+    from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+    return Tags(
+        estimator_type=kind,
+        target_tags=TargetTags(required=True),
+        classifier_tags=ClassifierTags() if kind else None,
+        input_tags=InputTags(two_d_array=False, string=True),
+    )

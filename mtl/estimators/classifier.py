@@ -1,0 +1,124 @@
+"""Classification of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.estimators.base import Estimator, sklearn_tags
+from mtl.estimators.inputs import (
+    class_labels,
+    in_order,
+    make_rows,
+    name_of,
+    read_texts,
+    same_length,
+)
+
+
+class Classifier(Estimator):
+    """Classifies texts; has the interface of a classifier of scikit-learn.
+
+    Args:
+        head: The head, by name or with options: "pool", "attention" or "cnn".
+        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer), or with all its options.
+        init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
+        epochs: The most epochs.
+        patience: The number of epochs without improvement on the development set after which
+            training stops; None: never.
+        lr: The learning rate.
+        batch_size: The number of sentences per batch.
+        dev: The share of the training data, or the number of sentences, that selects the best
+            epoch if `fit` gets no development set; None: none. Data of fewer than 20 sentences is
+            not divided.
+        seed: The seed of all random numbers.
+        config: Changes to the resulting run file, as the overrides of `mtl.train`:
+            `{"trunk.dropout": 0.5}`.
+        output: The run folder; None: a temporary folder, which is removed with the estimator.
+        progress: As for `mtl.train`.
+    """
+
+    _estimator_type = "classifier"  # read by scikit-learn before 1.6
+    _task = "label"
+
+    def __init__(
+        self,
+        *,
+        head: str | Mapping[str, Any] = "pool",
+        trunk: str | Mapping[str, Any] = "lstm",
+        init: str | None = None,
+        epochs: int = 20,
+        patience: int | None = 5,
+        lr: float = 0.004,
+        batch_size: int = 8,
+        dev: str | int | None = "10%",
+        seed: int = 1,
+        config: Mapping[str, Any] | None = None,
+        output: str | PathLike[str] | None = None,
+        progress: bool | None = False,
+    ) -> None:
+        self.head = head
+        self.trunk = trunk
+        self.init = init
+        self.epochs = epochs
+        self.patience = patience
+        self.lr = lr
+        self.batch_size = batch_size
+        self.dev = dev
+        self.seed = seed
+        self.config = config
+        self.output = output
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any, *, dev: tuple[Any, Any] | None = None) -> Self:
+        """Train the model.
+
+        Args:
+            X: Texts, or lists of words.
+            y: The label of each text: strings, whole numbers or booleans.
+            dev: Texts and labels of a development set, which selects the best epoch.
+
+        Raises:
+            InputError: The data does not have this form.
+            MtlError: A parameter has no such value.
+        """
+        texts, labels = read_texts(X, "X"), class_labels(y, "y")
+        rows = make_rows(self._task, texts, labels)
+        held = None
+        if dev is not None:
+            held = make_rows(
+                self._task, read_texts(dev[0], "dev[0]"), class_labels(dev[1], "dev[1]")
+            )
+        self._fit(rows, held)
+        self.classes_ = np.array(sorted(set(labels)))
+        return self
+
+    def _labels(self) -> dict[str, Any]:
+        return {"metric": "accuracy"}
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the label of each text, `[N]`."""
+        found = self.model_.predict(read_texts(X, "X"))[self._task]
+        position = {name_of(label): i for i, label in enumerate(self.classes_.tolist())}
+        return self.classes_[[position[name] for name in found]]
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each label, `[N, K]`, in the order of `classes_`."""
+        labels, rows = self.model_.probabilities(read_texts(X, "X"), self._task)
+        return in_order(np.array(rows).reshape(-1, len(labels)), labels, self._names())
+
+    def _names(self) -> list[str]:
+        return list(map(name_of, self.classes_.tolist()))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the accuracy."""
+        expected = class_labels(y, "y")
+        same_length(X, expected)
+        return float(np.mean([a == b for a, b in zip(self.predict(X), expected, strict=True)]))
+
+    def __sklearn_tags__(self) -> Any:
+        return sklearn_tags("classifier")

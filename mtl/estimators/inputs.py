@@ -1,0 +1,124 @@
+"""Checks of texts and labels as users of scikit-learn pass them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.errors import MtlError
+
+_NOT_LABELS = ("", "_", "-1")
+"""Strings that mean a missing label in files."""
+
+
+class InputError(MtlError, ValueError):
+    """The data does not have the form that an estimator expects."""
+
+
+def _listed(value: Any, name: str) -> list[Any]:
+    """Return data as a list."""
+    if hasattr(value, "columns") or getattr(value, "ndim", 1) != 1:
+        shape = getattr(value, "shape", None)
+        raise InputError(f"{name}: expected a list or one column, got a table of shape {shape}")
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InputError(f"{name}: expected a list, got {type(value).__name__}")
+    items = list(value.tolist() if hasattr(value, "tolist") else value)
+    return [item.tolist() if hasattr(item, "tolist") else item for item in items]
+
+
+def _filled(value: Any, name: str) -> list[Any]:
+    items = _listed(value, name)
+    if not items:
+        raise InputError(f"{name}: expected at least one item, got none")
+    return items
+
+
+def read_texts(value: Any, name: str) -> list[Any]:
+    """Return texts, or lists of words."""
+    items = _listed(value, name)
+    for i, item in enumerate(items):
+        if not isinstance(item, str):
+            items[i] = _strings(item, f"{name}[{i}]", "a text or a list of words")
+    return items
+
+
+def read_words(value: Any, name: str) -> list[list[str]]:
+    """Return lists of words."""
+    items = enumerate(_listed(value, name))
+    return [_strings(item, f"{name}[{i}]", "a list of words") for i, item in items]
+
+
+def read_tagged(X: Any, y: Any, name: str, labels: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Return lists of words and of tags of the same lengths."""
+    _filled(X, name)
+    sentences = read_words(X, name)
+    tags = [
+        _strings(item, f"{labels}[{i}]", "a list of tags")
+        for i, item in enumerate(_listed(y, labels))
+    ]
+    same_length(sentences, tags)
+    for i, (words, own) in enumerate(zip(sentences, tags, strict=True)):
+        if len(words) != len(own):
+            counts = f"{len(words)} words and {len(own)} tags"
+            raise InputError(f"{name}[{i}], {labels}[{i}]: expected one tag per word, got {counts}")
+    return sentences, tags
+
+
+def _strings(value: Any, place: str, expected: str) -> list[str]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise InputError(f"{place}: expected {expected}, got {value!r}")
+    for item in value:
+        if not isinstance(item, str):
+            raise InputError(f"{place}: expected {expected}, found {item!r} in it")
+    return list(map(str, value))
+
+
+def class_labels(value: Any, name: str) -> list[Any]:
+    """Return labels of one type, which have different names."""
+    labels = _filled(value, name)
+    for i, label in enumerate(labels):
+        whole = isinstance(label, float) and label.is_integer()
+        if not (isinstance(label, str | int) or whole):
+            raise InputError(f"{name}[{i}]: expected a string or a whole number, got {label!r}")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise InputError(f"{name}: expected labels of one type, got strings and numbers")
+    return labels
+
+
+def name_of(label: Any) -> str:
+    """Return the name of a label in the run folder."""
+    return f"class {label}" if str(label) in _NOT_LABELS else str(label)
+
+
+def same_length(X: Any, y: Any) -> None:
+    """Check that there are as many labels as texts.
+
+    Raises:
+        InputError: The numbers differ.
+    """
+    if len(X) != len(y):
+        raise InputError(f"expected as many labels as texts, got {len(y)} for {len(X)}")
+
+
+def make_rows(task: str, inputs: Sequence[Any], labels: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the rows of data for `train`, with the labels under the name of the task."""
+    same_length(inputs, labels)
+    return [
+        {
+            "text" if isinstance(item, str) else "tokens": item,
+            task: label if isinstance(label, list) else name_of(label),
+        }
+        for item, label in zip(inputs, labels, strict=True)
+    ]
+
+
+def in_order(
+    rows: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the columns of probabilities in the order of the classes; 0 for unknown classes."""
+    padded = np.concatenate([rows, np.zeros((len(rows), 1))], axis=1)
+    position = {label: i for i, label in enumerate(labels)}
+    return padded[:, [position.get(label, len(labels)) for label in classes]]

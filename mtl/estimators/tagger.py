@@ -1,0 +1,116 @@
+"""Labels of words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.estimators.base import Estimator, sklearn_tags
+from mtl.estimators.inputs import in_order, make_rows, read_tagged, read_words
+from mtl.metrics import Accuracy, SpanF1
+
+
+class Tagger(Estimator):
+    """Labels each word of sentences; has the interface of an estimator of scikit-learn.
+
+    Args:
+        scheme: The scheme of span tags such as B-PER: "bio", "iob1" or "iobes"; None: the tags are
+            not spans. With a scheme, `score` is the F1 of spans.
+        head: The head, by name or with options: "crf", "softmax" or "constrained".
+        trunk: As for `Classifier`, and so are the parameters below.
+        init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
+        epochs: The most epochs.
+        patience: The number of epochs without improvement after which training stops; None: never.
+        lr: The learning rate.
+        batch_size: The number of sentences per batch.
+        dev: The share of the training data that selects the best epoch.
+        seed: The seed of all random numbers.
+        config: Changes to the resulting run file.
+        output: The run folder; None: a temporary folder.
+        progress: As for `mtl.train`.
+    """
+
+    _task = "tag"
+
+    def __init__(
+        self,
+        *,
+        scheme: str | None = None,
+        head: str | Mapping[str, Any] = "crf",
+        trunk: str | Mapping[str, Any] = "lstm",
+        init: str | None = None,
+        epochs: int = 20,
+        patience: int | None = 5,
+        lr: float = 0.004,
+        batch_size: int = 8,
+        dev: str | int | None = "10%",
+        seed: int = 1,
+        config: Mapping[str, Any] | None = None,
+        output: str | PathLike[str] | None = None,
+        progress: bool | None = False,
+    ) -> None:
+        self.scheme = scheme
+        self.head = head
+        self.trunk = trunk
+        self.init = init
+        self.epochs = epochs
+        self.patience = patience
+        self.lr = lr
+        self.batch_size = batch_size
+        self.dev = dev
+        self.seed = seed
+        self.config = config
+        self.output = output
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any, *, dev: tuple[Any, Any] | None = None) -> Self:
+        """Train the model.
+
+        Args:
+            X: Lists of words.
+            y: For each sentence a list with one tag per word, all of them strings.
+            dev: Sentences and tags of a development set, which selects the best epoch.
+
+        Raises:
+            InputError: The data does not have this form.
+            MtlError: A parameter has no such value.
+        """
+        sentences, tags = read_tagged(X, y, "X", "y")
+        held = None
+        if dev is not None:
+            held = make_rows(self._task, *read_tagged(*dev, "dev[0]", "dev[1]"))
+        self._fit(make_rows(self._task, sentences, tags), held)
+        self.classes_ = np.array(sorted({tag for row in tags for tag in row}))
+        return self
+
+    def _labels(self) -> dict[str, Any]:
+        scored = {"scheme": self.scheme, "metric": "span_f1"}
+        return scored if self.scheme else {"metric": "accuracy"}
+
+    def predict(self, X: Any) -> list[list[str]]:
+        """Return the tags of the words of each sentence."""
+        found: list[list[str]] = self.model_.predict(read_words(X, "X"))[self._task]
+        return found
+
+    def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
+        """Return the probability of each tag for each word, `[T, K]` per sentence of T words.
+
+        The columns are in the order of `classes_`. A tag of a span that only a scheme adds, such as
+        I-PER where the data has B-PER alone, has no column.
+        """
+        labels, rows = self.model_.probabilities(read_words(X, "X"), self._task)
+        return [in_order(row, labels, self.classes_.tolist()) for row in rows]
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the accuracy of the tags, or with a scheme the micro-averaged F1 of the spans."""
+        sentences, tags = read_tagged(X, y, "X", "y")
+        metric = SpanF1() if self.scheme else Accuracy()
+        metric.update(list(map(tuple, tags)), list(map(tuple, self.predict(sentences))))
+        return next(iter(metric.compute().values()))
+
+    def __sklearn_tags__(self) -> Any:
+        return sklearn_tags(None)
