@@ -183,7 +183,10 @@ def test_help_version_and_unknown_options() -> None:
         (["tarin"], "No such command 'tarin'."),
         (["train"], "Missing argument 'RUN'."),
         (["train", "run.yaml", "--ouput", "x"], "No such option: --ouput"),
-        (["predict", "x", "--format", "xml"], "'xml' is not one of 'conll', 'jsonl', 'text'."),
+        (
+            ["predict", "x", "--format", "xml"],
+            "'xml' is not one of 'auto', 'conll', 'jsonl', 'csv', 'tsv', 'text'.",
+        ),
     ],
 )
 def test_mistakes_on_the_command_line(arguments: list[str], message: str) -> None:
