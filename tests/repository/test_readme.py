@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 import mtl
 from mtl.experiment import KINDS
@@ -34,10 +35,9 @@ def run(line: str) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the two files that the README shows."""
+    """Return a folder with the file that the README shows."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "phones.csv").write_text(block("csv"), encoding="utf-8")
-    (folder / "phones.yaml").write_text(block("yaml"), encoding="utf-8")
     return folder
 
 
@@ -61,8 +61,17 @@ def test_the_first_prediction_is_as_the_comment_says(results: dict[str, Result])
     assert [f"# {label}" in results[line].out for label in labels] == [True, True]
 
 
+def test_the_shown_part_of_the_run_file_is_in_it(results: dict[str, Result], folder: Path) -> None:
+    shown = yaml.safe_load(block("yaml"))
+    written = yaml.safe_load((folder / "phones.yaml").read_text(encoding="utf-8"))
+    assert shown
+    for section, value in shown.items():
+        own = written[section]
+        assert (own.items() >= value.items()) if isinstance(value, dict) else own == value
+
+
 def test_the_lines_of_python_do_what_the_comments_say(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    results: dict[str, Result], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MTL_CACHE", str(folder / "cache"))
     monkeypatch.chdir(folder)
