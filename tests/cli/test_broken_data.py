@@ -12,7 +12,10 @@ from tests.cli.command import Result, mtl
 
 GOOD = small.news(3, 4)
 LINES = len(GOOD.splitlines())
-TAGS = "expected O, or B, I, E or S (in other schemes L, U or M) with a type, such as B-PER; for labels that are not spans, use a "
+TAGS = (
+    "expected O, or B, I, E or S (in other schemes L, U or M) with a type, such as B-PER; for "
+    "labels that are not spans, use a "
+)
 
 NEWS = {
     "empty": (b"", ": there is no sentence in it"),
