@@ -93,7 +93,7 @@ def label_notes(
             if not part.labelled(name):
                 yield f"{name}: no sentence of {split} is labelled, so it has no {split} score"
         if "dev" in splits and splits["dev"].labelled(name) and name not in scorable:
-            yield f"{name}: the dev labels allow no score; the task does not select the best epoch"
+            yield f"{name}: the labels of dev allow no score, so it does not choose the best epoch"
         if name in counts and not task.source.word:
             notes = _notes(run, name, target, splits, counts[name])
             yield from (f"{name}: {note}" for note in notes)

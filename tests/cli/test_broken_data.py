@@ -13,7 +13,8 @@ from tests.cli.command import Result, mtl
 GOOD = small.news(3, 4)
 LINES = len(GOOD.splitlines())
 TAGS = (
-    "expected O, or B, I, E or S with a type, such as B-PER; for labels that are not spans, use a "
+    "expected O, or B, I, E or S (in other schemes L, U or M) with a type, such as B-PER; for "
+    "labels that are not spans, use a "
 )
 
 NEWS = {

@@ -76,7 +76,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         SPANS,
         "a B-X\n\nb B-X\n\n",
         "a O\n\n",
-        "t: the labels of dev allow no score, so the task does not choose the best epoch",
+        "t: the labels of dev allow no score, so it does not choose the best epoch",
     ),
 }
 
