@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -189,6 +190,11 @@ def options_of(part: type | Callable[..., Any]) -> list[Option]:
     its signature has such, and its keyword-only arguments. The help text comes from the `Args:`
     section of the docstring, or from the docstring of a base class.
     """
+    return list(_options_of(part))
+
+
+@cache  # a run with many tasks asks for the same few parts again and again
+def _options_of(part: type | Callable[..., Any]) -> list[Option]:
     if is_typeddict(part):
         return _entries(cast("type", part))
     function = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]

@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -88,7 +89,7 @@ class Builder:
             self.mapping(node, path)
             return {}
         children = self._written(cls, node, path)
-        hints = get_type_hints(cls, include_extras=True)
+        hints = _hints(cls)
         names = [name for name, field in cls.model_fields.items() if not field.exclude]
         self.refuse_unknown(children, names, path)
         values = {}
@@ -283,6 +284,11 @@ class Builder:
 def join(path: str, name: str) -> str:
     """Return the dotted path of a key."""
     return f"{path}.{name}" if path else name
+
+
+@cache
+def _hints(cls: type[Settings]) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
 
 
 def _read(annotation: Any, value: Any) -> Any:

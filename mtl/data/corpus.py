@@ -81,7 +81,7 @@ class Split(Sequence[Example]):
 
     def examples(self, indices: Sequence[int]) -> list[Example]:
         """Return several examples at once: this takes little longer than reading one."""
-        columns = self._fetch(self.dataset, indices)
+        columns = self.dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
         labels = {
             task: self._gold(task, columns[label_column(task)], indices) for task in self.targets
         }
@@ -146,11 +146,10 @@ class Split(Sequence[Example]):
 
     def labels(self, task: str) -> Iterator[Labels | None]:
         """Yield the labels of a task for each sentence, None where it has none."""
-        name = label_column(task)
-        dataset = self.dataset.select_columns([name])
         for start in range(0, len(self), _BATCH):
             indices = range(len(self))[start : start + _BATCH]
-            yield from self._gold(task, self._fetch(dataset, indices)[name], indices)
+            column = self._column(label_column(task), self.rows[start : start + _BATCH])
+            yield from self._gold(task, column, indices)
 
     def word_counts(self) -> Counter[str]:
         """Return the number of occurrences of each word."""
@@ -168,12 +167,7 @@ class Split(Sequence[Example]):
 
     def words(self, start: int, end: int) -> list[list[str]]:
         """Return the words of the sentences from `start` to `end`; the range must not be empty."""
-        rows = self.rows[start:end]
-        first = int(rows.min())
-        # `take` copies its whole input, so the input is first narrowed to the rows in question.
-        near = self.dataset.data.column("tokens").slice(first, int(rows.max()) - first + 1)
-        sentences: list[list[str]] = near.take(rows - first).to_pylist()
-        return sentences
+        return self._column("tokens", self.rows[start:end])
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -183,9 +177,13 @@ class Split(Sequence[Example]):
         lengths = pc.list_value_length(self.dataset.data.column("tokens"))
         return np.asarray(lengths, dtype=np.int32)[self.rows]
 
-    def _fetch(self, dataset: datasets.Dataset, indices: Sequence[int]) -> dict[str, Any]:
-        columns: dict[str, Any] = dataset[self.rows[np.asarray(indices, dtype=np.intp)].tolist()]
-        return columns
+    def _column(self, name: str, rows: np.ndarray) -> list[Any]:
+        """Return the values of one column in some rows, at least one."""
+        first = int(rows.min())
+        # `take` copies its whole input, so the input is first narrowed to the rows in question.
+        near = self.dataset.data.column(name).slice(first, int(rows.max()) - first + 1)
+        values: list[Any] = near.take(rows - first).to_pylist()
+        return values
 
     def _gold(
         self, task: str, column: Sequence[list[str] | None], indices: Sequence[int]

@@ -10,7 +10,7 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
-from mtl.experiment.build import head_owners, head_part, target_of
+from mtl.experiment.build import head_owner, head_owners, head_part, target_of
 from mtl.experiment.checks import goals, options
 from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import reads_pairs
@@ -84,7 +84,7 @@ def _input(run: Run) -> Iterator[Mistake]:
 def _texts(run: Run) -> Iterator[Mistake]:
     """Check language models; other tasks must not use their head, metric or batches."""
     for name, task in run.tasks.items():
-        head = HEADS.find(head_part(run, head_owners(run)[name]).type)
+        head = HEADS.find(head_part(run, head_owner(run, name)).type)
         target = target_of(run, name)
         limits = batch_limits(run, task.corpus)
         if not target.open_vocabulary:
