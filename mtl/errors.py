@@ -91,7 +91,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     '; expected one of: a, b'
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name[:100], names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; expected one of: {', '.join(names)}" if names else ""
+    return f"; expected one of: {shorten(', '.join(names), 1000)}" if names else ""
