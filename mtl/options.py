@@ -112,6 +112,7 @@ Probability = Annotated[float, Bounds(ge=0, lt=1)]
 Fraction = Annotated[float, Bounds(ge=0, le=1)]
 PositiveInt = Annotated[int, Bounds(ge=1)]
 NonNegativeInt = Annotated[int, Bounds(ge=0)]
+LayerCount = Annotated[int, Bounds(ge=1, le=1000)]
 PositiveFloat = Annotated[float, Bounds(gt=0)]
 NonNegativeFloat = Annotated[float, Bounds(ge=0)]
 

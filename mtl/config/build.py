@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from pydantic import TypeAdapter, ValidationError
 
 from mtl.config.document import Node
-from mtl.config.explain import Problems, unknown_key, wrong_value
+from mtl.config.explain import Problems, show, unknown_key, wrong_value
 from mtl.config.parts import Kind, Part, Settings
 from mtl.config.paths import file_mark, find_file
 from mtl.errors import ConfigError
@@ -186,6 +186,10 @@ class Builder:
             for item in error.errors():
                 self._explain(annotation, node, path, item["loc"])
             return None
+        if _exceeds_64_bits(value):
+            message = f"{path}: expected whole numbers below 2^63, got {show(node)}"
+            self.problems.add(node.place, path, message)
+            return None
         mark = file_mark(annotation)
         return self._find_files(node, path, mark) if mark else value
 
@@ -294,6 +298,15 @@ def _hints(cls: type[Settings]) -> dict[str, Any]:
 def _read(annotation: Any, value: Any) -> Any:
     """Convert a value to a type; the JSON mode of pydantic accepts a list for a tuple."""
     return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+
+
+def _exceeds_64_bits(value: Any) -> bool:
+    """Return whether a value contains a whole number that no tensor can have as its size."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(_exceeds_64_bits, value))
+    return isinstance(value, int) and abs(value) >= 2**63
 
 
 def _optional(annotation: Any) -> bool:

@@ -66,6 +66,9 @@ def _layers(run: Run) -> Iterator[tuple[str, str]]:
     except Refusal as refusal:
         yield refusal.path, refusal.reason
         return
+    except RuntimeError as error:  # the number of bytes exceeds 64 bits
+        yield "trunk", f"cannot be made: {str(error).splitlines()[0]}; make it smaller"
+        return
     for name, task in run.tasks.items():
         try:
             layer_width(task.layer, sharing.sizes_of(name))
