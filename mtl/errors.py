@@ -125,7 +125,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     '; expected one of: a, b'
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name[:100], names, n=1)
     if near:
         return f"; did you mean {shorten(near[0], _NAME)!r}?"
     listed = ", ".join(shorten(known, _NAME) for known in names[:_NAMES])

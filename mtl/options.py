@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -111,6 +112,7 @@ Probability = Annotated[float, Bounds(ge=0, lt=1)]
 Fraction = Annotated[float, Bounds(ge=0, le=1)]
 PositiveInt = Annotated[int, Bounds(ge=1)]
 NonNegativeInt = Annotated[int, Bounds(ge=0)]
+LayerCount = Annotated[int, Bounds(ge=1, le=1000)]
 PositiveFloat = Annotated[float, Bounds(gt=0)]
 NonNegativeFloat = Annotated[float, Bounds(ge=0)]
 
@@ -189,6 +191,11 @@ def options_of(part: type | Callable[..., Any]) -> list[Option]:
     its signature has such, and its keyword-only arguments. The help text comes from the `Args:`
     section of the docstring, or from the docstring of a base class.
     """
+    return list(_options_of(part))
+
+
+@cache  # a run with many tasks asks for the same few parts again and again
+def _options_of(part: type | Callable[..., Any]) -> list[Option]:
     if is_typeddict(part):
         return _entries(cast("type", part))
     function = part.__init__ if isinstance(part, type) else part  # type: ignore[misc]

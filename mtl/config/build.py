@@ -7,12 +7,13 @@ import types
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from mtl.config.document import Node
-from mtl.config.explain import Problems, unknown_key, wrong_value
+from mtl.config.explain import Problems, show, unknown_key, wrong_value
 from mtl.config.parts import Kind, Part, Settings
 from mtl.config.paths import file_mark, find_file
 from mtl.errors import ConfigError
@@ -88,7 +89,7 @@ class Builder:
             self.mapping(node, path)
             return {}
         children = self._written(cls, node, path)
-        hints = get_type_hints(cls, include_extras=True)
+        hints = _hints(cls)
         names = [name for name, field in cls.model_fields.items() if not field.exclude]
         self.refuse_unknown(children, names, path)
         values = {}
@@ -184,6 +185,10 @@ class Builder:
         except ValidationError as error:
             for item in error.errors():
                 self._explain(annotation, node, path, item["loc"])
+            return None
+        if _exceeds_64_bits(value):
+            message = f"{path}: expected whole numbers below 2^63, got {show(node)}"
+            self.problems.add(node.place, path, message)
             return None
         mark = file_mark(annotation)
         return self._find_files(node, path, mark) if mark else value
@@ -285,9 +290,23 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+@cache
+def _hints(cls: type[Settings]) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
 def _read(annotation: Any, value: Any) -> Any:
     """Convert a value to a type; the JSON mode of pydantic accepts a list for a tuple."""
     return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
+
+
+def _exceeds_64_bits(value: Any) -> bool:
+    """Return whether a value contains a whole number that no tensor can have as its size."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(_exceeds_64_bits, value))
+    return isinstance(value, int) and abs(value) >= 2**63
 
 
 def _optional(annotation: Any) -> bool:

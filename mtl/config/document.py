@@ -240,8 +240,9 @@ def read(path: Path) -> Node:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise DocumentError(place, "no such file") from None
-    except OSError as error:
-        raise DocumentError(place, f"cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name with NUL is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise DocumentError(place, f"cannot be read: {reason}") from None
     if len(data) > MAX_BYTES:
         raise DocumentError(place, f"too large; at most {MAX_BYTES >> 20} MB are read")
     try:

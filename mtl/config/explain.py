@@ -22,6 +22,10 @@ _SIMPLE = {
 }
 
 
+_MOST = 100
+"""Number of errors after which the search for more ends: a file may have any number."""
+
+
 class Problems:
     """The errors found so far, without repetitions."""
 
@@ -41,16 +45,23 @@ class Problems:
         """
         self.count += 1
         self._messages.setdefault((place, path.rpartition(".")[2]), message)
+        if len(self._messages) == _MOST:
+            self.check(further="; there may be more errors: correct these first")
 
     def add_error(self, error: DocumentError) -> None:
         """Add an error of a document."""
         self.add(error.place, "", error.message)
 
-    def check(self) -> None:
-        """Raise all errors as one ConfigError, sorted by place."""
+    def check(self, further: str = "") -> None:
+        """Raise all errors as one ConfigError, sorted by place.
+
+        Args:
+            further: Text at the end of the message.
+        """
         if self._messages:
             lines = sorted((place, message) for (place, _), message in self._messages.items())
-            raise ConfigError("\n".join(f"{place}: {message}" for place, message in lines))
+            text = "\n".join(f"{place}: {message}" for place, message in lines)
+            raise ConfigError(text + further)
 
 
 def unknown_key(path: str, known: Iterable[str]) -> str:

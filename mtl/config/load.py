@@ -246,9 +246,10 @@ class _RunLoader:
         elif default.value is not None:
             written = merge(default, written)
         # A string is the name of a task first, and of a type of head second.
-        others = self._section("tasks").keys() - {task}
-        if part == "head" and isinstance(written.value, str) and written.value in others:
-            return written.value
+        if part == "head" and isinstance(written.value, str) and written.value != task:
+            other = self.root.value["tasks"].value.get(written.value)
+            if other is not None and other.value is not None:
+                return written.value
         if written.value is None or (offered is None and not _has_type(written)):
             return None  # The missing corpus is reported; its default part is unknown.
         return self.builder.part(Kind(part), written, f"tasks.{task}.{part}")

@@ -34,13 +34,14 @@ from mtl.trunks import TRUNKS, Trunk
 
 def head_owners(run: Run) -> dict[str, str]:
     """Return, for each task, the task whose head it uses: itself, unless it shares a head."""
-    owners = {}
-    for name in run.tasks:
-        owner = name
-        while isinstance(shared := run.tasks[owner].head, str):
-            owner = shared
-        owners[name] = owner
-    return owners
+    return {name: head_owner(run, name) for name in run.tasks}
+
+
+def head_owner(run: Run, task: str) -> str:
+    """Return the task whose head a task uses: itself, unless it shares a head."""
+    while isinstance(shared := run.tasks[task].head, str):
+        task = shared
+    return task
 
 
 def head_part(run: Run, owner: str) -> Part:
@@ -55,7 +56,7 @@ def target_of(run: Run, task: str) -> type[Target]:
 
     A form may have a target per token and one per sentence; the level of the head decides.
     """
-    level = HEADS.find(head_part(run, head_owners(run)[task]).type).level
+    level = HEADS.find(head_part(run, head_owner(run, task)).type).level
     targets = run.tasks[task].source.targets
     return next((target for target in targets if target.level == level), targets[0])
 

@@ -191,11 +191,7 @@ def prepare(
     vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
     targets = build_targets(run, corpora, vocabularies)
     device = to_device(run.training.device)
-    try:
-        model = make_model(run, vocabularies, targets).to(device)
-    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+    model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     set_vectors(model, vocabularies, vectors)
@@ -230,9 +226,27 @@ def restore(run: Run, folder: Path) -> Experiment:
     """Build the model of a run folder, with initial weights; the caller loads the trained ones."""
     vocabularies, targets = read_numberings(run, folder)
     device = to_device(run.training.device)
-    model = make_model(run, vocabularies, targets).to(device)
+    model = _made(run, vocabularies, targets, device)
     subwords = load_subwords(folder) if any(map(cuts_subwords, run.corpora.values())) else None
     return Experiment(run, vocabularies, targets, model, device, subwords=subwords)
+
+
+def _made(
+    run: Run,
+    vocabularies: Mapping[str, Vocabulary],
+    targets: Mapping[str, Target],
+    device: torch.device,
+) -> MultiTaskModel:
+    """Return the model of a run with its initial weights.
+
+    Raises:
+        ConfigError: It does not fit into memory.
+    """
+    try:
+        return make_model(run, vocabularies, targets).to(device)
+    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
 
 
 def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict[str, Target]]:

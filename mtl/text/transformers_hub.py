@@ -7,9 +7,12 @@ Weights are read from safetensors files only. Nothing is unpickled, and no code 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl.errors import ConfigError, not_installed
+from mtl.files import exists
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,6 +23,8 @@ _FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
 
 RoBERTa counts positions from the id of its padding token plus one.
 """
+_TIMEOUT = 5
+"""Seconds to wait for an answer of the hub."""
 _SAFE = {"trust_remote_code": False}  # never run Python code of a model repository
 _SIZES = {
     "num_layers": "num_hidden_layers",
@@ -51,7 +56,10 @@ def read_sizes(name: str) -> dict[str, Any]:
         ConfigError: The model does not exist or has another architecture, or `transformers` is
             not installed.
     """
-    config = _read(name, lambda library: library.AutoConfig.from_pretrained(name, **_SAFE))
+    config = _read(
+        name,
+        lambda library, **options: library.AutoConfig.from_pretrained(name, **_SAFE, **options),
+    )
     absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
     if config.model_type not in _FIRST_POSITION or not absolute or config.is_decoder:
         known = ", ".join(_FIRST_POSITION)
@@ -78,12 +86,13 @@ def read_tokenizer(name: str) -> tuple[Tokenizer, str]:
     """
     wrapper = _read(
         name,
-        lambda library: library.AutoTokenizer.from_pretrained(
+        lambda library, **options: library.AutoTokenizer.from_pretrained(
             name,
             # Words are encoded one by one. RoBERTa marks the start of a word by its blank, so
             # every word needs one.
             add_prefix_space=True,
             **_SAFE,
+            **options,
         ),
     )
     if not wrapper.is_fast:
@@ -110,8 +119,8 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
 
     model = _read(
         name,
-        lambda library: library.AutoModel.from_pretrained(
-            name, use_safetensors=True, dtype=torch.float32, **_SAFE
+        lambda library, **options: library.AutoModel.from_pretrained(
+            name, use_safetensors=True, dtype=torch.float32, **_SAFE, **options
         ),
     )
     theirs: dict[str, Tensor] = {key: value.detach() for key, value in model.state_dict().items()}
@@ -133,16 +142,43 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
     return theirs["embeddings.word_embeddings.weight"], ours
 
 
-def _read(name: str, read: Callable[[Any], Any]) -> Any:
-    """Call `read` with the library `transformers`; raise its errors as one-line ConfigErrors."""
+def _read(name: str, read: Callable[..., Any]) -> Any:
+    """Call `read` with the library `transformers`; raise its errors as one-line ConfigErrors.
+
+    A model that was downloaded before is read without the network.
+    """
     try:
         import transformers
     except ImportError as error:
         raise ConfigError(not_installed(repr(name), "transformers", error)) from error
     # Its progress bars would mix with the display of training.
     transformers.utils.logging.disable_progress_bar()
+    failures = (OSError, ValueError, KeyError, ImportError)
+    if not exists(Path(name)):
+        with suppress(*failures):
+            return read(transformers, local_files_only=True)
+        if reason := unreachable():
+            raise ConfigError(
+                f"{name!r} cannot be read: no such folder, not downloaded before, and {reason}"
+            )
     try:
         return read(transformers)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except failures as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{name!r} cannot be read: {reason}") from error
+
+
+def unreachable() -> str | None:
+    """Return why the Hugging Face hub cannot be reached, or None if it can be.
+
+    Its own library tries for half a minute.
+    """
+    from huggingface_hub import constants, utils
+
+    try:
+        session = utils.get_session()  # type: ignore[attr-defined]
+        session.head(constants.ENDPOINT, timeout=_TIMEOUT)
+    except Exception as error:  # each version of the library has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"{constants.ENDPOINT} cannot be reached ({reason})"
+    return None

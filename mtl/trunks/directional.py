@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from mtl.errors import OptionError
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
-from mtl.options import Default, NonNegativeInt, PositiveInt, Probability, RunContext, complete
+from mtl.options import (
+    Default,
+    LayerCount,
+    NonNegativeInt,
+    PositiveInt,
+    Probability,
+    RunContext,
+    complete,
+)
 from mtl.trunks.base import Sight, State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
@@ -66,7 +74,7 @@ class StackOptions(TypedDict, total=False):
             recurrent layer; 0: none.
     """
 
-    num_layers: Annotated[PositiveInt, Default(2)]
+    num_layers: Annotated[LayerCount, Default(2)]
     hidden_size: Annotated[PositiveInt, Default(256)]
     bidirectional: Annotated[Bidirectional, Default(True)]
     dropout: Annotated[Probability, Default(0.3)]

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from mtl.errors import OptionError
 from mtl.layers.subwords import Alignment
 from mtl.layers.transformer import Activation, TransformerLayer
-from mtl.options import Default, ModelName, PositiveFloat, PositiveInt, Probability, Requires
+from mtl.options import (
+    Default,
+    LayerCount,
+    ModelName,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Requires,
+)
 from mtl.trunks.base import State, Trunk
 
 SPECIAL_TOKENS = 2
@@ -62,7 +70,7 @@ class TransformerTrunk(Trunk):
         self,
         in_features: int,
         *,
-        num_layers: PositiveInt | None = None,
+        num_layers: LayerCount | None = None,
         hidden_size: PositiveInt | None = None,
         num_heads: PositiveInt | None = None,
         feed_forward: PositiveInt | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import datasets
@@ -68,3 +69,17 @@ def test_a_data_set_that_cannot_be_had_is_told():
         DataError, match=r"hub:nobody/nothing: cannot load split 'train': .*network"
     ):
         list(Hub(name="nobody/nothing").read(Path("train")))
+
+
+def test_a_hub_that_cannot_be_reached_is_told_at_once(monkeypatch):
+    # As where no variable says that there is no network; the library tries for half a minute.
+    constants = pytest.importorskip("huggingface_hub").constants
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    start = time.monotonic()
+    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9 cannot be reached") as error:
+        list(Hub(name="nobody/nothing").read(Path("train")))
+    assert time.monotonic() - start < 15
+    assert "\n" not in str(error.value)
+    assert not constants.HF_HUB_OFFLINE

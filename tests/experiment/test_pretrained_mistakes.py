@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,18 @@ def test_a_run_of_other_subwords_is_no_start(tmp_path: Path) -> None:
     run = load_config(path, {"trunk.init": str(tmp_path / "first")})
     with pytest.raises(CheckpointError, match=r"first: reads other subwords; give both runs"):
         prepare(run, load_corpora(run))
+
+
+def test_a_hub_that_cannot_be_reached_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = pytest.importorskip("huggingface_hub").constants
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    path = run_file(tmp_path, {})
+    start = time.monotonic()
+    with pytest.raises(ConfigError) as error:
+        load_config(path, {"trunk.name": "nobody/nothing"})
+    assert time.monotonic() - start < 15  # the library of the hub tries for 33 s
+    assert "trunk.name: 'nobody/nothing' cannot be read: " in str(error.value)
+    assert "http://127.0.0.1:9 cannot be reached" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.jsonl import Jsonl
 from mtl.errors import DataError, MtlError, not_installed
+from mtl.files import exists
+from mtl.text.transformers_hub import unreachable
 
 if TYPE_CHECKING:
     import datasets
@@ -74,17 +77,20 @@ class Hub(Reader):
         except ImportError as error:
             raise MtlError(not_installed("the reader 'hub'", "hub", error)) from error
         datasets.disable_progress_bars()
+        absent = None if exists(Path(self.name)) else unreachable()
         try:
-            return datasets.load_dataset(
-                self.name,
-                self.config,
-                split=str(path),
-                revision=self.revision,
-                data_files=self.data_files,
-            )
+            with _offline() if absent else nullcontext():
+                return datasets.load_dataset(
+                    self.name,
+                    self.config,
+                    split=str(path),
+                    revision=self.revision,
+                    data_files=self.data_files,
+                )
         # load_dataset passes on the exceptions of the network, of parsers and of builders.
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = f"{absent}, and" if absent else ""
+            reason = " ".join(f"{reason} {error}".split())
             hint = "check the name, the split and the network"
             message = f"cannot load split {str(path)!r}: {reason}; {hint}"
             raise DataError(message, f"hub:{self.name}") from error
@@ -95,6 +101,20 @@ def named_rows(dataset: datasets.Dataset) -> Iterator[dict[str, Any]]:
     names = {name: _class_names(feature) for name, feature in (dataset.features or {}).items()}
     for row in dataset:
         yield {name: _named(value, names.get(name)) for name, value in row.items()}
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Make `datasets` read from its cache alone; it tries the network for half a minute."""
+    import datasets
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _class_names(feature: Any) -> list[str] | None:

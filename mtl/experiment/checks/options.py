@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -24,8 +25,9 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
         idle: Whether options without effect are errors.
     """
     yield from _layers(run)
+    context = run_context(run)
     for kind, path, part, task in _parts(run):
-        for error in check_part(kind, part, run_context(run, task), idle=idle):
+        for error in check_part(kind, part, replace(context, task=task), idle=idle):
             if error.option:
                 yield f"{path}.{error.option}", error.message
             else:
@@ -63,6 +65,9 @@ def _layers(run: Run) -> Iterator[tuple[str, str]]:
             sharing = make_sharing(run, 1)
     except Refusal as refusal:
         yield refusal.path, refusal.reason
+        return
+    except RuntimeError as error:  # the number of bytes exceeds 64 bits
+        yield "trunk", f"cannot be made: {str(error).splitlines()[0]}; make it smaller"
         return
     for name, task in run.tasks.items():
         try:

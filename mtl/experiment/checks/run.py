@@ -11,7 +11,7 @@ from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
-from mtl.experiment.build import head_owners, head_part, target_of
+from mtl.experiment.build import head_owner, head_owners, head_part, target_of
 from mtl.experiment.checks import goals, options
 from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import reads_pairs
@@ -84,10 +84,11 @@ def _input(run: Run) -> Iterator[Mistake]:
 
 def _texts(run: Run) -> Iterator[Mistake]:
     """Check language models; other tasks must not use their head, metric or batches."""
+    sizes = {corpus: batch_limits(run, corpus) for corpus in run.corpora}
     for name, task in run.tasks.items():
-        head = HEADS.find(head_part(run, head_owners(run)[name]).type)
+        head = HEADS.find(head_part(run, head_owner(run, name)).type)
         target = target_of(run, name)
-        limits = batch_limits(run, task.corpus)
+        limits = sizes[task.corpus]
         if not target.open_vocabulary:
             if head.accepts(NextWordTarget):
                 yield f"tasks.{name}.head", "'lm' is for tasks with `labels: {text: next}`"
@@ -202,7 +203,8 @@ def _metric(run: Run) -> Iterator[Mistake]:
     task, _, score = run.training.metric.partition(".")
     scored = scored_tasks(run)
     # The score of an adversary should be low, so it does not count towards the mean.
-    averaged = [name for name in scored if name not in adversaries(run)]
+    hidden = adversaries(run)
+    averaged = [name for name in scored if name not in hidden]
     directions = {METRICS.find(run.tasks[t].metric.type).higher_is_better for t in averaged}
     if task != "mean":
         # A metric without data has the names of all its scores.

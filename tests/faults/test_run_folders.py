@@ -1,0 +1,143 @@
+"""Damaged run folders: an error of one kind, or the same labels as before. Seeded at random."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mtl
+from mtl.errors import MtlError
+from tests.cli import project
+
+SENTENCES = ["Ann Smith saw New Rome .", "Bob 漢字 left", "This is great food ."]
+FILES = ["run.yaml", "model.safetensors", "checksums.txt"]
+FILES += [f"vocabulary/{name}.json" for name in ("words", "characters", "labels")]
+VALUES: list[Any] = [
+    *(None, True, 0, 1, -1, 3, 1.5, -0.0, 1e308, 10**9, 10**30, -(10**30), math.nan, math.inf),
+    *("", "O", "B-PER", "lstm", "..:x", "a.b:C", "os:path", "\ud800", "x" * 3000, "a\0b", "*"),
+    *([], {}, [[]], [1, 2], {"type": "crf"}, {"a": {"b": []}}, ["a", "a"]),
+]
+MANY = pytest.param(3000, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the run folder of a model with a tagger, a CRF and a classifier."""
+    folder = tmp_path_factory.mktemp("fuzzed")
+    project.write(folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MTL_CACHE", str(folder / "cache"))
+        mtl.train("run.yaml", {"training.epochs": 3}, progress=False)
+        shutil.rmtree("runs/run/checkpoint")
+        yield folder / "runs" / "run"
+    os.chdir(before)
+
+
+def labels(folder: Path) -> dict[str, list[Any]] | str:
+    """Return the labels of the model, or the message of an error that a user can correct."""
+    try:
+        return mtl.load(folder, device="cpu").predict(SENTENCES)
+    except MtlError as error:
+        return str(error)
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """Return the content of a file with one damage of a kind that disks and programs cause."""
+    place = rng.randrange(len(data))
+    end = min(len(data), place + rng.choice([1, 1, 4, 64, 5000]))
+    kind = rng.randrange(6)
+    if kind == 0:
+        return data[:place]
+    if kind == 1:
+        return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
+    if kind == 2:
+        return data[:place] + rng.randbytes(end - place) + data[end:]
+    if kind == 3:
+        return data[:place] + bytes(end - place) + data[end:]
+    if kind == 4:
+        return data[:place] + data[end:]
+    return data[:end] + data[place:]
+
+
+@pytest.mark.parametrize("number", [120, MANY])
+def test_a_damaged_byte_never_changes_a_label(trained: Path, tmp_path: Path, number: int) -> None:
+    expected = labels(trained)
+    rng = random.Random(number)
+    refused = 0
+    for case in range(number):
+        name = rng.choice(FILES)
+        folder = tmp_path / str(case)
+        shutil.copytree(trained, folder)
+        (folder / name).write_bytes(damaged((folder / name).read_bytes(), rng))
+        found = labels(folder)
+        if isinstance(found, str):
+            assert found.isprintable(), (case, name, found)
+            refused += 1
+        else:
+            assert found == expected, (case, name)
+        shutil.rmtree(folder)
+    assert refused > number / 2
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in a tree of lists and dictionaries."""
+    items: Any = ()
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list):
+        items = list(enumerate(tree))[:5]
+    for key, value in items:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def changed(tree: Any, rng: random.Random) -> None:
+    """Replace, remove or add one value of a tree."""
+    *above, last = rng.choice(list(places(tree)))
+    inner = tree
+    for key in above:
+        inner = inner[key]
+    kind = rng.randrange(8)
+    if kind == 0:
+        del inner[last]
+    elif kind == 1 and isinstance(inner, dict):
+        inner[rng.choice(["x", "type", "\0", "é", "labels"])] = rng.choice(VALUES)
+    else:
+        inner[last] = rng.choice(VALUES)
+
+
+@pytest.mark.parametrize("number", [120, MANY])
+def test_a_changed_value_in_a_folder_without_checksums(
+    trained: Path, tmp_path: Path, number: int
+) -> None:
+    rng = random.Random(number)
+    refused = 0
+    for case in range(number):
+        path = rng.choice([name for name in FILES if name.endswith(("json", "yaml"))])
+        folder = tmp_path / str(case)
+        shutil.copytree(trained, folder)
+        (folder / "checksums.txt").unlink()
+        text = (folder / path).read_text(encoding="utf-8")
+        tree = yaml.safe_load(text) if path.endswith("yaml") else json.loads(text)
+        changed(tree, rng)
+        # JSON is YAML, apart from the spelling of infinity.
+        text = json.dumps(tree, ensure_ascii=True).replace("Infinity", ".inf")
+        text = text if path.endswith("yaml") else text.replace(".inf", "Infinity")
+        (folder / path).write_text(text, encoding="utf-8")
+        found = labels(folder)
+        if isinstance(found, str):  # one line per error in the run file
+            assert all(map(str.isprintable, found.split("\n"))), (case, path, found)
+            refused += 1
+        shutil.rmtree(folder)
+    assert refused > number / 5
