@@ -82,14 +82,34 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
         CheckpointError: The folder is not a run folder, or the file is damaged.
     """
     check_run_folder(folder)
-    path = folder / RECORDS
+    return [record for _, record in read_lines(folder / RECORDS) if record["type"] == kind]
+
+
+def read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the complete lines of metrics.jsonl, each with its record.
+
+    Raises:
+        CheckpointError: The file is missing, or a line is damaged.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        # If training was killed while it wrote, the last line is incomplete: skip it.
-        records = [json.loads(line) for line in lines if line.endswith("}")]
-        return [record for record in records if record["type"] == kind]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error!r}; train again") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}; train again") from error
+    # If training was killed while it wrote, the last line is incomplete: skip it.
+    records = []
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        try:
+            record = json.loads(line)
+            known = record["type"] in ("step", "epoch") and type(record["epoch"]) is int
+        except (ValueError, KeyError, TypeError, RecursionError):
+            known = False
+        if not known:
+            raise CheckpointError(
+                f"{path}:{number}: not a record of training; the file has changed since it was "
+                "written: copy it again, or train again"
+            )
+        records.append((line, record))
+    return records
 
 
 def _epochs(folder: Path) -> list[dict[str, Any]]:
