@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,16 @@ from mtl.data.given import GivenCorpus, read_given
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display
 from mtl.errors import MtlError
-from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
-from mtl.experiment.folder import can_resume, check_data, check_folder, start_folder
+from mtl.experiment.folder import (
+    SEEDS,
+    check_data,
+    check_place,
+    find_begun,
+    remove_temporaries,
+    start_folder,
+)
 from mtl.experiment.plan import describe, make_plan
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
@@ -36,6 +44,7 @@ from mtl.runs.checkpoint import (
     weights_of,
 )
 from mtl.runs.history import write_summary
+from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
 from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
@@ -75,9 +84,10 @@ def train(
     """Train the model of a run file or of a dictionary, and write its run folder.
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
-    kept and returned. If the run file has `seeds: N` with N > 1, one model is trained per seed.
-    Each has a run folder of its own, `seed-1` and so on, and `summary.json` contains the mean and
-    the standard deviation of their dev scores.
+    kept and returned. SIGTERM does the same, and then ends the program as usual. If the run file
+    has `seeds: N` with N > 1, one model is trained per seed. Each has a run folder of its own,
+    `seed-1` and so on, and `summary.json` contains the mean and the standard deviation of their dev
+    scores.
 
     Args:
         config: The run file, or a dictionary with the content of one. Paths in a dictionary are
@@ -89,8 +99,9 @@ def train(
             is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
             pair of a text or list of words and its label, for corpora with one column of labels.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether to continue a run that was stopped, with the same data. Seeds that are
-            finished stay as they are.
+        resume: Whether the folder may contain this run already. Then training continues after its
+            last checkpoint, with the same data, or starts if there is none; a finished run stays as
+            it is. The call can be repeated until training is done.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
         trust: Whether to import modules that a run folder names for parts outside mtl: the folder
@@ -101,8 +112,9 @@ def train(
         The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
 
     Raises:
-        MtlError: The configuration or the data has an error; the folder exists; `config` is a
-            dictionary and `output` is None; or Ctrl-C came before the last seed was trained.
+        MtlError: The configuration or the data has an error; `config` is a dictionary and `output`
+            is None; the folder exists, contains other files, or another process trains into it; or
+            Ctrl-C came before there was a model of each seed.
     """
     given = read_given({} if data is None else data)
     on_import = show_import if trust else None
@@ -112,7 +124,6 @@ def train(
     if run.seeds > 1:
         _train_seeds(run, folder, resume, console, given, on_import)
         return TrainedSeeds(folder)
-    check_folder(folder, run, resume, on_import)
     return _train(run, folder, resume, console, given, on_import)[0]
 
 
@@ -173,19 +184,21 @@ def _train_seeds(
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in range(run.seed, run.seed + run.seeds)
     }
-    begun = [path for path in runs if resume and can_resume(path)]
-    if not (resume and seed_folders(folder)):
-        check_folder(folder, run, resume, on_import)
-    for path in begun:  # check all of them before one is trained
-        check_folder(path, runs[path], resume, on_import)
-    for path, seeded in runs.items():
-        console.print(f"seed {seeded.seed}: {path}", highlight=False, markup=False, soft_wrap=True)
-        _, stopped = _train(seeded, path, path in begun, console, given, on_import)
-        if stopped:
-            raise MtlError(
-                f"{folder}: stopped before all seeds were trained; continue with --resume"
-            )
-    write_summary(folder)
+    check_place(folder, resume, SEEDS)
+    with FolderLock(folder, partial(_tell, console)):
+        check_place(folder, resume, SEEDS)
+        remove_temporaries(folder)
+        for path, seeded in runs.items():  # check all of them before one is trained
+            check_place(path, resume)
+            find_begun(path, seeded, on_import)
+        for path, seeded in runs.items():
+            _tell(console, f"seed {seeded.seed}: {path}")
+            _, stopped = _train(seeded, path, resume, console, given, on_import)
+            if stopped:
+                raise MtlError(
+                    f"{folder}: stopped before all seeds were trained; continue with --resume"
+                )
+        write_summary(folder)
 
 
 def _train(
@@ -196,38 +209,73 @@ def _train(
     given: Mapping[str, GivenCorpus],
     on_import: OnImport | None,
 ) -> tuple[TrainedModel, bool]:
-    """Train a run in a folder that has been checked; return the model, and whether Ctrl-C came."""
+    """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
     to_device(run.training.device)  # a missing device is an error before the data is read
-    reading = None if console.quiet else show_reading
-    corpora = load_corpora(run, given=given, progress=reading)
-    experiment = prepare(run, corpora, on_import)
-    trainer = make_trainer(experiment, corpora)
-    if resume:
-        check_data(folder, experiment)
-        restore_training_state(trainer, *load_training(folder))
-    start_folder(folder, experiment)
-    with ExitStack() as stack:
-        log = stack.enter_context(RunLog(folder, trainer.epoch))
-        plan = describe(make_plan(experiment, corpora, trainer))
-        for line in [*plan, *(f"note: {note}" for note in log.notes)]:
-            log.note(line)
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        epochs, steps = run.training.epochs, trainer.sampler.steps_per_epoch
-        best = trainer.selection.best
-        display = stack.enter_context(Display(console, steps, epochs, best))
-        stopped = _run(trainer, folder, log, display)
+    check_place(folder, resume)
+    with FolderLock(folder, partial(_tell, console)) as lock:
+        check_place(folder, resume)  # again, as another process may have been there until now
+        begun = find_begun(folder, run, on_import)
+        remove_temporaries(folder)
+        if begun == "finished":
+            _tell(console, _finished(folder, run.training.epochs))
+            return load(folder, device=run.training.device, trust=on_import is not None), False
+        reading = None if console.quiet else show_reading
+        corpora = load_corpora(run, given=given, progress=reading)
+        experiment = prepare(run, corpora, on_import)
+        trainer = make_trainer(experiment, corpora)
+        start = f"{folder}: training starts from the beginning, there is no checkpoint"
+        if begun == "resumable":
+            _restore(trainer, folder, experiment, console)
+            start = f"{folder}: training continues after epoch {trainer.epoch}"
+        stopped = False
+        if trainer.finished:
+            _tell(console, _finished(folder, trainer.epoch))
+        else:
+            plan = list(describe(make_plan(experiment, corpora, trainer)))
+            lines = [start, *plan] if resume else plan
+            # From here on a signal waits for the end of the step or file.
+            with Interrupt() as interrupt:
+                start_folder(folder, experiment, resume=begun == "resumable")
+                stopped = _run(trainer, lock, console, lines, interrupt)
+        if not (folder / MODEL).is_file():
+            raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")
+        load_weights(folder / MODEL, experiment.model)
+        experiment.model.eval()
+        return TrainedModel(folder, experiment), stopped
+
+
+def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
+    """Restore the newest checkpoint, if the data and the model are those of the run folder."""
+    check_data(folder, experiment)
     if not (folder / MODEL).is_file():
-        why = f"{MODEL} is gone" if trainer.epoch else "stopped before the end of the first epoch"
-        raise MtlError(f"{folder}: no model; {why}")
-    load_weights(folder / MODEL, experiment.model)
-    experiment.model.eval()
-    return TrainedModel(folder, experiment), stopped
+        raise MtlError(f"{folder}: no model; {MODEL} is gone")
+    load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
+    restore_training_state(trainer, *load_training(folder, partial(_tell, console)))
 
 
-def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> bool:
-    """Train until the end or until Ctrl-C; return whether Ctrl-C came."""
-    with Interrupt() as interrupt:
+def _tell(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _finished(folder: Path, epochs: int) -> str:
+    return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
+
+
+def _run(
+    trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str], interrupt: Interrupt
+) -> bool:
+    """Show and log some lines, and train until the end or a signal; return whether one came."""
+    folder = lock.folder
+    with ExitStack() as stack:
+        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step))
+        for line in (*lines, *(f"note: {note}" for note in log.notes)):
+            log.note(line)
+            _tell(console, line)
+        steps, best = trainer.sampler.steps_per_epoch, trainer.selection.best
+        display = stack.enter_context(Display(console, steps, trainer.epochs, best))
         for event in trainer.run():
+            if isinstance(event, Epoch):
+                lock.check()
             # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
             if isinstance(event, Epoch):
@@ -237,10 +285,11 @@ def _run(trainer: Trainer, folder: Path, log: RunLog, display: Display) -> bool:
                 save_training(folder, *training_state(trainer))
             display.show(event)
             if interrupt.wanted:
-                text = f"stopped after {trainer.step} steps"
-                if trainer.epoch:
-                    text += f"; --resume continues after epoch {trainer.epoch}"
+                place = (
+                    f"continues after epoch {trainer.epoch}" if trainer.epoch else "starts again"
+                )
+                text = f"stopped after {trainer.step} steps; --resume {place}"
                 log.note(text)
-                display.console.print(text, highlight=False, soft_wrap=True)
+                _tell(console, text)
                 return True
     return False

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import secrets
 import stat
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -67,11 +68,30 @@ def atomic_write(
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         reason = "; ".join(filter(None, [_reason(error, path), hint]))
         raise MtlError(f"cannot write {path}: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder to the disk, so that a new name in it outlives a crash of the machine."""
+    if os.name == "nt":  # which has no such call
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems refuse it; they write names on their own.
+        with suppress(OSError):
+            os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether `atomic_write` makes files of this name before it renames them."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", name) is not None
 
 
 def _reason(error: OSError, path: Path) -> str:

@@ -22,17 +22,19 @@ from mtl.experiment import build, load_config, load_corpora
 from mtl.experiment.checks.run import adversaries
 from mtl.experiment.checks.scores import scorable_tasks
 from mtl.experiment.config import check_run
-from mtl.experiment.folder import check_free
+from mtl.experiment.folder import check_place
 from mtl.experiment.subset import Subset, restricted_to
 from mtl.metrics.base import Metric, Unit
 from mtl.metrics.spread import Spread
-from mtl.runs.checkpoint import seed_folder, seed_folders
+from mtl.runs.checkpoint import seed_folder
 from mtl.runs.history import read_records
 from mtl.targets import BuildContext, Target
 from mtl.text.example import Labels
 
 SLOPES = (0.1, 0.2, 0.3)
 """Points of training, as fractions, at which the slope of the loss is measured."""
+_FOLDERS = r"[A-Za-z][\w-]*(\+[A-Za-z][\w-]*)?"
+"""Pattern of the folders in the output: a task, or two tasks."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,7 @@ def relate(
     mains = [task for task in scorable_tasks(limited, corpora) if task not in adversaries(run)]
     if len(run.tasks) < 2 or not mains:
         raise MtlError(f"{config}: expected two or more tasks, at least one with dev scores")
-    if not resume:
-        check_free(output, bool(list(output.glob("*/seed-*"))))
+    check_place(output, resume, _FOLDERS)
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
     groups: list[tuple[str, ...]] = [(task,) for task in mains]
@@ -137,8 +138,7 @@ def relate(
             title += f", {subset.note}"
         console.print(title, highlight=False, markup=False, soft_wrap=True)
         folder = output / _name(group)
-        begun = bool(seed_folders(folder))
-        train_run_seeds(subset.run, folder, resume=begun, progress=False, trust=trust)
+        train_run_seeds(subset.run, folder, resume=resume, progress=False, trust=trust)
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:

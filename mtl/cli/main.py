@@ -1,80 +1,117 @@
-"""The `mtl` command: its subcommands, and how errors are printed."""
+"""The entry point of the `mtl` command: how errors and signals end it."""
 
 from __future__ import annotations
 
 import io
+import os
+import shlex
+import signal
 import sys
-from typing import Annotated
+import threading
+from types import FrameType
+from typing import Any
 
-import typer
-
-from mtl.cli.check import check
-from mtl.cli.evaluate import evaluate
-from mtl.cli.explain import explain
-from mtl.cli.export import export
-from mtl.cli.generate import generate
-from mtl.cli.listing import list_parts
-from mtl.cli.new import new
-from mtl.cli.predict import predict
-from mtl.cli.relate import relate
-from mtl.cli.report import report
-from mtl.cli.schema import schema
-from mtl.cli.train import train
-from mtl.errors import MtlError
-from mtl.version import __version__
-
-app = typer.Typer(
-    name="mtl",
-    help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog='Example: mtl generate wikitext2 --prompt "The city of". More: mtl COMMAND --help.',
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
-app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(train)
-app.command(epilog="Example: mtl check phones.yaml")(check)
-app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
-app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
-app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)
-app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
-app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
-app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
-app.command("list", epilog="Example: mtl list heads")(list_parts)
-app.command(epilog="Example: mtl explain training.patience")(explain)
-app.command(epilog="Example: mtl schema > run.schema.json")(schema)
+# Other modules are imported in `main`, after the handlers of signals are set: it takes seconds.
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"mtl {__version__}")
-        raise typer.Exit
+class _Stopped(BaseException):
+    """A signal has come.
+
+    It is no KeyboardInterrupt: after one, Python may kill the process in place of its exit code.
+    """
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Train one small, fast model on many NLP tasks, and use it."""
+class Signals:
+    """Handlers of Ctrl-C and SIGTERM for a process that runs one command.
+
+    The first signal raises an exception, so that nothing is left half written. A second one ends
+    the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        """The number of the first signal; 0 before it."""
+        self.over = False
+        """Whether the command has ended; later signals change nothing."""
+
+    def install(self) -> None:
+        """Set the handlers; in threads other than the main one Python does not allow it."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._handle)
+            signal.signal(signal.SIGTERM, self._handle)
+            sys.unraisablehook = self._report_unraisable
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.over:
+            return
+        if self.received:
+            os._exit(128 + number)
+        self.received = number
+        raise _Stopped
+
+    def _report_unraisable(self, unraisable: Any) -> None:
+        # Python drops an exception that is raised in a callback or a finaliser, and would go on.
+        if self.received and unraisable.exc_type is _Stopped:
+            print(self.message(), file=sys.stderr, flush=True)
+            os._exit(self.code)
+        sys.__unraisablehook__(unraisable)
+
+    @property
+    def code(self) -> int:
+        """The exit code after a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.received
+
+    def message(self) -> str:
+        """Return a line with the command that continues, for commands that can be continued."""
+        name = "Ctrl-C" if self.received == signal.SIGINT else "SIGTERM"
+        arguments = sys.argv[1:]
+        command = next((argument for argument in arguments if not argument.startswith("-")), "")
+        if command not in ("train", "relate"):
+            return f"stopped by {name}"
+        resume = [] if "--resume" in arguments else ["--resume"]
+        return f"stopped by {name}; continue with: {shlex.join(['mtl', *arguments, *resume])}"
 
 
 def main() -> None:
-    """Run the command; a user error prints one message to standard error and exits with code 2."""
+    """Run the command, and end the process with its exit code.
+
+    A user error prints one message to standard error and exits with code 2. Ctrl-C exits with code
+    130, SIGTERM with code 143.
+    """
+    signals = Signals()
+    signals.install()
     # Output is UTF-8, whatever the encoding of the terminal: a file or pipe gets the same bytes.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
+    code: Any = 0
     try:
+        from mtl.cli.app import app
+
         app(prog_name="mtl")
-    except MtlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:  # usually a full disk
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
+    except SystemExit as end:
+        code = end.code
+    except BaseException as error:
+        # Libraries may turn the exception of a signal into another one.
+        if not signals.received:
+            print(f"error: {_user_error(error)}", file=sys.stderr)
+            code = 2
+    signals.over = True
+    if signals.received:
+        print(signals.message(), file=sys.stderr)
+        code = signals.code
+    sys.exit(code)
+
+
+def _user_error(error: BaseException) -> str:
+    """Return the message of an error that a user can fix; raise any other one."""
+    from mtl.errors import MtlError
+
+    if isinstance(error, MtlError):
+        return str(error)
+    if isinstance(error, OSError):  # usually a full disk
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    raise error
 
 
 if __name__ == "__main__":

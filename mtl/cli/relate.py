@@ -30,7 +30,7 @@ def relate(
     ] = 500,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds per training.")] = 3,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue where it was stopped.")
+        bool, typer.Option("--resume", help="Continue where it was stopped, or start.")
     ] = False,
     trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -19,14 +19,18 @@ def train(
         typer.Option(help="The run folder; by default runs/ and the name of the run file."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a run that was stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue after the last checkpoint; start if there is none."
+        ),
     ] = False,
     trust: TrustOption = False,
 ) -> None:
     """Train the model of a run file.
 
     Weights, metrics and log are written to a run folder; a run with several seeds has one folder
-    per seed. Ctrl-C ends training and keeps the best model so far.
+    per seed. Ctrl-C and SIGTERM end training after the current step and keep the best model so
+    far; the same command with --resume continues. It may be repeated until training is done.
     """
     from mtl import api
     from mtl.runs.checkpoint import seed_folders

@@ -52,6 +52,8 @@ class Display:
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
         self._best = best
         self._refreshed = 0.0
+        self._epoch_begin = (-1, 0)
+        """The current epoch and its first step."""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -77,6 +79,8 @@ class Display:
             speed = step.tokens[task] / max(step.seconds, 1e-9)
             self._losses[task] = _blend(self._losses.get(task), loss)
             self._speeds[task] = _blend(self._speeds.get(task), speed)
+        if step.epoch != self._epoch_begin[0]:
+            self._epoch_begin = (step.epoch, step.step)
         # Drawing after every step would take a noticeable part of short steps.
         if (now := time.monotonic()) - self._refreshed < _REFRESH:
             return
@@ -85,14 +89,21 @@ class Display:
             f"{task} {loss:z.3f} ({self._speeds[task]:,.0f} tokens/s)"
             for task, loss in self._losses.items()
         )
+        done = step.step - self._epoch_begin[1] + 1
         self._progress.update(
             self._bar,
-            completed=step.step + 1,
+            completed=step.epoch * self.steps_per_epoch + done,
             description=f"epoch {step.epoch + 1}/{self.epochs}",
             status=status,
         )
 
     def _epoch(self, epoch: Epoch) -> None:
+        # Full even if steps were skipped, or not drawn because they followed each other too fast.
+        self._progress.update(
+            self._bar,
+            completed=(epoch.epoch + 1) * self.steps_per_epoch,
+            description=f"epoch {epoch.epoch + 1}/{self.epochs}",
+        )
         title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.1f} s, {self._rank(epoch)}"
         # Tasks with dev scores come first, then tasks that only train.
         scored = list(epoch.dev.metrics) if epoch.dev else []

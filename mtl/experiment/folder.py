@@ -2,43 +2,101 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from mtl.config.load import run_to_yaml
 from mtl.config.run import Run
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
-from mtl.files import atomic_write
+from mtl.files import atomic_write, is_temporary
 from mtl.registry import OnImport
-from mtl.runs.checkpoint import RUN, TRAINING, load_subwords, save_vocabularies, seed_folders
+from mtl.runs.checkpoint import (
+    MODEL,
+    RUN,
+    STATE,
+    TRAINING,
+    VOCABULARY,
+    load_subwords,
+    save_vocabularies,
+)
 from mtl.runs.checksums import check_files, remove_checksums, write_checksums
+from mtl.runs.history import RECORDS, SUMMARY, read_records
+from mtl.runs.lock import LOCK
+from mtl.training.board import EVENTS
+from mtl.training.log import TEXT
+
+Begun: TypeAlias = Literal["no", "resumable", "finished"]
+"""The state of a run in its folder. A run without a checkpoint has to begin again."""
 
 
-def can_resume(folder: Path) -> bool:
-    """Return whether a run folder has a finished epoch to resume from."""
-    return (folder / TRAINING / "state.json").is_file()
+SEEDS = rf"seed-\d+|{re.escape(SUMMARY)}"
+"""Pattern of the names in a folder with one run folder per seed."""
 
 
-def check_folder(folder: Path, run: Run, resume: bool, on_import: OnImport | None = None) -> None:
-    """Check that a folder is free, or, to resume, that it belongs to this run.
+def check_place(folder: Path, resume: bool, inner: str | None = None) -> None:
+    """Check that training may write to a folder, without reading the run in it.
 
     Args:
         folder: The folder.
-        run: The run.
-        resume: Whether to resume.
-        on_import: Allows the import of parts outside mtl that the folder names; see
-            `Registry.find`.
+        resume: Whether a run may be there already.
+        inner: Pattern of the names in a folder of several runs; None for a run folder.
 
     Raises:
         MtlError: The folder cannot be used; the message contains a remedy.
     """
-    if not resume:
-        check_free(folder, any(map(can_resume, [folder, *seed_folders(folder)])))
-        return
-    if not can_resume(folder):
-        raise MtlError(f"{folder}: no finished epoch to resume; train without --resume")
+    if folder.is_file():
+        raise MtlError(f"{folder}: is a file; choose another folder with --output")
+    names = _own_names(folder)
+    ours = all(re.fullmatch(inner, name) for name in names) if inner else RUN in names
+    if names and not resume:
+        hint = "continue its training with --resume, " if ours else ""
+        raise MtlError(
+            f"{folder}: exists already; {hint}choose another folder with --output, or remove it"
+        )
+    if names and not ours:
+        raise _foreign(folder, min(names))
+    for name in sorted(names):
+        if (folder / name).is_symlink() and (inner or name in _WRITTEN):
+            raise MtlError(
+                f"{folder / name}: is a symbolic link, and training would write to the file behind "
+                "it; remove the link"
+            )
+
+
+_WRITTEN = {TRAINING, VOCABULARY, RECORDS, TEXT}
+"""Files and folders of a run that are written to in their place."""
+
+
+def _own_names(folder: Path) -> set[str]:
+    """Return the names in a folder, without a lock and files of a write that was killed."""
+    if not folder.is_dir():
+        return set()
+    return {p.name for p in folder.iterdir() if p.name != LOCK and not is_temporary(p.name)}
+
+
+def _foreign(folder: Path, name: str) -> MtlError:
+    return MtlError(
+        f"{folder}: contains {name}, which is not of this run; choose another folder with --output"
+    )
+
+
+def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Begun:
+    """Return the state of a run in its folder, which `check_place` has accepted.
+
+    Args:
+        folder: The folder.
+        run: The run.
+        on_import: Allows the import of parts outside mtl that the folder names; see
+            `Registry.find`.
+
+    Raises:
+        MtlError: The folder belongs to another run, or its checkpoint is gone.
+    """
+    if not (folder / RUN).is_file():
+        return "no"
     check_files(folder)
     before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
@@ -46,25 +104,29 @@ def check_folder(folder: Path, run: Run, resume: bool, on_import: OnImport | Non
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
             "run file and overrides, or train into another --output"
         )
-
-
-def check_free(folder: Path, begun: bool) -> None:
-    """Check that a folder does not exist or is empty.
-
-    Args:
-        folder: The folder.
-        begun: Whether `--resume` could continue its training.
-
-    Raises:
-        MtlError: The folder contains files; the message contains a remedy.
-    """
-    if folder.is_file():
-        raise MtlError(f"{folder}: is a file; choose another folder with --output")
-    if folder.is_dir() and any(folder.iterdir()):
-        resume = "continue its training with --resume, " if begun else ""
+    state, records = folder / TRAINING / STATE, folder / RECORDS
+    epochs = len(read_records(folder, "epoch")) if records.is_file() else 0
+    if state.is_file():
+        return "resumable"
+    # A file of the user that describes the same run must not be replaced.
+    if (folder / RUN).read_text(encoding="utf-8") != run_to_yaml(before):
+        raise _foreign(folder, RUN)
+    if (folder / MODEL).is_file() and epochs >= run.training.epochs and not state.parent.exists():
+        return "finished"
+    if epochs > 1:  # the second epoch begins after the first checkpoint
         raise MtlError(
-            f"{folder}: exists already; {resume}choose another folder with --output, or remove it"
+            f"{state}: no such file, although {epochs} epochs are finished; copy it again, or "
+            "train into another --output"
         )
+    return "no"
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove the files of writes that were killed, in a folder that is locked."""
+    for place in (folder, folder / TRAINING, folder / VOCABULARY):
+        for path in place.iterdir() if place.is_dir() else ():
+            if is_temporary(path.name):
+                path.unlink()
 
 
 def check_data(folder: Path, experiment: Experiment) -> None:
@@ -100,16 +162,21 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
     yield from walk(run.model_dump(mode="json"), before.model_dump(mode="json"), "")
 
 
-def start_folder(folder: Path, experiment: Experiment) -> None:
-    """Create a run folder, and write run file, vocabularies, labels and their checksums.
+def start_folder(folder: Path, experiment: Experiment, *, resume: bool) -> None:
+    """Write the run file, the vocabularies, the labels and their checksums to a run folder.
+
+    Args:
+        folder: The folder, which exists.
+        experiment: The run.
+        resume: Whether the run continues; otherwise the model and the logs of a run that was
+            stopped before its first checkpoint are removed.
 
     Raises:
-        MtlError: The folder cannot be created or written.
+        MtlError: The folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MtlError(f"{folder}: cannot be created: {error.strerror}") from error
+    if not resume:
+        for path in (folder / MODEL, folder / RECORDS, folder / TEXT, *folder.glob(EVENTS)):
+            path.unlink(missing_ok=True)
     remove_checksums(folder)
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,13 +31,18 @@ RUN = "run.yaml"
 """The complete run file of a run folder: training it again repeats the run."""
 MODEL = "model.safetensors"
 TRAINING = "checkpoint"
+STATE = "state.json"
+"""The newest state of training in the folder `checkpoint`."""
+PREVIOUS = "previous.json"
+"""The state before it."""
+VOCABULARY = "vocabulary"
 _SHA256 = "sha256:"
 _TYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
     *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
 }
 """Types of the tensors of a model."""
-SUBWORDS = "vocabulary/tokenizer.json"
+SUBWORDS = f"{VOCABULARY}/tokenizer.json"
 """Subwords of the language models, in the format of `tokenizers`."""
 
 
@@ -233,7 +241,7 @@ def save_vocabularies(
     subwords: Subwords | None = None,
 ) -> None:
     """Write `vocabulary/`: one file per feature, the labels of all heads, and any subwords."""
-    target = folder / "vocabulary"
+    target = folder / VOCABULARY
     target.mkdir(parents=True, exist_ok=True)
     for name, vocabulary in vocabularies.items():
         write_json(target / f"{name}.json", vocabulary.to_json())
@@ -283,38 +291,98 @@ def load_subwords(folder: Path) -> Subwords:
 
 
 def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-    """Write the state of training to `checkpoint/`.
+    """Write the state of training to `checkpoint/`; the state before it is kept, too.
 
     Args:
         folder: The run folder.
         tensors: The tensors of the state.
-        values: The other values of the state, with the key "epoch".
+        values: The other values of the state, as JSON types, with the key "epoch".
     """
     # Each epoch has its own file of tensors, and the JSON file that names it is replaced last: if
     # the process is killed in between, the earlier pair is still complete.
     target = folder / TRAINING
-    target.mkdir(parents=True, exist_ok=True)
+    target.mkdir(exist_ok=True)
     name = f"epoch-{values['epoch']}.safetensors"
     save_tensors(target / name, tensors)
-    write_json(target / "state.json", {**values, "tensors": name})
+    state = {**values, "tensors": name, "sha256": _file_checksum(target / name)}
+    kept = {name}
+    with suppress(CheckpointError):  # there is none yet, or it cannot be used
+        previous = _read_state(target / STATE)
+        _write_state(target / PREVIOUS, previous)
+        kept.add(previous["tensors"])
+    _write_state(target / STATE, state)
     for old in target.glob("epoch-*.safetensors"):
-        if old.name != name:
+        if old.name not in kept:
             old.unlink()
 
 
-def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_training(
+    folder: Path, note: Callable[[str], object] = lambda text: None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors and values that `save_training` wrote.
+
+    If the tensors have changed since, the state before it becomes the newest one again.
+
+    Args:
+        folder: The run folder, which no other process writes to.
+        note: Receives a note if the state before the newest one is used.
 
     Raises:
         CheckpointError: A file is missing or damaged.
     """
-    state = folder / TRAINING / "state.json"
-    if not state.is_file():
-        raise CheckpointError(f"{state}: no such file; nothing to resume in {folder}")
-    values = read_json(state)
-    if not (isinstance(values, dict) and {"tensors", "epoch", "step"} <= set(values)):
-        raise CheckpointError(f"{state}: not a training state; train again without --resume")
-    return load_tensors(state.parent / values["tensors"]), values
+    newest, previous = folder / TRAINING / STATE, folder / TRAINING / PREVIOUS
+    try:
+        return _load_state(newest)
+    except _ChangedTensorsError as error:
+        if not previous.is_file():
+            raise
+        found = _load_state(previous)
+        note(f"note: {error}; training goes back to the checkpoint before it")
+        os.replace(previous, newest)
+        return found
+
+
+class _ChangedTensorsError(CheckpointError):
+    """The tensors of a state are not the ones that were saved."""
+
+
+def _load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    state = _read_state(path)
+    tensors = path.with_name(state["tensors"])
+    if tensors.is_file() and _file_checksum(tensors) != state["sha256"]:
+        raise _ChangedTensorsError(f"{tensors}: has changed since it was saved")
+    return load_tensors(tensors), state
+
+
+def _write_state(path: Path, state: Mapping[str, Any]) -> None:
+    write_json(path, {**state, "checksum": _checksum(state)})
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Return the values of a state whose checksum is right."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; nothing to resume in {path.parent.parent}")
+    data = read_json(path)
+    state: dict[str, Any] = data if isinstance(data, dict) else {}
+    checksum = state.pop("checksum", None)
+    if not {"epoch", "step", "tensors", "sha256"} <= state.keys() or checksum != _checksum(state):
+        raise CheckpointError(
+            f"{path}: not the training state that was saved (another version, or changed since); "
+            "train into another folder"
+        )
+    # The name comes from a file, and must not lead to another folder.
+    if not re.fullmatch(r"epoch-\d+\.safetensors", str(state["tensors"])):
+        raise CheckpointError(f"{path}: tensors: expected a file name such as epoch-1.safetensors")
+    return state
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _file_checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_device(name: str) -> torch.device:

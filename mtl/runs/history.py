@@ -87,18 +87,39 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
         CheckpointError: The folder is not a run folder, or the file is damaged.
     """
     check_run_folder(folder)
-    path = folder / RECORDS
+    records = [record for _, record in read_lines(folder / RECORDS) if record["type"] == kind]
+    for record in records:
+        if "dev" in record:
+            record["dev"] = _with_undefined(record["dev"])
+    return records
+
+
+def read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the complete lines of metrics.jsonl, each with its record.
+
+    Raises:
+        CheckpointError: The file is missing, or a line is damaged.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        # If training was killed while it wrote, the last line is incomplete: skip it.
-        records = [json.loads(line) for line in lines if line.endswith("}")]
-        records = [record for record in records if record["type"] == kind]
-        for record in records:
-            for task, scores in record.get("dev", {}).items():
-                record["dev"][task] = _with_undefined(scores)
-        return records
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error!r}; train again") from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}; train again") from error
+    # If training was killed while it wrote, the last line is incomplete: skip it.
+    records = []
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        try:
+            record = json.loads(line)
+            known = record["type"] in ("step", "epoch") and type(record["epoch"]) is int
+            known &= all(isinstance(scores, dict) for scores in record.get("dev", {}).values())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            known = False
+        if not known:
+            raise CheckpointError(
+                f"{path}:{number}: not a record of training; the file has changed since it was "
+                "written: copy it again, or train again"
+            )
+        records.append((line, record))
+    return records
 
 
 def _epochs(folder: Path) -> list[dict[str, Any]]:
@@ -108,9 +129,12 @@ def _epochs(folder: Path) -> list[dict[str, Any]]:
     return epochs
 
 
-def _with_undefined(scores: Mapping[str, float | None]) -> dict[str, float]:
-    """Return scores of the file, in which null is an undefined score."""
-    return {name: UNDEFINED if score is None else score for name, score in scores.items()}
+def _with_undefined(dev: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    """Return the scores of the file by task, in which null is an undefined score."""
+    return {
+        task: {name: UNDEFINED if score is None else score for name, score in scores.items()}
+        for task, scores in dev.items()
+    }
 
 
 def write_summary(folder: Path) -> None:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 from mtl.errors import not_installed
 from mtl.files import atomic_write
 from mtl.metrics import defined
+from mtl.runs.history import RECORDS, read_lines
 from mtl.training.events import Epoch, Learnt, Step
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from mtl.training.board import Board
 
+TEXT = "log.txt"
+"""The plan, the scores of each epoch and the stops, for people."""
 LOG_EVERY = 20
 """Log every 20th step."""
 LOG_GRADIENTS_EVERY = 5 * LOG_EVERY
@@ -43,23 +46,24 @@ class RunLog:
     Args:
         folder: The run folder.
         resumed: The number of completed epochs; records of later epochs are removed.
+        step: The number of completed steps; TensorBoard hides what was logged after them.
     """
 
-    def __init__(self, folder: Path, resumed: int = 0) -> None:
-        self.metrics = folder / "metrics.jsonl"
+    def __init__(self, folder: Path, resumed: int = 0, step: int = 0) -> None:
+        self.metrics = folder / RECORDS
         if self.metrics.is_file():
             self._remove_after(resumed)
         self._metrics = self.metrics.open("a", encoding="utf-8")
-        self._text = (folder / "log.txt").open("a", encoding="utf-8")
+        self._text = (folder / TEXT).open("a", encoding="utf-8")
         self.notes: list[str] = []
         """Notes for the user."""
-        self._board: SummaryWriter | None = None
+        self._board: Board | None = None
         try:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import, needed only here
+            from mtl.training.board import Board
+
+            self._board = Board(folder, step)
         except ImportError as error:
             self.notes.append(not_installed("a log for TensorBoard", "tensorboard", error))
-        else:
-            self._board = SummaryWriter(str(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -77,12 +81,8 @@ class RunLog:
 
     def _remove_after(self, epochs: int) -> None:
         """Keep the records of the first epochs only; the run repeats the later ones."""
-        lines = [
-            line
-            for line in self.metrics.read_text(encoding="utf-8").splitlines()
-            # A run that was killed may leave an incomplete last line.
-            if line.endswith("}") and json.loads(line)["epoch"] < epochs
-        ]
+        records = read_lines(self.metrics)
+        lines = [line for line, record in records if record["epoch"] < epochs]
         with atomic_write(self.metrics) as file:
             file.writelines(f"{line}\n" for line in lines)
 
@@ -97,6 +97,8 @@ class RunLog:
             self._epoch(event)
         elif logs_step(event.step):
             self._step(event)
+        if self._board:
+            self._board.flush()
 
     def _step(self, step: Step) -> None:
         record = {"type": "step", "epoch": step.epoch, "step": step.step, "losses": step.losses}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mtl.data.streams import Streams
@@ -64,7 +65,29 @@ def restore_training_state(
         ) from error
 
 
+_Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Scores(_Strict):
+    scores: list[float]
+    task_scores: dict[str, list[float]]
+
+
+class _Values(_Strict):
+    """The types of the values in a state."""
+
+    epoch: _Count
+    step: _Count
+    selection: _Scores
+    numbers: dict[str, int | float | bool | None]
+
+
 def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    _Values.model_validate(values)
     set_weights(trainer.model, _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}

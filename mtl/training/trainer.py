@@ -99,7 +99,7 @@ class Trainer:
 
     def run(self) -> Iterator[Step | Epoch]:
         """Train, and yield each step and epoch. The state can be saved after an `Epoch`."""
-        while self.epoch < self.epochs and not self._finished:
+        while not self.finished:
             steps: list[Step] = []
             self._unfreeze()
             self.model.sharing.begin_epoch(self.epoch)
@@ -114,7 +114,10 @@ class Trainer:
             yield self._end_epoch(steps)
 
     @property
-    def _finished(self) -> bool:
+    def finished(self) -> bool:
+        """Whether no epoch remains to be trained."""
+        if self.epoch >= self.epochs:
+            return True
         return self.selection.finished or self.learning_rate.finished(self.selection.scores)
 
     def _unfreeze(self) -> None:

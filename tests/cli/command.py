@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from mtl.cli.main import main
+from mtl.training.interrupt import SIGNALS
 
 
 class Result(NamedTuple):
@@ -27,11 +29,16 @@ def mtl(*arguments: str, stdin: str | bytes = "") -> Result:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["mtl", *arguments])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)
         try:
             main()
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
+        finally:  # the command expects that the process ends
+            for number, handler in before.items():
+                signal.signal(number, handler)
     return Result(code, out.getvalue(), err.getvalue())
 
 

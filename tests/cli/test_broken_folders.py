@@ -89,8 +89,27 @@ def test_a_folder_that_exists_is_left_alone(model: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_left_alone(project: Path) -> None:
+    before = {path: path.read_bytes() for path in Path("data").iterdir()}
     message = "data: exists already; choose another folder with --output, or remove it"
     assert_told(mtl("train", "run.yaml", "--output", "data"), message)
+    first = min(path.name for path in before)
+    message = f"data: contains {first}, which is not of this run; choose another folder with"
+    for seeds in ([], ["seeds=2"]):
+        result = mtl("train", "run.yaml", *seeds, "--output", "data", "--resume")
+        assert_told(result, f"{message} --output")
+    assert {path: path.read_bytes() for path in Path("data").iterdir()} == before
+
+
+def test_a_run_file_of_the_user_is_not_replaced(project: Path) -> None:
+    Path("mine").mkdir()
+    text = Path("run.yaml").read_text()
+    Path("mine/run.yaml").write_text(f"# Mine.\n{text}")
+    result = mtl("train", "mine/run.yaml", "--output", "mine", "--resume")
+    assert_told(
+        result,
+        "mine: contains run.yaml, which is not of this run; choose another folder with --output",
+    )
+    assert [path.name for path in Path("mine").iterdir()] == ["run.yaml"]
 
 
 def test_a_file_in_the_place_of_the_folder(project: Path) -> None:
@@ -99,11 +118,6 @@ def test_a_file_in_the_place_of_the_folder(project: Path) -> None:
     result = mtl("train", "run.yaml", "--output", "run.yaml/deeper")
     assert result.err.startswith("error: run.yaml/deeper: cannot be created: ")
     assert result.code == 2
-
-
-def test_nothing_to_resume(project: Path) -> None:
-    message = "runs/run: no finished epoch to resume; train without --resume"
-    assert_told(mtl("train", "run.yaml", "--resume"), message)
 
 
 def test_resuming_with_another_run_file(model: Path) -> None:
@@ -125,6 +139,13 @@ def test_resuming_without_its_tensors(model: Path) -> None:
     result = mtl("train", f"{model}/run.yaml", "--resume")
     assert result.code == 2
     assert "epoch-12.safetensors: no such file" in result.err
+
+
+def test_resuming_without_its_state(model: Path) -> None:
+    (model / "checkpoint/state.json").unlink()
+    result = mtl("train", f"{model}/run.yaml", "--resume")
+    assert result.code == 2
+    assert result.err.startswith(f"error: {model}/checkpoint/state.json: no such file, although 12")
 
 
 def test_resuming_on_text_that_has_changed(project: Path) -> None:

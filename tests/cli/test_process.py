@@ -34,8 +34,10 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     wait_for("cut/checkpoint/state.json", running)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=300)
-    assert (running.returncode, out.splitlines()[0]) == (0, "model: cut")
+    assert (running.returncode, out) == (130, "")
     assert "; --resume continues after epoch " in err
+    command = f"mtl train {' '.join(SAME)} training.epochs=4000 --output cut --resume"
+    assert err.endswith(f"\nstopped by Ctrl-C; continue with: {command}\n")
     assert mtl("predict", "cut", stdin="Ann left.").code == 0
     more = json.loads(Path("cut/checkpoint/state.json").read_text())["epoch"] + 2
     assert mtl("train", *SAME, f"training.epochs={more}", "--output", "cut", "--resume").code == 0
@@ -49,10 +51,9 @@ def test_ctrl_c_stops_all_seeds_and_resuming_trains_the_rest(project: Path) -> N
     wait_for("cut/seed-1/checkpoint/state.json", running)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=300)
-    assert running.returncode == 2
-    assert err.endswith(
-        "error: cut: stopped before all seeds were trained; continue with --resume\n"
-    )
+    assert running.returncode == 130
+    command = "mtl train run.yaml seeds=3 training.epochs=4000 --output cut --resume"
+    assert err.endswith(f"\nstopped by Ctrl-C; continue with: {command}\n")
     assert [path.name for path in Path("cut").iterdir()] == ["seed-1"]
     command = ("train", "run.yaml", "seeds=3", "training.epochs=2", "--output", "cut", "--resume")
     assert mtl(*command).code == 0
@@ -87,24 +88,41 @@ def test_lines_beyond_the_checkpoint_are_written_anew(project: Path) -> None:
 
 def test_a_finished_run_resumes_to_nothing_more(project: Path) -> None:
     assert mtl("train", *SAME, "--output", "cut").code == 0
-    before = Path("cut/model.safetensors").read_bytes()
-    assert mtl("train", *SAME, "--output", "cut", "--resume").code == 0
-    assert Path("cut/model.safetensors").read_bytes() == before
+
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in Path("cut").rglob("*") if path.is_file()}
+
+    before = content()
+    for _ in range(2):
+        result = mtl("train", *SAME, "--output", "cut", "--resume")
+        told = "cut: training is finished after epoch 4; there is nothing to resume\n"
+        assert (result.code, result.err) == (0, told)
+        assert content() == before
+        shutil.rmtree("cut/checkpoint", ignore_errors=True)  # not needed any more
+        before = content()
 
 
-def test_stopped_in_the_first_epoch_there_is_no_model(project: Path) -> None:
-    running = start("train", "run.yaml", "tasks.ner.sampling=1000")
+def test_stopped_in_the_first_epoch_the_same_command_starts_again(project: Path) -> None:
+    long = ("train", "run.yaml", "tasks.ner.sampling=1000")
+    running = start(*long)
     wait_for("runs/run/metrics.jsonl", running)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=300)
-    assert running.returncode == 2
-    assert "stopped after " in err
-    assert "--resume" not in err
-    message = "runs/run: no model; stopped before the end of the first epoch"
-    assert err.endswith(f"error: {message}\n")
-    again = mtl("train", "run.yaml")
-    message = "exists already; choose another folder with --output, or remove it"
-    assert again.err == f"error: runs/run: {message}\n"
+    assert running.returncode == 143
+    assert "; --resume starts again\n" in err
+    command = "mtl train run.yaml tasks.ner.sampling=1000 --resume"
+    assert err.endswith(f"\nstopped by SIGTERM; continue with: {command}\n")
+    message = (
+        "exists already; continue its training with --resume, choose another folder with "
+        "--output, or remove it"
+    )
+    assert mtl("train", "run.yaml").err == f"error: runs/run: {message}\n"
+    Path("runs/run/metrics.jsonl").unlink()
+    again = start(*long, "--resume")
+    wait_for("runs/run/metrics.jsonl", again)
+    again.send_signal(signal.SIGTERM)
+    _, err = again.communicate(timeout=300)
+    assert err.startswith("runs/run: training starts from the beginning, there is no checkpoint\n")
 
 
 def test_a_full_disk_while_training(project: Path) -> None:

@@ -104,7 +104,6 @@ def test_resuming_with_more_seeds_adds_them(copy: Path) -> None:
         (COMMAND, "runs/run: exists already; continue its training with --resume, "),
         ((*COMMAND, "trunk.hidden_size=8", "--resume"),
          "runs/run/seed-4: was trained with trunk.hidden_size = 16, now it is 8"),
-        ((*COMMAND, "--resume", "--output", "new"), "new: no finished epoch to resume"),
         (("predict", "runs/run"),
          "runs/run: contains several seeds; name one of them, such as runs/run/seed-4"),
         (("train", "run.yaml", "seed=9223372036854775807", "seeds=2"),

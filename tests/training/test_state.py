@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +117,13 @@ def test_the_rest_of_the_state_is_json(tmp_path: Path) -> None:
     assert {name.partition(".")[0] for name in tensors} == {"model", "optimizer", "random"}
 
 
-def test_only_the_newest_state_is_kept(tmp_path: Path) -> None:
-    made = trainer(tmp_path, TASKS, epochs=2)
+def test_the_newest_two_states_are_kept(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, epochs=3)
     for event in made.run():
         if isinstance(event, Epoch):
             save_training(tmp_path, *training_state(made))
     kept = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
-    assert kept == ["epoch-2.safetensors", "state.json"]
+    assert kept == ["epoch-2.safetensors", "epoch-3.safetensors", "previous.json", "state.json"]
 
 
 def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -130,6 +131,14 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
     other = trainer(tmp_path, {"pos": TASKS["pos"]})
     with pytest.raises(CheckpointError, match="training state does not fit this model"):
         restore_training_state(other, *load_training(tmp_path))
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, 1.5, 2**63, math.inf, [], {"a": 1}])
+@pytest.mark.parametrize("key", ["epoch", "step", "selection", "numbers"])
+def test_values_of_another_type_are_refused(key: str, value: Any, tmp_path: Path) -> None:
+    tensors, rest = training_state(trainer(tmp_path, {**TASKS}, average=0.9))
+    with pytest.raises(CheckpointError, match="training state does not fit this model"):
+        restore_training_state(trainer(tmp_path, TASKS, average=0.9), tensors, {**rest, key: value})
 
 
 @pytest.mark.parametrize("key", ["selection", "numbers"])

@@ -1,0 +1,58 @@
+"""The subcommands of `mtl`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mtl.cli.check import check
+from mtl.cli.evaluate import evaluate
+from mtl.cli.explain import explain
+from mtl.cli.export import export
+from mtl.cli.generate import generate
+from mtl.cli.listing import list_parts
+from mtl.cli.new import new
+from mtl.cli.predict import predict
+from mtl.cli.relate import relate
+from mtl.cli.report import report
+from mtl.cli.schema import schema
+from mtl.cli.train import train
+from mtl.version import __version__
+
+app = typer.Typer(
+    name="mtl",
+    help="Train one small, fast model on many NLP tasks, and use it.",
+    epilog='Example: mtl generate wikitext2 --prompt "The city of". More: mtl COMMAND --help.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
+app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(train)
+app.command(epilog="Example: mtl check phones.yaml")(check)
+app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
+app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
+app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)
+app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
+app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
+app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
+app.command("list", epilog="Example: mtl list heads")(list_parts)
+app.command(epilog="Example: mtl explain training.patience")(explain)
+app.command(epilog="Example: mtl schema > run.schema.json")(schema)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mtl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train one small, fast model on many NLP tasks, and use it."""
