@@ -182,7 +182,7 @@ class Task(Settings):
         default=None,
         description="Batch size of the corpus of this task; null: the batch size of training.",
     )
-    sampling: PositiveFloat = Field(
+    sampling: Annotated[float, Bounds(ge=1e-6, le=1e6)] = Field(
         default=1.0, description="Factor by which the corpus is drawn more often."
     )
     target: PositiveFloat | None = Field(

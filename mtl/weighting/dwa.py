@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from mtl.options import PositiveFloat
+from mtl.options import Bounds
 from mtl.weighting.base import Weighting, check_not_negative
 
 _MAX_RATE = 2.0
@@ -32,7 +33,9 @@ class DWA(Weighting):
     last: Tensor
     before: Tensor
 
-    def __init__(self, tasks: Mapping[str, float], *, temperature: PositiveFloat = 2.0) -> None:
+    def __init__(
+        self, tasks: Mapping[str, float], *, temperature: Annotated[float, Bounds(ge=1e-6)] = 2.0
+    ) -> None:
         super().__init__(tasks)
         self.temperature = temperature
         self.register_buffer("last", torch.full([len(tasks)], torch.nan))

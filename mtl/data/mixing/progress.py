@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from mtl.data.mixing.base import Mixing
-from mtl.options import PositiveFloat
+from mtl.options import Bounds, PositiveFloat
 
 
 class Progress(Mixing):
@@ -32,7 +33,7 @@ class Progress(Mixing):
         epochs: int = 1,
         *,
         power: PositiveFloat = 1.0,
-        smoothing: PositiveFloat = 0.05,
+        smoothing: Annotated[float, Bounds(ge=1e-9)] = 0.05,
     ) -> None:
         super().__init__(sizes, epochs)
         self.power = power
