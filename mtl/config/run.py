@@ -98,9 +98,10 @@ class Training(Settings):
         "and the next epoch continues at the same position in the data. null: one pass over the "
         "data.",
     )
-    batch: BatchConfig = Field(
-        default=BatchConfig(sentences=32),
-        description="Batch size of tasks without `batch`.",
+    batch: BatchConfig | None = Field(
+        default=None,
+        description="Batch size of tasks without `batch`; null: 8 to 32 sentences, so that a pass "
+        "over a small corpus has about 150 batches.",
     )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
         description="Mixing of the corpora: which corpus each batch comes from."

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from mtl.errors import OptionError
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
-from mtl.options import Default, NonNegativeInt, PositiveInt, Probability, RunContext, complete
+from mtl.options import (
+    Default,
+    NonNegativeInt,
+    PositiveInt,
+    Probability,
+    Requires,
+    RunContext,
+    complete,
+)
 from mtl.trunks.base import Sight, State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
@@ -70,8 +78,8 @@ class StackOptions(TypedDict, total=False):
     hidden_size: Annotated[PositiveInt, Default(256)]
     bidirectional: Annotated[Bidirectional, Default(True)]
     dropout: Annotated[Probability, Default(0.3)]
-    connections: Annotated[Connections, Default("none")]
-    sum_layers: Annotated[bool, Default(False)]
+    connections: Annotated[Connections, Default("none"), Requires("num_layers", least=2)]
+    sum_layers: Annotated[bool, Default(False), Requires("num_layers", least=2)]
     feed_forward: Annotated[NonNegativeInt, Default(0)]
 
 

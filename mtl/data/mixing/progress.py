@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from mtl.data.mixing.base import Mixing
-from mtl.options import Bounds, PositiveFloat
+from mtl.options import Bounds, PositiveFloat, RunContext
 
 
 class Progress(Mixing):
@@ -38,6 +38,12 @@ class Progress(Mixing):
         super().__init__(sizes, epochs)
         self.power = power
         self.smoothing = smoothing
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note for a run of one epoch."""
+        if context.epochs == 1:
+            yield "the run has 1 epoch, and in the first epoch all corpora are drawn equally often"
 
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N at every step; only the factors depend on the scores."""

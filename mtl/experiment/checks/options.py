@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.errors import ConfigError
-from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing, target_of
 from mtl.experiment.context import run_context
-from mtl.experiment.kinds import Refusal, check_part
+from mtl.experiment.kinds import KINDS, Refusal, check_part
 from mtl.sharing import SHARING
 from mtl.trunks import TRUNKS
 
@@ -30,6 +31,30 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
                 yield f"{path}.{error.option}", error.message
             else:
                 yield path, f"{part.type!r}: {error.message}"
+
+
+def notes(run: Run, batches: Mapping[str, int], steps: int) -> Iterator[str]:
+    """Yield the notes of parts on options that have little or no effect.
+
+    Args:
+        run: The run.
+        batches: Corpus to the number of its training batches in the whole run.
+        steps: The number of steps of the whole run.
+    """
+    targets = {task: target_of(run, task) for task in run.tasks}
+    tagged = {t for t, own in targets.items() if own.level == "token" and not own.open_vocabulary}
+    owners = head_owners(run)
+    for kind, path, part, task in _parts(run):
+        cls = KINDS[kind].find(part.type)
+        trained = {run.tasks[t].corpus for t in run.tasks if kind != "head" or owners[t] == task}
+        context = replace(
+            run_context(run, task),
+            batches={corpus: number for corpus, number in batches.items() if corpus in trained},
+            steps=steps,
+            tagged=frozenset(tagged),
+        )
+        if find_notes := getattr(cls, "notes", None):  # optimisers are classes of torch
+            yield from (f"{path}: {note}" for note in find_notes(part.options, context))
 
 
 def _parts(run: Run) -> Iterator[tuple[str, str, Part, str]]:
