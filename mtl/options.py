@@ -164,6 +164,7 @@ class RunContext:
             corpora that it is trained on. Empty before the data has been read.
         steps: The number of steps of the whole run; 0 before the data has been read.
         task: The task whose head or metric is checked; empty for all other parts.
+        users: The tasks that use the head that is checked, `task` among them.
     """
 
     tasks: tuple[str, ...]
@@ -180,6 +181,7 @@ class RunContext:
     batches: Mapping[str, int] = field(default_factory=dict)
     steps: int = 0
     task: str = ""
+    users: tuple[str, ...] = ()
 
 
 class Checked:
@@ -195,6 +197,15 @@ class Checked:
         Args:
             options: All options, recipe included.
             context: The run.
+        """
+        return ()
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield errors where the part has no effect in this run, and `Requires` cannot say so.
+
+        They are errors of new runs only, so that the folders of earlier runs still load. Arguments
+        as for `check`.
         """
         return ()
 

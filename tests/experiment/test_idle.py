@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtl.errors import ConfigError
-from mtl.experiment import make_trainer
+from mtl.experiment import load_config, make_trainer
 from mtl.experiment.plan import make_plan
 from tests.training.runs import RUN, corpus, prepared
 
@@ -72,6 +72,25 @@ def test_links_between_layers_need_two_layers(option: dict[str, Any], tmp_path: 
     with pytest.raises(ConfigError, match=r"does nothing unless num_layers is at least 2"):
         prepared(tmp_path, TASKS, trunk=trunk)
     prepared(tmp_path, TASKS, trunk={**trunk, "num_layers": 2})
+
+
+def test_a_distance_between_corpora_is_refused(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 22) for name in "cd"}
+    tasks: dict[str, Any] = {
+        "pos": {"use": "c/pos"},
+        "verb": {"use": "c/verb", "head": {"type": "domain_distance"}},
+        "other": {"use": "d/verb", "head": "verb"},
+    }
+    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d: "
+    with pytest.raises(ConfigError, match=message):
+        prepared(tmp_path, tasks, corpora)
+    # With the tasks of one corpus, several domains are in a batch.
+    prepared(tmp_path, {**tasks, "other": {"use": "d/pos"}}, corpora)
+    # The folders of earlier runs still load.
+    run = tmp_path / "run.yaml"
+    assert load_config(
+        run, {"tasks.other.use": "d/verb", "tasks.other.head": "verb"}, must_exist=False
+    )
 
 
 def test_a_copy_of_random_vectors_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
     """
     yield from _layers(run)
     for kind, path, part, task in _parts(run):
-        for error in check_part(kind, part, run_context(run, task), idle=idle):
+        context = replace(run_context(run, task), users=_users(run, task))
+        for error in check_part(kind, part, context, idle=idle):
             if error.option:
                 yield f"{path}.{error.option}", error.message
             else:
@@ -43,10 +44,10 @@ def notes(run: Run, batches: Mapping[str, int], steps: int) -> Iterator[str]:
     """
     targets = {task: target_of(run, task) for task in run.tasks}
     tagged = {t for t, own in targets.items() if own.level == "token" and not own.open_vocabulary}
-    owners = head_owners(run)
     for kind, path, part, task in _parts(run):
         cls = KINDS[kind].find(part.type)
-        trained = {run.tasks[t].corpus for t in run.tasks if kind != "head" or owners[t] == task}
+        tasks = _users(run, task) if kind == "head" else run.tasks
+        trained = {run.tasks[name].corpus for name in tasks}
         context = replace(
             run_context(run, task),
             batches={corpus: number for corpus, number in batches.items() if corpus in trained},
@@ -55,6 +56,11 @@ def notes(run: Run, batches: Mapping[str, int], steps: int) -> Iterator[str]:
         )
         if find_notes := getattr(cls, "notes", None):  # optimisers are classes of torch
             yield from (f"{path}: {note}" for note in find_notes(part.options, context))
+
+
+def _users(run: Run, task: str) -> tuple[str, ...]:
+    """Return the tasks that use the head of a task."""
+    return tuple(name for name, owner in head_owners(run).items() if owner == task)
 
 
 def _parts(run: Run) -> Iterator[tuple[str, str, Part, str]]:
