@@ -85,18 +85,24 @@ class Requires:
     Args:
         option: The other option.
         values: Its values; empty: any value but null, false, 0 and an empty list.
+        least: The smallest of its values, for a number.
     """
 
     option: str
     values: tuple[Any, ...] = ()
+    least: int = 0
 
     def met(self, options: Mapping[str, Any]) -> bool:
         """Return whether the other option has a value with which this one has an effect."""
         value = options.get(self.option)
+        if self.least:
+            return isinstance(value, int) and value >= self.least
         return value in self.values if self.values else bool(value)
 
     def __str__(self) -> str:
         needed = " or ".join(_as_yaml(value) for value in self.values) or "set"
+        if self.least:
+            needed = f"at least {self.least}"
         return f"does nothing unless {self.option} is {needed}; leave it out, or set {self.option}"
 
 
@@ -150,10 +156,17 @@ class RunContext:
             and auto-encoders only.
         spans: The tasks whose labels are span tags.
         single: The tasks with exactly one label per token or per sentence.
+        tagged: The tasks that predict labels of tokens, without language models; only for `notes`.
         pairs: The tasks that compare two sentences.
         scored: The tasks whose corpus has a development set.
         reads_subwords: Whether the trunk reads the subwords of a pretrained model.
+        starts: Whether the trunk and the embedding start from another run.
+        epochs: The largest number of epochs.
+        batches: Corpus to the number of its training batches in the whole run; for a head, of the
+            corpora that it is trained on. Empty before the data has been read.
+        steps: The number of steps of the whole run; 0 before the data has been read.
         task: The task whose head or metric is checked; empty for all other parts.
+        users: The tasks that use the head that is checked, `task` among them.
     """
 
     tasks: tuple[str, ...]
@@ -161,10 +174,16 @@ class RunContext:
     texts: Mapping[str, str] = field(default_factory=dict)
     spans: frozenset[str] = frozenset()
     single: frozenset[str] = frozenset()
+    tagged: frozenset[str] = frozenset()
     pairs: frozenset[str] = frozenset()
     scored: frozenset[str] = frozenset()
     reads_subwords: bool = False
+    starts: bool = False
+    epochs: int = 1
+    batches: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 0
     task: str = ""
+    users: tuple[str, ...] = ()
 
 
 class Checked:
@@ -180,6 +199,25 @@ class Checked:
         Args:
             options: All options, recipe included.
             context: The run.
+        """
+        return ()
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield errors where the part has no effect in this run, and `Requires` cannot say so.
+
+        They are errors of new runs only, so that the folders of earlier runs still load. Arguments
+        as for `check`.
+        """
+        return ()
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield notes for the plan on options that have little or no effect in this run.
+
+        They are for options whose effect depends on the length of the run or on other parts, so
+        that they are not errors: a user may try a run for one epoch. The data has been read.
+        Arguments as for `check`.
         """
         return ()
 
@@ -323,6 +361,15 @@ def _equal(value: Any, default: Any) -> bool:
 
 def _as_yaml(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is one.
+
+    >>> count(1, "epoch"), count(3, "epoch")
+    ('1 epoch', '3 epochs')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

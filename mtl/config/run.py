@@ -99,9 +99,10 @@ class Training(Settings):
         "and the next epoch continues at the same position in the data. null: one pass over the "
         "data.",
     )
-    batch: BatchConfig = Field(
-        default=BatchConfig(sentences=32),
-        description="Batch size of tasks without `batch`.",
+    batch: BatchConfig | None = Field(
+        default=None,
+        description="Batch size of tasks without `batch`; null: 8 to 32 sentences, so that a pass "
+        "over a small corpus has about 150 batches.",
     )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
         description="Mixing of the corpora: which corpus each batch comes from."
@@ -183,7 +184,7 @@ class Task(Settings):
         default=None,
         description="Batch size of the corpus of this task; null: the batch size of training.",
     )
-    sampling: PositiveFloat = Field(
+    sampling: Annotated[float, Bounds(ge=1e-6, le=1e6)] = Field(
         default=1.0, description="Factor by which the corpus is drawn more often."
     )
     target: PositiveFloat | None = Field(

@@ -75,6 +75,8 @@ class Display:
             self._step(event)
 
     def _step(self, step: Step) -> None:
+        if step.warning:
+            self.console.print(step.warning, highlight=False, markup=False, soft_wrap=True)
         for task, loss in step.losses.items():
             speed = step.tokens[task] / max(step.seconds, 1e-9)
             self._losses[task] = _blend(self._losses.get(task), loss)

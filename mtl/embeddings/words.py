@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypedDict
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 from mtl.embeddings.base import Embedding
 from mtl.errors import OptionError
 from mtl.layers import EmbeddingDropout
-from mtl.options import Default, FilePath, PositiveInt, Probability
+from mtl.options import Default, FilePath, PositiveInt, Probability, RunContext
 from mtl.text.vocabulary import PAD, UNKNOWN, Vocabulary, WordVocabulary
 
 
@@ -68,6 +68,12 @@ class WordEmbedding(Embedding):
             self.table.weight[PAD] = 0
         self.table.weight.requires_grad_(not frozen)
         self._fix()
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note for a fixed copy of random vectors."""
+        if options["multichannel"] and not cls.vectors_file(options) and not context.starts:
+            yield "multichannel keeps a copy of random vectors, since no vectors are given"
 
     @property
     def word_table(self) -> nn.Parameter:

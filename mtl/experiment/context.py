@@ -6,6 +6,7 @@ from mtl.config.run import Run
 from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.pretrained import reads_subwords
 from mtl.options import RunContext
+from mtl.trunks import TRUNKS
 
 
 def run_context(run: Run, task: str = "") -> RunContext:
@@ -29,6 +30,8 @@ def run_context(run: Run, task: str = "") -> RunContext:
         pairs=frozenset(name for name in run.tasks if reads_pairs(run, name)),
         scored=frozenset(scored_tasks(run)),
         reads_subwords=reads_subwords(run),
+        starts=TRUNKS.find(run.trunk.type).start_folder(run.trunk.options) is not None,
+        epochs=run.training.epochs,
         task=task,
     )
 

@@ -94,5 +94,7 @@ def check_part(
     cls = KINDS[kind].find(part.type)
     if idle:
         yield from idle_options(part_options(cls).values(), part.options)
+        if find_idle := getattr(cls, "idle", None):
+            yield from find_idle(part.options, context)
     if check := getattr(cls, "check", None):  # optimisers are classes of torch
         yield from check(part.options, context)

@@ -13,10 +13,18 @@ from mtl.errors import ConfigError
 from mtl.experiment.corpora import reads_pairs, tasks_of
 
 
-def batch_limits(run: Run, corpus: str) -> BatchConfig:
-    """Return the batch size of a corpus: of its tasks, or of the training."""
+def batch_limits(run: Run, corpus: str, sentences: int = 0) -> BatchConfig:
+    """Return the batch size of a corpus: of its tasks, of the training, or by its size.
+
+    Args:
+        run: The run.
+        corpus: The name of the corpus.
+        sentences: The number of its training sentences; only the size by default depends on it.
+    """
     own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
-    return next((batch for batch in own if batch), run.training.batch)
+    chosen = next((batch for batch in own if batch), run.training.batch)
+    # Small data needs many steps per epoch; large batches are faster for large data.
+    return chosen or BatchConfig(sentences=min(32, max(8, sentences // 150)))
 
 
 def make_loader(
@@ -40,7 +48,7 @@ def make_loader(
     Raises:
         ConfigError: The text is too short for the streams of the training.
     """
-    limits = batch_limits(run, corpus.name)
+    limits = batch_limits(run, corpus.name, len(corpus.splits[split]))
     if limits.streams is not None:
         words = int(corpus.splits[split].lengths.sum()) + len(corpus.splits[split])
         if streams is None and words < limits.streams * limits.bptt:

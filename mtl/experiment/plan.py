@@ -10,10 +10,14 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
+from mtl.experiment.checks import options
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
 from mtl.training.trainer import Trainer
+
+FEW_STEPS = 100
+"""Runs with fewer steps get a note."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,14 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     notes += label_notes(experiment, corpora, labels, trainer.selection.task_scores)
     if not trainer.evaluate:
         notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
+    draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
+    batches = {name: trainer.epochs * count for name, count in draws.items()}
+    notes += options.notes(run, batches, steps)
+    if steps < FEW_STEPS:
+        notes.append(
+            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
+            "batches give more"
+        )
     if trainer.weighting.note:
         notes.append(trainer.weighting.note)
     unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
@@ -99,7 +111,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         },
         parameters=parameters,
         batches={name: loader.size for name, loader in trainer.loaders.items()},
-        draws=trainer.sampler.counts(0),
+        draws=draws,
         steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
         labels=labels,
@@ -125,7 +137,7 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     copies = 5 if training.average else 4
     tokens = 0
     for name, corpus in corpora.items():
-        limits = batch_limits(experiment.run, name)
+        limits = batch_limits(experiment.run, name, len(corpus.splits["train"]))
         longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
         chunks = (limits.streams or 0) * limits.bptt
         tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), chunks)

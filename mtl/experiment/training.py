@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from math import prod
 
+from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.mixing import Sampler
@@ -21,6 +22,7 @@ from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.progress import reached
+from mtl.training.schedules import SCHEDULES
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 from mtl.weighting import Weighting
@@ -70,6 +72,8 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         training.epoch_steps,
         partial(reached, selection, tasks, targets(run, selection.averaged)),
     )
+    schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
+    complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)
     return Trainer(
         model,
         weighting,
@@ -79,7 +83,9 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         sampler=sampler,
         optimizer=make_optimizer(run, model, weighting),
         learning_rate=build(
-            "schedule", training.schedule, training.epochs * sampler.steps_per_epoch
+            "schedule",
+            Part(type=schedule.type, options=complete),
+            training.epochs * steps_per_epoch,
         ),
         selection=selection,
         evaluate=partial(experiment.validate, list(corpora.values())) if scored else None,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Unpack, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Unpack, get_args
 
 from torch import Tensor, nn
 
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
-from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.gradient_reversal import GradientReversal, ramp_notes
 from mtl.layers.sequence import Pooling, pool
 from mtl.options import (
     NonNegativeFloat,
     PositiveInt,
     Probability,
     Requires,
+    RunContext,
     check_choice,
     refuse_idle,
 )
@@ -60,6 +62,12 @@ class DomainClassifier(Classifier):
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)
         self.hidden = nn.Sequential(nn.Linear(in_features, hidden_size), nn.ReLU())
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run ends long before the end of the ramp."""
+        yield from super().notes(options, context)
+        yield from ramp_notes(options["ramp"], sum(context.batches.values()))
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer, `[B, P]`."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Unpack, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Unpack, get_args
 
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability, check_choice
+from mtl.options import NonNegativeFloat, PositiveInt, Probability, RunContext, check_choice
 from mtl.targets.base import Target
 
 
@@ -20,9 +21,10 @@ class DomainDistance(Classifier):
     loss_i = −log p(y_i | x_i), in training + λ · distance between the domains of the batch
 
     This is an alternative to the adversary `domain`, for the same labels. It needs several domains
-    in each batch, so all domains must be in one corpus. A domain classifier that does not train
-    the trunk measures the remaining difference. Its score should fall to chance level, and is
-    excluded from the mean that selects the best epoch.
+    in each batch, so all domains must be in one corpus; a head that tasks of several corpora share
+    is refused. A domain classifier that does not train the trunk measures the remaining difference.
+    Its score should fall to chance level, and is excluded from the mean that selects the best
+    epoch.
 
     Args:
         in_features: Width H of the hidden states.
@@ -61,6 +63,19 @@ class DomainDistance(Classifier):
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether each sentence has one label: distances are those between groups."""
         return target.level == "sentence" and target.plain_labels
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if no batch can have several domains, since they are several corpora."""
+        yield from super().idle(options, context)
+        corpora = [name for name, own in context.corpora.items() if {*own} & {*context.users}]
+        if len(corpora) > 1:
+            yield OptionError(
+                "",
+                "compares the domains in a batch, and all sentences of a batch are from one "
+                f"corpus, here {' or '.join(sorted(corpora))}: the distance would always be 0. "
+                "Make one corpus of them with a column of domains, or take the head 'domain'",
+            )
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer of the classifier, `[B, P]`."""

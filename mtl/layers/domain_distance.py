@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mtl.layers.binary_scale import binary_scale
+
 Distance = Literal["coral", "mmd"]
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -43,6 +45,8 @@ def mmd_distance(vectors: Tensor, domains: Tensor, scale: float | None = None) -
         domains: The domain id of each vector, `[B]` int64.
         scale: s; None means the mean squared distance within the batch, treated as a constant.
     """
+    if scale is None:  # the result does not depend on the scale of the vectors, squares do
+        vectors = vectors / binary_scale(vectors)
     squares = vectors.square().sum(1)
     # [B, B]; the clamp is there because rounding can make the distance of equal vectors negative.
     distances = (squares.unsqueeze(1) + squares - 2 * vectors @ vectors.T).clamp(min=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -48,6 +49,22 @@ class GradientReversal(nn.Module):
     def extra_repr(self) -> str:
         """Return the options shown by `print(module)`."""
         return f"strength={self.strength}, ramp={self.ramp}"
+
+
+def ramp_notes(ramp: int | None, batches: int) -> Iterator[str]:
+    """Yield a note on a ramp that is longer than the run.
+
+    Args:
+        ramp: The number of passes over which λ grows, if it does.
+        batches: The number of passes of the run.
+    """
+    if ramp is not None and ramp > batches:
+        reversal = GradientReversal(ramp=ramp)
+        reversal.passes += batches
+        yield (
+            f"the ramp of {ramp:,} batches is longer than the run of {batches:,}; λ reaches only "
+            f"{reversal.factor.item():.0%} of its strength"
+        )
 
 
 class _Reverse(torch.autograd.Function):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mtl.layers.binary_scale import binary_scale
+
 
 def subspace_overlap(shared: Tensor, private: Tensor, mask: Tensor) -> Tensor:
     """Return ‖SᵀP‖²_F / (‖S‖²_F · ‖P‖²_F) over the real tokens, a scalar from 0 to 1.
@@ -22,6 +24,7 @@ def subspace_overlap(shared: Tensor, private: Tensor, mask: Tensor) -> Tensor:
     real = mask.unsqueeze(2)
     # Not a product: padding may hold NaN.
     s, p = (torch.where(real, x, 0).flatten(0, 1) for x in (shared, private))
+    s, p = s / binary_scale(s), p / binary_scale(p)  # their fourth powers follow
     sizes = s.square().sum() * p.square().sum()
-    overlap: Tensor = (s.T @ p).square().sum() / sizes.clamp(min=torch.finfo(s.dtype).tiny)
+    overlap: Tensor = (s.T @ p).square().sum() / torch.where(sizes > 0, sizes, 1)
     return overlap

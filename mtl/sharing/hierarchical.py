@@ -85,6 +85,16 @@ class Hierarchical(Columns):
                     f"the lowest level instead of {first!r}",
                 )
 
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if no level below the highest has labels of tokens."""
+        below = (options["order"] or list(context.tasks))[:-1]
+        if options["label_dim"] and not context.tagged.intersection(below):
+            yield (
+                "levels read predicted labels of tokens, and no task below the highest has such "
+                "labels, so label_dim has no effect; set it to 0"
+            )
+
     def forward(
         self,
         x: Tensor,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.errors import OptionError, did_you_mean
-from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.gradient_reversal import GradientReversal, ramp_notes
 from mtl.layers.sequence import pool
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.options import NonNegativeFloat, PositiveInt, Requires, RunContext, refuse_idle
@@ -118,6 +118,11 @@ class SharedPrivate(Sharing):
                         "groups",
                         f"{first!r} and {task!r} read the same sentences; put them into one group",
                     )
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run ends long before the end of the ramp."""
+        yield from ramp_notes(options["ramp"], sum(context.batches.values()))
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: States | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from mtl.layers.weight_penalties import (
     task_covariance,
     trace_penalty,
 )
-from mtl.options import NonNegativeFloat, Requires, refuse_idle
+from mtl.options import NonNegativeFloat, Requires, RunContext, refuse_idle
 from mtl.sharing.base import TrunkOutput
 from mtl.sharing.columns import TowerStates
 from mtl.sharing.groups import number_groups
@@ -86,6 +86,15 @@ class Soft(NoSharing):
         first, *others = self.trunks.values()
         for trunk in others:
             trunk.load_state_dict(first.state_dict())
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run ends before the first covariance is computed."""
+        if options["penalty"] == "relationship" and context.epochs == 1:
+            yield (
+                "the covariance of 'relationship' is learned from the second epoch on, and the run "
+                "has 1 epoch, so the penalty is the same for all pairs of tasks"
+            )
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None

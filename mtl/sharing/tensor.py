@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mtl.layers.binary_scale import binary_scale
 from mtl.layers.factored import FactoredStack, Factors
 from mtl.options import Bounds
 from mtl.sharing.base import Sharing, TrunkOutput
@@ -99,7 +100,7 @@ class TensorFactorisation(Sharing):
         """Return the cosine similarities between the weights of tasks."""
         weights = self._weights(self.tasks).values()
         flat = torch.stack([torch.cat([w.flatten() for w in own.values()]) for own in weights])
-        unit = nn.functional.normalize(flat)
+        unit = nn.functional.normalize(flat / binary_scale(flat, dim=1))
         return {"cosine": unit @ unit.T}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:

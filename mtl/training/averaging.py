@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from mtl.options import Checked, PositiveInt, Probability
+from mtl.options import Checked, PositiveInt, Probability, RunContext, count
 from mtl.registry import Registry
 
 
@@ -137,6 +137,16 @@ class TriggeredAverage(Average):
     def __init__(self, model: nn.Module, *, trigger: PositiveInt = 5) -> None:
         self.trigger = trigger
         super().__init__(model)
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run ends before the average can take in a step."""
+        first = options["trigger"] + 2
+        if context.epochs <= first:
+            yield (
+                f"the average begins after epoch {first} at the earliest, and the run has "
+                f"{count(context.epochs, 'epoch')}; set a lower trigger, or leave it out"
+            )
 
     def share(self) -> float:
         """Return the share of a plain mean over all weights since the start, the first included."""

@@ -42,6 +42,7 @@ class Step:
         grad_norm: The global gradient norm of the model before clipping.
         tokens: The number of training tokens by task.
         seconds: The duration of the step.
+        warning: A warning for the user; empty for none.
     """
 
     epoch: int
@@ -56,6 +57,7 @@ class Step:
     grad_norm: float
     tokens: Mapping[str, int]
     seconds: float
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.binary_scale import binary_scale
 from mtl.training.events import Gradients
 from mtl.weighting import task_gradients
 
@@ -21,13 +22,15 @@ def read_gradients(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter])
         shared: The parameters that several tasks train, at least one.
     """
     gradients = task_gradients(losses, shared)
-    norms = gradients.norm(dim=1)
+    scales = binary_scale(gradients, dim=1)
+    gradients /= scales
+    norms = gradients.norm(dim=1, keepdim=True)
     # A gradient of zero has the cosine 0 with all others, rather than NaN.
-    units = gradients / norms.clamp(min=torch.finfo(norms.dtype).tiny).unsqueeze(1)
+    units = gradients / torch.where(norms > 0, norms, 1)
     cosines = (units @ units.T).tolist()
     tasks = list(losses)
     return Gradients(
-        dict(zip(tasks, norms.tolist(), strict=True)),
+        dict(zip(tasks, (norms * scales).flatten().tolist(), strict=True)),
         {
             # The upper triangle: the matrix is symmetric.
             task: {other: cosines[i][j] for j, other in enumerate(tasks) if j > i}

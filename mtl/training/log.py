@@ -93,6 +93,8 @@ class RunLog:
 
     def write(self, event: Step | Epoch) -> None:
         """Log an epoch, or a step if it is due (see `LOG_EVERY`)."""
+        if isinstance(event, Step) and event.warning:
+            self.note(event.warning)
         if isinstance(event, Epoch):
             self._epoch(event)
         elif logs_step(event.step):

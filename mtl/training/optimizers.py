@@ -53,7 +53,7 @@ class Adam(torch.optim.Adam):
         self,
         parameters: Parameters,
         *,
-        lr: PositiveFloat = 0.001,
+        lr: PositiveFloat = 0.003,
         betas: tuple[Fraction, Fraction] = (0.9, 0.999),
         weight_decay: NonNegativeFloat = 0.0,
         amsgrad: bool = False,

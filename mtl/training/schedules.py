@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
-from mtl.options import Bounds, Checked, Fraction, NonNegativeInt, PositiveInt
+from mtl.options import (
+    Bounds,
+    Checked,
+    Fraction,
+    NonNegativeInt,
+    PositiveInt,
+    RunContext,
+    count,
+)
 from mtl.registry import Registry
 
 
@@ -18,7 +26,8 @@ class Schedule(Checked, ABC):
 
     Args:
         total_steps: The number of steps of the run without early stopping.
-        warmup: Number of steps of linear warm-up from 0.
+        warmup: Number of steps of linear warm-up from 0; null: a quarter of the first epoch, at
+            most 100 steps (without a run: none).
     """
 
     needs_scores: ClassVar[bool] = False
@@ -26,9 +35,38 @@ class Schedule(Checked, ABC):
     restarts: int = 0
     """Largest number of restarts from the best weights."""
 
-    def __init__(self, total_steps: int, *, warmup: NonNegativeInt = 100) -> None:
+    def __init__(self, total_steps: int, *, warmup: NonNegativeInt | None = None) -> None:
         self.total_steps = total_steps
-        self.warmup = warmup
+        self.warmup = warmup or 0
+
+    @classmethod
+    def with_warmup(cls, options: Mapping[str, Any], steps_per_epoch: int) -> dict[str, Any]:
+        """Return the options with the default number of warm-up steps filled in.
+
+        It does not depend on the number of epochs, so a run that is resumed with more epochs ends
+        as if it had had them from the start.
+        """
+        if options.get("warmup", 0) is not None:
+            return dict(options)
+        return {**options, "warmup": min(100, steps_per_epoch // 4)}
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the warm-up, or the wait for a plateau, takes most of the run."""
+        warmup = options.get("warmup") or 0
+        if warmup >= context.steps:
+            yield (
+                f"the warm-up of {warmup:,} steps is longer than the run of {context.steps:,}, so "
+                "the learning rate never reaches its value"
+            )
+        elif warmup > context.steps / 2:
+            yield f"{warmup:,} of the {context.steps:,} steps of the run are warm-up"
+        # The first score is an improvement, so the first plateau ends `patience` epochs later.
+        if cls.needs_scores and (first := options["patience"] + 1) >= context.epochs:
+            yield (
+                f"the learning rate falls after epoch {first} at the earliest, and the run has "
+                f"{count(context.epochs, 'epoch')}"
+            )
 
     def factor(self, step: int, scores: Sequence[float]) -> float:
         """Return the factor at a step.
@@ -116,7 +154,8 @@ class Plateau(Schedule):
 
     Args:
         total_steps: The number of steps of the run without early stopping.
-        warmup: Number of steps of linear warm-up from 0.
+        warmup: Number of steps of linear warm-up from 0; null: a quarter of the first epoch, at
+            most 100 steps (without a run: none).
         decay: Factor of the learning rate at each plateau.
         patience: Number of epochs without improvement that make a plateau.
     """
@@ -127,7 +166,7 @@ class Plateau(Schedule):
         self,
         total_steps: int,
         *,
-        warmup: NonNegativeInt = 100,
+        warmup: NonNegativeInt | None = None,
         decay: Fraction = 0.5,
         patience: PositiveInt = 2,
     ) -> None:
@@ -150,7 +189,8 @@ class AnnealRestart(Schedule):
 
     Args:
         total_steps: The number of steps of the run without early stopping.
-        warmup: Number of steps of linear warm-up from 0.
+        warmup: Number of steps of linear warm-up from 0; null: a quarter of the first epoch, at
+            most 100 steps (without a run: none).
         factor: Factor of the learning rate at each restart.
         restarts: Largest number of restarts.
         patience: Number of epochs without improvement before a restart, or before the end.
@@ -162,7 +202,7 @@ class AnnealRestart(Schedule):
         self,
         total_steps: int,
         *,
-        warmup: NonNegativeInt = 100,
+        warmup: NonNegativeInt | None = None,
         factor: Fraction = 0.5,
         restarts: PositiveInt = 2,
         patience: PositiveInt = 2,

@@ -19,10 +19,12 @@ from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
+from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.sharing.base import Sharing
 from mtl.targets import labelled
 from mtl.training.averaging import Average
+from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Learnt, Step
 from mtl.training.gradients import read_gradients
@@ -95,6 +97,7 @@ class Trainer:
         """The best weights so far, if the learning rate's schedule restarts from them."""
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
+        self._watch = LossWatch()
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
@@ -176,7 +179,14 @@ class Trainer:
         logged = comparable and self.log_gradients(self.step)
         gradients = read_gradients(losses, shared) if logged else None
         weights, weighted = self.weighting.backward(losses, shared, penalty)
-        norm = self._update()
+        try:
+            norm = self._clip()
+        except RuntimeError as error:
+            found = cause(self.model, losses, weights, penalties, began=self.step > 0)
+            raise self._diverged(not_finite(self.model, losses), found) from error
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
         total_penalty = {} if penalty is None else {"total": penalty}
         loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
             losses, weighted, penalties, total_penalty
@@ -194,27 +204,29 @@ class Trainer:
             grad_norm=norm,
             tokens={task: batch.tokens for batch in batches.values() for task in batch.targets},
             seconds=time.perf_counter() - began,
+            warning=self._watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
 
-    def _update(self) -> float:
-        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
-        norm = clip_grad_norm_(self.model.parameters(), self.clip_norm).item()
-        # Checked before the update, so that the weights stay finite.
-        if not math.isfinite(norm):
-            raise self._diverged(f"the gradients are no longer finite (norm {norm})")
-        self.optimizer.step()
-        if self.average:
-            self.average.update()
-        return norm
+    def _clip(self) -> float:
+        """Clip the gradients and return their norm before.
 
-    def _diverged(self, reason: str) -> TrainingError:
+        Raises:
+            RuntimeError: It is not finite. The gradients are unchanged, to find the cause.
+        """
+        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
+        parameters = self.model.parameters()
+        return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True).item()
+
+    def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]
         saved = "the best model so far is saved" if self.epoch else "no model has been saved yet"
+        fact, remedy = found or ("", "train again with a lower training.optimizer.lr")
+        because = f", since {fact}" if fact else ""
         return TrainingError(
-            f"{reason} at step {self.step}, learning rate {lr:g}; {saved}. Train again with a "
-            "lower training.optimizer.lr"
+            f"{reason} at step {self.step}, learning rate {lr:g}{because}; {saved}. "
+            f"{remedy[0].upper()}{remedy[1:]}"
         )
 
     def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
@@ -295,6 +307,7 @@ def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
     if task not in batch.weights:
         return losses.sum() / known.sum().clamp(min=1)
     weights = batch.weights[task]
+    weights = weights / binary_scale(weights)  # only their ratios count, and sums stay finite
     counts = (known if known.ndim == 1 else known.sum(1)) * weights
     total = counts.sum()
     return (losses * weights).sum() / torch.where(total > 0, total, 1)

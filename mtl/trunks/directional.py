@@ -18,6 +18,7 @@ from mtl.options import (
     NonNegativeInt,
     PositiveInt,
     Probability,
+    Requires,
     RunContext,
     complete,
 )
@@ -78,8 +79,8 @@ class StackOptions(TypedDict, total=False):
     hidden_size: Annotated[PositiveInt, Default(256)]
     bidirectional: Annotated[Bidirectional, Default(True)]
     dropout: Annotated[Probability, Default(0.3)]
-    connections: Annotated[Connections, Default("none")]
-    sum_layers: Annotated[bool, Default(False)]
+    connections: Annotated[Connections, Default("none"), Requires("num_layers", least=2)]
+    sum_layers: Annotated[bool, Default(False), Requires("num_layers", least=2)]
     feed_forward: Annotated[NonNegativeInt, Default(0)]
 
 

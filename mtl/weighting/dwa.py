@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from mtl.options import PositiveFloat
+from mtl.options import Bounds, RunContext, count
 from mtl.weighting.base import Weighting, check_not_negative
 
 _MAX_RATE = 2.0
@@ -32,11 +33,22 @@ class DWA(Weighting):
     last: Tensor
     before: Tensor
 
-    def __init__(self, tasks: Mapping[str, float], *, temperature: PositiveFloat = 2.0) -> None:
+    def __init__(
+        self, tasks: Mapping[str, float], *, temperature: Annotated[float, Bounds(ge=1e-6)] = 2.0
+    ) -> None:
         super().__init__(tasks)
         self.temperature = temperature
         self.register_buffer("last", torch.full([len(tasks)], torch.nan))
         self.register_buffer("before", torch.full([len(tasks)], torch.nan))
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run ends before the first weights are computed."""
+        if context.epochs <= 2:
+            yield (
+                "weights follow the losses of two finished epochs, and the run has "
+                f"{count(context.epochs, 'epoch')}, so they stay as in the run file"
+            )
 
     def weights(self) -> dict[str, float]:
         """Return K · softmax(r / τ) times the weights of the run file."""

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.binary_scale import binary_scale
 from mtl.options import NonNegativeFloat, PositiveFloat
 from mtl.weighting.base import WeightedLosses, Weighting, check_not_negative, values_of
 from mtl.weighting.gradients import task_gradients
 
 _TINY = 1e-12
-"""Smallest value of losses and norms in a denominator."""
+"""Smaller losses count as this one, so that their logarithm is finite."""
 
 
 class GradNorm(Weighting):
@@ -88,7 +89,10 @@ class GradNorm(Weighting):
         if not shared:
             return super().backward(losses, shared, penalty)
         # Before the backward pass, which frees the graph.
-        norms = task_gradients(losses, shared).norm(dim=1)
+        gradients = task_gradients(losses, shared)
+        scales = binary_scale(gradients, dim=1)  # squares of small gradients would be zero
+        gradients /= scales
+        norms = gradients.norm(dim=1) * scales.squeeze(1)
         result = super().backward(losses, shared, penalty)
         self._record(losses, norms)
         if not self.norms.isnan().any():
@@ -106,10 +110,11 @@ class GradNorm(Weighting):
 
     def _balance(self) -> None:
         """Update the weights once (Chen et al. 2018, Algorithm 1)."""
-        powers = (self.last / self.first.clamp(min=_TINY)) ** self.alpha
-        rates = powers / powers.mean().clamp(min=_TINY)
+        # Powers by way of logarithms, so that no α leaves the range of float32.
+        last, first = (losses.clamp(min=_TINY).log() for losses in (self.last, self.first))
+        rates = len(last) * torch.softmax(self.alpha * (last - first), 0)
         norms = self.log_weights.exp() * self.norms
-        mean = norms.mean().clamp(min=_TINY)
+        mean = norms.mean().clamp(min=torch.finfo(norms.dtype).tiny)
         # The gradient of |G_t − target| by log w_t is sign · G_t; targets count as constants.
         sign = torch.sign(norms - mean * rates)
         moved = self.log_weights - self.lr * sign * norms / mean

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.binary_scale import binary_scale
 from mtl.weighting.base import WeightedLosses, Weighting, accumulate
 from mtl.weighting.gradients import task_gradients
 
@@ -45,9 +46,13 @@ class PCGrad(Weighting):
         weighted = self.combine(losses)
         gradients = task_gradients(weighted, shared)
         accumulate(weighted, penalty)
+        # A solved task has a gradient so small that its products are below the range of float32.
+        scales = binary_scale(gradients, dim=1)  # [K, 1]
+        gradients /= scales
+        changes = projections(gradients @ gradients.T) - torch.eye(len(gradients))
         # The backward pass above accumulated the plain sum, in which each gradient has the
         # coefficient 1. Only the difference to the projected sum is added.
-        change = projections(gradients @ gradients.T).sum(0) - 1
+        change = (scales.cpu().double() * changes).sum(0)
         if change.any():
             sizes = [parameter.numel() for parameter in shared]
             parts = torch.split(change.to(gradients) @ gradients, sizes)
@@ -66,7 +71,7 @@ def projections(products: Tensor) -> Tensor:
     Args:
         products: `[K, K]`, g_i · g_j.
     """
-    products = products.double().cpu()  # a loop over scalars is fastest there
+    products = products.cpu().double()  # a loop over scalars is fastest there
     count = len(products)
     mixed = torch.eye(count, dtype=torch.double)
     for i in range(count):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
-from mtl.options import PositiveFloat
+from mtl.options import Bounds
 from mtl.weighting.base import Weighting, check_not_negative, values_of
+
+_Bound = Annotated[float, Bounds(gt=0, le=80)]
+"""A bound of |s|; e^88 exceeds float32."""
 
 
 class Uncertainty(Weighting):
@@ -24,7 +28,7 @@ class Uncertainty(Weighting):
         tasks: All tasks with their weights w_t from the run file.
         initial: Initial value of s_t, with |initial| < bound; 0 starts with the weights of the run
             file.
-        bound: Bound of |s_t|, so that the factor e^(−s_t) stays between e^−bound and e^bound.
+        bound: _Bound of |s_t|, so that the factor e^(−s_t) stays between e^−bound and e^bound.
     """
 
     note = (
@@ -33,7 +37,7 @@ class Uncertainty(Weighting):
     )
 
     def __init__(
-        self, tasks: Mapping[str, float], *, initial: float = 0.0, bound: PositiveFloat = 5.0
+        self, tasks: Mapping[str, float], *, initial: float = 0.0, bound: _Bound = 5.0
     ) -> None:
         super().__init__(tasks)
         if not abs(initial) < bound:

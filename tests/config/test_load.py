@@ -23,7 +23,7 @@ def test_a_run_is_complete(load: Load) -> None:
     )
     assert run.sharing == Part(type="hard")
     assert run.training.optimizer == Part(type="adam", options={"lr": 0.001})
-    assert run.training.batch == BatchConfig(sentences=32)
+    assert run.training.batch is None
     assert run.embedding["words"].options == {"dim": 50, "vectors": None, "min_count": 1}
     assert (run.seed, run.training.epochs, run.training.clip_norm) == (7, 20, 5.0)
 

@@ -95,6 +95,7 @@ def test_the_scale_of_the_batch_is_a_constant_to_the_gradient() -> None:
     torch.testing.assert_close(found, given)
 
 
-def test_the_size_of_vectors_changes_no_mmd_whose_scale_follows_it() -> None:
-    x = vectors()
-    torch.testing.assert_close(mmd_distance(1000 * x, TWO), mmd_distance(x, TWO))
+@pytest.mark.parametrize("size", [1e-35, 1e-20, 1e3, 1e20, 1e35])
+def test_the_size_of_vectors_changes_no_mmd_whose_scale_follows_it(size: float) -> None:
+    x = vectors().float()
+    torch.testing.assert_close(mmd_distance(size * x, TWO), mmd_distance(x, TWO))

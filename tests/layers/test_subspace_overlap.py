@@ -39,11 +39,11 @@ def test_padding_and_repeated_sentences_change_nothing(filler: float) -> None:
     torch.testing.assert_close(found, subspace_overlap(s, p, MASK))
 
 
-def test_the_size_of_hidden_states_changes_nothing() -> None:
-    s, p = states()
-    torch.testing.assert_close(
-        subspace_overlap(1e-3 * s, 50 * p, MASK), subspace_overlap(s, p, MASK)
-    )
+@pytest.mark.parametrize("exponent", [-30, -20, -12, -3, 2, 12, 20, 30])
+def test_the_size_of_hidden_states_changes_nothing(exponent: int) -> None:
+    s, p = (x.float() for x in states())
+    scaled = subspace_overlap(10.0**exponent * s, 50 * p, MASK)
+    torch.testing.assert_close(scaled, subspace_overlap(s, p, MASK))
 
 
 def test_gradients_are_those_of_finite_differences() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
+from mtl.options import RunContext
 from mtl.training.schedules import (
     AnnealRestart,
     Constant,
@@ -97,3 +99,38 @@ def test_each_lapse_of_patience_brings_a_restart_and_the_last_one_the_end(
     assert schedule.factor(50, scores) == pytest.approx(factor)
     assert schedule.restarting(scores) == restarting
     assert schedule.finished(scores) == finished
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(3, 0), (150, 37), (400, 100), (9000, 100)])
+def test_the_default_warmup_is_a_quarter_of_an_epoch_and_at_most_100(
+    steps: int, warmup: int
+) -> None:
+    assert Linear.with_warmup({"warmup": None}, steps) == {"warmup": warmup}
+    assert Linear.with_warmup({"warmup": 7}, steps) == {"warmup": 7}
+    assert SlantedTriangular.with_warmup({"rise": 0.1}, steps) == {"rise": 0.1}
+
+
+def notes(cls: type[Schedule], options: dict[str, Any], **run: int) -> list[str]:
+    return list(cls.notes(options, RunContext(("pos",), **run)))
+
+
+def test_a_warmup_that_is_too_long_for_the_run_is_noted() -> None:
+    assert notes(Linear, {"warmup": 100}, steps=200) == []
+    assert notes(Linear, {"warmup": None}, steps=3) == []
+    assert notes(Linear, {"warmup": 100}, steps=150) == [
+        "100 of the 150 steps of the run are warm-up"
+    ]
+    assert notes(Linear, {"warmup": 100}, steps=76) == [
+        "the warm-up of 100 steps is longer than the run of 76, so the learning rate never reaches "
+        "its value"
+    ]
+
+
+@pytest.mark.parametrize("cls", [Plateau, AnnealRestart])
+def test_a_note_says_that_the_rate_never_falls(cls: type[Schedule]) -> None:
+    options = {"warmup": 0, "patience": 2}
+    (note,) = notes(cls, options, steps=9, epochs=3)
+    assert note.startswith("the learning rate falls after epoch 3 at the earliest")
+    assert notes(cls, options, steps=9, epochs=4) == []
+    # The claim, by the schedule itself: three epochs without any improvement after the first.
+    assert cls(9, patience=2).factor(8, [1.0, 0.5]) == 1 > cls(9, patience=2).factor(8, [1, 0.5, 0])

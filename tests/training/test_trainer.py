@@ -140,7 +140,8 @@ def test_training_stops_before_weights_are_spoilt(tmp_path: Path, value: float) 
     torch.nn.init.constant_(made.model.head("pos").output.bias, value)
     before = made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0.clone()
     with pytest.raises(
-        TrainingError, match=r"step 0, .*; no model has been saved yet\. Train again"
+        TrainingError,
+        match=r"pos\.output\.bias has .*; no model has been saved yet\. Correct",
     ):
         list(made.run())
     assert torch.equal(made.model.sharing.trunk.layers[0].ahead.rnn.weight_hh_l0, before)

@@ -23,14 +23,17 @@ ONE = torch.tensor(1.0)
 QRNN = {"type": "qrnn", "hidden_size": 8, "num_layers": 2}
 
 
-def test_norms_and_cosines_are_those_of_numpy() -> None:
+@pytest.mark.parametrize("scale", [1e-35, 1e-23, 1.0, 1e20, 1e35])
+def test_norms_and_cosines_are_those_of_numpy(scale: float) -> None:
     shared = [nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(1))]
     rows = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    rows *= np.array([[scale], [1], [1]], dtype=np.float32)
     flat = torch.cat([parameter.flatten() for parameter in shared])
     losses = {task: torch.from_numpy(row) @ flat for task, row in zip("abc", rows, strict=True)}
     found = read_gradients(losses, shared)
-    assert list(found.norms.values()) == pytest.approx(np.linalg.norm(rows, axis=1), rel=1e-5)
-    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    norms = np.linalg.norm(rows.astype(float), axis=1)
+    assert list(found.norms.values()) == pytest.approx(norms, rel=1e-5)
+    units = rows / norms[:, None]
     expected = units @ units.T
     assert found.cosines["a"] == pytest.approx({"b": expected[0, 1], "c": expected[0, 2]}, abs=1e-6)
     assert found.cosines["b"] == pytest.approx({"c": expected[1, 2]}, abs=1e-6)

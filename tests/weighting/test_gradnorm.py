@@ -117,3 +117,28 @@ def test_a_negative_loss_is_refused_with_the_task() -> None:
     slopes = Slopes()
     with pytest.raises(TrainingError, match=r"'gradnorm': expected .* got -2 for task 'ner'"):
         GradNorm(EVEN).backward(slopes.losses(["ner"], {"ner": -2.0}), [slopes.weight])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e15])
+def test_the_scale_of_all_gradients_changes_nothing(scale: float) -> None:
+    plain, slopes = GradNorm(EVEN), Slopes()
+    slopes.balance(plain, [list(SCALES)] * 3)
+    scaled = GradNorm(EVEN)
+    for _ in range(3):
+        losses = slopes.losses(list(SCALES))
+        small = {task: 1 + scale * (loss - 1) for task, loss in losses.items()}
+        scaled.backward(small, [slopes.weight, slopes.bias])
+    assert scaled.weights() == pytest.approx(plain.weights(), rel=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 20.0, 1e6, 1e38])
+@pytest.mark.parametrize("loss", [0.0, 1e-38, 1e38])
+def test_no_exponent_and_no_loss_gives_weights_that_are_not_finite(
+    alpha: float, loss: float
+) -> None:
+    weighting, slopes = GradNorm(EVEN, alpha=alpha), Slopes()
+    slopes.balance(weighting, [list(SCALES)])
+    values = {"pos": loss, "ner": 0.5, "lm": 1.0}
+    for _ in range(3):
+        weighting.backward(slopes.losses(list(SCALES), values), [slopes.weight, slopes.bias])
+    assert sum(weighting.weights().values()) == pytest.approx(3, rel=1e-4)

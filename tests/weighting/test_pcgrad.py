@@ -7,8 +7,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mtl.weighting import PCGrad, Static
 
@@ -65,6 +68,41 @@ def test_three_tasks_are_projected_in_one_of_all_orders() -> None:
         assert distances.min() < 1e-5
         seen.add(int(distances.argmin()))
     assert len(seen) > 1
+
+
+@given(
+    st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=2, max_size=2),
+    st.lists(st.integers(-30, 30), min_size=2, max_size=2),
+)
+def test_gradients_of_any_scale_are_projected(
+    directions: list[list[int]], exponents: list[int]
+) -> None:
+    rows = np.array(directions) * 10.0 ** np.array(exponents)[:, None]
+    gradients = rows.astype(np.float32)
+    pulls = Pulls(gradients.tolist())
+    pulls.weighting().backward(pulls.losses(), pulls.shared)
+    expected = projected(gradients.astype(np.float64), [[1], [0]])
+    # The gradients are added in float32, so the error is relative to the largest of them.
+    assert np.abs(pulls.found() - expected).max() <= 1e-6 * np.abs(gradients).max()
+
+
+@pytest.mark.parametrize("margin", [0.5, 40, 55, 60, 80, 100])
+def test_a_solved_task_still_has_its_part_removed(margin: float) -> None:
+    """Two classifiers of one vector; the second one is sure of its label, by `margin` nats."""
+    hidden = nn.Parameter(torch.ones(1, 4))
+    first = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0]])
+    second = torch.tensor([[0, margin / 2, margin, 0], [margin / 2, 0, 0, 0]])
+
+    def losses(x: Tensor) -> list[Tensor]:
+        label = torch.tensor([0])
+        return [functional.cross_entropy(x @ w.T.to(x), label) for w in (first, second)]
+
+    exact = hidden.detach().double().requires_grad_()
+    gradients = [torch.autograd.grad(loss, exact)[0].flatten() for loss in losses(exact)]
+    expected = projected(torch.stack(gradients).numpy(), [[1], [0]])
+    named = dict(zip("ab", losses(hidden), strict=True))
+    PCGrad({"a": 1.0, "b": 1.0}).backward(named, [hidden])
+    assert hidden.grad.flatten().numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_orders() -> None:

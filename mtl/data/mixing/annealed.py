@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from mtl.data.mixing.base import Mixing, normalised
+from mtl.options import RunContext
 
 
 class Annealed(Mixing):
@@ -11,6 +15,12 @@ class Annealed(Mixing):
     p ∝ n^α with α = 1 − 0.8·(e − 1)/(E − 1) in epoch e of E. The shared parts first learn from the
     large corpora; the last epochs balance the corpora, so that small ones are not forgotten.
     """
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note for a run of one epoch."""
+        if context.epochs == 1:
+            yield "the run has 1 epoch, and the first epoch is proportional"
 
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n^α / Σn^α, with α for the epoch of the step."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from mtl.data.mixing.base import Mixing
-from mtl.options import PositiveFloat
+from mtl.options import Bounds, PositiveFloat, RunContext
 
 
 class Progress(Mixing):
@@ -32,11 +33,17 @@ class Progress(Mixing):
         epochs: int = 1,
         *,
         power: PositiveFloat = 1.0,
-        smoothing: PositiveFloat = 0.05,
+        smoothing: Annotated[float, Bounds(ge=1e-9)] = 0.05,
     ) -> None:
         super().__init__(sizes, epochs)
         self.power = power
         self.smoothing = smoothing
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note for a run of one epoch."""
+        if context.epochs == 1:
+            yield "the run has 1 epoch, and in the first epoch all corpora are drawn equally often"
 
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N at every step; only the factors depend on the scores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -10,9 +10,9 @@ import torch
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.errors import ConfigError
-from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing
+from mtl.experiment.build import head_owners, head_part, layer_width, make_sharing, target_of
 from mtl.experiment.context import run_context
-from mtl.experiment.kinds import Refusal, check_part
+from mtl.experiment.kinds import KINDS, Refusal, check_part
 from mtl.sharing import SHARING
 from mtl.trunks import TRUNKS
 
@@ -27,11 +27,41 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
     yield from _layers(run)
     context = run_context(run)
     for kind, path, part, task in _parts(run):
-        for error in check_part(kind, part, replace(context, task=task), idle=idle):
+        part_context = replace(context, task=task, users=_users(run, task))
+        for error in check_part(kind, part, part_context, idle=idle):
             if error.option:
                 yield f"{path}.{error.option}", error.message
             else:
                 yield path, f"{part.type!r}: {error.message}"
+
+
+def notes(run: Run, batches: Mapping[str, int], steps: int) -> Iterator[str]:
+    """Yield the notes of parts on options that have little or no effect.
+
+    Args:
+        run: The run.
+        batches: Corpus to the number of its training batches in the whole run.
+        steps: The number of steps of the whole run.
+    """
+    targets = {task: target_of(run, task) for task in run.tasks}
+    tagged = {t for t, own in targets.items() if own.level == "token" and not own.open_vocabulary}
+    for kind, path, part, task in _parts(run):
+        cls = KINDS[kind].find(part.type)
+        tasks = _users(run, task) if kind == "head" else run.tasks
+        trained = {run.tasks[name].corpus for name in tasks}
+        context = replace(
+            run_context(run, task),
+            batches={corpus: number for corpus, number in batches.items() if corpus in trained},
+            steps=steps,
+            tagged=frozenset(tagged),
+        )
+        if find_notes := getattr(cls, "notes", None):  # optimisers are classes of torch
+            yield from (f"{path}: {note}" for note in find_notes(part.options, context))
+
+
+def _users(run: Run, task: str) -> tuple[str, ...]:
+    """Return the tasks that use the head of a task."""
+    return tuple(name for name, owner in head_owners(run).items() if owner == task)
 
 
 def _parts(run: Run) -> Iterator[tuple[str, str, Part, str]]:

@@ -50,6 +50,8 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     yield from _unscored(run)
     yield from goals.mistakes(run, set(scored_tasks(run)) - adversaries(run))
     yield from _weighting(run)
+    if idle and not any(task.weight for task in run.tasks.values()):
+        yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
 
 

@@ -1,0 +1,109 @@
+"""Options that have no effect in a run are errors or notes of the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtl.errors import ConfigError
+from mtl.experiment import load_config, make_trainer
+from mtl.experiment.plan import make_plan
+from tests.training.runs import RUN, corpus, prepared
+
+TASKS = {"pos": {"use": "c/pos"}, "verb": {"use": "c/verb"}}
+RELATED = {"type": "soft", "penalty": "relationship", "strength": 1e-5}
+LEVELS = {"type": "hierarchical", "order": ["verb", "pos"]}
+
+
+def notes(folder: Path, tasks: dict[str, Any] = TASKS, **options: Any) -> list[str]:
+    experiment, corpora = prepared(folder, tasks, **options)
+    return make_plan(experiment, corpora, make_trainer(experiment, corpora)).notes
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "enough", "start"),
+    [
+        ({"weighting": "dwa"}, 2, 3, "weighting: weights follow the losses of two finished"),
+        ({"sharing": RELATED}, 1, 2, "sharing: the covariance of 'relationship' is learned"),
+        ({"average": {"type": "asgd", "trigger": 2}}, 4, 5, "training.average: the average begins"),
+        ({"mixing": "annealed"}, 1, 2, "training.mixing: the run has 1 epoch"),
+        ({"mixing": "progress"}, 1, 2, "training.mixing: the run has 1 epoch"),
+        ({"schedule": {"warmup": 40}}, 4, 14, "training.schedule: the warm-up of 40 steps is"),
+    ],
+)
+def test_an_option_that_a_short_run_never_reaches_is_noted(
+    options: dict[str, Any], epochs: int, enough: int, start: str, tmp_path: Path
+) -> None:
+    options = {"schedule": {"warmup": 0}, **options}
+    short = notes(tmp_path, epochs=epochs, **options)
+    assert [note for note in short if note.startswith(start)]
+    assert not [n for n in notes(tmp_path, epochs=enough, **options) if n.startswith(start)]
+
+
+def test_levels_without_labels_of_tokens_are_noted(tmp_path: Path) -> None:
+    start = "sharing: levels read predicted labels of tokens"
+    assert [note for note in notes(tmp_path, sharing=LEVELS) if note.startswith(start)]
+    for other in ({"label_dim": 0}, {"order": ["pos", "verb"]}):
+        assert not [n for n in notes(tmp_path, sharing=LEVELS | other) if n.startswith(start)]
+
+
+def test_a_ramp_beyond_the_run_is_noted_with_the_strength_that_it_reaches(tmp_path: Path) -> None:
+    adversary = {"type": "domain", "ramp": 1000}
+    corpora = {name: corpus(tmp_path, name, 22) for name in "cd"}
+    tasks = {
+        "pos": {"use": "c/pos"},
+        "verb": {"use": "c/verb", "head": adversary},
+        "other": {"use": "d/verb", "head": "verb"},
+    }
+    found = notes(tmp_path, tasks, corpora=corpora, epochs=10)
+    (note,) = [note for note in found if note.startswith("tasks.verb.head")]
+    # 22 sentences, 4 per batch: 6 batches of each corpus; tanh(5 · 120 / 1000) = 0.54
+    assert note == (
+        "tasks.verb.head: the ramp of 1,000 batches is longer than the run of 120; λ reaches only "
+        "54% of its strength"
+    )
+
+
+@pytest.mark.parametrize("option", [{"connections": "highway"}, {"sum_layers": True}])
+def test_links_between_layers_need_two_layers(option: dict[str, Any], tmp_path: Path) -> None:
+    trunk = {**RUN["trunk"], "num_layers": 1, **option}
+    with pytest.raises(ConfigError, match=r"does nothing unless num_layers is at least 2"):
+        prepared(tmp_path, TASKS, trunk=trunk)
+    prepared(tmp_path, TASKS, trunk={**trunk, "num_layers": 2})
+
+
+def test_a_distance_between_corpora_is_refused(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 22) for name in "cd"}
+    tasks: dict[str, Any] = {
+        "pos": {"use": "c/pos"},
+        "verb": {"use": "c/verb", "head": {"type": "domain_distance"}},
+        "other": {"use": "d/verb", "head": "verb"},
+    }
+    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d: "
+    with pytest.raises(ConfigError, match=message):
+        prepared(tmp_path, tasks, corpora)
+    # With the tasks of one corpus, several domains are in a batch.
+    prepared(tmp_path, {**tasks, "other": {"use": "d/pos"}}, corpora)
+    # The folders of earlier runs still load.
+    run = tmp_path / "run.yaml"
+    assert load_config(
+        run, {"tasks.other.use": "d/verb", "tasks.other.head": "verb"}, must_exist=False
+    )
+
+
+def test_a_copy_of_random_vectors_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUN, "embedding", {"words": {"dim": 8, "multichannel": True}})
+    assert (
+        "embedding.words: multichannel keeps a copy of random vectors, since no vectors are given"
+        in notes(tmp_path)
+    )
+
+
+def test_small_corpora_have_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUN, "training", {**RUN["training"], "batch": None})
+    corpora = {name: corpus(tmp_path, name, n) for name, n in (("c", 40), ("d", 3000))}
+    experiment, found = prepared(tmp_path, {"pos": TASKS["pos"], "v": {"use": "d/verb"}}, corpora)
+    loaders = make_trainer(experiment, found).loaders
+    assert {name: loader.size for name, loader in loaders.items()} == {"c": 5, "d": 150}
