@@ -8,11 +8,12 @@ from mtl.ops.pool import CUDA_LIBRARY, LIBRARY
 
 
 def main() -> None:
-    """Print the report; a device without compiled operators is listed with the reason."""
+    """Print the operators of each device that this build of torch has, or why none is compiled."""
     rows = {"torch": f"{torch.__version__}, {torch.get_num_threads()} threads"}
     for name, value in rows.items():
         print(f"{name:6} {value}")
-    for device, library in {"cpu": LIBRARY, "cuda": CUDA_LIBRARY}.items():
+    libraries = {"cpu": LIBRARY} | ({"cuda": CUDA_LIBRARY} if torch.version.cuda else {})
+    for device, library in libraries.items():
         print(f"{device:6} {library}")
         if library.path:
             print(f"  file   {library.path}\n  build  {library.build}")

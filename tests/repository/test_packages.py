@@ -96,9 +96,9 @@ def test_an_installation_from_nothing_trains_and_predicts(source: Path, tmp_path
     (folder / "mine.conll").write_text(MINE, encoding="utf-8")
     (folder / "mine.yaml").write_text(RUN, encoding="utf-8")
     run(programs / "mtl", "train", "mine.yaml", "trunk.init=wikitext2", cwd=folder, **cache)
-    (folder / "new.txt").write_text("Ann likes New York\n", encoding="utf-8")
+    (folder / "new.txt").write_text("Ann left Rome\n", encoding="utf-8")
     found = run(programs / "mtl", "predict", "runs/mine", "new.txt", cwd=folder, **cache)
-    assert re.findall(r"^New\tB-LOC$|^York\tI-LOC$", found, re.MULTILINE) != []
+    assert "\nAnn\tB-PER\nleft\tO\nRome\tB-LOC\n" in found
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 300
