@@ -120,7 +120,6 @@ training:
   epochs: {epochs:<18} # {plan.sentences:,} sentences, about {steps:,} steps per epoch
   batch: {{sentences: {batch}}}
   optimizer: {{type: adam, lr: 0.002}}
-  schedule: {{type: constant, warmup: {min(100, steps)}}}
   clip_norm: 5.0
   patience: {max(5, epochs // 4):<16} # stop after this many epochs without a better dev score
 """

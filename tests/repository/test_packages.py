@@ -19,17 +19,12 @@ FOLDERS = ["benchmarks", "configs", "csrc", "docs", "mtl", "scripts", "tasks", "
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "build_backend.py"]
 FILES += ["constraints.txt", "pyproject.toml", "setup.cfg", "setup.py"]
 GENERATED = shutil.ignore_patterns("__pycache__", "*.so", "not_built.txt")
-MINE = "Ann B-PER\nleft O\nRome B-LOC\n\nNew B-LOC\nYork I-LOC\nlikes O\nBob B-PER\n\n" * 20
-RUN = """
-extends: base/lstm.yaml
-corpora:
-  mine:
-    reader: {type: conll, columns: [tokens, ner]}
-    files: {train: mine.conll, dev: mine.conll}
-    tasks: {ner: {labels: ner, scheme: bio, head: {type: crf}, metric: span_f1}}
-tasks: {ner: {use: mine/ner}}
-training: {epochs: 10, schedule: constant, batch: {sentences: 4}, average: null}
-"""
+MINE = "".join(
+    f"{who} B-PER\n{does} O\n{when} O\nNew B-LOC\nYork I-LOC\n\n"
+    for who in ("Ann", "Bob", "Eve", "Joe")
+    for does in ("left", "likes", "knows", "saw")
+    for when in ("now", "today", "again", "twice")
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +89,11 @@ def test_an_installation_from_nothing_trains_and_predicts(source: Path, tmp_path
     assert "cpu    compiled, for " in run(programs / "python", "-m", "mtl.ops", cwd=folder)
     run(programs / "mtl", "generate", "wikitext2", "--prompt", "the", cwd=folder)
     (folder / "mine.conll").write_text(MINE, encoding="utf-8")
-    (folder / "mine.yaml").write_text(RUN, encoding="utf-8")
-    run(programs / "mtl", "train", "mine.yaml", "trunk.init=wikitext2", cwd=folder, **cache)
-    (folder / "new.txt").write_text("Ann left Rome\n", encoding="utf-8")
+    run(programs / "mtl", "new", "mine.conll", cwd=folder)
+    run(programs / "mtl", "train", "mine", "trunk.init=wikitext2", cwd=folder, **cache)
+    (folder / "new.txt").write_text("Ann saw again New York\n", encoding="utf-8")
     found = run(programs / "mtl", "predict", "runs/mine", "new.txt", cwd=folder, **cache)
-    assert "\nAnn\tB-PER\nleft\tO\nRome\tB-LOC\n" in found
+    assert "\nAnn\tB-PER\nsaw\tO\nagain\tO\nNew\tB-LOC\nYork\tI-LOC\n" in found
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 300
