@@ -87,7 +87,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     notes += options.notes(run, batches, steps)
     if steps < FEW_STEPS:
         notes.append(
-            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
+            f"steps in the whole run: {steps}, too few to learn much; more epochs or smaller "
             "batches give more"
         )
     if trainer.weighting.note:
