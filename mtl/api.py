@@ -245,7 +245,7 @@ def _train(
 
 
 def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
-    """Restore the newest checkpoint, if the data and the model are those of the run folder."""
+    """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
     check_data(folder, experiment)
     if not (folder / MODEL).is_file():
         raise MtlError(f"{folder}: no model; {MODEL} is gone")

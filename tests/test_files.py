@@ -8,7 +8,7 @@ import os
 import pytest
 
 from mtl.errors import DataError, MtlError
-from mtl.files import atomic_write, open_text, text_lines
+from mtl.files import atomic_write, is_temporary, open_text, text_lines
 
 
 def read(path):
@@ -39,6 +39,14 @@ def test_the_old_file_is_seen_until_the_block_ends(tmp_path):
         file.write("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
+
+
+def test_unfinished_files_are_known_by_their_name(tmp_path):
+    with atomic_write(tmp_path / "a.txt"):
+        (name,) = os.listdir(tmp_path)
+        assert is_temporary(name)
+    for name in ("a.txt", ".a.txt", "a.tmp", ".a.tmp", "a.txt.01234567.tmp", ".lock"):
+        assert not is_temporary(name)
 
 
 def test_a_missing_folder_is_named(tmp_path):

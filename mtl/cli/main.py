@@ -17,7 +17,7 @@ from typing import Any
 class _Stopped(BaseException):
     """A signal has come.
 
-    It is no KeyboardInterrupt: after one, Python may kill the process in place of its exit code.
+    It differs from KeyboardInterrupt, after which Python may end without the exit code.
     """
 
 
@@ -50,7 +50,7 @@ class Signals:
         raise _Stopped
 
     def _report_unraisable(self, unraisable: Any) -> None:
-        # Python drops an exception that is raised in a callback or a finaliser, and would go on.
+        # Python drops an exception that is raised in a callback or finaliser, and continues.
         if self.received and unraisable.exc_type is _Stopped:
             print(self.message(), file=sys.stderr, flush=True)
             os._exit(self.code)

@@ -67,7 +67,7 @@ def check_place(folder: Path, resume: bool, inner: str | None = None) -> None:
 
 
 _WRITTEN = {TRAINING, VOCABULARY, RECORDS, TEXT}
-"""Files and folders of a run that are written to in their place."""
+"""Files that training opens for appending, and folders into which it writes."""
 
 
 def _own_names(folder: Path) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, TypeAlias
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from torch import Tensor
 
 from mtl.data.streams import Streams
@@ -72,22 +72,22 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class _Scores(_Strict):
+class _SelectionValues(_Strict):
     scores: list[float]
     task_scores: dict[str, list[float]]
 
 
-class _Values(_Strict):
+class _StateValues(_Strict):
     """The types of the values in a state."""
 
     epoch: _Count
     step: _Count
-    selection: _Scores
-    numbers: dict[str, int | float | bool | None]
+    selection: _SelectionValues
+    numbers: dict[str, int | FiniteFloat | bool | None]
 
 
 def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    _Values.model_validate(values)
+    _StateValues.model_validate(values)
     set_weights(trainer.model, _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}

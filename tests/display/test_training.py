@@ -87,3 +87,10 @@ def test_a_terminal_has_a_bar_with_losses_and_speeds() -> None:
 
 def test_where_there_is_no_terminal_the_tables_stand_alone() -> None:
     assert show(step(0), step(1)) == []
+
+
+def test_the_bar_is_full_at_the_end_of_an_epoch() -> None:
+    # Nine of ten steps, faster than the bar is drawn; the last one was skipped.
+    first = [*map(step, range(9)), epoch(0, True)]
+    assert " 10/30 " in show(*first, terminal=True)[-2]
+    assert " 20/30 " in show(*first, step(10), epoch(1, True), terminal=True)[-2]

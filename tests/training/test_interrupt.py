@@ -1,4 +1,4 @@
-"""Ctrl-C during training."""
+"""Ctrl-C and SIGTERM during training."""
 
 from __future__ import annotations
 
@@ -33,6 +33,29 @@ def test_afterwards_ctrl_c_is_as_before() -> None:
     with Interrupt():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_sigterm_is_given_to_the_program_at_the_end() -> None:
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        with Interrupt() as interrupt:
+            signal.raise_signal(signal.SIGTERM)
+            assert interrupt.wanted
+            assert seen == []
+        assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_ctrl_c_is_given_to_a_handler_of_the_program_only() -> None:
+    with Interrupt():
+        signal.raise_signal(signal.SIGINT)  # Python's own would raise KeyboardInterrupt
+    seen = []
+    signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    with Interrupt():
+        signal.raise_signal(signal.SIGINT)
+    assert seen == [signal.SIGINT]
 
 
 def test_it_does_no_harm_in_other_threads() -> None:
