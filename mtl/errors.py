@@ -72,13 +72,24 @@ class OptionError(ValueError):
         return f"{self.option}: {self.message}" if self.option else self.message
 
 
-def shorten(text: str, length: int = 200) -> str:
-    r"""Return a text for an error message: printable, and cut to a number of characters.
+def printable(text: str) -> str:
+    r"""Return a text on one line, with escapes for characters that a terminal cannot show.
 
-    >>> shorten("a\0b"), shorten("abcdefgh", 5)
-    ("'a\\x00b'", 'abcde…')
+    >>> printable("a\0b\n漢")
+    'a\\x00b\\n漢'
     """
-    shown = text if text.isprintable() else ascii(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shorten(text: str, length: int = 200) -> str:
+    """Return a printable text with at most a number of characters.
+
+    >>> shorten("abcdefgh", 5)
+    'abcde…'
+    """
+    shown = printable(text)
     return shown if len(shown) <= length else f"{shown[:length]}…"
 
 

@@ -58,7 +58,7 @@ class DocumentError(ConfigError):
     """
 
     def __init__(self, place: Place, message: str) -> None:
-        super().__init__(f"{place}: {message}")
+        super().__init__(f"{place}: {shorten(message, 2000)}")
         self.place = place
         self.message = message
 
