@@ -77,12 +77,14 @@ class OptionError(ValueError):
 
 
 def printable(text: str) -> str:
-    r"""Return a path or a name for an error message: printable, and of at most 200 characters.
+    r"""Return a text on one line, with escapes for characters that a terminal cannot show.
 
-    >>> printable("a\0b")
-    "'a\\x00b'"
+    >>> printable("a\0b\n漢")
+    'a\\x00b\\n漢'
     """
-    return shorten(text if text.isprintable() else ascii(text), 200)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 _NAMES, _NAME = 100, 80
@@ -92,7 +94,7 @@ _LONGEST = 1000
 """The greatest length of the message of a `DataError`, which may quote the file."""
 
 
-def shorten(text: str, length: int) -> str:
+def shorten(text: str, length: int = 200) -> str:
     """Return a text with its middle left out, so that its length is at most `length`.
 
     >>> shorten("abcdefghij", 7)

@@ -178,16 +178,23 @@ class Builder:
             if child.value is not None  # null removes an entry of an extended file
         }
 
-    def leaf(self, annotation: Any, node: Node, path: str) -> Any:
-        """Build a value of plain type: a number, a string, a list of numbers, and so on."""
+    def leaf(self, annotation: Any, node: Node, path: str, *, bits: int = 63) -> Any:
+        """Build a value of plain type: a number, a string, a list of numbers, and so on.
+
+        Args:
+            annotation: The type.
+            node: The value in the file.
+            path: The dotted path of the value, for error messages.
+            bits: The number of bits of the largest whole number.
+        """
         try:
             value = _read(annotation, node.plain())
         except ValidationError as error:
             for item in error.errors():
                 self._explain(annotation, node, path, item["loc"])
             return None
-        if _exceeds_64_bits(value):
-            message = f"{path}: expected whole numbers below 2^63, got {show(node)}"
+        if _exceeds(value, 2**bits):
+            message = f"{path}: expected whole numbers below 2^{bits}, got {show(node)}"
             self.problems.add(node.place, path, message)
             return None
         mark = file_mark(annotation)
@@ -251,7 +258,8 @@ class Builder:
         for name, option in options.items():
             inside = join(path, name)
             if name in known:
-                values[name] = self.leaf(option.annotation, known[name], inside)
+                # Options become sizes of tensors, and products of sizes must not exceed 64 bits.
+                values[name] = self.leaf(option.annotation, known[name], inside, bits=48)
             elif option.default is REQUIRED:
                 self.missing(node, inside)
             else:
@@ -300,13 +308,13 @@ def _read(annotation: Any, value: Any) -> Any:
     return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
 
 
-def _exceeds_64_bits(value: Any) -> bool:
-    """Return whether a value contains a whole number that no tensor can have as its size."""
+def _exceeds(value: Any, limit: int) -> bool:
+    """Return whether a value contains a whole number from `limit` on, or below its negative."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return any(map(_exceeds_64_bits, value))
-    return isinstance(value, int) and abs(value) >= 2**63
+        return any(_exceeds(item, limit) for item in value)
+    return isinstance(value, int) and abs(value) >= limit
 
 
 def _optional(annotation: Any) -> bool:

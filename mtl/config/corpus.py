@@ -59,7 +59,9 @@ class HintConfig(Settings):
     alternatives: ClassVar[tuple[str, ...]] = ("pattern", "lexicon")
 
     pattern: Expression | None = Field(
-        default=None, description="A regular expression that matches anywhere in a word."
+        default=None,
+        description="A regular expression that matches anywhere in a word. Nested repetitions "
+        "such as (a+)+ can take exponential time.",
     )
     lexicon: FilePath | None = Field(
         default=None,

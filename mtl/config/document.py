@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from mtl.errors import ConfigError, Place, printable
+from mtl.errors import ConfigError, Place, printable, shorten
 from mtl.files import exists, find_shipped
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
@@ -59,7 +59,7 @@ class DocumentError(ConfigError):
     """
 
     def __init__(self, place: Place, message: str) -> None:
-        super().__init__(f"{place}: {message}")
+        super().__init__(f"{place}: {shorten(printable(message), 2000)}")
         self.place = place
         self.message = message
 
@@ -223,7 +223,9 @@ def _collect_bases(
         if not exists(base, Path.is_file):
             shipped = find_shipped(Path(name.value), "configs")
             if not exists(shipped, Path.is_file):
-                raise DocumentError(name.place, f"extends: no such file: {printable(str(base))}")
+                raise DocumentError(
+                    name.place, f"extends: no such file: {shorten(printable(str(base)))}"
+                )
             base = shipped
         if base.resolve() in [above.resolve() for above in trail]:
             circle = " -> ".join(map(str, (*trail, base)))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from mtl.config.document import DocumentError, Node
 from mtl.config.parts import Expected
-from mtl.errors import ConfigError, Place, did_you_mean
+from mtl.errors import ConfigError, Place, did_you_mean, printable, shorten
 from mtl.options import Bounds, File
 
 _SIMPLE = {
@@ -44,7 +44,9 @@ class Problems:
             message: The text of the error.
         """
         self.count += 1
-        self._messages.setdefault((place, path.rpartition(".")[2]), message)
+        self._messages.setdefault(
+            (place, path.rpartition(".")[2]), shorten(printable(message), 2000)
+        )
         if len(self._messages) == _MOST:
             self.check(further="; there may be more errors: correct these first")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mtl.config.document import Node
-from mtl.errors import ConfigError, printable
+from mtl.errors import ConfigError, printable, shorten
 from mtl.files import PACKAGE, exists, find_shipped
 from mtl.options import File
 
@@ -60,7 +60,7 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
         return str(node.value)
     if not must_exist:
         return str(tried[0])
-    places = " or ".join(printable(str(path)) for path in dict.fromkeys(tried))
+    places = " or ".join(shorten(printable(str(path))) for path in dict.fromkeys(tried))
     advice = mark.advice
     if advice is None and not data and not os.path.isabs(name):
         advice = "set MTL_DATA to the folder of your corpora"

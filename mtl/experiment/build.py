@@ -38,7 +38,7 @@ def head_owners(run: Run) -> dict[str, str]:
 
 
 def head_owner(run: Run, task: str) -> str:
-    """Return the task whose head a task uses: itself, unless it shares a head."""
+    """Return the task that owns the head of a task: itself, unless it shares a head."""
     while isinstance(shared := run.tasks[task].head, str):
         task = shared
     return task

@@ -256,6 +256,11 @@ def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict
         CheckpointError: They are missing or damaged, or belong to another run.
     """
     vocabularies, targets = load_vocabularies(folder, vocabulary_classes(run))
-    if missing := set(head_owners(run).values()) - set(targets):
+    heads = set(head_owners(run).values())
+    if missing := heads - set(targets):
         raise CheckpointError(f"{folder}: has no labels for the head {min(missing)!r}; train again")
+    if foreign := set(targets) - heads:
+        raise CheckpointError(
+            f"{folder}: has labels for the head {min(foreign)!r}, unknown to {RUN}; train again"
+        )
     return vocabularies, targets

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mtl.errors import CheckpointError
+from mtl.errors import CheckpointError, printable, shorten
 from mtl.files import atomic_write
 from mtl.runs.checksums import tensors_checksum
 from mtl.targets import Target, saved_target, target_to_json
@@ -125,7 +125,7 @@ def from_json(path: Path, kind: Any, make: Callable[[Any], MadeT], data: Any) ->
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = repr(error)
     raise CheckpointError(
-        f"{path}: not a file of this version: {reason}; copy it again, or train again"
+        f"{path}: not a file of this version: {shorten(printable(reason))}; copy it again, or train again"
     )
 
 

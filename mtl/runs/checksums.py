@@ -4,7 +4,7 @@
 are replaced while a run is trained, so their checksum is in the metadata of their own file: there
 is no moment at which the two differ. SHA-256 needs about 0.1 s for 50 MB.
 
-Checksums find damage. They are no signature: whoever changes a file can change its checksum too.
+Checksums find damage, not attacks: whoever changes a file can change its checksum too.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class ListedTarget(Target):
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the target from its labels."""
-        return cls(data["labels"])
+        return cls(_not_empty(data["labels"]))
 
 
 class LabelTarget(ListedTarget):
@@ -268,7 +268,18 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the target from labels and scheme."""
-        return cls(data["labels"], scheme=data["scheme"])
+        return cls(_not_empty(data["labels"]), scheme=data["scheme"])
+
+
+def _not_empty(labels: list[str]) -> list[str]:
+    """Return labels that were saved.
+
+    Raises:
+        ValueError: There are none, so that a head could predict nothing.
+    """
+    if not labels:
+        raise ValueError("expected at least one label")
+    return labels
 
 
 def _all_tags(labels: set[str], scheme: Scheme | None) -> Iterable[str]:

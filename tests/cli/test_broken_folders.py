@@ -285,3 +285,39 @@ def test_resuming_writes_the_checksums_anew(project: Path) -> None:
     assert mtl("train", "run.yaml", "training.epochs=2", "--resume").code == 0
     assert Path("runs/run/checksums.txt").read_text() != before
     assert mtl("predict", "runs/run", stdin="Ann left.").code == 0
+
+
+SIZES = {
+    "num_layers: 1": "trunk.num_layers: expected a whole number in [1, 1000]",
+    "hidden_size: 16": "trunk.hidden_size: expected whole numbers below 2^48",
+    "filters: 8": "embedding.characters.filters: expected whole numbers below 2^48",
+}
+
+
+@pytest.mark.parametrize("text", SIZES)
+def test_a_number_beyond_every_size(unchecked: Path, text: str) -> None:
+    path = unchecked / "run.yaml"
+    content = path.read_text(encoding="utf-8")
+    assert text in content
+    path.write_text(content.replace(text, f"{text.split(':')[0]}: {10**30}"), encoding="utf-8")
+    result = mtl("predict", str(unchecked), stdin="Ann left.")
+    assert (result.code, result.out) == (2, "")
+    assert SIZES[text] in result.err
+
+
+@pytest.mark.parametrize("number", [2**47, 10**12])
+def test_a_model_that_no_machine_can_hold(unchecked: Path, number: int) -> None:
+    path = unchecked / "run.yaml"
+    content = path.read_text(encoding="utf-8").replace("hidden_size: 16", f"hidden_size: {number}")
+    path.write_text(content, encoding="utf-8")
+    result = mtl("predict", str(unchecked), stdin="Ann left.")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "cannot be made: " in result.err
+
+
+def test_labels_of_a_task_that_the_run_file_lacks(unchecked: Path) -> None:
+    path = unchecked / "vocabulary/labels.json"
+    labels = json.loads(path.read_text(encoding="utf-8"))
+    replace(path, ["other"], labels["pos"])
+    message = "has labels for the head 'other', unknown to run.yaml; train again"
+    assert_told(mtl("predict", str(unchecked), stdin="Ann"), f"{unchecked}: {message}")

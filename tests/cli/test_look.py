@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_schema_is_json_that_knows_the_keys(arguments: list[str], key: str) -> N
     schema = json.loads(mtl("schema", *arguments).out)
     assert key in schema["properties"]
     assert schema["$schema"].startswith("https://json-schema.org/")
+
+
+def test_many_tasks_are_checked_in_time_that_grows_with_their_number(project: Path) -> None:
+    text = Path("run.yaml").read_text(encoding="utf-8")
+    tasks = "".join(f"  pos{n}: {{use: news/pos}}\n" for n in range(300))
+    text = text.replace("  pos: {use: news/pos}\n", tasks)
+    Path("run.yaml").write_text(text, encoding="utf-8")
+    start = time.process_time()
+    assert mtl("check", "run.yaml").code == 0
+    assert time.process_time() - start < 20  # a minute where each task copies the whole table
