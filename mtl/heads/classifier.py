@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtl.errors import OptionError
 from mtl.heads.base import Head, HeadContext
 from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
+from mtl.layers.inputs import check_labels, check_width
 from mtl.options import Default, RunContext
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
@@ -90,7 +91,12 @@ class Classifier(Head):
         """Return the vector of each sentence, `[B, P]`, from `[B, T, H]` and the mask `[B, T]`."""
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the scores of each sentence, `[B, S]`: one per label, or one for a number."""
+        """Return the scores of each sentence, `[B, S]`: one per label, or one for a number.
+
+        Raises:
+            ValueError: The hidden states have another width than H.
+        """
+        check_width(hidden, self.in_features)
         return self.scores_of(self.sentence(hidden, mask))
 
     def scores_of(self, vectors: Tensor) -> Tensor:
@@ -103,7 +109,9 @@ class Classifier(Head):
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence in nats, `[B]`; for single labels the cross-entropy."""
-        return self.objective.loss(self.scores(hidden, mask), target)
+        scores = self.scores(hidden, mask)
+        check_labels("target", target, len(self.labels))
+        return self.objective.loss(scores, target)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the most likely label ids, `[B]`; sets of labels, `[B, K]`; or numbers, `[B]`."""

@@ -13,6 +13,7 @@ from mtl.errors import OptionError, did_you_mean
 from mtl.heads.base import Head, HeadContext
 from mtl.heads.pairs import Pairs
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.inputs import check_width
 from mtl.layers.token_attention import (
     TokenAttention,
     TokenAttentionLayer,
@@ -171,7 +172,11 @@ class Tagger(Head):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
+
+        Raises:
+            ValueError: The hidden states have another width than H.
         """
+        check_width(hidden, self.in_features)
         x = self.dropout(hidden)
         if self.attention is not None:
             contexts, _ = self.attention(x, mask)
