@@ -265,7 +265,7 @@ def test_an_empty_run_lacks_all_required_keys(
     with pytest.raises(ConfigError) as error:
         load_run("none.yaml", kinds=kinds)
     assert str(error.value).splitlines() == [
-        f"none.yaml:1:1: missing key '{key}'" for key in ("embedding", "tasks", "trunk")
+        f"none.yaml:1:1: missing key '{key}'" for key in ("embedding", "tasks")
     ]
 
 
