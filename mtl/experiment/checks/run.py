@@ -186,7 +186,7 @@ def _sharing(run: Run) -> Iterator[Mistake]:
     if not trunk.layered:
         tuning = run.training.fine_tuning
         if tuning and "trunk" in tuning.frozen:
-            yield "training.fine_tuning.frozen", "the run has no trunk to freeze"
+            yield "training.fine_tuning", "the run has no trunk to freeze"
         if not SHARING.find(name).without_trunk:
             yield "sharing", f"{name!r} shares the layers of a trunk, and the run has no trunk"
         for task, owner in head_owners(run).items():
