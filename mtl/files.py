@@ -35,10 +35,10 @@ def find_shipped(path: Path, folder: str = "") -> Path:
         path: A file or folder of the user; relative paths start at the current folder.
         folder: The folder of the package in which names are searched.
     """
-    if path.exists() or path.is_absolute() or ".." in path.parts:
+    if exists(path) or path.is_absolute() or ".." in path.parts:
         return path
     shipped = PACKAGE / folder / path
-    return shipped if shipped.exists() else path
+    return shipped if exists(shipped) else path
 
 
 @contextmanager

@@ -241,7 +241,8 @@ class Builder:
         children = self.mapping(node, path)
         if self.problems.count > before:
             return None
-        written = children.pop("type", Node(kind.default, node.place))
+        default = None if kind.bare and children else kind.default
+        written = children.pop("type", Node(default, node.place))
         cls = self._class(kind, written, node, path)
         if cls is None:
             return None

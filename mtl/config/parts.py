@@ -65,11 +65,14 @@ class Kind:
         name: The kind of part: "head", "trunk", …
         default: The default type.
         number: The option of the default type that a bare number sets.
+        bare: Whether the default holds only for a part without options; with options, the type is
+            required.
     """
 
     name: str
     default: str | None = None
     number: str | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

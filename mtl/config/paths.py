@@ -21,7 +21,7 @@ def run_file(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     for candidate in (path, path.with_name(f"{path.name}.yaml") if path.name else path):
         found = find_shipped(candidate)
-        if found.is_file():
+        if exists(found, Path.is_file):
             return found
     return path
 

@@ -223,7 +223,9 @@ class Run(Settings):
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
         description=f"Embeddings of the tokens, which are concatenated: any of {', '.join(SLOTS)}."
     )
-    trunk: Annotated[Part, Kind("trunk")] = Field(description="The layers below the heads.")
+    trunk: Annotated[Part, Kind("trunk", "none", bare=True)] = Field(
+        description="The layers below the heads; none: heads read the embedding."
+    )
     sharing: Annotated[Part, Kind("sharing", "hard")] = Field(
         description="Sharing of the trunk between tasks."
     )

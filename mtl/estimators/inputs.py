@@ -90,7 +90,9 @@ def class_labels(value: Any, name: str) -> list[Any]:
 
 def name_of(label: Any) -> str:
     """Return the name of a label in the run folder."""
-    return f"class {label}" if str(label) in _NOT_LABELS else str(label)
+    name = str(label)
+    # Readers remove the blanks around a label, and take some strings as missing values.
+    return f"class {name!r}" if name in _NOT_LABELS or name != name.strip() else name
 
 
 def same_length(X: Any, y: Any) -> None:

@@ -300,6 +300,8 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
     """
     top = len(sizes) - 1
     if layer == "mix":
+        if not top:
+            raise ConfigError("without a trunk there are no layers to mix; leave the layer out")
         if len(set(sizes[1:])) > 1:
             raise ConfigError(f"layers of widths {list(sizes[1:])} cannot be mixed")
         return sizes[-1]

@@ -54,7 +54,9 @@ class Plan:
 def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Trainer) -> Plan:
     """Return the plan of a run that is ready to train."""
     run, model = experiment.run, experiment.model
-    parts = {"embedding": model.embedding, "trunk": model.sharing}
+    parts: dict[str, nn.Module] = {"embedding": model.embedding}
+    if len(model.sharing.sizes) > 1:
+        parts["trunk"] = model.sharing
     parts |= {f"head {name}": head for name, head in model.heads.items()}
     if model.label_vectors:
         parts["label vectors"] = model.label_vectors

@@ -14,6 +14,7 @@ from mtl.errors import OptionError
 from mtl.heads.base import HeadContext
 from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.layers.inputs import check_labels, check_width
 from mtl.options import Default, RunContext, complete
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
@@ -113,7 +114,12 @@ class Classifier(SingleLabelHead):
         """Return the vector of each sentence, `[B, P]`, from `[B, T, H]` and the mask `[B, T]`."""
 
     def scores(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return the scores of each sentence, `[B, S]`: one per label, or one for a number."""
+        """Return the scores of each sentence, `[B, S]`: one per label, or one for a number.
+
+        Raises:
+            ValueError: The hidden states have another width than H.
+        """
+        check_width(hidden, self.in_features)
         return self.scores_of(self.sentence(hidden, mask))
 
     def scores_of(self, vectors: Tensor) -> Tensor:
@@ -126,7 +132,9 @@ class Classifier(SingleLabelHead):
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence in nats, `[B]`; for single labels the cross-entropy."""
-        return self.losses_of(self.scores(hidden, mask), target)
+        scores = self.scores(hidden, mask)
+        check_labels("target", target, len(self.labels))
+        return self.losses_of(scores, target)
 
     def losses_of(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence, `[B]`, from its scores `[B, S]`."""

@@ -13,6 +13,7 @@ from mtl.heads.base import Head
 from mtl.layers.activation_penalties import activation_penalty, temporal_activation_penalty
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.inputs import check_width
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.options import (
     Bounds,
@@ -119,6 +120,7 @@ class LanguageModel(Head):
             mask: `[B, T]` bool, True on real tokens, which come first.
             target: `[B, T]` int64 word ids, ignored on padding.
         """
+        check_width(hidden, self.in_features)
         # `_log_probs_of` rather than `log_probs_of`, so that AR sees the same dropout mask.
         dropped = self.dropout(hidden)
         losses = -self._log_probs_of(dropped, mask, target).sum(1)
@@ -145,5 +147,6 @@ class LanguageModel(Head):
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the log-probabilities of all words, `[B, T, V]`, zero on padding."""
+        check_width(hidden, self.in_features)
         flat = self.output.log_probs(self.dropout(hidden).flatten(0, 1))
         return flat.view(*mask.shape, -1).masked_fill(~mask.unsqueeze(2), 0)

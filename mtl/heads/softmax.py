@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mtl.heads.tagger import Tagger
+from mtl.layers.inputs import check_labels
 from mtl.targets.base import Target, labelled
 
 
@@ -47,9 +48,11 @@ class SoftmaxTagger(Tagger):
             return losses.sum(1)
         if target.dtype == torch.bool:
             return self._partial_loss(scores, mask, target)
+        known = mask & labelled(target)
+        check_labels("target", target, len(self.labels), known)
         losses = functional.cross_entropy(
             scores.transpose(1, 2),  # [B, K, T]
-            target.masked_fill(~(mask & labelled(target)), -100),
+            target.masked_fill(~known, -100),
             reduction="none",
             label_smoothing=self.smoothing,
         )

@@ -14,6 +14,7 @@ from mtl.heads.base import HeadContext
 from mtl.heads.pairs import Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.inputs import check_width
 from mtl.layers.token_attention import (
     TokenAttention,
     TokenAttentionLayer,
@@ -163,7 +164,11 @@ class Tagger(SingleLabelHead):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
+
+        Raises:
+            ValueError: The hidden states have another width than H.
         """
+        check_width(hidden, self.in_features)
         x = self.dropout(hidden)
         if self.attention is not None:
             contexts, _ = self.attention(x, mask)

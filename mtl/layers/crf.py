@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from mtl.layers.inputs import check_labels
 from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
 from mtl.ops.crf_paths import crf_entropy, crf_n_best
 
@@ -128,8 +129,8 @@ class CRF(nn.Module):
                 divided by the number of real tokens.
 
         Raises:
-            ValueError: A shape or type is wrong, or the reduction is unknown.
-            RuntimeError: A label id of a real token is not in [0, K).
+            ValueError: A shape or type is wrong, a label id of a real token is not in [0, K), or
+                the reduction is unknown.
         """
         mask = self._checked_mask(emissions, mask)
         self._check_tags(tags, emissions)
@@ -139,6 +140,7 @@ class CRF(nn.Module):
             numerator = crf_log_partition(possible, *scores, mask)
             likelihood = numerator - crf_log_partition(emissions, *scores, mask)
         else:
+            check_labels("tags", tags, self.num_tags, mask)
             likelihood = crf_log_likelihood(emissions, *scores, mask, tags)
         likelihood = likelihood.clamp(max=0)  # rounding can make a probability exceed 1
         if reduction == "sum":

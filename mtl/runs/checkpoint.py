@@ -124,8 +124,9 @@ def from_json(path: Path, kind: Any, make: Callable[[Any], MadeT], data: Any) ->
         reason = f"{place}: {first['msg']}" if place else first["msg"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = repr(error)
+    reason = shorten(printable(reason))
     raise CheckpointError(
-        f"{path}: not a file of this version: {shorten(printable(reason))}; copy it again, or train again"
+        f"{path}: not a file of this version: {reason}; copy it again, or train again"
     )
 
 

@@ -59,6 +59,8 @@ class Sharing(Checked, nn.Module, ABC):
     """The smallest number of tasks."""
     has_trunks: ClassVar[bool] = True
     """Whether its trunks own their weights, so that these can be loaded and frozen."""
+    without_trunk: ClassVar[bool] = False
+    """Whether it works without any layers, when all heads read the embedding."""
     sizes: list[int]
     """Widths of `TrunkOutput.layers`; see `sizes_of`."""
     label_dims: Mapping[str, int] = MappingProxyType({})

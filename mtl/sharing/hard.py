@@ -21,6 +21,8 @@ class Hard(Sharing):
         make_trunk: A function without arguments that returns a new trunk.
     """
 
+    without_trunk = True
+
     def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
         super().__init__()
         self.trunk = make_trunk()

@@ -4,19 +4,27 @@ from mtl.registry import Registry
 from mtl.trunks.base import Sight, State, Trunk
 from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
+from mtl.trunks.none import NoTrunk
 from mtl.trunks.qrnn import QRNNTrunk
 from mtl.trunks.transformer import TransformerTrunk
 
 TRUNKS: Registry[Trunk] = Registry(
     "trunk",
     Trunk,
-    {"lstm": LSTMTrunk, "gru": GRUTrunk, "qrnn": QRNNTrunk, "transformer": TransformerTrunk},
+    {
+        "lstm": LSTMTrunk,
+        "gru": GRUTrunk,
+        "qrnn": QRNNTrunk,
+        "transformer": TransformerTrunk,
+        "none": NoTrunk,
+    },
 )
 
 __all__ = [
     "TRUNKS",
     "GRUTrunk",
     "LSTMTrunk",
+    "NoTrunk",
     "QRNNTrunk",
     "Sight",
     "State",

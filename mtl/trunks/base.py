@@ -57,6 +57,8 @@ class Trunk(Checked, nn.Module, ABC):
     """
 
     recipe: ClassVar[type] = TrunkRecipe
+    layered: ClassVar[bool] = True
+    """Whether it has layers, which taggers and sharings need."""
     beyond_shapes: ClassVar[tuple[str, ...]] = ()
     """Options that change the meaning of the weights but not their shapes. A run that starts from
     another one must have the same values."""

@@ -40,7 +40,7 @@ JSONL = ["--input", "jsonl", "--format", "jsonl"]
         ('{"text": "a", "n": 1e999}', "expected a JSON object on each line: 1e999 is beyond"),
         ('{"text": "a", "n": ' + "9" * 5000 + "}", "expected a JSON object on each line: Exceeds"),
         ('{"text": "a", "tokens": [1]}', 'expected "tokens" to be a list of words'),
-        ("\0", "contains the character NUL"),
+        ("\0", "binary content"),
     ],
 )
 def test_json_that_cannot_be_written_again_is_an_error(model: str, line: str, message: str) -> None:
@@ -54,7 +54,7 @@ def test_nul_beyond_the_start_of_a_file_is_an_error(model: str) -> None:
     Path("in.txt").write_bytes(b"Ann left.\n" * 10_000 + b"a\0b\n")
     found = mtl("predict", model, "in.txt")
     assert found.code == 2
-    assert found.err.startswith("error: in.txt:10001: contains the character NUL")
+    assert found.err.startswith("error: in.txt:10001: binary content")
 
 
 def test_names_of_fields_stay_on_their_line(model: str) -> None:

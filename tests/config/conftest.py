@@ -123,7 +123,7 @@ class ASGD(Base):
 
 TABLES: dict[str, dict[str, type[Base]]] = {
     "embedding": {"words": Words, "cnn": CNN},
-    "trunk": {"lstm": LSTM, "qrnn": QRNN},
+    "trunk": {"lstm": LSTM, "qrnn": QRNN, "none": Plain},
     "sharing": {"hard": Plain},
     "head": {"crf": CRF, "softmax": Softmax},
     "weighting": {"static": Plain},

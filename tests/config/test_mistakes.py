@@ -163,7 +163,7 @@ IN_CORPUS = {
     "tasks: {ner: {use: a/b}}": "2:15: unknown key 'tasks.ner.use'; expected one of: head, labels, "
     "metric, scheme",
     "name: x": "2:1: unknown key 'name'; expected one of: expect, files, folds, licence, limit, "
-    "reader, splits, tasks, title, where",
+    "reader, splits, tasks, title, unit, where",
     "limit: {devel: 5}": "2:8: limit: 'devel' is not a split of this corpus",
 }
 
@@ -266,7 +266,7 @@ def test_an_empty_run_lacks_all_required_keys(
     with pytest.raises(ConfigError) as error:
         load_run("none.yaml", kinds=kinds)
     assert str(error.value).splitlines() == [
-        f"none.yaml:1:1: missing key '{key}'" for key in ("embedding", "tasks", "trunk")
+        f"none.yaml:1:1: missing key '{key}'" for key in ("embedding", "tasks")
     ]
 
 

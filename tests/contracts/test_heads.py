@@ -288,3 +288,21 @@ def test_a_single_label_is_certain(variant: Variant) -> None:
     loss = head.loss(hidden, mask, some_target(head, mask) * 0)
     torch.testing.assert_close(loss, torch.zeros_like(loss))
     assert not head.decode(hidden, mask).any()
+
+
+@heads
+def test_hidden_states_of_another_width_are_an_error_with_the_shapes(variant: Variant) -> None:
+    head, (hidden, mask) = made(variant), text()
+    with pytest.raises(ValueError, match=rf"hidden: expected .*{WIDTH}\], got \[.*{WIDTH - 1}\]"):
+        head.loss(hidden[..., :-1], mask, some_target(head, mask))
+
+
+@of_single_labels
+@pytest.mark.parametrize("label", [-1, 9])
+def test_a_label_id_out_of_range_is_an_error_with_the_range(variant: Variant, label: int) -> None:
+    head, (hidden, mask) = made(variant), text()
+    target = some_target(head, mask)
+    target[-1 if target.ndim == 1 else tuple(mask.nonzero()[-1])] = label
+    message = rf"expected (label )?ids in \[0, {len(LABELS)}\), got .*{label}"
+    with pytest.raises(ValueError, match=message):
+        head.loss(hidden, mask, target)

@@ -228,8 +228,8 @@ def test_a_stray_carriage_return_is_an_error(reader, text):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/dev/zero", "a pipe or a device; expected an ordinary file"),
-        ("pipe", "a pipe or a device; expected an ordinary file"),
+        ("/dev/zero", "a device or a pipe; expected a file"),
+        ("pipe", "a device or a pipe; expected a file"),
         ("folder", "this is a folder; expected a file"),
         ("none", "no such file"),
     ],

@@ -63,7 +63,7 @@ def allowed_paths(labels: list[str], scheme: str, never: Rules, allowed: Tensor)
 def test_what_is_given_is_the_best_that_is_allowed(scheme: str, never: Rules) -> None:
     labels = tags(scheme, kinds=1)
     allowed = torch.ones(3, len(labels), dtype=torch.bool)
-    allowed[1, labels.index("I-X")] = False
+    allowed[1, labels.index(f"{PREFIXES[scheme][1]}-X")] = False
     paths = torch.stack(allowed_paths(labels, scheme, never, allowed))  # [N, T]
     for _ in range(20):
         scores = torch.randn(1, 3, len(labels)).double()

@@ -16,6 +16,10 @@ from mtl.files import open_text
 _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
 
 
+_WORD_NAMES = {"token", "tokens", "word", "words", "form", "text"}
+"""Names of the column of words, in the headers of files."""
+
+
 class Conll(Reader):
     """The column files of the CoNLL shared tasks, and similar formats.
 
@@ -82,7 +86,9 @@ class Conll(Reader):
             widths = self._check_rows(path, block.rows, width, split is _at_tabs)
             columns = {name: [row[k] for _, row in block.rows] for name, k in self.columns.items()}
             tokens = columns.pop("tokens")
-            if not checked and is_header({name: cells[0] for name, cells in columns.items()}):
+            # A tag may be called like its column, so the word has to be a name as well.
+            names = {name: cells[0] for name, cells in columns.items()}
+            if not checked and tokens[0].casefold() in _WORD_NAMES and is_header(names):
                 message = f"the first row names the columns: {excerpt(row)}"
                 raise DataError(f"{message}; remove it from the file", path, line)
             checked |= widths

@@ -88,6 +88,8 @@ def _parts(run: Run) -> Iterator[tuple[str, str, Part, str]]:
 def _layers(run: Run) -> Iterator[tuple[str, str]]:
     if not TRUNKS.find(run.trunk.type).is_sized(run.trunk.options):
         return  # the pretrained model has not been read yet
+    if not (TRUNKS.find(run.trunk.type).layered or SHARING.find(run.sharing.type).without_trunk):
+        return  # the sharing cannot be made
     if len(run.tasks) < SHARING.find(run.sharing.type).min_tasks:
         return  # checked with the other parts that need several tasks
     try:

@@ -185,6 +185,20 @@ def _heads_for(target: type[Target]) -> str:
 def _sharing(run: Run) -> Iterator[Mistake]:
     """Check the number of tasks, and that loaded weights have a trunk to be copied into."""
     name, trunk = run.sharing.type, TRUNKS.find(run.trunk.type)
+    if not trunk.layered:
+        tuning = run.training.fine_tuning
+        if tuning and "trunk" in tuning.frozen:
+            yield "training.fine_tuning", "the run has no trunk to freeze"
+        if not SHARING.find(name).without_trunk:
+            yield "sharing", f"{name!r} shares the layers of a trunk, and the run has no trunk"
+        for task, owner in head_owners(run).items():
+            head = HEADS.find(head_part(run, owner).type)
+            if head.level == "token" and run.tasks[task].layer != 0:
+                yield (
+                    "trunk",
+                    f"missing: the tagger of {task!r} needs a trunk to see the context of a word, "
+                    "such as `trunk: lstm`; with `layer: 0` it reads each word alone",
+                )
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} cannot share with a single task; choose 'hard'"
     if not SHARING.find(name).has_trunks:
