@@ -55,9 +55,7 @@ IN_THE_RUN = {
         "span_f1"),
     "overlap too large": ("  epochs: 2", "  overlap: 512", "run.yaml:10:12: training.overlap: "
         "expected less than max_length (512), got 512"),
-    "no YAML": ("trunk: {", "trunk: {{",
-        "run.yaml:5:1: not valid YAML: while parsing a flow mapping, "
-        "expected ',' or '}', but got '<scalar>'"),
+    "no YAML": ("trunk: {", "trunk: {{", "run.yaml:4:9: expected a plain word as key"),
     "a tab": ("  ner:", "\tner:",
         "run.yaml:6:1: not valid YAML: while scanning for the next token, "
         "found character '\\t' that cannot start any token"),

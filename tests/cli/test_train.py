@@ -29,6 +29,7 @@ def test_a_run_folder_has_all_its_files(trained: Path) -> None:
     names = {path.name.partition(".out.")[0] for path in trained.iterdir()}
     assert names == {
         "run.yaml",
+        "checksums.txt",
         "vocabulary",
         "model.safetensors",
         "checkpoint",

@@ -132,7 +132,7 @@ def test_labels_of_other_forms_are_counted() -> None:
 def test_weights_of_zero_are_noted() -> None:
     files = {"train.tsv": TABLE, "dev.tsv": TABLE}
     checked = Project(KINDS, files, reader=TSV).check("tasks.t.weight=0")
-    assert checked.code == 0
+    assert checked.code == 2
     assert "all tasks have the weight 0" in checked.err
     table = TABLE.replace("\n", "\t0\n").replace("kind\t0", "kind\tw")
     checked = Project(WEIGHTED, {"train.tsv": table, "dev.tsv": table}, reader=TSV).check()
