@@ -97,14 +97,15 @@ def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Beg
     """
     if not (folder / RUN).is_file():
         return "no"
-    check_files(folder)
+    state, records = folder / TRAINING / STATE, folder / RECORDS
+    if state.is_file():  # a run that was killed before its first checkpoint may lack files
+        check_files(folder)
     before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
         raise MtlError(
             f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
             "run file and overrides, or train into another --output"
         )
-    state, records = folder / TRAINING / STATE, folder / RECORDS
     epochs = len(read_records(folder, "epoch")) if records.is_file() else 0
     if state.is_file():
         return "resumable"

@@ -298,7 +298,7 @@ def test_hidden_states_of_another_width_are_an_error_with_the_shapes(variant: Va
 
 
 @of_single_labels
-@pytest.mark.parametrize("label", [-1, 9])
+@pytest.mark.parametrize("label", [-2, 9])  # −1: a token without a label
 def test_a_label_id_out_of_range_is_an_error_with_the_range(variant: Variant, label: int) -> None:
     head, (hidden, mask) = made(variant), text()
     target = some_target(head, mask)
