@@ -80,6 +80,12 @@ def main() -> None:
     """
     signals = Signals()
     signals.install()
+    # A program may be started with closed streams; Python has None for them.
+    if sys.stdout is None:
+        print("error: standard output is closed", file=sys.stderr)
+        sys.exit(2)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 (open until the end)
     # Output is UTF-8, whatever the encoding of the terminal: a file or pipe gets the same bytes.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")

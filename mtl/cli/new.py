@@ -62,7 +62,7 @@ def _converted(file: Path, name: str, force: bool, written: list[Path]) -> Path:
     with atomic_write(path) as opened:
         opened.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
     written.append(path)
-    typer.echo(f"{file}: an export of {form}; {len(records):,} examples, written to {path}")
+    typer.echo(f"{file}: {form}; {len(records):,} examples, written to {path}")
     for line in notes.lines():
         typer.echo(line)
     return path

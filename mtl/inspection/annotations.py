@@ -136,7 +136,7 @@ def _documents(
     if all(isinstance(row.get("label"), list) and "text" in row for _, row in objects):
         return "doccano", [_doccano(row, n, "") for n, row in objects]
     if rows and rows[0][0] == 0:  # a JSON array of plain objects
-        return "JSON", [Document(_text(row), None, _plain(row), n) for n, row in objects]
+        return "JSON objects", [Document(_text(row), None, _plain(row), n) for n, row in objects]
     return None
 
 

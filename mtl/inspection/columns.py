@@ -66,7 +66,7 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
         raise Unsuitable("lists of labels per token; see docs/sentences.md for their form")
     if scheme := _scheme(sentences):
         spans = Counter(span.type for row in sentences for span in read_spans(_filled(row)))
-        if spans:
+        if any(spans):
             head = {"type": "crf", "scheme": "iobes"}
             description = f"{_number(len(spans), 'type')} of spans in {scheme.upper()} tags"
             return TaskPlan(name, head, "span_f1", spans, description, scheme)
@@ -102,6 +102,9 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
     if all(isinstance(value, list) for value in values):
         return _plan_sets(name, values, None)
     if all(isinstance(value, dict) for value in values):
+        numbers = [number for value in values for number in value.values()]
+        if not all(isinstance(number, (int, float)) for number in numbers):
+            raise Unsuitable("objects with other values than numbers")
         counts = Counter(label for value in values for label in value)
         labels: Any = {"column": name, "form": "soft"}
         description = f"distributions over {_number(len(counts), 'label')}"
@@ -180,10 +183,12 @@ def _separator(counts: Counter[str]) -> str | None:
     """Return the separator of cells with several labels, or None if cells have one label each."""
     for separator in ";|,":
         split = [_items(value, separator) for value in counts]
-        several = sum(len(items) > 1 for items in split)
-        items = {item for row in split for item in row}
+        together = {item for row in split if len(row) > 1 for item in row}
+        alone = {row[0] for row in split if len(row) == 1}
+        several = sum(len(row) > 1 for row in split)
         # Cells with several labels repeat the labels of other cells.
-        if several >= 2 and len(items) < len(counts) and max(map(len, items)) <= 40:
+        repeated = together <= alone or (several >= 2 and len(together | alone) < len(counts))
+        if together and repeated and max(map(len, together)) <= 40:
             return separator
     return None
 

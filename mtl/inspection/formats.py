@@ -74,6 +74,7 @@ def recognise(path: Path) -> Format:
         ):
             return Format("conllu", {}, "CoNLL-U")
         if columns := _conll(lines):
+            _refuse_header(lines, path)
             return columns
     if table := _table(path, suffix):
         return table
@@ -111,6 +112,16 @@ def _conll(lines: Sequence[str]) -> Format | None:
     return Format("conll", options, f"one token per line, {width} columns between {kind}", True)
 
 
+def _refuse_header(lines: Sequence[str], path: Path) -> None:
+    """Raise DataError if the first row of a column file names the columns."""
+    number, row = next((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
+    if any(cell.casefold() in (*_TOKEN_NAMES, "token", "word", "form") for cell in row[:2]) and (
+        len(row) > 1
+    ):
+        message = f"the first row names the columns: {' '.join(row)[:60]!r}"
+        raise DataError(f"{message}; remove it from the file", path, number)
+
+
 def _token_column(rows: Sequence[Sequence[str]], width: int) -> int:
     """Return the column of the words: the first one that is not an identifier or a number."""
     for column in range(width):
@@ -135,7 +146,8 @@ def _table(path: Path, suffix: str) -> Format | None:
                 continue
         widths = Counter(map(len, rows))
         width, frequent = widths.most_common(1)[0]
-        if width < 2 or frequent < 0.9 * len(rows):
+        # The separator of a table also separates the names in its first row.
+        if width < 2 or frequent < 0.9 * len(rows) or len(rows[0]) != width:
             continue
         # A text may have a comma in each line, so only the name of the file makes it a table.
         if suffix not in (".csv", ".tsv") and frequent < len(rows):
@@ -175,14 +187,16 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     Names are short, differ, and are not numbers. No later row of the same column repeats a name.
     """
     first, *body = rows
-    names = [cell.strip() for cell in first]
-    if len(set(names)) < len(names) or not all(0 < len(name) <= 40 for name in names):
+    # An index column, as pandas writes it, has an empty name.
+    names = [cell.strip() for cell in first if cell.strip()]
+    if not names or not all(len(name) <= 40 for name in names):
         return False
     if any(re.fullmatch(r"[-+]?[\d.,]+", name) for name in names):
         return False
     if {name.lower() for name in names} & {*_TEXT_NAMES, "label", "labels", "id"}:
         return True
-    repeated = any(row[k].strip() == name for row in body for k, name in enumerate(names))
+    cells = [cell.strip() for cell in first]
+    repeated = any(name and row[k].strip() == name for row in body for k, name in enumerate(cells))
     return not repeated and all(" " not in name or len(name) <= 20 for name in names)
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from mtl.data.readers import READERS, Record
-from mtl.errors import MtlError
+from mtl.errors import DataError, MtlError
 from mtl.inspection.columns import TaskPlan, Unsuitable, name_of, plan_sentences, plan_tokens
 from mtl.inspection.formats import Format, recognise
 
@@ -65,14 +65,21 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
     reader = READERS.find(form.reader)(**form.options)
     records = [record for path in files["train"] for record in islice(reader.read(path), _RECORDS)]
     records = [record for record in records if record.tokens]
-    tasks, skipped = _plan_tasks(form, records)
+    words = sum(len(record.tokens) for record in records)
+    if form.reader in ("csv", "tsv", "lines") and len(records) > 20 and words < 1.5 * len(records):
+        raise MtlError(
+            f"{files['train'][0]}: read as {form.description}, almost every text is a single word. "
+            "If the file has one token per line, write the columns between tabs, with a blank line "
+            "after each sentence"
+        )
+    tasks, skipped = _plan_tasks(form, records, files["train"][0])
     if form.unnamed:
         form, tasks = _named(form, tasks)
     if not tasks:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
         raise MtlError(f"{files['train'][0]}: no column has labels{reasons}")
-    words = Counter(word.lower() for record in records[:2000] for word in record.tokens)
-    share = sum(words[word] for word in _COMMON) / max(1, words.total())
+    counts = Counter(word.lower() for record in records[:2000] for word in record.tokens)
+    share = sum(counts[word] for word in _COMMON) / max(1, counts.total())
     splits: dict[str, str | int] = {}
     if "dev" not in files:
         if len(records) < 5:
@@ -88,7 +95,7 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         tasks=tasks,
         skipped=skipped,
         sentences=len(records),
-        tokens=sum(len(record.tokens) for record in records),
+        tokens=words,
         english=share > 0.08,
     )
 
@@ -108,7 +115,7 @@ def _by_split(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _plan_tasks(
-    form: Format, records: Sequence[Record]
+    form: Format, records: Sequence[Record], path: Path
 ) -> tuple[dict[str, TaskPlan], dict[str, str]]:
     tasks: dict[str, TaskPlan] = {}
     skipped: dict[str, str] = {}
@@ -119,7 +126,7 @@ def _plan_tasks(
         task = re.sub(r"\W+", "_", name).strip("_") or "label"
         try:
             values = [record.columns.get(name) for record in records]
-            if _per_token(records, values):
+            if _per_token(name, records, values, path):
                 tasks[task] = plan_tokens(name, [v for v in values if isinstance(v, list)])
             else:
                 tasks[task] = plan_sentences(name, values)
@@ -128,13 +135,24 @@ def _plan_tasks(
     return tasks, skipped
 
 
-def _per_token(records: Sequence[Record], values: Sequence[object]) -> bool:
+def _per_token(name: str, records: Sequence[Record], values: Sequence[object], path: Path) -> bool:
+    """Return whether the values are lists with one item per token.
+
+    Raises:
+        DataError: They are for most sentences, but not for all.
+    """
     lists = [
         (record, value)
         for record, value in zip(records, values, strict=True)
         if isinstance(value, list)
     ]
-    return bool(lists) and all(len(record.tokens) == len(value) for record, value in lists)
+    others = [(r, value) for r, value in lists if len(r.tokens) != len(value)]
+    if not lists or len(others) > 0.5 * len(lists):
+        return False
+    for record, value in others:
+        message = f"{name!r} has {len(value)} values for {len(record.tokens)} tokens"
+        raise DataError(f"{message}; correct the line", path, record.line)
+    return True
 
 
 def _named(form: Format, tasks: Mapping[str, TaskPlan]) -> tuple[Format, dict[str, TaskPlan]]:

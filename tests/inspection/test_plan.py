@@ -157,5 +157,51 @@ def test_cells_with_several_labels_are_sets() -> None:
     plan = plan_sentences("topics", ["food;service", "food", "place; food", "place"] * 10)
     assert plan.labels == {"column": "topics", "form": "set", "separator": ";"}
     assert plan.counts == {"food": 30, "service": 10, "place": 20}
+    plan = plan_sentences("topics", ["food;service", "food", "service", "price"] * 10)
+    assert plan.labels == {"column": "topics", "form": "set", "separator": ";"}
     # A comma in a label is no separator if its parts never occur alone.
     assert plan_sentences("place", ["Paris, France", "Rome, Italy"] * 10).labels == "place"
+
+
+def test_headers_are_recognised(tmp_path: Path) -> None:
+    rows = [f"{i},{t},{'good' if i % 2 else 'bad'}" for i, t in enumerate(_texts(24))]
+    plan = plan_corpus([_write(tmp_path / "pandas.csv", [",text,mood", *rows])])
+    assert plan.tasks["mood"].counts == {"good": 12, "bad": 12}
+    rows = [f"Yes, {t};{'good' if i % 2 else 'bad'}" for i, t in enumerate(_texts(24))]
+    plan = plan_corpus([_write(tmp_path / "eu.csv", ["text;mood", *rows])])
+    assert plan.format.options == {"text": "text", "separator": ";"}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        (
+            "a.jsonl",
+            [*['{"tokens": ["a", "b"], "pos": ["X", "Y"]}'] * 9, '{"tokens": ["a"], "pos": []}'],
+            "a.jsonl:10: 'pos' has 0 values for 1 tokens",
+        ),
+        ("a.conll", ["word pos", *["Ann N", "runs V", ""] * 9], "a.conll:1: the first row names"),
+        (
+            "a.csv",
+            ["Sentence #,Word,Tag", *(f"{i // 9},w{i},{'BO'[i % 2]}" for i in range(90))],
+            "almost every text is a single word",
+        ),
+        (
+            "a.csv",
+            ["text,mood,mood", *(f"{t},a,b" for t in _texts(9))],
+            "two columns are called 'mood'",
+        ),
+    ],
+)
+def test_files_that_would_be_misread_are_one_error(
+    tmp_path: Path, name: str, lines: list[str], message: str
+) -> None:
+    with pytest.raises(MtlError, match=message):
+        plan_corpus([_write(tmp_path / name, lines)])
+
+
+def test_objects_and_tags_without_types_are_no_labels() -> None:
+    with pytest.raises(Unsuitable, match="other values than numbers"):
+        plan_sentences("meta", [{"x": "y"}] * 5)
+    with pytest.raises(Unsuitable, match="every token has the label 'I'"):
+        plan_tokens("x", [["I", "I"]])
