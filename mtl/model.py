@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 
@@ -76,6 +76,9 @@ class MultiTaskModel(nn.Module):
         columns: Mapping[str, slice] | None = None,
     ) -> None:
         super().__init__()
+        self.trainings = 0
+        """The number of times that training began. Fused optimisers change weights in place
+        without a trace, so values that were computed from weights count as old afterwards."""
         self.embedding = embedding
         self.sharing = sharing
         self.heads = nn.ModuleDict(heads)
@@ -95,6 +98,11 @@ class MultiTaskModel(nn.Module):
                 and not isinstance(self.head(task), LanguageModel)
             }
         )
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of training or evaluation, and count how often training began."""
+        self.trainings += mode
+        return super().train(mode)
 
     def head(self, task: str) -> Head:
         """Return the head of a task."""

@@ -4,9 +4,6 @@
 #include "../pool_step.h"
 #include "lanes.h"
 
-// For short loops of constant length over sums that should stay in registers.
-#define MTL_UNROLL _Pragma("GCC unroll 64")
-
 namespace mtl::MTL_ISA {
 
 template <class T>
@@ -18,26 +15,8 @@ struct CrfRows {
 
   static MTL_INLINE A larger(A x, A y) { return x > y ? x : y; }
 
-  // A vector with only its first numbers in memory; the others are read as zero.
-  static MTL_INLINE A read(const T* from, int64_t there) {
-    if (there >= kLanes) return L::read(from);
-#if MTL_BYTES == 64
-    if constexpr (std::is_same_v<T, float>) return _mm512_maskz_loadu_ps((1 << there) - 1, from);
-    if constexpr (std::is_same_v<T, double>) return _mm512_maskz_loadu_pd((1 << there) - 1, from);
-#endif
-    T padded[kLanes] = {};
-    std::memcpy(padded, from, there * sizeof(T));
-    return L::read(padded);
-  }
-
-  static MTL_INLINE void write(T* to, A x, int64_t there) {
-    if (there >= kLanes) return L::write(to, x);
-#if MTL_BYTES == 64
-    if constexpr (std::is_same_v<T, float>) return _mm512_mask_storeu_ps(to, (1 << there) - 1, x);
-    if constexpr (std::is_same_v<T, double>) return _mm512_mask_storeu_pd(to, (1 << there) - 1, x);
-#endif
-    std::memcpy(to, &x, there * sizeof(T));
-  }
+  static MTL_INLINE A read(const T* from, int64_t there) { return L::read(from, there); }
+  static MTL_INLINE void write(T* to, A x, int64_t there) { L::write(to, x, there); }
 
   // e^x for x <= 0.
   static MTL_INLINE A exponential(A x) {

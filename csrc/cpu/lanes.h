@@ -1,6 +1,9 @@
 // Vectors of one instruction set, MTL_BYTES wide, with loads and stores. Included once per instruction
 // set, in the namespace MTL_ISA.
 
+// For short loops of constant length over sums that should stay in registers.
+#define MTL_UNROLL _Pragma("GCC unroll 64")
+
 namespace mtl::MTL_ISA {
 
 template <class E, int kLanes>
@@ -55,6 +58,29 @@ struct Lanes {
     const Unsigned full = bits<Unsigned>(x);
     const Unsigned rounded = full + 0x7fffu + (full >> 16 & 1u);
     return (x != x ? Unsigned{} + 0x7fc00000u : rounded) >> 16;
+  }
+
+  // A vector with only its first numbers in memory; the others are read as zero.
+  static MTL_INLINE A read(const T* from, int64_t there) {
+    if (there >= kCount) return read(from);
+#if MTL_BYTES == 64
+    if constexpr (std::is_same_v<T, float>) return _mm512_maskz_loadu_ps((1 << there) - 1, from);
+    if constexpr (std::is_same_v<T, double>) return _mm512_maskz_loadu_pd((1 << there) - 1, from);
+#endif
+    T padded[kCount] = {};
+    for (int64_t k = 0; k < there; ++k) padded[k] = from[k];
+    return read(padded);
+  }
+
+  static MTL_INLINE void write(T* to, A x, int64_t there) {
+    if (there >= kCount) return write(to, x);
+#if MTL_BYTES == 64
+    if constexpr (std::is_same_v<T, float>) return _mm512_mask_storeu_ps(to, (1 << there) - 1, x);
+    if constexpr (std::is_same_v<T, double>) return _mm512_mask_storeu_pd(to, (1 << there) - 1, x);
+#endif
+    T padded[kCount];
+    write(padded, x);
+    for (int64_t k = 0; k < there; ++k) to[k] = padded[k];
   }
 
   // float16 has 5 exponent bits and 10 fraction bits; float has 8 and 23.

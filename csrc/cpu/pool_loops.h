@@ -16,19 +16,8 @@ struct Block {
   using A = typename L::A;
   static constexpr int kLanes = L::kCount;
 
-  static MTL_INLINE A read(const T* from, int64_t there) {
-    if (there >= kLanes) return L::read(from);
-    T padded[kLanes] = {};
-    for (int64_t k = 0; k < there; ++k) padded[k] = from[k];
-    return L::read(padded);
-  }
-
-  static MTL_INLINE void write(T* to, A x, int64_t there) {
-    if (there >= kLanes) return L::write(to, x);
-    T padded[kLanes];
-    L::write(padded, x);
-    for (int64_t k = 0; k < there; ++k) to[k] = padded[k];
-  }
+  static MTL_INLINE A read(const T* from, int64_t there) { return L::read(from, there); }
+  static MTL_INLINE void write(T* to, A x, int64_t there) { L::write(to, x, there); }
 
   template <bool kKeep>
   static MTL_INLINE auto read_keep(const bool* from, int64_t there) {

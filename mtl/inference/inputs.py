@@ -185,25 +185,32 @@ def _read(sentences: Sentences, read: Callable[[Any], Sentence]) -> Iterator[Sen
 
 
 def _single(item: Any) -> Sentence:
+    # The usual types first: a check against an abstract class takes longer than the rest.
+    if type(item) is list or type(item) is tuple:
+        return _of_words(tuple(item))
     if isinstance(item, str):
         _check_text(item)
         return Sentence.from_text(item)
     if isinstance(item, (bytes, Mapping)) or not isinstance(item, Iterable):
         raise ValueError(f"expected text or a list of words, got {item!r}")
-    words = tuple(item)
+    return _of_words(tuple(item))
+
+
+def _of_words(words: tuple[Any, ...]) -> Sentence:
     try:
         text = "".join(words)  # the fastest check that all of them are strings
     except TypeError:
         other = next(word for word in words if not isinstance(word, str))
         raise ValueError(f"expected a list of words, found {other!r} among them") from None
-    _check_text(text)
+    if not text.isascii():
+        _check_text(text)
     return Sentence(Example(words))
 
 
 def _check_text(text: str) -> None:
     """Check that a string is text: half a character of UTF-16 alone can be in strings only."""
     try:
-        text.isascii() or text.encode()
+        text.encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         raise ValueError(f"expected text, found half a character, {half!r}, in it") from None

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from mtl.data.batching import batches
 from mtl.data.encoding import Batcher, pad
@@ -29,6 +28,8 @@ from mtl.inference.merging import merge_windows, padding_states
 from mtl.inference.prediction import Prediction
 from mtl.inference.readouts import Readout, read_head
 from mtl.inference.task_prediction import TaskPrediction
+from mtl.inference.words import WordTable
+from mtl.layers.lookup import look_up
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -41,14 +42,11 @@ CHUNK_CHARACTERS = 1 << 22
 """A chunk ends after the sentence that brings it to this number of characters."""
 CHUNK_OF_MATRICES = 16
 """Sentences per chunk with attention matrices, whose memory grows with the square of the length."""
-MOST_WORDS = 1 << 16
-"""The most distinct words whose vectors are kept from chunk to chunk."""
-MOST_CHARACTERS = 1 << 22
-"""The most characters of these words."""
 LONGEST = 2048
 """The most tokens of a sentence whose attention matrix can be requested."""
 
 _Item = TypeVar("_Item")
+_windows_of = lru_cache(1024)(windows)
 
 
 class Piece(NamedTuple):
@@ -95,6 +93,9 @@ class Predictor:
         self.max_length = max_length
         self.overlap = overlap
         self.max_tokens = max_tokens
+        self._parameter = next(model.parameters())
+        self._words = WordTable(nn.ModuleList([model.embedding, model.sharing]))
+        self._trainings = model.trainings
         self._readers = 0
         self._was_training = False
 
@@ -132,11 +133,10 @@ class Predictor:
         if chunk_size is None:
             matrices = any(self.attention(task) == "matrix" for task in attention)
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
-        words = WordVectors(self.model.embedding.size, self._parameter)
         for chunk in _bounded(sentences, chunk_size):
-            yield from self._predict(
-                chunk, words, tasks, confidence, attention, logits, by_sentence
-            )
+            with process.without_collection():
+                found = self._predict(chunk, tasks, confidence, attention, logits, by_sentence)
+            yield from found
 
     def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
         """Return task to labels for each sentence; see `run`."""
@@ -160,10 +160,6 @@ class Predictor:
             return None
         return "weights" if weights.ndim == 3 else "matrix"
 
-    @property
-    def _parameter(self) -> Tensor:
-        return next(self.model.parameters())
-
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         """Put the model into evaluation mode, and back into its former mode.
@@ -171,6 +167,9 @@ class Predictor:
         While several threads predict, the last one to end restores the mode.
         """
         with process.lock():
+            if self._trainings != self.model.trainings:
+                self._trainings = self.model.trainings
+                self._words.clear()
             if not self._readers:
                 self._was_training = self.model.training
                 if self._was_training:
@@ -189,7 +188,6 @@ class Predictor:
     def _predict(
         self,
         sentences: Sequence[Sentence],
-        words: WordVectors,
         tasks: Sequence[str],
         confidence: bool,
         attention: Collection[str],
@@ -203,7 +201,7 @@ class Predictor:
             self._check_lengths(task, examples)
         by_task: list[dict[str, TaskPrediction]] = [{} for _ in examples]
         with self._evaluating():
-            readouts = self._read(sentences, words, tasks, confidence, attention, by_sentence)
+            readouts = self._read(sentences, tasks, confidence, attention, by_sentence)
             for task in tasks:
                 head = self.model.head(task)
                 predictions: Iterable[TaskPrediction] = merge_windows(
@@ -221,8 +219,9 @@ class Predictor:
                     predictions = map(_with_attention, predictions, readouts[task], parts, sides)
                 for answers, prediction in zip(by_task, predictions, strict=True):
                     answers[task] = prediction
+        targets, schemes = self.batcher.targets, self.schemes
         return [
-            Prediction(sentence, answers, self.batcher.targets, self.schemes)
+            Prediction(sentence, answers, targets, schemes)
             for sentence, answers in zip(sentences, by_task, strict=True)
         ]
 
@@ -237,7 +236,6 @@ class Predictor:
     def _read(
         self,
         sentences: Sequence[Sentence],
-        words: WordVectors,
         tasks: Sequence[str],
         confidence: bool,
         attention: Collection[str],
@@ -249,7 +247,7 @@ class Predictor:
         if self.model.embedding.contextual:
             embed = self._embed_sentences(examples)
         else:
-            embed = self._embed_words(examples, words)
+            embed = self._embed_words(examples)
         readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
         for together, pieces in self._passes(sentences, tasks, by_sentence):
             found: dict[str, list[Readout]] = {task: [Readout()] * len(pieces) for task in together}
@@ -288,7 +286,7 @@ class Predictor:
         for row, sentence in enumerate(sentences):
             if split and whole and len(sentence.bounds) > 1:
                 several.append(row)
-            elif len(sentence.example):
+            elif sentence.example.tokens:
                 one.append(row)
         for together, rows in ((tasks, one), (split, several), (whole, several)):
             if rows:
@@ -304,11 +302,11 @@ class Predictor:
     def _windows(self, sentence: Sentence, by_sentence: bool) -> list[Window]:
         """Return the windows of an item. A pair has one window: it is read whole."""
         example = sentence.example
-        length = len(example)
+        length = len(example.tokens)
         if example.second is not None:
             return [Window(0, length, 0, length)]
-        if not by_sentence or len(sentence.bounds) == 1:
-            return windows(length, self.max_length, self.overlap)
+        if not by_sentence or sentence.text is None or len(sentence.bounds) == 1:
+            return _windows_of(length, self.max_length, self.overlap)
         return [
             Window(*(first + position for position in window))
             for first, last in sentence.bounds
@@ -325,11 +323,10 @@ class Predictor:
 
     # ---- embedding windows
 
-    def _embed_words(self, examples: Sequence[Example], words: WordVectors) -> Embed:
+    def _embed_words(self, examples: Sequence[Example]) -> Embed:
         """Embed each distinct word once; windows are then looked up."""
-        ids = words.ids_of(examples)
-        words.add(self._word_vectors(words.missing()))
-        vectors = words.vectors
+        ids, words = self._words.find([example.tokens for example in examples], self._word_vectors)
+        device = words.vectors.device
 
         def embed(pieces: Sequence[Piece]) -> tuple[EmbeddingOutput, Tensor]:
             rows = [ids[row][window.start : window.end] for row, window in pieces]
@@ -339,9 +336,8 @@ class Predictor:
                 sides = [np.split(row, [at]) for row, at in zip(rows, seconds, strict=True)]
                 rows = [row for side in zip(*sides, strict=True) for row in side]
             padded, real = pad([len(row) for row in rows], np.concatenate(rows))
-            mask = torch.from_numpy(real).to(vectors.device)
-            x = functional.embedding(torch.from_numpy(padded).to(vectors.device), vectors)
-            return of_words(x, mask), mask
+            mask = torch.from_numpy(real).to(device)
+            return of_words(look_up(words, torch.from_numpy(padded).to(device)), mask), mask
 
         return embed
 
@@ -379,53 +375,6 @@ def _with_attention(
     attention = merge_attention(readouts, parts, sides)
     second = attention[1] if len(attention) == 2 else None
     return prediction._replace(attention=attention[0], attention_b=second)
-
-
-class WordVectors:
-    """The vectors of the words of a stream. Letters: U distinct words, D width.
-
-    Args:
-        size: Width D of the vectors.
-        like: A tensor with the type and the device of the model.
-    """
-
-    def __init__(self, size: int, like: Tensor) -> None:
-        self._rows = _Rows()
-        self._padding = like.new_zeros(1, size)
-        self.vectors = self._padding
-        """`[1 + U, D]`, the first row is zero, for padding."""
-
-    def ids_of(self, examples: Sequence[Example]) -> list[NDArray[np.int64]]:
-        """Return the row of each word in `vectors`. New words get the next rows."""
-        # Cleared only between chunks: rows of the same chunk must stay valid.
-        if len(self._rows) > MOST_WORDS or self._rows.characters > MOST_CHARACTERS:
-            self._rows = _Rows()
-            self.vectors = self._padding
-        row = self._rows.__getitem__
-        return [
-            np.fromiter(map(row, example.tokens), np.int64, len(example.tokens))
-            for example in examples
-        ]
-
-    def missing(self) -> list[str]:
-        """Return the words that have a row but no vector yet, in the order of their rows."""
-        return list(islice(self._rows, len(self.vectors) - 1, None))
-
-    def add(self, vectors: Tensor) -> None:
-        """Add the vectors of the missing words, `[U, D]`."""
-        self.vectors = torch.cat([self.vectors, vectors])
-
-
-class _Rows(dict[str, int]):
-    """Word to its row, from 1. A word that is looked up for the first time gets the next row."""
-
-    characters = 0
-    """Number of characters of all words."""
-
-    def __missing__(self, word: str) -> int:
-        row = self[word] = len(self) + 1
-        self.characters += len(word)
-        return row
 
 
 def _bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 import torch
@@ -37,6 +40,22 @@ if hasattr(os, "register_at_fork"):
 def lock() -> Lock:
     """Return the lock that protects the counts of threads that predict."""
     return _process.lock
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Pause the collection of reference cycles.
+
+    The results of a chunk are many small objects without cycles. They would trigger searches of
+    all objects of the process, which take longer than the labelling itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def check(device: torch.device) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,9 +119,9 @@ def _read_tags(
 ) -> list[Readout]:
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
-    paths = zip(ids.tolist(), kept, strict=True)
-    name = head.labels.__getitem__
-    tags = [list(map(name, path[part])) for path, part in paths]
+    # One look-up for the batch: a loop over tokens would take most of the time of prediction.
+    named = np.array(head.labels, dtype=object)[ids.cpu().numpy()].tolist()
+    tags = [row[part] for row, part in zip(named, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in tags]
     by_token = _tag_probabilities(head, hidden, mask, ids, scheme).tolist()

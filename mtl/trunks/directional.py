@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mtl.errors import OptionError
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.lookup import lookup_of
 from mtl.options import (
     Default,
     LayerCount,
@@ -52,6 +53,37 @@ class Recurrent(nn.Module, ABC):
         Returns:
             `[B, T, H]` or `[B, T, 2H]`, anything on padding, and the state or None.
         """
+
+    # ---- prediction, where the products of a word are the same wherever it occurs
+
+    @property
+    def has_products(self) -> bool:
+        """Whether the layer is a recurrence over such products alone, so that it has `products`.
+
+        False while its weights are not its own parameters, as in `torch.func.functional_call`.
+        """
+        return False
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """Return the products of word vectors `[U, D]` with the input weights, `[U, N]`."""
+        raise NotImplementedError(f"{type(self).__name__} has no products")
+
+    def prepared(self) -> Any:
+        """Return further values that `over_products` reads, computed once."""
+        return None
+
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, prepared: Any
+    ) -> Tensor:
+        """Return the outputs in evaluation, `[B, T, H]` or `[B, T, 2H]`, zero on padding.
+
+        Args:
+            products: The result of `products`, `[U, N]`.
+            ids: The row of each token, `[B, T]` int64.
+            lengths: `[B]` int64, the number of real tokens of each sentence, which come first.
+            prepared: The result of `prepared`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no products")
 
 
 class StackOptions(TypedDict, total=False):
@@ -171,12 +203,31 @@ class DirectionalTrunk(Trunk):
 
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i (from 1); see `Trunk.step`."""
+        if i == 1 and state is None and (first := self._over_words(hidden[0], mask)) is not None:
+            return first, None
         output, state = self.layers[i - 1](self.dropout(self._input(hidden[:i])), mask, state)
         if i > 1 and self.links:
             output = self.links[i - 2](hidden[i - 1], output)
         if self.sum_layers and i == self.num_layers:
             output = sum(hidden[1:i], output)
         return output * mask.unsqueeze(-1), state
+
+    def _over_words(self, x: Tensor, mask: Tensor) -> Tensor | None:
+        """Return the output of the first layer from products that were computed once per word.
+
+        None where that is not exact or not possible: in training, on a GPU, for vectors that are
+        not rows of a table, and for weights that are not those of the module.
+        """
+        found, layer = lookup_of(x), cast("Recurrent", self.layers[0])
+        if found is None or self.training or not layer.has_products:
+            return None
+        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return None
+        products = found.words.products(self, lambda vectors: layer.products(self.below(vectors)))
+        if products is None:
+            return None
+        prepared = found.words.prepared(self, layer.prepared)
+        return layer.over_products(products, found.ids, mask.sum(1), prepared)
 
     def _input(self, hidden: list[Tensor]) -> Tensor:
         """Return the input of the next layer, one part per independent direction."""

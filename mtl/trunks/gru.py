@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mtl.layers.sequence import last_real
+from mtl.ops.rows import gru_rows
 from mtl.options import Probability, complete
 from mtl.trunks.directional import DirectionalTrunk, StackOptions
-from mtl.trunks.rnn import Cell, Direction, SideBySide
+from mtl.trunks.rnn import Cell, Direction, SideBySide, Sides
 
 
 class _GRUDirection(Direction):
@@ -35,6 +36,19 @@ class _GRUDirection(Direction):
             return output, None
         end = torch.where(mask.any(1, keepdim=True), last_real(output, mask), start)
         return output, (end,)
+
+    def outer_bias(self) -> Tensor:
+        """Return the recurrent biases of reset and update gate; the third is not outside."""
+        reset, update, new = self.rnn.get_parameter("bias_hh_l0").chunk(3)
+        return torch.cat([reset, update, torch.zeros_like(new)])
+
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, sides: Sides, start: Tensor | None
+    ) -> Tensor:
+        """Return the outputs of all directions; see `Direction.over_products`."""
+        both = len(sides.weights) == 2
+        bias = sides.biases.chunk(3, dim=1)[2].contiguous()
+        return gru_rows(products, ids, lengths, sides.weights, bias, start, bidirectional=both)
 
 
 class GRUTrunk(DirectionalTrunk):

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mtl.layers.lstm import StepwiseLSTM
+from mtl.ops.rows import lstm_rows
 from mtl.options import Probability, complete
 from mtl.trunks.directional import DirectionalTrunk, StackOptions
-from mtl.trunks.rnn import Cell, Direction, SideBySide
+from mtl.trunks.rnn import Cell, Direction, SideBySide, Sides
 
 
 class _LSTMDirection(Direction):
@@ -50,6 +51,17 @@ class _LSTMDirection(Direction):
         else:
             output, end = self._packed(x, mask, start)
         return output, None if state is None else tuple(part[0] for part in end)
+
+    def outer_bias(self) -> Tensor:
+        """Return all recurrent biases: gates are sums."""
+        return self.rnn.get_parameter("bias_hh_l0")
+
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, sides: Sides, start: Tensor | None
+    ) -> Tensor:
+        """Return the outputs of all directions; see `Direction.over_products`."""
+        both = len(sides.weights) == 2
+        return lstm_rows(products, ids, lengths, sides.weights, start, bidirectional=both)
 
     def _packed(self, x: Tensor, mask: Tensor, start: Cell) -> tuple[Tensor, Cell]:
         lengths = mask.sum(1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
 from mtl.ops.qrnn import COUNTS
+from mtl.ops.rows import pool_rows
 from mtl.options import Probability, complete
 from mtl.trunks.directional import DirectionalTrunk, Recurrent, StackOptions
 
@@ -37,6 +39,32 @@ class _QRNNRecurrent(Recurrent):
         """Return the outputs and, if a state was passed, the new state after the text."""
         output, end = self.layer(x, state, mask=mask)
         return output, None if state is None else end
+
+    @property
+    def has_products(self) -> bool:
+        """Whether the weights are the layer's own: gates are sums of products with the tokens."""
+        return isinstance(self.layer.weight, nn.Parameter)
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """Return the part of each tap of the window side by side, the bias in the first part."""
+        first, *others = (vectors @ tap for tap in self.layer.weight)
+        return torch.cat([first + self.layer.bias, *others], dim=1)
+
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, prepared: Any
+    ) -> Tensor:
+        """Return the outputs in evaluation; see `Recurrent.over_products`."""
+        layer = self.layer
+        return pool_rows(
+            products,
+            ids,
+            lengths,
+            layer.start,
+            window=layer.window,
+            pooling=layer.pooling,
+            reverse=layer.reverse,
+            bidirectional=layer.bidirectional,
+        )
 
 
 class QRNNTrunk(DirectionalTrunk):

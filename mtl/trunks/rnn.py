@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,25 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from mtl.layers.sequence import reverse_padded
+from mtl.ops.rows import pack_cells
 from mtl.trunks.directional import Recurrent
 
 Cell = tuple[Tensor, ...]
 """State of one layer: h and c of an LSTM, h of a GRU, each `[B, H]`."""
 
 RECURRENT = "weight_hh_l0"
+
+
+class Sides(NamedTuple):
+    """The recurrent weights of all directions, in the order that operators read them.
+
+    Args:
+        weights: The result of `mtl.ops.rows.pack_cells`.
+        biases: The recurrent biases, `[directions, G · H]`.
+    """
+
+    weights: Tensor
+    biases: Tensor
 
 
 class Direction(nn.Module, ABC):
@@ -78,6 +91,37 @@ class Direction(nn.Module, ABC):
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
 
+    # ---- prediction over the products of words; see `Recurrent`
+
+    @property
+    def has_products(self) -> bool:
+        """Whether the layer is a recurrence over products of its input with a matrix."""
+        return isinstance(self.rnn, (nn.LSTM, nn.GRU)) and isinstance(self.recurrent, nn.Parameter)
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """Return the products of word vectors `[U, D]` with the input weights, `[U, N]`."""
+        rnn = self.rnn
+        weight, bias = rnn.get_parameter("weight_ih_l0"), rnn.get_parameter("bias_ih_l0")
+        return functional.linear(vectors, weight, bias + self.outer_bias())
+
+    @abstractmethod
+    def outer_bias(self) -> Tensor:
+        """Return the recurrent biases that can be added to the products, zero for the others."""
+
+    @abstractmethod
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, sides: Sides, start: Tensor | None
+    ) -> Tensor:
+        """Return the outputs of all directions; arguments as for `Recurrent.over_products`.
+
+        Args:
+            products: The products of all directions, side by side.
+            ids: The row of each token, `[B, T]` int64.
+            lengths: `[B]` int64, the number of real tokens of each sentence.
+            sides: The recurrent weights of all directions.
+            start: The state before the first token, `[parts, directions · H]`; None: zeros.
+        """
+
     def run(self, *inputs: Any) -> Any:
         """Call the layer, in training with weights of its recurrent matrix dropped.
 
@@ -111,8 +155,33 @@ class SideBySide(Recurrent):
 
     def unit_weights(self) -> Tensor:
         """Return the weights that compute each unit of a direction, `[directions, N, H]`."""
-        sides = [self.ahead] if self.back is None else [self.ahead, self.back]
-        return torch.stack([side.unit_weights() for side in sides])
+        return torch.stack([side.unit_weights() for side in self._sides])
+
+    @property
+    def _sides(self) -> list[Direction]:
+        return [self.ahead] if self.back is None else [self.ahead, self.back]
+
+    @property
+    def has_products(self) -> bool:
+        """Whether each direction is a recurrence over products of its input with a matrix."""
+        return self.ahead.has_products
+
+    def products(self, vectors: Tensor) -> Tensor:
+        """Return the products of word vectors `[U, D]` of all directions, side by side."""
+        return torch.cat([side.products(vectors) for side in self._sides], dim=1)
+
+    def prepared(self) -> Sides:
+        """Return the recurrent weights in the order that operators read them."""
+        biases = torch.stack([cast("Tensor", side.rnn.bias_hh_l0) for side in self._sides])
+        return Sides(pack_cells([side.recurrent for side in self._sides]), biases)
+
+    def over_products(
+        self, products: Tensor, ids: Tensor, lengths: Tensor, prepared: Sides
+    ) -> Tensor:
+        """Return the outputs in evaluation; see `Recurrent.over_products`."""
+        starts: list[Tensor] = [side.start for side in self._sides if side.start is not None]
+        start = torch.cat(starts, dim=1) if starts else None
+        return self.ahead.over_products(products, ids, lengths, prepared, start)
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs and, if a state was passed, the new state after the text."""

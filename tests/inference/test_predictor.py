@@ -26,9 +26,7 @@ from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import (
     CHUNK,
     CHUNK_CHARACTERS,
-    MOST_CHARACTERS,
     Predictor,
-    WordVectors,
 )
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
@@ -263,10 +261,6 @@ def test_chunks_are_bounded_in_characters() -> None:
 
     for number, _ in enumerate(found.run(sentences(), ["pos"])):
         assert len(read) <= number + 1 + CHUNK_CHARACTERS // (1 << 20)
-    words = WordVectors(6, found._parameter)
-    for number in range(10):
-        words.ids_of([Example((f"{number}" + "x" * MOST_CHARACTERS,))])
-        assert len(words._rows) == 1
 
 
 FORK = """
