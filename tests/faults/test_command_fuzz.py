@@ -144,16 +144,18 @@ def test_changed_values_of_run_files(folder: Path) -> None:
             accepted += 1
             if accepted % 4 == 1:
                 command("train", "run.yaml", "training.epochs=1", "--output", f"r{number}")
-    assert accepted > COUNT / 20
+    assert COUNT / 20 < accepted < COUNT
 
 
 def test_changed_text_of_run_files(folder: Path) -> None:
     rng = random.Random(2)
     content = yaml.safe_dump(RUN).encode()
+    accepted = 0
     for _ in range(COUNT):
         text = change(content, rng).replace(b"9999", b"9")
         Path("run.yaml").write_bytes(text)
-        command("check", "run.yaml")
+        accepted += command("check", "run.yaml").code == 0
+    assert COUNT / 20 < accepted < COUNT
 
 
 @pytest.fixture(scope="module")
@@ -171,10 +173,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("form", INPUTS)
 def test_changed_inputs_of_predict(form: str, model: Path) -> None:
     rng = random.Random(form)
-    for _ in range(max(10, COUNT // 2)):
+    count = max(10, COUNT // 2)
+    accepted = 0
+    for _ in range(count):
         content = change(INPUTS[form].encode(), rng)
         output = rng.choice(["conll", "jsonl"])
         result = command("predict", str(model), "--input", form, "--format", output, stdin=content)
         if output == "jsonl":
             for line in result.out.rstrip("\n").split("\n") if result.out else ():
                 json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+        accepted += result.code == 0 and bool(result.out)
+    assert accepted > count / 10

@@ -104,8 +104,13 @@ def test_readers_yield_the_file_or_one_error(name: str) -> None:
         path.write_bytes(content)
         try:
             for record in reader.read(path):
-                gold = source.read(record)
-                occurs = written(content.decode("utf-8-sig"))
+                try:
+                    gold = source.read(record)
+                except ValueError:  # a value without the form of the task, which the corpus reports
+                    assert source.kind == "column", content
+                    break
+                # The records before a byte that is not UTF-8 are yielded.
+                occurs = written(content.decode("utf-8-sig", errors="replace"))
                 labels = [] if gold is None else [*strings(gold[1])]
                 lost = [word for word in [*record.tokens, *labels] if not occurs(word)]
                 assert not lost, (content, record)
@@ -114,8 +119,6 @@ def test_readers_yield_the_file_or_one_error(name: str) -> None:
             message = str(error)
             assert message.startswith("file:"), content
             assert len(message) < 1200, content
-        except ValueError:  # a value without the form of the task, which the corpus reports
-            assert source.kind == "column", content
     assert read > COUNT // 20
 
 
@@ -131,6 +134,7 @@ def test_an_unchanged_file_is_read_without_an_oddity(name: str) -> None:
 def test_vectors_are_finite_or_one_error() -> None:
     text = b"2 3\nDogs 1e38 0.2 -0.3\nbark\t1 1 1e-9\n"
     rng = random.Random(0)
+    read = 0
     for _ in range(COUNT):
         content = change(text, rng)
         Path("file").write_bytes(content)
@@ -140,3 +144,5 @@ def test_vectors_are_finite_or_one_error() -> None:
             continue
         assert len(words) == len(vectors)
         assert np.isfinite(vectors).all(), content
+        read += len(words)
+    assert read > COUNT // 5
