@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,12 +104,6 @@ def test_a_data_file_that_is_none(load: Load, write: Write, name: str) -> None:
     write("run.yaml", f'{text}\ncorpora: {{news: {{files: {{train: "{name}"}}}}}}')
     with pytest.raises(ConfigError, match=r"files\.train: "):
         load()
-
-
-def test_a_pipe_is_no_data_file(load: Load) -> None:
-    os.mkfifo("pipe")
-    with pytest.raises(ConfigError, match="a device or a pipe; expected a file"):
-        load("corpora.news.files.train=pipe")
 
 
 def test_a_hundred_errors_are_enough(load: Load, write: Write) -> None:
