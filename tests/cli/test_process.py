@@ -67,16 +67,6 @@ def wait_for(path: str, running: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(project: Path) -> None:
-    assert mtl("train", *SAME, "--output", "whole").code == 0
-    assert mtl("train", *SAME, "training.epochs=2", "--output", "cut").code == 0
-    result = mtl("train", *SAME, "--output", "cut", "--resume")
-    assert result.code == 0, result.err
-    assert records(Path("cut")) == records(Path("whole"))
-    for name in ("model.safetensors", "checkpoint/epoch-4.safetensors", "checkpoint/state.json"):
-        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes()
-
-
 def test_lines_beyond_the_checkpoint_are_written_anew(project: Path) -> None:
     assert mtl("train", *SAME, "--output", "whole").code == 0
     assert mtl("train", *SAME, "training.epochs=2", "--output", "cut").code == 0
