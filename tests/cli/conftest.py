@@ -11,10 +11,9 @@ from tests.cli.command import mtl
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Set the cache of corpora to a folder of the tests."""
+def _no_data() -> Iterator[None]:
+    """Forget the folder of corpora of the user."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("MTL_DATA", raising=False)
         yield
 

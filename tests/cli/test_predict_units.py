@@ -54,17 +54,6 @@ def test_taggers_read_the_sentences_and_classifiers_the_whole(model: str) -> Non
     assert found["mood"] == whole.labels["mood"]
 
 
-def test_python_agrees_with_the_command_line_for_each_unit(model: str) -> None:
-    loaded = library.load(model)
-    for unit in (None, "sentence", "record"):
-        options = ["--unit", unit] if unit else []
-        (found,) = predict(model, "--input", "jsonl", *options, stdin=json.dumps({"text": THREE}))
-        labels = loaded.predict([THREE], unit=unit)
-        assert {task: own[0] for task, own in labels.items()} == {
-            task: found[task] for task in labels
-        }
-
-
 def test_the_unit_changes_what_a_task_reads(model: str) -> None:
     """Confidences differ by context, so equal ones show that the same text was read."""
     loaded = library.load(model)

@@ -14,7 +14,7 @@ import pytest
 
 from mtl.version import __version__
 from tests.cli.command import Result, mtl, process, start
-from tests.cli.test_train import records
+from tests.cli.records import records
 
 WEIGHTS = "model.safetensors"
 SAME = ["run.yaml", "training.epochs=4", "trunk.dropout=0.3", "training.average=0.9"]

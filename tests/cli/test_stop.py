@@ -22,9 +22,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mtl.config.load import run_to_yaml
 from mtl.experiment import load_config
 from tests.cli import project as small
-from tests.cli.command import mtl, start
-from tests.cli.test_broken_folders import assert_told
-from tests.cli.test_train import records
+from tests.cli.command import assert_told, mtl, start
+from tests.cli.records import records
 
 COMMAND = ("train", "run.yaml", "training.epochs=4", "trunk.dropout=0.3", "training.average=0.9")
 AVERAGED = ("training.epochs=2", "training.average=0.9")

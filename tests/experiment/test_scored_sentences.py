@@ -16,7 +16,6 @@ def test_all_sentences_are_looked_at(
     complete: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     Path("train.txt").write_text("a X\n\nb Y\n")
     Path("dev.txt").write_text("a X|Y\n\n" * 1500 + "b Y\n\n" * complete)
     task = {

@@ -123,15 +123,13 @@ def changed(value: Any, rng: random.Random) -> Any:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+def _table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MTL_DATA", raising=False)
     Path("a.csv").write_text(TABLE, encoding="utf-8")
-    return tmp_path
 
 
-def test_changed_values_of_run_files(folder: Path) -> None:
+@pytest.mark.usefixtures("_table")
+def test_changed_values_of_run_files() -> None:
     rng = random.Random(1)
     accepted = 0
     for number in range(COUNT):
@@ -147,7 +145,8 @@ def test_changed_values_of_run_files(folder: Path) -> None:
     assert COUNT / 20 < accepted < COUNT
 
 
-def test_changed_text_of_run_files(folder: Path) -> None:
+@pytest.mark.usefixtures("_table")
+def test_changed_text_of_run_files() -> None:
     rng = random.Random(2)
     content = yaml.safe_dump(RUN).encode()
     accepted = 0
@@ -163,7 +162,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
         Path("a.csv").write_text(TABLE, encoding="utf-8")
         Path("run.yaml").write_text(yaml.safe_dump(RUN), encoding="utf-8")
         assert command("train", "run.yaml", "--output", "r").code == 0

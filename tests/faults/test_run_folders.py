@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -30,18 +29,13 @@ MANY = pytest.param(3000, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a model with a tagger, a CRF and a classifier."""
     folder = tmp_path_factory.mktemp("fuzzed")
     project.write(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
-        mtl.train("run.yaml", {"training.epochs": 3}, progress=False)
-        shutil.rmtree("runs/run/checkpoint")
-        yield folder / "runs" / "run"
-    os.chdir(before)
+    mtl.train(folder / "run.yaml", {"training.epochs": 3}, output=folder / "run", progress=False)
+    shutil.rmtree(folder / "run" / "checkpoint")
+    return folder / "run"
 
 
 def labels(folder: Path) -> dict[str, list[Any]] | str:
