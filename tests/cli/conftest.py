@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +30,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run folder that all tests read and none changes; its project lies around it."""
     folder = tmp_path_factory.mktemp("trained")
     small.write(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         result = mtl("train", "run.yaml", "training.epochs=12")
-    finally:
-        os.chdir(before)
     assert result.code == 0, result.err
     return folder / "runs" / "run"
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the run folder; the test runs in an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return str(trained)

@@ -13,14 +13,6 @@ from mtl.cli.inputs import check_prose, read_jsonl
 from mtl.errors import DataError
 from tests.cli.command import mtl, process
 
-
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the run folder; the test runs in an empty one."""
-    monkeypatch.chdir(tmp_path)
-    return str(trained)
-
-
 JSONL = ["--input", "jsonl", "--format", "jsonl"]
 
 

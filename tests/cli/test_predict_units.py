@@ -16,13 +16,6 @@ THREE = "Ann left Rome. This is great food. Bob saw Lima!"
 SENTENCES = ["Ann left Rome.", "This is great food.", "Bob saw Lima!"]
 
 
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the run folder; the test runs in an empty one."""
-    monkeypatch.chdir(tmp_path)
-    return str(trained)
-
-
 def objects(result: Result) -> list[dict[str, Any]]:
     assert (result.code, result.err) == (0, "")
     return [json.loads(line) for line in result.out.splitlines()]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import random
@@ -19,7 +18,7 @@ import pytest
 import yaml
 
 from tests.cli.command import Result, mtl
-from tests.faults.test_reader_fuzz import change
+from tests.faults.damage import change, changed
 
 COUNT = int(os.environ.get("MTL_FUZZ", "60"))
 SECONDS = 30
@@ -66,6 +65,7 @@ VALUES = [
     *("", "x", "null", "kind", "a.csv", "c/kind", "crf", "\u2028", "é" * 50, "..:x", "a\0b"),
     *([], [1], ["x"], {}, {"type": "x"}, {"type": None}, [[[]]], {"x": {"y": 1}}),
 ]
+KEYS = ["x", "type", "lr", "", "init", "epoch"]
 INPUTS = {
     "text": "The red dog sees it. \u00bfOh no?\n\nBye\n",
     "paragraphs": "The red dog\nsees it.\n\nBye\n",
@@ -102,26 +102,6 @@ def command(*arguments: str, stdin: bytes = b"") -> Result:
     return result
 
 
-def changed(value: Any, rng: random.Random) -> Any:
-    """Return a configuration with one value, key or entry replaced, removed or repeated."""
-    value = copy.deepcopy(value)
-    node = value
-    while True:
-        key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
-        inner = node[key]
-        if isinstance(inner, dict) and inner and rng.random() < 0.8:
-            node = inner
-            continue
-        action = rng.random()
-        if action < 0.7:
-            node[key] = rng.choice(VALUES)
-        elif action < 0.85:
-            del node[key]
-        elif isinstance(node, dict):
-            node[rng.choice(["x", "type", "lr", "", "init", f"{key}s"])] = node.pop(key)
-        return value
-
-
 @pytest.fixture
 def _table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MTL_DATA", raising=False)
@@ -133,9 +113,9 @@ def test_changed_values_of_run_files() -> None:
     rng = random.Random(1)
     accepted = 0
     for number in range(COUNT):
-        run = changed(RUN, rng)
+        run = changed(RUN, VALUES, KEYS, rng)
         if rng.random() < 0.3:
-            run = changed(run, rng)
+            run = changed(run, VALUES, KEYS, rng)
         Path("run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
         result = command("check", "run.yaml")
         if result.code == 0:

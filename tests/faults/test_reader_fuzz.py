@@ -20,6 +20,7 @@ from mtl.data.readers import Conll, Conllu, Csv, Jsonl, Lines, Reader, Text, Tsv
 from mtl.data.sources import Source
 from mtl.data.vectors import read_vectors
 from mtl.errors import DataError
+from tests.faults.damage import change
 
 COUNT = int(os.environ.get("MTL_FUZZ", "300"))
 
@@ -46,30 +47,6 @@ FILES: dict[str, tuple[Reader, str, Source]] = {
     "lines": (Lines(), "pos Good bread\nneg Bad soup\n", Source("column", "label")),
     "text": (Text(by="paragraph"), "Good bread\nand soup\n\nBye\n", Source("text", "next")),
 }
-PIECES = [
-    *(b"\n", b"\r", b"\r\n", b"\t", b" ", b"\0", b"#", b"# ", b'"', b",", b"_", b"O", b"=", b"-1"),
-    *(b"\xff", "\u2028".encode(), "\u00a0".encode(), b"\xef\xbb\xbf", b"\\ud83d", b"[", b"]", b"{"),
-    *(b"null", b"1e999", b"NaN", b"9" * 5000, b"[" * 3000, b"__label__x ", b"-DOCSTART-", b":"),
-]
-
-
-def change(content: bytes, rng: random.Random) -> bytes:
-    """Return the content after one to three changes at random places."""
-    for _ in range(rng.randint(1, 3)):
-        start = rng.randrange(len(content) + 1)
-        end = min(len(content), start + rng.randint(0, 12))
-        other = rng.randrange(len(content) + 1)
-        content = rng.choice(
-            [
-                content[:start] + rng.choice(PIECES) + content[start:],
-                content[:start] + rng.choice(PIECES) + content[start + 1 :],
-                content[:start] + content[end:],
-                content[:other] + content[start:end] + content[other:],
-                content[:start],
-                content.replace(rng.choice(PIECES[:10]), rng.choice(PIECES[:10])),
-            ]
-        )
-    return content
 
 
 def strings(value: Any) -> Iterator[str]:
