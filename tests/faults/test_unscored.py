@@ -95,6 +95,16 @@ def test_all_sentences_are_tried() -> None:
     assert {epoch["dev"]["t"]["accuracy"] for epoch in made.epochs()} <= {0, 1}
 
 
+@pytest.mark.parametrize("complete", [0, 1])
+def test_partial_labels_need_one_sentence_that_can_be_scored_at_any_place(complete: int) -> None:
+    labels = {"column": "tag", "form": "partial", "separator": "|"}
+    dev = "a X|Y\n\n" * 1500 + "b Y\n\n" * complete
+    files = {"train.txt": "a X\n\nb Y\n", "dev.txt": dev}
+    result = Project({**TAGS, "labels": labels, "head": "crf"}, files).check()
+    assert result.code == (0 if complete else 2), result.err
+    assert ("no sentence of dev can be scored" in result.err) == (not complete)
+
+
 def test_spans_that_the_dev_set_lacks_have_no_f1() -> None:
     files = {"train.txt": "Ann B-X\nran O\n\n" * 4, "dev.txt": "it O\nran O\n\n"}
     made = Project(SPANS, files, pos={**TAGS, "metric": "f1"})
