@@ -27,6 +27,12 @@ PACKAGE = Path(__file__).parent
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""
 
+NO_FILE = (
+    "a pipe or a device; expected an ordinary file, which can be read again; "
+    "write its content to a file"
+)
+"""The error for a path that exists and is neither an ordinary file nor a folder."""
+
 
 def find_shipped(path: Path, folder: str = "") -> Path:
     """Return a path or, if nothing exists there, the file or folder of the package with its name.
@@ -158,8 +164,7 @@ def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.Buffere
             raise DataError("this is a folder; expected a file", path)
         # To open a pipe waits for its writer, and a device may never end.
         if not (stream or stat.S_ISREG(mode)):
-            message = "a pipe or a device; expected an ordinary file, which can be read again"
-            raise DataError(f"{message}; write its content to a file", path)
+            raise DataError(NO_FILE, path)
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:

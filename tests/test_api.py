@@ -28,7 +28,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(project: Path) -> mtl.TrainedModel:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(project / "cache"))
         patch.delenv("MTL_DATA", raising=False)
         options = {"training.epochs": 12, "training.average": 0.9, "training.max_length": 20}
         return mtl.train(
@@ -37,11 +36,6 @@ def trained(project: Path) -> mtl.TrainedModel:
             output=project / "run",
             progress=False,
         )
-
-
-@pytest.fixture(autouse=True)
-def _cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(project / "cache"))
 
 
 def test_predictions_are_a_list_a_task(trained: mtl.TrainedModel) -> None:

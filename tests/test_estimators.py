@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 import mtl
 from mtl.errors import MtlError
 from tests.cli.command import mtl as command
-from tests.test_python_data import moods, news
+from tests.cli.objects import moods, news
 
 SMALL: dict[str, Any] = {
     "trunk": {"type": "lstm", "num_layers": 1, "hidden_size": 8},
@@ -40,27 +40,13 @@ NER = [row["ner"] for row in news(40, 1)]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(cache))
+def classifier() -> mtl.Classifier:
+    return mtl.Classifier(**SMALL).fit(TEXTS, MOODS)
 
 
 @pytest.fixture(scope="module")
-def classifier(cache: Path) -> mtl.Classifier:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(cache))
-        return mtl.Classifier(**SMALL).fit(TEXTS, MOODS)
-
-
-@pytest.fixture(scope="module")
-def tagger(cache: Path) -> mtl.Tagger:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(cache))
-        return mtl.Tagger(**SMALL, scheme="bio").fit(TOKENS, NER)
+def tagger() -> mtl.Tagger:
+    return mtl.Tagger(**SMALL, scheme="bio").fit(TOKENS, NER)
 
 
 # ---- a classifier

@@ -144,7 +144,7 @@ def test_pipes_and_devices_are_read_as_streams_only(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_the_lines_of_a_stream_arrive_before_its_end(tmp_path):
+def test_the_lines_of_a_stream_arrive_before_its_end():
     receiving, sending = os.pipe()
     with open(receiving, "rb") as stream, open(sending, "wb", buffering=0) as sender:
         lines = text_lines(stream, "pipe")

@@ -14,6 +14,7 @@ import mtl
 from mtl.errors import MtlError
 from tests.cli import project as small
 from tests.cli.command import mtl as command
+from tests.cli.objects import moods, news
 
 CONFIG: dict[str, Any] = {
     "corpora": {
@@ -42,25 +43,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def news(count: int, seed: int) -> list[dict[str, list[str]]]:
-    """Return the sentences that `small.news` writes."""
-    blocks = small.news(count, seed).strip().split("\n\n")
-    columns = [zip(*(line.split() for line in block.splitlines()), strict=True) for block in blocks]
-    return [dict(zip(("tokens", "pos", "ner"), map(list, c), strict=True)) for c in columns]
-
-
-def moods(count: int, seed: int) -> list[tuple[str, str]]:
-    """Return the rated sentences that `small.moods` writes."""
-    rows = [row.partition("\t") for row in small.moods(count, seed).splitlines()[1:]]
-    return [(text, mood) for text, _, mood in rows]
-
-
 DATA = {"news": news(40, 1), "mood": {"train": moods(40, 1), "dev": moods(10, 2)}}
 
 
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -104,7 +91,10 @@ def test_a_trained_run_goes_on_with_the_same_data() -> None:
         train(data={**DATA, "news": news(41, 1)}, resume=True)
 
 
-def test_a_run_folder_is_scored_from_the_cache_or_with_data_again(tmp_path: Path) -> None:
+def test_a_run_folder_is_scored_from_the_cache_or_with_data_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     train({"training.epochs": 1})
     assert command("evaluate", "run", "--split", "dev").code == 0
     assert command("train", "run/run.yaml", "--output", "again").code == 0

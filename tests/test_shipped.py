@@ -78,7 +78,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder, which is the current one. No folder of corpora is known."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MTL_DATA", raising=False)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from mtl.config.document import Node
 from mtl.errors import ConfigError, printable, shorten
-from mtl.files import PACKAGE, exists, find_shipped
+from mtl.files import NO_FILE, PACKAGE, exists, find_shipped
 from mtl.options import File
 
 SHIPPED = PACKAGE / "tasks"
@@ -54,7 +54,7 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     if existing := [path for path in tried if name and exists(path)]:
         # A device has no end, and a pipe can be read only once.
         if not (existing[0].is_file() or existing[0].is_dir()):
-            raise ConfigError(f"{existing[0]}: a device or a pipe; expected a file")
+            raise ConfigError(f"{existing[0]}: {NO_FILE}")
         return str(existing[0])
     if mark.or_name:  # such as a model of the Hugging Face hub
         return str(node.value)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -64,3 +65,14 @@ def process(*arguments: str, stdin: str = "", shell: str = "") -> Result:
     running = start(*arguments, shell=shell)
     out, err = running.communicate(stdin, timeout=120)
     return Result(running.returncode, out, err)
+
+
+def assert_told(result: Result, message: str) -> None:
+    """Check that a command failed with this error alone."""
+    assert result == Result(2, "", f"error: {message}\n")
+
+
+def assert_refused(result: Result, message: str) -> None:
+    """Check that a command failed with this error alone, and that it left no run behind."""
+    assert_told(result, message)
+    assert not Path("runs").exists()

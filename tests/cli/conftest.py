@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,9 @@ from tests.cli.command import mtl
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Set the cache of corpora to a folder of the tests."""
+def _no_data() -> Iterator[None]:
+    """Forget the folder of corpora of the user."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("MTL_DATA", raising=False)
         yield
 
@@ -32,11 +30,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run folder that all tests read and none changes; its project lies around it."""
     folder = tmp_path_factory.mktemp("trained")
     small.write(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         result = mtl("train", "run.yaml", "training.epochs=12")
-    finally:
-        os.chdir(before)
     assert result.code == 0, result.err
     return folder / "runs" / "run"
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the run folder; the test runs in an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return str(trained)

@@ -10,13 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.cli.command import Result, mtl
+from tests.cli.command import assert_told, mtl
 
 WEIGHT = "embedding.parts.words.table.weight"
-
-
-def assert_told(result: Result, message: str) -> None:
-    assert result == Result(2, "", f"error: {message}\n")
 
 
 @pytest.fixture

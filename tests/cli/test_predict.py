@@ -16,13 +16,6 @@ TEXT = (
 )
 
 
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the run folder; the test runs in an empty one."""
-    monkeypatch.chdir(tmp_path)
-    return str(trained)
-
-
 def objects(result: Result) -> list[dict[str, Any]]:
     assert result.code == 0, result.err
     return [json.loads(line) for line in result.out.splitlines()]

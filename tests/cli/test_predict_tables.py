@@ -21,13 +21,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the run folder; the test runs in an empty one."""
-    monkeypatch.chdir(tmp_path)
-    return str(trained)
-
-
 def as_csv(rows: list[list[str]], separator: str = ",") -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)

@@ -16,13 +16,6 @@ THREE = "Ann left Rome. This is great food. Bob saw Lima!"
 SENTENCES = ["Ann left Rome.", "This is great food.", "Bob saw Lima!"]
 
 
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the run folder; the test runs in an empty one."""
-    monkeypatch.chdir(tmp_path)
-    return str(trained)
-
-
 def objects(result: Result) -> list[dict[str, Any]]:
     assert (result.code, result.err) == (0, "")
     return [json.loads(line) for line in result.out.splitlines()]
@@ -52,17 +45,6 @@ def test_taggers_read_the_sentences_and_classifiers_the_whole(model: str) -> Non
     (whole,) = loaded.annotate([found["tokens"]], confidence=True)
     assert found["confidence"]["mood"] == pytest.approx(whole.confidence["mood"], abs=1e-5)
     assert found["mood"] == whole.labels["mood"]
-
-
-def test_python_agrees_with_the_command_line_for_each_unit(model: str) -> None:
-    loaded = library.load(model)
-    for unit in (None, "sentence", "record"):
-        options = ["--unit", unit] if unit else []
-        (found,) = predict(model, "--input", "jsonl", *options, stdin=json.dumps({"text": THREE}))
-        labels = loaded.predict([THREE], unit=unit)
-        assert {task: own[0] for task, own in labels.items()} == {
-            task: found[task] for task in labels
-        }
 
 
 def test_the_unit_changes_what_a_task_reads(model: str) -> None:

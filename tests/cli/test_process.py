@@ -14,7 +14,7 @@ import pytest
 
 from mtl.version import __version__
 from tests.cli.command import Result, mtl, process, start
-from tests.cli.test_train import records
+from tests.cli.records import records
 
 WEIGHTS = "model.safetensors"
 SAME = ["run.yaml", "training.epochs=4", "trunk.dropout=0.3", "training.average=0.9"]
@@ -65,16 +65,6 @@ def wait_for(path: str, running: subprocess.Popen[str]) -> None:
     while not (Path(path).exists() and Path(path).stat().st_size):
         assert running.poll() is None
         time.sleep(0.01)
-
-
-def test_a_stopped_run_goes_on_to_the_same_end(project: Path) -> None:
-    assert mtl("train", *SAME, "--output", "whole").code == 0
-    assert mtl("train", *SAME, "training.epochs=2", "--output", "cut").code == 0
-    result = mtl("train", *SAME, "--output", "cut", "--resume")
-    assert result.code == 0, result.err
-    assert records(Path("cut")) == records(Path("whole"))
-    for name in ("model.safetensors", "checkpoint/epoch-4.safetensors", "checkpoint/state.json"):
-        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes()
 
 
 def test_lines_beyond_the_checkpoint_are_written_anew(project: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from tests.cli import project as small
 from tests.cli.command import mtl
-from tests.cli.test_train import records, scores
+from tests.cli.records import records, scores
 
 COMMAND = ("relate", "run.yaml", "--epochs", "2", "--limit", "30", "--seeds", "2", "--output")
 CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood"}

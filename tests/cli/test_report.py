@@ -15,7 +15,7 @@ from mtl.cli.drawing import curve
 from mtl.metrics import SpanF1
 from tests.cli import project as small
 from tests.cli.command import mtl
-from tests.cli.test_train import records
+from tests.cli.records import records
 
 
 @pytest.fixture(scope="module")

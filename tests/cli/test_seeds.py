@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli import project as small
 from tests.cli.command import mtl
-from tests.cli.test_train import records
+from tests.cli.records import records
 
 COMMAND = ("train", "run.yaml", "training.epochs=2", "seed=4", "seeds=2")
 

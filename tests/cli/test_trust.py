@@ -141,9 +141,19 @@ def test_a_module_that_fails_is_one_error(module: None) -> None:
     assert expected in result.err
 
 
-@pytest.mark.parametrize("name", ["os:path", "this:X", "mtl.heads:CRFHead"])
-def test_modules_of_other_packages(model: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:path", "'os:path' is not a trunk: expected a class derived from mtl.trunks.base"),
+        ("this:X", "the trunk 'this:X' is not part of mtl, and for a run folder no other code is"),
+        ("mtl.heads:CRFHead", "'mtl.heads:CRFHead' is not a trunk: expected a class derived from"),
+    ],
+)
+def test_classes_that_are_no_trunks(model: Path, name: str, message: str) -> None:
     text = Path("model/run.yaml").read_text(encoding="utf-8")
     Path("model/run.yaml").write_text(text.replace("type: lstm", f"type: '{name}'"))
-    assert mtl("predict", "model", stdin="Ann").code == 2
+    sys.modules.pop("this", None)
+    result = mtl("predict", "model", stdin="Ann")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert f": trunk: {message}" in result.err
     assert "this" not in sys.modules

@@ -84,9 +84,7 @@ def given(corpus: str) -> dict[str, Any]:
     return {corpus: {"reader": {"type": "memory"}, "files": {"train": ["a"]}}}
 
 
-def test_given_files_replace_those_of_a_corpus(
-    config: dict[str, Any], kinds: Kinds, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_given_files_replace_those_of_a_corpus(config: dict[str, Any], kinds: Kinds) -> None:
     class Memory:
         reads_files = False
 

@@ -86,10 +86,8 @@ def test_splits_that_are_cut_from_the_text_are_not_counted(tmp_path: Path) -> No
 def model(tmp_path_factory: pytest.TempPathFactory) -> mtl.TrainedModel:
     """Return a trained model of all these tasks."""
     folder = tmp_path_factory.mktemp("auxiliary")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
-        prepared(folder, TASKS, made(folder), epochs=12, **POS)
-        return mtl.train(folder / "run.yaml", output=folder / "run")
+    prepared(folder, TASKS, made(folder), epochs=12, **POS)
+    return mtl.train(folder / "run.yaml", output=folder / "run")
 
 
 def test_they_are_learnt(model: mtl.TrainedModel) -> None:

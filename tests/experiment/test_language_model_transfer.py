@@ -38,7 +38,6 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     """Return the output layer of a trained language model, from which another is to start."""
     output: str = request.param
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     write("first", text_corpus(tmp_path, "t"), output=output)
     second = text_corpus(tmp_path, "s", 12)
     with (tmp_path / "s-train.txt").open("a") as file:

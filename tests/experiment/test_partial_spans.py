@@ -42,7 +42,6 @@ DEV = [{"tokens": ["Ann", "left"], "tags": ["B-X", "O"]}, TRAIN[1]]
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     Path("run.yaml").write_text(yaml.safe_dump(RUN))
     for name, rows in (("train", TRAIN * 10), ("dev", DEV)):
         Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

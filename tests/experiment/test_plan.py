@@ -29,12 +29,11 @@ SENTENCES = ["a N O\nb V I-X\n", "a N B-X\n", "c V O\n" * 7, "d N O\n", "e N O\n
 
 
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    return planned(tmp_path, monkeypatch)
+def plan(tmp_path: Path) -> Plan:
+    return planned(tmp_path)
 
 
-def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: str = "static") -> Plan:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+def planned(tmp_path: Path, weighting: str = "static") -> Plan:
     (tmp_path / "run.yaml").write_text(RUN)
     (tmp_path / "train.txt").write_text("\n".join(SENTENCES))
     run = load_config(
@@ -77,10 +76,8 @@ def test_notes_say_what_is_unusual(plan: Plan) -> None:
     ]
 
 
-def test_a_total_that_may_be_negative_is_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notes = planned(tmp_path, monkeypatch, "uncertainty").notes
+def test_a_total_that_may_be_negative_is_explained(tmp_path: Path) -> None:
+    notes = planned(tmp_path, "uncertainty").notes
     assert len([note for note in notes if "the total may be negative" in note]) == 1
 
 

@@ -45,7 +45,6 @@ def write(name: str = "run", number: int = NUMBER, **corpus: Any) -> None:
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     Path("train.txt").write_text(TRAIN)
     Path("dev.txt").write_text(DEV)
     write()

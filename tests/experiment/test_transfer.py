@@ -31,7 +31,6 @@ TAGGED = "Zoe\tN\na\tD\nx\tV\n\nb\tD\n\n" * 5
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with a language model, trained, and a tagger to start from it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     text = text_corpus(tmp_path, "t")
     head = {"type": "lm", "output": "tied"}
     training = {"epochs": 1, "batch": {"streams": 2, "bptt": 6}, "metric": "next.perplexity"}
@@ -171,7 +170,7 @@ def test_no_run_folder_is_told(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"trunk\.init: no such file: .*runs/lmm; train it first"):
         started(**{"trunk.init": "runs/lmm"})
     with pytest.raises(CheckpointError, match=r"trunk\.init: .*: not a run folder"):
-        started(**{"trunk.init": "cache"})
+        started(**{"trunk.init": "runs"})
     (project / "runs/lm/model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"no such file; is its folder a finished run\?"):
         started()

@@ -12,7 +12,6 @@ import mtl
 
 def test_a_file_without_weights_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     Path("train.csv").write_text("text,label,w\na b,x,1\nc,y,2\n")
     Path("new.csv").write_text("text,label\na b,x\n")
     task = {"labels": {"column": "label", "weight": "w"}, "head": "pool", "metric": "accuracy"}

@@ -1,4 +1,4 @@
-"""Each test runs in an empty folder, with a cache of its own."""
+"""Each test runs in an empty folder."""
 
 from __future__ import annotations
 
@@ -10,5 +10,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")

@@ -54,10 +54,8 @@ class Project:
         lines = Path("r/metrics.jsonl").read_text().splitlines()
         return [record for record in map(json.loads, lines) if record["type"] == "epoch"]
 
-
-def support(evaluated: Result) -> dict[str, int]:
-    """Return the support of each label in the tables that `mtl evaluate` prints."""
-    rows = [line.strip("│ ").split("│") for line in evaluated.out.splitlines()]
-    return {
-        row[0].strip(): int(row[4]) for row in rows if len(row) == 5 and row[4].strip().isdigit()
-    }
+    def support(self) -> dict[str, int]:
+        """Return the support of each label on the dev set."""
+        scores = json.loads(self.evaluate("--json").out)
+        rows = [row for task in scores.values() for row in task["per_label"].items()]
+        return {label: int(row["support"]) for label, row in rows}

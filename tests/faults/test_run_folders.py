@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import yaml
 import mtl
 from mtl.errors import MtlError
 from tests.cli import project
+from tests.faults.damage import changed, damaged
 
 SENTENCES = ["Ann Smith saw New Rome .", "Bob 漢字 left", "This is great food ."]
 FILES = ["run.yaml", "model.safetensors", "checksums.txt"]
@@ -30,18 +29,13 @@ MANY = pytest.param(3000, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a model with a tagger, a CRF and a classifier."""
     folder = tmp_path_factory.mktemp("fuzzed")
     project.write(folder)
-    before = Path.cwd()
-    os.chdir(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
-        mtl.train("run.yaml", {"training.epochs": 3}, progress=False)
-        shutil.rmtree("runs/run/checkpoint")
-        yield folder / "runs" / "run"
-    os.chdir(before)
+    mtl.train(folder / "run.yaml", {"training.epochs": 3}, output=folder / "run", progress=False)
+    shutil.rmtree(folder / "run" / "checkpoint")
+    return folder / "run"
 
 
 def labels(folder: Path) -> dict[str, list[Any]] | str:
@@ -50,24 +44,6 @@ def labels(folder: Path) -> dict[str, list[Any]] | str:
         return mtl.load(folder, device="cpu").predict(SENTENCES)
     except MtlError as error:
         return str(error)
-
-
-def damaged(data: bytes, rng: random.Random) -> bytes:
-    """Return the content of a file with one damage of a kind that disks and programs cause."""
-    place = rng.randrange(len(data))
-    end = min(len(data), place + rng.choice([1, 1, 4, 64, 5000]))
-    kind = rng.randrange(6)
-    if kind == 0:
-        return data[:place]
-    if kind == 1:
-        return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
-    if kind == 2:
-        return data[:place] + rng.randbytes(end - place) + data[end:]
-    if kind == 3:
-        return data[:place] + bytes(end - place) + data[end:]
-    if kind == 4:
-        return data[:place] + data[end:]
-    return data[:end] + data[place:]
 
 
 @pytest.mark.parametrize("number", [120, MANY])
@@ -90,33 +66,6 @@ def test_a_damaged_byte_never_changes_a_label(trained: Path, tmp_path: Path, num
     assert refused > number / 2
 
 
-def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every value in a tree of lists and dictionaries."""
-    items: Any = ()
-    if isinstance(tree, dict):
-        items = tree.items()
-    elif isinstance(tree, list):
-        items = list(enumerate(tree))[:5]
-    for key, value in items:
-        yield (*path, key)
-        yield from places(value, (*path, key))
-
-
-def changed(tree: Any, rng: random.Random) -> None:
-    """Replace, remove or add one value of a tree."""
-    *above, last = rng.choice(list(places(tree)))
-    inner = tree
-    for key in above:
-        inner = inner[key]
-    kind = rng.randrange(8)
-    if kind == 0:
-        del inner[last]
-    elif kind == 1 and isinstance(inner, dict):
-        inner[rng.choice(["x", "type", "\0", "é", "labels"])] = rng.choice(VALUES)
-    else:
-        inner[last] = rng.choice(VALUES)
-
-
 @pytest.mark.parametrize("number", [120, MANY])
 def test_a_changed_value_in_a_folder_without_checksums(
     trained: Path, tmp_path: Path, number: int
@@ -130,7 +79,7 @@ def test_a_changed_value_in_a_folder_without_checksums(
         (folder / "checksums.txt").unlink()
         text = (folder / path).read_text(encoding="utf-8")
         tree = yaml.safe_load(text) if path.endswith("yaml") else json.loads(text)
-        changed(tree, rng)
+        tree = changed(tree, VALUES, ["x", "type", "\0", "é", "labels"], rng)
         # JSON is YAML, apart from the spelling of infinity.
         text = json.dumps(tree, ensure_ascii=True).replace("Infinity", ".inf")
         text = text if path.endswith("yaml") else text.replace(".inf", "Infinity")

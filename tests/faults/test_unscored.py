@@ -36,7 +36,9 @@ def test_a_task_without_dev_labels_shows_a_dash_everywhere() -> None:
     scores = json.loads(made.evaluate("--json").out)
     assert scores["t"] == {"accuracy": None}
     assert scores["mood"]["accuracy"] is not None
-    assert "0.00" not in mtl("report", "r", "--task", "t").out.split("loss")[0]
+    shown = mtl("report", "r", "--task", "t").out
+    (row,) = [line.split("│") for line in shown.splitlines() if line.startswith("│ t ")]
+    assert [cell.strip() for cell in row[2:4]] == ["accuracy –", ""]
     reported = json.loads(mtl("report", "r", "--format", "json").out)
     assert reported["runs"]["r"]["dev"]["t"]["accuracy"]["mean"] is None
 
@@ -91,6 +93,16 @@ def test_all_sentences_are_tried() -> None:
     made = Project(KINDS, {"train.tsv": TRAIN, "dev.tsv": dev}, reader=TSV)
     assert made.train().code == 0
     assert {epoch["dev"]["t"]["accuracy"] for epoch in made.epochs()} <= {0, 1}
+
+
+@pytest.mark.parametrize("complete", [0, 1])
+def test_partial_labels_need_one_sentence_that_can_be_scored_at_any_place(complete: int) -> None:
+    labels = {"column": "tag", "form": "partial", "separator": "|"}
+    dev = "a X|Y\n\n" * 1500 + "b Y\n\n" * complete
+    files = {"train.txt": "a X\n\nb Y\n", "dev.txt": dev}
+    result = Project({**TAGS, "labels": labels, "head": "crf"}, files).check()
+    assert result.code == (0 if complete else 2), result.err
+    assert ("no sentence of dev can be scored" in result.err) == (not complete)
 
 
 def test_spans_that_the_dev_set_lacks_have_no_f1() -> None:

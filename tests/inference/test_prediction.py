@@ -32,7 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     small.write(project)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        patch.setenv("MTL_CACHE", str(project / "cache"))
         library.train(
             "run.yaml",
             {"training.epochs": 12, "training.max_length": 20, "training.overlap": 4},

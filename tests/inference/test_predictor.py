@@ -300,7 +300,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
         mtl.train("run.yaml", {"training.threads": 1, "training.epochs": 1}, progress=False)
     torch.set_num_threads(before)
     return folder / "runs/run"

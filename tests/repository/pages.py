@@ -46,7 +46,6 @@ class Page:
         """Write the files in a fresh folder and run the commands there; see `write` and `run`."""
         folder = factory.mktemp("page")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("MTL_CACHE", str(folder / "cache"))
             patch.chdir(folder)
             self.write(folder, data)
             return self.run()

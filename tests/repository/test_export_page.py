@@ -18,7 +18,6 @@ def test_the_program_gives_labels(
 ) -> None:
     project.write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     assert mtl("train", "run.yaml", "--output", "runs/ewt", "training.epochs=12").code == 0
     assert mtl("export", "runs/ewt", "--to", "onnx", "--output", "tagger.onnx").code == 0
     (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

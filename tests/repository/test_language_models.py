@@ -17,7 +17,6 @@ TAGS = "the\tD\nold\tA\nking\tN\nleft\tV\n\na\tD\nnew\tA\nhouse\tN\n\n"
 def test_the_commands_of_the_page_do_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     texts = {f"data/{split}.txt": STORY * 10 for split in ("train", "dev", "test")}
     PAGE.write(tmp_path, {**texts, "data/tagged.txt": TAGS * 4})

@@ -20,7 +20,6 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("python")
     names: dict[str, Any] = {"folder": folder}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
         patch.chdir(folder)
         for block in blocks(PAGE, "python"):
             exec(block, names)
@@ -29,7 +28,6 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _place(names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(names["folder"] / "cache"))
     monkeypatch.chdir(names["folder"])
 
 

@@ -45,7 +45,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path) -> dict[str, Result]:
     """Return the results of the commands, run one after the other in the folder."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
         patch.chdir(folder)
         return {line: run(line) for line in block("sh", "mtl").splitlines()}
 
@@ -73,7 +72,6 @@ def test_the_shown_part_of_the_run_file_is_in_it(results: dict[str, Result], fol
 def test_the_lines_of_python_do_what_the_comments_say(
     results: dict[str, Result], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(folder / "cache"))
     monkeypatch.chdir(folder)
     names: dict[str, object] = {"mtl": mtl}
     calls = 0

@@ -21,10 +21,7 @@ def write(folder: Path) -> None:
         (folder / name).write_text(content, encoding="utf-8")
 
 
-def test_the_files_of_the_page_train_and_predict(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+def test_the_files_of_the_page_train_and_predict(tmp_path: Path) -> None:
     write(tmp_path)
     run = {"training.metric": "topics.macro_f1"}
     model = mtl.train(tmp_path / "configs/reviews.yaml", run, output=tmp_path / "run")
@@ -39,7 +36,6 @@ def test_the_files_of_the_page_train_and_predict(
 def test_the_commands_and_programs_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     write(tmp_path)
     (tmp_path / "new.txt").write_text("Cold bread.\nA friendly waiter.\n")
@@ -54,10 +50,7 @@ def test_the_commands_and_programs_of_the_page_run(
     assert set(variables["labels"]) == {"kind", "topics", "stars"}
 
 
-def test_the_corpus_of_pairs_trains_and_predicts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
+def test_the_corpus_of_pairs_trains_and_predicts(tmp_path: Path) -> None:
     write(tmp_path)
     rows = "".join(f"A dog barks.\tIt is {i} o'clock.\t{i / 2}\n" for i in range(8))
     (tmp_path / "alike.tsv").write_text(f"sentence1\tsentence2\tscore\n{rows}")

@@ -17,7 +17,6 @@ QUESTIONS = [f"WHO Who saw the {x} ?\nWHERE Where is the {x} ?\n" for x in ("kin
 def test_each_stage_starts_from_the_weights_of_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     texts = {f"data/{name}.txt": TEXT * 10 for name in ("general", "general-dev")}
     PAGE.write(tmp_path, {**texts, "data/questions.txt": "".join(QUESTIONS) * 10})

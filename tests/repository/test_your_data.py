@@ -11,7 +11,6 @@ from tests.repository.pages import Page
 
 
 def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     page = Page("your-data.md")
     for name, content in re.findall(r"```text\n# (\S+)\n(.*?)```", page.text, re.DOTALL):

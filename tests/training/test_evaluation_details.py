@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from mtl.metrics.base import Pair
 from mtl.text.spans import read_spans
 from mtl.training.evaluation import Evaluation
 from tests.cli import project as small
-from tests.cli.command import mtl as command
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +26,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> mtl.TrainedModel:
     """A model that has not learned much, so that it makes many errors."""
     folder = tmp_path_factory.mktemp("project")
     small.write(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MTL_CACHE", str(folder / "cache"))
-        changes = {"training.epochs": 3, "training.optimizer.lr": 0.01}
-        return mtl.train(folder / "run.yaml", changes, output=folder / "run", progress=False)
-
-
-@pytest.fixture(autouse=True)
-def _cache(model: mtl.TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MTL_CACHE", str(model.folder.parent / "cache"))
+    changes = {"training.epochs": 3, "training.optimizer.lr": 0.01}
+    return mtl.train(folder / "run.yaml", changes, output=folder / "run", progress=False)
 
 
 @pytest.fixture
@@ -88,40 +79,6 @@ def test_gold_and_predicted_labels_are_plain_lists(
 
 def rows(name: str, model: mtl.TrainedModel) -> list[list[str]]:
     return [line.split("\t") for line in (model.folder.parent / name).read_text().splitlines()]
-
-
-def test_the_command_prints_the_same_as_json(model: mtl.TrainedModel, found: Evaluation) -> None:
-    shown = json.loads(command("evaluate", str(model.folder), "--split", "dev", "--json").out)
-    expected = found.to_dict()
-    for own in expected.values():
-        assert own.pop("gold")
-        assert own.pop("predicted")
-    assert shown == expected
-    assert set(shown["pos"]) == {"accuracy", "per_label", "confusion"}
-
-
-def test_the_command_prints_a_matrix(model: mtl.TrainedModel, found: Evaluation) -> None:
-    lines = command("evaluate", str(model.folder), "--split", "dev", "--confusion").out.splitlines()
-    start = lines.index("pos: predicted labels in columns")
-    table = [line.replace("│", " ").replace("┃", " ").split() for line in lines[start:]]
-    assert table[2] == ["gold", ".", "NNP", "VBD"]
-    counts = found.confusion()["pos"]
-    for row in table[4:7]:
-        gold, *numbers = row
-        assert list(map(int, numbers)) == [counts[gold].get(guess, 0) for guess in table[2][1:]]
-
-
-def test_many_labels_are_added_up(tmp_path: Path) -> None:
-    from mtl.cli.evaluate import _confusion_rows
-
-    pairs: dict[Pair, int] = {(f"l{i}", f"l{i + 1}"): 10 for i in range(20)}
-    pairs |= {("a", "b"): 99, ("b", "b"): 5, (None, "a"): 3}
-    names, rows = _confusion_rows(pairs)
-    assert names[:3] == ["gold", "a", "b"]
-    assert names[-2:] == ["(others)", "(none)"]
-    assert [row[0] for row in rows] == names[1:]
-    assert sum(int(cell) for row in rows for cell in row[1:]) == sum(pairs.values())
-    assert rows[0][2] == "99"
 
 
 TAGS = st.sampled_from(["O", "B-A", "I-A", "B-B", "I-B"])
