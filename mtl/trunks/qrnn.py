@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Unpack
+from typing import Annotated, Literal, Unpack
 
 from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
 from mtl.ops.qrnn import COUNTS
-from mtl.options import Probability, complete
+from mtl.options import PositiveInt, Probability, Requires, complete
 from mtl.trunks.directional import DirectionalTrunk, Recurrent, StackOptions
 
 
@@ -47,8 +47,10 @@ class QRNNTrunk(DirectionalTrunk):
 
     Args:
         in_features: Width D of the token vectors.
-        window: The number of tokens that the gates of the first layer read, 1 or 2. Later layers
-            read one.
+        window: The number of tokens that the gates of the first layer read: each token and the ones
+            before it, in reading order. Models of characters read more, such as 6 (Bradbury et al.
+            2017).
+        upper_window: The number of tokens that the gates of later layers read.
         pooling: The gates: forget ("f"), forget and output ("fo"), or also input ("ifo").
         zoneout: Probability that a unit keeps its state in a step of training (Krueger et al.
             2017).
@@ -61,7 +63,8 @@ class QRNNTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        window: Literal[1, 2] = 2,
+        window: PositiveInt = 2,
+        upper_window: Annotated[PositiveInt, Requires("num_layers", least=2)] = 1,
         pooling: Literal["f", "fo", "ifo"] = "fo",
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
@@ -76,7 +79,7 @@ class QRNNTrunk(DirectionalTrunk):
                 QRNNLayer(
                     width,
                     hidden_size,
-                    window=1 if layer else window,
+                    window=upper_window if layer else window,
                     pooling=pooling,
                     bidirectional=both,
                     zoneout=zoneout,

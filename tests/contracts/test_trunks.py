@@ -39,6 +39,7 @@ CELLS: dict[str, list[dict[str, Any]]] = {
     "qrnn": [
         *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),
         {"learned_start": True},
+        {"window": 4, "upper_window": 3},
     ],
 }
 TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 5, "positions": 9}

@@ -34,6 +34,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "gru": {"bidirectional": "interleaved", "connections": "highway"},
     "qrnn": {"bidirectional": True, "pooling": "ifo"},
     "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f"},
+    "qrnn_windows": {"bidirectional": "interleaved", "window": 4, "upper_window": 3},
 }
 WORDS = {"words": {"dim": 8}}
 EMBEDDING = {

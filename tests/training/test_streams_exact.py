@@ -36,6 +36,7 @@ TRUNKS: list[dict[str, Any]] = [
     {"type": "gru", "connections": "highway", "learned_start": True},
     {"type": "qrnn"},
     {"type": "qrnn", "window": 1, "sum_layers": True},
+    {"type": "qrnn", "window": 4, "upper_window": 2},
     {"type": "qrnn", "pooling": "ifo", "connections": "residual"},
 ]
 trunks = pytest.mark.parametrize("trunk", TRUNKS, ids=str)
