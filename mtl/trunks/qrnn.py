@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtl.layers.qrnn import QRNNLayer, QRNNState
 from mtl.ops.qrnn import COUNTS
-from mtl.options import PositiveInt, Probability, Requires, complete
+from mtl.options import PositiveInt, Probability, Requires, complete, refuse_idle
 from mtl.trunks.directional import DirectionalTrunk, Recurrent, StackOptions
 
 
@@ -72,6 +72,8 @@ class QRNNTrunk(DirectionalTrunk):
         **stack: Unpack[StackOptions],
     ) -> None:
         stack = complete(StackOptions, stack)
+        sizes = {"num_layers": stack["num_layers"], "upper_window": upper_window}
+        refuse_idle(QRNNTrunk, sizes)
         hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
 
         def make(layer: int, width: int, _: bool) -> Recurrent:
