@@ -26,10 +26,11 @@ Pieces = Annotated[int, Bounds(ge=2), Requires("activation", ("maxout",))]
 class ConvTrunk(Trunk):
     """Stacked residual convolutions over windows of tokens, as in spaCy (Honnibal & Montani 2017).
 
-    There is no recurrence: a layer is one matrix product for all tokens. The layer adds to its
-    input a function of each window, after layer normalisation. A stack of L layers reads L times
-    `window` tokens on each side of a token. A linear layer comes first if the token vectors have
-    another width than the layers.
+    The fastest trunk to train on a CPU: a layer is one matrix product for all tokens. The
+    layer adds to its input a function of each window, after layer normalisation. A stack of L
+    layers reads L times `window` tokens on each side of a token, where an LSTM reads the whole
+    sentence; scores may be lower. A linear layer comes first if the token vectors have another
+    width than the layers.
 
     Args:
         in_features: Width D of the token vectors.
