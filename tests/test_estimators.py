@@ -59,6 +59,11 @@ def test_a_classifier_learns(classifier: mtl.Classifier) -> None:
     assert classifier.score(TEXTS, MOODS) == accuracy_score(MOODS, found) > 0.9
 
 
+def test_convolutions_are_given_by_their_name_alone() -> None:
+    found = mtl.Classifier(trunk="conv", head="pool", epochs=1).fit(TEXTS, MOODS)
+    assert set(found.predict(TEXTS)) <= set(MOODS)
+
+
 def test_probabilities_of_classes(classifier: mtl.Classifier) -> None:
     found = classifier.predict_proba(TEXTS)
     assert found.shape == (40, 2)

@@ -24,6 +24,10 @@ from mtl.trained_model import TrainedModel, load
 _SAVED = "estimator.json"
 """The file with the parameters and classes of a saved estimator, in its run folder."""
 
+_RECURRENT = ("lstm", "gru", "qrnn")
+_ONE_LAYER = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
+"""The options of a recurrent trunk if only its name is given."""
+
 _FEWEST = 20
 """The fewest sentences from which a development set is cut."""
 
@@ -71,13 +75,7 @@ class Estimator:
         own = {name: getattr(self, name) for name in self._params}
         trunk = own["trunk"]
         if isinstance(trunk, str):
-            trunk = {
-                "type": trunk,
-                "num_layers": 1,
-                "hidden_size": 200,
-                "bidirectional": True,
-                "dropout": 0.4,
-            }
+            trunk = {"type": trunk, **(_ONE_LAYER if trunk in _RECURRENT else {})}
         if own["init"] is not None:
             trunk = {**trunk, "init": own["init"]}
         labels = {"labels": self._task, "head": own["head"], **self._labels()}

@@ -25,7 +25,7 @@ class Classifier(Estimator):
 
     Args:
         head: The head, by name or with options: "pool", "attention" or "cnn".
-        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer), or with all its options.
+        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer; "conv"), or with its options.
         init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
         epochs: The most epochs.
         patience: The number of epochs without improvement on the development set after which
