@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import DataError
+from mtl.errors import DataError, shorten
 from mtl.files import open_text
 
 _SAMPLE = 2000
@@ -38,7 +38,8 @@ class Format:
         reader: The name of the reader.
         options: The options of the reader.
         description: The format in words, such as "CSV with a header".
-        unnamed: The options have made-up names for the columns, as the file has none.
+        unnamed: Whether the file has no names for its columns. The options then have column1,
+            column2 and so on.
     """
 
     reader: str
@@ -135,6 +136,7 @@ def _token_column(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _table(path: Path, suffix: str) -> Format | None:
     """Return the format of a table, or None if the lines have no common separator."""
+    titled: list[list[str]] = []
     candidates = {".csv": ",;\t|", ".tsv": "\t"}.get(suffix, "\t,;|")
     for separator in candidates:
         with open_text(path) as file:
@@ -147,13 +149,29 @@ def _table(path: Path, suffix: str) -> Format | None:
         widths = Counter(map(len, rows))
         width, frequent = widths.most_common(1)[0]
         # The separator of a table also separates the names in its first row.
+        if width > 1 and len(rows[0]) == 1 and frequent >= 0.9 * (len(rows) - 1):
+            titled = titled or rows
         if width < 2 or frequent < 0.9 * len(rows) or len(rows[0]) != width:
             continue
         # A text may have a comma in each line, so only the name of the file makes it a table.
         if suffix not in (".csv", ".tsv") and frequent < len(rows):
             continue
+        _refuse_title(rows, path)
         return _table_format(rows, width, separator)
+    if titled and suffix in (".csv", ".tsv"):
+        _refuse_title(titled, path)
     return None
+
+
+def _refuse_title(rows: Sequence[Sequence[str]], path: Path) -> None:
+    """Raise DataError if only the first cell of the first row has a text, as a title has."""
+    first = rows[0]
+    if len(rows) == 1 or not first[0].strip() or any(map(str.strip, first[1:])):
+        return
+    if len(first) == 1 or all(map(str.strip, rows[1])):
+        message = f"the first row looks like a title: {shorten(first[0], 60)!r}"
+        advice = "remove it from the file, so that the first row names the columns"
+        raise DataError(f"{message}; {advice}", path, 1)
 
 
 def _table_format(rows: Sequence[Sequence[str]], width: int, separator: str) -> Format:
@@ -184,7 +202,7 @@ def _table_format(rows: Sequence[Sequence[str]], width: int, separator: str) -> 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the first row names the columns.
 
-    Names are short, differ, and are not numbers. No later row of the same column repeats a name.
+    Names are short and are not numbers. No later row of the same column repeats a name.
     """
     first, *body = rows
     # An index column, as pandas writes it, has an empty name.
@@ -225,10 +243,8 @@ def _jsonl(lines: Sequence[str], path: Path) -> Format:
     names = list(dict.fromkeys(name for row in rows for name in row))
     values = {name: [row.get(name) for row in rows] for name in names}
     options: dict[str, Any] = {}
-    tokens = next(
-        (name for name in (*_TOKEN_NAMES, *names) if _are_words(values.get(name, []))), None
-    )
-    if tokens is not None and tokens in _TOKEN_NAMES:
+    tokens = next((name for name in _TOKEN_NAMES if _are_words(values.get(name, []))), None)
+    if tokens is not None:
         if tokens != "tokens":
             options["tokens"] = tokens
         return Format("jsonl", options, "JSON lines with words")
