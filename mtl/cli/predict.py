@@ -74,7 +74,8 @@ def predict(
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
     The input may have any length. The fields of JSONL and the columns of a table come back with
-    the predictions: one object per object, one row per row. A table is read with the settings of
+    the predictions: one object per object, one row per row. A text without words gets no label. A
+    table is read with the settings of
     the tables that the model was trained on.
 
     Raw text is cut into words; the output contains the position of each word. Where all tasks were
@@ -128,10 +129,15 @@ def predict(
     head = first_chunk(predictions, 1 if interactive else CHUNK)
     sys.stdout.write(writer.begin(head))
     _note(writer)
+    blank = 0
     for number, prediction in enumerate(chain(head, predictions), 1):
         sys.stdout.write(writer.row(prediction))
+        blank += any(map(prediction.lacks_label, prediction.by_task))
         if interactive or number % CHUNK == 0:
             sys.stdout.flush()
+    if blank:
+        verb = "text has" if blank == 1 else "texts have"
+        print(f"note: {blank:,} {verb} no words, and so no label", file=sys.stderr)
 
 
 class _Input(NamedTuple):

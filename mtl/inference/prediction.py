@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -94,6 +95,15 @@ class Prediction:
     def offsets(self) -> Offsets:
         """Start and end of each word in the input, in characters; empty if the input was words."""
         return self.sentence.offsets
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the sentence, or one sentence of a pair, has no words."""
+        return not self.tokens or self.tokens_b == ()
+
+    def lacks_label(self, task: str) -> bool:
+        """Return whether the label of a task means nothing, since the sentence has no words."""
+        return self.is_blank and self.targets[task].level == "sentence"
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -244,17 +254,28 @@ def new_names(own: Iterable[str], taken: Container[str]) -> dict[str, str]:
     {'ner': 'predicted_ner'}
     >>> new_names(["y", "y.confidence"], {"y": "gold"})
     {'y': 'predicted_y', 'y.confidence': 'predicted_y.confidence'}
+    >>> new_names(["y"], {"y": "gold", "predicted_y": "of another model"})
+    {'y': 'predicted_y_2'}
     """
     renamed: dict[str, str] = {}
     own = set(own)
     for name in sorted(own):
         task, dot, detail = name.rpartition(".")  # such as ner.confidence
-        free = renamed.get(task, task) + dot + detail
-        while free in taken or (free != name and free in own):
-            free = f"predicted_{free}"
+        wanted = renamed.get(task, task) + dot + detail
+        for free in _candidates(wanted):
+            if free not in taken and (free == name or free not in own):
+                break
         if free != name:
             renamed[name] = free
     return renamed
+
+
+def _candidates(name: str) -> Iterator[str]:
+    """Yield a name and its replacements: `predicted_y`, `predicted_y_2` and so on for `y`."""
+    prefixed = name if name.startswith("predicted_") else f"predicted_{name}"
+    yield from dict.fromkeys([name, prefixed])
+    for number in count(2):
+        yield f"{prefixed}_{number}"
 
 
 def merge_fields(

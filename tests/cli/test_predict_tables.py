@@ -58,11 +58,12 @@ def test_a_table_keeps_its_cells_and_gets_the_predictions(model: str, packed: bo
     path = Path("new.csv.gz" if packed else "new.csv")
     path.write_bytes(gzip.compress(data) if packed else data)
     found = mtl("predict", model, str(path), "--task", "mood", "--confidence")
-    assert (found.code, found.err) == (0, "")
+    assert (found.code, found.err) == (0, "note: 1 text has no words, and so no label\n")
     header, *rows = rows_of(found.out)
     assert header == [*ROWS[0], "mood", "mood.confidence"]
-    assert [row[:3] for row in rows] == ROWS[1:]
-    labels = library.load(model).predict([row[1] for row in ROWS[1:]], ["mood"])["mood"]
+    assert rows.pop() == [*ROWS[3], "", ""]
+    assert [row[:3] for row in rows] == ROWS[1:3]
+    labels = library.load(model).predict([row[1] for row in ROWS[1:3]], ["mood"])["mood"]
     assert [row[3] for row in rows] == labels
     assert all(0.5 <= float(row[4]) <= 1 for row in rows)
 
@@ -140,6 +141,10 @@ def test_a_column_with_the_name_of_a_task_keeps_its_values(
     assert header == ["text", "y", "predicted_y", "predicted_y.confidence"]
     assert [row[:2] for row in rows] == [["good", "a"], ["bad", "b"]]
     assert "note: the input has a field 'y'; the prediction is in 'predicted_y'" in found.err
+    Path("again.csv").write_text(found.out)
+    found = mtl("predict", folder, "again.csv")
+    assert rows_of(found.out)[0] == [*header, "predicted_y_2"]
+    assert "note: the input has a field 'y'; the prediction is in 'predicted_y_2'" in found.err
 
 
 @pytest.mark.parametrize(
