@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -19,7 +19,7 @@ from mtl.config.run import Run
 from mtl.data.given import GivenCorpus, read_given
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display
-from mtl.errors import MtlError
+from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.folder import (
@@ -121,10 +121,11 @@ def train(
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
     console = _console(progress)
-    if run.seeds > 1:
-        _train_seeds(run, folder, resume, console, given, on_import)
-        return TrainedSeeds(folder)
-    return _train(run, folder, resume, console, given, on_import)[0]
+    with _advice(folder):
+        if run.seeds > 1:
+            _train_seeds(run, folder, resume, console, given, on_import)
+            return TrainedSeeds(folder)
+        return _train(run, folder, resume, console, given, on_import)[0]
 
 
 def train_run_seeds(
@@ -139,7 +140,8 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    _train_seeds(run, folder, resume, _console(progress), {}, show_import if trust else None)
+    with _advice(folder):
+        _train_seeds(run, folder, resume, _console(progress), {}, show_import if trust else None)
     return TrainedSeeds(folder)
 
 
@@ -157,6 +159,16 @@ def train_seeds(
     run = load_config(config, overrides)
     folder = _folder(config, output)
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
+
+
+@contextmanager
+def _advice(folder: Path) -> Iterator[None]:
+    """Add to a divergence that another run needs another folder."""
+    try:
+        yield
+    except TrainingError as error:
+        message = f"{error}. Before you train again, remove {folder}, or choose another --output"
+        raise TrainingError(message) from error
 
 
 def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
@@ -223,7 +235,7 @@ def _train(
         corpora = load_corpora(run, given=given, progress=reading)
         experiment = prepare(run, corpora, on_import)
         trainer = make_trainer(experiment, corpora)
-        start = f"{folder}: training starts from the beginning, there is no checkpoint"
+        start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
             _restore(trainer, folder, experiment, console)
             start = f"{folder}: training continues after epoch {trainer.epoch}"

@@ -110,7 +110,7 @@ def read_jsonl(lines: Iterable[str], name: str, *, pairs: bool) -> Iterator[Sent
     words is an item too, so that no object of the input is missing in the output.
 
     Raises:
-        DataError: A line of `name` is no such object.
+        DataError: A line of `name` does not have this form.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -169,7 +169,7 @@ def _parse_object(line: str, name: str, number: int) -> dict[str, Any]:
     """
     try:
         data = json.loads(line, parse_constant=_refuse_number, parse_float=_finite)
-        # JSON can escape half a character (a lone \ud83d), which UTF-8 cannot store.
+        # JSON can escape an incomplete character (a lone \ud83d), which UTF-8 cannot store.
         if "\\u" in line:
             json.dumps(data, ensure_ascii=False).encode()
         too_deep = line.count("[") + line.count("{") > _MOST_NESTED and _depth(data) > _MOST_NESTED
@@ -177,7 +177,7 @@ def _parse_object(line: str, name: str, number: int) -> dict[str, Any]:
         too_deep = True
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):x}"
-        message = f"contains half a character, {half}, which is not text; remove or replace it"
+        message = f"contains an incomplete character, {half}; remove or replace it"
         raise DataError(message, name, number) from None
     except ValueError as error:
         raise DataError(f"expected a JSON object on each line: {error}", name, number) from None

@@ -201,12 +201,12 @@ def _single(item: Any) -> Sentence:
 
 
 def _check_text(text: str) -> None:
-    """Check that a string is text: half a character of UTF-16 alone can be in strings only."""
+    """Check that a string is text; a string can have one half of a UTF-16 character."""
     try:
         text.isascii() or text.encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        raise ValueError(f"expected text, found half a character, {half!r}, in it") from None
+        raise ValueError(f"expected text, found an incomplete character, {half!r}, in it") from None
 
 
 def _pair(item: Any) -> Sentence:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mtl.data.readers.blocks import looks_like_columns
 from mtl.errors import DataError, shorten
 from mtl.files import open_text
 
@@ -83,6 +84,9 @@ def recognise(path: Path) -> Format:
     texts = sum(line.count(" ") >= 2 for line in filled) >= 0.95 * len(filled)
     if texts and len(firsts) <= 0.2 * len(filled):
         return Format("lines", {}, "one text per line, after its label")
+    if looks_like_columns(filled) and len(filled) == len(lines):
+        message = "looks like one token per line, but no blank line ends a sentence"
+        raise DataError(f"{message}; add a blank line after each sentence", path)
     raise DataError(
         "no format with labels was recognised; expected columns with one token per line, CoNLL-U, "
         "CSV, TSV or JSON lines. A text without labels can train a language model: see "
