@@ -81,15 +81,8 @@ def _attention_columns(name: str, weights: Tensor | None) -> dict[str, Sequence[
 
 
 def write_jsonl(prediction: Prediction, renamed: Renamed | None = None) -> str:
-    """Return a prediction as one JSON object, with null as the label of a text without words."""
-    own = prediction.own_fields()
-    for task in filter(prediction.lacks_label, prediction.by_task):
-        own[task] = None
-        own.get("confidence", {}).pop(task, None)
-    if own.get("confidence") == {}:
-        del own["confidence"]
-    record = merge_fields(prediction.sentence.fields or {}, own, renamed)
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    """Return a prediction as one JSON object; see `Prediction.to_dict`."""
+    return json.dumps(prediction.to_dict(renamed), ensure_ascii=False) + "\n"
 
 
 def one_line(text: str) -> str:

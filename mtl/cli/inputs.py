@@ -10,6 +10,8 @@ from typing import Any, TypeGuard
 
 from mtl.data.readers.conll import Conll
 from mtl.data.readers.conllu import Conllu
+from mtl.data.readers.csv import Csv
+from mtl.data.readers.jsonl import Jsonl
 from mtl.errors import DataError
 from mtl.inference.inputs import Sentence, split_text
 
@@ -103,11 +105,20 @@ def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
     return Conll(columns={"tokens": column}, separator=separator, comments=comments)
 
 
-def read_jsonl(lines: Iterable[str], name: str, *, pairs: bool) -> Iterator[Sentence]:
+def read_jsonl(
+    lines: Iterable[str], name: str, *, pairs: bool, readers: Sequence[Jsonl | Csv] = ()
+) -> Iterator[Sentence]:
     """Yield the items of JSON objects with "tokens" or "text", one object per line.
 
     Pairs have "tokens_b" or "text_b" too. Other fields are copied to the output. A text without
     words is an item too, so that no object of the input is missing in the output.
+
+    Args:
+        lines: The lines of the input.
+        name: The name of the input, for messages.
+        pairs: Whether an item is a pair of sentences.
+        readers: The readers of the training data. Their fields are read in objects without the
+            fields above.
 
     Raises:
         DataError: A line of `name` does not have this form.
@@ -117,9 +128,30 @@ def read_jsonl(lines: Iterable[str], name: str, *, pairs: bool) -> Iterator[Sent
             continue
         fields = _parse_object(line, name, number)
         try:
+            fields = {**fields, **_trained_fields(fields, pairs, readers)}
             yield _pair(fields) if pairs else _single(fields)
         except ValueError as error:
             raise DataError(str(error), name, number) from None
+
+
+def _trained_fields(
+    fields: Mapping[str, Any], pairs: bool, readers: Sequence[Jsonl | Csv]
+) -> dict[str, Any]:
+    """Return the words or texts of the fields of the training data, under the usual names."""
+    found: dict[str, Any] = {}
+    first = any(fields.get(name) is not None for name in ("tokens", "text"))
+    second = not pairs or any(fields.get(name) is not None for name in ("tokens_b", "text_b"))
+    for reader in readers:
+        names = [reader.tokens, reader.text] if isinstance(reader, Jsonl) else [reader.text]
+        values = [fields[name] for name in names if fields.get(name) is not None]
+        if not first and values:
+            found["text" if isinstance(values[0], str) else "tokens"] = values[0]
+            first = True
+        value = None if reader.pair is None else fields.get(reader.pair)
+        if not second and value is not None:
+            found["text_b" if isinstance(value, str) else "tokens_b"] = value
+            second = True
+    return found
 
 
 _EXPECTED = 'expected an object with "tokens" (a list of words) or "text" (a string)'

@@ -152,7 +152,7 @@ def _read(
     """Open the input; it is read lazily."""
     from mtl.cli import inputs
     from mtl.cli.table_input import open_table
-    from mtl.data.readers import Conll, Csv
+    from mtl.data.readers import Conll, Csv, Jsonl
 
     selection = model.selection
     pairs = selection.compare_pairs(tasks)
@@ -168,7 +168,11 @@ def _read(
             raise DataError(f"the tasks read {expected}, and the table has others", name)
         return _Input(form, table.rows, table)
     if form == "jsonl":
-        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs))
+        known: list[Jsonl | Csv] = [
+            *selection.readers(tasks, Jsonl),
+            *selection.readers(tasks, Csv),
+        ]
+        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
         raise DataError("pairs are read as text with a tab between, or as JSONL or tables", name)
     if form == "conll":

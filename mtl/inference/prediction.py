@@ -159,7 +159,7 @@ class Prediction:
     def to_dict(self, renamed: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL.
 
-        Fields of the input keep their names and values.
+        Fields of the input keep their names and values. The label of a text without words is None.
 
         Args:
             renamed: Name of a field of the prediction to its name in the record; None: new names
@@ -183,10 +183,13 @@ class Prediction:
             record["tokens_b"] = list(sentence.tokens_b)
         if sentence.offsets:
             record["offsets"] = [list(pair) for pair in sentence.offsets]
-        record |= self.labels
+        blank = set(filter(self.lacks_label, self.by_task))
+        record |= self.labels | dict.fromkeys(blank)
         details = {
             "spans": {task: [s.to_dict() for s in spans] for task, spans in self.spans.items()},
-            "confidence": {task: rounded(c) for task, c in self.confidence.items()},
+            "confidence": {
+                task: rounded(c) for task, c in self.confidence.items() if task not in blank
+            },
             "attention": {task: _rounded(w) for task, w in self.attention.items()},
             "attention_b": {task: _rounded(w) for task, w in self.attention_b.items()},
         }

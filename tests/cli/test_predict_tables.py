@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import mtl as library
+from mtl.cli.inputs import read_jsonl
+from mtl.data.readers import Jsonl
 from tests.cli.command import mtl
 
 ROWS = [
@@ -164,3 +166,35 @@ def test_tables_that_cannot_be_read_are_errors(model: str, text: str, message: s
 
 def test_attention_is_not_written_to_tables(model: str) -> None:
     assert mtl("predict", model, "--format", "csv", "--explain", stdin="a").code == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "reader", "text"),
+    [
+        ("a.jsonl", "jsonl", '{"body": "good", "y": "a"}\n{"body": "bad", "y": "b"}\n'),
+        ("a.csv", "csv", "body,y\ngood,a\nbad,b\n"),
+    ],
+)
+def test_objects_may_have_the_fields_of_the_training_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, reader: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = train(text, f"{{type: {reader}, text: body}}", file)
+    options = ["--input", "jsonl", "--format", "jsonl"]
+    found = mtl("predict", folder, *options, stdin='{"body": "good one", "id": 7}\n')
+    assert found.code == 0, found.err
+    record = json.loads(found.out)
+    assert (record["body"], record["id"], record["tokens"]) == ("good one", 7, ["good", "one"])
+    assert record["y"] in ("a", "b")
+    # The usual field comes first.
+    found = mtl("predict", folder, *options, stdin='{"body": "good", "text": "bad"}\n')
+    assert json.loads(found.out)["tokens"] == ["bad"]
+
+
+def test_pairs_of_objects_may_have_the_fields_of_the_training_data() -> None:
+    readers = [Jsonl(text="premise", pair="hypothesis")]
+    line = '{"premise": "a b", "hypothesis": "c"}'
+    (found,) = read_jsonl([line], "in", pairs=True, readers=readers)
+    assert (found.tokens, found.tokens_b) == (("a", "b"), ("c",))
+    (found,) = read_jsonl(['{"words": ["a"]}'], "in", pairs=False, readers=[Jsonl(tokens="words")])
+    assert found.tokens == ("a",)
