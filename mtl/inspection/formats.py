@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mtl.data.readers.blocks import looks_like_columns
 from mtl.errors import DataError, shorten
@@ -67,7 +67,7 @@ def recognise(path: Path) -> Format:
     if filled[0].startswith("__label__"):
         return Format("lines", {"tokenize": True}, "one text per line, after its __label__")
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix not in (".csv", ".tsv"):
+    if suffix != ".csv":
         rows = [line for line in filled if not line.startswith("#")]
         if (
             rows
@@ -78,15 +78,17 @@ def recognise(path: Path) -> Format:
         if columns := _conll(lines):
             _refuse_header(lines, path)
             return columns
+    in_columns = looks_like_columns(filled) and len(filled) == len(lines)
+    if in_columns and not any(" " in line for line in filled):  # else it may be a table of texts
+        _refuse_one_sentence(path)
     if table := _table(path, suffix):
         return table
+    if in_columns:
+        _refuse_one_sentence(path)
     firsts = Counter(line.split(" ", 1)[0] for line in filled)
     texts = sum(line.count(" ") >= 2 for line in filled) >= 0.95 * len(filled)
     if texts and len(firsts) <= 0.2 * len(filled):
         return Format("lines", {}, "one text per line, after its label")
-    if looks_like_columns(filled) and len(filled) == len(lines):
-        message = "looks like one token per line, but no blank line ends a sentence"
-        raise DataError(f"{message}; add a blank line after each sentence", path)
     raise DataError(
         "no format with labels was recognised; expected columns with one token per line, CoNLL-U, "
         "CSV, TSV or JSON lines. A text without labels can train a language model: see "
@@ -115,6 +117,12 @@ def _conll(lines: Sequence[str]) -> Format | None:
     options: dict[str, Any] = {"columns": names}
     kind = "tabs" if separator == "\t" else "blanks"
     return Format("conll", options, f"one token per line, {width} columns between {kind}", True)
+
+
+def _refuse_one_sentence(path: Path) -> NoReturn:
+    """Raise DataError for a column file without blank lines."""
+    message = "looks like one token per line, but no blank line ends a sentence"
+    raise DataError(f"{message}; add a blank line after each sentence", path)
 
 
 def _refuse_header(lines: Sequence[str], path: Path) -> None:

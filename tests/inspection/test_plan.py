@@ -54,6 +54,13 @@ def test_columns_of_conll_get_the_names_of_their_labels(tmp_path: Path) -> None:
     assert plan.splits == {"dev": 2}
 
 
+def test_a_tsv_file_may_have_one_token_per_line(tmp_path: Path) -> None:
+    rows = ["Ann\tB-PER", "runs\tO", "", "Bob\tB-PER", "sleeps\tO", ""]
+    plan = plan_corpus([_write(tmp_path / "a.tsv", rows * 6)])
+    assert (plan.format.reader, plan.sentences) == ("conll", 12)
+    assert plan.tasks["ner"].counts == {"PER": 12}
+
+
 def test_identifiers_before_the_words_are_no_labels(tmp_path: Path) -> None:
     rows = ["1\tAnn\tPER", "2\tsleeps\tO", "", "1\tBob\tPER", "2\truns\tO", "3\taway\tO", ""]
     plan = plan_corpus([_write(tmp_path / "a.tsv.conll", rows * 6)])
@@ -182,6 +189,8 @@ def test_headers_are_recognised(tmp_path: Path) -> None:
             "a.jsonl:10: 'pos' has 0 values for 1 tokens",
         ),
         ("a.conll", ["word pos", *["Ann N", "runs V", ""] * 9], "a.conll:1: the first row names"),
+        ("a.conll", ["Ann B-PER", "runs O"] * 20, "but no blank line ends a sentence"),
+        ("a.tsv", ["Ann\tB-PER", "runs\tO"] * 20, "but no blank line ends a sentence"),
         (
             "a.csv",
             ["Sentence #,Word,Tag", *(f"{i // 9},w{i},{'BO'[i % 2]}" for i in range(90))],
