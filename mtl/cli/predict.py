@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtl.cli.table_input import Table
     from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
+    from mtl.inference.prediction import Prediction
     from mtl.trained_model import TrainedModel
 
 SUFFIXES = {
@@ -120,6 +121,7 @@ def predict(
         unit=whole_unit,
         chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
     )
+    predictions = _counted(predictions)
     if written == "text":
         for prediction in predictions:
             sys.stdout.write(write_text(prediction))
@@ -129,15 +131,10 @@ def predict(
     head = first_chunk(predictions, 1 if interactive else CHUNK)
     sys.stdout.write(writer.begin(head))
     _note(writer)
-    blank = 0
     for number, prediction in enumerate(chain(head, predictions), 1):
         sys.stdout.write(writer.row(prediction))
-        blank += any(map(prediction.lacks_label, prediction.by_task))
         if interactive or number % CHUNK == 0:
             sys.stdout.flush()
-    if blank:
-        verb = "text has" if blank == 1 else "texts have"
-        print(f"note: {blank:,} {verb} no words, and so no label", file=sys.stderr)
 
 
 class _Input(NamedTuple):
@@ -214,6 +211,17 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(note, file=sys.stderr)
     if added := writer.unnamed:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
+
+
+def _counted(predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+    """Yield predictions, and print a note at the end if texts without words get no label."""
+    blank = 0
+    for prediction in predictions:
+        blank += any(map(prediction.lacks_label, prediction.by_task))
+        yield prediction
+    if blank:
+        subject = "text has" if blank == 1 else "texts have"
+        print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _format(file: Path) -> str:

@@ -14,6 +14,7 @@ from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
 from mtl.inference.task_prediction import Confidence, TaskPrediction
 from mtl.targets import Target
+from mtl.targets.base import ABSENT
 from mtl.text.example import of_tokens
 from mtl.text.spans import Scheme, read_spans
 
@@ -235,6 +236,8 @@ class Prediction:
             task: The task.
             tokens: The most tokens whose values are included; None includes all.
         """
+        if self.lacks_label(task):
+            return ABSENT
         (labels, confidence, *_), target = self.by_task[task], self.targets[task]
         if isinstance(labels, tuple):
             return target.text(labels[:tokens])
