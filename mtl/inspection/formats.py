@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from mtl.data.readers.blocks import looks_like_columns
 from mtl.errors import DataError, shorten
 from mtl.files import open_text
+from mtl.text.tokenizer import words_of
 
 _SAMPLE = 2000
 """Number of lines from which the format is recognised."""
@@ -79,15 +80,18 @@ def recognise(path: Path) -> Format:
             _refuse_header(lines, path)
             return columns
     in_columns = looks_like_columns(filled) and len(filled) == len(lines)
-    if in_columns and not any(" " in line for line in filled):  # else it may be a table of texts
-        _refuse_one_sentence(path)
+    if in_columns:  # or a table of texts
+        firsts = [re.split(r"[ \t]", line, maxsplit=1)[0] for line in filled]
+        blank = any(" " in line for line in filled)
+        if not blank and sum(len(words_of(text, True)) for text in firsts) < 1.5 * len(firsts):
+            _refuse_one_sentence(path)
     if table := _table(path, suffix):
         return table
     if in_columns:
         _refuse_one_sentence(path)
-    firsts = Counter(line.split(" ", 1)[0] for line in filled)
+    labels = Counter(line.split(" ", 1)[0] for line in filled)
     texts = sum(line.count(" ") >= 2 for line in filled) >= 0.95 * len(filled)
-    if texts and len(firsts) <= 0.2 * len(filled):
+    if texts and len(labels) <= 0.2 * len(filled):
         return Format("lines", {}, "one text per line, after its label")
     raise DataError(
         "no format with labels was recognised; expected columns with one token per line, CoNLL-U, "

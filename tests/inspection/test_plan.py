@@ -54,6 +54,12 @@ def test_columns_of_conll_get_the_names_of_their_labels(tmp_path: Path) -> None:
     assert plan.splits == {"dev": 2}
 
 
+def test_texts_without_blanks_may_be_a_table(tmp_path: Path) -> None:
+    rows = [f"well-done,{'very,' * (i % 3)}yes!\t{'POS' if i % 2 else 'NEG'}" for i in range(30)]
+    plan = plan_corpus([_write(tmp_path / "a.tsv", rows)])
+    assert plan.format.reader == "tsv"
+
+
 def test_a_tsv_file_may_have_one_token_per_line(tmp_path: Path) -> None:
     rows = ["Ann\tB-PER", "runs\tO", "", "Bob\tB-PER", "sleeps\tO", ""]
     plan = plan_corpus([_write(tmp_path / "a.tsv", rows * 6)])
