@@ -320,3 +320,10 @@ def test_scikit_learn_is_not_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "this Tagger is not fitted; call fit first\n", done.stderr
+
+
+def test_errors_name_the_arguments_of_fit() -> None:
+    with pytest.raises(MtlError, match=r"^X\[0\]: a text has an incomplete character"):
+        mtl.Classifier(**SMALL).fit(["\ud83d", "b"], ["x", "y"])
+    with pytest.raises(MtlError, match=r"^dev\[0\]\[1\]: a text has an incomplete character"):
+        mtl.Classifier(**SMALL).fit(["a", "b"], ["x", "y"], dev=(["a", "\ud83d"], ["x", "y"]))
