@@ -7,6 +7,7 @@ value}}`. Names refer to inputs, constants or earlier nodes: `{"of": name}` in t
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,9 @@ def to_graph(
     Raises:
         MtlError: A value of the program has no form in JSON.
     """
-    program = program.run_decompositions({})  # in-place operators become functions
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about its own code
+        program = program.run_decompositions({})  # in-place operators become functions
     graph = program.graph_module.graph
     graph.eliminate_dead_code()
     names: dict[str, str] = {}
