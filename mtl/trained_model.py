@@ -6,12 +6,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.corpus import Corpus
 from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
@@ -28,9 +27,12 @@ from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
-from mtl.training.cache import Cache
-from mtl.training.dynamic import Dynamic
-from mtl.training.evaluation import Evaluation, label
+
+if TYPE_CHECKING:
+    from mtl.data.corpus import Corpus
+    from mtl.training.cache import Cache
+    from mtl.training.dynamic import Dynamic
+    from mtl.training.evaluation import Evaluation
 
 
 class TrainedModel:
@@ -268,6 +270,8 @@ class TrainedModel:
         Raises:
             MtlError: No corpus has such a split.
         """
+        from mtl.training.evaluation import label
+
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run, _ = with_data(self.run, split, {}, tasks)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)

@@ -91,8 +91,10 @@ def main() -> None:
         sys.stdout.reconfigure(encoding="utf-8")
     code: Any = 0
     try:
-        from mtl.cli.app import app
+        from mtl.cli.collection import no_collection
 
+        with no_collection():
+            from mtl.cli.app import app
         app(prog_name="mtl")
     except SystemExit as end:
         code = end.code

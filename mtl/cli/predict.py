@@ -87,11 +87,15 @@ def predict(
     if output_format == "text" and not explain:
         message = "shades words by their attention weights; add --explain"
         raise typer.BadParameter(message, param_hint="--format")
-    from mtl import api
-    from mtl.cli.shading import write_text
+    from mtl.cli.collection import no_collection, no_collection_at_exit
+
+    no_collection_at_exit()
+    with no_collection():
+        from mtl.trained_model import load
+
+        model = load(folder, device=device, trust=trust)
     from mtl.inference.predictor import CHUNK, first_chunk
 
-    model = api.load(folder, device=device, trust=trust)
     tasks = model.selection.labelling(task)
     if explain:
         attending = model.selection.attending(task)
@@ -120,6 +124,8 @@ def predict(
         chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
     )
     if written == "text":
+        from mtl.cli.shading import write_text
+
         for prediction in predictions:
             sys.stdout.write(write_text(prediction))
         return
