@@ -23,6 +23,7 @@ from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
+from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
 from mtl.text.example import Labels
@@ -61,6 +62,10 @@ class TrainedModel:
             summary = self.experiment.batcher.targets[name].summary()
             lines.append(f"task {name}: {task.use}, head {head}, {summary}")
         return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the model as its folder and its device; to unpickle it loads the folder."""
+        return _load, (self.folder.absolute(), str(self.experiment.device), silently)
 
     @property
     def tasks(self) -> list[str]:
@@ -354,11 +359,15 @@ def load(
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
         ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
-    folder = find_shipped(Path(folder), "pretrained")
+    return _load(Path(folder), device, show_import if trust else None)
+
+
+def _load(folder: Path, device: str | None, on_import: OnImport | None) -> TrainedModel:
+    """Load a model; see `load`, and `Registry.find` for `on_import`."""
+    folder = find_shipped(folder, "pretrained")
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}
-    on_import = show_import if trust else None
     run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
     experiment = restore(run, folder)
     load_weights(folder / MODEL, experiment.model)

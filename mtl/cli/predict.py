@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -16,8 +18,10 @@ from mtl.errors import DataError, MtlError
 if TYPE_CHECKING:
     from mtl.cli.formats import LineWriter, TableWriter
     from mtl.cli.table_input import Table
+    from mtl.display.labelling import LabellingProgress
     from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
+    from mtl.inference.prediction import Prediction
     from mtl.trained_model import TrainedModel
 
 SUFFIXES = {
@@ -68,14 +72,25 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The output, compressed if the name ends in .gz; by default standard output. "
+            "--format auto follows its name.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that label in parallel, each with one thread.")
+    ] = 1,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
-    The input may have any length. The fields of JSONL and the columns of a table come back with
-    the predictions: one object per object, one row per row. A table is read with the settings of
-    the tables that the model was trained on.
+    The input may have any length, and may be compressed (.gz). The fields of JSONL and the columns
+    of a table come back with the predictions: one object per object, one row per row. A table is
+    read with the settings of the tables that the model was trained on.
 
     Raw text is cut into words; the output contains the position of each word. Where all tasks were
     trained on sentences, it is split into sentences too. Where a task was trained on longer texts,
@@ -84,9 +99,13 @@ def predict(
     Tasks that compare two sentences read two sentences per line, with a tab between; or JSONL with
     the fields "text_b" or "tokens_b"; or tables.
     """
-    if output_format == "text" and not explain:
-        message = "shades words by their attention weights; add --explain"
-        raise typer.BadParameter(message, param_hint="--format")
+    if output_format == "text":
+        if not explain:
+            message = "shades words by their attention weights; add --explain"
+            raise typer.BadParameter(message, param_hint="--format")
+        if workers > 1 or output:
+            message = "text is for a terminal; leave out --workers and --output"
+            raise typer.BadParameter(message, param_hint="--format")
     from mtl.cli.collection import no_collection, no_collection_at_exit
 
     no_collection_at_exit()
@@ -94,7 +113,8 @@ def predict(
         from mtl.trained_model import load
 
         model = load(folder, device=device, trust=trust)
-    from mtl.inference.predictor import CHUNK, first_chunk
+    from mtl.display.labelling import LabellingProgress
+    from mtl.inference.predictor import CHUNK, CHUNK_OF_MATRICES
 
     tasks = model.selection.labelling(task)
     if explain:
@@ -107,37 +127,174 @@ def predict(
             task = tasks = attending
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
-    found = _read(model, source, input_format, tasks, whole_unit)
+    progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
+    found = _read(model, source, input_format, tasks, whole_unit, progress)
     written: str = output_format
     if output_format == "auto":
         written = found.form if found.table and not explain else "conll"
+        if output is not None and _format(output) != "text":
+            written = _format(output)
     if explain and written in ("csv", "tsv"):
         message = "tables have no attention weights; expected conll, jsonl or text"
         raise typer.BadParameter(message, param_hint="--format")
     interactive = source is None and sys.stdin.isatty()
-    predictions = model.annotate(
-        found.sentences,
-        task,
-        confidence=confidence,
-        attention=explain,
-        unit=whole_unit,
-        chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
-    )
+    size = CHUNK_OF_MATRICES if explain and matrices else CHUNK
+    label = Labelling(model, task, confidence, explain, whole_unit)
     if written == "text":
         from mtl.cli.shading import write_text
 
-        for prediction in predictions:
+        for prediction in label.predictions(found.sentences):
             sys.stdout.write(write_text(prediction))
         return
     writer = _writer(model, written, tasks, confidence, found.table)
+    with progress, _opened(output) as out:
+        if interactive:  # at a terminal each line is answered at once
+            _write(label, writer, found.sentences, progress, out, chunk_size=1)
+        elif workers == 1:
+            _write(label, writer, found.sentences, progress, out)
+        else:
+            _write_parallel(label, writer, found.sentences, progress, out, workers, size)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    """Open the output."""
+    if output is None:
+        yield sys.stdout
+        return
+    from mtl.files import atomic_text
+
+    with atomic_text(output) as out:
+        yield out
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Labels sentences by a model, with the options of the command.
+
+    It is pickled for other processes.
+
+    Args:
+        model: The model.
+        task: The tasks that were named.
+        confidence: Whether to write the probabilities of labels.
+        explain: Whether to write attention weights.
+        unit: The unit of text that the tasks label.
+    """
+
+    model: TrainedModel
+    task: list[str] | None
+    confidence: bool
+    explain: bool
+    unit: TextUnit | None
+
+    def predictions(
+        self, sentences: Iterable[Sentence], chunk_size: int | None = None
+    ) -> Iterator[Prediction]:
+        """Return the predictions for a stream of sentences."""
+        return self.model.annotate(
+            sentences,
+            self.task,
+            confidence=self.confidence,
+            attention=self.explain,
+            unit=self.unit,
+            chunk_size=chunk_size,
+        )
+
+    def __call__(self, part: _Part) -> _Rows:
+        """Return the output for a chunk."""
+        rows = [part.writer.row(prediction) for prediction in self.predictions(part.chunk)]
+        return _Rows("".join(rows), len(rows), _count(part.chunk), part.position)
+
+
+class _Part(NamedTuple):
+    """A chunk of sentences, and the position of the input at which it ends."""
+
+    writer: LineWriter | TableWriter
+    chunk: list[Sentence]
+    position: int | None
+
+
+class _Rows(NamedTuple):
+    """The output for a chunk."""
+
+    text: str
+    sentences: int
+    tokens: int
+    position: int | None
+
+
+def _count(sentences: Iterable[Sentence]) -> int:
+    return sum(len(sentence.example) for sentence in sentences)
+
+
+def _write(
+    label: Labelling,
+    writer: LineWriter | TableWriter,
+    sentences: Iterator[Sentence],
+    progress: LabellingProgress,
+    out: IO[str],
+    chunk_size: int | None = None,
+) -> None:
+    """Label sentences in this process, and write the predictions."""
+    from mtl.inference.predictor import CHUNK, first_chunk
+
+    predictions = label.predictions(sentences, chunk_size)
     # The names of the output follow from the fields of the first records.
-    head = first_chunk(predictions, 1 if interactive else CHUNK)
-    sys.stdout.write(writer.begin(head))
+    head = first_chunk(predictions, chunk_size or CHUNK)
+    out.write(writer.begin(head))
     _note(writer)
     for number, prediction in enumerate(chain(head, predictions), 1):
-        sys.stdout.write(writer.row(prediction))
-        if interactive or number % CHUNK == 0:
-            sys.stdout.flush()
+        out.write(writer.row(prediction))
+        progress.add(1, len(prediction.sentence.example), progress.position)
+        if chunk_size == 1 or number % CHUNK == 0:
+            out.flush()
+
+
+def _write_parallel(
+    label: Labelling,
+    writer: LineWriter | TableWriter,
+    sentences: Iterator[Sentence],
+    progress: LabellingProgress,
+    out: IO[str],
+    count: int,
+    size: int,
+) -> None:
+    """Label sentences in several processes, and write the same as `_write`.
+
+    This process labels the first chunk while the others start; for one chunk they do not start.
+    """
+    from mtl.inference.predictor import CHUNK, bounded
+    from mtl.inference.workers import Workers
+
+    def parts() -> Iterator[_Part]:
+        # The names of the output follow from the fields of the first records.
+        first = next(bounded(sentences, CHUNK), [])
+        yield _Part(writer, first, progress.position)
+        for chunk in bounded(sentences, size):
+            yield _Part(writer, chunk, progress.position)
+
+    rest = parts()
+    first = next(rest)
+    failed, second = None, None
+    try:
+        second = next(rest, None)
+    except MtlError as error:
+        failed = error
+    with ExitStack() as stack:
+        pool = stack.enter_context(Workers(label, count)) if second else None
+        head = list(label.predictions(first.chunk))
+        out.write(writer.begin(head))
+        _note(writer)
+        out.writelines(map(writer.row, head))
+        progress.add(len(head), _count(first.chunk), first.position)
+        if pool and second:
+            for rows in pool.map(chain([second], rest)):
+                out.write(rows.text)
+                out.flush()
+                progress.add(rows.sentences, rows.tokens, rows.position)
+    if failed:
+        raise failed
 
 
 class _Input(NamedTuple):
@@ -147,7 +304,12 @@ class _Input(NamedTuple):
 
 
 def _read(
-    model: TrainedModel, source: Path | None, form: str, tasks: Sequence[str], unit: TextUnit | None
+    model: TrainedModel,
+    source: Path | None,
+    form: str,
+    tasks: Sequence[str],
+    unit: TextUnit | None,
+    progress: LabellingProgress,
 ) -> _Input:
     """Open the input; it is read lazily."""
     from mtl.cli import inputs
@@ -156,7 +318,7 @@ def _read(
 
     selection = model.selection
     pairs = selection.compare_pairs(tasks)
-    lines, name = _lines(source), str(source or "<stdin>")
+    lines, name = _lines(source, progress), str(source or "<stdin>")
     if form == "auto":
         form = "text" if source is None else _format(source)
         if form == "text" and not (source is None and sys.stdin.isatty()):
@@ -217,11 +379,11 @@ def _format(file: Path) -> str:
     return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
 
 
-def _lines(file: Path | None) -> Iterator[str]:
+def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:
     from mtl.files import open_text, text_lines
 
     if file is None:
         yield from text_lines(sys.stdin.buffer, "<stdin>")  # type: ignore[arg-type]  # has read1
     else:
-        with open_text(file, stream=True) as text:
+        with open_text(file, stream=True, on_open=progress.opened) as text:
             yield from text

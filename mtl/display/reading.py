@@ -50,12 +50,12 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
             progress.stop()
 
 
-def reading_bar(console: Console) -> Progress:
+def reading_bar(console: Console, verb: str = "reading") -> Progress:
     """Return a progress bar with ETA that disappears at the end."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("reading {task.description}"),
+        TextColumn(f"{verb} {{task.description}}"),
         BarColumn(bar_width=24),
         TimeRemainingColumn(),
         console=console,

@@ -133,7 +133,7 @@ class Predictor:
             matrices = any(self.attention(task) == "matrix" for task in attention)
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
         words = WordVectors(self.model.embedding.size, self._parameter)
-        for chunk in _bounded(sentences, chunk_size):
+        for chunk in bounded(sentences, chunk_size):
             yield from self._predict(
                 chunk, words, tasks, confidence, attention, logits, by_sentence
             )
@@ -428,7 +428,7 @@ class _Rows(dict[str, int]):
         return row
 
 
-def _bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
+def bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
     """Yield lists of up to `size` items and `CHUNK_CHARACTERS`; the items are read lazily."""
     chunk: list[Sentence] = []
     characters = 0
