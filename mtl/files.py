@@ -156,7 +156,7 @@ def open_text(
         path: The file.
         stream: Whether the file may be a pipe or a device, which can be read only once.
         lone_returns: Whether lines may contain carriage returns.
-        on_open: Called with the open file, whose position tells how much of it was read.
+        on_open: Called with the open file; its position is the number of bytes read so far.
 
     Raises:
         DataError: While opening or inside the block: no such file, no ordinary file, binary
