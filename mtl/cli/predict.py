@@ -247,7 +247,8 @@ def _write(
     for number, prediction in enumerate(chain(head, predictions), 1):
         out.write(writer.row(prediction))
         progress.add(1, len(prediction.sentence.example), progress.position)
-        if chunk_size == 1 or number % CHUNK == 0:
+        # A file is read when it is complete; to flush a compressed one would change its bytes.
+        if out is sys.stdout and (chunk_size == 1 or number % CHUNK == 0):
             out.flush()
 
 
@@ -291,7 +292,8 @@ def _write_parallel(
         if pool and second:
             for rows in pool.map(chain([second], rest)):
                 out.write(rows.text)
-                out.flush()
+                if out is sys.stdout:
+                    out.flush()
                 progress.add(rows.sentences, rows.tokens, rows.position)
     if failed:
         raise failed

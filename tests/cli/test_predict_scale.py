@@ -57,6 +57,14 @@ def test_workers_write_the_same_bytes_also_compressed(
     assert alone.out.count("\n") >= 36
     packed = str(file) + ".gz"
     assert mtl("predict", str(trained), packed, "--confidence", "--workers", "2") == alone
+    written = []
+    for workers in ("1", "2"):
+        out = tmp_path / f"out{workers}.gz"
+        options = ("--confidence", "--workers", workers, "--output", str(out))
+        assert mtl("predict", str(trained), str(file), *options) == (0, "", "")
+        written.append(out.read_bytes())
+    assert gzip.decompress(written[0]).decode() == alone.out
+    assert written[0] == written[1]
 
 
 @pytest.mark.usefixtures("_small_chunks")
