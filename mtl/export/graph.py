@@ -34,7 +34,7 @@ def to_graph(
         program: The program.
         inputs: The names of its inputs, in order.
         outputs: The names of its outputs, in order.
-        prefix: The beginning of the names of constants that are no weights.
+        prefix: The beginning of the names of constants.
 
     Raises:
         MtlError: A value of the program has no form in JSON.

@@ -133,7 +133,7 @@ class Predictor:
         if chunk_size is None:
             matrices = any(self.attention(task) == "matrix" for task in attention)
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
-        for chunk in _bounded(sentences, chunk_size):
+        for chunk in bounded(sentences, chunk_size):
             with process.without_collection():
                 found = self._predict(chunk, tasks, confidence, attention, logits, by_sentence)
             yield from found
@@ -377,7 +377,7 @@ def _with_attention(
     return prediction._replace(attention=attention[0], attention_b=second)
 
 
-def _bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
+def bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
     """Yield lists of up to `size` items and `CHUNK_CHARACTERS`; the items are read lazily."""
     chunk: list[Sentence] = []
     characters = 0
