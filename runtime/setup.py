@@ -27,7 +27,7 @@ FLAGS = [
     *("-std=c++17", "-O2", "-fno-math-errno", "-fno-trapping-math", "-g0"),
     *("-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"),
 ]
-# The library needs no C++ library where it is loaded, and shows only the functions of the interface.
+# The library needs no C++ library where it is loaded, and exports only its interface.
 LINUX = [
     *("-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections,--strip-all"),
     f"-Wl,--version-script={ROOT / 'csrc/exported.map'}",

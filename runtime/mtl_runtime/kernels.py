@@ -1,10 +1,10 @@
 """The compiled functions, on NumPy arrays. Letters: B sentences, T tokens, H width, K labels.
 
 `include/mtl_runtime.h` documents the same functions for C. Numbers are float32, ids and lengths
-int64. `lengths` `[B]` are the numbers of real tokens, which come first in a sentence; None means that
-all are real. Outputs are zero on padding. With two directions, they stand side by side in a row;
-`reverse` makes the first one read from right to left, and the second one reads in the opposite order.
-A wrong argument raises a ValueError.
+int64; arrays that are not contiguous are copied. `lengths` `[B]` are the numbers of real tokens,
+which come first in a sentence; None means that all are real. Outputs are zero on padding. With two
+directions, they stand side by side in a row; `reverse` makes the first one read from right to left,
+and the second one reads in the opposite order. A wrong argument raises a ValueError.
 """
 
 from __future__ import annotations
@@ -55,33 +55,49 @@ _WRONG = {2: "ids", 3: "lengths", 4: "mask"}
 _NO_MEMORY = 6
 
 _FLOAT, _INT, _BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.bool_)
-_byte = ctypes.c_char.from_buffer
+_memory = (ctypes.c_char * 0).from_buffer
 _addressof = ctypes.addressof
 _empty = np.empty
 
 
-def _address(array: np.ndarray) -> int:
-    """Return the address of an array that is contiguous."""
+class _Address(int):
+    """The address of an array that lives as long as the address."""
+
+    array: np.ndarray
+
+
+def _at(array: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    """Return the address of an array or of a contiguous copy; raise an error if it does not fit."""
     try:
-        return _addressof(_byte(array))  # takes a quarter of the time of `array.ctypes.data`
-    except (TypeError, ValueError):  # arrays that may not be written to, or are empty
-        return array.ctypes.data
-
-
-def _checked(array: Any, name: str, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Any:
-    """Return an array, made contiguous, or raise an error. None stands for any size."""
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{name}: expected a NumPy array, got {type(array).__name__}")
-    if array.dtype is not dtype and array.dtype != dtype:
+        if array.dtype is dtype and array.shape == shape:
+            return _addressof(_memory(array))  # takes a quarter of the time of `array.ctypes.data`
+    except (AttributeError, BufferError, TypeError, ValueError):
+        pass  # no array, not contiguous, or not to be written to
+    _shape(array, name, len(shape))
+    if array.dtype != dtype:
         raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")
     if array.shape != shape:
-        fits = array.ndim == len(shape)
-        for size, wanted in zip(array.shape, shape, strict=False):
-            fits = fits and (wanted is None or size == wanted)
-        if not fits:
-            sizes = ", ".join("any" if size is None else str(size) for size in shape)
-            raise ValueError(f"{name}: expected the shape [{sizes}], got {list(array.shape)}")
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+        raise ValueError(f"{name}: expected the shape {list(shape)}, got {list(array.shape)}")
+    contiguous = np.ascontiguousarray(array)
+    address = _Address(contiguous.ctypes.data)
+    address.array = contiguous
+    return address
+
+
+def _shape(array: Any, name: str, dimensions: int) -> Any:
+    """Return the sizes of an array; raise an error if it has not so many dimensions."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name}: expected a NumPy array, got {type(array).__name__}")
+    if array.ndim != dimensions:
+        raise ValueError(f"{name}: expected {dimensions} dimensions, got {list(array.shape)}")
+    return array.shape
+
+
+def _aligned(count: int) -> np.ndarray:
+    """Return an uninitialised array whose vectors do not straddle lines of the cache."""
+    memory = _empty(count + 16, _FLOAT)
+    first = -memory.ctypes.data % 64 // 4
+    return memory[first : first + count]
 
 
 def _run(function: int, *arguments: int) -> None:
@@ -125,8 +141,8 @@ def pool_rows(
     """Return the outputs of a QRNN layer over rows of a table, `[B, T, directions · H]`.
 
     Args:
-        table: `[U, window · directions · count · H]`. Part k of a row is added to the gates k tokens
-            later in reading order.
+        table: `[U, window · directions · count · H]`. Part k of a row is added to the gates k
+            tokens later in reading order.
         ids: The row of each token, `[B, T]`, valid on padding, too.
         lengths: `[B]` or None.
         start: The first state, `[directions · H]` or `[1, directions · H]`; None means zero.
@@ -138,24 +154,26 @@ def pool_rows(
     _expect_gates(count, (2, 3, 4), directions)
     if window < 1:
         raise ValueError(f"window: expected at least 1, got {window}")
-    table = _checked(table, "table", _FLOAT, (None, None))
-    ids = _checked(ids, "ids", _INT, (None, None))
-    rows, stride = table.shape
-    sentences, steps = ids.shape
+    rows, stride = _shape(table, "table", 2)
+    sentences, steps = _shape(ids, "ids", 2)
     width = _parts(stride, "table", window * directions * count)
     row = directions * width
     lengths_at = start_at = 0
     if lengths is not None:
-        lengths = _checked(lengths, "lengths", _INT, (sentences,))
-        lengths_at = _address(lengths)
+        lengths_at = _at(lengths, "lengths", _INT, (sentences,))
     if start is not None:
-        start = _checked(start, "start", _FLOAT, (row,) if start.ndim == 1 else (1, row))
-        start_at = _address(start)
+        start_at = _at(
+            start, "start", _FLOAT, (1, row) if getattr(start, "ndim", 0) == 2 else (row,)
+        )
     h = _empty((sentences, steps, row), _FLOAT)
     _run(
         _POOL_ROWS,
-        *(_address(table), rows, stride, _address(ids), sentences, steps, lengths_at, start_at),
-        *(width, window, count, reverse, directions, _address(h)),
+        _at(table, "table", _FLOAT, (rows, stride)),
+        rows,
+        stride,
+        _at(ids, "ids", _INT, (sentences, steps)),
+        *(sentences, steps, lengths_at, start_at),
+        *(width, window, count, reverse, directions, _addressof(_memory(h))),
     )
     return h
 
@@ -179,23 +197,21 @@ def pool(
         directions: 1 or 2.
     """
     _expect_gates(count, (2, 3, 4), directions)
-    gates = _checked(gates, "gates", _FLOAT, (None, None, None))
-    sentences, steps, size = gates.shape
+    sentences, steps, size = _shape(gates, "gates", 3)
     width = _parts(size, "gates", directions * count)
     row = directions * width
     c0_at = lengths_at = 0
     if c0 is not None:
-        c0 = _checked(c0, "c0", _FLOAT, (sentences, row))
-        c0_at = _address(c0)
+        c0_at = _at(c0, "c0", _FLOAT, (sentences, row))
     if lengths is not None:
-        lengths = _checked(lengths, "lengths", _INT, (sentences,))
-        lengths_at = _address(lengths)
+        lengths_at = _at(lengths, "lengths", _INT, (sentences,))
     h = _empty((sentences, steps, row), _FLOAT)
     last = _empty((sentences, row), _FLOAT)
     _run(
         _POOL,
-        *(_address(gates), c0_at, lengths_at, sentences, steps, width, count, reverse, directions),
-        *(_address(h), _address(last)),
+        _at(gates, "gates", _FLOAT, (sentences, steps, size)),
+        *(c0_at, lengths_at, sentences, steps, width, count, reverse, directions),
+        *(_addressof(_memory(h)), _addressof(_memory(last))),
     )
     return h, last
 
@@ -208,15 +224,15 @@ def pack_cell(weights: np.ndarray) -> np.ndarray:
     Args:
         weights: `[count · H, H]`, as `weight_hh_l0` of torch's layers, of one direction.
     """
-    weights = _checked(weights, "weights", _FLOAT, (None, None))
-    rows, width = weights.shape
+    rows, width = _shape(weights, "weights", 2)
     if width == 0 or rows not in (3 * width, 4 * width):
         raise ValueError(
             f"weights: expected [3 · H, H] or [4 · H, H] and H > 0, got {[rows, width]}"
         )
     count = rows // width
-    packed = _empty(_library.mtl_cell_packed_size(count, width), _FLOAT)
-    _run(_CELL_PACK, _address(weights), count, width, _address(packed))
+    packed = _aligned(_library.mtl_cell_packed_size(count, width))
+    at = _at(weights, "weights", _FLOAT, (rows, width))
+    _run(_CELL_PACK, at, count, width, _addressof(_memory(packed)))
     return packed
 
 
@@ -268,15 +284,13 @@ def _cell_rows(
     cells: np.ndarray | None,
 ) -> np.ndarray:
     _expect_gates(count, (3, 4), directions)
-    table = _checked(table, "table", _FLOAT, (None, None))
-    rows, stride = table.shape
+    rows, stride = _shape(table, "table", 2)
     width = _parts(stride, "table", directions * count)
     row = directions * width
     ids_at = lengths_at = start_at = start_stride = bias_at = 0
     if ids is not None:
-        ids = _checked(ids, "ids", _INT, (None, None))
-        sentences, steps = ids.shape
-        ids_at = _address(ids)
+        sentences, steps = _shape(ids, "ids", 2)
+        ids_at = _at(ids, "ids", _INT, (sentences, steps))
     elif shape is not None:
         sentences, steps = shape
         if sentences < 0 or steps < 0 or sentences * steps != rows:
@@ -284,53 +298,55 @@ def _cell_rows(
     else:
         raise ValueError("shape: expected (B, T) where ids are None")
     if lengths is not None:
-        lengths = _checked(lengths, "lengths", _INT, (sentences,))
-        lengths_at = _address(lengths)
+        lengths_at = _at(lengths, "lengths", _INT, (sentences,))
     if start is not None:
-        shared = start.ndim == 2
-        sizes = (count - 2, row) if shared else (sentences, count - 2, row)
-        start = _checked(start, "start", _FLOAT, sizes)
-        start_at, start_stride = _address(start), 0 if shared else (count - 2) * row
+        if getattr(start, "ndim", 0) == 3:
+            start_stride = (count - 2) * row
+            start_at = _at(start, "start", _FLOAT, (sentences, count - 2, row))
+        else:
+            start_at = _at(start, "start", _FLOAT, (count - 2, row))
     size = _library.mtl_cell_packed_size(count, width)
-    packed = _checked(packed, "packed", _FLOAT, (directions, size))
     if (bias is None) == (count == 3):
         raise ValueError("bias: expected [directions, H] for 3 gates, None for 4")
     if bias is not None:
-        bias = _checked(bias, "bias", _FLOAT, (directions, width))
-        bias_at = _address(bias)
+        bias_at = _at(bias, "bias", _FLOAT, (directions, width))
     h = _empty((sentences, steps, row), _FLOAT)
     _run(
         _CELL_ROWS,
-        *(_address(table), rows, stride, ids_at, sentences, steps, lengths_at, start_at),
-        *(start_stride, _address(packed), bias_at, width, count, reverse, directions),
-        *(_address(h), 0 if cells is None else _address(cells)),
+        _at(table, "table", _FLOAT, (rows, stride)),
+        *(rows, stride, ids_at, sentences, steps, lengths_at, start_at, start_stride),
+        _at(packed, "packed", _FLOAT, (directions, size)),
+        *(bias_at, width, count, reverse, directions, _addressof(_memory(h))),
+        0 if cells is None else _addressof(_memory(cells)),
     )
     return h
 
 
 def _products(
     x: np.ndarray, h0: np.ndarray, count: int, weights: tuple[Any, ...]
-) -> tuple[np.ndarray, tuple[int, int], np.ndarray, np.ndarray, np.ndarray]:
-    """Return x W + bias, (B, T), the first h, the packed recurrent weights and their bias."""
+) -> tuple[np.ndarray, tuple[int, int], np.ndarray, np.ndarray]:
+    """Return x W + bias, (B, T), the packed recurrent weights and their bias."""
     w_ih, w_hh, b_ih, b_hh = weights
-    x = _checked(x, "x", _FLOAT, (None, None, None))
-    sentences, steps, inputs = x.shape
-    h0 = _checked(h0, "h0", _FLOAT, (1, sentences, None))
-    width = h0.shape[2]
+    sentences, steps, inputs = _shape(x, "x", 3)
+    width = _shape(h0, "h0", 3)[2]
+    _at(x, "x", _FLOAT, x.shape)
+    _at(h0, "h0", _FLOAT, (1, sentences, width))
     if not isinstance(w_ih, PackedLinear):
-        w_ih = pack_linear(_checked(w_ih, "w_ih", _FLOAT, (count * width, inputs)))
+        _at(w_ih, "w_ih", _FLOAT, (count * width, inputs))
+        w_ih = pack_linear(w_ih)
     elif (w_ih.outputs, w_ih.inputs) != (count * width, inputs):
         raise ValueError(f"w_ih: expected the weights [{count * width}, {inputs}], packed")
     size = _library.mtl_cell_packed_size(count, width)
     if not (isinstance(w_hh, np.ndarray) and w_hh.shape == (size,)):
-        w_hh = pack_cell(_checked(w_hh, "w_hh", _FLOAT, (count * width, width)))
-    b_ih = _checked(b_ih, "b_ih", _FLOAT, (count * width,))
-    b_hh = _checked(b_hh, "b_hh", _FLOAT, (count * width,))
+        _at(w_hh, "w_hh", _FLOAT, (count * width, width))
+        w_hh = pack_cell(w_hh)
+    _at(b_ih, "b_ih", _FLOAT, (count * width,))
+    _at(b_hh, "b_hh", _FLOAT, (count * width,))
     bias = b_ih.copy()
     inside = count * width if count == 4 else 2 * width
     bias[:inside] += b_hh[:inside]
     products = linear(x.reshape(sentences * steps, inputs), w_ih, bias)
-    return products, (sentences, steps), h0, w_hh[np.newaxis], b_hh[inside:]
+    return products, (sentences, steps), w_hh[np.newaxis], b_hh[inside:]
 
 
 def lstm(
@@ -354,8 +370,8 @@ def lstm(
         b_ih: `[4 · H]`.
         b_hh: `[4 · H]`.
     """
-    products, shape, h0, packed, _ = _products(x, h0, 4, (w_ih, w_hh, b_ih, b_hh))
-    c0 = _checked(c0, "c0", _FLOAT, h0.shape)
+    products, shape, packed, _ = _products(x, h0, 4, (w_ih, w_hh, b_ih, b_hh))
+    _at(c0, "c0", _FLOAT, h0.shape)
     start = np.stack((h0[0], c0[0]), axis=1)
     cells = _empty(h0.shape, _FLOAT)
     out = _cell_rows(products, None, None, start, packed, None, 4, False, 1, shape, cells)
@@ -374,7 +390,7 @@ def gru(
 
     The arguments are those of `lstm`, with three gates.
     """
-    products, shape, h0, packed, bias = _products(x, h0, 3, (w_ih, w_hh, b_ih, b_hh))
+    products, shape, packed, bias = _products(x, h0, 3, (w_ih, w_hh, b_ih, b_hh))
     start = np.ascontiguousarray(h0[0][:, np.newaxis])
     out = cell_rows(products, None, None, start, packed, bias[np.newaxis], 3, shape=shape)
     return out, out[np.newaxis, :, -1].copy() if shape[1] else h0.copy()
@@ -387,7 +403,7 @@ class PackedLinear:
 
     def __init__(self, weights: np.ndarray, outputs: int, inputs: int) -> None:
         self.weights, self.outputs, self.inputs = weights, outputs, inputs
-        self.address = _address(weights)
+        self.address = _addressof(_memory(weights))
 
 
 def pack_linear(weight: np.ndarray) -> PackedLinear:
@@ -396,10 +412,10 @@ def pack_linear(weight: np.ndarray) -> PackedLinear:
     Args:
         weight: `[K, D]`, as `weight` of torch.nn.Linear.
     """
-    weight = _checked(weight, "weight", _FLOAT, (None, None))
-    outputs, inputs = weight.shape
-    packed = _empty(_library.mtl_linear_packed_size(outputs, inputs), _FLOAT)
-    _run(_LINEAR_PACK, _address(weight), outputs, inputs, _address(packed))
+    outputs, inputs = _shape(weight, "weight", 2)
+    packed = _aligned(_library.mtl_linear_packed_size(outputs, inputs))
+    at = _at(weight, "weight", _FLOAT, (outputs, inputs))
+    _run(_LINEAR_PACK, at, outputs, inputs, _addressof(_memory(packed)))
     return PackedLinear(packed, outputs, inputs)
 
 
@@ -416,14 +432,13 @@ def linear(x: np.ndarray, packed: PackedLinear, bias: np.ndarray | None = None) 
     if not isinstance(packed, PackedLinear):
         raise ValueError("packed: expected the result of pack_linear")
     outputs, inputs = packed.outputs, packed.inputs
-    x = _checked(x, "x", _FLOAT, (None, inputs))
+    rows = _shape(x, "x", 2)[0]
     bias_at = 0
     if bias is not None:
-        bias = _checked(bias, "bias", _FLOAT, (outputs,))
-        bias_at = _address(bias)
-    rows = x.shape[0]
+        bias_at = _at(bias, "bias", _FLOAT, (outputs,))
     y = _empty((rows, outputs), _FLOAT)
-    _run(_LINEAR, _address(x), rows, packed.address, bias_at, outputs, inputs, _address(y))
+    at = _at(x, "x", _FLOAT, (rows, inputs))
+    _run(_LINEAR, at, rows, packed.address, bias_at, outputs, inputs, _addressof(_memory(y)))
     return y
 
 
@@ -438,24 +453,22 @@ def _labelled(
     dtype: np.dtype[Any],
 ) -> np.ndarray:
     """Return what a CRF function writes: an array of some dimensions of the emissions."""
-    emissions = _checked(emissions, "emissions", _FLOAT, (None, None, None))
-    sentences, steps, labels = emissions.shape
+    sentences, steps, labels = _shape(emissions, "emissions", 3)
     if labels == 0:
         raise ValueError("emissions: expected at least one label")
-    transitions = _checked(transitions, "transitions", _FLOAT, (labels, labels))
-    start = _checked(start, "start", _FLOAT, (labels,))
-    end = _checked(end, "end", _FLOAT, (labels,))
     lengths_at = 0
     if mask is not None:
-        mask = _checked(mask, "mask", _BOOL, (sentences, steps))
         lengths = _empty(sentences, _INT)
-        lengths_at = _address(lengths)
-        _run(_LENGTHS, _address(mask), sentences, steps, lengths_at)
+        lengths_at = _addressof(_memory(lengths))
+        _run(_LENGTHS, _at(mask, "mask", _BOOL, (sentences, steps)), sentences, steps, lengths_at)
     found = _empty(emissions.shape[:dimensions], dtype)
     _run(
         function,
-        *(_address(emissions), _address(transitions), _address(start), _address(end), lengths_at),
-        *(sentences, steps, labels, _address(found)),
+        _at(emissions, "emissions", _FLOAT, (sentences, steps, labels)),
+        _at(transitions, "transitions", _FLOAT, (labels, labels)),
+        _at(start, "start", _FLOAT, (labels,)),
+        _at(end, "end", _FLOAT, (labels,)),
+        *(lengths_at, sentences, steps, labels, _addressof(_memory(found))),
     )
     return found
 
