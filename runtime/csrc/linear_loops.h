@@ -12,7 +12,7 @@ constexpr int64_t kVec = L::kCount;
 
 // Rows of x and panels that are multiplied at once: their sums fit into the registers.
 constexpr int kRows = MTL_BYTES == 64 ? 6 : 3, kPanels = 4;
-// Inputs that are multiplied before the next rows are: their weights fit into the first cache.
+// The most inputs that are multiplied before the next rows are: their weights fit into the first cache.
 constexpr int64_t kDepth = 128;
 
 // From [outputs, inputs], as torch stores them, to [panels, inputs, lanes].
@@ -70,9 +70,12 @@ static MTL_INLINE void tile(const Linear& p, int64_t row, int64_t panel, int64_t
 
 template <int V>
 static void tiles(const Linear& p, int64_t panel) {
+  // Parts of equal size: each part reads and writes the sums once more.
+  const int64_t parts = std::max<int64_t>(1, (p.inputs + kDepth - 1) / kDepth);
+  const int64_t most = (p.inputs + parts - 1) / parts;
   int64_t from = 0;
   do {
-    const int64_t depth = std::min(kDepth, p.inputs - from);
+    const int64_t depth = std::min(most, p.inputs - from);
     int64_t row = 0;
     for (; row + kRows <= p.rows; row += kRows) tile<kRows, V>(p, row, panel, from, depth);
     for (; row + 2 <= p.rows; row += 2) tile<2, V>(p, row, panel, from, depth);
