@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from mtl.data.readers.conll import Conll
-from mtl.data.readers.conllu import Conllu
 from mtl.errors import DataError
 from mtl.inference.inputs import Sentence, split_text
+
+if TYPE_CHECKING:
+    from mtl.data.readers.conll import Conll
 
 _DESCRIBING = ("columns", "global.columns")
 """Comments of a CoNLL file that describe its columns; the output has other columns."""
@@ -78,6 +79,8 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
     Raises:
         DataError: A line lacks the column of the word; or the readers read different columns.
     """
+    from mtl.data.readers.conllu import Conllu
+
     rest, head = iter(lines), []
     for line in rest:
         head.append(line)
@@ -93,6 +96,8 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
 
 def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
     """Return a reader of the words alone; `first` is the first line with a word."""
+    from mtl.data.readers.conll import Conll
+
     words = {(reader.columns["tokens"], reader.separator, reader.comments) for reader in readers}
     if not words or len(first.split()) == 1:
         return Conll(columns={"tokens": 0})

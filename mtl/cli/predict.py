@@ -89,7 +89,7 @@ def predict(
         raise typer.BadParameter(message, param_hint="--format")
     from mtl import api
     from mtl.cli.shading import write_text
-    from mtl.inference.predictor import CHUNK, first_chunk
+    from mtl.inference.cutting import CHUNK, first_chunk
 
     model = api.load(folder, device=device, trust=trust)
     tasks = model.selection.labelling(task)
