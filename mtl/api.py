@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -19,7 +19,7 @@ from mtl.config.run import Run
 from mtl.data.given import GivenCorpus, read_given
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display
-from mtl.errors import MtlError
+from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.folder import (
@@ -120,11 +120,12 @@ def train(
     on_import = show_import if trust else None
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
-    console = _console(progress)
-    if run.seeds > 1:
-        _train_seeds(run, folder, resume, console, given, on_import)
-        return TrainedSeeds(folder)
-    return _train(run, folder, resume, console, given, on_import)[0]
+    request = _Request(resume, _console(progress), given, on_import)
+    with _advice(folder):
+        if run.seeds > 1:
+            _train_seeds(run, folder, request)
+            return TrainedSeeds(folder)
+        return _train(run, folder, request)[0]
 
 
 def train_run_seeds(
@@ -139,7 +140,9 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    _train_seeds(run, folder, resume, _console(progress), {}, show_import if trust else None)
+    request = _Request(resume, _console(progress), {}, show_import if trust else None)
+    with _advice(folder):
+        _train_seeds(run, folder, request)
     return TrainedSeeds(folder)
 
 
@@ -159,6 +162,16 @@ def train_seeds(
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
 
 
+@contextmanager
+def _advice(folder: Path) -> Iterator[None]:
+    """Add to a divergence that another run needs another folder."""
+    try:
+        yield
+    except TrainingError as error:
+        message = f"{error}. Before you train again, remove {folder}, or choose another --output"
+        raise TrainingError(message) from error
+
+
 def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
     if output:
         return Path(output)
@@ -171,29 +184,39 @@ def _console(progress: bool | None) -> Console:
     return Console(stderr=True, quiet=progress is False, force_terminal=progress or None)
 
 
-def _train_seeds(
-    run: Run,
-    folder: Path,
-    resume: bool,
-    console: Console,
-    given: Mapping[str, GivenCorpus],
-    on_import: OnImport | None,
-) -> None:
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of `train`, for one run or for the runs of several seeds.
+
+    Args:
+        resume: Whether the folder may contain the run already.
+        console: The console for the plan and the scores.
+        given: Corpus to its data, in place of files.
+        on_import: Allows the import of parts outside mtl; see `Registry.find`.
+    """
+
+    resume: bool
+    console: Console
+    given: Mapping[str, GivenCorpus]
+    on_import: OnImport | None
+
+
+def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
     """Train one model per seed in folders below `folder`."""
     runs = {
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in range(run.seed, run.seed + run.seeds)
     }
-    check_place(folder, resume, SEEDS)
-    with FolderLock(folder, partial(_tell, console)):
-        check_place(folder, resume, SEEDS)
+    check_place(folder, request.resume, SEEDS)
+    with FolderLock(folder, partial(_tell, request.console)):
+        check_place(folder, request.resume, SEEDS)
         remove_temporaries(folder)
         for path, seeded in runs.items():  # check all of them before one is trained
-            check_place(path, resume)
-            find_begun(path, seeded, on_import)
+            check_place(path, request.resume)
+            find_begun(path, seeded, request.on_import)
         for path, seeded in runs.items():
-            _tell(console, f"seed {seeded.seed}: {path}")
-            _, stopped = _train(seeded, path, resume, console, given, on_import)
+            _tell(request.console, f"seed {seeded.seed}: {path}")
+            _, stopped = _train(seeded, path, request)
             if stopped:
                 raise MtlError(
                     f"{folder}: stopped before all seeds were trained; continue with --resume"
@@ -201,29 +224,25 @@ def _train_seeds(
         write_summary(folder)
 
 
-def _train(
-    run: Run,
-    folder: Path,
-    resume: bool,
-    console: Console,
-    given: Mapping[str, GivenCorpus],
-    on_import: OnImport | None,
-) -> tuple[TrainedModel, bool]:
+def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, bool]:
     """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
+    console, on_import = request.console, request.on_import
     to_device(run.training.device)  # a missing device is an error before the data is read
-    check_place(folder, resume)
+    check_place(folder, request.resume)
     with FolderLock(folder, partial(_tell, console)) as lock:
-        check_place(folder, resume)  # again, as another process may have been there until now
+        check_place(
+            folder, request.resume
+        )  # again, as another process may have been there until now
         begun = find_begun(folder, run, on_import)
         remove_temporaries(folder)
         if begun == "finished":
             _tell(console, _finished(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
-        corpora = load_corpora(run, given=given, progress=reading)
+        corpora = load_corpora(run, given=request.given, progress=reading)
         experiment = prepare(run, corpora, on_import)
         trainer = make_trainer(experiment, corpora)
-        start = f"{folder}: training starts from the beginning, there is no checkpoint"
+        start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
             _restore(trainer, folder, experiment, console)
             start = f"{folder}: training continues after epoch {trainer.epoch}"
@@ -232,7 +251,7 @@ def _train(
             _tell(console, _finished(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
-            lines = [start, *plan] if resume else plan
+            lines = [start, *plan] if request.resume else plan
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 start_folder(folder, experiment, resume=begun == "resumable")

@@ -82,6 +82,32 @@ def atomic_write(
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def all_or_none() -> Iterator[Callable[[Path, str], None]]:
+    """Write several text files; if the block fails, restore the earlier state of all of them.
+
+    Yields a function that writes a text to a path, as `atomic_write` does.
+    """
+    before: dict[Path, bytes | None] = {}
+
+    def write(path: Path, text: str) -> None:
+        if path not in before:
+            before[path] = path.read_bytes() if path.exists() else None
+        with atomic_write(path) as file:
+            file.write(text)
+
+    try:
+        yield write
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                with atomic_write(path, "wb") as file:
+                    file.write(content)
+        raise
+
+
 def _sync_folder(folder: Path) -> None:
     """Write a folder to the disk, so that a new name in it outlives a crash of the machine."""
     if os.name == "nt":  # which has no such call

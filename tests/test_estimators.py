@@ -59,6 +59,11 @@ def test_a_classifier_learns(classifier: mtl.Classifier) -> None:
     assert classifier.score(TEXTS, MOODS) == accuracy_score(MOODS, found) > 0.9
 
 
+def test_convolutions_are_given_by_their_name_alone() -> None:
+    found = mtl.Classifier(trunk="conv", head="pool", epochs=1).fit(TEXTS, MOODS)
+    assert set(found.predict(TEXTS)) <= set(MOODS)
+
+
 def test_probabilities_of_classes(classifier: mtl.Classifier) -> None:
     found = classifier.predict_proba(TEXTS)
     assert found.shape == (40, 2)
@@ -315,3 +320,10 @@ def test_scikit_learn_is_not_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "this Tagger is not fitted; call fit first\n", done.stderr
+
+
+def test_errors_name_the_arguments_of_fit() -> None:
+    with pytest.raises(MtlError, match=r"^X\[0\]: a text has an incomplete character"):
+        mtl.Classifier(**SMALL).fit(["\ud83d", "b"], ["x", "y"])
+    with pytest.raises(MtlError, match=r"^dev\[0\]\[1\]: a text has an incomplete character"):
+        mtl.Classifier(**SMALL).fit(["a", "b"], ["x", "y"], dev=(["a", "\ud83d"], ["x", "y"]))

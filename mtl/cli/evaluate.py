@@ -145,8 +145,7 @@ def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> 
         if by_label := metric.per_label():
             print_rows(console, f"{name} by label", header, _label_rows(by_label))
         if confusion and (pairs := found.pairs.get(name)):
-            title = f"{name}: predicted labels in columns"
-            print_rows(console, title, *_confusion_rows(pairs))
+            print_rows(console, f"{name}: predicted labels in columns", *_confusion_rows(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
         text = f"{name}: labels that training never saw, counted as errors: {shown}"

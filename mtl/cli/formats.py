@@ -31,7 +31,7 @@ def write_conll(prediction: Prediction, renamed: Renamed | None = None) -> str:
     """
     own, columns = _conll_comments(prediction)
     comments = merge_fields(prediction.sentence.fields or {}, own, renamed)
-    lines = [f"# {one_line(name)} = {one_line(value)}" for name, value in comments.items()]
+    lines = [f"# {one_line(name)} = {one_line(_plain(own))}" for name, own in comments.items()]
     tokens = map(_cell, prediction.sentence.tokens)
     rows = zip(tokens, *columns.values(), strict=True)
     return "\n".join([*lines, *("\t".join(row) for row in rows), "", ""])
@@ -52,6 +52,8 @@ def _conll_comments(prediction: Prediction) -> tuple[dict[str, str], dict[str, S
         by_token = prediction.columns(task)
         if by_token is not None:
             columns |= by_token
+        elif prediction.lacks_label(task):
+            comments[task] = "_"
         else:
             comments[task] = prediction.targets[task].text(own.labels)
             if own.confidence is not None:
@@ -85,9 +87,9 @@ def write_jsonl(prediction: Prediction, renamed: Renamed | None = None) -> str:
     return json.dumps(prediction.to_dict(renamed), ensure_ascii=False) + "\n"
 
 
-def one_line(value: Any) -> str:
-    """Return a value as text without line ends."""
-    return " ".join(str(value).replace("\0", " ").split())
+def one_line(text: str) -> str:
+    """Return a text without line ends."""
+    return " ".join(text.replace("\0", " ").split())
 
 
 @dataclass
@@ -196,6 +198,9 @@ class TableWriter:
 
     def _own_cell(self, name: str, prediction: Prediction) -> str:
         sentence = prediction.sentence
+        own_task = name.removesuffix(".confidence")
+        if own_task in self.targets and prediction.lacks_label(own_task):
+            return ""
         if name in self.targets:
             task = prediction.by_task[name]
             if isinstance(task.labels, tuple):
@@ -224,7 +229,7 @@ class TableWriter:
 
 
 def _plain(value: Any) -> str:
-    """Return a value as the text of a cell: strings as they are, other types as JSON."""
+    """Return a value as text: strings as they are, other types as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

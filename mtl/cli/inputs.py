@@ -13,6 +13,8 @@ from mtl.inference.inputs import Sentence, split_text
 
 if TYPE_CHECKING:
     from mtl.data.readers.conll import Conll
+    from mtl.data.readers.csv import Csv
+    from mtl.data.readers.jsonl import Jsonl
 
 _DESCRIBING = ("columns", "global.columns")
 """Comments of a CoNLL file that describe its columns; the output has other columns."""
@@ -108,23 +110,65 @@ def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
     return Conll(columns={"tokens": column}, separator=separator, comments=comments)
 
 
-def read_jsonl(lines: Iterable[str], name: str, *, pairs: bool) -> Iterator[Sentence]:
+def read_jsonl(
+    lines: Iterable[str], name: str, *, pairs: bool, readers: Sequence[Jsonl | Csv] = ()
+) -> Iterator[Sentence]:
     """Yield the items of JSON objects with "tokens" or "text", one object per line.
 
     Pairs have "tokens_b" or "text_b" too. Other fields are copied to the output. A text without
     words is an item too, so that no object of the input is missing in the output.
 
+    Args:
+        lines: The lines of the input.
+        name: The name of the input, for messages.
+        pairs: Whether an item is a pair of sentences.
+        readers: The readers of the training data. Their fields are read in objects without the
+            fields above.
+
     Raises:
-        DataError: A line of `name` is no such object.
+        DataError: A line of `name` does not have this form.
     """
+    known = _names_of_fields(readers)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         fields = _parse_object(line, name, number)
         try:
+            fields = {**fields, **_trained_fields(fields, pairs, known)}
             yield _pair(fields) if pairs else _single(fields)
         except ValueError as error:
             raise DataError(str(error), name, number) from None
+
+
+def _names_of_fields(readers: Sequence[Jsonl | Csv]) -> list[tuple[list[str], str | None]]:
+    """Return, per reader, the fields of words or text, and the field of the second sentence."""
+    if not readers:
+        return []
+    from mtl.data.readers.jsonl import Jsonl
+
+    return [
+        ([own.tokens, own.text] if isinstance(own, Jsonl) else [own.text], own.pair)
+        for own in readers
+    ]
+
+
+def _trained_fields(
+    fields: Mapping[str, Any], pairs: bool, known: Sequence[tuple[list[str], str | None]]
+) -> dict[str, Any]:
+    """Return the words or texts of the fields of the training data, under the usual names."""
+    found: dict[str, Any] = {}
+    first = any(fields.get(name) is not None for name in ("tokens", "text"))
+    second = not pairs or any(fields.get(name) is not None for name in ("tokens_b", "text_b"))
+    for names, pair in known:
+        values = [fields[name] for name in names if fields.get(name) is not None]
+        if not first and values:
+            found["text" if isinstance(values[0], str) else "tokens"] = values[0]
+            first = True
+        value = None if pair is None else fields.get(pair)
+        if not second and value is not None:
+            found["text_b" if isinstance(value, str) else "tokens_b"] = value
+            second = True
+    return found
 
 
 _EXPECTED = 'expected an object with "tokens" (a list of words) or "text" (a string)'
@@ -174,7 +218,7 @@ def _parse_object(line: str, name: str, number: int) -> dict[str, Any]:
     """
     try:
         data = json.loads(line, parse_constant=_refuse_number, parse_float=_finite)
-        # JSON can escape half a character (a lone \ud83d), which UTF-8 cannot store.
+        # JSON can escape an incomplete character (a lone \ud83d), which UTF-8 cannot store.
         if "\\u" in line:
             json.dumps(data, ensure_ascii=False).encode()
         too_deep = line.count("[") + line.count("{") > _MOST_NESTED and _depth(data) > _MOST_NESTED
@@ -182,7 +226,7 @@ def _parse_object(line: str, name: str, number: int) -> dict[str, Any]:
         too_deep = True
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):x}"
-        message = f"contains half a character, {half}, which is not text; remove or replace it"
+        message = f"contains an incomplete character, {half}; remove or replace it"
         raise DataError(message, name, number) from None
     except ValueError as error:
         raise DataError(f"expected a JSON object on each line: {error}", name, number) from None

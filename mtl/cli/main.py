@@ -76,7 +76,8 @@ def main() -> None:
     """Run the command, and end the process with its exit code.
 
     A user error prints one message to standard error and exits with code 2. Ctrl-C exits with code
-    130, SIGTERM with code 143.
+    130, SIGTERM with code 143. If nobody reads the output any more, as after `| head`, the command
+    ends silently with code 141.
     """
     signals = Signals()
     signals.install()
@@ -90,22 +91,43 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     code: Any = 0
+    message = ""
     try:
         from mtl.cli.app import app
 
         app(prog_name="mtl")
     except SystemExit as end:
-        code = end.code
+        # Typer turns a broken pipe into the code 1.
+        code = 141 if isinstance(end.__context__, BrokenPipeError) else end.code
+    except BrokenPipeError:
+        code = 141
     except BaseException as error:
         # Libraries may turn the exception of a signal into another one.
         if not signals.received:
-            print(f"error: {_user_error(error)}", file=sys.stderr)
-            code = 2
+            message, code = _user_error(error), 2
     signals.over = True
+    if fault := _finish_output():
+        broken = isinstance(fault, BrokenPipeError)
+        message, code = ("", 141) if broken else (f"standard output: {fault.strerror}", 2)
+    if message:
+        print(f"error: {message}", file=sys.stderr)
     if signals.received:
         print(signals.message(), file=sys.stderr)
         code = signals.code
     sys.exit(code)
+
+
+def _finish_output() -> OSError | None:
+    """Write the rest of the output; return the error if that is impossible."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would write the rest again at its end, and print a second error.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        return error
+    return None
 
 
 def _user_error(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -28,28 +29,34 @@ def new(
     Recognises CoNLL, CoNLL-U, CSV, TSV, JSON lines, exports of doccano, Prodigy and Label Studio,
     and folders of brat. Writes the run file NAME.yaml and the corpus file tasks/NAME.yaml.
     """
+    from mtl.files import all_or_none
     from mtl.inspection import describe, plan_corpus, write_files
 
     name = name or files[0].name.partition(".")[0]
-    written: list[Path] = []
-    try:
-        data = [_converted(file, name, force, written) for file in files]
+    lines: list[str] = []
+    with all_or_none() as write:
+        data = [_converted(file, force, write, lines) for file in files]
         plan = plan_corpus(data)
+        written = [path for path, file in zip(data, files, strict=True) if path != file]
         written += write_files(plan, name, Path(), force=force)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-    for line in describe(plan):
+    for line in (*lines, *describe(plan)):
         typer.echo(line)
     typer.echo(f"wrote {', '.join(map(str, written))}")
     typer.echo(f"next:  mtl check {name}; mtl train {name}")
 
 
-def _converted(file: Path, name: str, force: bool, written: list[Path]) -> Path:
-    """Return the file, or the JSON lines made from the export of an annotation tool."""
+def _converted(
+    file: Path, force: bool, write: Callable[[Path, str], None], lines: list[str]
+) -> Path:
+    """Return the file, or the file of JSON lines made from the export of an annotation tool.
+
+    Args:
+        file: The file of the user.
+        force: Whether to replace an existing file.
+        write: Writes a text to a path.
+        lines: Receives a description of the export.
+    """
     from mtl.errors import MtlError
-    from mtl.files import atomic_write
     from mtl.inspection.annotations import read_export
 
     export = read_export(file)
@@ -59,10 +66,7 @@ def _converted(file: Path, name: str, force: bool, written: list[Path]) -> Path:
     path = Path(f"{file.name.partition('.')[0]}.words.jsonl")
     if path.exists() and not force:
         raise MtlError(f"{path}: exists already; rename it, or replace it with --force")
-    with atomic_write(path) as opened:
-        opened.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
-    written.append(path)
-    typer.echo(f"{file}: {form}; {len(records):,} examples, written to {path}")
-    for line in notes.lines():
-        typer.echo(line)
+    write(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    lines.append(f"{file}: {form}; {len(records):,} examples, written to {path}")
+    lines.extend(notes.lines())
     return path

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtl.cli.table_input import Table
     from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
+    from mtl.inference.prediction import Prediction
     from mtl.trained_model import TrainedModel
 
 SUFFIXES = {
@@ -74,7 +75,8 @@ def predict(
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
     The input may have any length. The fields of JSONL and the columns of a table come back with
-    the predictions: one object per object, one row per row. A table is read with the settings of
+    the predictions: one object per object, one row per row. A text without words gets no label. A
+    table is read with the settings of
     the tables that the model was trained on.
 
     Raw text is cut into words; the output contains the position of each word. Where all tasks were
@@ -119,6 +121,7 @@ def predict(
         unit=whole_unit,
         chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
     )
+    predictions = _counted(predictions)
     if written == "text":
         for prediction in predictions:
             sys.stdout.write(write_text(prediction))
@@ -146,7 +149,7 @@ def _read(
     """Open the input; it is read lazily."""
     from mtl.cli import inputs
     from mtl.cli.table_input import open_table
-    from mtl.data.readers import Conll, Csv
+    from mtl.data.readers import Conll, Csv, Jsonl
 
     selection = model.selection
     pairs = selection.compare_pairs(tasks)
@@ -162,7 +165,11 @@ def _read(
             raise DataError(f"the tasks read {expected}, and the table has others", name)
         return _Input(form, table.rows, table)
     if form == "jsonl":
-        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs))
+        known: list[Jsonl | Csv] = [
+            *selection.readers(tasks, Jsonl),
+            *selection.readers(tasks, Csv),
+        ]
+        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
         raise DataError("pairs are read as text with a tab between, or as JSONL or tables", name)
     if form == "conll":
@@ -204,6 +211,17 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(note, file=sys.stderr)
     if added := writer.unnamed:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
+
+
+def _counted(predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+    """Yield predictions, and print a note at the end if texts without words get no label."""
+    blank = 0
+    for prediction in predictions:
+        blank += any(map(prediction.lacks_label, prediction.by_task))
+        yield prediction
+    if blank:
+        subject = "text has" if blank == 1 else "texts have"
+        print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _format(file: Path) -> str:

@@ -190,8 +190,12 @@ class Builder:
         try:
             value = _read(annotation, node.plain())
         except ValidationError as error:
-            for item in error.errors():
-                self._explain(annotation, node, path, item["loc"])
+            locations = [item["loc"] for item in error.errors()]
+            if node.is_mapping:  # of a union, only the alternative that is a mapping matters
+                inner = [where for where in locations if any(step in node.value for step in where)]
+                locations = inner or locations
+            for location in locations:
+                self._explain(annotation, node, path, location)
             return None
         if _exceeds(value, 2**bits):
             message = f"{path}: expected whole numbers below 2^{bits}, got {show(node)}"
@@ -206,6 +210,13 @@ class Builder:
         """Add an error for a wrong value, at the wrong item of a list or mapping if possible."""
         # In a union, the location of pydantic's error depends on the alternatives that it tried.
         alternatives, _ = alternatives_of(annotation)
+        if len(alternatives) > 1 and node.is_mapping:
+            alternatives = [
+                own
+                for own in alternatives
+                if isinstance(kind := get_origin(own), type) and issubclass(kind, Mapping)
+            ]
+            steps = steps[next((i for i, step in enumerate(steps) if step in node.value), 0) :]
         arguments = get_args(alternatives[0]) if len(alternatives) == 1 else ()
         if steps and arguments and node.children:
             index = steps[0]

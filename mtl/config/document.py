@@ -196,7 +196,7 @@ def python_node(
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise DocumentError(at, f"half a character in {value[:20]!a}") from None
+            raise DocumentError(at, f"an incomplete character in {value[:20]!a}") from None
     if value is None or isinstance(value, bool | int | float | str):
         return Node(value, at)
     kind = type(value).__name__
@@ -400,7 +400,7 @@ def _scalar(tag: str, text: str, place: Place) -> Any:
     if tag not in _READ:
         raise _no_tags(tag, place)
     try:
-        text.encode()  # an escape such as "\ud83d" is half a character
+        text.encode()  # an escape such as "\ud83d" is an incomplete character
         return _READ[tag](text)
     except ValueError:
         kind, shown = tag.rpartition(":")[2], ascii(text[:20])

@@ -81,22 +81,23 @@ def _read(config: Any) -> tuple[Path, Node]:
 def run_to_yaml(run: Run) -> str:
     """Return the complete run as YAML; `load_run` turns it into an equal run."""
     text = yaml.dump(
-        run.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
+        run.model_dump(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100
     )
     return str(text)
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Quotes strings that `mtl.config.document` would read as another type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own attribute)
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Write equal objects in full each time."""
         return True
 
 
 for _tag, (_pattern, _first) in IMPLICIT.items():
-    _Dumper.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
+    Dumper.add_implicit_resolver(_tag, _pattern, ["" if c == "\0" else c for c in _first])
 
 
 class _RunLoader:

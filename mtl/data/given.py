@@ -41,7 +41,7 @@ class GivenSplit:
         """Return a hash of the rows.
 
         Raises:
-            MtlError: There are no rows, or one of them has half a character.
+            MtlError: There are no rows, or one of them has an incomplete character.
         """
         digest = hashlib.blake2b(digest_size=16)
         number = -1
@@ -49,9 +49,10 @@ class GivenSplit:
             try:
                 digest.update(f"{json.dumps(row, ensure_ascii=False)}\n".encode())
             except UnicodeEncodeError:
-                raise MtlError(f"{self.place}[{number}]: a text has half a character") from None
+                message = "a text has an incomplete character"
+                raise MtlError(f"{self.place}[{number}]: {message}") from None
         if number < 0:
-            raise MtlError(f"{self.place}: there is no sentence in it")
+            raise MtlError(f"{self.place}: expected at least one sentence, found none")
         return digest.hexdigest()
 
 
@@ -129,12 +130,14 @@ def given_split(value: Any, place: str) -> GivenSplit:
 
     Args:
         value: A list of rows, a frame of pandas or polars, an Arrow table, or a data set of
-            `datasets`.
+            `datasets`. A `GivenSplit` is returned as it is.
         place: The expression that a caller would write for it, for messages.
 
     Raises:
         MtlError: It has another form.
     """
+    if isinstance(value, GivenSplit):
+        return value
     if _is_dataset(value):
         return GivenSplit(place, value)
     if hasattr(value, "notna") and hasattr(value, "columns"):  # pandas: NaN is a missing value

@@ -308,7 +308,7 @@ class _Writer:
                         self.unweighted.setdefault(task, record.line)
             yield row
         if self.sentences == before:
-            raise DataError("there is no sentence in it", path)
+            raise DataError("expected at least one sentence, found none", path)
 
     def _count(self, oddity: str, line: int) -> None:
         if oddity:

@@ -8,6 +8,9 @@ import secrets
 import shutil
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.api import train
+from mtl.data.given import GivenSplit
 from mtl.errors import CheckpointError, MtlError, did_you_mean
 from mtl.estimators.inputs import InputError
 from mtl.runs.checkpoint import TRAINING, read_json, write_json
@@ -24,20 +28,39 @@ from mtl.trained_model import TrainedModel, load
 _SAVED = "estimator.json"
 """The file with the parameters and classes of a saved estimator, in its run folder."""
 
+_RECURRENT = ("lstm", "gru", "qrnn")
+_ONE_LAYER = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
+"""The options of a recurrent trunk if only its name is given."""
+
 _FEWEST = 20
 """The fewest sentences from which a development set is cut."""
 
 
-class Estimator:
-    """The shared part of `Classifier` and `Tagger`."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class Estimator(ABC):
+    """The shared part of `Classifier` and `Tagger`, which document the parameters."""
 
     _task: ClassVar[str]
-    _params: tuple[str, ...]
-    classes_: NDArray[Any]
+    classes_: NDArray[Any] = field(init=False)
     """The labels of the training data, sorted; set by `fit`."""
 
-    def __init_subclass__(cls) -> None:
-        cls._params = tuple(inspect.signature(cls.__init__).parameters)[1:]
+    head: str | Mapping[str, Any]
+    trunk: str | Mapping[str, Any] = "lstm"
+    init: str | None = None
+    epochs: int = 20
+    patience: int | None = 5
+    lr: float = 0.004
+    batch_size: int = 8
+    dev: str | int | None = "10%"
+    seed: int = 1
+    config: Mapping[str, Any] | None = None
+    output: str | PathLike[str] | None = None
+    progress: bool | None = False
+
+    @property
+    def _params(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(own.name for own in fields(self) if own.init)
 
     # ---- parameters
 
@@ -68,21 +91,14 @@ class Estimator:
 
     def _configuration(self) -> dict[str, Any]:
         """Return the run as a dictionary."""
-        own = {name: getattr(self, name) for name in self._params}
-        trunk = own["trunk"]
+        trunk = self.trunk
         if isinstance(trunk, str):
-            trunk = {
-                "type": trunk,
-                "num_layers": 1,
-                "hidden_size": 200,
-                "bidirectional": True,
-                "dropout": 0.4,
-            }
-        if own["init"] is not None:
-            trunk = {**trunk, "init": own["init"]}
-        labels = {"labels": self._task, "head": own["head"], **self._labels()}
+            trunk = {"type": trunk, **(_ONE_LAYER if trunk in _RECURRENT else {})}
+        if self.init is not None:
+            trunk = {**trunk, "init": self.init}
+        labels = {"labels": self._task, "head": self.head, **self._labels()}
         return {
-            "seed": own["seed"],
+            "seed": self.seed,
             "corpora": {"data": {"tasks": {self._task: labels}}},
             "embedding": {
                 "words": {"dim": 100, "min_count": 1, "dropout": 0.2},
@@ -92,34 +108,33 @@ class Estimator:
             "trunk": trunk,
             "tasks": {self._task: {"use": f"data/{self._task}"}},
             "training": {
-                "epochs": own["epochs"],
-                "patience": own["patience"],
-                "batch": {"sentences": own["batch_size"]},
-                "optimizer": {"type": "adam", "lr": own["lr"]},
+                "epochs": self.epochs,
+                "patience": self.patience,
+                "batch": {"sentences": self.batch_size},
+                "optimizer": {"type": "adam", "lr": self.lr},
                 "schedule": {"type": "constant", "warmup": 10},
             },
         }
 
+    @abstractmethod
     def _labels(self) -> dict[str, Any]:
         """Return the keys of the task that depend on the kind of labels."""
-        raise NotImplementedError
 
     def _fit(self, rows: list[dict[str, Any]], dev: list[dict[str, Any]] | None) -> Self:
         config = self._configuration()
-        data = {"train": rows}
-        share = self.get_params()["dev"]
+        # Messages name the arguments of `fit`.
+        data = {"train": GivenSplit("X", rows)}
         if dev is not None:
-            data["dev"] = dev
-        elif share is not None and len(rows) >= _FEWEST:
-            config["corpora"]["data"]["splits"] = {"dev": share}
-        output = self.get_params()["output"]
-        folder = self._temporary() / "run" if output is None else Path(output)
+            data["dev"] = GivenSplit("dev[0]", dev)
+        elif self.dev is not None and len(rows) >= _FEWEST:
+            config["corpora"]["data"]["splits"] = {"dev": self.dev}
+        folder = self._temporary() / "run" if self.output is None else Path(self.output)
         model = train(
             config,
-            self.get_params()["config"] or {},
+            self.config or {},
             data={"data": data},
             output=folder,
-            progress=self.get_params()["progress"],
+            progress=self.progress,
         )
         if not isinstance(model, TrainedModel):
             raise InputError("config: expected one seed")

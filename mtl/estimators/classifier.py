@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from mtl.estimators.inputs import (
 )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Classifier(Estimator):
     """Classifies texts; has the interface of a classifier of scikit-learn.
 
     Args:
         head: The head, by name or with options: "pool", "attention" or "cnn".
-        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer), or with all its options.
+        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer; "conv"), or with its options.
         init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
         epochs: The most epochs.
         patience: The number of epochs without improvement on the development set after which
@@ -42,37 +43,10 @@ class Classifier(Estimator):
         progress: As for `mtl.train`.
     """
 
-    _estimator_type = "classifier"  # read by scikit-learn before 1.6
-    _task = "label"
+    _estimator_type: ClassVar[str] = "classifier"  # read by scikit-learn before 1.6
+    _task: ClassVar[str] = "label"
 
-    def __init__(
-        self,
-        *,
-        head: str | Mapping[str, Any] = "pool",
-        trunk: str | Mapping[str, Any] = "lstm",
-        init: str | None = None,
-        epochs: int = 20,
-        patience: int | None = 5,
-        lr: float = 0.004,
-        batch_size: int = 8,
-        dev: str | int | None = "10%",
-        seed: int = 1,
-        config: Mapping[str, Any] | None = None,
-        output: str | PathLike[str] | None = None,
-        progress: bool | None = False,
-    ) -> None:
-        self.head = head
-        self.trunk = trunk
-        self.init = init
-        self.epochs = epochs
-        self.patience = patience
-        self.lr = lr
-        self.batch_size = batch_size
-        self.dev = dev
-        self.seed = seed
-        self.config = config
-        self.output = output
-        self.progress = progress
+    head: str | Mapping[str, Any] = "pool"
 
     def fit(self, X: Any, y: Any, *, dev: tuple[Any, Any] | None = None) -> Self:
         """Train the model.
@@ -84,7 +58,7 @@ class Classifier(Estimator):
 
         Raises:
             InputError: The data does not have this form.
-            MtlError: A parameter has no such value.
+            MtlError: A parameter has a wrong value.
         """
         texts, labels = read_texts(X, "X"), class_labels(y, "y")
         rows = make_rows(self._task, texts, labels)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from mtl.estimators.inputs import in_order, make_rows, read_tagged, read_words
 from mtl.metrics import Accuracy, SpanF1
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Tagger(Estimator):
     """Labels each word of sentences; has the interface of an estimator of scikit-learn.
 
@@ -34,38 +35,10 @@ class Tagger(Estimator):
         progress: As for `mtl.train`.
     """
 
-    _task = "tag"
+    _task: ClassVar[str] = "tag"
 
-    def __init__(
-        self,
-        *,
-        scheme: str | None = None,
-        head: str | Mapping[str, Any] = "crf",
-        trunk: str | Mapping[str, Any] = "lstm",
-        init: str | None = None,
-        epochs: int = 20,
-        patience: int | None = 5,
-        lr: float = 0.004,
-        batch_size: int = 8,
-        dev: str | int | None = "10%",
-        seed: int = 1,
-        config: Mapping[str, Any] | None = None,
-        output: str | PathLike[str] | None = None,
-        progress: bool | None = False,
-    ) -> None:
-        self.scheme = scheme
-        self.head = head
-        self.trunk = trunk
-        self.init = init
-        self.epochs = epochs
-        self.patience = patience
-        self.lr = lr
-        self.batch_size = batch_size
-        self.dev = dev
-        self.seed = seed
-        self.config = config
-        self.output = output
-        self.progress = progress
+    scheme: str | None = None
+    head: str | Mapping[str, Any] = "crf"
 
     def fit(self, X: Any, y: Any, *, dev: tuple[Any, Any] | None = None) -> Self:
         """Train the model.
@@ -77,7 +50,7 @@ class Tagger(Estimator):
 
         Raises:
             InputError: The data does not have this form.
-            MtlError: A parameter has no such value.
+            MtlError: A parameter has a wrong value.
         """
         sentences, tags = read_tagged(X, y, "X", "y")
         held = None

@@ -301,7 +301,7 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
     top = len(sizes) - 1
     if layer == "mix":
         if not top:
-            raise ConfigError("without a trunk there are no layers to mix; leave the layer out")
+            raise ConfigError("a model without a trunk has no layers to mix; remove the layer")
         if len(set(sizes[1:])) > 1:
             raise ConfigError(f"layers of widths {list(sizes[1:])} cannot be mixed")
         return sizes[-1]

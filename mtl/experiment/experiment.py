@@ -197,7 +197,12 @@ def prepare(
     set_vectors(model, vocabularies, vectors)
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
-    notes = [start.give(model, run, vocabularies)] if start else []
+    try:
+        notes = [start.give(model, run, vocabularies)] if start else []
+    except CheckpointError as error:
+        option = f"trunk.{_start_option(run)}"
+        message = f"{error}; or set {option}=null to start without trained weights"
+        raise CheckpointError(message) from error
     return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
 
 
@@ -215,11 +220,15 @@ def _start(run: Run, on_import: OnImport | None) -> Start | None:
     try:
         check_run_folder(folder)
     except CheckpointError as error:
-        option = trunk.loading_options(run.trunk.options)[0]
-        raise CheckpointError(f"trunk.{option}: {error}") from error
+        raise CheckpointError(f"trunk.{_start_option(run)}: {error}") from error
     check_files(folder)
     start_run = load_config(folder / RUN, must_exist=False, on_import=on_import)
     return Start.read(folder, start_run)
+
+
+def _start_option(run: Run) -> str:
+    """Return the option of the trunk that names the run to start from."""
+    return TRUNKS.find(run.trunk.type).loading_options(run.trunk.options)[0]
 
 
 def restore(run: Run, folder: Path) -> Experiment:

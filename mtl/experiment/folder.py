@@ -56,6 +56,10 @@ def check_place(folder: Path, resume: bool, inner: str | None = None) -> None:
         raise MtlError(
             f"{folder}: exists already; {hint}choose another folder with --output, or remove it"
         )
+    if names and not ours and not inner and {TRAINING, VOCABULARY, MODEL} & names:
+        raise MtlError(
+            f"{folder}: {RUN} is missing; copy it again, or train into another folder with --output"
+        )
     if names and not ours:
         raise _foreign(folder, min(names))
     for name in sorted(names):

@@ -109,6 +109,9 @@ def _notes(
         yield f"train has one label alone, {target.labels[0]!r}, so nothing is learned"
     if single := sorted(label for label, number in train.items() if number == 1):
         yield f"labels with a single example in train: {_listed(single[:_NAMED], len(single))}"
+    for one, other in islice(_alike(train), _NAMED):
+        both = f"{one!r} ({train[one]:,}) and {other!r} ({train[other]:,})"
+        yield f"{both} are read as two labels; if they mean the same, write both in one way"
     known = {parse_tag(tag)[1] for tag in target.labels} if spans else set(target.labels)
     for split in [name for name in counts if name != "train"]:
         if unseen := {label: n for label, n in counts[split].items() if label not in known}:
@@ -126,6 +129,22 @@ def _notes(
                     f"{joined[0]!r} is read as one label; if it stands for several possible "
                     f'labels, set `separator: "{sign}"`'
                 )
+
+
+def _alike(labels: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of labels that differ only in case, or that are one number, such as 1 and 1.0.
+
+    >>> list(_alike(["1", "Good", "1.0", "good", "bad"]))
+    [('1', '1.0'), ('Good', 'good')]
+    """
+    first: dict[str | float, str] = {}
+    for label in labels:
+        try:
+            key: str | float = float(label)
+        except ValueError:
+            key = label.casefold()
+        if (known := first.setdefault(key, label)) != label:
+            yield known, label
 
 
 def _unlabelled(target: Target, task: str, splits: Mapping[str, Split]) -> Iterator[str]:

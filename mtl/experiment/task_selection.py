@@ -106,7 +106,7 @@ class TaskSelection:
             unit: The unit of text for all of them; None: as each was trained.
 
         Raises:
-            MtlError: There is no such unit.
+            MtlError: `unit` has another value.
         """
         if unit not in (None, *get_args(TextUnit)):
             raise MtlError(f"unit: expected 'sentence', 'record' or None, got {unit!r}")

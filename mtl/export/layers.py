@@ -66,7 +66,7 @@ class _Quasi(nn.Module):
 
     def forward(self, x: Tensor, state: None = None, *, mask: Tensor) -> tuple[Tensor, None]:
         """Return the outputs `[B, T, H]`, zero on padding, and no state."""
-        x = x * mask.unsqueeze(2)  # a window of 2 reads one position beyond the sentence
+        x = x * mask.unsqueeze(2)  # a window above 1 reads positions beyond the sentence
         inputs = x.chunk(2, dim=2) if x.shape[2] > self.width else (x,) * self.directions
         gates = torch.cat([self._gates(part, i) for i, part in enumerate(inputs)], dim=2)
         kind = self.count, self.reverse, self.directions, False
@@ -74,11 +74,13 @@ class _Quasi(nn.Module):
         return h, None
 
     def _gates(self, x: Tensor, direction: int) -> Tensor:
-        first, *second = self.matrices[direction * self.window : (direction + 1) * self.window]
+        first, *others = self.matrices[direction * self.window : (direction + 1) * self.window]
         gates: Tensor = x @ first
-        if second:
-            # Shift by one token: a negative pad removes a row at the other end.
-            backwards = self.reverse != (direction == 1)
-            shift = (0, 0, -1, 1) if backwards else (0, 0, 1, -1)
-            gates = gates + functional.pad(x, shift) @ second[0]
+        if not others:
+            return gates
+        backwards, added = self.reverse != (direction == 1), len(others)
+        rows = functional.pad(x, (0, 0, 0, added) if backwards else (0, 0, added, 0))
+        for tap, matrix in enumerate(others, 1):
+            start = tap if backwards else added - tap
+            gates = gates + rows[:, start : start + x.shape[1]] @ matrix
         return gates

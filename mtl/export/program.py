@@ -19,7 +19,7 @@ from mtl.text.example import Example
 
 # An example batch whose sizes differ from each other and from 1: torch.export treats equal sizes
 # as one dimension, and a size of 1 as constant.
-_SAMPLE = ["ab cdefghijk lm no pq", "rs t u vw", "xyz"]
+SAMPLE = ["ab cdefghijk lm no pq", "rs t u vw", "xyz"]
 
 
 class Emissions(nn.Module):
@@ -61,6 +61,16 @@ def tagger(model: MultiTaskModel, task: str) -> Tagger:
     return head
 
 
+def refuse_factored(model: MultiTaskModel) -> None:
+    """Raise MtlError if the sharing computes the weights of its trunks in every step."""
+    if not model.sharing.has_trunks:
+        name = type(model.sharing).__name__
+        raise MtlError(
+            f"sharing {name}: cannot be exported, as it computes the weights of its trunks in "
+            "every step; export a model with another sharing"
+        )
+
+
 def read_features(batcher: Batcher) -> list[str]:
     """Return the names of the input features of a model, in the order of a batch."""
     widths = {name: vocabulary.width for name, vocabulary in batcher.vocabularies.items()}
@@ -81,18 +91,13 @@ def export_program(
     Raises:
         MtlError: A part of the model cannot be exported.
     """
-    if not model.sharing.has_trunks:
-        name = type(model.sharing).__name__
-        raise MtlError(
-            f"sharing {name}: cannot be exported, as it computes the weights of its trunks in "
-            "every step; export a model with another sharing"
-        )
+    refuse_factored(model)
     copy = with_whole_layers(deepcopy(model).cpu().eval())
     # Heads of other tasks are left out, except those whose predictions the sharing reads.
     used = {copy.head_of[task] for task in (*tasks, *copy.label_vectors)}
     copy.heads = nn.ModuleDict({name: head for name, head in copy.heads.items() if name in used})
     module = Emissions(copy, tasks).eval()
-    batch = batcher.batch([Example(tuple(text.split())) for text in _SAMPLE])
+    batch = batcher.batch([Example(tuple(text.split())) for text in SAMPLE])
     features = {name: batch.features[name] for name in read_features(batcher)}
     shapes: dict[str, dict[int, Any]] = {}
     tokens = {0: Dim("B"), 1: Dim("T")}

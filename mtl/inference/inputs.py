@@ -208,12 +208,12 @@ def _of_words(words: tuple[Any, ...]) -> Sentence:
 
 
 def _check_text(text: str) -> None:
-    """Check that a string is text: half a character of UTF-16 alone can be in strings only."""
+    """Check that a string is text; a string can have one half of a UTF-16 character."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        raise ValueError(f"expected text, found half a character, {half!r}, in it") from None
+        raise ValueError(f"expected text, found an incomplete character, {half!r}, in it") from None
 
 
 def _pair(item: Any) -> Sentence:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtl.errors import MtlError
 from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
 from mtl.inference.task_prediction import Confidence, TaskPrediction
-from mtl.text.example import of_tokens
+from mtl.text.example import ABSENT, of_tokens
 from mtl.text.spans import Scheme, read_spans
 
 if TYPE_CHECKING:
@@ -98,6 +99,15 @@ class Prediction:
         return self.sentence.offsets
 
     @property
+    def is_blank(self) -> bool:
+        """Whether the sentence, or one sentence of a pair, has no words."""
+        return not self.tokens or self.tokens_b == ()
+
+    def lacks_label(self, task: str) -> bool:
+        """Return whether the label of a task means nothing, since the sentence has no words."""
+        return self.is_blank and self.targets[task].level == "sentence"
+
+    @property
     def labels(self) -> dict[str, Any]:
         """Task to the value of the sentence, or to a list with one value per token.
 
@@ -151,7 +161,7 @@ class Prediction:
     def to_dict(self, renamed: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the prediction as JSON types: the record that `mtl predict` writes as JSONL.
 
-        Fields of the input keep their names and values.
+        Fields of the input keep their names and values. The label of a text without words is None.
 
         Args:
             renamed: Name of a field of the prediction to its name in the record; None: new names
@@ -175,10 +185,13 @@ class Prediction:
             record["tokens_b"] = list(sentence.tokens_b)
         if sentence.offsets:
             record["offsets"] = [list(pair) for pair in sentence.offsets]
-        record |= self.labels
+        blank = set(filter(self.lacks_label, self.by_task))
+        record |= self.labels | dict.fromkeys(blank)
         details = {
             "spans": {task: [s.to_dict() for s in spans] for task, spans in self.spans.items()},
-            "confidence": {task: rounded(c) for task, c in self.confidence.items()},
+            "confidence": {
+                task: rounded(c) for task, c in self.confidence.items() if task not in blank
+            },
             "attention": {task: _rounded(w) for task, w in self.attention.items()},
             "attention_b": {task: _rounded(w) for task, w in self.attention_b.items()},
         }
@@ -224,6 +237,8 @@ class Prediction:
             task: The task.
             tokens: The most tokens whose values are included; None includes all.
         """
+        if self.lacks_label(task):
+            return ABSENT
         (labels, confidence, *_), target = self.by_task[task], self.targets[task]
         if isinstance(labels, tuple):
             return target.text(labels[:tokens])
@@ -246,17 +261,28 @@ def new_names(own: Iterable[str], taken: Container[str]) -> dict[str, str]:
     {'ner': 'predicted_ner'}
     >>> new_names(["y", "y.confidence"], {"y": "gold"})
     {'y': 'predicted_y', 'y.confidence': 'predicted_y.confidence'}
+    >>> new_names(["y"], {"y": "gold", "predicted_y": "of another model"})
+    {'y': 'predicted_y_2'}
     """
     renamed: dict[str, str] = {}
     own = set(own)
     for name in sorted(own):
         task, dot, detail = name.rpartition(".")  # such as ner.confidence
-        free = renamed.get(task, task) + dot + detail
-        while free in taken or (free != name and free in own):
-            free = f"predicted_{free}"
+        wanted = renamed.get(task, task) + dot + detail
+        for free in _candidates(wanted):
+            if free not in taken and (free == name or free not in own):
+                break
         if free != name:
             renamed[name] = free
     return renamed
+
+
+def _candidates(name: str) -> Iterator[str]:
+    """Yield a name and its replacements: `predicted_y`, `predicted_y_2` and so on for `y`."""
+    prefixed = name if name.startswith("predicted_") else f"predicted_{name}"
+    yield from dict.fromkeys([name, prefixed])
+    for number in count(2):
+        yield f"{prefixed}_{number}"
 
 
 def merge_fields(

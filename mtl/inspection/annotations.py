@@ -132,9 +132,9 @@ def _documents(
         notes.rejected += len(objects) - len(accepted)
         return "Prodigy", [_prodigy(row, n) for n, row in accepted]
     if name := next((f for f in _SPAN_FIELDS if any(_are_spans(r.get(f)) for _, r in objects)), ""):
-        return "doccano", [_doccano(row, n, name) for n, row in objects]
+        return "doccano", [_doccano(row, n, name, path) for n, row in objects]
     if all(isinstance(row.get("label"), list) and "text" in row for _, row in objects):
-        return "doccano", [_doccano(row, n, "") for n, row in objects]
+        return "doccano", [_doccano(row, n, "", path) for n, row in objects]
     if rows and rows[0][0] == 0:  # a JSON array of plain objects
         return "JSON objects", [Document(_text(row), None, _plain(row), n) for n, row in objects]
     return None
@@ -170,8 +170,17 @@ def _span(item: Any) -> Annotation | None:
     return Annotation(start, end, label) if numbers and isinstance(label, str) else None
 
 
-def _doccano(row: Mapping[str, Any], line: int, field_name: str) -> Document:
+def _doccano(row: Mapping[str, Any], line: int, field_name: str, path: Path) -> Document:
     if field_name:
+        words = next((f for f in ("tokens", "words") if isinstance(row.get(f), list)), "")
+        if words and not any(isinstance(row.get(name), str) for name in _TEXT_FIELDS):
+            raise DataError(
+                f"{field_name!r} has spans of {words!r}, and there is no text; expected spans of "
+                "characters in a field 'text', or instead of spans a list with a tag for each "
+                "word, such as B-PER, I-PER and O",
+                path,
+                line,
+            )
         spans = [span for item in row.get(field_name) or [] if (span := _span(item))]
         return Document(_text(row), spans, {}, line)
     labels = row["label"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mtl.errors import MtlError
+from mtl.errors import MtlError, shorten
 from mtl.text.spans import SCHEMES, malformed, parse_tag, read_spans
 
 _IDENTIFIER = re.compile(r"(?i)(?:.*_)?(?:id|idx|index|no|nr|key|uuid|guid|url|date|time|line)")
@@ -35,6 +35,7 @@ class TaskPlan:
         counts: Label or span type to its number of occurrences; empty for numbers.
         description: The labels in words.
         scheme: The tag scheme of the file, or None.
+        note: A probable mistake in the labels, with its remedy; empty if there is none.
     """
 
     labels: Any
@@ -43,6 +44,7 @@ class TaskPlan:
     counts: Counter[str] = field(default_factory=Counter)
     description: str = ""
     scheme: str | None = None
+    note: str = ""
 
 
 class Unsuitable(Exception):
@@ -83,7 +85,8 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
     if len(counts) > max(_FEW, 0.1 * len(values)):
         raise Unsuitable(f"{len(counts):,} different values for {len(values):,} tokens")
     description = f"{_number(len(counts), 'label')} of tokens"
-    return TaskPlan(name, {"type": "softmax"}, "accuracy", counts, description)
+    note = _note_on_spans(counts)
+    return TaskPlan(name, {"type": "softmax"}, "accuracy", counts, description, note=note)
 
 
 def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
@@ -111,9 +114,13 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
         return TaskPlan(labels, {"type": "pool"}, "divergence", counts, description)
     if not all(isinstance(value, str) for value in values):
         raise Unsuitable("values of several kinds")
+    # Tables of pandas may have NaN in place of a missing number.
+    given = [value for value in values if value.strip().casefold() != "nan"]
+    if len(given) < len(values) and given and _numeric(given):
+        values = given
     counts = Counter(values)
     if len(counts) < 2:
-        raise Unsuitable(f"every sentence has the label {_short(values[0])}")
+        raise Unsuitable(f"every sentence has the label {shorten(values[0], 40)!r}")
     identifier = _IDENTIFIER.fullmatch(name) and len(counts) > _FEW
     if identifier or (len(counts) == len(values) > _FEW and not _numeric(values)):
         raise Unsuitable("every sentence has another value")
@@ -128,7 +135,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
         raise Unsuitable(f"{len(counts):,} different values for {len(values):,} sentences")
     longest = max(counts, key=len)
     if len(longest) > 60:
-        raise Unsuitable(f"texts, such as {_short(longest)}")
+        raise Unsuitable(f"texts, such as {shorten(longest, 40)!r}")
     description = f"{_number(len(counts), 'label')} of sentences"
     return TaskPlan(name, {"type": "cnn"}, "accuracy", counts, description)
 
@@ -163,6 +170,30 @@ def _scheme(sentences: Sequence[Sequence[str]]) -> str | None:
         return None
     errors = {scheme: sum(malformed(row, scheme) for row in rows) for scheme in SCHEMES}
     return min(errors, key=lambda scheme: errors[scheme])
+
+
+_NEARLY_SPANS = (
+    r"(?P<type>.+)[-_](?P<prefix>[BIESLUM])",
+    r"(?P<prefix>[BIESLUM])[-_](?P<type>.+)",
+)
+"""Patterns of span tags such as PER-B and B_PER, in capitals or small letters."""
+
+
+def _note_on_spans(labels: Iterable[str]) -> str:
+    """Return a note on labels that look like the tags of spans in another form, or ""."""
+    names = [label for label in labels if label not in ("O", "o")]
+    for pattern in _NEARLY_SPANS:
+        matches = [re.fullmatch(pattern, name, re.IGNORECASE) for name in names]
+        found = [match for match in matches if match]
+        if found and len(found) == len(names) < len(set(labels)):
+            first = found[0]
+            tag = f"{first['prefix'].upper()}-{first['type']}"
+            return (
+                f"labels such as {first[0]!r} look like tags of spans, but they are read as plain "
+                f"labels; to learn spans, write {tag!r} instead of {first[0]!r}, and 'O' for "
+                "words outside spans"
+            )
+    return ""
 
 
 def _filled(row: Sequence[str]) -> list[str]:
@@ -206,7 +237,3 @@ def _numeric(values: Iterable[str]) -> bool:
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _short(value: str) -> str:
-    return repr(value if len(value) <= 40 else f"{value[:37]}…")

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from mtl.errors import DataError
+from mtl.data.readers.blocks import looks_like_columns
+from mtl.errors import DataError, shorten
 from mtl.files import open_text
+from mtl.text.tokenizer import words_of
 
 _SAMPLE = 2000
 """Number of lines from which the format is recognised."""
@@ -38,7 +40,8 @@ class Format:
         reader: The name of the reader.
         options: The options of the reader.
         description: The format in words, such as "CSV with a header".
-        unnamed: The options have made-up names for the columns, as the file has none.
+        unnamed: Whether the file has no names for its columns. The options then have column1,
+            column2 and so on.
     """
 
     reader: str
@@ -65,7 +68,7 @@ def recognise(path: Path) -> Format:
     if filled[0].startswith("__label__"):
         return Format("lines", {"tokenize": True}, "one text per line, after its __label__")
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix not in (".csv", ".tsv"):
+    if suffix != ".csv":
         rows = [line for line in filled if not line.startswith("#")]
         if (
             rows
@@ -76,11 +79,19 @@ def recognise(path: Path) -> Format:
         if columns := _conll(lines):
             _refuse_header(lines, path)
             return columns
+    in_columns = looks_like_columns(filled) and len(filled) == len(lines)
+    if in_columns:  # or a table of texts
+        firsts = [re.split(r"[ \t]", line, maxsplit=1)[0] for line in filled]
+        blank = any(" " in line for line in filled)
+        if not blank and sum(len(words_of(text, True)) for text in firsts) < 1.5 * len(firsts):
+            _refuse_one_sentence(path)
     if table := _table(path, suffix):
         return table
-    firsts = Counter(line.split(" ", 1)[0] for line in filled)
+    if in_columns:
+        _refuse_one_sentence(path)
+    labels = Counter(line.split(" ", 1)[0] for line in filled)
     texts = sum(line.count(" ") >= 2 for line in filled) >= 0.95 * len(filled)
-    if texts and len(firsts) <= 0.2 * len(filled):
+    if texts and len(labels) <= 0.2 * len(filled):
         return Format("lines", {}, "one text per line, after its label")
     raise DataError(
         "no format with labels was recognised; expected columns with one token per line, CoNLL-U, "
@@ -112,6 +123,12 @@ def _conll(lines: Sequence[str]) -> Format | None:
     return Format("conll", options, f"one token per line, {width} columns between {kind}", True)
 
 
+def _refuse_one_sentence(path: Path) -> NoReturn:
+    """Raise DataError for a column file without blank lines."""
+    message = "looks like one token per line, but no blank line ends a sentence"
+    raise DataError(f"{message}; add a blank line after each sentence", path)
+
+
 def _refuse_header(lines: Sequence[str], path: Path) -> None:
     """Raise DataError if the first row of a column file names the columns."""
     number, row = next((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
@@ -135,6 +152,7 @@ def _token_column(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _table(path: Path, suffix: str) -> Format | None:
     """Return the format of a table, or None if the lines have no common separator."""
+    titled: list[list[str]] = []
     candidates = {".csv": ",;\t|", ".tsv": "\t"}.get(suffix, "\t,;|")
     for separator in candidates:
         with open_text(path) as file:
@@ -147,13 +165,29 @@ def _table(path: Path, suffix: str) -> Format | None:
         widths = Counter(map(len, rows))
         width, frequent = widths.most_common(1)[0]
         # The separator of a table also separates the names in its first row.
+        if width > 1 and len(rows[0]) == 1 and frequent >= 0.9 * (len(rows) - 1):
+            titled = titled or rows
         if width < 2 or frequent < 0.9 * len(rows) or len(rows[0]) != width:
             continue
         # A text may have a comma in each line, so only the name of the file makes it a table.
         if suffix not in (".csv", ".tsv") and frequent < len(rows):
             continue
+        _refuse_title(rows, path)
         return _table_format(rows, width, separator)
+    if titled and suffix in (".csv", ".tsv"):
+        _refuse_title(titled, path)
     return None
+
+
+def _refuse_title(rows: Sequence[Sequence[str]], path: Path) -> None:
+    """Raise DataError if only the first cell of the first row has a text, as a title has."""
+    first = rows[0]
+    if len(rows) == 1 or not first[0].strip() or any(map(str.strip, first[1:])):
+        return
+    if len(first) == 1 or all(map(str.strip, rows[1])):
+        message = f"the first row looks like a title: {shorten(first[0], 60)!r}"
+        advice = "remove it from the file, so that the first row names the columns"
+        raise DataError(f"{message}; {advice}", path, 1)
 
 
 def _table_format(rows: Sequence[Sequence[str]], width: int, separator: str) -> Format:
@@ -184,7 +218,7 @@ def _table_format(rows: Sequence[Sequence[str]], width: int, separator: str) -> 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the first row names the columns.
 
-    Names are short, differ, and are not numbers. No later row of the same column repeats a name.
+    Names are short and are not numbers. No later row of the same column repeats a name.
     """
     first, *body = rows
     # An index column, as pandas writes it, has an empty name.
@@ -225,10 +259,8 @@ def _jsonl(lines: Sequence[str], path: Path) -> Format:
     names = list(dict.fromkeys(name for row in rows for name in row))
     values = {name: [row.get(name) for row in rows] for name in names}
     options: dict[str, Any] = {}
-    tokens = next(
-        (name for name in (*_TOKEN_NAMES, *names) if _are_words(values.get(name, []))), None
-    )
-    if tokens is not None and tokens in _TOKEN_NAMES:
+    tokens = next((name for name in _TOKEN_NAMES if _are_words(values.get(name, []))), None)
+    if tokens is not None:
         if tokens != "tokens":
             options["tokens"] = tokens
         return Format("jsonl", options, "JSON lines with words")

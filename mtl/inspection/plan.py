@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from mtl.data.readers import READERS, Record
@@ -15,7 +15,7 @@ from mtl.inspection.columns import TaskPlan, Unsuitable, name_of, plan_sentences
 from mtl.inspection.formats import Format, recognise
 
 _RECORDS = 20_000
-"""Number of sentences from which labels are recognised."""
+"""Number of records of each file from which labels are recognised."""
 _ROLES = {"dev": r"dev|devel|valid|val|validation|testa", "test": r"test|eval|testb"}
 _COMMON = {"the", "of", "and", "to", "in", "is", "a", "for", "it", "that"}
 
@@ -33,6 +33,7 @@ class CorpusPlan:
         sentences: Number of training sentences.
         tokens: Number of words of the training sentences.
         english: Whether they are in English.
+        inspected: The number of training sentences from which labels are recognised and counted.
     """
 
     format: Format
@@ -43,6 +44,7 @@ class CorpusPlan:
     sentences: int = 0
     tokens: int = 0
     english: bool = False
+    inspected: int = 0
 
 
 def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
@@ -63,8 +65,16 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
                 "name files of one format"
             )
     reader = READERS.find(form.reader)(**form.options)
-    records = [record for path in files["train"] for record in islice(reader.read(path), _RECORDS)]
-    records = [record for record in records if record.tokens]
+    records: list[Record] = []
+    sentences = tokens = 0
+    for path in files["train"]:
+        rest = _filled(reader.read(path))
+        first = list(islice(rest, _RECORDS))
+        records += first
+        # The other records are counted, but not kept.
+        for record in chain(first, rest):
+            sentences += 1
+            tokens += len(record.tokens)
     words = sum(len(record.tokens) for record in records)
     if form.reader in ("csv", "tsv", "lines") and len(records) > 20 and words < 1.5 * len(records):
         raise MtlError(
@@ -82,11 +92,11 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
     share = sum(counts[word] for word in _COMMON) / max(1, counts.total())
     splits: dict[str, str | int] = {}
     if "dev" not in files:
-        if len(records) < 5:
-            raise MtlError(f"{files['train'][0]}: {len(records)} sentences; expected at least 5")
+        if sentences < 5:
+            raise MtlError(f"{files['train'][0]}: {sentences} sentences; expected at least 5")
         # A percentage of a small file could be empty.
-        splits["dev"] = "10%" if len(records) >= 200 else -(-len(records) // 5)
-    if "test" not in files and len(records) >= 1000:
+        splits["dev"] = "10%" if sentences >= 200 else -(-sentences // 5)
+    if "test" not in files and sentences >= 1000:
         splits["test"] = "10%"
     return CorpusPlan(
         format=form,
@@ -94,10 +104,16 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         splits=splits,
         tasks=tasks,
         skipped=skipped,
-        sentences=len(records),
-        tokens=words,
+        sentences=sentences,
+        tokens=tokens,
         english=share > 0.08,
+        inspected=len(records),
     )
+
+
+def _filled(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records with words."""
+    return (record for record in records if record.tokens)
 
 
 def _by_split(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -123,7 +139,7 @@ def _plan_tasks(
     if form.reader == "conllu":  # a tagger cannot learn lemmas and relations
         names = dict.fromkeys(("upos", "xpos"))
     for name in names:
-        task = re.sub(r"\W+", "_", name).strip("_") or "label"
+        task = _task_name(name, tasks)
         try:
             values = [record.columns.get(name) for record in records]
             if _per_token(name, records, values, path):
@@ -133,6 +149,18 @@ def _plan_tasks(
         except Unsuitable as reason:
             skipped[name] = str(reason)
     return tasks, skipped
+
+
+def _task_name(column: str, taken: Iterable[str]) -> str:
+    """Return a name for the task of a column that no other task has."""
+    name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_") or "label"
+    name = name if name[0].isalpha() else f"label_{name}"
+    number = 2
+    unique = name
+    while unique in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    return unique
 
 
 def _per_token(name: str, records: Sequence[Record], values: Sequence[object], path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -10,8 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mtl.errors import MtlError
-from mtl.files import atomic_write
+import yaml
+
+from mtl.config.load import Dumper
+from mtl.errors import MtlError, shorten
+from mtl.files import all_or_none
 from mtl.inspection.columns import TaskPlan
 from mtl.inspection.plan import CorpusPlan
 
@@ -45,12 +47,9 @@ def write_files(plan: CorpusPlan, name: str, folder: Path, *, force: bool = Fals
                 f"{path}: exists already; choose another --name, or replace it with --force"
             )
     corpus.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in (
-        (corpus, corpus_text(plan, name, corpus.parent)),
-        (run, run_text(plan, name)),
-    ):
-        with atomic_write(path) as file:
-            file.write(text)
+    with all_or_none() as write:
+        write(corpus, corpus_text(plan, name, corpus.parent))
+        write(run, run_text(plan, name))
     return [run, corpus]
 
 
@@ -136,34 +135,33 @@ def _counts(task: TaskPlan) -> str:
     if not task.counts:
         return ""
     shown = [
-        f"{_plain(label)} {count:,}" for label, count in task.counts.most_common(_LABELS_SHOWN)
+        f"{shorten(' '.join(label.split()), 30)} {count:,}"
+        for label, count in task.counts.most_common(_LABELS_SHOWN)
     ]
     rest = len(task.counts) - len(shown)
     return f": {', '.join(shown)}" + (f" and {rest:,} more" if rest else "")
 
 
-def _plain(label: str) -> str:
-    """Return a label on one line, shortened to 30 characters."""
-    text = " ".join(label.split())
-    return text if len(text) <= 30 else f"{text[:29]}…"
-
-
 def _yaml(value: Any) -> str:
     """Return a value in the flow style of YAML, with quotes only where they are needed."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_yaml(k)}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w ./%-]*(?<! )|\d+%", value):
-        reserved = value.lower() in ("true", "false", "null", "yes", "no", "on", "off", "nan")
-        return json.dumps(value) if reserved else value
-    return json.dumps(value, ensure_ascii=False)
+    # In a list, a string has no end-of-document mark after it.
+    text: str = yaml.dump(
+        [value],
+        Dumper=Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=math.inf,
+    )
+    return text.strip()[1:-1]
 
 
 def describe(plan: CorpusPlan) -> Iterable[str]:
     """Yield a summary of a plan, line by line."""
     first = plan.files["train"][0]
     yield f"{first}: {plan.format.description}; {plan.sentences:,} sentences, {plan.tokens:,} words"
+    if plan.inspected < plan.sentences:
+        yield f"note: labels are recognised and counted in {plan.inspected:,} of the sentences"
     for split, paths in plan.files.items():
         if split != "train" or len(paths) > 1:
             yield f"{split}: {', '.join(map(str, paths))}"
@@ -175,5 +173,7 @@ def describe(plan: CorpusPlan) -> Iterable[str]:
         )
     for task, its in plan.tasks.items():
         yield f"task {task}: {its.description}{_counts(its)}"
+        if its.note:
+            yield f"note: task {task}: {its.note}"
     for column, reason in plan.skipped.items():
         yield f"no task for {column!r}: {reason}"

@@ -15,6 +15,7 @@ from mtl.layers.attention import (
 )
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
+from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
@@ -22,6 +23,7 @@ from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
+from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
@@ -44,6 +46,7 @@ __all__ = [
     "AdditiveScore",
     "ConcatScore",
     "Constraints",
+    "ConvLayer",
     "EmbeddingDropout",
     "FactoredStack",
     "FullSoftmax",
@@ -72,6 +75,7 @@ __all__ = [
     "coral_distance",
     "distance_penalty",
     "linear_cross_entropy",
+    "maxout",
     "mean_penalty",
     "mmd_distance",
     "relationship_penalty",

@@ -11,25 +11,25 @@ from torch.nn import functional
 
 from mtl.errors import OptionError
 from mtl.layers.dropout import VariationalDropout
-from mtl.layers.sequence import last_real
+from mtl.layers.sequence import last_inputs
 from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
 
 QRNNState = tuple[Tensor, Tensor | None]
-"""The last state `[B, H]`, and the last input `[B, D]` for a window of 2."""
+"""The last state `[B, H]`, and the last inputs `[B, (window - 1) · D]`, None for a window of 1."""
 
 
 class QRNNLayer(nn.Module):
     """One quasi-recurrent layer, in one direction or both (Bradbury et al. 2017).
 
-    One matrix product computes the gates of all tokens, from each token and, with a window of 2,
-    the previous one in reading order. An elementwise recurrence follows, for both directions at
-    once. With a window of 2, the token before the first one is zero at the start of a text, and
-    the last token of the previous chunk in later chunks.
+    Matrix products compute the gates of all tokens, each from the tokens of a window that ends with
+    it in reading order. An elementwise recurrence follows, for both directions at once. The tokens
+    before the first one are zero at the start of a text, and the last tokens of the previous chunk
+    in later chunks.
 
     Args:
         input_size: Width D of the input of a direction.
         hidden_size: Width H of the output of a direction.
-        window: The number of tokens that the gates depend on, 1 or 2.
+        window: The number of tokens that the gates depend on.
         pooling: The gates, "f", "fo" or "ifo".
         reverse: Whether to read from the last token to the first.
         bidirectional: Whether to read in both directions and concatenate their outputs. Both read
@@ -40,7 +40,7 @@ class QRNNLayer(nn.Module):
         learned_start: Whether the state before the first token is learned; otherwise it is zero.
 
     Raises:
-        ValueError: The window is not 1 or 2, or `reverse` is combined with `bidirectional`.
+        ValueError: The window is not positive, or `reverse` is combined with `bidirectional`.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class QRNNLayer(nn.Module):
         learned_start: bool = False,
     ) -> None:
         super().__init__()
-        if window not in (1, 2):
-            raise OptionError("window", f"expected 1 or 2, got {window}")
+        if window < 1:
+            raise OptionError("window", f"expected at least 1, got {window}")
         if reverse and bidirectional:
             raise ValueError(
                 "reverse: expected False with bidirectional=True, which reads in both directions"
@@ -123,8 +123,8 @@ class QRNNLayer(nn.Module):
     def initial_state(self, batch_size: int) -> QRNNState:
         """Return the state before the first token of a text: zeros, or the learned start."""
         before = None
-        if self.window == 2:
-            before = self.weight.new_zeros(batch_size, self.weight.shape[1])
+        if self.window > 1:
+            before = self.weight.new_zeros(batch_size, (self.window - 1) * self.weight.shape[1])
         start = self.weight.new_zeros(self.hidden_size) if self.start is None else self.start
         return start[: self.hidden_size].expand(batch_size, -1), before
 
@@ -132,13 +132,9 @@ class QRNNLayer(nn.Module):
         if self.window == 1:
             return None
         inputs = x[..., : self.weight.shape[1]]  # of the forward direction
-        old = inputs.new_zeros(inputs.shape[::2]) if before is None else before
-        if not inputs.shape[1]:
-            return old
-        if mask is None:
-            return inputs[:, -1]
-        # A sentence without tokens keeps the input it came with.
-        return torch.where(mask.any(1, keepdim=True), last_real(inputs, mask), old)
+        shape = len(x), self.window - 1, inputs.shape[2]
+        earlier = inputs.new_zeros(shape) if before is None else before.reshape(shape)
+        return last_inputs(inputs, mask, earlier).flatten(1)
 
 
 class QRNN(nn.Module):
@@ -148,8 +144,8 @@ class QRNN(nn.Module):
         input_size: Width D of the input.
         hidden_size: Width H of a layer, per direction.
         num_layers: The number of layers.
-        window: The number of tokens that the gates of the first layer depend on, 1 or 2. Later
-            layers have a window of 1.
+        window: The number of tokens that the gates of the first layer depend on.
+        upper_window: The number of tokens that the gates of later layers depend on.
         pooling: The gates, "f", "fo" or "ifo".
         bidirectional: Whether each layer reads in both directions; the next layer reads the
             concatenated outputs.
@@ -165,6 +161,7 @@ class QRNN(nn.Module):
         num_layers: int = 1,
         *,
         window: int = 1,
+        upper_window: int = 1,
         pooling: QRNNPooling = "fo",
         bidirectional: bool = False,
         dropout: float = 0.0,
@@ -177,7 +174,7 @@ class QRNN(nn.Module):
             QRNNLayer(
                 (1 + bidirectional) * hidden_size if i else input_size,
                 hidden_size,
-                window=1 if i else window,
+                window=upper_window if i else window,
                 pooling=pooling,
                 bidirectional=bidirectional,
                 zoneout=zoneout,

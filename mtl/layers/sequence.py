@@ -41,6 +41,27 @@ def last_real(x: Tensor, mask: Tensor) -> Tensor:
     return x[torch.arange(x.shape[0], device=x.device), last]
 
 
+def last_inputs(x: Tensor, mask: Tensor | None, before: Tensor) -> Tensor:
+    """Return the last N vectors of a text that continues an earlier one, `[B, N, H]`.
+
+    Args:
+        x: `[B, T, H]`, the next tokens of the text.
+        mask: `[B, T]` bool, True on real tokens, which come first; None means that all tokens are
+            real.
+        before: `[B, N, H]`, the last vectors before them.
+    """
+    count = before.shape[1]
+    if mask is None:
+        return torch.cat([before, x[:, -count:]], dim=1)[:, -count:]
+    if not x.shape[1]:
+        return before
+    rows, places = (torch.arange(n, device=x.device) for n in before.shape[:2])
+    rows, places = rows.unsqueeze(1), places + mask.sum(1, keepdim=True)  # in the whole text
+    new = x[rows, (places - count).clamp(min=0)]
+    old = before[rows, places.clamp(max=count - 1)]
+    return torch.where((places < count).unsqueeze(2), old, new)
+
+
 def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     """Return one vector per sentence, `[B, H]`, zero for sentences without tokens.
 

@@ -17,7 +17,8 @@ Unit: TypeAlias = Literal["fraction", "plain"]
 UNDEFINED = math.nan
 """The score of data on which nothing can be scored."""
 Pair: TypeAlias = tuple[str | None, str | None]
-"""A gold label and the predicted one; None if there is no such span, or no such label in a set."""
+"""A gold label and the predicted one; None on the side that does not have the
+span, or the label of a set."""
 
 
 def shown(score: float, unit: Unit, *, sign: bool = False) -> str:

@@ -33,8 +33,8 @@ def qrnn(
 ) -> tuple[Tensor, Tensor]:
     """Apply one quasi-recurrent layer in one or both directions (Bradbury et al. 2017).
 
-    The gates of a token are `x_t · weight[0] + bias`. With a window of 2, `x_before · weight[1]` is
-    added, where `x_before` is the previous token in reading order. `mtl.ops.fo_pool`, `f_pool` or
+    The gates of a token are `bias` plus the sum of `x_k · weight[k]` over the tokens of the window,
+    where `x_k` is the token k places earlier in reading order. `mtl.ops.fo_pool`, `f_pool` or
     `ifo_pool` follows.
 
     Args:
@@ -42,8 +42,8 @@ def qrnn(
         weight: `[window, D, N]`, or `[window, D, 2N]` for two directions.
         bias: `[N]` or `[2N]`.
         c0: `[B, H]` or `[B, 2H]`, the state before the first token; None means zeros.
-        before: `[B, D]`, the input before the first token, for a window of 2 that reads from left
-            to right; None means zeros.
+        before: `[B, (window - 1) · D]`, the inputs before the first token, side by side in the
+            order of the text; for the direction that reads from left to right. None means zeros.
         lengths: `[B]` int64, the number of real tokens of each sentence, which come first; None
             means that all tokens are real.
         pooling: "f", "fo" or "ifo".
@@ -104,31 +104,33 @@ def _forward(
             gates[to, columns].addmm_(flat[source, inputs], weight[tap, :, columns])
     gates = gates.view(*rows.shape[:2], len(bias))
     pool = torch.ops.mtl.pool
-    token_gates = _token_rows(gates, x)
+    token_gates = _token_rows(gates, x, len(weight))
     return *pool(token_gates, c0, lengths, keep, count, reverse, directions, save), gates
 
 
 def _rows(
     x: Tensor, before: Tensor | None, lengths: Tensor | None, window: int, directions: int
 ) -> Tensor:
-    """Return the tokens; for a window of 2, with a row of zeros or `before` before each sentence.
+    """Return the tokens, with `window - 1` rows of zeros or of `before` before each sentence.
 
-    The previous tokens are then the same rows shifted by one, so no tensor of token pairs is
-    needed. Two directions also need a row after each sentence, as the second direction starts
-    there.
+    The token k places earlier is then the same row shifted by k, so no tensor of windows is needed.
+    Two directions also need such rows after each sentence, as the second direction starts there.
     """
     if window == 1:
         return x
-    rows = x.new_zeros(x.shape[0], x.shape[1] + directions, x.shape[2])
-    _token_rows(rows, x).copy_(x if lengths is None else x.masked_fill(_padding(x, lengths), 0))
+    added = window - 1
+    rows = x.new_zeros(x.shape[0], x.shape[1] + directions * added, x.shape[2])
+    tokens = x if lengths is None else x.masked_fill(_padding(x, lengths), 0)
+    _token_rows(rows, x, window).copy_(tokens)
     if before is not None:
-        rows[:, 0, : before.shape[1]] = before
+        before = before.unflatten(1, (added, -1))
+        rows[:, :added, : before.shape[2]] = before
     return rows
 
 
-def _token_rows(rows: Tensor, x: Tensor) -> Tensor:
+def _token_rows(rows: Tensor, x: Tensor, window: int) -> Tensor:
     """Return the rows of the tokens of x, without the rows that `_rows` added."""
-    return rows[:, 1 : x.shape[1] + 1] if rows.shape[1] > x.shape[1] else rows
+    return rows if window == 1 else rows.narrow(1, window - 1, x.shape[1])
 
 
 def _aligned(columns: int, like: Tensor) -> int:
@@ -172,11 +174,12 @@ def _products(
     else:
         for gates, inputs, _ in per_direction:
             yield everything, gates, everything, inputs, 0
-    for gates, inputs, backwards in per_direction if window == 2 else ():
-        current, previous = slice(1, None), slice(None, -1)
-        if backwards:
-            current, previous = previous, current
-        yield current, gates, previous, inputs, 1
+    for tap in range(1, window):
+        for gates, inputs, backwards in per_direction:
+            current, earlier = slice(tap, None), slice(None, -tap)
+            if backwards:
+                current, earlier = earlier, current
+            yield current, gates, earlier, inputs, tap
 
 
 class _QRNN(torch.autograd.Function):
@@ -223,7 +226,7 @@ class _QRNNBackward(torch.autograd.Function):
         by_c0 = torch.ops.mtl.pool_backward_(
             by_h,
             by_last,
-            _token_rows(gates, x),
+            _token_rows(gates, x, len(weight)),
             c0,
             lengths,
             keep,
@@ -236,8 +239,8 @@ class _QRNNBackward(torch.autograd.Function):
         rows = _rows(x, before, lengths, len(weight), directions)
         if rows is not x:
             # The added rows have no outputs, so their gates have no gradients.
-            gates[:, 0] = 0
-            gates[:, x.shape[1] + 1 :] = 0
+            gates[:, : len(weight) - 1] = 0
+            gates[:, len(weight) - 1 + x.shape[1] :] = 0
         by_gates, flat = gates.flatten(0, 1), rows.flatten(0, 1)
         by_flat = torch.zeros_like(flat) if needed[0] or needed[4] else None
         by_weight = None
@@ -253,10 +256,11 @@ class _QRNNBackward(torch.autograd.Function):
         by_x = by_before = None
         if by_flat is not None:
             by_rows = by_flat.view(rows.shape)
-            by_x = _token_rows(by_rows, x)
+            by_x = _token_rows(by_rows, x, len(weight))
             if rows is not x and lengths is not None:
                 by_x = by_x.masked_fill(_padding(x, lengths), 0)
-            by_before = by_rows[:, 0, : weight.shape[1]] if needed[4] else None
+            if needed[4]:
+                by_before = by_rows[:, : len(weight) - 1, : weight.shape[1]].flatten(1)
         by_bias = by_gates.sum(0) if needed[2] else None
         return by_x, by_weight, by_bias, by_c0 if needed[3] else None, by_before
 

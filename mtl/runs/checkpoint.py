@@ -95,7 +95,7 @@ def read_json(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         data = json.loads(text)
-        if "\\u" in text:  # an escape such as "\\ud83d" is half a character
+        if "\\u" in text:  # an escape such as "\\ud83d" is an incomplete character
             json.dumps(data, ensure_ascii=False).encode()
         return data
     except FileNotFoundError:
@@ -322,36 +322,47 @@ def load_training(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors and values that `save_training` wrote.
 
-    If the tensors have changed since, the state before it becomes the newest one again.
+    If they are damaged, the state before them becomes the newest one again.
 
     Args:
         folder: The run folder, which no other process writes to.
         note: Receives a note if the state before the newest one is used.
 
     Raises:
-        CheckpointError: A file is missing or damaged.
+        CheckpointError: A file is missing, or both states are damaged.
     """
     newest, previous = folder / TRAINING / STATE, folder / TRAINING / PREVIOUS
     try:
         return _load_state(newest)
-    except _ChangedTensorsError as error:
-        if not previous.is_file():
-            raise
-        found = _load_state(previous)
-        note(f"note: {error}; training goes back to the checkpoint before it")
+    except _DamagedStateError as error:
+        try:
+            found = _load_state(previous)
+        except CheckpointError:  # the newest state is the one that the user expects
+            raise error from None
+        note(f"note: {error.fault}; training goes back to the checkpoint before it")
         os.replace(previous, newest)
         return found
 
 
-class _ChangedTensorsError(CheckpointError):
-    """The tensors of a state are not the ones that were saved."""
+class _DamagedStateError(CheckpointError):
+    """A state is not the one that was saved.
+
+    Args:
+        fault: The file and its fault.
+        advice: A remedy if the earlier state is damaged, too.
+    """
+
+    def __init__(self, fault: str, advice: str) -> None:
+        super().__init__(f"{fault}; {advice}")
+        self.fault = fault
 
 
 def _load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = _read_state(path)
     tensors = path.with_name(state["tensors"])
     if tensors.is_file() and _file_checksum(tensors) != state["sha256"]:
-        raise _ChangedTensorsError(f"{tensors}: has changed since it was saved")
+        fault = f"{tensors}: has changed since it was saved"
+        raise _DamagedStateError(fault, "train into another folder")
     return load_tensors(tensors), state
 
 
@@ -363,14 +374,15 @@ def _read_state(path: Path) -> dict[str, Any]:
     """Return the values of a state whose checksum is right."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; nothing to resume in {path.parent.parent}")
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except CheckpointError:
+        data = None
     state: dict[str, Any] = data if isinstance(data, dict) else {}
     checksum = state.pop("checksum", None)
     if not {"epoch", "step", "tensors", "sha256"} <= state.keys() or checksum != _checksum(state):
-        raise CheckpointError(
-            f"{path}: not the training state that was saved (another version, or changed since); "
-            "train into another folder"
-        )
+        fault = f"{path}: not the training state that was saved (another version, or changed since)"
+        raise _DamagedStateError(fault, "train into another folder")
     # The name comes from a file, and must not lead to another folder.
     if not re.fullmatch(r"epoch-\d+\.safetensors", str(state["tensors"])):
         raise CheckpointError(f"{path}: tensors: expected a file name such as epoch-1.safetensors")

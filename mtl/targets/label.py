@@ -12,14 +12,13 @@ from typing_extensions import TypedDict
 
 from mtl.errors import MtlError
 from mtl.targets.base import (
-    ABSENT,
     MISSING,
     BuildContext,
     SentenceTarget,
     Target,
     TokenTarget,
 )
-from mtl.text.example import Labels
+from mtl.text.example import ABSENT, Labels
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert_known, join_tag, parse_tag
 
 
@@ -199,7 +198,10 @@ class TokenLabelTarget(LabelTarget, TokenTarget):
         if value is None or value == "":
             return None
         if not isinstance(value, list) or not all(x is None or isinstance(x, str) for x in value):
-            raise ValueError(f"expected one label per token, found {value!r}")
+            message = f"expected one label per token, found {value!r}"
+            if isinstance(value, list) and all(map(_is_span, value)):
+                message += "; write a tag per word, such as B-PER, in place of spans of words"
+            raise ValueError(message)
         # An empty list is kept: it is an error unless the sentence is empty too.
         return cls.known(item or None for item in value) if value else ()
 
@@ -287,3 +289,8 @@ def _all_tags(labels: set[str], scheme: Scheme | None) -> Iterable[str]:
         return labels
     types = {parse_tag(label)[1] for label in labels - {OUTSIDE}}
     return {OUTSIDE, *(join_tag(prefix, kind) for kind in types for prefix in PREFIXES[scheme])}
+
+
+def _is_span(value: Any) -> bool:
+    """Return whether a value is a span such as `["0", "2", "PER"]`."""
+    return isinstance(value, list) and len(value) == 3 and all(str(n).isdigit() for n in value[:2])

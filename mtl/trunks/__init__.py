@@ -2,6 +2,7 @@
 
 from mtl.registry import Registry
 from mtl.trunks.base import Sight, State, Trunk
+from mtl.trunks.conv import ConvTrunk
 from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
 from mtl.trunks.none import NoTrunk
@@ -15,6 +16,7 @@ TRUNKS: Registry[Trunk] = Registry(
         "lstm": LSTMTrunk,
         "gru": GRUTrunk,
         "qrnn": QRNNTrunk,
+        "conv": ConvTrunk,
         "transformer": TransformerTrunk,
         "none": NoTrunk,
     },
@@ -22,6 +24,7 @@ TRUNKS: Registry[Trunk] = Registry(
 
 __all__ = [
     "TRUNKS",
+    "ConvTrunk",
     "GRUTrunk",
     "LSTMTrunk",
     "NoTrunk",

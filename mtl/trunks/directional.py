@@ -212,18 +212,22 @@ class DirectionalTrunk(Trunk):
             output = sum(hidden[1:i], output)
         return output * mask.unsqueeze(-1), state
 
+    def word_products(self, vectors: Tensor) -> Tensor:
+        """Return the products of word vectors `[U, D]` that the first layer reads, `[U, N]`."""
+        return cast("Recurrent", self.layers[0]).products(self.below(vectors))
+
     def _over_words(self, x: Tensor, mask: Tensor) -> Tensor | None:
         """Return the output of the first layer from products that were computed once per word.
 
         None where that is not exact or not possible: in training, on a GPU, for vectors that are
-        not rows of a table, and for weights that are not those of the module.
+        not rows of a table, and for weights other than the parameters of the module.
         """
         found, layer = lookup_of(x), cast("Recurrent", self.layers[0])
         if found is None or self.training or not layer.has_products:
             return None
         if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
             return None
-        products = found.words.products(self, lambda vectors: layer.products(self.below(vectors)))
+        products = found.words.products(self, self.word_products)
         if products is None:
             return None
         prepared = found.words.prepared(self, layer.prepared)

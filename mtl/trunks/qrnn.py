@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Unpack
+from typing import Annotated, Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtl.layers.qrnn import QRNNLayer, QRNNState
 from mtl.ops.qrnn import COUNTS
 from mtl.ops.rows import pool_rows
-from mtl.options import Probability, complete
+from mtl.options import PositiveInt, Probability, Requires, complete, refuse_idle
 from mtl.trunks.directional import DirectionalTrunk, Recurrent, StackOptions
 
 
@@ -75,8 +75,10 @@ class QRNNTrunk(DirectionalTrunk):
 
     Args:
         in_features: Width D of the token vectors.
-        window: The number of tokens that the gates of the first layer read, 1 or 2. Later layers
-            read one.
+        window: The number of tokens that the gates of the first layer read: each token and the ones
+            before it, in reading order. Models of characters read more, such as 6 (Bradbury et al.
+            2017).
+        upper_window: The number of tokens that the gates of later layers read.
         pooling: The gates: forget ("f"), forget and output ("fo"), or also input ("ifo").
         zoneout: Probability that a unit keeps its state in a step of training (Krueger et al.
             2017).
@@ -89,7 +91,8 @@ class QRNNTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        window: Literal[1, 2] = 2,
+        window: PositiveInt = 2,
+        upper_window: Annotated[PositiveInt, Requires("num_layers", least=2)] = 1,
         pooling: Literal["f", "fo", "ifo"] = "fo",
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
@@ -97,6 +100,8 @@ class QRNNTrunk(DirectionalTrunk):
         **stack: Unpack[StackOptions],
     ) -> None:
         stack = complete(StackOptions, stack)
+        sizes = {"num_layers": stack["num_layers"], "upper_window": upper_window}
+        refuse_idle(QRNNTrunk, sizes)
         hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
 
         def make(layer: int, width: int, _: bool) -> Recurrent:
@@ -104,7 +109,7 @@ class QRNNTrunk(DirectionalTrunk):
                 QRNNLayer(
                     width,
                     hidden_size,
-                    window=1 if layer else window,
+                    window=upper_window if layer else window,
                     pooling=pooling,
                     bidirectional=both,
                     zoneout=zoneout,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mtl_runtime._mtl.text.example import ABSENT
+
 Kind = Literal["label", "set", "number", "distribution"]
 
 _VALUES: Mapping[str, str] = {
@@ -14,8 +16,6 @@ _VALUES: Mapping[str, str] = {
     "number": "numbers",
     "distribution": "distributions",
 }
-_ABSENT = "_"
-"""The placeholder of CoNLL-U for a token without a value."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Form:
         """Return the value of one sentence or token on one line, for a person."""
         if self.kind == "set":
             if self.level == "token":
-                return "|".join(sorted(item)) or _ABSENT
+                return "|".join(sorted(item)) or ABSENT
             return ", ".join(sorted(item))
         if self.kind == "number":
             return f"{item:.6g}"

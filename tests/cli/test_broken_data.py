@@ -17,10 +17,11 @@ TAGS = (
     "labels that are not spans, use a "
 )
 
+EMPTY = ": expected at least one sentence, found none"
 NEWS = {
-    "empty": (b"", ": there is no sentence in it"),
-    "only blank lines": (b"\n \n\t\n", ": there is no sentence in it"),
-    "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", ": there is no sentence in it"),
+    "empty": (b"", EMPTY),
+    "only blank lines": (b"\n \n\t\n", EMPTY),
+    "only comments": (b"# id = 1\n\n-DOCSTART- -X- O\n", EMPTY),
     "too few columns": (f"{GOOD}\nAnn NNP\n".encode(), f":{LINES + 2}: no column 2 for "
         "'ner': this line has 2 columns (from 0): 'Ann NNP'; see `columns:`"),
     "label column out of range": (b"Ann NNP\n", ":1: no column 2 for 'ner': this line has "
@@ -45,8 +46,8 @@ def test_an_error_in_a_column_file(project: Path, verb: str, content: bytes, mes
 
 
 MOODS = {
-    "empty": (b"", ": there is no sentence in it"),
-    "only a header": (b"text\tmood\n", ": there is no sentence in it"),
+    "empty": (b"", EMPTY),
+    "only a header": (b"text\tmood\n", EMPTY),
     "no column of text": (b"txt\tmood\ngood\tglad\n", ":1: no column 'text'; did you mean 'txt'?; "
         "see `text:`, or `columns:` if the file has no header"),
     "another width": (b"text\tmood\ngood\tglad\nbad\n", ":3: expected 2 columns, found 1: 'bad'; "

@@ -124,6 +124,7 @@ def test_resuming_with_another_run_file(model: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{}", "[]", "{"])
 def test_resuming_from_a_damaged_state(model: Path, content: str) -> None:
+    (model / "checkpoint/previous.json").unlink()
     (model / "checkpoint/state.json").write_text(content)
     result = mtl("train", f"{model}/run.yaml", "--resume")
     assert result.code == 2
@@ -317,3 +318,10 @@ def test_labels_of_a_task_that_the_run_file_lacks(unchecked: Path) -> None:
     replace(path, ["other"], labels["pos"])
     message = "has labels for the head 'other', unknown to run.yaml; train again"
     assert_told(mtl("predict", str(unchecked), stdin="Ann"), f"{unchecked}: {message}")
+
+
+def test_resuming_without_the_run_file(model: Path) -> None:
+    (model / "run.yaml").unlink()
+    message = "run.yaml is missing; copy it again, or train into another folder with --output"
+    result = mtl("train", "run.yaml", "--output", str(model), "--resume")
+    assert_told(result, f"{model}: {message}")

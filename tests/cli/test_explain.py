@@ -38,14 +38,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "runs/run")
 
 
-def predict(model: str, *options: str, stdin: str = TEXT) -> str:
+def predict(model: str, *options: str, stdin: str = TEXT, note: str = "") -> str:
     result = mtl("predict", model, *options, stdin=stdin)
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, result.err) == (0, note)
     return result.out
 
 
-def objects(model: str, *options: str, stdin: str = TEXT) -> list[dict[str, Any]]:
-    lines = predict(model, "--format", "jsonl", *options, stdin=stdin).splitlines()
+def objects(model: str, *options: str, stdin: str = TEXT, note: str = "") -> list[dict[str, Any]]:
+    lines = predict(model, "--format", "jsonl", *options, stdin=stdin, note=note).splitlines()
     return [json.loads(line) for line in lines]
 
 
@@ -98,9 +98,14 @@ def test_json_has_hops_and_matrices(model: str) -> None:
 
 def test_text_without_words_has_nothing_to_tell(model: str) -> None:
     options = ["--input", "jsonl", "--confidence", "--explain"]
-    (empty,) = objects(model, *options, stdin='{"text": ""}')
+    line, note = '{"text": ""}', "note: 1 text has no words, and so no label\n"
+    (empty,) = objects(model, *options, stdin=line, note=note)
     assert (empty["confidence"]["ner"], empty["attention"]["mood"]) == ([], [])
-    assert "mood.attention" in predict(model, *options, "--task", "mood", stdin='{"text": ""}')
+    assert empty["mood"] is None
+    mood = (*options, "--task", "mood")
+    assert "mood.attention" in predict(model, *mood, stdin=line, note=note)
+    found = predict(model, *mood, "--format", "text", stdin=line, note=note)
+    assert found.startswith("mood: _\n")
 
 
 def test_text_is_shaded_by_weight(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ JSONL = ["--input", "jsonl", "--format", "jsonl"]
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (r'{"tokens": ["a\ud800b"]}', r"contains half a character, \ud800, which is not text"),
-        (r'{"text": "a", "\uDC00": 1}', r"contains half a character, \udc00, which is not text"),
+        (r'{"tokens": ["a\ud800b"]}', r"contains an incomplete character, \ud800; remove"),
+        (r'{"text": "a", "\uDC00": 1}', r"contains an incomplete character, \udc00; remove"),
         ("[" * 100_000, "expected JSON of at most 200 levels"),
         (
             '{"text": "a", "x": ' + "[" * 300 + "]" * 300 + "}",
@@ -195,3 +195,23 @@ def test_json_is_read_unless_it_has_infinite_numbers(value: object, ascii_only: 
     else:
         (sentence,) = read_jsonl([line], "in", pairs=False)
         assert sentence.fields == {"x": value}
+
+
+def test_a_text_without_words_gets_no_label(model: str) -> None:
+    options = ["--task", "mood", "--confidence"]
+    found = mtl("predict", model, *options, *JSONL, stdin='{"text": "good"}\n{"text": " "}\n')
+    first, second = map(json.loads, found.out.splitlines())
+    assert first["mood"] == "glad"
+    assert second == {"text": " ", "tokens": [], "mood": None}
+    assert found.err == "note: 1 text has no words, and so no label\n"
+    found = mtl("predict", model, *options, "--input", "csv", stdin='text\n""\n')
+    assert found.out.splitlines() == ["text,mood,mood.confidence", ",,"]
+    found = mtl("predict", model, *options, "--input", "jsonl", stdin='{"text": ""}\n')
+    assert "# mood = _\n" in found.out
+
+
+def test_fields_are_written_as_plain_values(model: str) -> None:
+    row = {"text": "good", "a": None, "b": [1, "x"], "c": True, "d": {"e": "f"}, "g": "it's"}
+    found = mtl("predict", model, "--input", "jsonl", stdin=json.dumps(row))
+    lines = ["# a =", '# b = [1, "x"]', "# c = true", '# d = {"e": "f"}', "# g = it's"]
+    assert [line.rstrip() for line in found.out.splitlines()[:5]] == lines

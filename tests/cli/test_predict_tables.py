@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import mtl as library
+from mtl.cli.inputs import read_jsonl
+from mtl.data.readers import Jsonl
 from tests.cli.command import mtl
 
 ROWS = [
@@ -51,11 +53,12 @@ def test_a_table_keeps_its_cells_and_gets_the_predictions(model: str, packed: bo
     path = Path("new.csv.gz" if packed else "new.csv")
     path.write_bytes(gzip.compress(data) if packed else data)
     found = mtl("predict", model, str(path), "--task", "mood", "--confidence")
-    assert (found.code, found.err) == (0, "")
+    assert (found.code, found.err) == (0, "note: 1 text has no words, and so no label\n")
     header, *rows = rows_of(found.out)
     assert header == [*ROWS[0], "mood", "mood.confidence"]
-    assert [row[:3] for row in rows] == ROWS[1:]
-    labels = library.load(model).predict([row[1] for row in ROWS[1:]], ["mood"])["mood"]
+    assert rows.pop() == [*ROWS[3], "", ""]
+    assert [row[:3] for row in rows] == ROWS[1:3]
+    labels = library.load(model).predict([row[1] for row in ROWS[1:3]], ["mood"])["mood"]
     assert [row[3] for row in rows] == labels
     assert all(0.5 <= float(row[4]) <= 1 for row in rows)
 
@@ -133,6 +136,10 @@ def test_a_column_with_the_name_of_a_task_keeps_its_values(
     assert header == ["text", "y", "predicted_y", "predicted_y.confidence"]
     assert [row[:2] for row in rows] == [["good", "a"], ["bad", "b"]]
     assert "note: the input has a field 'y'; the prediction is in 'predicted_y'" in found.err
+    Path("again.csv").write_text(found.out)
+    found = mtl("predict", folder, "again.csv")
+    assert rows_of(found.out)[0] == [*header, "predicted_y_2"]
+    assert "note: the input has a field 'y'; the prediction is in 'predicted_y_2'" in found.err
 
 
 @pytest.mark.parametrize(
@@ -152,3 +159,35 @@ def test_tables_that_cannot_be_read_are_errors(model: str, text: str, message: s
 
 def test_attention_is_not_written_to_tables(model: str) -> None:
     assert mtl("predict", model, "--format", "csv", "--explain", stdin="a").code == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "reader", "text"),
+    [
+        ("a.jsonl", "jsonl", '{"body": "good", "y": "a"}\n{"body": "bad", "y": "b"}\n'),
+        ("a.csv", "csv", "body,y\ngood,a\nbad,b\n"),
+    ],
+)
+def test_objects_may_have_the_fields_of_the_training_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, reader: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = train(text, f"{{type: {reader}, text: body}}", file)
+    options = ["--input", "jsonl", "--format", "jsonl"]
+    found = mtl("predict", folder, *options, stdin='{"body": "good one", "id": 7}\n')
+    assert found.code == 0, found.err
+    record = json.loads(found.out)
+    assert (record["body"], record["id"], record["tokens"]) == ("good one", 7, ["good", "one"])
+    assert record["y"] in ("a", "b")
+    # The usual field comes first.
+    found = mtl("predict", folder, *options, stdin='{"body": "good", "text": "bad"}\n')
+    assert json.loads(found.out)["tokens"] == ["bad"]
+
+
+def test_pairs_of_objects_may_have_the_fields_of_the_training_data() -> None:
+    readers = [Jsonl(text="premise", pair="hypothesis")]
+    line = '{"premise": "a b", "hypothesis": "c"}'
+    (found,) = read_jsonl([line], "in", pairs=True, readers=readers)
+    assert (found.tokens, found.tokens_b) == (("a", "b"), ("c",))
+    (found,) = read_jsonl(['{"words": ["a"]}'], "in", pairs=False, readers=[Jsonl(tokens="words")])
+    assert found.tokens == ("a",)

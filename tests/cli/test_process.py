@@ -112,7 +112,9 @@ def test_stopped_in_the_first_epoch_the_same_command_starts_again(project: Path)
     wait_for("runs/run/metrics.jsonl", again)
     again.send_signal(signal.SIGTERM)
     _, err = again.communicate(timeout=300)
-    assert err.startswith("runs/run: training starts from the beginning, there is no checkpoint\n")
+    assert err.startswith(
+        "runs/run: training starts from the beginning, since the folder has no checkpoint\n"
+    )
 
 
 def test_a_full_disk_while_training(project: Path) -> None:
@@ -137,6 +139,11 @@ def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.Monke
 def test_a_full_disk_behind_the_output(trained: Path) -> None:
     result = process("predict", str(trained), stdin="Ann left.\n", shell="exec >/dev/full")
     assert result == Result(2, "", "error: No space left on device\n")
+    # Short output is written when the command ends.
+    result = process("--help", shell="exec >/dev/full")
+    assert result.code == 2
+    assert result.err.splitlines()[-1].endswith("No space left on device")
+    assert result.err.count("No space left on device") == 1
 
 
 def test_output_may_go_to_head(trained: Path) -> None:
@@ -149,6 +156,7 @@ def test_output_may_go_to_head(trained: Path) -> None:
         assert running.stdout.readline() == "# text = Ann left Rome.\n"
         running.stdout.close()
         assert running.stderr.read() == ""
+        assert running.wait() == 141  # as of a process that SIGPIPE ends
 
 
 HEAVY = {"datasets", "sklearn", "pandas", "tensorboard", "seqeval", "pyarrow", "scipy"}

@@ -28,7 +28,7 @@ from tests.cli.records import records
 COMMAND = ("train", "run.yaml", "training.epochs=4", "trunk.dropout=0.3", "training.average=0.9")
 AVERAGED = ("training.epochs=2", "training.average=0.9")
 CONTINUED = "training continues after epoch"
-STARTED = "training starts from the beginning, there is no checkpoint"
+STARTED = "training starts from the beginning, since the folder has no checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +323,7 @@ def test_a_state_with_other_values_and_their_checksum_is_refused(
     del state["checksum"]
     text = json.dumps(state, sort_keys=True)
     state["checksum"] = hashlib.sha256(text.encode()).hexdigest()
+    (model / "checkpoint/previous.json").unlink()
     path.write_text(json.dumps(state))
     (CHECKPOINT / "previous.json").unlink()
     refused_as_it_is(model, message)
@@ -378,6 +379,20 @@ def test_a_damaged_line_of_the_records_is_named(model: Path, place: int, line: s
     result = mtl("train", "run.yaml", *AVERAGED, "--resume")
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert result.err.startswith(f"error: {path}:{number}: not a record of training")
+
+
+@pytest.mark.parametrize("damaged", ["{}", "{", "\0", '{"epoch": 2}'])
+def test_a_damaged_state_is_replaced_by_the_one_before_it(
+    half: Path, whole: Path, damaged: str
+) -> None:
+    path = half / "checkpoint/state.json"
+    path.write_text(damaged)
+    result = mtl(*COMMAND, "--resume")
+    notes = result.err.splitlines()[:2]
+    assert notes[0].startswith(f"note: {path}: not the training state that was saved")
+    assert notes[0].endswith("; training goes back to the checkpoint before it")
+    assert notes[1] == f"runs/run: {CONTINUED} 1"
+    assert same(half, whole)
 
 
 def test_changed_tensors_are_replaced_by_the_checkpoint_before_them(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,14 @@ def test_what_it_does_without_a_dev_split_is_said(project: Path) -> None:
     assert "note: no task has a dev score: the last epoch is saved" in result.err
     assert "epoch 2/2, " in result.err
     assert "best so far" not in result.err
+
+
+def test_the_advice_after_a_divergence_works(project: Path) -> None:
+    result = mtl("train", "run.yaml", "training.optimizer.lr=1e30")
+    assert result.code == 2
+    assert result.err.endswith(
+        "Train again with a lower training.optimizer.lr. Before you train again, remove runs/run, "
+        "or choose another --output\n"
+    )
+    shutil.rmtree("runs/run")
+    assert mtl("train", "run.yaml", "training.epochs=1").code == 0

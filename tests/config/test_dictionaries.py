@@ -72,7 +72,7 @@ CIRCLE["a"] = CIRCLE
             {"tasks": [{"a": {1}}]},
             "config['tasks'][0]['a']: expected a number, a string, a list or a dict, got set",
         ),
-        ({"a": "\ud83d"}, "config['a']: half a character in '\\ud83d'"),
+        ({"a": "\ud83d"}, "config['a']: an incomplete character in '\\ud83d'"),
         ({"extends": "none.yaml"}, "config['extends']: extends: no such file: none.yaml"),
     ],
 )

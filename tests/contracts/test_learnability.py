@@ -23,6 +23,9 @@ TRUNK_OPTIONS = {
     + [{"hidden_size": 16, "layer_norm": True}],
     "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
     + [{"hidden_size": 32, "connections": "highway"}],
+    "conv": [
+        {"hidden_size": 16, "num_layers": 2, "activation": kind} for kind in ("maxout", "gated")
+    ],
     "transformer": [
         {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "feed_forward": 32, "positions": 8}
     ],

@@ -21,6 +21,7 @@ from tests.contracts.variants import (
     with_garbage,
 )
 
+WIDTH = 4
 SIDES = [True, False, "interleaved"]
 STACKS: list[dict[str, Any]] = [
     {"num_layers": 3, "connections": "residual"},
@@ -39,6 +40,7 @@ CELLS: dict[str, list[dict[str, Any]]] = {
     "qrnn": [
         *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),
         {"learned_start": True},
+        {"window": 4, "upper_window": 3},
     ],
 }
 TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 5, "positions": 9}
@@ -48,14 +50,28 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         for side, options in product(SIDES, [*cells, *STACKS])
     ]
     for name, cells in CELLS.items()
-} | {"transformer": [{"hidden_size": width, **TRANSFORMER} for width in (4, 6)]}
+} | {
+    "conv": [
+        {"hidden_size": width, **options}
+        for width, options in product(
+            (WIDTH, 6),
+            [
+                {"num_layers": 2},
+                {"num_layers": 2, "causal": True},
+                {"window": 3, "pieces": 2},
+                {"num_layers": 3, "window": 2, "causal": True, "activation": "gated"},
+                {"num_layers": 1, "window": 2, "activation": "gated"},
+            ],
+        )
+    ],
+    "transformer": [{"hidden_size": width, **TRANSFORMER} for width in (4, 6)],
+}
 RANDOM = ["dropout", "weight_drop", "zoneout"]
 """Options that are probabilities of a random change in training."""
-WIDTH = 4
 LENGTHS = [5, 2, 4, 0]
 ALL = variants(TRUNKS, OPTIONS)
 trunks = over(ALL)
-one_way = over([v for v in ALL if v.option("bidirectional") is False])
+one_way = over([v for v in ALL if v.option("bidirectional") is False or v.option("causal")])
 two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
 interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])
 

@@ -50,7 +50,7 @@ def test_counts_that_were_not_expected_are_told(load):
 def test_a_file_without_sentences_is_told(tmp_path, content, load):
     path = tmp_path / "empty.txt"
     path.write_text(content)
-    with pytest.raises(DataError, match=r"empty\.txt: there is no sentence in it"):
+    with pytest.raises(DataError, match=r"empty\.txt: expected at least one sentence, found none"):
         load(Lines(), {"train": path}, {"t": {"column": "label"}})
 
 

@@ -172,8 +172,8 @@ RECURSIVE.append(RECURSIVE)
         ({"a": {"train": {"text": ["a"]}}}, r"data\['a'\]\['train'\]: expected .* got dict"),
         ({"a": {"dev": ROWS}}, r"data\['a'\]: expected a split 'train', got: dev"),
         ({"a": {"train": ROWS, "dev": ROWS, "validation": ROWS}}, "has both 'dev' and 'valid"),
-        ({"a": []}, r"data\['a'\]: there is no sentence in it"),
-        ({"a": [*ROWS, "\ud83d"]}, r"data\['a'\]\[2\]: a text has half a character"),
+        ({"a": []}, r"data\['a'\]: expected at least one sentence, found none"),
+        ({"a": [*ROWS, "\ud83d"]}, r"data\['a'\]\[2\]: a text has an incomplete character"),
         ({"a": [RECURSIVE]}, r"data\['a'\]\[0\]: nested too deeply"),
     ],
 )

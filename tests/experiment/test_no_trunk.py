@@ -59,7 +59,7 @@ def test_a_tagger_needs_a_trunk_unless_it_reads_layer_0(tmp_path: Path) -> None:
         ({}, {"sharing": "none"}, "sharing: 'none' shares the layers of a trunk, and the run has"),
         ({}, {"fine_tuning": {"frozen": ["trunk"]}}, "the run has no trunk to freeze"),
         ({"layer": 1}, {}, "tasks.verb.layer: the trunk has layers 0 .* to 0, got 1"),
-        ({"layer": "mix"}, {}, "tasks.verb.layer: without a trunk there are no layers to mix"),
+        ({"layer": "mix"}, {}, "tasks.verb.layer: a model without a trunk has no layers to mix"),
         ({}, {"weighting": "pcgrad"}, "weighting: 'pcgrad' needs shared trainable parameters"),
     ],
 )

@@ -162,7 +162,8 @@ def test_a_trunk_of_another_shape_is_told_by_its_tensor(
     project: Path, key: str, case: tuple[Any, str]
 ) -> None:
     value, told = case
-    with pytest.raises(CheckpointError, match=rf"runs/lm: .*tensor '\S+'.*; .*{told}"):
+    remedy = "or set trunk.init=null to start without trained weights"
+    with pytest.raises(CheckpointError, match=rf"runs/lm: .*tensor '\S+'.*; .*{told}.*; {remedy}"):
         started(**{key: value})
 
 

@@ -34,6 +34,9 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "gru": {"bidirectional": "interleaved", "connections": "highway"},
     "qrnn": {"bidirectional": True, "pooling": "ifo"},
     "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f"},
+    "conv": {"activation": "maxout"},
+    "conv_gated": {"activation": "gated", "window": 2, "causal": True},
+    "qrnn_windows": {"bidirectional": "interleaved", "window": 4, "upper_window": 3},
 }
 WORDS = {"words": {"dim": 8}}
 EMBEDDING = {
@@ -136,7 +139,7 @@ def test_scores_and_description_reproduce_the_labels(tmp_path: Path) -> None:
                 assert tuple(convert(tags, scheme) if scheme else tags) == labels[name]
 
 
-@pytest.mark.parametrize("trunk", ["lstm", "qrnn"])
+@pytest.mark.parametrize("trunk", ["lstm", "qrnn", "conv"])
 def test_a_quantized_file_is_smaller_and_near(trunk: str, tmp_path: Path) -> None:
     experiment, whole, small = made(tmp_path, trunk, hidden_size=64), tmp_path / "a", tmp_path / "b"
     export_files(experiment.predictor, ["pos"], whole, "onnx")

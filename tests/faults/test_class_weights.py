@@ -59,10 +59,8 @@ def _compare(labels: list[str], classes: list[str]) -> None:
     [
         ("{class_weights: {x: 2, why: 3}}", "unknown label 'why'; expected one of: x, y, z"),
         ("{class_weights: even}", "class_weights: expected"),
-        (
-            "{class_weights: {x: -1}}",
-            "class_weights: expected a mapping (each value: ",
-        ),
+        ("{class_weights: {x: -1}}", "class_weights.x: expected a number above 0, got -1"),
+        ("{class_weights: {x: 1, y: a}}", "class_weights.y: expected a number above 0, got 'a'"),
         ("{label_smoothing: 1.5}", "label_smoothing: "),
     ],
 )
@@ -71,6 +69,7 @@ def test_mistakes_are_one_error(head: str, message: str) -> None:
     checked = Project(KINDS, files, reader={"type": "tsv"}).check(f"tasks.t.head={head}")
     assert checked.code == 2
     assert message in checked.err
+    assert checked.err.count("\n") == 1
     assert "Traceback" not in checked.err
 
 

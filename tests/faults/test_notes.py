@@ -46,6 +46,27 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         GOOD,
         "t: labels with a single example in train: ADV, INTJ",
     ),
+    "two cases of one label": (
+        TAGS,
+        GOOD + "a Noun\nb Noun\n\n",
+        GOOD,
+        "t: 'NOUN' (2) and 'Noun' (2) are read as two labels; if they mean the same, write both "
+        "in one way",
+    ),
+    "two forms of one number": (
+        TAGS,
+        "a 1\nb 1\n\nc 1.0\nd 1.0\ne 2\nf 2\n\n",
+        "a 1\n\n",
+        "t: '1' (2) and '1.0' (2) are read as two labels; if they mean the same, write both in "
+        "one way",
+    ),
+    "a file without blank lines": (
+        TAGS,
+        "a X\nb Y\n" * 501,
+        GOOD.replace("DET", "X").replace("NOUN", "Y"),
+        "c: train: more than 1000 words; a blank line ends a sentence (1 sentence, first "
+        "train.txt:1)",
+    ),
     "tokens without a label": (
         TAGS,
         GOOD + "so _\nit NOUN\n\n",

@@ -152,3 +152,10 @@ def test_other_files_are_no_exports(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text(content)
     assert read_export(path) is None
+
+
+def test_spans_of_words_are_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["Ann", "Lee"], "spans": [[0, 2, "PER"]]}))
+    with pytest.raises(DataError, match=r"a\.jsonl:1: 'spans' has spans of 'tokens'"):
+        read_export(path)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mtl.errors import MtlError
-from mtl.inspection import plan_corpus
+from mtl.inspection import describe, plan_corpus
 from mtl.inspection.columns import Unsuitable, plan_sentences, plan_tokens
+from mtl.inspection.writing import run_text
 
 WORDS = [
     "the",
@@ -51,6 +52,19 @@ def test_columns_of_conll_get_the_names_of_their_labels(tmp_path: Path) -> None:
     }  # fmt: skip
     assert plan.tasks["ner"].counts == {"PER": 6, "LOC": 6}
     assert plan.splits == {"dev": 2}
+
+
+def test_texts_without_blanks_may_be_a_table(tmp_path: Path) -> None:
+    rows = [f"well-done,{'very,' * (i % 3)}yes!\t{'POS' if i % 2 else 'NEG'}" for i in range(30)]
+    plan = plan_corpus([_write(tmp_path / "a.tsv", rows)])
+    assert plan.format.reader == "tsv"
+
+
+def test_a_tsv_file_may_have_one_token_per_line(tmp_path: Path) -> None:
+    rows = ["Ann\tB-PER", "runs\tO", "", "Bob\tB-PER", "sleeps\tO", ""]
+    plan = plan_corpus([_write(tmp_path / "a.tsv", rows * 6)])
+    assert (plan.format.reader, plan.sentences) == ("conll", 12)
+    assert plan.tasks["ner"].counts == {"PER": 12}
 
 
 def test_identifiers_before_the_words_are_no_labels(tmp_path: Path) -> None:
@@ -181,6 +195,8 @@ def test_headers_are_recognised(tmp_path: Path) -> None:
             "a.jsonl:10: 'pos' has 0 values for 1 tokens",
         ),
         ("a.conll", ["word pos", *["Ann N", "runs V", ""] * 9], "a.conll:1: the first row names"),
+        ("a.conll", ["Ann B-PER", "runs O"] * 20, "but no blank line ends a sentence"),
+        ("a.tsv", ["Ann\tB-PER", "runs\tO"] * 20, "but no blank line ends a sentence"),
         (
             "a.csv",
             ["Sentence #,Word,Tag", *(f"{i // 9},w{i},{'BO'[i % 2]}" for i in range(90))],
@@ -205,3 +221,54 @@ def test_objects_and_tags_without_types_are_no_labels() -> None:
         plan_sentences("meta", [{"x": "y"}] * 5)
     with pytest.raises(Unsuitable, match="every token has the label 'I'"):
         plan_tokens("x", [["I", "I"]])
+
+
+def test_all_sentences_are_counted_though_labels_are_read_from_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtl.inspection.plan._RECORDS", 20)
+    rows = [f"{text},{'ab'[i % 2]}" for i, text in enumerate(_texts(1200))]
+    plan = plan_corpus([_write(tmp_path / "a.csv", ["text,label", *rows])])
+    assert (plan.sentences, plan.inspected, plan.tokens) == (1200, 20, 6000)
+    assert plan.tasks["label"].counts == {"a": 10, "b": 10}
+    assert plan.splits == {"dev": "10%", "test": "10%"}
+    note = "note: labels are recognised and counted in 20 of the sentences"
+    assert note in list(describe(plan))
+    assert "1,200 sentences" in run_text(plan, "a")
+
+
+def test_tasks_have_names_of_their_own(tmp_path: Path) -> None:
+    rows = [f"{t},{'ab'[i % 2]},{'cd'[i % 2]},{i % 3}" for i, t in enumerate(_texts(12))]
+    plan = plan_corpus([_write(tmp_path / "a.csv", ["text,is good,is-good,2nd", *rows])])
+    assert {name: task.labels for name, task in plan.tasks.items()} == {
+        "is_good": "is good",
+        "is_good_2": "is-good",
+        "label_2nd": "2nd",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tags", "note"),
+    [
+        (["PER-B", "PER-I", "O"], "write 'B-PER' instead of 'PER-B'"),
+        (["B_PER", "I_PER", "O"], "write 'B-PER' instead of 'B_PER'"),
+        (["b-per", "i-per", "o"], "write 'B-per' instead of 'b-per'"),
+        (["NOUN", "VERB", "X-B"], ""),
+    ],
+)
+def test_labels_that_look_like_spans_are_noted(tags: list[str], note: str) -> None:
+    found = plan_tokens("ner", [tags] * 5)
+    assert found.scheme is None
+    assert (note in found.note) if note else not found.note
+
+
+def test_missing_numbers_are_not_labels() -> None:
+    plan = plan_sentences("stars", [*(str(i / 4) for i in range(30)), "NaN", "nan"])
+    assert plan.labels == {"column": "stars", "form": "number"}
+
+
+@pytest.mark.parametrize("title", ["Survey of 2024", "Survey of 2024,,"])
+def test_a_title_above_a_table_is_an_error(tmp_path: Path, title: str) -> None:
+    rows = [f"{t},{'ab'[i % 2]},x" for i, t in enumerate(_texts(12))]
+    with pytest.raises(MtlError, match=r"a\.csv:1: the first row looks like a title: 'Survey"):
+        plan_corpus([_write(tmp_path / "a.csv", [title, "text,label,other", *rows])])

@@ -75,3 +75,22 @@ def test_the_pretrained_model_fits_an_english_run() -> None:
     result = mtl("check", "a")
     assert result.code == 0, result.err
     assert "starts from" in result.out
+
+
+def test_a_replaced_file_comes_back_after_an_error() -> None:
+    Path("b.jsonl").write_text('{"text": "Ann", "label": [[0, 3, "PER"]]}\n')
+    Path("b.words.jsonl").write_text("mine")
+    result = mtl("new", "b.jsonl", "--force")
+    assert "expected at least 5" in result.err
+    assert Path("b.words.jsonl").read_text() == "mine"
+
+
+def test_columns_with_any_name_are_read_back() -> None:
+    names = ["a\nb", "no", "1e5", "x: y", "[z]", "#k"]
+    rows = [",".join([f"some text {i}", *("pq"[(i + k) % 2] for k in range(6))]) for i in range(12)]
+    header = ",".join(["text", *(f'"{name}"' for name in names)])
+    Path("a.csv").write_text("\n".join([header, *rows]) + "\n")
+    result = mtl("new", "a.csv")
+    assert result.code == 0, result.err
+    run = load_config("a.yaml")
+    assert [task.source.column for task in run.tasks.values()] == names

@@ -9,18 +9,19 @@ import torch
 
 from mtl.layers import QRNN, QRNNLayer
 
-VARIANTS = list(product((1, 2), ("f", "fo", "ifo")))
+VARIANTS = list(product((1, 2, 3, 6), ("f", "fo", "ifo")))
 variants = pytest.mark.parametrize(("window", "pooling"), VARIANTS)
 
 
 @variants
 def test_a_text_cut_in_pieces_gives_what_the_whole_gives(window: int, pooling: str) -> None:
-    qrnn = QRNN(4, 5, 2, window=window, pooling=pooling)
+    qrnn = QRNN(4, 5, 2, window=window, upper_window=3, pooling=pooling)
     x = torch.randn(3, 9, 4)
     whole, end = qrnn(x)
     first, state = qrnn(x[:, :4])
-    second, cut_end = qrnn(x[:, 4:], state)
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-6)
+    second, state = qrnn(x[:, 4:6], state)
+    third, cut_end = qrnn(x[:, 6:], state)
+    torch.testing.assert_close(torch.cat([first, second, third], dim=1), whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(cut_end, end, rtol=0, atol=1e-6)
 
 
@@ -46,7 +47,7 @@ def test_reverse_is_the_forward_layer_on_the_reversed_text(window: int, pooling:
     torch.testing.assert_close(backwards(x)[0], forwards(x.flip(1))[0].flip(1))
 
 
-@pytest.mark.parametrize(("window", "seen"), [(1, {3}), (2, {2, 3})])
+@pytest.mark.parametrize(("window", "seen"), [(1, {3}), (2, {2, 3}), (3, {1, 2, 3})])
 def test_gates_see_as_many_tokens_as_the_window(window: int, seen: set[int]) -> None:
     layer = QRNNLayer(4, 5, window=window)
     with torch.no_grad():
@@ -98,6 +99,11 @@ def test_bidirectional_output_is_twice_as_wide() -> None:
     assert len(state) == 2
 
 
-def test_a_window_of_three_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected 1 or 2, got 3"):
-        QRNNLayer(4, 5, window=3)
+def test_windows_of_later_layers_are_their_own() -> None:
+    qrnn = QRNN(4, 5, 3, window=6, upper_window=2)
+    assert [layer.weight.shape[:2] for layer in qrnn.layers] == [(6, 4), (2, 5), (2, 5)]
+
+
+def test_a_window_without_tokens_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected at least 1, got 0"):
+        QRNNLayer(4, 5, window=0)

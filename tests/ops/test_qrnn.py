@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn.functional import pad
 
 from mtl.ops import f_pool, fo_pool, ifo_pool
 from mtl.ops.qrnn import COUNTS, qrnn
@@ -16,19 +15,24 @@ POOLS = {"f": f_pool, "fo": fo_pool, "ifo": ifo_pool}
 
 
 def written_out(x, weight, bias, c0, before, lengths, *, pooling, reverse, bidirectional):
-    """Gates of pairs of tokens that stand side by side, one direction at a time."""
-    x = x.masked_fill((torch.arange(x.shape[1]) >= lengths[:, None]).unsqueeze(-1), 0)
+    """Gates token by token, one direction at a time."""
     h, last = [], []
     for way in range(1 + bidirectional):
         width = weight.shape[1]
         own = x if x.shape[2] == width else x.chunk(2, dim=2)[way]
         backwards = reverse != (way == 1)
-        neighbour = pad(own, (0, 0, 0, 1))[:, 1:] if backwards else pad(own, (0, 0, 1, 0))[:, :-1]
-        if not backwards and before is not None and x.shape[1]:
-            neighbour = torch.cat([before.unsqueeze(1), neighbour[:, 1:]], dim=1)
-        seen = torch.cat([own, neighbour], dim=2) if len(weight) == 2 else own
-        columns = weight.chunk(1 + bidirectional, dim=2)[way].flatten(0, 1)
-        gates = seen @ columns + bias.chunk(1 + bidirectional)[way]
+        columns = weight.chunk(1 + bidirectional, dim=2)[way]
+        shift = bias.chunk(1 + bidirectional)[way]
+        gates = 0 * (own @ columns[0])  # connected to the graph even without tokens
+        for row, length in enumerate(lengths.tolist()):
+            earlier = [own.new_zeros(width)] * (len(weight) - 1)  # in reading order
+            if before is not None and not backwards:
+                earlier = list(before[row].view(-1, width))
+            order = range(length - 1, -1, -1) if backwards else range(length)
+            read = [*earlier, *(own[row, t] for t in order)]
+            for place, t in enumerate(order, len(weight) - 1):
+                taps = [read[place - k] @ columns[k] for k in range(len(weight))]
+                gates[row, t] = shift + sum(taps)
         start = None if c0 is None else c0.chunk(1 + bidirectional, dim=1)[way]
         out = POOLS[pooling](gates, start, lengths, reverse=backwards)
         h.append(out[0])
@@ -39,7 +43,7 @@ def written_out(x, weight, bias, c0, before, lengths, *, pooling, reverse, bidir
 @given(
     seed=st.integers(0, 999),
     steps=st.integers(0, 5),
-    window=st.sampled_from([1, 2]),
+    window=st.integers(1, 4),
     pooling=st.sampled_from(sorted(POOLS)),
     reading=st.sampled_from(["ahead", "back", "both", "halves"]),
     carried=st.booleans(),
@@ -57,7 +61,8 @@ def test_values_and_gradients_are_those_of_the_sums(
     x = leaf(3, steps, width * (2 if reading == "halves" else 1))
     weight, bias = leaf(window, width, ways * COUNTS[pooling] * 4), leaf(ways * COUNTS[pooling] * 4)
     c0 = leaf(3, ways * 4) if carried else None
-    before = leaf(3, width) if carried and window == 2 and not reverse else None
+    earlier = (window - 1) * width
+    before = leaf(3, earlier) if carried and earlier and not reverse else None
     given = [x, weight, bias, c0, before]
     lengths = torch.randint(0, steps + 1, (3,))
     options = {"pooling": pooling, "reverse": reverse, "bidirectional": both}
@@ -69,13 +74,19 @@ def test_values_and_gradients_are_those_of_the_sums(
     torch.testing.assert_close(*slopes, rtol=0, atol=1e-12)
 
 
-def small() -> tuple[Tensor, Tensor, Tensor]:
-    weight = torch.randn(2, 4, 24, dtype=torch.float64, requires_grad=True)
+def small(window: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    weight = torch.randn(window, 4, 24, dtype=torch.float64, requires_grad=True)
     return torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True), weight, weight[0, 0] * 0
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    assert torch.autograd.gradcheck(lambda x, weight: qrnn(x, weight, *small()[2:]), small()[:2])
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+def test_gradients_are_those_of_finite_differences(window: int) -> None:
+    x, weight, bias = small(window)
+    earlier = torch.randn(2, (window - 1) * 4, dtype=torch.float64, requires_grad=True)
+    given = (x, weight) if window == 1 else (x, weight, earlier)
+    assert torch.autograd.gradcheck(
+        lambda x, weight, before=None: qrnn(x, weight, bias.detach(), before=before), given
+    )
 
 
 def test_a_graph_that_is_kept_gives_the_same_gradient_again() -> None:

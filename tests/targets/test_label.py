@@ -114,3 +114,8 @@ def test_labels_of_the_wrong_level_are_an_error():
         SentenceLabelTarget.build([("A",)], BuildContext())
     with pytest.raises(MtlError, match="expected one label per token, got 'A'"):
         TokenLabelTarget.build(["A"], BuildContext())
+
+
+def test_spans_of_words_name_the_remedy() -> None:
+    with pytest.raises(ValueError, match="write a tag per word, such as B-PER, in place of spans"):
+        TokenLabelTarget.read([["0", "1", "PER"], ["2", "3", "LOC"]], None)

@@ -171,7 +171,7 @@ def test_a_text_too_short_for_its_streams_is_told(tmp_path: Path) -> None:
 def test_an_empty_text_is_told(tmp_path: Path) -> None:
     written = texts(tmp_path)
     (tmp_path / "t-train.txt").write_text("\n\n")
-    with pytest.raises(DataError, match=r"t-train\.txt: there is no sentence in it"):
+    with pytest.raises(DataError, match=r"t-train\.txt: expected at least one sentence"):
         prepared(tmp_path, BOTH, written, **STREAMS)
 
 

@@ -36,7 +36,12 @@ TRUNKS: list[dict[str, Any]] = [
     {"type": "gru", "connections": "highway", "learned_start": True},
     {"type": "qrnn"},
     {"type": "qrnn", "window": 1, "sum_layers": True},
+    {"type": "qrnn", "window": 4, "upper_window": 2},
     {"type": "qrnn", "pooling": "ifo", "connections": "residual"},
+]
+CAUSAL: list[dict[str, Any]] = [
+    {"type": "conv", "causal": True},
+    {"type": "conv", "causal": True, "window": 3, "activation": "gated"},
 ]
 trunks = pytest.mark.parametrize("trunk", TRUNKS, ids=str)
 
@@ -71,7 +76,7 @@ def test_a_text_in_pieces_costs_what_it_does_in_one_pass(
     assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)
 
 
-@trunks
+@pytest.mark.parametrize("trunk", [*TRUNKS, *CAUSAL], ids=str)
 def test_each_of_several_streams_costs_what_it_does_alone(
     trunk: dict[str, Any], tmp_path: Path
 ) -> None:

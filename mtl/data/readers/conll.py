@@ -19,6 +19,9 @@ _ASSIGNMENT = re.compile(r"# +\w[^=]* =( |$)")
 _WORD_NAMES = {"token", "tokens", "word", "words", "form", "text"}
 """Names of the column of words, in the headers of files."""
 
+_LONG = 1000
+"""The number of words above which a sentence is probably a whole file."""
+
 
 class Conll(Reader):
     """The column files of the CoNLL shared tasks, and similar formats.
@@ -38,7 +41,7 @@ class Conll(Reader):
     """
 
     reads_sentences = True
-    version = 2
+    version = 3
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class Conll(Reader):
             checked |= widths
             if width and widths != {width}:
                 oddity = "another number of columns than in the first line"
+            elif len(tokens) > _LONG:
+                oddity = f"more than {_LONG} words; a blank line ends a sentence"
             elif tokens[0] == "#" and self.comments and split is _at_blanks:
                 oddity = (
                     "a line that starts with # is read as a word; write comments as `# key = value`"

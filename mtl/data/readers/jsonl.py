@@ -137,7 +137,7 @@ class Jsonl(Reader):
 def _parse(text: str, path: Path, line: int) -> dict[str, Any]:
     try:
         fields = json.loads(text)
-        # JSON can escape half a character (a lone \ud83d), which UTF-8 cannot store.
+        # JSON can escape an incomplete character (a lone \ud83d), which UTF-8 cannot store.
         if "\\ud" in text.lower():
             json.dumps(fields, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
