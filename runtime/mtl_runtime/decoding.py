@@ -59,7 +59,8 @@ class Decoder:
         self.confidence: Confidence = task["confidence"]
         self._names = np.array(self.labels, dtype=object)
         self._thresholds = tensors[task["thresholds"]] if task["thresholds"] else 0.5
-        self._mean, self._deviation = task["scale"] or (0.0, 1.0)
+        scale: Sequence[float] = task["scale"] or (0.0, 1.0)
+        self._mean, self._deviation = scale
         self.padding = tensors[task["padding"]] if task["level"] == "sentence" else None
         decode = task["decode"]
         self._steps: tuple[Scores, Scores, Scores] | None = None
@@ -77,9 +78,9 @@ class Decoder:
 
     def paths(self, scores: Scores, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the best label ids, `[B, T]`, from scores `[B, T, K]`; any on padding."""
-        if self._steps is None:
-            return scores.argmax(2)
-        ids: NDArray[np.int64] = kernels.viterbi(scores, *self._steps, mask)
+        ids: NDArray[np.int64] = (
+            scores.argmax(2) if self._steps is None else kernels.viterbi(scores, *self._steps, mask)
+        )
         return ids
 
     def whole_tags(self, ids: NDArray[np.int64]) -> list[list[str]] | None:
@@ -184,7 +185,8 @@ class Decoder:
                 sums[..., target] += found[..., label]
             found = sums
         # Rounding can bring a sum slightly above 1.
-        return np.minimum(found, 1)
+        found = np.minimum(found, 1)
+        return found
 
     def _span_confidences(
         self,

@@ -146,7 +146,7 @@ class WordTables:
             return ids, self._tables
 
     def _bytes(self) -> int:
-        row = sum(table.shape[1] * table.itemsize for table in self._memory.values())
+        row: int = sum(table.shape[1] * table.itemsize for table in self._memory.values())
         return row * self._count + 4 * self._rows.characters
 
     def _shrink(self) -> None:
