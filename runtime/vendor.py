@@ -48,7 +48,7 @@ REPLACED: Mapping[str, str] = {
     "cli/table_input.py": '"""Rows of tables, which are not read here."""\n\n\n'
     'class Row(dict[str, str]):\n    """A row of a table."""\n\n    cells: list[str]\n',
 }
-"""Modules that the copies import and of which they need only a little: their whole text."""
+"""Module to the text of a short replacement, where the copies need little of it."""
 
 
 def copies(source: Path) -> Iterator[tuple[Path, str]]:
@@ -79,7 +79,7 @@ def _rewritten(text: str, name: str, written: set[str]) -> str:
             raise ValueError(f"{name} imports mtl.{module}, which is not copied; see {__file__}")
     imports = re.compile(r"^( *)from mtl(\.[\w.]+)? import", re.MULTILINE)
     text = imports.sub(rf"\1from {PACKAGE}\2 import", text)
-    # It is no dependency; Python 3.11 has what is used here.
+    # The runtime does without this package: Python 3.11 has the same names.
     return text.replace("from typing_extensions import", "from typing import")
 
 

@@ -1,4 +1,4 @@
-"""Merging the values of the tokens of windows into those of a sentence, without torch."""
+"""The values of the tokens of a sentence, from the values of its windows; without torch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ TextUnit: TypeAlias = Literal["sentence", "record"]
 class Model:
     """A model, ready to use. Several threads may use it.
 
-    Its methods return the same as those of `mtl.TrainedModel`.
+    Its methods return the same as the methods of `mtl.TrainedModel`.
 
     Args:
         network: The network.

@@ -186,7 +186,7 @@ class Batches:
     def _padded(self, pieces: Sequence[Piece]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return rows of ids, padded on the right, and their mask.
 
-        For pairs, the rows of all first sentences precede those of all second ones.
+        For pairs, the rows of all first sentences precede the rows of all second ones.
         """
         starts, seconds = self._starts, self._seconds
         parts = [(starts[row] + w.start, w.end - w.start) for row, w in pieces]
@@ -255,7 +255,7 @@ class _Results:
         self._owners += [row for row, _ in pieces]
 
     def mean_logits(self) -> NDArray[Any]:
-        """Return the mean logits over windows, `[N, S]`; those of padding without windows."""
+        """Return the mean logits over windows, `[N, S]`; the logits of padding without windows."""
         padding = self.decoder.padding
         assert padding is not None
         if len(self._logits) == 1 and self._owners == list(range(self._count)):

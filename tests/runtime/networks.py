@@ -20,7 +20,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Network:
-    """What the runtime reads from a file, made from a predictor in torch.
+    """A network as a file holds it, made from a predictor in torch.
 
     Args:
         predictor: The predictor.
