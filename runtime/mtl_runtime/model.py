@@ -148,7 +148,7 @@ class Model:
             )
         if decoder.form.level == "token":
             return list(decoder.outputs), predictor.token_probabilities(read, chosen)
-        logits = predictor.logits(read, chosen, ()).astype(np.float64)
+        logits = predictor.logits(read, chosen).astype(np.float64)
         return list(decoder.labels), list(np.exp(log_softmax(logits)))
 
     # ---- tasks

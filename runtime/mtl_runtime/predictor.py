@@ -115,13 +115,11 @@ class Predictor:
             for sentence, *answers in zip(sentences, *found, strict=True)
         ]
 
-    def logits(
-        self, sentences: Sequence[Sentence], task: str, by_sentence: Collection[str]
-    ) -> NDArray[Any]:
+    def logits(self, sentences: Sequence[Sentence], task: str) -> NDArray[Any]:
         """Return the mean logits of each sentence over its windows, `[N, S]`."""
         result = _Results(self.decoders[task], len(sentences))
         batches = Batches(self, sentences)
-        for _, pieces in self.cutter.passes(sentences, [task], by_sentence):
+        for _, pieces in self.cutter.passes(sentences, [task], ()):
             order: list[int] = []
             parts = []
             for indices, _, scores in batches.of(pieces, [task]):
