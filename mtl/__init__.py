@@ -22,18 +22,23 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import TrainedModel, load, train
+    from mtl.api import train
     from mtl.estimators import Classifier, Tagger
+    from mtl.trained_model import TrainedModel, load
 
 __all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for, so that `import mtl.heads` needs torch alone.
-    if name in ("TrainedModel", "load", "train"):
-        from mtl import api
+    if name in ("TrainedModel", "load"):
+        from mtl import trained_model
 
-        return getattr(api, name)
+        return getattr(trained_model, name)
+    if name == "train":
+        from mtl.api import train
+
+        return train
     if name in ("Classifier", "Tagger"):
         from mtl import estimators
 

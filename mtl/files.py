@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -108,6 +108,33 @@ def all_or_none() -> Iterator[Callable[[Path, str], None]]:
         raise
 
 
+@contextmanager
+def atomic_text(path: str | Path) -> Iterator[IO[str]]:
+    """Open a text file as `atomic_write` does; it is compressed if its name ends in `.gz`.
+
+    Equal text makes equal files: a compressed one has neither a time nor a name inside.
+
+    Args:
+        path: The file to write. Its folder must exist.
+
+    Raises:
+        MtlError: As in `atomic_write`; or the path is a folder, a pipe or a device.
+    """
+    path = Path(path)
+    if exists(path) and not exists(path, Path.is_file):
+        raise MtlError(f"cannot write {path}: a folder, a pipe or a device; expected a file")
+    with ExitStack() as stack:
+        file: Any = stack.enter_context(atomic_write(path, "wb"))
+        if path.suffix == ".gz":
+            file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        try:
+            yield text
+            text.flush()
+        finally:
+            text.detach()  # the file is closed after it was written to the disk
+
+
 def _sync_folder(folder: Path) -> None:
     """Write a folder to the disk, so that a new name in it outlives a crash of the machine."""
     if os.name == "nt":  # which has no such call
@@ -147,7 +174,11 @@ def exists(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
 
 @contextmanager
 def open_text(
-    path: str | Path, *, stream: bool = False, lone_returns: bool = False
+    path: str | Path,
+    *,
+    stream: bool = False,
+    lone_returns: bool = False,
+    on_open: Callable[[io.BufferedReader], None] | None = None,
 ) -> Iterator[Iterator[str]]:
     r"""Open a plain or `.gz` file as the lines of UTF-8 text, without a byte order mark.
 
@@ -157,6 +188,7 @@ def open_text(
         path: The file.
         stream: Whether the file may be a pipe or a device, which can be read only once.
         lone_returns: Whether lines may contain carriage returns.
+        on_open: Called with the open file; its position is the number of bytes read so far.
 
     Raises:
         DataError: While opening or inside the block: no such file, no ordinary file, binary
@@ -165,6 +197,8 @@ def open_text(
     """
     path = Path(path)
     with open_bytes(path, stream=stream) as file:
+        if on_open:
+            on_open(file)
         # Binary content often is not UTF-8 either, and the zero byte says more about it.
         _refuse_binary(b"" if path.suffix == ".gz" else file.peek(_PEEK)[:_PEEK], path)
         content = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
@@ -233,7 +267,7 @@ def text_lines(
             encoding = "utf-8"
             number += text.count("\n")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        if number == 0 and isinstance(error, gzip.BadGzipFile):
+        if number == 0 and str(error).startswith("Not a gzipped file"):
             message = "not a gzip file, although its name ends in .gz; rename it"
             raise DataError(message, name) from error
         message = "the gzip data is truncated or damaged; download the file again"

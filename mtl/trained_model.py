@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from mtl.data.corpus import Corpus
 from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
@@ -19,18 +19,23 @@ from mtl.experiment.corpora import cut_of, with_data
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
+from mtl.inference import process
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
+from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
-from mtl.training.cache import Cache
-from mtl.training.dynamic import Dynamic
-from mtl.training.evaluation import Evaluation, label
+
+if TYPE_CHECKING:
+    from mtl.data.corpus import Corpus
+    from mtl.training.cache import Cache
+    from mtl.training.dynamic import Dynamic
+    from mtl.training.evaluation import Evaluation
 
 
 class TrainedModel:
@@ -59,6 +64,10 @@ class TrainedModel:
             summary = self.experiment.batcher.targets[name].summary()
             lines.append(f"task {name}: {task.use}, head {head}, {summary}")
         return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the model as its folder and its device; to unpickle it loads the folder."""
+        return _load, (self.folder.absolute(), str(self.experiment.device), silently)
 
     @property
     def tasks(self) -> list[str]:
@@ -268,6 +277,8 @@ class TrainedModel:
         Raises:
             MtlError: No corpus has such a split.
         """
+        from mtl.training.evaluation import label
+
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run, _ = with_data(self.run, split, {}, tasks)
         corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
@@ -350,11 +361,17 @@ def load(
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
         ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
-    folder = find_shipped(Path(folder), "pretrained")
+    return _load(Path(folder), device, show_import if trust else None)
+
+
+def _load(folder: Path, device: str | None, on_import: OnImport | None) -> TrainedModel:
+    """Load a model; see `load`, and `Registry.find` for `on_import`."""
+    if device == "cpu":  # a process that was forked can use nothing else
+        process.check(torch.device(device))
+    folder = find_shipped(folder, "pretrained")
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}
-    on_import = show_import if trust else None
     run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
     experiment = restore(run, folder)
     load_weights(folder / MODEL, experiment.model)

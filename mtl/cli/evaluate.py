@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from mtl.cli.arguments import (
     DeviceOption,
@@ -21,6 +20,8 @@ from mtl.cli.arguments import (
 from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mtl.api import TrainedModel
     from mtl.metrics.base import Pair
     from mtl.training.evaluation import Evaluation

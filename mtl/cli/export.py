@@ -28,12 +28,12 @@ def export(
     The program maps word ids to label scores. A JSON file beside it lists the labels. To use them,
     see docs/export.md.
     """
-    from mtl import api
     from mtl.errors import MtlError
     from mtl.export.files import SUFFIXES, export_files
     from mtl.heads import Tagger
+    from mtl.trained_model import load
 
-    model = api.load(folder, device="cpu", trust=trust)
+    model = load(folder, device="cpu", trust=trust)
     network = model.predictor.model
     # By default, tasks without a tagger are left out; naming such a task is an error.
     tasks = [

@@ -238,5 +238,9 @@ def _plain(value: Any) -> str:
 def line_writer(form: str) -> LineWriter:
     """Return a writer of "conll" or "jsonl"."""
     if form == "jsonl":
-        return LineWriter(write_jsonl, lambda prediction: prediction.own_fields())
-    return LineWriter(write_conll, lambda prediction: _conll_comments(prediction)[0])
+        return LineWriter(write_jsonl, Prediction.own_fields)
+    return LineWriter(write_conll, _conll_names)
+
+
+def _conll_names(prediction: Prediction) -> Iterable[str]:
+    return _conll_comments(prediction)[0]

@@ -40,11 +40,11 @@ def generate(
 
     Words are printed as they are drawn. Each sentence ends its line.
     """
-    from mtl import api
     from mtl.inference.generator import Sampling
     from mtl.text.running import spelt
+    from mtl.trained_model import load
 
-    model = api.load(folder, device=device, trust=trust)
+    model = load(folder, device=device, trust=trust)
     sampling = Sampling(temperature, top_k, top_p)
     words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
     last = "\n"

@@ -6,7 +6,6 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from mtl.cli.tables import plain_console
 from mtl.errors import ConfigError, did_you_mean
@@ -27,6 +26,8 @@ def list_parts(
 
     Shows every part with its options and their defaults; mtl explain prints their meaning.
     """
+    from rich.table import Table
+
     from mtl.config.reference import find, first_line, reference
     from mtl.display.tables import print_table
     from mtl.experiment import KINDS

@@ -93,8 +93,10 @@ def main() -> None:
     code: Any = 0
     message = ""
     try:
-        from mtl.cli.app import app
+        from mtl.cli.collection import no_collection
 
+        with no_collection():
+            from mtl.cli.app import app
         app(prog_name="mtl")
     except SystemExit as end:
         # Typer turns a broken pipe into the code 1.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -16,6 +18,7 @@ from mtl.errors import DataError, MtlError
 if TYPE_CHECKING:
     from mtl.cli.formats import LineWriter, TableWriter
     from mtl.cli.table_input import Table
+    from mtl.display.labelling import LabellingProgress
     from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
     from mtl.inference.prediction import Prediction
@@ -69,15 +72,26 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The output, compressed if the name ends in .gz; by default standard output. "
+            "--format auto follows its name.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that label in parallel, each with one thread.")
+    ] = 1,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
-    The input may have any length. The fields of JSONL and the columns of a table come back with
-    the predictions: one object per object, one row per row. A text without words gets no label. A
-    table is read with the settings of
-    the tables that the model was trained on.
+    The input may have any length, and may be compressed (.gz). The fields of JSONL and the columns
+    of a table come back with the predictions: one object per object, one row per row. A text
+    without words gets no label. A table is read with the settings of the tables that the model was
+    trained on.
 
     Raw text is cut into words; the output contains the position of each word. Where all tasks were
     trained on sentences, it is split into sentences too. Where a task was trained on longer texts,
@@ -86,14 +100,24 @@ def predict(
     Tasks that compare two sentences read two sentences per line, with a tab between; or JSONL with
     the fields "text_b" or "tokens_b"; or tables.
     """
-    if output_format == "text" and not explain:
-        message = "shades words by their attention weights; add --explain"
-        raise typer.BadParameter(message, param_hint="--format")
-    from mtl import api
-    from mtl.cli.shading import write_text
-    from mtl.inference.cutting import CHUNK, first_chunk
+    if output_format == "text":
+        if not explain:
+            message = "shades words by their attention weights; add --explain"
+            raise typer.BadParameter(message, param_hint="--format")
+        if workers > 1 or output:
+            message = "text is for a terminal; leave out --workers and --output"
+            raise typer.BadParameter(message, param_hint="--format")
+    from mtl.cli.collection import no_collection, no_collection_at_exit
 
-    model = api.load(folder, device=device, trust=trust)
+    no_collection_at_exit()
+    with no_collection():
+        from mtl.trained_model import load
+
+        model = load(folder, device=device, trust=trust)
+    from mtl.display.labelling import LabellingProgress
+    from mtl.inference.cutting import CHUNK
+    from mtl.inference.predictor import CHUNK_OF_MATRICES
+
     tasks = model.selection.labelling(task)
     if explain:
         attending = model.selection.attending(task)
@@ -105,36 +129,188 @@ def predict(
             task = tasks = attending
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
-    found = _read(model, source, input_format, tasks, whole_unit)
+    progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
+    found = _read(model, source, input_format, tasks, whole_unit, progress)
     written: str = output_format
     if output_format == "auto":
         written = found.form if found.table and not explain else "conll"
+        if output is not None and _format(output) != "text":
+            written = _format(output)
     if explain and written in ("csv", "tsv"):
         message = "tables have no attention weights; expected conll, jsonl or text"
         raise typer.BadParameter(message, param_hint="--format")
     interactive = source is None and sys.stdin.isatty()
-    predictions = model.annotate(
-        found.sentences,
-        task,
-        confidence=confidence,
-        attention=explain,
-        unit=whole_unit,
-        chunk_size=1 if interactive else None,  # at a terminal each line is answered at once
-    )
-    predictions = _counted(predictions)
+    size = CHUNK_OF_MATRICES if explain and matrices else CHUNK
+    label = Labeller(model, task, confidence, explain, whole_unit)
     if written == "text":
-        for prediction in predictions:
+        from mtl.cli.shading import write_text
+
+        blank = 0
+        for prediction in label.predictions(found.sentences):
             sys.stdout.write(write_text(prediction))
+            blank += _is_blank(prediction)
+        _note_blank(blank)
         return
     writer = _writer(model, written, tasks, confidence, found.table)
+    with progress, _opened(output) as out:
+        if interactive:  # at a terminal each line is answered at once
+            blank = _write(label, writer, found.sentences, progress, out, chunk_size=1)
+        elif workers == 1:
+            blank = _write(label, writer, found.sentences, progress, out)
+        else:
+            blank = _write_parallel(label, writer, found.sentences, progress, out, workers, size)
+    _note_blank(blank)
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    """Open the output."""
+    if output is None:
+        yield sys.stdout
+        return
+    from mtl.files import atomic_text
+
+    with atomic_text(output) as out:
+        yield out
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Labels sentences by a model, with the options of the command.
+
+    It is pickled for other processes.
+
+    Args:
+        model: The model.
+        task: The tasks that were named.
+        confidence: Whether to write the probabilities of labels.
+        explain: Whether to write attention weights.
+        unit: The unit of text that the tasks label.
+    """
+
+    model: TrainedModel
+    task: list[str] | None
+    confidence: bool
+    explain: bool
+    unit: TextUnit | None
+
+    def predictions(
+        self, sentences: Iterable[Sentence], chunk_size: int | None = None
+    ) -> Iterator[Prediction]:
+        """Return the predictions for a stream of sentences."""
+        return self.model.annotate(
+            sentences,
+            self.task,
+            confidence=self.confidence,
+            attention=self.explain,
+            unit=self.unit,
+            chunk_size=chunk_size,
+        )
+
+    def __call__(self, part: _Part) -> _Rows:
+        """Return the output for a chunk."""
+        found = list(self.predictions(part.chunk))
+        text, blank = "".join(map(part.writer.row, found)), sum(map(_is_blank, found))
+        return _Rows(text, len(found), _count(part.chunk), part.position, blank)
+
+
+class _Part(NamedTuple):
+    """A chunk of sentences, and the position of the input at which it ends."""
+
+    writer: LineWriter | TableWriter
+    chunk: list[Sentence]
+    position: int | None
+
+
+class _Rows(NamedTuple):
+    """The output for a chunk."""
+
+    text: str
+    sentences: int
+    tokens: int
+    position: int | None
+    blank: int
+
+
+def _count(sentences: Iterable[Sentence]) -> int:
+    return sum(len(sentence.example) for sentence in sentences)
+
+
+def _write(
+    label: Labeller,
+    writer: LineWriter | TableWriter,
+    sentences: Iterator[Sentence],
+    progress: LabellingProgress,
+    out: IO[str],
+    chunk_size: int | None = None,
+) -> int:
+    """Label sentences in this process, write them, and return the number of blank texts."""
+    from mtl.inference.cutting import CHUNK, first_chunk
+
+    predictions = label.predictions(sentences, chunk_size)
     # The names of the output follow from the fields of the first records.
-    head = first_chunk(predictions, 1 if interactive else CHUNK)
-    sys.stdout.write(writer.begin(head))
+    head = first_chunk(predictions, chunk_size or CHUNK)
+    out.write(writer.begin(head))
     _note(writer)
+    blank = 0
     for number, prediction in enumerate(chain(head, predictions), 1):
-        sys.stdout.write(writer.row(prediction))
-        if interactive or number % CHUNK == 0:
-            sys.stdout.flush()
+        out.write(writer.row(prediction))
+        blank += _is_blank(prediction)
+        progress.add(1, len(prediction.sentence.example), progress.position)
+        # A file is read when it is complete; to flush a compressed one would change its bytes.
+        if out is sys.stdout and (chunk_size == 1 or number % CHUNK == 0):
+            out.flush()
+    return blank
+
+
+def _write_parallel(
+    label: Labeller,
+    writer: LineWriter | TableWriter,
+    sentences: Iterator[Sentence],
+    progress: LabellingProgress,
+    out: IO[str],
+    count: int,
+    size: int,
+) -> int:
+    """Label sentences in several processes; write and return the same as `_write`.
+
+    This process labels the first chunk while the others start; for one chunk they do not start.
+    """
+    from mtl.inference.cutting import CHUNK, bounded
+    from mtl.inference.workers import Workers
+
+    def parts() -> Iterator[_Part]:
+        # The names of the output follow from the fields of the first records.
+        first = next(bounded(sentences, CHUNK), [])
+        yield _Part(writer, first, progress.position)
+        for chunk in bounded(sentences, size):
+            yield _Part(writer, chunk, progress.position)
+
+    rest = parts()
+    first = next(rest)
+    failed, second = None, None
+    try:
+        second = next(rest, None)
+    except MtlError as error:
+        failed = error
+    with ExitStack() as stack:
+        pool = stack.enter_context(Workers(label, count)) if second else None
+        head = list(label.predictions(first.chunk))
+        out.write(writer.begin(head))
+        _note(writer)
+        out.writelines(map(writer.row, head))
+        progress.add(len(head), _count(first.chunk), first.position)
+        blank = sum(map(_is_blank, head))
+        if pool and second:
+            for rows in pool.map(chain([second], rest)):
+                out.write(rows.text)
+                if out is sys.stdout:
+                    out.flush()
+                progress.add(rows.sentences, rows.tokens, rows.position)
+                blank += rows.blank
+    if failed:
+        raise failed
+    return blank
 
 
 class _Input(NamedTuple):
@@ -144,7 +320,12 @@ class _Input(NamedTuple):
 
 
 def _read(
-    model: TrainedModel, source: Path | None, form: str, tasks: Sequence[str], unit: TextUnit | None
+    model: TrainedModel,
+    source: Path | None,
+    form: str,
+    tasks: Sequence[str],
+    unit: TextUnit | None,
+    progress: LabellingProgress,
 ) -> _Input:
     """Open the input; it is read lazily."""
     from mtl.cli import inputs
@@ -153,7 +334,7 @@ def _read(
 
     selection = model.selection
     pairs = selection.compare_pairs(tasks)
-    lines, name = _lines(source), str(source or "<stdin>")
+    lines, name = _lines(source, progress), str(source or "<stdin>")
     if form == "auto":
         form = "text" if source is None else _format(source)
         if form == "text" and not (source is None and sys.stdin.isatty()):
@@ -213,15 +394,15 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
 
 
-def _counted(predictions: Iterator[Prediction]) -> Iterator[Prediction]:
-    """Yield predictions, and print a note at the end if texts without words get no label."""
-    blank = 0
-    for prediction in predictions:
-        blank += any(map(prediction.lacks_label, prediction.by_task))
-        yield prediction
-    if blank:
-        subject = "text has" if blank == 1 else "texts have"
-        print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
+def _is_blank(prediction: Prediction) -> bool:
+    """Return whether a text has no words, and so lacks a label."""
+    return any(map(prediction.lacks_label, prediction.by_task))
+
+
+def _note_blank(count: int) -> None:
+    if count:
+        subject = "text has" if count == 1 else "texts have"
+        print(f"note: {count:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _format(file: Path) -> str:
@@ -229,11 +410,11 @@ def _format(file: Path) -> str:
     return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
 
 
-def _lines(file: Path | None) -> Iterator[str]:
+def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:
     from mtl.files import open_text, text_lines
 
     if file is None:
         yield from text_lines(sys.stdin.buffer, "<stdin>")  # type: ignore[arg-type]  # has read1
     else:
-        with open_text(file, stream=True) as text:
+        with open_text(file, stream=True, on_open=progress.opened) as text:
             yield from text

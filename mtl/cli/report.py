@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, refuse_idle
-from mtl.cli.drawing import curve, draw_learnt
 from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
 
@@ -172,6 +171,7 @@ def _row(task: str, found: SignificanceResult, unit: Unit) -> list[str]:
 
 def _tell(run: History, tasks: Sequence[str]) -> None:
     """Print the report of one run."""
+    from mtl.cli.drawing import curve, draw_learnt
     from mtl.metrics import shown
 
     epochs, (best,) = run.seeds[0], run.best

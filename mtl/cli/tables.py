@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mtl.display.tables import Cells
     from mtl.metrics import Unit
     from mtl.metrics.spread import Spread
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def plain_console() -> Console:
     """Return a console for standard output that prints labels and names without markup."""
+    from rich.console import Console
+
     return Console(markup=False, emoji=False, highlight=False)
 
 

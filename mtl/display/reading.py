@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 _DELAY = 1.0
 """Seconds before the bar appears; fast files show none."""
@@ -25,19 +27,18 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
     Yields:
         A function to call with the number of each line that has been read, from 1.
     """
-    progress = Progress(
-        TextColumn("reading {task.description}"),
-        BarColumn(bar_width=24),
-        TimeRemainingColumn(),
-        console=console or Console(stderr=True),
-        transient=True,
-    )
+    from rich.console import Console
+
+    progress: Progress | None = None
+    console = console or Console(stderr=True)
     started = time.monotonic()
 
     def update(line: int) -> None:
-        if progress.task_ids:
+        nonlocal progress
+        if progress:
             progress.update(progress.task_ids[0], completed=line)
-        elif progress.console.is_terminal and time.monotonic() - started > _DELAY:
+        elif console.is_terminal and time.monotonic() - started > _DELAY:
+            progress = reading_bar(console)
             # Lines are counted only now, so that small files are not read twice.
             progress.add_task(path.name, total=_lines(path), completed=line)
             progress.start()
@@ -45,12 +46,27 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
     try:
         yield update
     finally:
-        if progress.task_ids:
+        if progress:
             progress.stop()
+
+
+def reading_bar(console: Console, verb: str = "reading") -> Progress:
+    """Return a progress bar with ETA that disappears at the end."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn(f"{verb} {{task.description}}"),
+        BarColumn(bar_width=24),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
 
 
 def show_import(module: str) -> None:
     """Tell on standard error that a run folder makes the program import a module."""
+    from rich.console import Console
+
     text = f"imports {module}, which the run names and --trust (trust=True) allows"
     Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
 

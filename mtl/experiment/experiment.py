@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,7 +31,6 @@ from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
-from mtl.experiment.transfer import Start
 from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import Classifier, LabelSet
 from mtl.inference.predictor import Predictor
@@ -42,11 +42,13 @@ from mtl.runs.checksums import check_files
 from mtl.targets import Target
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
-from mtl.training.cache import Cache
-from mtl.training.dynamic import Dynamic
-from mtl.training.evaluation import Evaluation, evaluate, gather
-from mtl.training.likelihood import measure
 from mtl.trunks import TRUNKS
+
+if TYPE_CHECKING:
+    from mtl.experiment.transfer import Start
+    from mtl.training.cache import Cache
+    from mtl.training.dynamic import Dynamic
+    from mtl.training.evaluation import Evaluation
 
 STREAMS = 10
 """The number of parallel streams in which running text is scored.
@@ -126,6 +128,9 @@ class Experiment:
             cache: The cache of language models, which makes recent words more probable.
             labels: Whether to keep the gold and predicted labels, except of language models.
         """
+        from mtl.training.evaluation import Evaluation, evaluate
+        from mtl.training.likelihood import measure
+
         evaluations = []
         wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
@@ -147,6 +152,8 @@ class Experiment:
 
     def fit_thresholds(self, corpora: Iterable[Corpus]) -> None:
         """Fit the thresholds of all heads that predict sets of labels on the development sets."""
+        from mtl.training.evaluation import gather
+
         # Tasks that share a head share its thresholds, so the scores are collected per head.
         scored: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for corpus in corpora:
@@ -221,6 +228,8 @@ def _start(run: Run, on_import: OnImport | None) -> Start | None:
         check_run_folder(folder)
     except CheckpointError as error:
         raise CheckpointError(f"trunk.{_start_option(run)}: {error}") from error
+    from mtl.experiment.transfer import Start
+
     check_files(folder)
     start_run = load_config(folder / RUN, must_exist=False, on_import=on_import)
     return Start.read(folder, start_run)

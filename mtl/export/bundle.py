@@ -36,11 +36,15 @@ from mtl.model import MultiTaskModel
 from mtl.targets import LabelSet, Number, Target
 from mtl.targets.soft import SoftLabel
 from mtl.text.example import Example
+from mtl.trunks.directional import DirectionalTrunk
 from mtl.version import __version__
 
 VERSION = 1
 """The version of the format. A runtime reads the versions that it knows."""
-_FORMS = {LabelSet: "set", Number: "number", SoftLabel: "distribution"}
+_FORMS: Mapping[Any, str] = {LabelSet: "set", Number: "number", SoftLabel: "distribution"}
+
+_TYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
+"""Types of numpy by their names in safetensors."""
 
 
 class TaskForm(NamedTuple):
@@ -79,8 +83,8 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     refuse_factored(model)
     if model.embedding.contextual:
         raise MtlError(
-            "the embedding depends on the whole sentence, as those of transformers do; a bundle "
-            "keeps one row per word. Export a model with another embedding"
+            "the embedding reads the whole sentence, as transformers do, but a bundle has one row "
+            "per word; export a model with another embedding"
         )
     for task in tasks:
         if not isinstance(model.head(task), (Tagger, Classifier)):
@@ -163,18 +167,26 @@ def _layers_with_products(model: MultiTaskModel, tasks: Sequence[str]) -> list[s
     return [name for name, module in model.named_modules() if module in recorded.makers]
 
 
-def _exportable(model: MultiTaskModel, tasks: Sequence[str], layers: Sequence[str]) -> nn.Module:
+def _exportable(
+    model: MultiTaskModel, tasks: Sequence[str], layers: Sequence[str]
+) -> MultiTaskModel:
     """Return a copy that torch can export, with the heads of the tasks alone."""
     copied = deepcopy(model).cpu().eval()
-    kept = {name: deepcopy(copied.get_submodule(name).layers[0]) for name in layers}
+    kept = {name: deepcopy(_trunk(copied, name).layers[0]) for name in layers}
     copied = with_whole_layers(copied)
     for name, layer in kept.items():
-        copied.get_submodule(name).layers[0] = layer
+        _trunk(copied, name).layers[0] = layer
     used = {copied.head_of[task] for task in (*tasks, *copied.label_vectors)}
     copied.heads = nn.ModuleDict(
         {name: head for name, head in copied.heads.items() if name in used}
     )
     return copied
+
+
+def _trunk(model: MultiTaskModel, name: str) -> DirectionalTrunk:
+    trunk = model.get_submodule(name)
+    assert isinstance(trunk, DirectionalTrunk)
+    return trunk
 
 
 class _WordProgram(nn.Module):
@@ -186,7 +198,7 @@ class _WordProgram(nn.Module):
         """Return the vectors `[U, D]` and the products `[U, N]` of words."""
         features = dict(zip(self.features, arrays, strict=True))
         vectors = self.model.embedding(features, mask).vectors[0]
-        trunks = map(self.model.get_submodule, self.layers)
+        trunks = [_trunk(self.model, name) for name in self.layers]
         return vectors, *(trunk.word_products(vectors) for trunk in trunks)
 
 
@@ -197,7 +209,7 @@ class _SentenceProgram(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, tables: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the scores of each task: `[B, T, K]`, or `[B, S]` for one value per sentence."""
-        trunks = [self.model.get_submodule(name) for name in self.layers]
+        trunks = [_trunk(self.model, name) for name in self.layers]
         hidden = _rows(self.model, self.tasks, _Given(tables, trunks), ids, mask)
         return tuple(self._scores(self.model.head(task), hidden[task], mask) for task in self.tasks)
 
@@ -229,8 +241,7 @@ def _export_sentences(
 ) -> ExportedProgram:
     with torch.no_grad():
         vectors = torch.randn(11, model.embedding.size)
-        trunks = map(model.get_submodule, layers)
-        tables = [vectors, *(trunk.word_products(vectors) for trunk in trunks)]
+        tables = [vectors, *(_trunk(model, name).word_products(vectors) for name in layers)]
     pairs = any(isinstance(model.head(t), Classifier) and model.head(t).comparison for t in tasks)
     ids = torch.randint(1, 11, (6, 5))
     # Pairs have an even number of rows.
@@ -319,13 +330,11 @@ def pack(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
     }
     parts, end = [], 0
     for name, tensor in tensors.items():
-        content = tensor.detach().cpu().contiguous().numpy()
-        kind = {"float32": "F32", "int64": "I64", "bool": "BOOL", "float64": "F64"}[
-            str(content.dtype)
-        ]
-        parts.append(content.tobytes())
-        offsets = [end, end := end + content.nbytes]
-        header[name] = {"dtype": kind, "shape": list(content.shape), "data_offsets": offsets}
+        array = tensor.detach().cpu().contiguous().numpy()
+        parts.append(array.tobytes())
+        offsets = [end, end := end + array.nbytes]
+        kind, shape = _TYPES[str(array.dtype)], list(array.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 64 + 56)  # arrays begin at multiples of 64 bytes
     content = b"".join([struct.pack("<Q", len(text)), text, *parts])

@@ -7,6 +7,7 @@ value}}`. Names refer to inputs, constants or earlier nodes: `{"of": name}` in t
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,12 +34,14 @@ def to_graph(
         program: The program.
         inputs: The names of its inputs, in order.
         outputs: The names of its outputs, in order.
-        prefix: The beginning of the names of constants that are no weights.
+        prefix: The beginning of the names of constants.
 
     Raises:
         MtlError: A value of the program has no form in JSON.
     """
-    program = program.run_decompositions({})  # in-place operators become functions
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about its own code
+        program = program.run_decompositions({})  # in-place operators become functions
     graph = program.graph_module.graph
     graph.eliminate_dead_code()
     names: dict[str, str] = {}

@@ -43,7 +43,7 @@ class WordTable:
         """Forget all words."""
         self._weights = [*self._module.parameters(), *self._module.buffers()]
         self._state = self._state_of_weights()
-        self._rows = _Rows()
+        self._rows = _WordIds()
         self._store: _Store | None = None
         self._call = 0
 
@@ -96,7 +96,7 @@ class WordTable:
         words = list(self._rows)
         last_first = np.argsort(-store.used[1 : len(words) + 1], kind="stable")
         kept = np.sort(last_first[: int(share * len(words))])
-        self._rows = _Rows()
+        self._rows = _WordIds()
         for index in kept.tolist():
             self._rows[words[index]]
         return store.selected(np.concatenate([[0], kept + 1]))
@@ -124,7 +124,7 @@ class WordRows:
             return self._store.constants[layer]
 
 
-class _Rows(dict[str, int]):
+class _WordIds(dict[str, int]):
     """Word to its row, from 1. A word that is looked up for the first time gets the next row."""
 
     characters = 0

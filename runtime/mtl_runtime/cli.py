@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from mtl_runtime import Model, Prediction
+    from mtl_runtime import Model
     from mtl_runtime._mtl.cli.formats import LineWriter, TableWriter
     from mtl_runtime._mtl.inference.inputs import Sentence
     from mtl_runtime.model import TextUnit
@@ -141,14 +141,12 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
     source = None if options.file in (None, "-") else options.file
     # At a terminal each line is answered at once.
     options.interactive = source is None and sys.stdin.isatty()
-    predictions = _counted(
-        model.annotate(
-            _read(model, source, options.input, tasks, unit),
-            tasks,
-            confidence=options.confidence,
-            unit=unit,
-            chunk_size=1 if options.interactive else None,
-        )
+    predictions = model.annotate(
+        _read(model, source, options.input, tasks, unit),
+        tasks,
+        confidence=options.confidence,
+        unit=unit,
+        chunk_size=1 if options.interactive else None,
     )
     writer = _writer(model, options.format, tasks, options.confidence)
     # The names of the output follow from the fields of the first records.
@@ -157,7 +155,13 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
     for name, new in writer.renamed.items():
         note = f"note: the input has a field {name!r}; the prediction is in {new!r}"
         print(note, file=sys.stderr)
-    yield from map(writer.row, chain(head, predictions))
+    blank = 0
+    for prediction in chain(head, predictions):
+        yield writer.row(prediction)
+        blank += any(map(prediction.lacks_label, prediction.by_task))
+    if blank:
+        subject = "text has" if blank == 1 else "texts have"
+        print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _read(
@@ -205,17 +209,6 @@ def _writer(
         forms = {task: model.predictor.decoders[task].form for task in tasks}
         return TableWriter(forms, confidence, *_TABLES[form])
     return line_writer("conll" if form == "auto" else form)
-
-
-def _counted(predictions: Iterator[Prediction]) -> Iterator[Prediction]:
-    """Yield predictions, and print a note at the end if texts without words get no label."""
-    blank = 0
-    for prediction in predictions:
-        blank += any(map(prediction.lacks_label, prediction.by_task))
-        yield prediction
-    if blank:
-        subject = "text has" if blank == 1 else "texts have"
-        print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 if __name__ == "__main__":

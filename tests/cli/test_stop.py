@@ -323,9 +323,8 @@ def test_a_state_with_other_values_and_their_checksum_is_refused(
     del state["checksum"]
     text = json.dumps(state, sort_keys=True)
     state["checksum"] = hashlib.sha256(text.encode()).hexdigest()
-    (model / "checkpoint/previous.json").unlink()
-    path.write_text(json.dumps(state))
     (CHECKPOINT / "previous.json").unlink()
+    path.write_text(json.dumps(state))
     refused_as_it_is(model, message)
 
 
@@ -335,6 +334,7 @@ def test_a_state_that_does_not_fit_its_checksum_is_refused(
 ) -> None:
     path = CHECKPOINT / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    (CHECKPOINT / "previous.json").unlink()
     refused_as_it_is(model, f"{path}: not the training state that was saved (another version, or")
 
 
