@@ -1,9 +1,6 @@
 // The inputs of the CRF loops, and the functions that each instruction set provides.
 #pragma once
 
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
-
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +9,8 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
+
+#include "halves.h"
 
 namespace mtl {
 

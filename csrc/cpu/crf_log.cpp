@@ -79,7 +79,9 @@ void log_backward(const Scores<T>& scores, const Sentence<T>& sentence, double f
   template double log_forward(const Scores<T>&, const Sentence<T>&, double*);       \
   template void log_backward(const Scores<T>&, const Sentence<T>&, double, T*, double*);
 MTL_INSTANTIATE(float)
+#ifdef TORCH_TARGET_VERSION
 MTL_INSTANTIATE(double)
+#endif
 #undef MTL_INSTANTIATE
 
 }  // namespace mtl

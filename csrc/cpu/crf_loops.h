@@ -199,7 +199,9 @@ CrfLoops<T> crf_loops() {
 }
 
 template CrfLoops<float> crf_loops<float>();
+#ifdef TORCH_TARGET_VERSION
 template CrfLoops<double> crf_loops<double>();
+#endif
 
 #undef MTL_UNROLL
 

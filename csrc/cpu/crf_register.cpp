@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include "crf_batch.h"
+#include "crf_inputs.h"
 
 namespace mtl::crf {
 namespace {
@@ -25,28 +25,17 @@ std::tuple<Tensor, Tensor, Tensor> forward(Tensor emissions, Tensor transitions,
                                                bool save) {
   const Inputs in(emissions, transitions, start, end, mask);
   const Paths paths(path_labels, in);
-  const int64_t size = in.steps * in.labels;
   Tensor values = in.empty({in.sentences});
   Tensor alphas = save ? in.empty({in.sentences, in.steps, in.labels}) : in.empty({0});
   Tensor scales = save ? in.empty({in.sentences, in.steps}) : in.empty({0});
   in.dispatch([&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Batch<T, true> batch(in);
     T* to = values.mutable_data_ptr<T>();
-    T* saved_alphas = alphas.mutable_data_ptr<T>();
-    T* saved_scales = scales.mutable_data_ptr<T>();
-    const int64_t rows = batch.rows_of_scratch(), more = save ? 0 : kTogether * (size + in.steps);
-    batch.for_sentences(rows + more, [&](int64_t begin, int64_t end, T* scratch) {
-      T* unsaved = scratch + rows;
-      double found[kTogether];
-      batch.partitions(begin, end, save ? saved_alphas + begin * size : unsaved,
-                       save ? saved_scales + begin * in.steps : unsaved + kTogether * size, found,
-                       scratch);
-      for (int64_t b = begin; b < end; ++b) {
-        const double partition = found[b - begin];
-        to[b] = T(paths ? batch.score(b, paths.at(b)) - partition : partition);
-      }
-    });
+    partitions<Threads>(in.view<T>(), save ? alphas.mutable_data_ptr<T>() : nullptr,
+                        save ? scales.mutable_data_ptr<T>() : nullptr,
+                        [&](const auto& batch, int64_t b, double partition) {
+                          to[b] = T(paths ? batch.score(b, paths.at(b)) - partition : partition);
+                        });
   });
   return {values, alphas, scales};
 }
@@ -66,7 +55,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
   Tensor by_start = in.empty({labels}), by_end = in.empty({labels});
   in.dispatch([&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Batch<T, true> batch(in);
+    const View<T> view = in.view<T>();
+    const Batch<T, true, Threads> batch(view);
     const auto by = [values = by_values.const_data_ptr<T>(), stride = by_values.stride(0)](
                         int64_t b) { return values[b * stride]; };
     const T* saved_alphas = alphas.const_data_ptr<T>();
@@ -115,49 +105,24 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> backward(
   return {by_emissions, by_transitions, by_start, by_end};
 }
 
-Tensor marginals(Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor mask) {
+Tensor find_marginals(Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor mask) {
   const Inputs in(emissions, transitions, start, end, mask);
-  const int64_t size = in.steps * in.labels;
   Tensor found = in.empty({in.sentences, in.steps, in.labels});
   in.dispatch([&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Batch<T, true> batch(in);
-    T* to = found.mutable_data_ptr<T>();
-    const int64_t rows = batch.rows_of_scratch(), more = kTogether * (size + in.steps);
-    batch.for_sentences(rows + more, [&](int64_t begin, int64_t end, T* scratch) {
-      T *alphas = scratch + rows, *scales = alphas + kTogether * size;
-      double unused[kTogether];
-      batch.partitions(begin, end, alphas, scales, unused, scratch);
-      for (int64_t b = begin; b < end; ++b, alphas += size, scales += in.steps)
-        batch.marginals(b, alphas, scales, 1, to + b * size, nullptr, nullptr, scratch);
-    });
+    marginals<Threads>(in.view<T>(), found.mutable_data_ptr<T>());
   });
   return found;
 }
 
-std::tuple<Tensor, Tensor> viterbi(Tensor emissions, Tensor transitions, Tensor start,
-                                       Tensor end, Tensor mask) {
+std::tuple<Tensor, Tensor> find_paths(Tensor emissions, Tensor transitions, Tensor start, Tensor end,
+                                      Tensor mask) {
   const Inputs in(emissions, transitions, start, end, mask);
   Tensor paths = Inputs::empty({in.sentences, in.steps}, aoti_torch_dtype_int64());
   Tensor scores = in.empty({in.sentences});
   in.dispatch([&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Batch<T, false> batch(in);
-    int64_t* to = paths.mutable_data_ptr<int64_t>();
-    T* best = scores.mutable_data_ptr<T>();
-    const int64_t size = in.steps * batch.ready.row;
-    batch.for_sentences(kTogether * size, [&](int64_t begin, int64_t end, T* scratch) {
-      Best<T> found[kTogether];
-      for (int64_t b = begin; b < end; ++b, scratch += size) {
-        const Sentence<T> sentence = batch.sentence(b);
-        int64_t* path = to + b * in.steps;
-        std::fill(path + sentence.length, path + in.steps, 0);
-        found[b - begin] = {sentence, path, scratch};
-      }
-      std::vector<int32_t> from(batch.ready.row);
-      batch.run.viterbi(batch.ready, found, end - begin, from.data());
-      for (int64_t b = begin; b < end; ++b) best[b] = T(found[b - begin].score);
-    });
+    viterbi<Threads>(in.view<T>(), paths.mutable_data_ptr<int64_t>(), scores.mutable_data_ptr<T>());
   });
   return {paths, scores};
 }
@@ -168,6 +133,6 @@ std::tuple<Tensor, Tensor> viterbi(Tensor emissions, Tensor transitions, Tensor 
 STABLE_TORCH_LIBRARY_IMPL(mtl, CPU, m) {
   m.impl("crf_forward", TORCH_BOX(&mtl::crf::forward));
   m.impl("crf_backward", TORCH_BOX(&mtl::crf::backward));
-  m.impl("crf_marginals", TORCH_BOX(&mtl::crf::marginals));
-  m.impl("crf_viterbi", TORCH_BOX(&mtl::crf::viterbi));
+  m.impl("crf_marginals", TORCH_BOX(&mtl::crf::find_marginals));
+  m.impl("crf_viterbi", TORCH_BOX(&mtl::crf::find_paths));
 }

@@ -39,7 +39,7 @@ struct Lanes {
       Halves x;
       std::memcpy(&x, from, sizeof x);
       const Unsigned wide = __builtin_convertvector(x, Unsigned);
-      return std::is_same_v<T, c10::BFloat16> ? bits<A>(wide << 16) : from_half(wide);
+      return std::is_same_v<T, BFloat16> ? bits<A>(wide << 16) : from_half(wide);
     }
   }
 
@@ -47,7 +47,7 @@ struct Lanes {
     if constexpr (std::is_same_v<T, Scalar>) {
       std::memcpy(to, &x, sizeof x);
     } else {
-      const Unsigned wide = std::is_same_v<T, c10::BFloat16> ? to_bfloat16(x) : to_half(x);
+      const Unsigned wide = std::is_same_v<T, BFloat16> ? to_bfloat16(x) : to_half(x);
       const Halves halves = __builtin_convertvector(wide, Halves);
       std::memcpy(to, &halves, sizeof halves);
     }

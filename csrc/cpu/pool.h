@@ -1,9 +1,6 @@
 // The inputs of the pooling loops, and the functions that each instruction set provides.
 #pragma once
 
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -14,6 +11,7 @@
 #endif
 
 #include "../pool.h"
+#include "halves.h"
 
 namespace mtl {
 

@@ -174,9 +174,11 @@ void backward(const Backward<T>& p, const Part& part) {
   template void forward<T>(const Forward<T>&, const Part&); \
   template void backward<T>(const Backward<T>&, const Part&);
 MTL_INSTANTIATE(float)
+#ifdef TORCH_TARGET_VERSION
 MTL_INSTANTIATE(double)
-MTL_INSTANTIATE(c10::BFloat16)
-MTL_INSTANTIATE(c10::Half)
+MTL_INSTANTIATE(BFloat16)
+MTL_INSTANTIATE(Half)
+#endif
 #undef MTL_INSTANTIATE
 
 }  // namespace mtl::MTL_ISA

@@ -5,9 +5,6 @@
 // with the word vectors. The rows are read where they are; no tensor of gates is written.
 #pragma once
 
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -18,6 +15,7 @@
 #endif
 
 #include "../inline.h"
+#include "halves.h"
 
 namespace mtl {
 
@@ -29,7 +27,7 @@ struct Rows {
   const T* table;
   int64_t stride;          // numbers per row
   const int64_t* ids;      // [B, T] or null: the rows are those of the tokens, in order
-  const int64_t* lengths;  // [B]
+  const int64_t* lengths;  // [B] or null: all steps
   const float* start;      // [parts, D·H] or null: zero
   float* h;                // [B, T, D·H]
 
@@ -38,7 +36,7 @@ struct Rows {
     return table + (ids ? ids[token] : token) * stride;
   }
   int64_t length(int64_t sentence) const {
-    const int64_t told = lengths[sentence];
+    const int64_t told = lengths ? lengths[sentence] : steps;
     return told < 0 ? 0 : told > steps ? steps : told;
   }
   bool backwards(int64_t direction) const { return reverse != (direction == 1); }
@@ -61,6 +59,8 @@ struct CellRows : Rows<T> {
   int64_t count;         // 4 for LSTM (input, forget, cell, output), 3 for GRU (reset, update, new)
   const float* weights;  // packed
   const float* bias;     // [D, H] of the new gate's recurrent product, for GRU only
+  int64_t start_stride = 0;  // from the start of a sentence to that of the next one; 0: they share it
+  float* cells = nullptr;    // [B, D·H] or null: the cell states after the last step, for LSTM only
 };
 
 // The number of sentences that the cells step through together.

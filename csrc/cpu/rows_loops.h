@@ -141,16 +141,18 @@ static void cell_group(const CellRows<T>& p, const int64_t* order, int64_t count
   const bool backwards = p.backwards(direction);
   float* const memory = new float[(kGroup + 1) * width]();
   float* const zero = memory + kGroup * width;
-  const float* start = p.start ? p.start + direction * width : zero;
   const T* rows[kGroup];
   const float* before[kGroup];
   float *after[kGroup], *cells[kGroup];
   for (int64_t s = 0; s < count; ++s) {
+    const float* start =
+        p.start ? p.start + order[s] * p.start_stride + direction * width : zero;
     cells[s] = memory + s * width;
     before[s] = start;
     if (p.start && G == 4) std::copy_n(start + p.row(), width, cells[s]);
   }
   // `order` lists the sentences from the longest to the shortest.
+  const int64_t all = count;
   for (int64_t n = 0; count && n < p.length(order[0]); ++n) {
     while (count && n >= p.length(order[count - 1])) --count;
     for (int64_t s = 0; s < count; ++s) {
@@ -172,6 +174,8 @@ static void cell_group(const CellRows<T>& p, const int64_t* order, int64_t count
     }
     for (int64_t s = 0; s < count; ++s) before[s] = after[s];
   }
+  for (int64_t s = 0; p.cells && s < all; ++s)
+    std::copy_n(cells[s], width, p.cells + order[s] * p.row() + direction * width);
   delete[] memory;
 }
 
@@ -190,7 +194,9 @@ void cell_rows(const CellRows<T>& p, const int64_t* order, int64_t count, int64_
   template void pool_rows<T>(const PoolRows<T>&, int64_t, int64_t);       \
   template void cell_rows<T>(const CellRows<T>&, const int64_t*, int64_t, int64_t);
 MTL_INSTANTIATE(float)
-MTL_INSTANTIATE(c10::Half)
+#ifdef TORCH_TARGET_VERSION
+MTL_INSTANTIATE(Half)
+#endif
 #undef MTL_INSTANTIATE
 
 }  // namespace mtl::MTL_ISA

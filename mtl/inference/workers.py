@@ -104,7 +104,7 @@ class Workers(Generic[_Item, _Result]):
             raise MtlError(f"a worker process has ended{how}; {message}") from None
 
 
-class _Worker(SpawnProcess):
+class _WorkerProcess(SpawnProcess):
     """A process that Ctrl-C does not interrupt: its parent ends it."""
 
     def start(self) -> None:
@@ -117,10 +117,10 @@ class _Context(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
-        self.started: list[_Worker] = []
+        self.started: list[_WorkerProcess] = []
 
-    def Process(self, *arguments: Any, **options: Any) -> _Worker:  # type: ignore[override]
-        process = _Worker(*arguments, **options)
+    def Process(self, *arguments: Any, **options: Any) -> _WorkerProcess:  # type: ignore[override]
+        process = _WorkerProcess(*arguments, **options)
         self.started.append(process)
         return process
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ["benchmarks", "configs", "csrc", "docs", "mtl", "scripts", "tasks", "tests"]
+FOLDERS = ["benchmarks", "configs", "csrc", "docs", "mtl", "runtime", "scripts"]
+FOLDERS += ["tasks", "tests"]
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "build_backend.py"]
 FILES += ["constraints.txt", "pyproject.toml", "setup.cfg", "setup.py"]
-GENERATED = shutil.ignore_patterns("__pycache__", "*.so", "not_built.txt")
+GENERATED = shutil.ignore_patterns("__pycache__", "*.so", "not_built.txt", "build", "*.egg-info")
 MINE = "".join(
     f"{who} B-PER\n{does} O\n{when} O\nNew B-LOC\nYork I-LOC\n\n"
     for who in ("Ann", "Bob", "Eve", "Joe")
