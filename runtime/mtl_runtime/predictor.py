@@ -24,14 +24,21 @@ from mtl_runtime.words import Encoder, Program, WordTables
 class Network(Protocol):
     """The parts of a model, as a file holds them."""
 
-    meta: dict[str, Any]
-    """Its description: vocabularies, tasks, limits."""
-    tensors: Mapping[str, NDArray[Any]]
-    """Name to tensor."""
-    words: Program
-    """Returns the rows of words in the tables."""
-    sentences: Program
-    """Returns the scores of tasks, from the rows of the words of sentences."""
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Its description: vocabularies, tasks, limits."""
+
+    @property
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Name to tensor."""
+
+    @property
+    def words(self) -> Program:
+        """The program that returns the rows of words in the tables."""
+
+    @property
+    def sentences(self) -> Program:
+        """The program that returns the scores of tasks, from the rows of words."""
 
 
 class Predictor:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.runtime import conftest
+from tests.runtime.built import kernels
 
 PROGRAM = """
 import sys
@@ -19,16 +20,6 @@ class Refuse(MetaPathFinder):
 
 REFUSED = {"torch", "mtl", "tokenizers", "typing_extensions", "pydantic", "typer", "rich"}
 sys.meta_path.insert(0, Refuse())
-for name, content in {
-    "kernels": ("viterbi", "marginals", "log_partition"), "bundle": ("BundleError", "read")
-}.items():
-    try:
-        __import__(f"mtl_runtime.{name}")
-    except ImportError:
-        module = sys.modules[f"mtl_runtime.{name}"] = type(sys)(name)
-        vars(module).update(dict.fromkeys(content, ValueError))
-        for own in [own for own in sys.modules if own == "mtl_runtime"]:
-            del sys.modules[own]
 import mtl_runtime
 import mtl_runtime.cli
 import mtl_runtime._mtl.cli.formats
@@ -39,6 +30,7 @@ print(mtl_runtime.Model.__name__)
 
 
 def test_without_torch_and_mtl() -> None:
+    kernels()
     command = [sys.executable, "-c", PROGRAM]
     environment = {"PYTHONPATH": str(conftest.RUNTIME)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
