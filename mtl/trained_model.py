@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import cut_of, with_data
+from mtl.experiment.corpora import cut_of, reads_pairs, with_data
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
@@ -204,6 +204,30 @@ class TrainedModel:
         selected = self.selection.labelling(tasks)
         found = list(self.annotate(sentences, tasks, confidence=True, attention=attention))
         return {task: [prediction[task] for prediction in found] for task in selected}
+
+    def save_bundle(self, path: str | PathLike[str], tasks: Sequence[str] | None = None) -> None:
+        """Write the model as one file that `mtl_runtime.load` reads, without PyTorch.
+
+        Args:
+            path: The file, such as "model.mtl".
+            tasks: The tasks; None: all but those whose labels are derived from the text.
+
+        Raises:
+            MtlError: A part of the model cannot be exported, or the file cannot be written.
+        """
+        from mtl.export.bundle import TaskForm, export_bundle
+
+        selected = self.selection.labelling(tasks)
+        by_sentence = self.selection.by_sentence(selected)
+        forms = {
+            task: TaskForm(
+                "sentence" if task in by_sentence else "record",
+                reads_pairs(self.run, task),
+                self.run.tasks[task].source.derived,
+            )
+            for task in selected
+        }
+        export_bundle(self.predictor, forms, Path(path))
 
     def evaluate(
         self,

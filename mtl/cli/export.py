@@ -12,21 +12,26 @@ from mtl.cli.arguments import RunFolderArgument, TaskOption, TrustOption
 
 def export(
     folder: RunFolderArgument,
-    to: Annotated[Literal["torch-export", "onnx"], typer.Option(help="The format.")],
+    to: Annotated[Literal["bundle", "torch-export", "onnx"], typer.Option(help="The format.")],
     task: TaskOption = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The file; by default model.pt2 or model.onnx in the run folder."),
+        typer.Option(help="The file; by default model.mtl, .pt2 or .onnx in the run folder."),
     ] = None,
     quantize: Annotated[
         bool, typer.Option("--quantize", help="8-bit weights, for the CPU; only for ONNX.")
     ] = False,
     trust: TrustOption = False,
 ) -> None:
-    """Write the taggers of a trained model as a program that runs without mtl.
+    """Write a trained model as a file that runs without mtl.
 
-    The program maps word ids to label scores. A JSON file beside it lists the labels. To use them,
-    see docs/export.md.
+    A bundle has everything from text to labels, for taggers and classifiers. mtl-runtime reads it
+    without PyTorch: `mtl-predict model.mtl`, or mtl_runtime.load in Python.
+
+    The programs torch-export and onnx have taggers only. They map word ids to label scores; a JSON
+    file beside them lists the labels. To use them, see docs/export.md.
+
+    Example: mtl export runs/my_run --to bundle --output model.mtl
     """
     from mtl.errors import MtlError
     from mtl.export.files import SUFFIXES, export_files
@@ -34,6 +39,13 @@ def export(
     from mtl.trained_model import load
 
     model = load(folder, device="cpu", trust=trust)
+    if to == "bundle":
+        if quantize:
+            raise MtlError("only ONNX files are quantised; export to onnx")
+        path = output or folder / "model.mtl"
+        model.save_bundle(path, task)
+        typer.echo(path)
+        return
     network = model.predictor.model
     # By default, tasks without a tagger are left out; naming such a task is an error.
     tasks = [

@@ -43,6 +43,8 @@ VERSION = 1
 """The version of the format. A runtime reads the versions that it knows."""
 _FORMS: Mapping[Any, str] = {LabelSet: "set", Number: "number", SoftLabel: "distribution"}
 
+_LEAST_TOKENS = (2, 8, 32)
+"""Tokens per row that a program needs at least; the first number that suffices is used."""
 _TYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
 """Types of numpy by their names in safetensors."""
 
@@ -97,9 +99,8 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     words, constants = to_graph(
         _export_words(copied, batcher, features, layers), [*features, "mask"], names, ""
     )
-    sentences, more = to_graph(
-        _export_sentences(copied, list(tasks), layers), ["ids", "mask", *names], list(tasks), ""
-    )
+    program, min_tokens = _export_sentences(copied, list(tasks), layers)
+    sentences, more = to_graph(program, ["ids", "mask", *names], list(tasks), "")
     tables = [name for name in names if name in sentences["inputs"]]
     words["outputs"] = {name: words["outputs"][name] for name in tables}
     tensors = {**constants, **more}
@@ -116,6 +117,7 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         "max_length": predictor.max_length,
         "overlap": predictor.overlap,
         "max_tokens": predictor.max_tokens,
+        "min_tokens": min_tokens,
         "tasks": {task: _task(predictor, task, form, tensors) for task, form in tasks.items()},
         "words": words,
         "sentences": sentences,
@@ -238,17 +240,26 @@ def _export_words(
 
 def _export_sentences(
     model: MultiTaskModel, tasks: Sequence[str], layers: Sequence[str]
-) -> ExportedProgram:
+) -> tuple[ExportedProgram, int]:
+    """Return the program, and the least number of tokens of its batches, padding included."""
     with torch.no_grad():
         vectors = torch.randn(11, model.embedding.size)
         tables = [vectors, *(_trunk(model, name).word_products(vectors) for name in layers)]
     pairs = any(isinstance(model.head(t), Classifier) and model.head(t).comparison for t in tasks)
-    ids = torch.randint(1, 11, (6, 5))
     # Pairs have an even number of rows.
     rows = 2 * Dim("B") if pairs else Dim("B")
-    tokens = {0: rows, 1: Dim("T")}
-    shapes = (tokens, tokens, [{0: Dim("U")} for _ in tables])
-    return _exported(_SentenceProgram(model, tasks, layers), (ids, ids > 0, tables), shapes)
+    for least in _LEAST_TOKENS:
+        ids = torch.randint(1, 11, (6, least + 3))
+        tokens = {0: rows, 1: Dim("T", min=least)}
+        shapes = (tokens, tokens, [{0: Dim("U")} for _ in tables])
+        module = _SentenceProgram(model, tasks, layers)
+        try:
+            return _exported(module, (ids, ids > 0, tables), shapes), least
+        except MtlError:
+            # Attention to a window of tokens needs as many, and torch cannot say it in advance.
+            if least == _LEAST_TOKENS[-1]:
+                raise
+    raise AssertionError
 
 
 def _exported(module: nn.Module, arguments: tuple[Any, ...], shapes: Any) -> ExportedProgram:

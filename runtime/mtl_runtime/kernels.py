@@ -55,7 +55,7 @@ _WRONG = {2: "ids", 3: "lengths", 4: "mask"}
 _NO_MEMORY = 6
 
 _FLOAT, _INT, _BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.bool_)
-_memory = (ctypes.c_char * 0).from_buffer
+_memory: Any = (ctypes.c_char * 0).from_buffer
 _addressof = ctypes.addressof
 _empty = np.empty
 

@@ -30,6 +30,14 @@ def test_what_is_exported_can_be_loaded(trained: Path, tmp_path: Path) -> None:
         load(str(path))
 
 
+def test_a_bundle_has_all_tasks_in_one_file(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mtl"
+    found = mtl("export", str(trained), "--to", "bundle", "--output", str(path))
+    assert (found.code, found.out, found.err) == (0, f"{path}\n", "")
+    found = mtl("export", str(trained), "--to", "bundle", "--quantize", "--output", str(path))
+    assert (found.code, found.err.count("\n")) == (2, 1)
+
+
 def test_the_tasks_asked_for_come_alone(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     options = ["--to", "onnx", "--task", "pos", "--output", str(path), "--quantize"]
