@@ -23,7 +23,8 @@ TEXTS = [
     "naïve cats in Rome. " * 9,
     "Rome",
 ]
-QUICK = {
+# Other tests compare the programs of all parts.
+COMPARED = {
     "crf-0-tags",
     "constrained-0-tags",
     "softmax-0-token_sets",
@@ -35,9 +36,11 @@ QUICK = {
     "sluice-0",
     "subwords-0",
 }
+MISSING = {"subwords-0": pytest.mark.xfail(reason="the runtime lacks aten.arange.start_step")}
 VARIANTS = [
-    pytest.param(options, id=name, marks=() if name in QUICK else pytest.mark.slow)
+    pytest.param(options, id=name, marks=MISSING.get(name, ()))
     for name, options in models.variants()
+    if name in COMPARED
 ]
 
 
