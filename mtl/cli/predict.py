@@ -115,7 +115,8 @@ def predict(
 
         model = load(folder, device=device, trust=trust)
     from mtl.display.labelling import LabellingProgress
-    from mtl.inference.predictor import CHUNK, CHUNK_OF_MATRICES
+    from mtl.inference.cutting import CHUNK
+    from mtl.inference.predictor import CHUNK_OF_MATRICES
 
     tasks = model.selection.labelling(task)
     if explain:
@@ -244,7 +245,7 @@ def _write(
     chunk_size: int | None = None,
 ) -> int:
     """Label sentences in this process, write them, and return the number of blank texts."""
-    from mtl.inference.predictor import CHUNK, first_chunk
+    from mtl.inference.cutting import CHUNK, first_chunk
 
     predictions = label.predictions(sentences, chunk_size)
     # The names of the output follow from the fields of the first records.
@@ -275,7 +276,7 @@ def _write_parallel(
 
     This process labels the first chunk while the others start; for one chunk they do not start.
     """
-    from mtl.inference.predictor import CHUNK, bounded
+    from mtl.inference.cutting import CHUNK, bounded
     from mtl.inference.workers import Workers
 
     def parts() -> Iterator[_Part]:
