@@ -34,6 +34,8 @@ def main() -> None:
     130.
     """
     code = 2
+    # Output is UTF-8, whatever the encoding of the terminal.
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     try:
         run(sys.argv[1:])
         sys.stdout.flush()
@@ -75,8 +77,6 @@ def run(arguments: Sequence[str]) -> None:
     from mtl_runtime import load
     from mtl_runtime._mtl.files import atomic_write
 
-    # Output is UTF-8, whatever the encoding of the terminal.
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     model = load(options.model)
     output = nullcontext(sys.stdout) if options.output is None else atomic_write(options.output)
     with output as file:
