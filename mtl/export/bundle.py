@@ -32,6 +32,7 @@ from mtl.heads import Classifier, CRFTagger, Head, Tagger
 from mtl.inference.merging import padding_states
 from mtl.inference.predictor import Predictor
 from mtl.layers.lookup import look_up
+from mtl.layers.lstm import StepwiseLSTM
 from mtl.model import MultiTaskModel
 from mtl.targets import LabelSet, Number, Target
 from mtl.targets.soft import SoftLabel
@@ -87,6 +88,11 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         raise MtlError(
             "the embedding reads the whole sentence, as transformers do, but a bundle has one row "
             "per word; export a model with another embedding"
+        )
+    if any(isinstance(module, StepwiseLSTM) for module in model.modules()):
+        raise MtlError(
+            "trunk: an LSTM with layer_norm or zoneout runs token by token and cannot be exported; "
+            "export a model without them"
         )
     for task in tasks:
         if not isinstance(model.head(task), (Tagger, Classifier)):
