@@ -25,22 +25,17 @@ TEXTS = [
 ]
 # Other tests compare the programs of all parts.
 COMPARED = {
-    "crf-0-tags",
     "constrained-0-tags",
     "softmax-0-token_sets",
     "pool-0-kind-pairs",
     "pool-0-kinds",
     "attention-0-number",
     "pool-0-soft",
-    "lstm-0",
     "sluice-0",
     "subwords-0",
 }
-MISSING = {"subwords-0": pytest.mark.xfail(reason="the runtime lacks aten.arange.start_step")}
 VARIANTS = [
-    pytest.param(options, id=name, marks=MISSING.get(name, ()))
-    for name, options in models.variants()
-    if name in COMPARED
+    pytest.param(options, id=name) for name, options in models.variants() if name in COMPARED
 ]
 
 
