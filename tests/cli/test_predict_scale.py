@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import mtl as library
-from mtl.inference import predictor
+from mtl.inference import cutting, predictor
 from tests.cli.command import mtl, start
 
 SENTENCES = ["Ann Smith left New Rome .", "Eva saw Bob .", "Bob left Oslo in May .", "Ann slept ."]
@@ -24,7 +24,8 @@ TEXT = "".join(f"{sentence} {number}\n" for number in range(9) for sentence in S
 
 @pytest.fixture
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "CHUNK", 5)
+    for module in (cutting, predictor):
+        monkeypatch.setattr(module, "CHUNK", 5)
 
 
 def write(folder: Path) -> dict[str, Path]:
