@@ -211,6 +211,30 @@ def _embedding(table: Array, ids: Array, *others: Any) -> Array:
     return table[ids]
 
 
+def _embedding_bag(
+    table: Array,
+    ids: Array,
+    starts: Array,
+    by_frequency: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    weights: None = None,
+    last: bool = False,
+    padding: int = -1,
+) -> tuple[Array]:
+    if mode != 1 or weights is not None or last:
+        raise ValueError("embedding_bag: unknown mode or weights")
+    real = ids != padding
+    counts = np.diff(np.append(0, real.cumsum())[np.append(starts, len(ids))])
+    sums = np.zeros((len(starts), table.shape[1]), table.dtype)
+    filled = counts > 0
+    if filled.any():
+        # Padding is left out first: next to a very long word, most ids are padding.
+        firsts = (counts.cumsum() - counts)[filled]
+        sums[filled] = np.add.reduceat(table[ids[real]], firsts, axis=0)
+    return (sums / np.maximum(counts, 1)[:, None].astype(table.dtype),)
+
+
 def _pool(
     gates: Array,
     c0: Array | None,
@@ -358,9 +382,11 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten.mm.default": np.matmul,
     "aten.bmm.default": np.matmul,
     "aten.addmm.default": lambda bias, x, y: bias + x @ y,
+    "aten.lerp.Tensor": lambda x, y, weight: x + weight * (y - x),
     "aten.einsum.default": _einsum,
     "aten.conv1d.default": _conv1d,
     "aten.embedding.default": _embedding,
+    "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.where.self": np.where,
     "aten.masked_fill.Scalar": _masked_fill,
     "aten.masked_fill.Tensor": _masked_fill,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_runtime._mtl.inference import process
+from mtl_runtime._mtl.inference.cutting import word_batches
 from mtl_runtime._mtl.text.vocabulary.affixes import AffixVocabulary
 from mtl_runtime._mtl.text.vocabulary.base import PAD
 from mtl_runtime._mtl.text.vocabulary.characters import CharacterVocabulary
@@ -168,9 +169,7 @@ class WordTables:
     def _append(self, words: Sequence[str]) -> None:
         """Add the rows of further words; words of similar length are computed together."""
         end = self._count + len(words)
-        order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
-        for start in range(0, len(words), self._together):
-            index = order[start : start + self._together]
+        for index in word_batches(words, self._together):
             inputs = self._encoder.inputs([words[i] for i in index])
             found = self._program.run(inputs, self._names)
             rows = self._count + np.array(index)

@@ -33,14 +33,13 @@ COMPARED = {
     "attention-0-number",
     "pool-0-soft",
     "lstm-0",
+    "qrnn-9",
+    "qrnn-11",
     "sluice-0",
     "subwords-0",
 }
-MISSING = {"subwords-0": pytest.mark.xfail(reason="the runtime lacks aten.arange.start_step")}
 VARIANTS = [
-    pytest.param(options, id=name, marks=MISSING.get(name, ()))
-    for name, options in models.variants()
-    if name in COMPARED
+    pytest.param(options, id=name) for name, options in models.variants() if name in COMPARED
 ]
 
 
