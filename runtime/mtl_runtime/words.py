@@ -20,6 +20,9 @@ from mtl_runtime.subwords import SubwordEncoder
 MOST_BYTES = 1 << 28
 """The most bytes of all tables. Words that were not used for the longest time go first."""
 
+MOST_WIDTH = 64
+"""The most ids per word of a vocabulary with a fixed number of them."""
+
 _VOCABULARIES: Mapping[str, Any] = {
     vocabulary.feature: vocabulary.from_json
     for vocabulary in (WordVocabulary, CharacterVocabulary, AffixVocabulary)
@@ -47,6 +50,11 @@ class Encoder:
     """
 
     def __init__(self, features: Sequence[str], vocabularies: Iterable[Mapping[str, Any]]) -> None:
+        vocabularies = list(vocabularies)
+        for own in vocabularies:
+            width = own["width"]
+            if width is not None and (type(width) is not int or not 1 <= width <= MOST_WIDTH):
+                raise ValueError(f"vocabulary {own['feature']!r}: unknown width {width!r}")
         made = {
             own["feature"]: (own["width"], _vocabulary(own["feature"], own["data"]).encode)
             for own in vocabularies
