@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +16,16 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def with_whole_layers(model: ModuleT) -> ModuleT:
-    """Replace the recurrent layers of a model by exportable ones, in place, and return it."""
+    """Replace the recurrent layers of a model by exportable ones, in place, and return it.
+
+    Modules without weights that occur in several places, such as dropout, become one module each:
+    torch traces a model with shared modules through proxies, which are not the modules themselves.
+    """
+    seen: set[nn.Module] = set()
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if module in seen and not any(True for _ in module.parameters()):
+            model.set_submodule(name, copy(module))
+        seen.add(module)
     for name, module in list(model.named_modules()):
         if isinstance(module, (nn.LSTM, nn.GRU)):
             model.set_submodule(name, _Recurrent(module))

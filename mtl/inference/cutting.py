@@ -21,6 +21,9 @@ It bounds the memory for streams of any length."""
 CHUNK_CHARACTERS = 1 << 22
 """A chunk ends after the sentence that brings it to this number of characters."""
 
+_PADDED = 1 << 18
+"""The most characters of words that are embedded together, padding included."""
+
 _Item = TypeVar("_Item")
 _windows_of = lru_cache(1024)(windows)
 
@@ -124,6 +127,24 @@ def bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]
             chunk, characters = [], 0
     if chunk:
         yield chunk
+
+
+def word_batches(words: Sequence[str], most: int) -> Iterator[list[int]]:
+    """Yield the indices of words that are embedded together: words of similar length.
+
+    Args:
+        words: The words.
+        most: The most words of a batch. A batch with very long words has fewer.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(words)), key=list(map(len, words)).__getitem__):
+        # The words are padded to the length of the last one.
+        if len(batch) == most or (batch and (len(batch) + 1) * len(words[index]) > _PADDED):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
 
 
 def first_chunk(predictions: Iterator[Prediction], size: int) -> list[Prediction]:

@@ -20,7 +20,7 @@ from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
 from mtl.inference import process
 from mtl.inference.attention import merge_attention
-from mtl.inference.cutting import CHUNK, Cutter, Piece, bounded
+from mtl.inference.cutting import CHUNK, Cutter, Piece, bounded, word_batches
 from mtl.inference.inputs import Sentence
 from mtl.inference.merging import merge_windows, padding_states
 from mtl.inference.prediction import Prediction
@@ -290,9 +290,7 @@ class Predictor:
     def _word_vectors(self, words: Sequence[str]) -> Tensor:
         """Return the vectors of words, `[U, D]`; words of similar length are embedded together."""
         vectors = self._parameter.new_zeros(len(words), self.model.embedding.size)
-        order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
-        for start in range(0, len(words), self.max_tokens):
-            rows = order[start : start + self.max_tokens]
+        for rows in word_batches(words, self.max_tokens):
             batch = self.batcher.batch([Example(tuple(words[i] for i in rows))])
             batch = batch.to(vectors.device)
             embedded = self.model.embedding(batch.features, batch.mask)

@@ -74,7 +74,9 @@ class WordTable:
                 ids = [np.fromiter(map(row, words), np.int64, len(words)) for words in sentences]
                 if store is None:
                     empty = embed(())
-                    store = self._store = _Store(empty.new_zeros(1, empty.shape[1]))
+                    store = self._store = _Store(
+                        empty.new_zeros(1, empty.shape[1]), self._most_bytes
+                    )
                 if len(self._rows) >= len(store):
                     missing = list(islice(self._rows, len(store) - 1, None))
                     store.append(embed(missing))
@@ -114,7 +116,8 @@ class WordRows:
     def products(self, layer: nn.Module, make: Callable[[Tensor], Tensor]) -> Tensor | None:
         """Return the products of a layer, `[U, N]`, or None; see `Words.products`."""
         with process.lock():
-            return self._store.products(layer, make, self._count, 2 * self._most_bytes)
+            # The words of a call come on top of the ones that the table has kept.
+            return self._store.products(layer, make, self._count, self._most_bytes * 3 // 2)
 
     def prepared(self, layer: nn.Module, make: Callable[[], Any]) -> Any:
         """Return `make()`, computed once per layer."""
@@ -141,10 +144,12 @@ class _Store:
 
     Args:
         padding: The vector of padding, `[1, D]`.
+        most_bytes: The bytes for which memory is reserved.
     """
 
-    def __init__(self, padding: Tensor) -> None:
-        self._vectors = _Growing(padding)
+    def __init__(self, padding: Tensor, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._vectors = _Growing(padding, most_bytes)
         self._products: dict[nn.Module, _Growing] = {}
         self.constants: dict[nn.Module, Any] = {}
         self.used: NDArray[np.int64] = np.zeros(1, np.int64)
@@ -175,7 +180,7 @@ class _Store:
     ) -> Tensor | None:
         """Return the products of the first words, unless they take too many bytes."""
         if layer not in self._products:
-            self._products[layer] = _Growing(make(self.vectors[:1]))
+            self._products[layer] = _Growing(make(self.vectors[:1]), self._most_bytes)
         table = self._products[layer]
         if count * self.row_bytes > most_bytes:
             return None
@@ -187,25 +192,30 @@ class _Store:
     def selected(self, rows: NDArray[np.int64]) -> _Store:
         """Return a store of some rows."""
         index = torch.from_numpy(rows).to(self.vectors.device)
-        new = _Store(self.vectors[:1])
-        new._vectors = _Growing(self.vectors[index])
+        new = _Store(self.vectors[:1], self._most_bytes)
+        new._vectors = self._vectors.selected(index)
         for layer, table in self._products.items():
             if table.count == len(self):
-                new._products[layer] = _Growing(table.rows[index])
+                new._products[layer] = table.selected(index)
         new.constants = self.constants
         new.used = self.used[rows]
         return new
 
 
 class _Growing:
-    """A matrix that grows by rows; its memory doubles when it is full.
+    """A matrix that grows by rows.
+
+    On a CPU, memory is reserved for all rows at once: the system provides it when rows are written,
+    and nothing is copied as the matrix grows.
 
     Args:
         rows: The first rows.
+        most_bytes: The bytes to reserve.
     """
 
-    def __init__(self, rows: Tensor) -> None:
+    def __init__(self, rows: Tensor, most_bytes: int) -> None:
         self._memory = rows
+        self._most_bytes = most_bytes if rows.device.type == "cpu" else 0
         self.count = len(rows)
 
     @property
@@ -217,8 +227,17 @@ class _Growing:
         """Add rows."""
         end = self.count + len(rows)
         if end > len(self._memory):
-            grown = self._memory.new_empty(max(end, 2 * self.count), self._memory.shape[1])
+            width = self._memory.shape[1]
+            reserved = self._most_bytes // max(1, width * self._memory.element_size())
+            grown = self._memory.new_empty(max(end, reserved, 2 * self.count), width)
             grown[: self.count] = self.rows
             self._memory = grown
         self._memory[self.count : end] = rows
         self.count = end
+
+    def selected(self, index: Tensor) -> _Growing:
+        """Return a matrix of some rows."""
+        new = _Growing(self._memory[:0], self._most_bytes)
+        for part in index.split(_TOGETHER):  # a copy of all rows would double the memory
+            new.append(self.rows[part])
+        return new

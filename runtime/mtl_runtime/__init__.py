@@ -40,5 +40,5 @@ def load(path: str | PathLike[str]) -> Model:
     bundle = read(path)
     try:
         return Model(bundle, str(path))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever its numbers lead to
         raise BundleError(f"{path}: the description of the model is damaged: {error!r}") from error

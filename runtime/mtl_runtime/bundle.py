@@ -60,7 +60,7 @@ def read(path: str | PathLike[str]) -> Bundle:
         raise BundleError(f"{name}: {error}") from None
     except BundleError as error:
         raise BundleError(f"{name}: {error}") from None
-    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+    except Exception as error:  # whatever its numbers lead to
         raise BundleError(f"{name}: damaged: {type(error).__name__}: {error}") from None
     return Bundle(meta, tensors, words, sentences)
 

@@ -6,7 +6,7 @@ Letters: B windows, T tokens, K labels, N sentences, S logits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ from mtl_runtime._mtl.data.windows import Window
 from mtl_runtime._mtl.inference.task_prediction import Readout
 from mtl_runtime._mtl.text.spans import (
     OUTSIDE,
+    SCHEMES,
     FoundSpan,
     Scheme,
     join_tag,
     parse_tag,
     read_spans,
 )
-from mtl_runtime.forms import Form
+from mtl_runtime.forms import Form, Kind
 
 Confidence = Literal["softmax", "marginals", "sigmoid", "none"]
 Scores = NDArray[np.float32]
@@ -52,6 +53,7 @@ class Decoder:
     """
 
     def __init__(self, task: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+        _check(task)
         self.form = Form(task["form"], task["level"], tuple(task["labels"]))
         self.labels = self.form.labels
         self.scheme: Scheme | None = task["scheme"]
@@ -68,11 +70,12 @@ class Decoder:
             transitions, start, end = (tensors[decode[n]] for n in ("transitions", "start", "end"))
             self._steps = transitions, start, end
         self.tags = task["level"] == "token" and self.form.kind == "label"
-        self._converted = self._bio_table() if self.tags and self.scheme == "bio" else None
+        self._converted = self._bio_tags() if self.tags and self.scheme == "bio" else None
         # Labels of the output scheme, and the index of the one of each label.
         outputs = [_bio(tag) for tag in self.labels] if self.scheme == "bio" else list(self.labels)
         self.outputs = list(dict.fromkeys(outputs))
-        self._targets = np.array([self.outputs.index(label) for label in outputs], dtype=np.intp)
+        place = {label: number for number, label in enumerate(self.outputs)}
+        self._targets = np.array([place[label] for label in outputs], dtype=np.intp)
 
     # ---- one value per token
 
@@ -93,25 +96,32 @@ class Decoder:
             return names
         if self._converted is None:
             return None
-        before = np.full_like(ids, len(self.labels))
-        before[:, 1:] = ids[:, :-1]
-        tags: list[list[str]] = self._converted[before, ids].tolist()
-        return tags
+        kinds, continued, tags = self._converted
+        # A BIO tag depends on no other neighbour than the one before; see `read_spans`.
+        before = np.zeros_like(ids)
+        before[:, 1:] = continued[ids[:, :-1]]
+        inside = (before == kinds[ids]) & (before > 0)
+        found: list[list[str]] = tags[inside.astype(np.intp), ids].tolist()
+        return found
 
-    def _bio_table(self) -> NDArray[np.object_]:
-        """Return the BIO tag of a tag (column) after a tag (row), `[K + 1, K]`.
+    def _bio_tags(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.object_]]:
+        """Return what the BIO tags of a sequence of K labels follow from.
 
-        The last row is the start of a sentence. A BIO tag depends on no other neighbour; see
-        `read_spans`.
+        Returns:
+            The kind of span that each label may continue, the kind that may continue after it, 0
+            for none, and the tags of labels that continue no span and of those that do, `[2, K]`.
         """
         parsed = [parse_tag(tag) for tag in self.labels]
-        table = np.full((len(parsed) + 1, len(parsed)), OUTSIDE, dtype=object)
-        for row, (prefix, kind) in enumerate([*parsed, (OUTSIDE, "")]):
-            for column, (own, own_kind) in enumerate(parsed):
-                if own != OUTSIDE:
-                    inside = own in "IE" and prefix in "BI" and kind == own_kind
-                    table[row, column] = join_tag("I" if inside else "B", own_kind)
-        return table
+        numbers = {kind: n for n, kind in enumerate(dict.fromkeys(kind for _, kind in parsed), 1)}
+        tags = [
+            [tag if tag == OUTSIDE else join_tag(prefix, kind) for tag, kind in parsed]
+            for prefix in "BI"
+        ]
+        return (
+            np.array([numbers[kind] if tag in ("I", "E") else 0 for tag, kind in parsed]),
+            np.array([numbers[kind] if tag in ("B", "I") else 0 for tag, kind in parsed]),
+            np.array(tags, dtype=object),
+        )
 
     def read(
         self,
@@ -248,6 +258,29 @@ class Decoder:
 
     def _by_label(self, rows: NDArray[Any]) -> list[dict[str, float]]:
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
+
+
+def _check(task: Mapping[str, Any]) -> None:
+    """Raise ValueError if the description of a task has unknown values."""
+    known: Mapping[str, Sequence[Any]] = {
+        "form": get_args(Kind),
+        "level": ("token", "sentence"),
+        "unit": ("sentence", "record"),
+        "scheme": (None, *SCHEMES),
+        "confidence": get_args(Confidence),
+        "pairs": (False, True),
+        "derived": (False, True),
+    }
+    for name, values in known.items():
+        if task[name] not in values:
+            raise ValueError(f"unknown {name} {task[name]!r}")
+    if task["decode"]["kind"] not in ("argmax", "viterbi"):
+        raise ValueError(f"unknown search {task['decode']['kind']!r}")
+    labels = task["labels"]
+    if not all(isinstance(label, str) for label in labels):
+        raise ValueError("expected labels that are strings")
+    if not labels and task["form"] != "number":
+        raise ValueError("expected labels")
 
 
 def _bio(tag: str) -> str:

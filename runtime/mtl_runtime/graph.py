@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mtl_runtime.operators import OPERATORS, folded
+import numpy as np
 
+from mtl_runtime.operators import MOST, OPERATORS, WORDS, folded, result_size
+
+_TYPES = {"float16", "float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64"}
 _Slot = int
 _Step = tuple[Callable[..., Any], list[Any], list[tuple[int, int]], list[Any], int]
 
@@ -23,20 +26,28 @@ class Program:
         constants: Name to array.
 
     Raises:
-        GraphError: A node has an unknown operator, or refers to a later node.
+        GraphError: A node has an unknown operator, the name of another value or an argument of an
+            unknown kind, refers to a later node, or is a constant of unexpected size.
     """
 
     def __init__(self, graph: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
         self.inputs: list[str] = list(graph["inputs"])
         slots = {name: number for number, name in enumerate(self.inputs)}
         known: dict[str, Any] = {}  # values that do not depend on inputs
+        room = MOST + 2 * sum(array.size for array in constants.values())
         nodes: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {}
         for name, operator, arguments, keywords in graph["nodes"]:
             if operator not in OPERATORS:
                 raise GraphError(f"unknown operator {operator}; install a newer mtl-runtime")
             run: Callable[..., Any] = OPERATORS[operator]
+            if name in slots or name in nodes or name in known or name in constants:
+                raise GraphError(f"{name}: occurs twice")
             values = [_decoded(value) for value in arguments]
             options = {key: _decoded(value) for key, value in keywords.items()}
+            for value in (*values, *options.values()):
+                text = isinstance(value, str) and not isinstance(value, _Name)
+                if text and value not in WORDS and operator != "aten.einsum.default":
+                    raise GraphError(f"{name}: unknown argument {value[:40]!r}")
             used = set(_names([values, *options.values()]))
             for other in used:
                 if other in constants and other not in known:
@@ -45,7 +56,13 @@ class Program:
                     raise GraphError(f"{name}: unknown value {other}")
             if used <= known.keys():
                 found = [_filled(value, known) for value in values]
-                known[name] = run(*found, **{k: _filled(v, known) for k, v in options.items()})
+                if result_size(operator, found) > MOST:
+                    raise GraphError(f"{name}: the constant is too large")
+                made = run(*found, **{k: _filled(v, known) for k, v in options.items()})
+                room -= getattr(made, "size", 0)
+                if room < 0:
+                    raise GraphError("the constants are too large")
+                known[name] = made
                 continue
             run, values = folded(operator, run, values, known, _Name)
             nodes[name] = run, values, options
@@ -117,7 +134,9 @@ def _decoded(value: Any) -> Any:
             return _Name(value["of"])
         if "float" in value:
             return float(value["float"])
-        return value["dtype"]
+        if value["dtype"] not in _TYPES:
+            raise GraphError(f"unknown type {value['dtype']!r}")
+        return np.dtype(value["dtype"])
     return value
 
 

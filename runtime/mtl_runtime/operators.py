@@ -18,6 +18,34 @@ from mtl_runtime import kernels
 Array = Any
 
 
+MOST = 1 << 26
+"""The most numbers of an array that an operator makes from sizes alone."""
+WORDS = {"none", "tanh", "constant", "floor", "trunc"}
+"""The strings that operators other than einsum accept."""
+
+
+def _size(count: Any) -> int:
+    """Return a number of numbers; raise an error for more than `MOST`."""
+    if count > MOST:
+        raise ValueError(f"an array of {count:,} numbers is too large")
+    return int(count)
+
+
+def _sizes(shape: Sequence[int]) -> Sequence[int]:
+    """Return a shape; raise an error if it has too many numbers."""
+    _size(math.prod(shape))
+    return shape
+
+
+def result_size(operator: str, values: Sequence[Any]) -> int:
+    """Return the size of the result of an operator on numbers; 0 for other operators."""
+    if operator.split(".")[1] not in _BROADCAST:
+        return 0
+    return math.prod(
+        np.broadcast_shapes(*(value.shape for value in values if hasattr(value, "shape")))
+    )
+
+
 def _axes(dim: Any) -> Any:
     return tuple(dim) if isinstance(dim, list) else dim
 
@@ -86,11 +114,13 @@ def _pad(x: Array, widths: Sequence[int], mode: str = "constant", value: Any = N
         axis = x.ndim - 1 - number
         cut[axis] = slice(max(0, -first), x.shape[axis] - max(0, -last))
         before_after[axis] = (max(0, first), max(0, last))
+    _size(math.prod(n + sum(own) for n, own in zip(x.shape, before_after, strict=True)))
     return np.pad(x[tuple(cut)], before_after, constant_values=value or 0)
 
 
 def _unfold(x: Array, dim: int, size: int, step: int) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(x, size, axis=dim)
+    _size(windows.size)
     cut = [slice(None)] * windows.ndim
     cut[dim] = slice(None, None, step)
     return windows[tuple(cut)]
@@ -107,6 +137,7 @@ def _conv1d(
 ) -> Array:
     if (tuple(stride), tuple(dilation), groups) != ((1,), (1,), 1):
         raise ValueError("conv1d: unknown stride, dilation or groups")
+    _size(x.size + 2 * padding[0] * len(x) * x.shape[1])
     x = np.pad(x, ((0, 0), (0, 0), (padding[0], padding[0])))
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2], axis=2)  # [B, C, T, W]
     columns = windows.transpose(0, 2, 1, 3).reshape(x.shape[0], windows.shape[2], -1)
@@ -135,7 +166,7 @@ def _topk(
     x: Array, k: int, dim: int = -1, largest: bool = True, in_order: bool = True
 ) -> tuple[Array, Array]:
     order = np.argsort(-x if largest else x, axis=dim, kind="stable")
-    order = order.take(np.arange(k), axis=dim)
+    order = order.take(np.arange(_size(k)), axis=dim)
     return np.take_along_axis(x, order, axis=dim), order
 
 
@@ -152,7 +183,9 @@ def _max_dim(x: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
 
 def _expand(x: Array, shape: Sequence[int], implicit: bool = False) -> Array:
     own = (1,) * (len(shape) - x.ndim) + x.shape
-    return np.broadcast_to(x, [a if n == -1 else n for n, a in zip(shape, own, strict=True)])
+    return np.broadcast_to(
+        x, _sizes([a if n == -1 else n for n, a in zip(shape, own, strict=True)])
+    )
 
 
 def _index(x: Array, indices: Sequence[Any]) -> Array:
@@ -196,10 +229,16 @@ def _cast(x: Array, dtype: str | None = None, *others: Any, **named: Any) -> Arr
 
 def _arange(start: Any, end: Any = None, step: Any = 1, dtype: str | None = None) -> Array:
     first, last = (0, start) if end is None else (start, end)
+    _size(abs((last - first) / step))
     return np.arange(first, last, step, dtype=dtype or np.int64)
 
 
 def _einsum(equation: str, arrays: Sequence[Array], path: Any = None) -> Array:
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for letters, array in zip(inputs.split(","), arrays, strict=True):
+        sizes.update(zip(letters, array.shape, strict=True))
+    _size(math.prod(sizes[letter] for letter in output))
     return np.einsum(equation, *arrays, optimize=len(arrays) > 2 or equation.count(",") == 1)
 
 
@@ -209,6 +248,30 @@ def _masked_fill(x: Array, mask: Array, value: Any) -> Array:
 
 def _embedding(table: Array, ids: Array, *others: Any) -> Array:
     return table[ids]
+
+
+def _embedding_bag(
+    table: Array,
+    ids: Array,
+    starts: Array,
+    by_frequency: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    weights: None = None,
+    last: bool = False,
+    padding: int = -1,
+) -> tuple[Array]:
+    if mode != 1 or weights is not None or last:
+        raise ValueError("embedding_bag: unknown mode or weights")
+    real = ids != padding
+    counts = np.diff(np.append(0, real.cumsum())[np.append(starts, len(ids))])
+    sums = np.zeros((len(starts), table.shape[1]), table.dtype)
+    filled = counts > 0
+    if filled.any():
+        # Padding is left out first: next to a very long word, most ids are padding.
+        firsts = (counts.cumsum() - counts)[filled]
+        sums[filled] = np.add.reduceat(table[ids[real]], firsts, axis=0)
+    return (sums / np.maximum(counts, 1)[:, None].astype(table.dtype),)
 
 
 def _pool(
@@ -261,12 +324,38 @@ def _own(x: Array) -> Array:
 
 
 def _zeros(shape: Sequence[int], dtype: str | None = None, **others: Any) -> Array:
-    return np.zeros(shape, dtype or np.float32)
+    return np.zeros(_sizes(shape), dtype or np.float32)
 
 
 def _full(shape: Sequence[int], value: Any, dtype: str | None = None, **others: Any) -> Array:
     kind = np.bool_ if isinstance(value, bool) else np.int64 if isinstance(value, int) else None
-    return np.full(shape, value, dtype or kind or np.float32)
+    return np.full(_sizes(shape), value, dtype or kind or np.float32)
+
+
+def _cat(arrays: Sequence[Array], dim: int = 0) -> Array:
+    _size(sum([array.size for array in arrays]))
+    return np.concatenate(arrays, axis=dim)
+
+
+def _stack(arrays: Sequence[Array], dim: int = 0) -> Array:
+    _size(sum([array.size for array in arrays]))
+    return np.stack(arrays, axis=dim)
+
+
+def _repeat(x: Array, counts: Sequence[int]) -> Array:
+    _size(x.size * math.prod(counts))
+    return np.tile(x, counts)
+
+
+def _pow(x: Any, y: Any) -> Any:
+    # Powers of Python's integers have any number of digits.
+    return (x if hasattr(x, "shape") or hasattr(y, "shape") else float(x)) ** y
+
+
+def _product(x: int, y: int) -> int:
+    if abs(x * y) >> 62:
+        raise ValueError(f"a size of {x} times {y} is too large")
+    return x * y
 
 
 def _same(x: Array, *others: Any, **named: Any) -> Array:
@@ -292,20 +381,21 @@ def _glu(x: Array, dim: int = -1) -> Array:
 
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    "mul": python.mul,
+    "mul": np.multiply,
     "lt": python.lt,
     "le": python.le,
     "gt": python.gt,
     "ge": python.ge,
     "eq": python.eq,
     "ne": python.ne,
-    "pow": python.pow,
+    "pow": _pow,
     "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or,
     "bitwise_xor": np.bitwise_xor,
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
 }
+_BROADCAST = {*_BINARY, "add", "sub", "div", "maximum", "minimum", "where", "lerp"}
 _UNARY: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
@@ -330,7 +420,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     **{
         f"aten.{name}.{kind}": run for name, run in _BINARY.items() for kind in ("Tensor", "Scalar")
     },
-    "aten.pow.Tensor_Scalar": python.pow,
+    "aten.pow.Tensor_Scalar": _pow,
     **{f"aten.{name}.default": run for name, run in {**_BINARY, **_UNARY}.items()},
     "aten.add.Tensor": _add,
     "aten.add.Scalar": _add,
@@ -358,9 +448,11 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten.mm.default": np.matmul,
     "aten.bmm.default": np.matmul,
     "aten.addmm.default": lambda bias, x, y: bias + x @ y,
+    "aten.lerp.Tensor": lambda x, y, weight: x + weight * (y - x),
     "aten.einsum.default": _einsum,
     "aten.conv1d.default": _conv1d,
     "aten.embedding.default": _embedding,
+    "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.where.self": np.where,
     "aten.masked_fill.Scalar": _masked_fill,
     "aten.masked_fill.Tensor": _masked_fill,
@@ -385,8 +477,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten.split.Tensor": _split,
     "aten.split_with_sizes.default": _split,
     "aten.chunk.default": _chunk,
-    "aten.cat.default": lambda arrays, dim=0: np.concatenate(arrays, axis=dim),
-    "aten.stack.default": lambda arrays, dim=0: np.stack(arrays, axis=dim),
+    "aten.cat.default": _cat,
+    "aten.stack.default": _stack,
     "aten.flip.default": lambda x, dims: np.flip(x, dims),
     "aten.unsqueeze.default": np.expand_dims,
     "aten.squeeze.dim": lambda x, dim: x.squeeze(dim) if x.shape[dim] == 1 else x,
@@ -395,7 +487,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten.mT.default": lambda x: np.swapaxes(x, -1, -2),
     "aten.permute.default": np.transpose,
     "aten.expand.default": _expand,
-    "aten.repeat.default": np.tile,
+    "aten.repeat.default": _repeat,
     "aten.view.default": _reshape,
     "aten._unsafe_view.default": _reshape,
     "aten.reshape.default": _reshape,
@@ -415,15 +507,15 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten.zeros.default": _zeros,
     "aten.ones.default": lambda shape, **named: _full(shape, 1.0, **named),
     "aten.full.default": _full,
-    "aten.new_zeros.default": lambda x, shape, dtype=None: np.zeros(shape, dtype or x.dtype),
-    "aten.new_ones.default": lambda x, shape, dtype=None: np.ones(shape, dtype or x.dtype),
-    "aten.new_full.default": lambda x, shape, v, dtype=None: np.full(shape, v, dtype or x.dtype),
+    "aten.new_zeros.default": lambda x, shape, dtype=None: _zeros(shape, dtype or x.dtype),
+    "aten.new_ones.default": lambda x, shape, dtype=None: _full(shape, 1, dtype or x.dtype),
+    "aten.new_full.default": lambda x, shape, v, dtype=None: _full(shape, v, dtype or x.dtype),
     "aten.sym_size.int": lambda x, dim: x.shape[dim],
     "aten.scalar_tensor.default": lambda value, dtype="float32": np.asarray(value, dtype),
     "python.getitem": python.getitem,
     "python.add": python.add,
     "python.sub": python.sub,
-    "python.mul": python.mul,
+    "python.mul": _product,
     "python.neg": python.neg,
     "python.floordiv": python.floordiv,
     "python.sym_max": max,

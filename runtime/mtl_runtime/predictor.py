@@ -6,17 +6,20 @@ Letters: B windows, T tokens, S logits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_runtime._mtl.errors import MtlError
 from mtl_runtime._mtl.inference import process
 from mtl_runtime._mtl.inference.cutting import CHUNK, Cutter, Piece, bounded
 from mtl_runtime._mtl.inference.inputs import Sentence
 from mtl_runtime._mtl.inference.prediction import Prediction
 from mtl_runtime._mtl.inference.task_prediction import Readout, TaskPrediction
 from mtl_runtime._mtl.inference.token_merging import merge_tokens
+from mtl_runtime.bundle import BundleError
 from mtl_runtime.decoding import Decoder
 from mtl_runtime.words import Encoder, Program, WordTables
 
@@ -41,6 +44,28 @@ class Network(Protocol):
         """The program that returns the scores of tasks, from the rows of words."""
 
 
+MOST_TOKENS = 1 << 16
+"""The most tokens per batch that a description may ask for."""
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Turn errors of a program or of what reads its scores into one that a user understands.
+
+    Raises:
+        BundleError: The network does not fit its description, or needs too much memory.
+    """
+    try:
+        yield
+    except MtlError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise BundleError(
+            f"the model cannot be run ({kind}: {error}); was its file damaged?"
+        ) from error
+
+
 class Predictor:
     """Labels sentences: all tasks in one pass, sentences of similar length in one batch.
 
@@ -54,10 +79,15 @@ class Predictor:
     def __init__(self, network: Network) -> None:
         meta = network.meta
         limits = meta["max_length"], meta["overlap"], meta["max_tokens"]
+        max_length, overlap, max_tokens = limits
+        if not (0 <= overlap < max_length and 1 <= max_tokens <= MOST_TOKENS) or any(
+            type(number) is not int for number in limits
+        ):
+            raise ValueError(f"unknown limits {limits}")
         self.cutter = Cutter(*limits)
         self.decoders = {task: Decoder(own, network.tensors) for task, own in meta["tasks"].items()}
         encoder = Encoder(meta["features"], meta["vocabularies"])
-        self.words = WordTables(network.words, meta["tables"], encoder, together=meta["max_tokens"])
+        self.words = WordTables(network.words, meta["tables"], encoder, together=max_tokens)
         self.program = network.sentences
         self._forms: Mapping[str, Any] = {t: own.form for t, own in self.decoders.items()}
         self._schemes = {task: own.scheme for task, own in self.decoders.items()}
@@ -81,7 +111,7 @@ class Predictor:
             chunk_size: The number of items per chunk.
         """
         for chunk in bounded(sentences, chunk_size or CHUNK):
-            with process.without_collection():
+            with process.without_collection(), running():
                 found = self._predict(chunk, tasks, confidence, by_sentence)
             yield from found
 
@@ -124,6 +154,10 @@ class Predictor:
 
     def logits(self, sentences: Sequence[Sentence], task: str) -> NDArray[Any]:
         """Return the mean logits of each sentence over its windows, `[N, S]`."""
+        with running():
+            return self._mean_logits(sentences, task)
+
+    def _mean_logits(self, sentences: Sequence[Sentence], task: str) -> NDArray[Any]:
         result = _Results(self.decoders[task], len(sentences))
         batches = Batches(self, sentences)
         for _, pieces in self.cutter.passes(sentences, [task], ()):
@@ -139,6 +173,12 @@ class Predictor:
         self, sentences: Sequence[Sentence], task: str
     ) -> list[NDArray[np.float64]]:
         """Return the probabilities of the output labels of a task, `[T, K]` per sentence."""
+        with running():
+            return self._token_probabilities(sentences, task)
+
+    def _token_probabilities(
+        self, sentences: Sequence[Sentence], task: str
+    ) -> list[NDArray[np.float64]]:
         decoder = self.decoders[task]
         found = [np.zeros((len(s.example), len(decoder.outputs))) for s in sentences]
         batches = Batches(self, sentences)

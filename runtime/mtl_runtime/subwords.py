@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -41,13 +42,22 @@ class SubwordEncoder:
         """Return the ids of the subwords, shifted by the number of special strings."""
         ids, ranks = self._ids, self._ranks
         parts = [c for c in map(_CHARACTERS.__getitem__, word.encode()) if c in ids]
-        never = len(ranks)
-        own = [ranks.get(pair, never) for pair in pairwise(parts)]
+        # The positions of the parts before and after each one, and the pairs that may be merged.
+        before, after = list(range(-1, len(parts))), list(range(1, len(parts) + 1))
+        pairs = [(ranks[pair], at) for at, pair in enumerate(pairwise(parts)) if pair in ranks]
+        heapify(pairs)
         # The first of the most frequent pairs is merged until no pair is known.
-        while own and (least := min(own)) < never:
-            at = own.index(least)
-            parts[at : at + 2] = [parts[at] + parts[at + 1]]
-            del own[at]
-            for left in range(max(0, at - 1), min(at + 1, len(own))):
-                own[left] = ranks.get((parts[left], parts[left + 1]), never)
-        return [len(SPECIAL) + ids[part] for part in parts]
+        while pairs:
+            rank, at = heappop(pairs)
+            end = after[at]
+            if end == len(parts) or ranks.get((parts[at], parts[end])) != rank:
+                continue  # a part has been merged since
+            parts[at] += parts[end]
+            parts[end] = ""
+            after[at] = after[end]
+            before[after[end]] = at
+            for left in (before[at], at):
+                right = after[left] if left >= 0 else len(parts)
+                if right < len(parts) and (pair := (parts[left], parts[right])) in ranks:
+                    heappush(pairs, (ranks[pair], left))
+        return [len(SPECIAL) + ids[part] for part in parts if part]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_runtime._mtl.inference import process
+from mtl_runtime._mtl.inference.cutting import word_batches
 from mtl_runtime._mtl.text.vocabulary.affixes import AffixVocabulary
 from mtl_runtime._mtl.text.vocabulary.base import PAD
 from mtl_runtime._mtl.text.vocabulary.characters import CharacterVocabulary
@@ -18,6 +19,9 @@ from mtl_runtime.subwords import SubwordEncoder
 
 MOST_BYTES = 1 << 28
 """The most bytes of all tables. Words that were not used for the longest time go first."""
+
+MOST_WIDTH = 64
+"""The most ids per word of a vocabulary with a fixed number of them."""
 
 _VOCABULARIES: Mapping[str, Any] = {
     vocabulary.feature: vocabulary.from_json
@@ -46,6 +50,11 @@ class Encoder:
     """
 
     def __init__(self, features: Sequence[str], vocabularies: Iterable[Mapping[str, Any]]) -> None:
+        vocabularies = list(vocabularies)
+        for own in vocabularies:
+            width = own["width"]
+            if width is not None and (type(width) is not int or not 1 <= width <= MOST_WIDTH):
+                raise ValueError(f"vocabulary {own['feature']!r}: unknown width {width!r}")
         made = {
             own["feature"]: (own["width"], _vocabulary(own["feature"], own["data"]).encode)
             for own in vocabularies
@@ -168,9 +177,7 @@ class WordTables:
     def _append(self, words: Sequence[str]) -> None:
         """Add the rows of further words; words of similar length are computed together."""
         end = self._count + len(words)
-        order = sorted(range(len(words)), key=list(map(len, words)).__getitem__)
-        for start in range(0, len(words), self._together):
-            index = order[start : start + self._together]
+        for index in word_batches(words, self._together):
             inputs = self._encoder.inputs([words[i] for i in index])
             found = self._program.run(inputs, self._names)
             rows = self._count + np.array(index)

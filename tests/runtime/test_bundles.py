@@ -31,6 +31,8 @@ COMPARED = {
     "pool-0-kinds",
     "attention-0-number",
     "pool-0-soft",
+    "qrnn-9",
+    "qrnn-11",
     "sluice-0",
     "subwords-0",
 }

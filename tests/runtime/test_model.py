@@ -153,6 +153,12 @@ def test_subwords_are_those_of_tokenizers() -> None:
     assert [own.encode(word) for word in words] == [learned.encode(word) for word in words]
 
 
+def test_a_very_long_word_has_subwords_soon() -> None:
+    learned = SubwordVocabulary.build({"ab": 3, "abab": 3}, pieces=300)
+    word = "abcab" * 20_000  # took minutes when each merge searched all parts
+    assert SubwordEncoder(learned.to_json()).encode(word) == learned.encode(word)
+
+
 def test_a_damaged_tokenizer_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected a BPE tokenizer"):
         SubwordEncoder({"model": {"vocab": {}}})
