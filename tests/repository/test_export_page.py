@@ -18,8 +18,8 @@ def test_the_program_gives_labels(
 ) -> None:
     project.write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert mtl("train", "run.yaml", "--output", "runs/ewt", "training.epochs=12").code == 0
-    assert mtl("export", "runs/ewt", "--to", "onnx", "--output", "tagger.onnx").code == 0
+    assert mtl("train", "run.yaml", "--output", "runs/names", "training.epochs=12").code == 0
+    assert mtl("export", "runs/names", "--to", "onnx", "--output", "tagger.onnx").code == 0
     programs = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (program,) = (found for found in programs if "onnxruntime" in found)
     exec(program, {})
