@@ -18,8 +18,10 @@ CHUNK = 4096
 """Sentences per chunk; sentences of similar length in a chunk form batches.
 
 It bounds the memory for streams of any length."""
-CHUNK_CHARACTERS = 1 << 22
-"""A chunk ends after the sentence that brings it to this number of characters."""
+CHUNK_CHARACTERS = 1 << 17
+"""A chunk ends after the sentence that brings it to this number of characters.
+
+Few enough that the distinct words of a chunk are a small part of the table of words."""
 
 _PADDED = 1 << 18
 """The most characters of words that are embedded together, padding included."""

@@ -238,6 +238,6 @@ class _Growing:
     def selected(self, index: Tensor) -> _Growing:
         """Return a matrix of some rows."""
         new = _Growing(self._memory[:0], self._most_bytes)
-        for part in index.split(_TOGETHER):  # a copy of all rows would double the memory
-            new.append(self.rows[part])
+        for first in range(0, len(index), _TOGETHER):  # all at once would take twice the memory
+            new.append(self.rows[index[first : first + _TOGETHER]])
         return new
