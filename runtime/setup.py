@@ -83,6 +83,12 @@ class Source(sdist):
             shutil.copyfile(path, target)
 
 
+# A source distribution has the copies already.
+if not COPIED.is_dir():
+    sys.path.insert(0, str(ROOT))
+    from vendor import vendor
+
+    vendor(ROOT.parent / "mtl")
 if not LICENSE.exists() and (ROOT.parent / "LICENSE").exists():
     shutil.copyfile(ROOT.parent / "LICENSE", LICENSE)
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from mtl.cli.table_input import Row
 from mtl.errors import MtlError
-from mtl.inference.attention import rows_of
 from mtl.inference.confidence import confidence_text, fraction, rounded
 from mtl.inference.prediction import Prediction, merge_fields, new_names
-from mtl.targets import Target
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mtl.targets import Target
 
 Renamed: TypeAlias = Mapping[str, str]
 """Name of a field of a prediction to its name in the output."""
@@ -75,6 +75,8 @@ def _attention_columns(name: str, weights: Tensor | None) -> dict[str, Sequence[
     """Return token weights, `[T]` or `[N, T]`, by the names of their columns."""
     if weights is None:
         return {}
+    from mtl.inference.attention import rows_of
+
     rows = rows_of(weights)
     names = [f"{name}.{hop}" for hop in range(1, len(rows) + 1)] if len(rows) > 1 else [name]
     return {own: [*map(fraction, row)] for own, row in zip(names, rows, strict=True)}

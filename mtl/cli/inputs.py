@@ -6,14 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from mtl.data.readers.conll import Conll
-from mtl.data.readers.conllu import Conllu
-from mtl.data.readers.csv import Csv
-from mtl.data.readers.jsonl import Jsonl
 from mtl.errors import DataError
 from mtl.inference.inputs import Sentence, split_text
+
+if TYPE_CHECKING:
+    from mtl.data.readers.conll import Conll
+    from mtl.data.readers.csv import Csv
+    from mtl.data.readers.jsonl import Jsonl
 
 _DESCRIBING = ("columns", "global.columns")
 """Comments of a CoNLL file that describe its columns; the output has other columns."""
@@ -80,6 +81,8 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
     Raises:
         DataError: A line lacks the column of the word; or the readers read different columns.
     """
+    from mtl.data.readers.conllu import Conllu
+
     rest, head = iter(lines), []
     for line in rest:
         head.append(line)
@@ -95,6 +98,8 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
 
 def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
     """Return a reader of the words alone; `first` is the first line with a word."""
+    from mtl.data.readers.conll import Conll
+
     words = {(reader.columns["tokens"], reader.separator, reader.comments) for reader in readers}
     if not words or len(first.split()) == 1:
         return Conll(columns={"tokens": 0})
@@ -123,31 +128,43 @@ def read_jsonl(
     Raises:
         DataError: A line of `name` does not have this form.
     """
+    known = _names_of_fields(readers)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         fields = _parse_object(line, name, number)
         try:
-            fields = {**fields, **_trained_fields(fields, pairs, readers)}
+            fields = {**fields, **_trained_fields(fields, pairs, known)}
             yield _pair(fields) if pairs else _single(fields)
         except ValueError as error:
             raise DataError(str(error), name, number) from None
 
 
+def _names_of_fields(readers: Sequence[Jsonl | Csv]) -> list[tuple[list[str], str | None]]:
+    """Return, per reader, the fields of words or text, and the field of the second sentence."""
+    if not readers:
+        return []
+    from mtl.data.readers.jsonl import Jsonl
+
+    return [
+        ([own.tokens, own.text] if isinstance(own, Jsonl) else [own.text], own.pair)
+        for own in readers
+    ]
+
+
 def _trained_fields(
-    fields: Mapping[str, Any], pairs: bool, readers: Sequence[Jsonl | Csv]
+    fields: Mapping[str, Any], pairs: bool, known: Sequence[tuple[list[str], str | None]]
 ) -> dict[str, Any]:
     """Return the words or texts of the fields of the training data, under the usual names."""
     found: dict[str, Any] = {}
     first = any(fields.get(name) is not None for name in ("tokens", "text"))
     second = not pairs or any(fields.get(name) is not None for name in ("tokens_b", "text_b"))
-    for reader in readers:
-        names = [reader.tokens, reader.text] if isinstance(reader, Jsonl) else [reader.text]
+    for names, pair in known:
         values = [fields[name] for name in names if fields.get(name) is not None]
         if not first and values:
             found["text" if isinstance(values[0], str) else "tokens"] = values[0]
             first = True
-        value = None if reader.pair is None else fields.get(reader.pair)
+        value = None if pair is None else fields.get(pair)
         if not second and value is not None:
             found["text_b" if isinstance(value, str) else "tokens_b"] = value
             second = True

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument, TaskOption, TrustOption
+from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption
 from mtl.errors import DataError, MtlError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ SUFFIXES = {
 
 
 def predict(
-    folder: RunFolderArgument,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The run folder, or a bundle (model.mtl).")
+    ],
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="The input; by default, or for -, standard input."),
@@ -100,6 +102,28 @@ def predict(
     Tasks that compare two sentences read two sentences per line, with a tab between; or JSONL with
     the fields "text_b" or "tokens_b"; or tables.
     """
+    if folder.is_file():
+        from mtl.cli.bundle import predict_bundle
+
+        predict_bundle(
+            folder,
+            file,
+            task,
+            {
+                "--format": output_format,
+                "--input": input_format,
+                "--unit": "record" if whole else unit,
+                "--output": None if output is None else str(output),
+            },
+            {"--confidence": confidence},
+            {
+                "--explain": explain,
+                "--workers": workers > 1,
+                "--device": device not in (None, "cpu"),
+                "--format": output_format == "text",
+            },
+        )
+        return
     if output_format == "text":
         if not explain:
             message = "shades words by their attention weights; add --explain"
@@ -115,7 +139,8 @@ def predict(
 
         model = load(folder, device=device, trust=trust)
     from mtl.display.labelling import LabellingProgress
-    from mtl.inference.predictor import CHUNK, CHUNK_OF_MATRICES
+    from mtl.inference.cutting import CHUNK
+    from mtl.inference.predictor import CHUNK_OF_MATRICES
 
     tasks = model.selection.labelling(task)
     if explain:
@@ -244,7 +269,7 @@ def _write(
     chunk_size: int | None = None,
 ) -> int:
     """Label sentences in this process, write them, and return the number of blank texts."""
-    from mtl.inference.predictor import CHUNK, first_chunk
+    from mtl.inference.cutting import CHUNK, first_chunk
 
     predictions = label.predictions(sentences, chunk_size)
     # The names of the output follow from the fields of the first records.
@@ -275,7 +300,7 @@ def _write_parallel(
 
     This process labels the first chunk while the others start; for one chunk they do not start.
     """
-    from mtl.inference.predictor import CHUNK, bounded
+    from mtl.inference.cutting import CHUNK, bounded
     from mtl.inference.workers import Workers
 
     def parts() -> Iterator[_Part]:

@@ -12,9 +12,10 @@ from mtl.heads.lm import LanguageModel
 from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
-from mtl.heads.tagger import FoundSpan, Tagger
+from mtl.heads.tagger import Tagger
 from mtl.registry import Registry
 from mtl.targets import LabelSet, Number, Objective, OneLabel
+from mtl.text.spans import FoundSpan
 
 HEADS: Registry[Head] = Registry(
     "head",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypedDict, Unpack
+from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +32,7 @@ from mtl.options import (
     options_of,
 )
 from mtl.targets.objectives import Objective
-from mtl.text.spans import Scheme, Span, read_spans
-
-
-class FoundSpan(NamedTuple):
-    """A span, and the joint probability of the predicted labels of its tokens."""
-
-    span: Span
-    confidence: float
+from mtl.text.spans import FoundSpan, Scheme, Span, read_spans
 
 
 class TaggerOptions(TypedDict, total=False):

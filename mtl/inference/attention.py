@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtl.data.windows import Window
 from mtl.heads import HEADS, Head
-from mtl.inference.readouts import Readout
+from mtl.inference.task_prediction import Readout
 
 
 def merge_attention(

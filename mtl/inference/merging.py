@@ -6,16 +6,15 @@ Letters: N sentences, S logits, K labels, H width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from mtl.heads import Classifier, FoundSpan, Head, Tagger
-from mtl.inference.readouts import Readout
-from mtl.inference.task_prediction import TaskPrediction
+from mtl.heads import Classifier, Head, Tagger
+from mtl.inference.task_prediction import Readout, TaskPrediction
+from mtl.inference.token_merging import merge_tokens
 from mtl.targets import Target
-from mtl.text.spans import OUTSIDE, Scheme, convert, read_spans
+from mtl.text.spans import Scheme
 
 
 def merge_windows(
@@ -40,47 +39,9 @@ def merge_windows(
         logits: Whether to include the logits.
     """
     if target.level == "token":
-        return [_merge_tokens(head, row, scheme, confidence) for row in readouts]
+        spans = scheme is not None and isinstance(head, Tagger)
+        return [merge_tokens(row, scheme, confidence=confidence, spans=spans) for row in readouts]
     return _merge_logits(head, target, readouts, padding, confidence, logits)
-
-
-def _merge_tokens(
-    head: Head, readouts: Sequence[Readout], scheme: Scheme | None, confidence: bool
-) -> TaskPrediction:
-    values: Sequence[Any] = (
-        readouts[0].values
-        if len(readouts) == 1
-        else [value for readout in readouts for value in readout.values]
-    )
-    # Most sentences have no span at all, and then every scheme has the same tags.
-    if scheme and values.count(OUTSIDE) < len(values):
-        values = convert(values, scheme)
-    labels = tuple(values)
-    if not confidence:
-        return TaskPrediction(labels)
-    probabilities = tuple(p for readout in readouts for p in readout.confidence)
-    if probabilities and all(probability is None for probability in probabilities):
-        return TaskPrediction(labels)  # numbers and distributions have no confidence
-    has_spans = scheme and isinstance(head, Tagger)
-    return TaskPrediction(labels, probabilities, _merge_spans(readouts) if has_spans else None)
-
-
-def _merge_spans(readouts: Sequence[Readout]) -> tuple[FoundSpan, ...]:
-    """Return the spans of a sentence, joined where they cross from one window into the next.
-
-    The confidence of a joined span is the product of the confidences of its parts: windows are
-    read independently.
-    """
-    parts = (part for readout in readouts for part in readout.spans)
-    spans = []
-    for span in read_spans(tag for readout in readouts for tag in readout.values):
-        missing, confidence = span.end - span.start, 1.0
-        while missing:
-            part, probability = next(parts)
-            missing -= part.end - part.start
-            confidence *= probability
-        spans.append(FoundSpan(span, confidence))
-    return tuple(spans)
 
 
 def _merge_logits(

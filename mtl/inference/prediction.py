@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtl.errors import MtlError
 from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
 from mtl.inference.task_prediction import Confidence, TaskPrediction
-from mtl.targets import Target
-from mtl.targets.base import ABSENT
-from mtl.text.example import of_tokens
+from mtl.text.example import ABSENT, of_tokens
 from mtl.text.spans import Scheme, read_spans
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mtl.targets import Target
 
 _SHORT = 60
 """The most characters of the text in `repr`."""

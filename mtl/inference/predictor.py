@@ -7,58 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl.data.batching import batches
 from mtl.data.encoding import Batcher, pad
-from mtl.data.windows import Window, windows
+from mtl.data.windows import Window
 from mtl.embeddings import EmbeddingOutput
 from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
 from mtl.inference import process
 from mtl.inference.attention import merge_attention
+from mtl.inference.cutting import CHUNK, Cutter, Piece, bounded
 from mtl.inference.inputs import Sentence
 from mtl.inference.merging import merge_windows, padding_states
 from mtl.inference.prediction import Prediction
-from mtl.inference.readouts import Readout, read_head
-from mtl.inference.task_prediction import TaskPrediction
+from mtl.inference.readouts import read_head
+from mtl.inference.task_prediction import Readout, TaskPrediction
 from mtl.inference.words import WordTable
 from mtl.layers.lookup import look_up
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
 
-CHUNK = 4096
-"""Sentences per chunk; sentences of similar length in a chunk form batches.
-
-It bounds the memory for streams of any length."""
-CHUNK_CHARACTERS = 1 << 22
-"""A chunk ends after the sentence that brings it to this number of characters."""
 CHUNK_OF_MATRICES = 16
 """Sentences per chunk with attention matrices, whose memory grows with the square of the length."""
 LONGEST = 2048
 """The most tokens of a sentence whose attention matrix can be requested."""
-
-_Item = TypeVar("_Item")
-_windows_of = lru_cache(1024)(windows)
-
-
-class Piece(NamedTuple):
-    """A window of a sentence.
-
-    Args:
-        row: The index of the sentence in its chunk.
-        window: The window.
-    """
-
-    row: int
-    window: Window
 
 
 Embed = Callable[[Sequence[Piece]], tuple[EmbeddingOutput, Tensor]]
@@ -93,6 +70,7 @@ class Predictor:
         self.max_length = max_length
         self.overlap = overlap
         self.max_tokens = max_tokens
+        self._cutter = Cutter(max_length, overlap, max_tokens)
         self._parameter = next(model.parameters())
         self._words = WordTable(nn.ModuleList([model.embedding, model.sharing]))
         self._trainings = model.trainings
@@ -214,7 +192,8 @@ class Predictor:
                     logits=logits,
                 )
                 if task in attention:
-                    parts = (self._windows(sentence, task in by_sentence) for sentence in sentences)
+                    whole = task not in by_sentence
+                    parts = (self._cutter.windows(sentence, whole) for sentence in sentences)
                     sides = (len(example.texts) for example in examples)
                     predictions = map(_with_attention, predictions, readouts[task], parts, sides)
                 for answers, prediction in zip(by_task, predictions, strict=True):
@@ -249,9 +228,9 @@ class Predictor:
         else:
             embed = self._embed_words(examples)
         readouts: dict[str, list[list[Readout]]] = {task: [[] for _ in examples] for task in tasks}
-        for together, pieces in self._passes(sentences, tasks, by_sentence):
+        for together, pieces in self._cutter.passes(sentences, tasks, by_sentence):
             found: dict[str, list[Readout]] = {task: [Readout()] * len(pieces) for task in together}
-            for indices in self._batches([window.end - window.start for _, window in pieces]):
+            for indices in self._cutter.batches(pieces):
                 batch = [pieces[i] for i in indices]
                 embedded, mask = embed(batch)
                 hidden = self.model.encode_vectors(embedded, together).hidden
@@ -272,54 +251,6 @@ class Predictor:
                 for (row, _), readout in zip(pieces, outputs, strict=True):
                     readouts[task][row].append(readout)
         return readouts
-
-    def _passes(
-        self, sentences: Sequence[Sentence], tasks: Sequence[str], by_sentence: Collection[str]
-    ) -> Iterator[tuple[Sequence[str], list[Piece]]]:
-        """Yield the passes through the trunk: the tasks of a pass, and the windows that they read.
-
-        Items of one sentence need one pass for all tasks.
-        """
-        split = [task for task in tasks if task in by_sentence]
-        whole = [task for task in tasks if task not in by_sentence]
-        one, several = [], []
-        for row, sentence in enumerate(sentences):
-            if split and whole and len(sentence.bounds) > 1:
-                several.append(row)
-            elif sentence.example.tokens:
-                one.append(row)
-        for together, rows in ((tasks, one), (split, several), (whole, several)):
-            if rows:
-                yield (
-                    together,
-                    [
-                        Piece(row, window)
-                        for row in rows
-                        for window in self._windows(sentences[row], together != whole)
-                    ],
-                )
-
-    def _windows(self, sentence: Sentence, by_sentence: bool) -> list[Window]:
-        """Return the windows of an item. A pair has one window: it is read whole."""
-        example = sentence.example
-        length = len(example.tokens)
-        if example.second is not None:
-            return [Window(0, length, 0, length)]
-        if not by_sentence or sentence.text is None or len(sentence.bounds) == 1:
-            return _windows_of(length, self.max_length, self.overlap)
-        return [
-            Window(*(first + position for position in window))
-            for first, last in sentence.bounds
-            for window in windows(last - first, self.max_length, self.overlap)
-        ]
-
-    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        if not lengths:
-            return []
-        cut = batches(
-            lengths, seed=0, corpus="", epoch=0, max_tokens=self.max_tokens, shuffle=False
-        )
-        return [indices.tolist() for indices in cut]
 
     # ---- embedding windows
 
@@ -375,35 +306,3 @@ def _with_attention(
     attention = merge_attention(readouts, parts, sides)
     second = attention[1] if len(attention) == 2 else None
     return prediction._replace(attention=attention[0], attention_b=second)
-
-
-def bounded(sentences: Iterable[Sentence], size: int) -> Iterator[list[Sentence]]:
-    """Yield lists of up to `size` items and `CHUNK_CHARACTERS`; the items are read lazily."""
-    chunk: list[Sentence] = []
-    characters = 0
-    for sentence in sentences:
-        chunk.append(sentence)
-        characters += sum(map(len, sentence.example.tokens))
-        if len(chunk) == size or characters >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
-
-
-def first_chunk(predictions: Iterator[Prediction], size: int) -> list[Prediction]:
-    """Return the first predictions of a stream: up to `size`, and `CHUNK_CHARACTERS`."""
-    first, characters = [], 0
-    for prediction in predictions:
-        first.append(prediction)
-        characters += sum(map(len, prediction.sentence.example.tokens))
-        if len(first) == size or characters >= CHUNK_CHARACTERS:
-            break
-    return first
-
-
-def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    """Yield lists of `size` items, the last one shorter; the items are read lazily."""
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

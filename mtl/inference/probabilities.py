@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from mtl.data.windows import windows
 from mtl.errors import MtlError
 from mtl.heads import Head
+from mtl.inference.cutting import chunks
 from mtl.inference.inputs import Sentence
-from mtl.inference.predictor import Predictor, chunks
+from mtl.inference.predictor import Predictor
 from mtl.inference.readouts import label_probabilities
 from mtl.text.example import Example
 

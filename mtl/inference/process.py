@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-
-import torch
+from typing import TYPE_CHECKING
 
 from mtl.errors import MtlError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Process:
@@ -73,5 +75,7 @@ def check(device: torch.device) -> None:
             "a model on a GPU cannot be used in a forked process; load the model in the process "
             'that uses it, or start processes with the method "spawn"'
         )
+    import torch
+
     torch.set_num_threads(1)
     _process.forked = False

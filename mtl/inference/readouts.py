@@ -6,36 +6,16 @@ Letters: B windows, T tokens, H width, K labels, N attention weightings, S logit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mtl.data.windows import Window
-from mtl.heads import FoundSpan, Head, Tagger
+from mtl.heads import Head, Tagger
+from mtl.inference.task_prediction import Readout
 from mtl.targets import Objective, Target
-from mtl.text.spans import Scheme, Span, join_tag, parse_tag, read_spans
-
-
-class Readout(NamedTuple):
-    """The output of a head for one window.
-
-    Args:
-        values: The values of the tokens that the window keeps (targets with a value per token).
-        logits: `[S]` (heads with one label per sentence).
-        confidence: The confidence of each value, if requested.
-        spans: The spans of the tags, if confidences were requested. Positions count from the first
-            token that the window keeps.
-        attention: Attention weights per sentence, `[N, T]` or `[N, T, T]`: one tensor, or two for
-            a pair.
-    """
-
-    values: Sequence[Any] = ()
-    logits: Tensor | None = None
-    confidence: Sequence[Any] = ()
-    spans: Sequence[FoundSpan] = ()
-    attention: Sequence[Tensor] = ()
+from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
 
 
 def read_head(

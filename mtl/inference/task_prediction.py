@@ -1,16 +1,41 @@
-"""The prediction of one task. Letters: T tokens, N attention weightings, S logits."""
+"""The prediction of one task, and of its windows.
+
+Letters: T tokens, N attention weightings, S logits.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from torch import Tensor
-
-from mtl.heads import FoundSpan
 from mtl.text.example import Labels
+from mtl.text.spans import FoundSpan
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Confidence: TypeAlias = "float | dict[str, float] | tuple[float | dict[str, float], ...]"
 """One probability per tag; the probability of the label; or, for sets, one per label."""
+
+
+class Readout(NamedTuple):
+    """The output of a head for one window.
+
+    Args:
+        values: The values of the tokens that the window keeps (targets with a value per token).
+        logits: `[S]` (heads with one label per sentence).
+        confidence: The confidence of each value, if requested.
+        spans: The spans of the tags, if confidences were requested. Positions count from the first
+            token that the window keeps.
+        attention: Attention weights per sentence, `[N, T]` or `[N, T, T]`: one tensor, or two for
+            a pair.
+    """
+
+    values: Sequence[Any] = ()
+    logits: Tensor | None = None
+    confidence: Sequence[Any] = ()
+    spans: Sequence[FoundSpan] = ()
+    attention: Sequence[Tensor] = ()
 
 
 class TaskPrediction(NamedTuple):

@@ -20,14 +20,14 @@ from typing import Any, Generic, Self, TypeVar
 
 from mtl.errors import MtlError
 
-_Item = TypeVar("_Item")
+_WorkItem = TypeVar("_WorkItem")
 _Result = TypeVar("_Result")
 
 _AHEAD = 2
 """Chunks per worker that are in work or wait: while one is labelled, the next one is read."""
 
 
-class Workers(Generic[_Item, _Result]):
+class Workers(Generic[_WorkItem, _Result]):
     """Processes that apply one function to many items. Each uses one thread.
 
     They are started afresh (`spawn`), and each unpickles the function once. They end with the
@@ -38,7 +38,7 @@ class Workers(Generic[_Item, _Result]):
         count: The number of processes.
     """
 
-    def __init__(self, work: Callable[[_Item], _Result], count: int) -> None:
+    def __init__(self, work: Callable[[_WorkItem], _Result], count: int) -> None:
         self._context = _Context()
         self._executor = ProcessPoolExecutor(
             count, self._context, initializer=_begin, initargs=(pickle.dumps(work),)
@@ -61,7 +61,7 @@ class Workers(Generic[_Item, _Result]):
                 process.kill()
         self._executor.shutdown(cancel_futures=True)
 
-    def map(self, items: Iterable[_Item]) -> Iterator[_Result]:
+    def map(self, items: Iterable[_WorkItem]) -> Iterator[_Result]:
         """Yield the result of each item, in order; items are read a few ahead.
 
         Raises:

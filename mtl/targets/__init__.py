@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtl.targets.base import (
-    ABSENT,
     MISSING,
     UNLABELLED,
     BuildContext,
@@ -25,6 +24,7 @@ from mtl.targets.soft import SoftLabelTarget, TokenSoftLabelTarget
 from mtl.targets.token_number import TokenNumberTarget
 from mtl.targets.token_set import TokenSetTarget
 from mtl.targets.words import FrequencyTarget, NextWordTarget
+from mtl.text.example import ABSENT
 
 FORMS: dict[str, tuple[type[Target], ...]] = {
     "label": (SentenceLabelTarget, TokenLabelTarget),

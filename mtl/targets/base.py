@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
+from mtl.text.example import ABSENT
 
 if TYPE_CHECKING:
     from mtl.targets.objectives import Objective
@@ -27,9 +28,6 @@ Level: TypeAlias = Literal["token", "sentence"]
 
 MISSING = -1
 """Id of a token or sentence without a label, or with a label that training never saw."""
-
-ABSENT = "_"
-"""The placeholder of CoNLL-U for a token without a value."""
 
 UNLABELLED = (None, "", ABSENT, str(MISSING))
 """Values in files for tokens without a label; -1 is the missing class of `datasets`."""

@@ -12,14 +12,13 @@ from typing_extensions import TypedDict
 
 from mtl.errors import MtlError
 from mtl.targets.base import (
-    ABSENT,
     MISSING,
     BuildContext,
     SentenceTarget,
     Target,
     TokenTarget,
 )
-from mtl.text.example import Labels
+from mtl.text.example import ABSENT, Labels
 from mtl.text.spans import OUTSIDE, PREFIXES, Scheme, convert_known, join_tag, parse_tag
 
 

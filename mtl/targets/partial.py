@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, UNLABELLED, per_token
+from mtl.targets.base import UNLABELLED, per_token
 from mtl.targets.label import TokenLabelTarget
 from mtl.targets.label_set import read_set
-from mtl.text.example import Labels
+from mtl.text.example import ABSENT, Labels
 
 
 class PartialLabelTarget(TokenLabelTarget):

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from mtl.errors import MtlError
 from mtl.targets.base import (
-    ABSENT,
     SentenceTarget,
     TokenTarget,
     pad_tokens,
@@ -25,7 +24,7 @@ from mtl.targets.base import (
 )
 from mtl.targets.label import ListedTarget
 from mtl.targets.objectives import Objective
-from mtl.text.example import Distribution, Labels, Values
+from mtl.text.example import ABSENT, Distribution, Labels, Values
 
 
 class SoftLabel(Objective):

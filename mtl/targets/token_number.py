@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, BuildContext, TokenTarget, pad_tokens, per_token
+from mtl.targets.base import BuildContext, TokenTarget, pad_tokens, per_token
 from mtl.targets.number import ScaledTarget, read_number
-from mtl.text.example import Labels
+from mtl.text.example import ABSENT, Labels
 
 
 class TokenNumberTarget(ScaledTarget, TokenTarget):

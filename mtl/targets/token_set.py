@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from mtl.errors import MtlError
-from mtl.targets.base import ABSENT, TokenTarget, pad_tokens, per_token
+from mtl.targets.base import TokenTarget, pad_tokens, per_token
 from mtl.targets.label_set import SetTarget, read_set
-from mtl.text.example import Labels
+from mtl.text.example import ABSENT, Labels
 
 
 class TokenSetTarget(SetTarget, TokenTarget):

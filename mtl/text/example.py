@@ -15,6 +15,9 @@ Value: TypeAlias = "str | frozenset[str] | float | Distribution"
 Labels: TypeAlias = "tuple[Value | None, ...] | Value"
 """One value per token as a tuple, or one value of the whole sentence. See `mtl.targets`."""
 
+ABSENT = "_"
+"""The placeholder of CoNLL-U for a token without a value."""
+
 
 def of_tokens(labels: Labels) -> tuple[str, ...]:
     """Return labels that are one per token.

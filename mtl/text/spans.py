@@ -41,6 +41,13 @@ class Span(NamedTuple):
     end: int
 
 
+class FoundSpan(NamedTuple):
+    """A span, and the joint probability of the predicted labels of its tokens."""
+
+    span: Span
+    confidence: float
+
+
 @lru_cache(maxsize=4096)
 def parse_tag(tag: str) -> tuple[str, str]:
     """Split a tag into its prefix, as in IOBES, and its type, which is empty if the tag has none.

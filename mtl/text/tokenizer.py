@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise, zip_longest
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from mtl.text.running import characters
-from mtl.text.subwords import Subwords
+
+if TYPE_CHECKING:
+    from mtl.text.subwords import Subwords
 
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|Rev|Hon|Gen|Col|Lt|Capt|Sgt|Maj|Sens?|Reps?|Gov|Pres|St|Messrs|Mt|Ft"
 _ABBREVIATIONS = (

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
+from mtl.inference.cutting import CHUNK, chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import aligned
-from mtl.inference.predictor import CHUNK, Predictor, chunks
+from mtl.inference.predictor import Predictor
 from mtl.metrics.base import Metric, Pair, Unit, defined
 from mtl.text.example import Labels
 

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from mtl_runtime.graph import GraphError, Program
 
 VERSIONS = (1,)

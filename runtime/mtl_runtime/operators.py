@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from mtl_runtime import kernels
 
 Array = Any
@@ -410,6 +411,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "aten._to_copy.default": _cast,
     "aten.arange.default": _arange,
     "aten.arange.start": _arange,
+    "aten.arange.start_step": _arange,
     "aten.zeros.default": _zeros,
     "aten.ones.default": lambda shape, **named: _full(shape, 1.0, **named),
     "aten.full.default": _full,

@@ -22,12 +22,9 @@ from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
 from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
+from mtl.inference.cutting import CHUNK, CHUNK_CHARACTERS
 from mtl.inference.inputs import Sentence
-from mtl.inference.predictor import (
-    CHUNK,
-    CHUNK_CHARACTERS,
-    Predictor,
-)
+from mtl.inference.predictor import Predictor
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
