@@ -5,11 +5,8 @@ It may run in another Python, which then needs the packages of its contestant al
 
 from __future__ import annotations
 
-import cProfile
 import json
 import os
-import pstats
-import random
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,8 +58,10 @@ class Mtl(Contestant):
         return self.model.predict(sentences, tasks)
 
     def probabilities(self, sentences: Sentences, task: str) -> list[Any]:
-        """Return the probabilities of labels, `[T, K]` per sentence."""
-        return self.model.probabilities(sentences, task)[1]
+        """Return the probabilities of the predicted labels, `[T]` per sentence."""
+        # As predictions compute them: `probabilities` of mtl does not keep products of words.
+        found = self.model.annotate(sentences, [task], confidence=True)
+        return [prediction.confidence[task] for prediction in found]
 
 
 class Runtime(Mtl):
@@ -287,12 +286,15 @@ class Flair(Contestant):
     @staticmethod
     def train(path: Path, data: dict[str, Any]) -> None:
         """Train for one epoch, as in training_bench.py: words, the character LSTM, a CRF."""
+        import random
+
         import flair
         import torch
         from flair.data import Corpus, Dictionary, Sentence
         from flair.datasets import FlairDatapointDataset
         from flair.embeddings import CharacterEmbeddings, OneHotEmbeddings, StackedEmbeddings
         from flair.models import SequenceTagger
+        from flair.training_utils import store_embeddings
 
         flair.device = torch.device("cpu")
         flair.set_seed(SEED)
@@ -333,6 +335,7 @@ class Flair(Contestant):
             for batch in batches:
                 optimizer.zero_grad()
                 tagger.forward_loss(batch)[0].backward()
+                store_embeddings(batch, "none")
                 torch.nn.utils.clip_grad_norm_(tagger.parameters(), 5.0)
                 optimizer.step()
             tagger.save(path / f"{task}.pt")
@@ -370,12 +373,11 @@ class Worker:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
-        before = 0.0
         if spec.get("torch"):
             import torch
 
             torch.set_num_threads(1)
-            before = process_time()
+        before = process_time()
         self.contestant = KINDS[spec["kind"]](spec)
         self.contestant.predict([spec["first"]], spec["tasks"])
         done = process_time()
@@ -414,7 +416,7 @@ class Worker:
         return {task: [list(row) for row in rows] for task, rows in found.items()}
 
     def probabilities(self, tasks: Sequence[str]) -> str:
-        """Write the probabilities of all labels, and return the path of the file."""
+        """Write the probabilities of labels, and return the path of the file."""
         import numpy as np
 
         assert isinstance(self.contestant, Mtl)
@@ -438,6 +440,9 @@ class Worker:
 
 def profiled(work: Callable[[], object], count: int = 5) -> list[str]:
     """Return the functions with most time of their own, each as one line."""
+    import cProfile
+    import pstats
+
     profile = cProfile.Profile()
     profile.runcall(work)
     return _largest(pstats.Stats(profile), count)
@@ -445,11 +450,13 @@ def profiled(work: Callable[[], object], count: int = 5) -> list[str]:
 
 def profiled_file(path: Path, count: int = 5) -> list[str]:
     """Return the same from a file that cProfile wrote."""
+    import pstats
+
     return _largest(pstats.Stats(str(path)), count)
 
 
-def _largest(profile: pstats.Stats, count: int) -> list[str]:
-    stats = profile.stats  # type: ignore[attr-defined]
+def _largest(profile: Any, count: int) -> list[str]:
+    stats = profile.stats
     total = sum(own for _, _, own, _, _ in stats.values())
     largest = sorted(stats.items(), key=lambda item: -item[1][2])[:count]
     return [
