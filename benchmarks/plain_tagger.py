@@ -76,7 +76,7 @@ class PlainTagger(nn.Module):
 
     @torch.inference_mode()
     def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return the best labels of sentences; those of similar length form batches."""
+        """Return the best labels; sentences of similar length form batches."""
         found: list[list[str]] = [[] for _ in sentences]
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         for start in range(0, len(order), BATCH):

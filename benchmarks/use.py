@@ -62,12 +62,12 @@ TITLES = {
 }
 PRODUCTS = "mtl, LSTM by products"
 MINILM_SENTENCES = 200
-"""Sentences of the short training of the transformer, of which only the speed matters."""
+"""Sentences that the transformer is trained on; its scores are not reported."""
 LENGTH, SINGLES = 20, 30
 """Tokens of the sentences that are labelled one by one, and their number."""
 SLOW = 1.0
 """Contestants whose first pass takes longer (in seconds) read a share of the text per round."""
-COPIES = 10
+COPIES = 100
 """Copies of the test text that `mtl predict` reads."""
 
 
@@ -169,7 +169,7 @@ class Setup:
         return found
 
     def epochs(self, trunk: str) -> str:
-        """Return how long a model was trained."""
+        """Return the number of epochs of a model, in words."""
         lines = (self.folder / trunk / "metrics.jsonl").read_text().splitlines()
         count = sum(json.loads(line)["type"] == "epoch" for line in lines)
         return f"{count} epoch{'s' * (count > 1)}"
@@ -284,12 +284,12 @@ def entries(setup: Setup) -> Iterator[tuple[str, Callable[[], Entry]]]:
     yield "plain torch BiLSTM-CRF", lambda: trained_peer("plain", "1 epoch", torch=True)
     yield "spaCy, en_core_web_sm", spacy_sm
     yield "spaCy, blank", lambda: trained_peer("spacy", "1 epoch", _with(setup, "spacy"))
-    yield "flair", lambda: trained_peer("flair", "1 epoch", _with(setup, "flair"), torch=True)
+    yield "flair", lambda: trained_peer("flair", "", _with(setup, "flair"), torch=True)
     yield "mtl, MiniLM", minilm
 
 
 def _with(setup: Setup, package: str) -> str:
-    """Return an interpreter that has a package: that of the option, or this one."""
+    """Return an interpreter with a package: the one of the option, or else the current one."""
     for python in filter(None, [setup.options.python, sys.executable]):
         code = f"import importlib.util as u, sys; sys.exit(not u.find_spec({package!r}))"
         if subprocess.run([python, "-c", code]).returncode == 0:

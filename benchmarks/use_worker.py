@@ -36,7 +36,7 @@ class Contestant:
         raise NotImplementedError
 
     def table_bytes(self) -> int:
-        """Return the bytes of what is kept for each word."""
+        """Return the bytes of the table of words."""
         return 0
 
 
@@ -74,7 +74,7 @@ class Runtime(Mtl):
         self.model = mtl_runtime.load(self.path)
 
     def table_bytes(self) -> int:
-        """Return the bytes of what is kept for each word."""
+        """Return the bytes of the table of words."""
         words = self.model.predictor.words
         return sum(table.nbytes for table in words._memory.values())
 
@@ -426,7 +426,7 @@ class Worker:
         return path
 
     def memory(self, _: Sequence[str]) -> dict[str, float]:
-        """Return resident megabytes, and those of the tables of words."""
+        """Return the resident memory and the size of the table of words, in megabytes."""
         return {"all": memory(), "table": self.contestant.table_bytes() / 1e6}
 
     def profile_batch(self, tasks: Sequence[str]) -> list[str]:
