@@ -16,16 +16,16 @@ import mtl  # before torch, as in the command: it sets how threads wait for each
 import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
+from crfsuite_features import cached_features, sentence_features, word_features
 from side_by_side import ROOT, alternate, conditions, ratio, report, speed, table
 
 from mtl.api import TrainedModel
 from mtl.data.corpus import Corpus
 from mtl.experiment import load_corpora
-from mtl.text.vocabulary import word_shape
 
 try:
     import pycrfsuite
@@ -47,42 +47,6 @@ TRUNKS = {
 """Name of a trunk to overrides of the run file."""
 QUICKSTART = {"quickstart": ["parts"]}
 """The runs to time if only the data of the quick start is available."""
-
-
-def word_features(word: str, offset: int) -> tuple[str, ...]:
-    """Return the features of a word at a distance of `offset` words."""
-    lower = word.lower()
-    named = {
-        "word": word,
-        "lower": lower,
-        "prefix2": lower[:2],
-        "prefix3": lower[:3],
-        "suffix2": lower[-2:],
-        "suffix3": lower[-3:],
-        "shape": word_shape(word),
-        "digits": word.isdigit(),
-        "title": word.istitle(),
-        "upper": word.isupper(),
-    }
-    return tuple(f"{offset}:{name}={value}" for name, value in named.items())
-
-
-cached_features = cache(word_features)
-
-
-def sentence_features(
-    tokens: Sequence[str], features: Callable[[str, int], tuple[str, ...]] = cached_features
-) -> list[list[str]]:
-    """Return the features of each token of a sentence, given a function for one word."""
-    last = len(tokens) - 1
-    rows = []
-    for position in range(len(tokens)):
-        row = ["bias"]
-        for place in range(max(0, position - 2), min(last, position + 2) + 1):
-            row += features(tokens[place], place - position)
-        row += ["first"] * (position == 0) + ["last"] * (position == last)
-        rows.append(row)
-    return rows
 
 
 def crfsuite_tagger(corpus: Corpus, task: str, folder: Path) -> pycrfsuite.Tagger:
