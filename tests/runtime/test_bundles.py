@@ -35,6 +35,7 @@ COMPARED = {
     "lstm-0",
     "qrnn-9",
     "qrnn-11",
+    "cross_stitch-1",
     "sluice-0",
     "subwords-0",
 }
