@@ -123,6 +123,8 @@ class CRFTagger(Tagger):
         """Return the log-probability of all paths with the chosen labels, `[B]`."""
         ids = torch.arange(scores.shape[2], device=scores.device)
         possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
+        # Scores add up over a document, and the difference of two large sums is inexact.
+        scores = scores - scores.amax(2, keepdim=True)
         log_prob: Tensor = self.crf(scores, possible, mask)
         return log_prob
 

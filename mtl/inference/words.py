@@ -22,8 +22,9 @@ _TOGETHER = 4096
 class WordTable:
     """The vectors of words, and the products of first layers with them, kept between calls.
 
-    Several threads may use a table. It is empty after a copy, in another process, and after a
-    change of the weights that torch counts; a fused optimiser needs `clear`.
+    Several threads may use a table. It is empty after a copy, in another process, after a change
+    of the weights that torch counts, and after a weight or a part was replaced; a fused optimiser
+    and changes through `data` need `clear`.
 
     Args:
         module: The modules whose weights the rows depend on.
@@ -41,8 +42,15 @@ class WordTable:
 
     def clear(self) -> None:
         """Forget all words."""
-        self._weights = [*self._module.parameters(), *self._module.buffers()]
+        self._weights: list[Tensor] = [*self._module.parameters(), *self._module.buffers()]
         self._state = self._state_of_weights()
+        # The places of parts and weights, because some functions replace them by new ones.
+        self._places = [
+            (owner, name, part)
+            for module in self._module.modules()
+            for owner in (module._modules, module._parameters, module._buffers)
+            for name, part in owner.items()
+        ]
         self._rows = _WordIds()
         self._store: _Store | None = None
         self._call = 0
@@ -54,6 +62,9 @@ class WordTable:
             for weight in self._weights
         ]
 
+    def _are_replaced(self) -> bool:
+        return any(owner.get(name) is not part for owner, name, part in self._places)
+
     def find(
         self, sentences: Iterable[Sequence[str]], embed: Callable[[Sequence[str]], Tensor]
     ) -> tuple[list[NDArray[np.int64]], WordRows]:
@@ -64,7 +75,7 @@ class WordTable:
             embed: Returns the vectors of words that the table does not have yet, `[U, D]`.
         """
         with process.lock():
-            if self._state != self._state_of_weights():
+            if self._state != self._state_of_weights() or self._are_replaced():
                 self.clear()
             store = self._store
             if store is not None and self._bytes(store) > self._most_bytes:

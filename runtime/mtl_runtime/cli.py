@@ -23,6 +23,8 @@ example:
 """
 _TABLES = {"csv": (",", True), "tsv": ("\t", False)}
 """Format to the sign between columns, and whether cells are put in quotes."""
+_NAMED = (".jsonl", ".csv", ".tsv")
+"""Suffixes that name a format of the output."""
 _OTHERS = (".csv", ".tsv", ".conll", ".conllu", ".iob2")
 """Suffixes of formats that `mtl predict` reads, and this command does not."""
 
@@ -31,7 +33,7 @@ def main() -> None:
     """Run the command, and end the process with its exit code.
 
     A user error prints one line to standard error and exits with code 2. Ctrl-C exits with code
-    130.
+    130, and the end of the reader of the output with code 141.
     """
     code = 2
     # Output is UTF-8, whatever the encoding of the terminal.
@@ -40,6 +42,8 @@ def main() -> None:
         run(sys.argv[1:])
         sys.stdout.flush()
         code = 0
+    except BrokenPipeError:
+        code = 141  # the reader of the output has gone, as `head` does
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         code = 130
@@ -75,10 +79,10 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
 
     from mtl_runtime import load
-    from mtl_runtime._mtl.files import atomic_write
+    from mtl_runtime._mtl.files import atomic_text
 
     model = load(options.model)
-    output = nullcontext(sys.stdout) if options.output is None else atomic_write(options.output)
+    output = nullcontext(sys.stdout) if options.output is None else atomic_text(options.output)
     with output as file:
         for text in _written(model, options):
             file.write(text)
@@ -109,7 +113,7 @@ def _parser() -> ArgumentParser:
         "--format",
         choices=("auto", "conll", "jsonl", "csv", "tsv"),
         default="auto",
-        help="the output format; auto: conll",
+        help="the output format; auto: according to the name of the output file, else conll",
     )
     add(
         "--input",
@@ -126,7 +130,11 @@ def _parser() -> ArgumentParser:
         "JSON object. auto: as each task was trained",
     )
     add("--confidence", action="store_true", help="write the probabilities of labels")
-    add("--output", metavar="FILE", help="the file to write; default: standard output")
+    add(
+        "--output",
+        metavar="FILE",
+        help="the file to write, compressed if the name ends in .gz; default: standard output",
+    )
     return parser
 
 
@@ -148,7 +156,11 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
         unit=unit,
         chunk_size=1 if options.interactive else None,
     )
-    writer = _writer(model, options.format, tasks, options.confidence)
+    form = options.format
+    if form == "auto":
+        suffix = os.path.splitext((options.output or "").removesuffix(".gz"))[1]
+        form = suffix[1:] if suffix in _NAMED else "conll"
+    writer = _writer(model, form, tasks, options.confidence)
     # The names of the output follow from the fields of the first records.
     head = first_chunk(predictions, 1 if options.interactive else CHUNK)
     yield writer.begin(head)
@@ -208,7 +220,7 @@ def _writer(
     if form in _TABLES:
         forms = {task: model.predictor.decoders[task].form for task in tasks}
         return TableWriter(forms, confidence, *_TABLES[form])
-    return line_writer("conll" if form == "auto" else form)
+    return line_writer(form)
 
 
 if __name__ == "__main__":

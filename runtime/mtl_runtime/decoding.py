@@ -215,6 +215,8 @@ class Decoder:
             logarithms = np.where(inside, own, 0).sum(1, dtype=np.float32)
         else:
             assert self._steps is not None
+            # Scores add up over a document, and the difference of two large sums is inexact.
+            scores = scores - scores.max(axis=2, keepdims=True)
             other = inside[..., None] & (labels[..., None] != np.arange(len(self.labels)))
             possible = np.where(other, np.float32(-np.inf), scores[rows])
             some, row_of = np.unique(rows, return_inverse=True)

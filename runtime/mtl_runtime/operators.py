@@ -234,11 +234,16 @@ def _arange(start: Any, end: Any = None, step: Any = 1, dtype: str | None = None
 
 
 def _einsum(equation: str, arrays: Sequence[Array], path: Any = None) -> Array:
-    inputs, _, output = equation.replace(" ", "").partition("->")
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
     sizes: dict[str, int] = {}
+    others = 1  # numbers in the dimensions of an ellipsis
     for letters, array in zip(inputs.split(","), arrays, strict=True):
-        sizes.update(zip(letters, array.shape, strict=True))
-    _size(math.prod(sizes[letter] for letter in output))
+        first, _, last = letters.partition("...")
+        sizes.update(zip(first, array.shape, strict=False))
+        sizes.update(zip(reversed(last), reversed(array.shape), strict=False))
+        others = max(others, math.prod(array.shape[len(first) : array.ndim - len(last)]))
+    kept = output.replace(".", "") if arrow else sizes
+    _size(others * math.prod(sizes[letter] for letter in kept))
     return np.einsum(equation, *arrays, optimize=len(arrays) > 2 or equation.count(",") == 1)
 
 

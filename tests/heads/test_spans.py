@@ -71,3 +71,16 @@ def test_labels_that_are_no_spans_are_an_error() -> None:
     tagger = SoftmaxTagger(1, ["NOUN", "VERB"]).eval()
     with pytest.raises(MtlError, match="is not a span tag"):
         tagger.spans(torch.ones(1, 1, 1), torch.ones(1, 1, dtype=torch.bool))
+
+
+def test_the_confidence_is_exact_in_long_documents() -> None:
+    torch.manual_seed(0)
+    tagger, mask = CRFTagger(4, LABELS).eval(), torch.ones(1, 600, dtype=torch.bool)
+    scores, labels = 3 * torch.randn(1, 600, 3) + 9, torch.randint(0, 3, (1, 600))
+    chosen = torch.zeros_like(mask)
+    chosen[0, 300] = True
+    labels[0, 300] = scores[0, 300].argmax()
+    with torch.no_grad():
+        found = tagger.log_prob_of(scores, mask, labels, chosen)
+        exact = tagger.double().log_prob_of(scores.double(), mask, labels, chosen)
+    torch.testing.assert_close(found.double(), exact, atol=2e-5, rtol=0)

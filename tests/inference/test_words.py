@@ -140,6 +140,23 @@ def test_products_follow_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outputs(found) == before
 
 
+def test_products_follow_weights_and_parts_that_are_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = predictor()
+    for doubled in (False, True):
+        before = outputs(found)
+        state = {name: -0.7 * own for name, own in found.model.sharing.state_dict().items()}
+        if doubled:
+            for module in list(found.model.sharing.modules()):
+                for name, part in list(module.named_children()):
+                    setattr(module, name, copy.deepcopy(part))
+        found.model.sharing.load_state_dict(state, assign=True)
+        after = outputs(found)
+        assert after != before
+        assert_close(after, plain(monkeypatch, found))
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_products_follow_an_optimizer(monkeypatch: pytest.MonkeyPatch, fused: bool) -> None:
     found = predictor()

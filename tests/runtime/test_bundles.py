@@ -33,6 +33,7 @@ COMPARED = {
     "pool-0-soft",
     "qrnn-9",
     "qrnn-11",
+    "cross_stitch-1",
     "sluice-0",
     "subwords-0",
 }

@@ -103,6 +103,22 @@ def test_standard_input_and_output_file(run: Path) -> None:
     assert Path("out.conll").read_text() == predict("model.mtl", stdin=TEXT).out == expected.out
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.txt.gz"])
+def test_the_name_of_the_output_tells_its_form(run: Path, name: str) -> None:
+    assert run_mtl("predict", str(run), "--output", name, stdin=TEXT).code == 0
+    expected = Path(name).read_bytes()
+    assert predict("model.mtl", "--output", name, stdin=TEXT).code == 0
+    assert Path(name).read_bytes() == expected
+
+
+def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(path: str) -> Model:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(mtl_runtime, "load", stop)
+    assert predict("model.mtl", stdin=TEXT) == Result(141, "", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
