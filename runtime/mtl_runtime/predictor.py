@@ -78,13 +78,15 @@ class Predictor:
 
     def __init__(self, network: Network) -> None:
         meta = network.meta
-        limits = meta["max_length"], meta["overlap"], meta["max_tokens"]
-        max_length, overlap, max_tokens = limits
-        if not (0 <= overlap < max_length and 1 <= max_tokens <= MOST_TOKENS) or any(
-            type(number) is not int for number in limits
+        names = ("max_length", "overlap", "max_tokens", "min_tokens")
+        limits = [meta[name] for name in names]
+        max_length, overlap, max_tokens, min_tokens = limits
+        if any(type(number) is not int for number in limits) or not (
+            0 <= overlap < max_length and 1 <= max_tokens <= MOST_TOKENS and 1 <= min_tokens <= 64
         ):
             raise ValueError(f"unknown limits {limits}")
-        self.cutter = Cutter(*limits)
+        self.cutter = Cutter(max_length, overlap, max_tokens)
+        self.min_tokens: int = min_tokens
         self.decoders = {task: Decoder(own, network.tensors) for task, own in meta["tasks"].items()}
         encoder = Encoder(meta["features"], meta["vocabularies"])
         self.words = WordTables(network.words, meta["tables"], encoder, together=max_tokens)
@@ -216,10 +218,11 @@ class Batches:
     ) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, NDArray[Any]]]]:
         """Yield, per batch, the indices of its windows, their mask, and the scores of tasks."""
         batches = [[0]] if len(pieces) == 1 else self._predictor.cutter.batches(pieces)
-        program = self._predictor.program
+        program, least = self._predictor.program, self._predictor.min_tokens
         for indices in batches:
-            if len(indices) == 1 and self._seconds[pieces[indices[0]].row] is None:
-                row, window = pieces[indices[0]]
+            row, window = pieces[indices[0]]
+            whole = self._seconds[row] is None
+            if len(indices) == 1 and whole and window.end - window.start >= least:
                 start = self._starts[row]
                 ids = self._ids[None, start + window.start : start + window.end]
                 mask = np.ones(ids.shape, dtype=np.bool_)
@@ -243,7 +246,7 @@ class Batches:
                 for (start, length), cut in zip(parts, cuts, strict=True)
             ]
         begins, lengths = np.array(parts).T
-        positions = np.arange(max(1, int(lengths.max())))
+        positions = np.arange(max(self._predictor.min_tokens, int(lengths.max())))
         mask = positions < lengths[:, None]
         places = begins[:, None] + positions
         ids = self._ids.take(places, mode="clip")

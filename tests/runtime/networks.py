@@ -51,6 +51,7 @@ class Network:
             "max_length": predictor.max_length,
             "overlap": predictor.overlap,
             "max_tokens": predictor.max_tokens,
+            "min_tokens": 1,
             "tasks": {},
         }
         for task, target in predictor.batcher.targets.items():
