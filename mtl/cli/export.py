@@ -23,13 +23,14 @@ def export(
     ] = False,
     trust: TrustOption = False,
 ) -> None:
-    """Write a trained model as a file that runs without mtl.
+    """Write a trained model as a file for use without its run folder.
 
     A bundle has everything from text to labels, for taggers and classifiers. mtl-runtime reads it
     without PyTorch: `mtl-predict model.mtl`, or mtl_runtime.load in Python.
 
     The programs torch-export and onnx have taggers only. They map word ids to label scores; a JSON
-    file beside them lists the labels. To use them, see docs/export.md.
+    file beside them lists the labels. onnx needs an ONNX runtime, torch-export needs mtl. To use
+    them, see docs/export.md.
 
     Example: mtl export runs/my_run --to bundle --output model.mtl
     """
