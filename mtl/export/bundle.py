@@ -38,6 +38,7 @@ from mtl.targets import LabelSet, Number, Target
 from mtl.targets.soft import SoftLabel
 from mtl.text.example import Example
 from mtl.trunks.directional import DirectionalTrunk
+from mtl.trunks.transformer import TransformerTrunk
 from mtl.version import __version__
 
 VERSION = 1
@@ -88,6 +89,10 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         raise MtlError(
             "the embedding reads the whole sentence, as transformers do, but a bundle has one row "
             "per word; export a model with another embedding"
+        )
+    if any(isinstance(module, TransformerTrunk) for module in model.modules()):
+        raise MtlError(
+            "trunk: a transformer cannot be exported as a bundle; export a model with another trunk"
         )
     if any(isinstance(module, StepwiseLSTM) for module in model.modules()):
         raise MtlError(

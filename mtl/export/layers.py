@@ -66,6 +66,7 @@ class _Quasi(nn.Module):
     def __init__(self, layer: QRNNLayer) -> None:
         super().__init__()
         self.bias = layer.bias
+        self.start = layer.start
         self.width, self.window = layer.weight.shape[1], layer.window
         self.count = COUNTS[layer.pooling]
         self.reverse = layer.reverse
@@ -80,7 +81,8 @@ class _Quasi(nn.Module):
         inputs = x.chunk(2, dim=2) if x.shape[2] > self.width else (x,) * self.directions
         gates = torch.cat([self._gates(part, i) for i, part in enumerate(inputs)], dim=2)
         kind = self.count, self.reverse, self.directions, False
-        h, _, _ = torch.ops.mtl.pool(gates + self.bias, None, mask.sum(1), None, *kind)
+        start = None if self.start is None else self.start.expand(x.shape[0], -1)
+        h, _, _ = torch.ops.mtl.pool(gates + self.bias, start, mask.sum(1), None, *kind)
         return h, None
 
     def _gates(self, x: Tensor, direction: int) -> Tensor:

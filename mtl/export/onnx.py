@@ -143,7 +143,6 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         directions: int,
         _: bool,
     ) -> Any:
-        assert c0 is None
         assert keep is None
         parts = op.Split(gates, axis=2, num_outputs=count * directions)
         steps = op.Squeeze(op.Shape(gates, start=1, end=2), [0])
@@ -151,8 +150,11 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         real = op.Cast(
             op.Unsqueeze(op.Transpose(real, perm=[1, 0]), [2]), to=onnx_ir.DataType.FLOAT
         )
+        starts: Any = [None] * directions
+        if c0 is not None:
+            starts = op.Split(c0, axis=1, num_outputs=directions) if directions > 1 else [c0]
         results = [
-            _direction(op, parts[d * count : (d + 1) * count], real, reverse != (d == 1))
+            _direction(op, parts[d * count : (d + 1) * count], real, reverse != (d == 1), starts[d])
             for d in range(directions)
         ]
         h, last = (op.Concat(*tensors, axis=-1) for tensors in zip(*results, strict=True))
@@ -165,7 +167,9 @@ def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
     }
 
 
-def _direction(op: Any, parts: Sequence[Any], real: Any, reverse: bool) -> tuple[Any, Any]:
+def _direction(
+    op: Any, parts: Sequence[Any], real: Any, reverse: bool, start: Any
+) -> tuple[Any, Any]:
     """Return the outputs of a pooling in one direction, `[B, T, H]`, and its last state, `[B, H]`.
 
     Args:
@@ -173,6 +177,7 @@ def _direction(op: Any, parts: Sequence[Any], real: Any, reverse: bool) -> tuple
         parts: Pre-activations `[B, T, H]` in the order z, f, and optionally o and i.
         real: `[T, B, 1]`, 1 on real tokens.
         reverse: Whether it reads from right to left.
+        start: The state before the first token, `[B, H]`; None means zeros.
     """
     z, f, *optional = (op.Transpose(part, perm=[1, 0, 2]) for part in parts)
     forget = op.Sigmoid(f)
@@ -180,8 +185,9 @@ def _direction(op: Any, parts: Sequence[Any], real: Any, reverse: bool) -> tuple
     update = op.Mul(op.Mul(share, op.Tanh(z)), real)
     # On padding the forget gate is 1, so the state does not change.
     forget = op.Add(op.Mul(forget, real), op.Sub(op.CastLike(1.0, real), real))
-    zeros = op.CastLike(op.ConstantOfShape(op.Shape(z, start=1)), real)
-    last, states = _scan([zeros, forget, update], reverse)
+    if start is None:
+        start = op.CastLike(op.ConstantOfShape(op.Shape(z, start=1)), real)
+    last, states = _scan([start, forget, update], reverse)
     h = op.Mul(op.Mul(states, op.Sigmoid(optional[0])) if optional else states, real)
     return op.Transpose(h, perm=[1, 0, 2]), last
 

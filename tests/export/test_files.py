@@ -32,8 +32,8 @@ TASKS = {
 TRUNKS: dict[str, dict[str, Any]] = {
     "lstm": {"bidirectional": True, "learned_start": True},
     "gru": {"bidirectional": "interleaved", "connections": "highway"},
-    "qrnn": {"bidirectional": True, "pooling": "ifo"},
-    "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f"},
+    "qrnn": {"bidirectional": True, "pooling": "ifo", "learned_start": True},
+    "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f", "learned_start": True},
     "conv": {"activation": "maxout"},
     "conv_gated": {"activation": "gated", "window": 2, "causal": True},
     "qrnn_windows": {"bidirectional": "interleaved", "window": 4, "upper_window": 3},

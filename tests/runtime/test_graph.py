@@ -30,6 +30,7 @@ QUICK = {
 }  # fmt: skip
 FACTORED = {name for name, kind in ALL.items() if kind.get("sharing", {}).get("type") == "tensor"}
 STEPWISE = {name for name, kind in ALL.items() if kind.get("trunk", {}).get("layer_norm")}
+TRANSFORMERS = {n for n, kind in ALL.items() if kind.get("trunk", {}).get("type") == "transformer"}
 SENTENCES = [7, 1, 12, 3]
 
 
@@ -68,7 +69,7 @@ def scores(read: Any, found: Predictor, ids: torch.Tensor) -> dict[str, np.ndarr
     [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in sorted(ALL)],
 )
 def test_programs_compute_the_scores_of_the_network(name: str, tmp_path: Path) -> None:
-    if name in FACTORED | STEPWISE:
+    if name in FACTORED | STEPWISE | TRANSFORMERS:
         pytest.skip("refused, see below")
     found = predictor(**ALL[name])
     read = written(found, ALL[name], tmp_path / "model.mtl")
@@ -97,6 +98,12 @@ def test_factored_trunks_are_refused() -> None:
 def test_layers_that_run_token_by_token_are_refused() -> None:
     found = predictor(**ALL[min(STEPWISE)])
     with pytest.raises(MtlError, match="runs token by token and cannot be exported"):
+        bundle_bytes(found, {"tags": TaskForm("record", False, False)})
+
+
+def test_transformers_are_refused() -> None:
+    found = predictor(**ALL[min(TRANSFORMERS)])
+    with pytest.raises(MtlError, match="a transformer cannot be exported as a bundle"):
         bundle_bytes(found, {"tags": TaskForm("record", False, False)})
 
 
