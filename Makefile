@@ -44,8 +44,9 @@ bench: $(OPERATORS)  ## Run the benchmarks, beside the libraries that they compa
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.
-$(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/*)
+$(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* runtime/csrc/*)
 	$(BIN)/python setup.py -q build_ext --inplace
+	if [ -s mtl/ops/not_built.txt ]; then :; else cd runtime && ../$(BIN)/python setup.py -q build_ext --inplace; fi
 	touch $@
 
 # PyTorch comes first, so that nothing downloads another one for a build.

@@ -48,7 +48,16 @@ def write(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.usefixtures("_small_chunks")
-@pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.conll", "in.csv", "in.tsv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "in.jsonl",
+        *(
+            pytest.param(f"in.{kind}", marks=pytest.mark.slow)
+            for kind in ("txt", "conll", "csv", "tsv")
+        ),
+    ],
+)
 def test_workers_write_the_same_bytes_also_compressed(
     trained: Path, tmp_path: Path, name: str
 ) -> None:
