@@ -139,6 +139,7 @@ def test_a_seed_and_greed_give_the_same_text_again(model: str) -> None:
     assert len({mtl("generate", model, "--seed", seed).out for seed in "123"}) == 3
 
 
+@pytest.mark.slow
 def test_a_model_of_characters_is_measured_by_words_and_writes_them(project: Path) -> None:
     text = "the cat saw Rome\na Roman saw the cats\n" * 30
     for split in ("train", "test"):

@@ -46,6 +46,7 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     assert Path("cut", WEIGHTS).read_bytes() == Path("whole", WEIGHTS).read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_seeds_and_resuming_trains_the_rest(project: Path) -> None:
     running = start("train", "run.yaml", "seeds=3", "training.epochs=4000", "--output", "cut")
     wait_for("cut/seed-1/checkpoint/state.json", running)
@@ -126,6 +127,7 @@ def test_a_full_disk_while_training(project: Path) -> None:
     assert not [path for path in Path("runs").rglob("*") if ".tmp" in path.name]
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MTL_CACHE", "cache")
     result = process("train", "run.yaml", shell="ulimit -f 1")

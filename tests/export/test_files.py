@@ -139,7 +139,9 @@ def test_scores_and_description_reproduce_the_labels(tmp_path: Path) -> None:
                 assert tuple(convert(tags, scheme) if scheme else tags) == labels[name]
 
 
-@pytest.mark.parametrize("trunk", ["lstm", "qrnn", "conv"])
+@pytest.mark.parametrize(
+    "trunk", ["qrnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "conv"))]
+)
 def test_a_quantized_file_is_smaller_and_near(trunk: str, tmp_path: Path) -> None:
     experiment, whole, small = made(tmp_path, trunk, hidden_size=64), tmp_path / "a", tmp_path / "b"
     export_files(experiment.predictor, ["pos"], whole, "onnx")

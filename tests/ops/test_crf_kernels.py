@@ -267,7 +267,7 @@ def test_one_thread_and_two_give_the_same_bits(chain: Chain) -> None:
 
 @compiled
 @pytest.mark.skipif("MTL_ISA" in os.environ, reason="this is such a run already")
-@pytest.mark.parametrize("wanted", ["base", "avx2"])
+@pytest.mark.parametrize("wanted", [pytest.param("base", marks=pytest.mark.slow), "avx2"])
 def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
     if LIBRARY.instruction_set == "base" or wanted == LIBRARY.instruction_set:
         pytest.skip("these tests ran on it, or the processor has none but the base")

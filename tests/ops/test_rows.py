@@ -127,6 +127,7 @@ def test_cells_equal_the_layers_of_torch(kind: str, width: int) -> None:
 
 
 @compiled
+@pytest.mark.slow
 def test_every_instruction_set_passes_these_tests() -> None:
     if os.environ.get("MTL_ISA"):
         pytest.skip("runs within itself")
