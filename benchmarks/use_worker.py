@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import process_time
@@ -19,7 +20,7 @@ Predict = Callable[[Sentences, Sequence[str]], dict[str, list[Any]]]
 SEED = 1
 
 
-class Contestant:
+class Contestant(ABC):
     """A loaded model.
 
     Args:
@@ -31,9 +32,9 @@ class Contestant:
         self.path = Path(spec.get("path", "."))
         self.tasks: list[str] = spec["tasks"]
 
+    @abstractmethod
     def predict(self, sentences: Sentences, tasks: Sequence[str]) -> dict[str, list[Any]]:
         """Return task to the labels of each sentence."""
-        raise NotImplementedError
 
     def table_bytes(self) -> int:
         """Return the bytes of the table of words."""

@@ -14,3 +14,13 @@ Isa isa();
 inline int64_t vector_bytes() { return int64_t(16) << int(isa()); }
 
 }  // namespace mtl
+
+// Calls the function of the namespace of the chosen instruction set.
+#ifdef __x86_64__
+#define MTL_CHOOSE(function, ...)                                              \
+  (mtl::isa() == mtl::Isa::kAvx512 ? mtl::avx512::function(__VA_ARGS__)        \
+   : mtl::isa() == mtl::Isa::kAvx2 ? mtl::avx2::function(__VA_ARGS__)          \
+                                   : mtl::base::function(__VA_ARGS__))
+#else
+#define MTL_CHOOSE(function, ...) mtl::base::function(__VA_ARGS__)
+#endif

@@ -13,15 +13,6 @@ namespace {
 
 using namespace mtl;
 
-#ifdef __x86_64__
-#define MTL_CHOOSE(function, ...)                                        \
-  (isa() == Isa::kAvx512 ? avx512::function(__VA_ARGS__)                 \
-   : isa() == Isa::kAvx2 ? avx2::function(__VA_ARGS__)                   \
-                         : base::function(__VA_ARGS__))
-#else
-#define MTL_CHOOSE(function, ...) base::function(__VA_ARGS__)
-#endif
-
 // The inputs that all recurrences share, checked, and their output.
 struct RowInputs {
   Tensor table, ids, lengths, h;

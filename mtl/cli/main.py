@@ -93,9 +93,9 @@ def main() -> None:
     code: Any = 0
     message = ""
     try:
-        from mtl.cli.collection import no_collection
+        from mtl.inference.process import without_collection
 
-        with no_collection():
+        with without_collection():
             from mtl.cli.app import app
         app(prog_name="mtl")
     except SystemExit as end:

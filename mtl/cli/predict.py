@@ -120,7 +120,8 @@ def predict(
                 "--explain": explain,
                 "--workers": workers > 1,
                 "--device": device not in (None, "cpu"),
-                "--format": output_format == "text",
+                "--format text": output_format == "text",
+                "--trust": trust,
             },
         )
         return
@@ -131,10 +132,11 @@ def predict(
         if workers > 1 or output:
             message = "text is for a terminal; leave out --workers and --output"
             raise typer.BadParameter(message, param_hint="--format")
-    from mtl.cli.collection import no_collection, no_collection_at_exit
+    from mtl.cli.collection import no_collection_at_exit
+    from mtl.inference.process import without_collection
 
     no_collection_at_exit()
-    with no_collection():
+    with without_collection():
         from mtl.trained_model import load
 
         model = load(folder, device=device, trust=trust)

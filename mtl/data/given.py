@@ -41,7 +41,7 @@ class GivenSplit:
         """Return a hash of the rows.
 
         Raises:
-            MtlError: There are no rows, or one of them has an incomplete character.
+            MtlError: The data are empty, or a row has an incomplete character.
         """
         digest = hashlib.blake2b(digest_size=16)
         number = -1

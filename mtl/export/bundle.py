@@ -13,6 +13,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,10 +109,10 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     features = read_features(batcher)
     names = ["vectors", *(f"products.{number}" for number in range(len(layers)))]
     words, constants = to_graph(
-        _export_words(copied, batcher, features, layers), [*features, "mask"], names, ""
+        _export_words(copied, batcher, features, layers), [*features, "mask"], names
     )
     program, min_tokens = _export_sentences(copied, list(tasks), layers)
-    sentences, more = to_graph(program, ["ids", "mask", *names], list(tasks), "")
+    sentences, more = to_graph(program, ["ids", "mask", *names], list(tasks))
     tables = [name for name in names if name in sentences["inputs"]]
     words["outputs"] = {name: words["outputs"][name] for name in tables}
     tensors = {**constants, **more}
@@ -259,18 +260,20 @@ def _export_sentences(
     pairs = any(isinstance(model.head(t), Classifier) and model.head(t).comparison for t in tasks)
     # Pairs have an even number of rows.
     rows = 2 * Dim("B") if pairs else Dim("B")
-    for least in _LEAST_TOKENS:
+
+    def exported(least: int) -> tuple[ExportedProgram, int]:
         ids = torch.randint(1, 11, (6, least + 3))
         tokens = {0: rows, 1: Dim("T", min=least)}
         shapes = (tokens, tokens, [{0: Dim("U")} for _ in tables])
         module = _SentenceProgram(model, tasks, layers)
-        try:
-            return _exported(module, (ids, ids > 0, tables), shapes), least
-        except MtlError:
-            # Attention to a window of tokens needs as many, and torch cannot say it in advance.
-            if least == _LEAST_TOKENS[-1]:
-                raise
-    raise AssertionError
+        return _exported(module, (ids, ids > 0, tables), shapes), least
+
+    # Attention to a window of tokens needs as many, and torch cannot say it in advance.
+    *smaller, largest = _LEAST_TOKENS
+    for least in smaller:
+        with suppress(MtlError):
+            return exported(least)
+    return exported(largest)
 
 
 def _exported(module: nn.Module, arguments: tuple[Any, ...], shapes: Any) -> ExportedProgram:
@@ -311,7 +314,6 @@ def _task(
         "form": _FORMS.get(type(objective), "label"),
         "labels": list(head.labels),
         "scheme": predictor.schemes.get(task),
-        "spans": bool(predictor.schemes.get(task)),
         **form._asdict(),
         "decode": decode,
         "confidence": _confidence(head, target),
@@ -342,7 +344,8 @@ def _confidence(head: Head, target: Target) -> str:
 def pack(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
     """Return tensors and metadata in the format of safetensors, with a checksum.
 
-    The checksum is the SHA-256 of the file in which the checksum itself is 64 zeros.
+    The checksum is the SHA-256 of the file in which the checksum itself is 64 zeros. The library
+    safetensors writes metadata in random order; here, equal models make equal files.
     """
     header: dict[str, Any] = {
         "__metadata__": {

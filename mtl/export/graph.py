@@ -26,7 +26,7 @@ _IGNORED = {"device", "layout", "memory_format", "pin_memory", "non_blocking"}
 
 
 def to_graph(
-    program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str], prefix: str
+    program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return a program as a graph, and the constants that it reads.
 
@@ -34,7 +34,6 @@ def to_graph(
         program: The program.
         inputs: The names of its inputs, in order.
         outputs: The names of its outputs, in order.
-        prefix: The beginning of the names of constants.
 
     Raises:
         MtlError: A value of the program has no form in JSON.
@@ -53,7 +52,7 @@ def to_graph(
             names[name] = next(given)
         elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             assert spec.target is not None
-            names[name] = f"{prefix}{spec.target}"
+            names[name] = spec.target
             found = program.state_dict.get(spec.target)
             tensor = program.constants[spec.target] if found is None else found
             constants[names[name]] = tensor.detach()
@@ -64,7 +63,7 @@ def to_graph(
             results = node.args[0]
         elif node.op == "call_function":
             operator = _name(node.target)
-            if operator.split(".")[-2 if "." in operator else 0].startswith(_CHECKS):
+            if any(part.startswith(_CHECKS) for part in operator.split(".")):
                 continue
             names[node.name] = f"%{len(nodes)}"
             keywords = {k: _value(v, names) for k, v in node.kwargs.items() if k not in _IGNORED}

@@ -48,8 +48,8 @@ def lock() -> Lock:
 def without_collection() -> Iterator[None]:
     """Pause the collection of reference cycles.
 
-    The results of a chunk are many small objects without cycles. They would trigger searches of
-    all objects of the process, which take longer than the labelling itself.
+    Labels, modules and models are many objects with few cycles. They would trigger searches of all
+    objects of the process, which take longer than labelling, and a third of the time of loading.
     """
     enabled = gc.isenabled()
     gc.disable()

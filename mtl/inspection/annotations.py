@@ -175,9 +175,9 @@ def _doccano(row: Mapping[str, Any], line: int, field_name: str, path: Path) -> 
         words = next((f for f in ("tokens", "words") if isinstance(row.get(f), list)), "")
         if words and not any(isinstance(row.get(name), str) for name in _TEXT_FIELDS):
             raise DataError(
-                f"{field_name!r} has spans of {words!r}, and there is no text; expected spans of "
-                "characters in a field 'text', or instead of spans a list with a tag for each "
-                "word, such as B-PER, I-PER and O",
+                f"{field_name!r} has spans of {words!r}, but the record has no text; expected "
+                "spans of characters in a field 'text', or instead of spans a list with a tag for "
+                "each word, such as B-PER, I-PER and O",
                 path,
                 line,
             )

@@ -46,7 +46,7 @@ class Lookup(NamedTuple):
 
 
 def look_up(words: Words, ids: Tensor) -> Tensor:
-    """Return the vectors of tokens, `[B, T, D]`, which `lookup_of` knows by their table.
+    """Return the vectors of tokens, `[B, T, D]`, for `lookup_of`.
 
     Args:
         words: The table.

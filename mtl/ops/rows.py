@@ -2,7 +2,7 @@
 
 A row holds the products of a word's vector with the input weights of a layer, biases included. They
 are the same wherever the word occurs, so prediction computes them once per word. The operators read
-the rows where they are. There are no gradients.
+the rows where they are, and have no gradients.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class ConvTrunk(Trunk):
         activation: "maxout": the largest of several pieces. "gated": a linear unit times the
             sigmoid of another one (Dauphin et al. 2017; Gehring et al. 2017).
         pieces: The number of pieces of a unit.
-        dropout: Probability of dropping a unit of what a layer adds, the same for all tokens of a
-            sentence.
+        dropout: Probability of dropping a unit of the change that a layer adds to its input, the
+            same for all tokens of a sentence.
     """
 
     beyond_shapes = ("causal", "activation")

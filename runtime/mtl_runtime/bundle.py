@@ -56,9 +56,7 @@ def read(path: str | PathLike[str]) -> Bundle:
         meta, tensors = _parsed(content)
         words = Program(meta["words"], tensors)
         sentences = Program(meta["sentences"], tensors)
-    except GraphError as error:
-        raise BundleError(f"{name}: {error}") from None
-    except BundleError as error:
+    except (BundleError, GraphError) as error:
         raise BundleError(f"{name}: {error}") from None
     except Exception as error:  # whatever its numbers lead to
         raise BundleError(f"{name}: damaged: {type(error).__name__}: {error}") from None

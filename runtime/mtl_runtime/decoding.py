@@ -57,7 +57,7 @@ class Decoder:
         self.form = Form(task["form"], task["level"], tuple(task["labels"]))
         self.labels = self.form.labels
         self.scheme: Scheme | None = task["scheme"]
-        self.has_spans = bool(task["spans"]) and self.scheme is not None
+        self.has_spans = self.scheme is not None
         self.confidence: Confidence = task["confidence"]
         self._names = np.array(self.labels, dtype=object)
         self._thresholds = tensors[task["thresholds"]] if task["thresholds"] else 0.5

@@ -10,8 +10,6 @@ import numpy as np
 from mtl_runtime.operators import MOST, OPERATORS, WORDS, folded, result_size
 
 _TYPES = {"float16", "float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64"}
-_Slot = int
-_Step = tuple[Callable[..., Any], list[Any], list[tuple[int, int]], list[Any], int]
 
 
 class GraphError(ValueError):
@@ -75,11 +73,6 @@ class Program:
                 if other not in known and other not in slots and other not in nodes:
                     raise GraphError(f"output {name}: unknown value {other}")
         self._plans: dict[tuple[str, ...], Callable[[Sequence[Any]], list[Any]]] = {}
-
-    @property
-    def outputs(self) -> list[str]:
-        """The names of all outputs."""
-        return list(self._outputs)
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         """Return some outputs, computed from inputs by name."""

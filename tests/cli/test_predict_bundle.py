@@ -36,7 +36,9 @@ def test_tasks_and_confidences(bundle: str) -> None:
     assert set(json.loads(first)["confidence"]) == {"ner"}
 
 
-@pytest.mark.parametrize("options", [["--workers", "2"], ["--explain"], ["--device", "cuda"]])
+@pytest.mark.parametrize(
+    "options", [["--workers", "2"], ["--explain"], ["--device", "cuda"], ["--trust"]]
+)
 def test_options_of_run_folders_are_refused(bundle: str, options: list[str]) -> None:
     found = mtl("predict", bundle, *options, stdin="Ann")
     assert (found.code, found.out) == (2, "")

@@ -85,7 +85,6 @@ class Network:
             "form": form.get(target.values, "label"),
             "labels": list(head.labels),
             "scheme": scheme,
-            "spans": scheme is not None and isinstance(head, Tagger),
             "pairs": isinstance(head, Classifier) and head.comparison is not None,
             "unit": "sentence" if target.level == "token" else "record",
             "decode": decode,

@@ -129,7 +129,7 @@ def test_absurd_descriptions_are_refused(name: str, sound: Any, tmp_path: Path) 
 def test_many_labels_need_little_memory() -> None:
     labels = ["O", *(f"{letter}-{number}" for number in range(20_000) for letter in "BI")]
     task = {
-        "form": "label", "level": "token", "labels": labels, "scheme": "bio", "spans": True,
+        "form": "label", "level": "token", "labels": labels, "scheme": "bio",
         "confidence": "softmax", "thresholds": None, "scale": None, "unit": "sentence",
         "pairs": False, "derived": False, "decode": {"kind": "argmax"},
     }  # fmt: skip
