@@ -19,6 +19,7 @@ from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
     balance_classes,
     build_targets,
+    count_words,
     head_owners,
     language_models,
     make_model,
@@ -31,7 +32,7 @@ from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
-from mtl.experiment.vectors import load_vectors, set_vectors
+from mtl.experiment.vectors import coverage_notes, load_vectors, set_vectors
 from mtl.heads import Classifier, LabelSet
 from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
@@ -193,9 +194,11 @@ def prepare(
     torch.manual_seed(run.seed)
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
-    vectors = load_vectors(run)
+    counts = count_words(run, corpora)
+    vectors = load_vectors(run, counts)
     start = _start(run, on_import)
-    vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
+    known = start.vocabularies if start else {}
+    vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
     targets = build_targets(run, corpora, vocabularies)
     device = to_device(run.training.device)
     model = _made(run, vocabularies, targets, device)
@@ -206,6 +209,7 @@ def prepare(
         set_pretrained(run, model)
     try:
         notes = [start.give(model, run, vocabularies)] if start else []
+        notes += coverage_notes(run, vocabularies, vectors, counts)
     except CheckpointError as error:
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"

@@ -58,13 +58,13 @@ def test_compressed_files_are_unpacked(write, tmp_path):
 
 
 def test_only_wanted_words_are_kept(write):
-    words, vectors = read_vectors(write(GLOVE), wanted={"cat", "dog"})
+    words, vectors = read_vectors(write(GLOVE), wanted={"cat", "dog"}.__contains__)
     assert words == ["cat"]
     assert vectors.tolist() == [[1, 2, 3]]
 
 
 def test_the_width_is_known_even_when_no_word_is_wanted(write):
-    words, vectors = read_vectors(write(GLOVE), wanted=set())
+    words, vectors = read_vectors(write(GLOVE), wanted=set().__contains__)
     assert words == []
     assert vectors.shape == (0, 3)
 
