@@ -183,7 +183,7 @@ def _read_binary(path: Path, wanted: Wanted | None) -> tuple[list[str], NDArray[
     words: dict[str, None] = {}
     values = bytearray()
     with ExitStack() as stack:
-        file: IO[bytes] = stack.enter_context(open_bytes(path))
+        file: Any = stack.enter_context(open_bytes(path))
         if path.suffix == ".gz":
             file = stack.enter_context(gzip.GzipFile(fileobj=file))
         try:
@@ -243,8 +243,8 @@ def _read_numpy(path: Path, wanted: Wanted | None) -> tuple[list[str], NDArray[n
         with open_text(listed) as file:
             words = [line.removesuffix("\n") for line in file]
     except DataError as error:
-        message = f"{error}; the words of {path.name} are read from there, one per line"
-        raise DataError(message) from error
+        message = f"{error.message}; it should have the words of {path.name}, one per line"
+        raise DataError(message, listed, error.line) from error
     return _chosen(words, matrix, wanted, path, f"words in {listed.name}")
 
 

@@ -32,7 +32,7 @@ from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
-from mtl.experiment.vectors import coverage_notes, load_vectors, set_vectors
+from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import Classifier, LabelSet
 from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
@@ -204,16 +204,16 @@ def prepare(
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
-    set_vectors(model, vocabularies, vectors)
+    coverage = set_vectors(model, vocabularies, vectors, counts)
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
     try:
         notes = [start.give(model, run, vocabularies)] if start else []
-        notes += coverage_notes(run, vocabularies, vectors, counts)
     except CheckpointError as error:
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"
         raise CheckpointError(message) from error
+    notes += coverage
     return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
 
 

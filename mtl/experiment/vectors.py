@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,9 +69,23 @@ def _in_text(part: Part, counts: Mapping[str, int]) -> Callable[[str], bool]:
 
 
 def set_vectors(
-    model: MultiTaskModel, vocabularies: Mapping[str, Vocabulary], vectors: Vectors
-) -> None:
-    """Set the word vectors of a new model to the pretrained ones."""
+    model: MultiTaskModel,
+    vocabularies: Mapping[str, Vocabulary],
+    vectors: Vectors,
+    counts: Mapping[str, int],
+) -> list[str]:
+    """Set the word vectors of a new model to the pretrained ones.
+
+    Args:
+        model: The model.
+        vocabularies: Feature to vocabulary.
+        vectors: The output of `load_vectors`.
+        counts: Number of occurrences of each word in the training text.
+
+    Returns:
+        For each slot, a note with the share of the training text that has vectors.
+    """
+    notes = []
     for slot, own in vectors.items():
         assert isinstance(model.embedding, Concatenation)
         embedding = model.embedding.part(slot)
@@ -80,6 +94,14 @@ def set_vectors(
         rows = vector_rows(vocabulary, own.words)
         chosen = torch.from_numpy(own.matrix[[*rows.values()]])
         embedding.load_vectors(torch.tensor([*rows], dtype=torch.long), chosen)
+        found = [word for word in counts if vocabulary.encode(word)[0] in rows]
+        share = sum(counts[word] for word in found) / max(1, sum(counts.values()))
+        extra = f"; further words that stay known: {vocabulary.extra:,}" if own.keep_all else ""
+        notes.append(
+            f"embedding.{slot}: {len(found):,} of {len(counts):,} different words of the training "
+            f"text have pretrained vectors, {100 * share:.1f} % of all its words{extra}"
+        )
+    return notes
 
 
 def vector_rows(vocabulary: WordVocabulary, words: Sequence[str]) -> dict[int, int]:
@@ -97,36 +119,11 @@ def vector_rows(vocabulary: WordVocabulary, words: Sequence[str]) -> dict[int, i
     forms = {vocabulary.normalise(word): row for row, word in reversed([*enumerate(words)])}
     rows = {}
     for number, word in enumerate(vocabulary.words[len(SPECIAL) :], len(SPECIAL)):
-        lower = vocabulary.normalise(word.lower())
-        row = exact.get(word, forms.get(word, forms.get(lower)))
+        row = exact.get(word)
+        if row is None:
+            row = forms.get(word)
+        if row is None:
+            row = forms.get(vocabulary.normalise(word.lower()))
         if row is not None:
             rows[number] = row
     return rows
-
-
-def coverage_notes(
-    run: Run,
-    vocabularies: Mapping[str, Vocabulary],
-    vectors: Vectors,
-    counts: Mapping[str, int],
-) -> Iterator[str]:
-    """Yield a note per slot with vectors: the share of the training text that has vectors.
-
-    Args:
-        run: The run.
-        vocabularies: Feature to vocabulary.
-        vectors: The output of `load_vectors`.
-        counts: Number of occurrences of each word in the training text.
-    """
-    for slot, own in vectors.items():
-        cls = EMBEDDINGS.find(run.embedding[slot].type)
-        vocabulary = vocabularies[cls.vocabulary.feature]
-        assert isinstance(vocabulary, WordVocabulary)
-        rows = vector_rows(vocabulary, own.words)
-        found = [word for word in counts if vocabulary.encode(word)[0] in rows]
-        share = sum(counts[word] for word in found) / max(1, sum(counts.values()))
-        extra = f"; further words that stay known: {vocabulary.extra:,}" if own.keep_all else ""
-        yield (
-            f"embedding.{slot}: {len(found):,} of {len(counts):,} different words of the training "
-            f"text have pretrained vectors, {100 * share:.1f} % of all its words{extra}"
-        )
