@@ -123,10 +123,9 @@ class WordEmbedding(Embedding):
         # Pretrained vectors come at any scale; learned ones start at variance 1 / D.
         scale = vectors.std().clamp(min=1e-8) * width**0.5
         # In parts: a scaled copy of all vectors could be as large as the model.
-        for ids, rows in zip(
-            *(torch.split(part, _TOGETHER) for part in (numbers, vectors)), strict=True
-        ):
-            self.table.set_rows(ids, rows / scale)
+        for start in range(0, len(numbers), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            self.table.set_rows(numbers[part], vectors[part] / scale)
         with torch.no_grad():
             self.table.weight[UNKNOWN] = vectors.mean(0) / scale
         self._fix()
