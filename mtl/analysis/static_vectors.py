@@ -26,6 +26,7 @@ from mtl.runs.checkpoint import RUN, seed_folders, to_device
 from mtl.runs.checksums import tensors_checksum
 from mtl.text.transformers_hub import read_sizes, read_weights
 from mtl.text.vocabulary import TransformerVocabulary
+from mtl.text.vocabulary.base import SPECIAL
 from mtl.trained_model import load
 from mtl.trunks import TransformerTrunk, Trunk
 
@@ -259,9 +260,9 @@ class _Encoder:
         found: NDArray[np.float32],
     ) -> int:
         """Copy the rows of whole batches of a file into `found`, and return their number."""
-        weights = {f"{i}.{name}": value for i, part in enumerate((self.embedding, self.trunk))
-                   for name, value in part.state_dict().items()}  # fmt: skip
-        named: dict[str, Tensor] = {name: value.cpu() for name, value in weights.items()}
+        named = {name: value.cpu() for name, value in self.trunk.state_dict().items()}
+        # No tokenizer has the special strings of mtl, whose vectors are random.
+        named["subwords"] = self.embedding.table.weight.detach()[len(SPECIAL) :].cpu()
         key = hashlib.sha256(f"1 {tensors_checksum(named)} {codes}".encode()).digest()
         row = 4 * self.width
         file.seek(0)
