@@ -23,10 +23,20 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from mtl.api import train
+    from mtl.data.vectors import read_vectors, write_vectors
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
 
-__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "load", "train"]
+__all__ = [
+    "Classifier",
+    "Tagger",
+    "TrainedModel",
+    "__version__",
+    "load",
+    "read_vectors",
+    "train",
+    "write_vectors",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +49,10 @@ def __getattr__(name: str) -> Any:
         from mtl.api import train
 
         return train
+    if name in ("read_vectors", "write_vectors"):
+        from mtl.data import vectors
+
+        return getattr(vectors, name)
     if name in ("Classifier", "Tagger"):
         from mtl import estimators
 

@@ -18,6 +18,7 @@ from mtl.cli.relate import relate
 from mtl.cli.report import report
 from mtl.cli.schema import schema
 from mtl.cli.train import train
+from mtl.cli.vectors import vectors
 from mtl.version import __version__
 
 app = typer.Typer(
@@ -38,6 +39,9 @@ app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top
 app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
 app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
+app.command(
+    epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
+)(vectors)
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl explain training.patience")(explain)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)

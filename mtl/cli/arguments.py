@@ -33,4 +33,6 @@ def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, giv
     for name in options:
         source = context.get_parameter_source(name)
         if not given and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(f"has no effect without --{switch}", param_hint=f"--{name}")
+            raise typer.BadParameter(
+                f"has no effect without --{switch}", param_hint=f"--{name.replace('_', '-')}"
+            )

@@ -66,9 +66,10 @@ class Signals:
         name = "Ctrl-C" if self.received == signal.SIGINT else "SIGTERM"
         arguments = sys.argv[1:]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        if command not in ("train", "relate"):
+        if command not in ("train", "relate", "vectors"):
             return f"stopped by {name}"
-        resume = [] if "--resume" in arguments else ["--resume"]
+        # `mtl vectors` always continues, as its result cannot differ.
+        resume = [] if "--resume" in arguments or command == "vectors" else ["--resume"]
         return f"stopped by {name}; continue with: {shlex.join(['mtl', *arguments, *resume])}"
 
 

@@ -16,7 +16,7 @@ from mtl.data.corpus import Corpus
 from mtl.embeddings import EMBEDDINGS, Concatenation, InputEmbedding, TransformerEmbedding
 from mtl.errors import ConfigError
 from mtl.experiment.context import run_context
-from mtl.experiment.corpora import reads_pairs, subwords_of, tasks_of
+from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.kinds import Refusal, build, refusals
 from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
@@ -28,6 +28,7 @@ from mtl.sharing import SHARING, Sharing
 from mtl.targets import BuildContext, Target
 from mtl.targets.label import LabelTarget
 from mtl.text.running import END
+from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
 
@@ -74,9 +75,21 @@ def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
     return {cls.feature: cls for cls in classes}
 
 
+def count_words(run: Run, corpora: Mapping[str, Corpus]) -> Counter[str]:
+    """Return the number of occurrences of each word in the training text of all corpora."""
+    counts: Counter[str] = Counter()
+    for name, corpus in corpora.items():
+        counts.update(corpus.splits["train"].word_counts())
+        # Language models read and predict the end of each sentence, which corpora do not contain.
+        if not set(tasks_of(run, name)).isdisjoint(language_models(run)):
+            counts[END] += len(corpus.splits["train"])
+    return counts
+
+
 def number_words(
     run: Run,
-    corpora: Mapping[str, Corpus],
+    counts: Mapping[str, int],
+    subwords: Subwords | None,
     vectors: Vectors,
     known: Mapping[str, Vocabulary] = MappingProxyType({}),
 ) -> dict[str, Vocabulary]:
@@ -84,7 +97,8 @@ def number_words(
 
     Args:
         run: The run.
-        corpora: Its corpora, by name.
+        counts: The output of `count_words`.
+        subwords: The subwords of its corpora, if they have any.
         vectors: The output of `load_vectors`; their words are added to the vocabulary.
         known: The vocabularies of the run that this one starts from, by feature. They keep their
             ids, and new words are added.
@@ -95,12 +109,6 @@ def number_words(
     Raises:
         ConfigError: Two slots of the embedding have the same feature.
     """
-    counts: Counter[str] = Counter()
-    for name, corpus in corpora.items():
-        counts.update(corpus.splits["train"].word_counts())
-        # Language models read and predict the end of each sentence, which corpora do not contain.
-        if not set(tasks_of(run, name)).isdisjoint(language_models(run)):
-            counts[END] += len(corpus.splits["train"])
     vocabularies: dict[str, Vocabulary] = {}
     if pretrained := pretrained_name(run):
         vocabulary = TransformerVocabulary.build(counts, name=pretrained)
@@ -113,8 +121,10 @@ def number_words(
         before = known.get(cls.feature)
         if issubclass(cls, WordVocabulary):
             # All subwords, even if the training text lacks them, so that no text has unknown ones.
-            further = subwords.tokens if (subwords := subwords_of(corpora)) else []
-            options["further"] = [*further, *vectors[slot][0]] if slot in vectors else further
+            options["further"] = subwords.tokens if subwords else ()
+            if own := vectors.get(slot):
+                options["vectors"] = own.words
+                options["extra"] = own.words if own.keep_all else ()
         known_here = before if isinstance(before, cls) else None
         vocabularies[cls.feature] = cls.build(counts, known_here, **options)
     return vocabularies

@@ -19,6 +19,7 @@ from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
     balance_classes,
     build_targets,
+    count_words,
     head_owners,
     language_models,
     make_model,
@@ -193,15 +194,17 @@ def prepare(
     torch.manual_seed(run.seed)
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
-    vectors = load_vectors(run)
+    counts = count_words(run, corpora)
+    vectors = load_vectors(run, counts)
     start = _start(run, on_import)
-    vocabularies = number_words(run, corpora, vectors, start.vocabularies if start else {})
+    known = start.vocabularies if start else {}
+    vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
     targets = build_targets(run, corpora, vocabularies)
     device = to_device(run.training.device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
-    set_vectors(model, vocabularies, vectors)
+    coverage = set_vectors(model, vocabularies, vectors, counts)
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
     try:
@@ -210,6 +213,7 @@ def prepare(
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"
         raise CheckpointError(message) from error
+    notes += coverage
     return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
 
 

@@ -143,7 +143,9 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
         longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
         chunks = (limits.streams or 0) * limits.bptt
         tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), chunks)
-    return 4 * (copies * parameters + 10 * tokens * sum(experiment.model.sharing.sizes))
+    constants = sum(buffer.numel() for buffer in experiment.model.buffers())
+    activations = 10 * tokens * sum(experiment.model.sharing.sizes)
+    return 4 * (copies * parameters + constants + activations)
 
 
 def describe(plan: Plan) -> Iterator[str]:

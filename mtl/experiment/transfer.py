@@ -19,7 +19,7 @@ from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import MODEL, RUN, load_finite, load_vocabularies
-from mtl.text.vocabulary import Vocabulary
+from mtl.text.vocabulary import Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
 
 _TRUNK = "sharing.trunk."
@@ -128,9 +128,18 @@ class Start:
         }
         self._copy(module, prefix, f"embedding.{slot}", but=set(tables))
         found = 0
-        for i, (name, weight) in enumerate(tables.items()):
-            known = self._tensor(prefix + name, (None, weight.shape[1]), f"embedding.{slot}")
-            found += len(_copy_rows(weight, known, ours[i % len(ours)], theirs[i % len(theirs)]))
+        for i, (name, rows) in enumerate(tables.items()):
+            table, _, own = name.rpartition(".")
+            is_extra = own == "extra"
+            source = f"{prefix}{table}.{'weight' if is_extra else own}"
+            known = self._tensor(source, (None, rows.shape[1]), f"embedding.{slot}")
+            # A word may be in the trained part of one table and in the extra part of the other.
+            if (further := f"{prefix}{table}.extra") in self.tensors:
+                known = torch.cat([known, self.tensors[further]])
+            strings = ours[i % len(ours)]
+            strings = strings[-len(rows) :] if is_extra else strings[: len(rows)]
+            copied = _copy_rows(rows, known, strings, theirs[i % len(theirs)])
+            found += 0 if own == "fixed" else len(copied)
         return f"{slot}: {found:,} of {sum(map(len, ours)):,} vectors"
 
     def _language_model(
@@ -148,7 +157,7 @@ class Start:
         embedded = {id(parameter) for parameter in model.embedding.parameters()}  # given already
         tensors = output.state_dict(keep_vars=True).items()
         own = {name: value for name, value in tensors if id(value) not in embedded}
-        words, their_words = (v["words"].tables()[0] for v in (vocabularies, self.vocabularies))
+        words, their_words = (_trained(v["words"]) for v in (vocabularies, self.vocabularies))
         with torch.device("meta"):  # for the words of the rows, without their weights
             empty = nn.Parameter(torch.empty(len(their_words), 1))
             context = HeadContext(output.in_features, their_words, word_table=empty)
@@ -196,6 +205,12 @@ class Start:
                 f"{wanted}; {remedy}"
             )
         return tensor
+
+
+def _trained(vocabulary: Vocabulary) -> list[str]:
+    """Return the words that a language model can predict."""
+    assert isinstance(vocabulary, WordVocabulary)
+    return vocabulary.trained_words().words
 
 
 def _output(head: nn.Module) -> NextWord:

@@ -46,14 +46,18 @@ class EmbeddingDropout(nn.Module):
         self.p = p
 
     def forward(self, table: nn.Embedding, words: Tensor) -> Tensor:
-        """Return `[B, T, D]`, the vectors of the ids `words [B, T]` in a table `[V, D]`."""
+        """Return `[B, T, D]`, the vectors of the ids `words [B, T]` in a table `[V, D]`.
+
+        A table may have further words with ids from V on; they are never dropped.
+        """
         vectors: Tensor = table(words)
         if not self.training or self.p == 0:
             return vectors
         keep = 1 - self.p
         # One factor per word of the vocabulary, so that all occurrences of a word share it.
         factors = vectors.new_empty(table.num_embeddings, 1).bernoulli_(keep).div_(keep)
-        return vectors * functional.embedding(words, factors)
+        factors = functional.pad(factors, (0, 0, 0, 1), value=1)
+        return vectors * functional.embedding(words.clamp(max=table.num_embeddings), factors)
 
     def extra_repr(self) -> str:
         """Return the options shown by `print(module)`."""

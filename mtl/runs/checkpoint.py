@@ -198,6 +198,18 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
+def constants_of(model: nn.Module) -> set[str]:
+    """Return the names of the tensors of a model that training never changes.
+
+    Modules list them in an attribute `constants`.
+    """
+    return {
+        f"{place}.{name}" if place else name
+        for place, module in model.named_modules()
+        for name in getattr(module, "constants", ())
+    }
+
+
 def set_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Load tensors from `weights_of` into a model.
 

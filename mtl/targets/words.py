@@ -32,14 +32,14 @@ class NextWordTarget(TokenLabelTarget):
     """A word per token: the next, the previous or the same word, for language models.
 
     The labels are the words of a vocabulary, in its order. An unknown word has the id of the
-    unknown word.
+    unknown word, and so has a word that only a file of vectors contains.
 
     >>> target = NextWordTarget(WordVocabulary.build({"a": 2, "b": 1}))
     >>> target.labels, target.encode(("b", "c"))
     (('<pad>', '<unk>', 'a', 'b'), [3, 1])
 
     Args:
-        vocabulary: The vocabulary of the embedding.
+        vocabulary: The words of the embedding whose vectors are trained.
     """
 
     name: ClassVar[str] = "words"
@@ -61,7 +61,7 @@ class NextWordTarget(TokenLabelTarget):
     def build(cls, gold: Iterable[Labels], context: BuildContext) -> Self:
         """Make the target from the words of the embedding."""
         assert context.words is not None
-        return cls(context.words)
+        return cls(context.words.trained_words())
 
     def encode(self, gold: Labels) -> list[int]:
         """Return the id of each word."""

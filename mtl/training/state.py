@@ -11,14 +11,17 @@ from torch import Tensor
 
 from mtl.data.streams import Streams
 from mtl.errors import CheckpointError
-from mtl.runs.checkpoint import set_weights, weights_of
+from mtl.runs.checkpoint import constants_of, set_weights, weights_of
 from mtl.training.trainer import Trainer
 from mtl.trunks.base import mapped
 
 
 def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the state of a trainer: tensors by name, and all other values as JSON types."""
-    tensors = {f"model.{name}": value for name, value in weights_of(trainer.model).items()}
+    # The file of the model contains the constants, and large ones are not written every epoch.
+    constants = constants_of(trainer.model)
+    weights = weights_of(trainer.model).items()
+    tensors = {f"model.{name}": value for name, value in weights if name not in constants}
     tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
     numbers: dict[str, Any] = {}
     for index, values in trainer.optimizer.state_dict()["state"].items():
@@ -49,7 +52,8 @@ def restore_training_state(
     """Restore the state from the results of `training_state`.
 
     Args:
-        trainer: A trainer made from the same run file and data.
+        trainer: A trainer made from the same run file and data. Its model has the constants of
+            the file of the model already.
         tensors: The tensors by name.
         values: All other values, as JSON types.
 
@@ -88,7 +92,9 @@ class _StateValues(_Strict):
 
 def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
     _StateValues.model_validate(values)
-    set_weights(trainer.model, _part(tensors, "model"))
+    weights, constants = weights_of(trainer.model), constants_of(trainer.model)
+    kept = {name: value for name, value in weights.items() if name in constants}
+    set_weights(trainer.model, kept | _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
     state: dict[int, dict[str, Any]] = {}
     numbers = values["numbers"]

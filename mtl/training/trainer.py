@@ -21,6 +21,7 @@ from mtl.data.streams import Streams
 from mtl.errors import TrainingError
 from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput, MultiTaskModel
+from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
 from mtl.targets import labelled
 from mtl.training.averaging import Average
@@ -243,7 +244,8 @@ class Trainer:
             # Before `end_epoch` changes them: these are the weights that the epoch trained with.
             learned = self._learned_quantities()
             if improved and self.learning_rate.restarts:
-                self.best = {n: value.clone() for n, value in self.model.state_dict().items()}
+                weights, constants = self.model.state_dict(), constants_of(self.model)
+                self.best = {n: v.clone() for n, v in weights.items() if n not in constants}
         # Outside of `averaged`, as this acts on the raw weights.
         if dev:
             self._apply_schedule(self.selection.scores)
@@ -284,7 +286,7 @@ class Trainer:
         if self.average:
             self.average.begin_if_due(scores)
         if self.learning_rate.restarting(scores):
-            self.model.load_state_dict(self.best)
+            self.model.load_state_dict(self.best, strict=False)  # constants have not changed
             # Moments that belong to other weights would lead away from the restored ones.
             self.optimizer.state.clear()
             if self.average:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NotRequired, Self
 
 from typing_extensions import TypedDict
 
-from mtl.options import PositiveInt
-from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary, by_frequency, merge
+from mtl.options import NonNegativeInt, PositiveInt
+from mtl.text.vocabulary.base import SPECIAL, UNKNOWN, StringIndex, Vocabulary, by_frequency, merge
 
 
 class WordsJson(TypedDict):
@@ -18,6 +18,8 @@ class WordsJson(TypedDict):
     words: list[str]
     lowercase: bool
     digits: bool
+    extra: NotRequired[NonNegativeInt]
+    fallback: NotRequired[bool]
 
 
 class WordVocabulary(Vocabulary):
@@ -27,6 +29,12 @@ class WordVocabulary(Vocabulary):
         words: The words in the order of their ids, without special ones.
         lowercase: Whether words are lower-cased.
         digits: Whether every digit becomes 0.
+        extra: Number of the last words that only a file of vectors contains. The training text
+            lacks them, so their vectors are never trained.
+        fallback: Whether an unknown word is looked up in lower case too.
+
+    Raises:
+        ValueError: `extra` exceeds the number of words.
 
     >>> vocabulary = WordVocabulary.build({"The": 2, "cat": 1}, min_count=2)
     >>> [vocabulary.encode(word) for word in ("the", "THE", "cat")]
@@ -37,10 +45,21 @@ class WordVocabulary(Vocabulary):
     width = 1
     json_type: ClassVar[Any] = WordsJson
 
-    def __init__(self, words: Iterable[str], lowercase: bool, digits: bool) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        lowercase: bool,
+        digits: bool,
+        extra: int = 0,
+        fallback: bool = False,
+    ) -> None:
         self.lowercase = lowercase
         self.digits = digits
+        self.extra = extra
+        self.fallback = fallback
         self._words = StringIndex(words)
+        if self.trained < len(SPECIAL):
+            raise ValueError(f"extra: expected at most the number of words, got {extra}")
 
     @classmethod
     def build(
@@ -48,6 +67,8 @@ class WordVocabulary(Vocabulary):
         counts: Mapping[str, int],
         known: Self | None = None,
         further: Iterable[str] = (),
+        vectors: Collection[str] = (),
+        extra: Iterable[str] = (),
         *,
         min_count: PositiveInt = 1,
         lowercase: bool = True,
@@ -58,7 +79,10 @@ class WordVocabulary(Vocabulary):
         Args:
             counts: Number of occurrences of each word in the training text.
             known: The vocabulary of the run that this run starts from; its words come first.
-            further: Additional words, such as the words of a file of pretrained vectors.
+            further: Additional words that are trained, such as all subwords.
+            vectors: The words of a file of pretrained vectors. Words of the training text that are
+                among them, with their case or in lower case, are known even if they are rare.
+            extra: Words of the file that are known even if the training text lacks them.
             min_count: Words less frequent than this are unknown words.
             lowercase: Whether words are lower-cased.
             digits: Whether every digit becomes 0.
@@ -67,10 +91,20 @@ class WordVocabulary(Vocabulary):
         merged: Counter[str] = Counter()
         for word, count in counts.items():
             merged[empty.normalise(word)] += count
-        words = [*by_frequency(merged, min_count), *map(empty.normalise, further)]
+        with_vectors = set(map(empty.normalise, vectors))
+        rare = (
+            word
+            for word in (by_frequency(merged, 1) if with_vectors else ())
+            if not with_vectors.isdisjoint((word, empty.normalise(word.lower())))
+        )
+        words = [*by_frequency(merged, min_count), *map(empty.normalise, further), *rare]
         # The run before may have kept case where this one does not.
-        first = map(empty.normalise, known.words[len(SPECIAL) :] if known else ())
-        return cls(merge(first, words), lowercase, digits)
+        before = [*map(empty.normalise, known.words[len(SPECIAL) :])] if known else []
+        end = known.trained - len(SPECIAL) if known else 0
+        trained = merge(before[:end], words)
+        whole = merge(trained, [*before[end:], *map(empty.normalise, extra)])
+        fallback = bool(vectors) or (known is not None and known.fallback)
+        return cls(whole, lowercase, digits, len(whole) - len(trained), fallback)
 
     def normalise(self, word: str) -> str:
         """Return the normalised form of a word, which is looked up."""
@@ -79,7 +113,20 @@ class WordVocabulary(Vocabulary):
 
     def encode(self, word: str) -> tuple[int]:
         """Return the id of a word, as a tuple of one."""
-        return (self._words[self.normalise(word)],)
+        number = self._words[self.normalise(word)]
+        if number == UNKNOWN and self.fallback:
+            number = self._words[self.normalise(word.lower())]
+        return (number,)
+
+    @property
+    def trained(self) -> int:
+        """Number of ids whose vectors are trained, the special ones included; they come first."""
+        return len(self._words) - self.extra
+
+    def trained_words(self) -> WordVocabulary:
+        """Return the words whose vectors are trained, with the same ids, without the fallback."""
+        words = self.words[len(SPECIAL) : self.trained]
+        return WordVocabulary(words, self.lowercase, self.digits)
 
     @property
     def words(self) -> list[str]:
@@ -96,9 +143,13 @@ class WordVocabulary(Vocabulary):
             "words": self.words[len(SPECIAL) :],
             "lowercase": self.lowercase,
             "digits": self.digits,
+            "extra": self.extra,
+            "fallback": self.fallback,
         }
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Make the vocabulary from the output of `to_json`."""
-        return cls(data["words"], data["lowercase"], data["digits"])
+        # Folders of earlier versions have no extra words.
+        further = data.get("extra", 0), data.get("fallback", False)
+        return cls(data["words"], data["lowercase"], data["digits"], *further)
