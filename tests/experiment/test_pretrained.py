@@ -20,7 +20,7 @@ from mtl.experiment import Experiment, load_config, load_corpora, prepare
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import load_tensors
 from mtl.text.example import Example
-from tests.hub import bert, roberta
+from tests.hub import bert, distilbert, mpnet, roberta
 from tests.training.runs import RUN, corpus
 
 TASKS = {
@@ -78,13 +78,25 @@ def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]
 
 
 @pytest.mark.parametrize("align", ["first", "mean"])
-@pytest.mark.parametrize("make", [bert, roberta])
+@pytest.mark.parametrize("make", [bert, distilbert, roberta, mpnet])
 def test_layers_are_those_of_the_model(make: Any, align: str, tmp_path: Path) -> None:
     folder = make(tmp_path / "model")
     experiment = prepared(tmp_path, align=align)
     found = layers(experiment.model, experiment, [["up"], TEXT, []])
     for layer, expected in zip(found, layers_by_hand(folder, TEXT, align), strict=True):
         torch.testing.assert_close(layer[1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_distant_words_share_buckets_of_relative_positions(tmp_path: Path) -> None:
+    folder = mpnet(tmp_path / "model")
+    experiment = prepared(tmp_path)
+    words = ["the", "cat", "sat", "up", "dog", "ran"] * 45  # both sides of 128 tokens
+    short = ["up", "cat"]
+    found = layers(experiment.model, experiment, [short, words])
+    for row, text in enumerate([short, words]):
+        for layer, expected in zip(found, layers_by_hand(folder, text, "first"), strict=True):
+            ours = layer[row, : len(text)]
+            torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
