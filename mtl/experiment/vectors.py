@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtl.config.run import Run
 from mtl.data.vectors import read_vectors
-from mtl.embeddings import EMBEDDINGS, Concatenation
+from mtl.embeddings import EMBEDDINGS
 from mtl.errors import ConfigError, OptionError
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary
@@ -43,7 +43,6 @@ def set_vectors(
 ) -> None:
     """Set the word vectors of a new model to the pretrained ones."""
     for slot, (words, matrix) in vectors.items():
-        assert isinstance(model.embedding, Concatenation)
         embedding = model.embedding.part(slot)
         vocabulary = vocabularies[embedding.vocabulary.feature]
         # Several words of the file may be one word here, such as The and the: the first one counts.

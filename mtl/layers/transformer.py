@@ -115,7 +115,7 @@ class RelativePositionBias(nn.Module):
             length: The number T of tokens.
         """
         distances = torch.arange(1 - length, length, device=self.table.weight.device)
-        by_distance = self.table(self.buckets(distances)).T  # [N, 2T - 1]
+        by_distance: Tensor = self.table(self.buckets(distances)).T  # [N, 2T - 1]
         # The row of query i holds the distances -i … T - 1 - i: a window that starts at T - 1 - i.
         return by_distance.unfold(1, length, 1).flip(1)
 
