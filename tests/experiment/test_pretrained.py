@@ -18,6 +18,7 @@ from torch import Tensor
 import mtl
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
+from mtl.export.files import export_files
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import load_tensors
 from mtl.text.example import Example
@@ -218,20 +219,18 @@ def test_a_run_with_characters_starts_from_one_with_others(tmp_path: Path) -> No
     for name, tensor in second.model.state_dict().items():
         if name.startswith(("embedding", "sharing")):
             assert torch.equal(tensor, first[name]), name
-    plain = load_config(path, {"trunk.init": str(tmp_path / "first"), "embedding": {}})
-    assert "characters" not in prepare(plain, load_corpora(plain)).notes[0]
+    plain = load_config(run_file(tmp_path, {}), {"trunk.init": str(tmp_path / "first")})
+    assert prepare(plain, load_corpora(plain)).notes[0].endswith("trunk; its subwords")
 
 
-@pytest.mark.parametrize("format", ["bundle", "onnx", "torch"])
-def test_a_run_with_characters_is_not_exported(format: str, tmp_path: Path) -> None:
+def test_a_run_with_characters_is_not_exported(tmp_path: Path) -> None:
     bert(tmp_path / "model")
-    trained = mtl.train(
-        run_file(tmp_path, {}, embedding=BESIDE),
-        {"training.epochs": 1},
-        output=tmp_path / "out",
-    )
-    with pytest.raises(MtlError, match="transformer"):
-        trained.export(tmp_path / "model.file", format)
+    path = run_file(tmp_path, {}, embedding=BESIDE, tasks={"pos": TASKS["pos"]})
+    trained = mtl.train(path, {"training.epochs": 1}, output=tmp_path / "out")
+    with pytest.raises(MtlError, match="as transformers do"):
+        trained.save_bundle(tmp_path / "model.mtl")
+    with pytest.raises(MtlError, match="a pretrained transformer reads subwords"):
+        export_files(trained.predictor, ["pos"], tmp_path / "model.onnx", "onnx")
 
 
 def test_without_a_pretrained_model_the_transformer_reads_words(tmp_path: Path) -> None:

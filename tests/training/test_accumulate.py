@@ -9,10 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.config.parts import Part
 from mtl.data.batch import Batch
 from mtl.errors import ConfigError
-from mtl.experiment import load_config
 from mtl.experiment.plan import describe, make_plan
 from mtl.experiment.training import make_trainer
 from mtl.training.trainer import Trainer

@@ -120,8 +120,8 @@ def test_what_a_trunk_reads_beside_subwords_is_trained_like_heads(tmp_path: Path
     made = make_trainer(prepare(run, found), found)
     names = {parameter: name for name, parameter in made.model.named_parameters()}
     groups = [group for group in made.optimizer.param_groups if group["params"]]
-    rates = {group["lr"] for group in groups if "heads" in names[group["params"][0]]}
     trained = {names[p]: group for group in groups for p in group["params"]}
+    rates = {group["lr"] for name, group in trained.items() if name.startswith("heads")}
     assert {n.split(".")[0] for n in trained} == {"embedding", "heads", "mixes"}
     assert {".".join(n.split(".")[:2]) for n in trained if "embed" in n} == {"embedding.beside"}
     assert rates == {trained[n]["lr"] for n in trained if "beside" in n} == {0.1}

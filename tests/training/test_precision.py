@@ -25,12 +25,14 @@ TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 9, "positions": 
 TRUNKS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "lstm by token": {"type": "lstm", "layer_norm": True, "weight_drop": 0.1},
-    "gru": {"connections": "highway"},
+    "gru": {},
     "qrnn": {"window": 2, "zoneout": 0.1},
     "conv": {"num_layers": 2},
     "conv gated": {"type": "conv", "num_layers": 2, "activation": "gated"},
     "transformer": {**TRANSFORMER, "relative_positions": True},
 }
+FUSED = ("lstm", "lstm by token", "gru")
+"""Trunks that stay float32 on the CPU."""
 
 
 def trunk(name: str) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def test_losses_in_bf16_are_close_to_those_in_fp32(name: str, tmp_path: Path) ->
     options: dict[str, Any] = {"trunk": trunk(name), "epochs": 1, "max_length": 20, "overlap": 2}
     exact = first_losses(tmp_path, **options)
     rough = first_losses(tmp_path, **options, precision="bf16")
-    assert exact != rough
+    assert (exact == rough) == (name in FUSED)
     for ours, theirs in zip(rough, exact, strict=True):
         assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
 
@@ -103,7 +105,8 @@ def test_streams_of_text_carry_their_state_in_bf16(tmp_path: Path) -> None:
     mtl.train(path, output=tmp_path / "whole")
     files = [tmp_path / name / "model.safetensors" for name in ("cut", "whole")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    records = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").open()]
+    lines = (tmp_path / "whole/metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
     epochs = [record["losses"]["next"] for record in records if record["type"] == "epoch"]
     assert epochs[1] < epochs[0]
 
@@ -139,18 +142,24 @@ def half(made: Trainer) -> Trainer:
 @pytest.mark.parametrize("weighting", ["static", "uncertainty"])
 def test_scaled_losses_have_the_gradients_of_unscaled_ones(weighting: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"weighting": weighting, "sharing": {"type": "soft"}, "epochs": 1}
+    options["trunk"] = {**trunk("conv"), "dropout": 0.0}
     plain, scaled = trainer(tmp_path, TASKS, **options), half(trainer(tmp_path, TASKS, **options))
-    expected, found = next(plain.run()), next(scaled.run())
+    torch.manual_seed(1)
+    expected = next(plain.run())
+    torch.manual_seed(1)
+    found = next(scaled.run())
     assert found.losses == pytest.approx(expected.losses, rel=1e-2)
     assert found.grad_norm == pytest.approx(expected.grad_norm, rel=2e-2)
     assert found.total == pytest.approx(expected.total, rel=1e-2)
     assert found.gradients.norms == pytest.approx(expected.gradients.norms, rel=2e-2)
-    for ours, theirs in zip(scaled.weighting.parameters(), plain.weighting.parameters()):
+    for ours, theirs in zip(  # their gradients are not scaled
+        *(m.weighting.parameters() for m in (scaled, plain)), strict=True
+    ):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-4)
 
 
 def test_a_step_with_an_overflow_is_skipped_and_the_scale_halved(tmp_path: Path) -> None:
-    made = half(trainer(tmp_path, TASKS, epochs=1))
+    made = half(trainer(tmp_path, TASKS, trunk=trunk("conv"), epochs=1))
     made.loss_scale.scale = 2.0**40
     before = [p.detach().clone() for p in made.model.parameters()]
     first = next(made.run())

@@ -257,7 +257,7 @@ def _idle_rates(run: Run) -> Iterator[Mistake]:
     if not training.decay_biases and not training.optimizer.options.get("weight_decay"):
         yield (
             "training.decay_biases",
-            "does nothing without weight decay; leave it out, or set training.optimizer.weight_decay",
+            "does nothing without weight decay; leave it out, or set weight_decay of the optimizer",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
@@ -284,14 +284,14 @@ def _weighting(run: Run) -> Iterator[Mistake]:
             "float16; choose bf16 or fp32",
         )
     # Its `backward` may do what the default of `add` does not.
-    own = [vars(cls) for cls in weighting.__mro__[: weighting.__mro__.index(Weighting)]]
-    if run.training.accumulate > 1 and any("backward" in names for names in own):
-        if not any("add" in names for names in own):
-            yield (
-                "training.accumulate",
-                f"the weighting {name!r} cannot add up the parts of a step, as it has no method "
-                "`add`; set 1, or choose another weighting",
-            )
+    own = weighting.__mro__[: weighting.__mro__.index(Weighting)]
+    changed = {method for cls in own for method in ("add", "backward") if method in vars(cls)}
+    if run.training.accumulate > 1 and changed == {"backward"}:
+        yield (
+            "training.accumulate",
+            f"the weighting {name!r} cannot add up the parts of a step, as it has no method `add`; "
+            "set 1, or choose another weighting",
+        )
     if len(run.tasks) < weighting.min_tasks:
         yield "weighting", f"{name!r} cannot balance a single task; choose 'static'"
     # Without joint mixing, a step has a batch of one corpus only.
