@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import Batch
@@ -152,10 +153,16 @@ class MultiTaskModel(nn.Module):
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
         """Return the losses of the tasks in `batch.targets`."""
         inputs = self.encode(batch, batch.targets, state)
-        losses = {
-            task: self._loss(task, inputs.hidden[task], batch.mask, target)
-            for task, target in batch.targets.items()
-        }
+        device = batch.mask.device.type
+        hidden = inputs.hidden
+        if torch.is_autocast_enabled(device):
+            # Log-probabilities and sums over sentences need the precision of float32.
+            hidden = {task: states.float() for task, states in hidden.items()}
+        with torch.autocast(device, enabled=False):
+            losses = {
+                task: self._loss(task, hidden[task], batch.mask, target)
+                for task, target in batch.targets.items()
+            }
         return ModelOutput(losses, inputs.penalties, inputs.state)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:

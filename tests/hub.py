@@ -48,6 +48,38 @@ def roberta(folder: Path) -> Path:
     return written(folder, tokenizer, transformers.RobertaModel(config))
 
 
+def distilbert(folder: Path) -> Path:
+    """Write a DistilBERT with 24 positions and the subwords of `bert`."""
+    transformers = pytest.importorskip("transformers", reason="needs mtl[transformers]")
+    bert(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    config = transformers.DistilBertConfig(
+        vocab_size=1 + max(tokenizer.get_vocab().values()),
+        max_position_embeddings=24,
+        dim=12,
+        n_layers=3,
+        n_heads=2,
+        hidden_dim=10,
+        activation="relu",
+        initializer_range=0.5,
+    )
+    return written(folder, tokenizer, transformers.DistilBertModel(config))
+
+
+def mpnet(folder: Path, **changes: Any) -> Path:
+    """Write an MPNet with 300 positions, of which 298 are for tokens."""
+    transformers = pytest.importorskip("transformers", reason="needs mtl[transformers]")
+    marks = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
+    vocabulary = {subword: n for n, subword in enumerate([*marks, *WORDS, *PIECES])}
+    tokenizer = transformers.MPNetTokenizer(
+        vocab=vocabulary, do_lower_case=False, unk_token="[UNK]"
+    )
+    config = transformers.MPNetConfig(
+        vocab_size=1 + max(vocabulary.values()), max_position_embeddings=300, **{**SIZES, **changes}
+    )
+    return written(folder, tokenizer, transformers.MPNetModel(config))
+
+
 def written(folder: Path, tokenizer: Any, model: Any) -> Path:
     """Save both as their library does."""
     tokenizer.save_pretrained(folder)

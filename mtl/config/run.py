@@ -84,6 +84,11 @@ class FineTuning(Settings):
         description="Gradual unfreezing (Howard & Ruder 2018): only the heads train in the first "
         "epoch, and each following epoch adds one layer, from the last layer to the embedding.",
     )
+    head_lr: PositiveFloat | None = Field(
+        default=None,
+        description="Learning rate of the heads without `lr`, and of characters, affixes and words "
+        "beside the subwords of a pretrained trunk; null: the learning rate of the optimizer.",
+    )
     frozen: list[Literal["embedding", "trunk"]] = Field(
         default=[], description="Parts whose weights are not trained."
     )
@@ -108,11 +113,27 @@ class Training(Settings):
         description="Mixing of the corpora: which corpus each batch comes from."
     )
     optimizer: Annotated[Part, Kind("optimizer", "adam")] = Field(description="The optimizer.")
+    decay_biases: bool = Field(
+        default=True,
+        description="Whether `weight_decay` of the optimizer applies to biases, to the scales of "
+        "normalisations and to other vectors too, and not only to matrices.",
+    )
     schedule: Annotated[Part, Kind("schedule", "constant")] = Field(
         description="Schedule of the learning rate."
     )
     clip_norm: PositiveFloat | None = Field(
         default=5.0, description="Maximum norm of the gradients of a step; null: no clipping."
+    )
+    accumulate: Annotated[int, Bounds(ge=1, le=10**6)] = Field(
+        default=1,
+        description="Number of consecutive batches of a corpus per step. The step equals one with "
+        "a batch of all their sentences, but needs the memory of one of them.",
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32",
+        description="Type of the embedding and the trunks in training: bf16 needs less time and "
+        "memory on hardware that supports it, fp16 the same on CUDA only. Heads, losses, "
+        "evaluation and saved weights are float32.",
     )
     metric: str = Field(
         default="mean",

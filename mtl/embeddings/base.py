@@ -89,6 +89,21 @@ class InputEmbedding(nn.Module, ABC):
     """Whether the vector of a position depends on other words too, in evaluation."""
     size: int
     """Width D of the output."""
+    head_size: int = 0
+    """The number of features that `to_words` appends to the hidden states of each word."""
+
+    @abstractmethod
+    def part(self, slot: str) -> Embedding:
+        """Return the embedding of a slot of the run file."""
+
+    @property
+    def word_table(self) -> nn.Parameter | None:
+        """The vectors of whole words, `[V, D]`, or None without such a table."""
+        return None
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that no pretrained model has; fine-tuning treats them like heads."""
+        return []
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:

@@ -69,9 +69,9 @@ def language_models(run: Run) -> list[str]:
 
 def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
     """Return the class of the vocabulary of each feature."""
+    classes = [EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values()]
     if reads_subwords(run):
-        return {TransformerVocabulary.feature: TransformerVocabulary}
-    classes = (EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values())
+        classes.append(TransformerVocabulary)
     return {cls.feature: cls for cls in classes}
 
 
@@ -173,13 +173,15 @@ def build_targets(
 
 def make_embedding(run: Run, vocabularies: Mapping[str, Vocabulary]) -> InputEmbedding:
     """Return the embedding of words, or of the subwords of a pretrained transformer."""
+    parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
+    words = Concatenation(parts) if parts else None
     if not reads_subwords(run):
-        parts = {slot: build("embedding", p, vocabularies) for slot, p in run.embedding.items()}
-        return Concatenation(parts)
+        assert words is not None
+        return words
     vocabulary = vocabularies[TransformerVocabulary.feature]
     assert isinstance(vocabulary, TransformerVocabulary)
-    trunk = TRUNKS.find(run.trunk.type)
-    return TransformerEmbedding(vocabulary, **trunk.subword_embedding(run.trunk.options))
+    options = TRUNKS.find(run.trunk.type).subword_embedding(run.trunk.options)
+    return TransformerEmbedding(vocabulary, **options, beside=words)
 
 
 def make_model(
@@ -195,18 +197,20 @@ def make_model(
     }
     for owner, target in targets.items():
         context = HeadContext(
-            in_features=read_width(run, owner, sharing.sizes_of(owner), columns),
+            in_features=read_width(run, owner, sharing.sizes_of(owner), columns)
+            + embedding.head_size,
             labels=target.labelling(),
             scheme=target.scheme,
             pairs=reads_pairs(run, owner),
-            word_table=embedding.word_table if isinstance(embedding, Concatenation) else None,
+            word_table=embedding.word_table,
         )
         try:
             heads[owner] = make_head(head_part(run, owner), context)
         except Refusal as error:
             raise ConfigError(f"tasks.{owner}.head: {error}") from error
     for task, owner in owners.items():
-        if read_width(run, task, sharing.sizes_of(task), columns) != heads[owner].in_features:
+        width = read_width(run, task, sharing.sizes_of(task), columns)
+        if width + embedding.head_size != heads[owner].in_features:
             raise ConfigError(
                 f"tasks.{task}.layer: shares the head of {owner!r}, which reads a layer of "
                 f"another width; give both the same layer"

@@ -20,45 +20,62 @@ def freeze(run: Run, model: MultiTaskModel) -> None:
         "embedding": [model.embedding],
         "trunk": [*_trunks(model)],
     }
+    heads = set(model.embedding.head_parameters())
     for name in tuning.frozen:
         for module in parts[name]:
-            module.requires_grad_(False)
+            for parameter in set(module.parameters()) - heads:
+                parameter.requires_grad_(False)
 
 
 def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> torch.optim.Optimizer:
     """Return the optimiser of all trainable weights.
 
-    There is a group per layer if fine-tuning treats layers differently, and a group per head or
-    part of the sharing with its own learning rate. `since` is the epoch from which a group is
-    trained. The first group has the learning rate of the run file.
+    There is a group per layer if fine-tuning treats layers differently, a group per head or part
+    of the sharing with its own learning rate, and a group of vectors if they do not decay. `since`
+    is the epoch from which a group is trained. The first group has the learning rate of the run
+    file.
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
-    embedded = set(model.embedding.parameters())  # language models may share them
-    lrs = {
-        parameter: lr
-        for name, head in model.heads.items()
-        if (lr := run.tasks[name].lr) is not None
-        for parameter in head.parameters()
-        if parameter not in embedded
-    }
+    lrs = _head_rates(run, model)
     factors = model.sharing.lr_factors()
-    members: dict[tuple[int, float | None, float], list[nn.Parameter]] = {(0, None, 1.0): []}
+    members: dict[tuple[int, float | None, float, bool], list[nn.Parameter]] = {
+        (0, None, 1.0, True): []
+    }
     for parameter in (*model.parameters(), *weighting.parameters()):
         if parameter.requires_grad:
-            key = below.get(parameter, 0), lrs.get(parameter), factors.get(parameter, 1.0)
+            decays = run.training.decay_biases or parameter.ndim > 1
+            factor = factors.get(parameter, 1.0)
+            key = below.get(parameter, 0), lrs.get(parameter), factor, decays
             members.setdefault(key, []).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": own} if lr is None else {"params": own, "lr": lr}
-        for (_, lr, _), own in members.items()
-    ]
+    groups: list[dict[str, Any]] = []
+    for (_, lr, _, decays), own in members.items():
+        groups.append({"params": own})
+        if lr is not None:
+            groups[-1]["lr"] = lr
+        if not decays:
+            groups[-1]["weight_decay"] = 0.0
     optimizer: torch.optim.Optimizer = build("optimizer", run.training.optimizer, groups)
-    for group, (depth, _, factor) in zip(optimizer.param_groups, members, strict=True):
+    for group, (depth, _, factor, _) in zip(optimizer.param_groups, members, strict=True):
         group["lr"] *= factor
         if tuning:
             group["lr"] /= tuning.lr_ratio**depth
             group["since"] = depth if tuning.gradual else 0
     return optimizer
+
+
+def _head_rates(run: Run, model: MultiTaskModel) -> dict[nn.Parameter, float]:
+    """Return the learning rate of each parameter of the heads that have their own."""
+    tuning = run.training.fine_tuning or FineTuning()
+    embedded = set(model.embedding.parameters())  # language models may share them
+    rates = {
+        parameter: run.tasks[name].lr or tuning.head_lr
+        for name, head in model.heads.items()
+        for parameter in head.parameters()
+        if parameter not in embedded
+    }
+    rates |= dict.fromkeys(model.embedding.head_parameters(), tuning.head_lr)
+    return {parameter: rate for parameter, rate in rates.items() if rate is not None}
 
 
 def _trunks(model: MultiTaskModel) -> list[Trunk]:
@@ -72,4 +89,6 @@ def _below_heads(model: MultiTaskModel) -> dict[nn.Parameter, int]:
         for depth, parameters in enumerate(reversed(trunk.layer_parameters()), 1):
             depths |= dict.fromkeys(parameters, depth)
     lowest = max(depths.values(), default=0) + 1
-    return depths | dict.fromkeys(model.embedding.parameters(), lowest)
+    heads = set(model.embedding.head_parameters())
+    embedding = [p for p in model.embedding.parameters() if p not in heads]
+    return depths | dict.fromkeys(embedding, lowest)

@@ -14,6 +14,7 @@ from mtl.experiment.checks import options
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
+from mtl.training.precision import computes_bfloat16
 from mtl.training.trainer import Trainer
 
 FEW_STEPS = 100
@@ -30,7 +31,8 @@ class Plan:
         shapes: Layer to the shape of its output.
         parameters: Part of the model to its number of parameters.
         batches: Corpus to the number of batches in one pass over its training data.
-        draws: Corpus to the number of its batches in the first epoch of the run.
+        draws: Corpus to the number of steps with it in the first epoch of the run.
+        accumulate: Number of batches per step and corpus.
         steps: Number of steps per epoch.
         memory: Approximate memory of training, in bytes.
         labels: The counts of the labels.
@@ -44,6 +46,7 @@ class Plan:
     parameters: Mapping[str, int]
     batches: Mapping[str, int]
     draws: Mapping[str, int]
+    accumulate: int
     steps: int
     memory: int
     labels: Counts
@@ -85,13 +88,15 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     if not trainer.evaluate:
         notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
     draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
-    batches = {name: trainer.epochs * count for name, count in draws.items()}
+    accumulate = trainer.accumulate
+    batches = {name: trainer.epochs * count * accumulate for name, count in draws.items()}
     notes += options.notes(run, batches, steps)
     if steps < FEW_STEPS:
         notes.append(
             f"steps in the whole run: {steps}, too few to learn much; more epochs or smaller "
             "batches give more"
         )
+    notes += _training_notes(trainer)
     if trainer.weighting.note:
         notes.append(trainer.weighting.note)
     unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
@@ -114,12 +119,28 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         parameters=parameters,
         batches={name: loader.size for name, loader in trainer.loaders.items()},
         draws=draws,
+        accumulate=accumulate,
         steps=trainer.sampler.steps_per_epoch,
         memory=_memory(experiment, corpora, sum(parameters.values())),
         labels=labels,
         operators=str(load(next(model.parameters()).device.type)),
         notes=notes,
     )
+
+
+def _training_notes(trainer: Trainer) -> Iterator[str]:
+    """Yield notes on a precision that does not pay on this machine, and on too few batches."""
+    if trainer.precision == "bf16" and not computes_bfloat16(trainer.device):
+        yield (
+            "precision: this processor has no instructions for bf16, so training is slower than "
+            "with fp32"
+        )
+    for name, loader in trainer.loaders.items():
+        if loader.size < trainer.accumulate:
+            yield (
+                f"{name}: a pass has {loader.size} batches, fewer than training.accumulate "
+                f"({trainer.accumulate}), so a step is one pass"
+            )
 
 
 def _head(run: Run, task: str) -> str:
@@ -162,6 +183,8 @@ def describe(plan: Plan) -> Iterator[str]:
     yield f"parameters: {total:,} ({parts})"
     for corpus, batches in plan.batches.items():
         draws = f"{plan.draws[corpus]:,} in the first epoch"
+        if plan.accumulate > 1:
+            draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
         yield f"batches of {corpus}: {batches:,} per pass, {draws}"
     yield (
         f"epoch: {plan.steps:,} steps; each epoch continues a corpus where the last one stopped, "

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from math import prod
 
+import torch
+
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -50,6 +52,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
+    _check_precision(run, experiment.device)
     scored = scorable_tasks(run, corpora)
     check_scores(run, scored)
     # The selection keeps the dev scores, and the mixing `progress` reads them through `reached`.
@@ -64,7 +67,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         build(
             "mixing",
             training.mixing,
-            {name: loader.size for name, loader in loaders.items()},
+            {name: -(-loader.size // training.accumulate) for name, loader in loaders.items()},
             training.epochs,
         ),
         run.seed,
@@ -91,6 +94,8 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         evaluate=partial(experiment.validate, list(corpora.values())) if scored else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
+        accumulate=training.accumulate,
+        precision=training.precision,
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
     )
@@ -103,4 +108,13 @@ def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None
         raise ConfigError(
             f"weighting: {run.weighting.type!r} needs shared trainable parameters, and there are "
             "none (trunk frozen, or nothing shared); unfreeze the trunk or choose another weighting"
+        )
+
+
+def _check_precision(run: Run, device: torch.device) -> None:
+    """Check that the device has the precision of the training."""
+    if run.training.precision == "fp16" and device.type != "cuda":
+        raise ConfigError(
+            f"training.precision: fp16 needs a CUDA device, and the device is {device.type}; "
+            "choose bf16 or fp32"
         )

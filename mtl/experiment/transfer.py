@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.config.run import Run
-from mtl.embeddings import EMBEDDINGS, Concatenation
+from mtl.embeddings import EMBEDDINGS, TransformerEmbedding
 from mtl.errors import CheckpointError
 from mtl.experiment.build import head_owners, head_part, make_head, vocabulary_classes
 from mtl.experiment.corpora import language_units
@@ -107,7 +107,8 @@ class Start:
             raise CheckpointError(
                 f"{self.folder}: reads other subwords; give both runs the same pretrained trunk"
             )
-        self._copy(model.embedding, "embedding.", "pretrained trunk")
+        assert isinstance(model.embedding, TransformerEmbedding)
+        self._copy(model.embedding.table, "embedding.table.", "pretrained trunk")
         return "its subwords"
 
     def _embedding(
@@ -117,9 +118,8 @@ class Start:
         ours: Sequence[Sequence[str]],
         theirs: Sequence[Sequence[str]],
     ) -> str:
-        assert isinstance(model.embedding, Concatenation)
         module = model.embedding.part(slot)
-        prefix = f"embedding.parts.{slot}."
+        prefix = next(f"{name}." for name, own in model.named_modules() if own is module)
         tables = {
             f"{name}.{own}": rows
             for name, table in module.named_modules()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.vectors import read_vectors
-from mtl.embeddings import EMBEDDINGS, Concatenation
+from mtl.embeddings import EMBEDDINGS
 from mtl.errors import ConfigError, OptionError
 from mtl.model import MultiTaskModel
 from mtl.text.vocabulary import Vocabulary, WordVocabulary
@@ -87,7 +87,6 @@ def set_vectors(
     """
     notes = []
     for slot, own in vectors.items():
-        assert isinstance(model.embedding, Concatenation)
         embedding = model.embedding.part(slot)
         vocabulary = vocabularies[embedding.vocabulary.feature]
         assert isinstance(vocabulary, WordVocabulary)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mtl.data.encoding import Batcher
+from mtl.embeddings import TransformerEmbedding
 from mtl.errors import MtlError
 from mtl.export.layers import with_whole_layers
 from mtl.heads.tagger import Tagger
@@ -92,6 +93,11 @@ def export_program(
         MtlError: A part of the model cannot be exported.
     """
     refuse_factored(model)
+    if isinstance(model.embedding, TransformerEmbedding):
+        raise MtlError(
+            "trunk: a pretrained transformer reads subwords, whose number differs from the number "
+            "of words, and cannot be exported; export a model with another trunk"
+        )
     copy = with_whole_layers(deepcopy(model).cpu().eval())
     # Heads of other tasks are left out, except those whose predictions the sharing reads.
     used = {copy.head_of[task] for task in (*tasks, *copy.label_vectors)}

@@ -80,7 +80,9 @@ class Sluice(Mixed):
         beta = dict(zip(self.trunks, self.beta, strict=True))
         penalties = {}
         if self.training and self.orthogonality and self.subspaces > 1:
-            penalties["orthogonality"] = self.orthogonality * self.overlap()
+            # Products of weights need float32, also where the trunks are computed in bfloat16.
+            with torch.autocast(x.device.type, enabled=False):
+                penalties["orthogonality"] = self.orthogonality * self.overlap()
         return {
             task: replace(
                 own,

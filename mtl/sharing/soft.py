@@ -103,7 +103,9 @@ class Soft(NoSharing):
         outputs = super().forward(x, mask, tasks, state)
         if not self.training:
             return outputs
-        penalties = {"soft": self.strength * self._weights_penalty()}
+        # Distances of weights need float32, also where the trunks are computed in bfloat16.
+        with torch.autocast(x.device.type, enabled=False):
+            penalties = {"soft": self.strength * self._weights_penalty()}
         return {task: replace(own, penalties=penalties) for task, own in outputs.items()}
 
     @torch.no_grad()

@@ -77,7 +77,10 @@ class TensorFactorisation(Sharing):
         """Compute the weights of the tasks and run with them; see `Sharing.forward`."""
         after = dict(state) if state else None
         layers = {}
-        for task, weights in self._weights(tasks).items():
+        # Weights are float32, also where the trunks are computed in bfloat16.
+        with torch.autocast(x.device.type, enabled=False):
+            of_tasks = self._weights(tasks)
+        for task, weights in of_tasks.items():
             given = "forward", x, mask, state[task] if state else None
             layers[task], own = functional_call(self.template, weights, given)
             if after is not None:

@@ -6,10 +6,10 @@ Weights are read from safetensors files only. Nothing is unpickled, and no code 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mtl.errors import ConfigError, not_installed
 from mtl.files import exists
@@ -18,14 +18,34 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
-_FIRST_POSITION = {"bert": 0, "roberta": 2, "xlm-roberta": 2, "camembert": 2}
-"""Model types of the BERT architecture, and the number of positions that no token uses.
-
-RoBERTa counts positions from the id of its padding token plus one.
-"""
 _TIMEOUT = 5
 """Seconds to wait for an answer of the hub."""
+_BUCKETS = 32
+"""The buckets of relative positions in `mtl.layers.transformer`."""
 _SAFE = {"trust_remote_code": False}  # never run Python code of a model repository
+
+
+class _Form(NamedTuple):
+    """The names that a type of model gives to sizes and weights, and its positions.
+
+    Args:
+        sizes: Option of the trunk to its name in the configuration.
+        layers: The name of the list of layers.
+        project: The matrices of queries, keys and values in a layer, in this order.
+        parts: Submodule of a layer of the trunk to its name in a layer of the model.
+        first_position: The number of positions that no token uses: RoBERTa and MPNet count
+            positions from the id of their padding token plus one.
+        relative_positions: Whether the layers share a bias of relative positions.
+    """
+
+    sizes: Mapping[str, str]
+    layers: str
+    project: tuple[str, str, str]
+    parts: Mapping[str, str]
+    first_position: int = 0
+    relative_positions: bool = False
+
+
 _SIZES = {
     "num_layers": "num_hidden_layers",
     "hidden_size": "hidden_size",
@@ -35,15 +55,55 @@ _SIZES = {
     "activation": "hidden_act",
     "epsilon": "layer_norm_eps",
 }
-"""Option of the trunk to its name in the configuration of a model."""
-_PARTS = {
-    "output": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "widen": "intermediate.dense",
-    "narrow": "output.dense",
-    "norm": "output.LayerNorm",
+_BERT = _Form(
+    sizes=_SIZES,
+    layers="encoder.layer",
+    project=("attention.self.query", "attention.self.key", "attention.self.value"),
+    parts={
+        "output": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        "widen": "intermediate.dense",
+        "narrow": "output.dense",
+        "norm": "output.LayerNorm",
+    },
+)
+_ROBERTA = _BERT._replace(first_position=2)
+_MPNET = _ROBERTA._replace(
+    project=("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+    parts={
+        **_BERT.parts,
+        "output": "attention.attn.o",
+        "attention_norm": "attention.LayerNorm",
+    },
+    relative_positions=True,
+)
+_DISTILBERT = _Form(
+    # Its configuration has no epsilon, which is 1e-12.
+    sizes={
+        **{option: name for option, name in _SIZES.items() if option != "epsilon"},
+        "feed_forward": "hidden_dim",
+        "activation": "activation",
+    },
+    layers="transformer.layer",
+    project=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    parts={
+        "output": "attention.out_lin",
+        "attention_norm": "sa_layer_norm",
+        "widen": "ffn.lin1",
+        "narrow": "ffn.lin2",
+        "norm": "output_layer_norm",
+    },
+)
+_FORMS = {
+    "bert": _BERT,
+    "distilbert": _DISTILBERT,
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "mpnet": _MPNET,
 }
-"""Submodule of a layer of the trunk to its name in the weights of a model."""
+"""Model types that `mtl.trunks.TransformerTrunk` computes exactly."""
+_BIAS = "encoder.relative_attention_bias.weight"
 
 
 def read_sizes(name: str) -> dict[str, Any]:
@@ -61,18 +121,27 @@ def read_sizes(name: str) -> dict[str, Any]:
         lambda library, **options: library.AutoConfig.from_pretrained(name, **_SAFE, **options),
     )
     absolute = getattr(config, "position_embedding_type", "absolute") == "absolute"
-    if config.model_type not in _FIRST_POSITION or not absolute or config.is_decoder:
-        known = ", ".join(_FIRST_POSITION)
+    form = _FORMS.get(config.model_type)
+    if form is None or not absolute or getattr(config, "is_decoder", False):
         raise ConfigError(
             f"{name!r} has the architecture {config.model_type!r}; expected an encoder with "
-            f"absolute positions, one of: {known}"
+            f"absolute positions, one of: {', '.join(_FORMS)}"
         )
-    sizes: dict[str, Any] = {ours: getattr(config, theirs) for ours, theirs in _SIZES.items()}
+    buckets = getattr(config, "relative_attention_num_buckets", _BUCKETS)
+    if form.relative_positions and buckets != _BUCKETS:
+        raise ConfigError(
+            f"{name!r} has {buckets} buckets of relative positions; expected {_BUCKETS}"
+        )
+    sizes = {"epsilon": 1e-12, **{own: getattr(config, key) for own, key in form.sizes.items()}}
     if sizes["activation"] not in ("gelu", "relu"):
         raise ConfigError(
             f"{name!r} has the activation {sizes['activation']!r}; expected gelu or relu"
         )
-    return {**sizes, "positions": sizes["positions"] - _FIRST_POSITION[config.model_type]}
+    return {
+        **sizes,
+        "positions": sizes["positions"] - form.first_position,
+        "relative_positions": form.relative_positions,
+    }
 
 
 def read_tokenizer(name: str) -> tuple[Tokenizer, str]:
@@ -124,20 +193,23 @@ def read_weights(name: str) -> tuple[Tensor, dict[str, Tensor]]:
         ),
     )
     theirs: dict[str, Tensor] = {key: value.detach() for key, value in model.state_dict().items()}
-    positions = theirs["embeddings.position_embeddings.weight"]
-    first = _FIRST_POSITION[model.config.model_type]
-    token_type = theirs["embeddings.token_type_embeddings.weight"][0]
+    form = _FORMS[model.config.model_type]
+    positions = theirs["embeddings.position_embeddings.weight"][form.first_position :]
     # Every token has type 0, whose vector is added at every position: fold it into the positions.
-    ours = {"positions.weight": positions[first:] + token_type}
+    if (types := theirs.get("embeddings.token_type_embeddings.weight")) is not None:
+        positions = positions + types[0]
+    ours = {"positions.weight": positions}
+    if form.relative_positions:
+        ours["bias.table.weight"] = theirs[_BIAS]
     # One product computes queries, keys and values, so their weights are concatenated.
     for end in ("weight", "bias"):
         ours[f"norm.{end}"] = theirs[f"embeddings.LayerNorm.{end}"]
         for i in range(model.config.num_hidden_layers):
-            to, source = f"layers.{i}", f"encoder.layer.{i}"
+            to, source = f"layers.{i}", f"{form.layers}.{i}"
             ours[f"{to}.project.{end}"] = torch.cat(
-                [theirs[f"{source}.attention.self.{p}.{end}"] for p in ("query", "key", "value")]
+                [theirs[f"{source}.{part}.{end}"] for part in form.project]
             )
-            for part, other in _PARTS.items():
+            for part, other in form.parts.items():
                 ours[f"{to}.{part}.{end}"] = theirs[f"{source}.{other}.{end}"]
     return theirs["embeddings.word_embeddings.weight"], ours
 

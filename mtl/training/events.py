@@ -39,7 +39,8 @@ class Step:
         gradients: Gradient statistics; None at most steps, for a single task, and if the tasks
             share no parameters.
         lr: The learning rate.
-        grad_norm: The global gradient norm of the model before clipping.
+        grad_norm: The global gradient norm of the model before clipping; 0 for a step that is
+            skipped, as its float16 gradients are not finite.
         tokens: The number of training tokens by task.
         seconds: The duration of the step.
         warning: A warning for the user; empty for none.

@@ -37,6 +37,9 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
     tensors["random.cpu"] = torch.get_rng_state()
     if trainer.device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    if trainer.loss_scale:
+        numbers["loss_scale.scale"] = trainer.loss_scale.scale
+        numbers["loss_scale.good"] = trainer.loss_scale.good
     values = {
         "epoch": trainer.epoch,
         "step": trainer.step,
@@ -106,6 +109,9 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
     if trainer.average:
         trainer.average.restore(_part(tensors, "average"), numbers["average.updates"])
+    if trainer.loss_scale:
+        trainer.loss_scale.scale = numbers["loss_scale.scale"]
+        trainer.loss_scale.good = numbers["loss_scale.good"]
     trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
     for corpus, loader in trainer.loaders.items():
         leaves = _part(tensors, f"carried.{corpus}")

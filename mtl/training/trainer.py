@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,13 +27,15 @@ from mtl.targets import labelled
 from mtl.training.averaging import Average
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Learnt, Step
+from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
+from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
+from mtl.weighting.gradients import TaskGradients
 
 
 class Trainer:
@@ -53,6 +55,10 @@ class Trainer:
         evaluate: Returns the scores on the development sets; None if no task can be scored.
         epochs: The largest number of epochs.
         clip_norm: Largest global norm of the gradients; None for no clipping.
+        accumulate: The number of consecutive batches of a corpus that a step consists of. Their
+            losses are divided by the labels of all of them, as if they were one batch.
+        precision: The type of embedding and trunks in training; weights, heads and losses are
+            float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
@@ -73,6 +79,8 @@ class Trainer:
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
+        accumulate: int = 1,
+        precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
@@ -89,6 +97,9 @@ class Trainer:
         self.evaluate = evaluate
         self.epochs = epochs
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.accumulate = accumulate
+        self.precision = precision
+        self.loss_scale = LossScale() if precision == "fp16" else None
         self.average = average
         self.device = device
         self.log_gradients = log_gradients
@@ -112,8 +123,8 @@ class Trainer:
             for draws in self.sampler.epoch(self.epoch):
                 began = time.perf_counter()
                 # A step without labels for the remaining tasks is skipped.
-                if batches := dict(self._batches(draws, stopped)):
-                    steps.append(self._step(batches, began))
+                if parts := self._parts(draws, stopped):
+                    steps.append(self._step(parts, began))
                     yield steps[-1]
             yield self._end_epoch(steps)
 
@@ -135,60 +146,97 @@ class Trainer:
         """Use the weights for evaluation and saving in the model within the context."""
         return self.average.applied() if self.average else nullcontext()
 
-    def _batches(self, draws: Sequence[Draw], stopped: set[str]) -> Iterator[tuple[str, Batch]]:
+    def _parts(self, draws: Sequence[Draw], stopped: set[str]) -> list[dict[str, Batch]]:
+        """Return the batches of a step by corpus, in one part per batch that is accumulated."""
+        parts: list[dict[str, Batch]] = [{} for _ in range(self.accumulate)]
         for draw in draws:
             tasks = [task for task in self.tasks[draw.corpus] if task not in stopped]
-            if tasks:
-                loader = self.loaders[draw.corpus]
-                batch = loader.batch(self.batcher, draw.epoch, draw.index, tasks)
+            if not tasks:
+                continue
+            loader = self.loaders[draw.corpus]
+            first = draw.index * self.accumulate
+            indices = range(first, min(first + self.accumulate, loader.size))
+            for part, index in zip(parts, indices, strict=False):
+                batch = loader.batch(self.batcher, draw.epoch, index, tasks)
                 if batch.targets:
-                    yield draw.corpus, batch.to(self.device)
+                    part[draw.corpus] = batch
+        return [part for part in parts if part]
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""
-        if not self.loaders[corpus].carries:
-            output: ModelOutput = self.model(batch)
-            return output
-        if not batch.continues:
-            self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
-        output = self.model(batch, self.carried[corpus])
+        with autocast(self.precision, self.device):
+            if not self.loaders[corpus].carries:
+                output: ModelOutput = self.model(batch)
+                return output
+            if not batch.continues:
+                self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
+            output = self.model(batch, self.carried[corpus])
         # Truncated backpropagation: gradients end at the border of a chunk.
         self.carried[corpus] = mapped(output.state, Tensor.detach)
         return output
 
-    def _step(self, batches: Mapping[str, Batch], began: float) -> Step:
+    def _losses(
+        self, part: Mapping[str, Batch], totals: Mapping[str, Total], share: float
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the losses and the penalties of a part of a step.
+
+        Args:
+            part: The batches of the part by corpus.
+            totals: Task to the total of all parts.
+            share: The share of the part in the penalties.
+        """
+        losses: dict[str, Tensor] = {}
+        penalties: dict[str, Tensor] = {}
+        for corpus, batch in part.items():
+            on_device = batch.to(self.device)
+            output = self._forward(corpus, on_device)
+            for name, term in output.penalties.items():
+                penalties[name] = penalties[name] + term if name in penalties else term
+            losses |= {
+                task: _mean(loss, on_device, task, totals[task])
+                for task, loss in output.losses.items()
+            }
+        if share < 1:
+            penalties = {name: share * term for name, term in penalties.items()}
+        return losses, penalties
+
+    def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step:
+        batches = [batch for part in parts for batch in part.values()]
         factor = self.learning_rate.factor(self.step, self.selection.scores)
         # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
         # (Merity et al. 2017).
-        factor *= sum(batch.lr_factor for batch in batches.values()) / len(batches)
+        factor *= sum(batch.lr_factor for batch in batches) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
-        losses: dict[str, Tensor] = {}
-        penalties: dict[str, Tensor] = {}
-        for corpus, batch in batches.items():
-            output = self._forward(corpus, batch)
-            for name, term in output.penalties.items():
-                penalties[name] = penalties[name] + term if name in penalties else term
-            losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
+        totals = _totals(batches)
+        shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
+        logged = len(totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
-        penalty = torch.stack([*penalties.values()]).sum() if penalties else None
-        shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
-        comparable = len(losses) > 1 and len(shared) > 0
-        # Before the backward pass, which frees the graph.
-        logged = comparable and self.log_gradients(self.step)
-        gradients = read_gradients(losses, shared) if logged else None
-        weights, weighted = self.weighting.backward(losses, shared, penalty)
-        try:
-            norm = self._clip()
-        except RuntimeError as error:
-            found = cause(self.model, losses, weights, penalties, began=self.step > 0)
-            raise self._diverged(not_finite(self.model, losses), found) from error
-        self.optimizer.step()
-        if self.average:
-            self.average.update()
-        total_penalty = {} if penalty is None else {"total": penalty}
+        losses: dict[str, Tensor] = {}
+        penalties: dict[str, Tensor] = {}
+        for part in parts:
+            own, terms = self._losses(part, totals, 1 / len(parts))
+            if self.loss_scale:
+                self.loss_scale.apply(own | terms)
+            if logged:  # before the backward pass, which frees the graph
+                gradients.add(own, shared)
+            penalty = torch.stack([*terms.values()]).sum() if terms else None
+            if len(parts) == 1:
+                weights, weighted = self.weighting.backward(own, shared, penalty)
+            else:
+                self.weighting.add(own, shared, penalty)
+            for sums, values in ((losses, own), (penalties, terms)):
+                for name, value in values.items():
+                    sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+        if len(parts) > 1:
+            weights, weighted = self.weighting.finish(losses, shared)
+        # Before the update, which may change the scale.
+        statistics = self._read(losses, gradients) if logged else None
+        norm = self._update(losses, weights, penalties)
+        total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
         loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
             losses, weighted, penalties, total_penalty
         )
@@ -200,15 +248,55 @@ class Trainer:
             weighted=weighted_values,
             penalties=penalty_values,
             total=sum(weighted_values.values()) + sum(penalty_sum.values()),
-            gradients=gradients,
+            gradients=statistics,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,
-            tokens={task: batch.tokens for batch in batches.values() for task in batch.targets},
+            tokens=_tokens(batches),
             seconds=time.perf_counter() - began,
             warning=self._watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
+
+    def _read(self, tasks: Iterable[str], gradients: TaskGradients) -> Gradients | None:
+        rows = gradients.take(tasks)
+        if self.loss_scale:
+            if not rows.isfinite().all():
+                return None
+            rows /= self.loss_scale.scale
+        return read_gradients(tasks, rows)
+
+    def _update(
+        self,
+        losses: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        penalties: Mapping[str, Tensor],
+    ) -> float:
+        """Update the weights from their gradients; return the norm of the gradients.
+
+        A step whose float16 gradients are not finite is skipped, and the norm is 0.
+
+        Raises:
+            TrainingError: The gradients are not finite.
+        """
+        scale = self.loss_scale
+        if scale:
+            scale.remove(p.grad for p in self.model.parameters() if p.grad is not None)
+        try:
+            norm = self._clip()
+        except RuntimeError as error:
+            if scale:
+                scale.update(finite=False)
+                if not scale.exhausted:
+                    return 0.0
+            found = cause(self.model, losses, weights, penalties, began=self.step > 0)
+            raise self._diverged(not_finite(self.model, losses), found) from error
+        if scale:
+            scale.update(finite=True)
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        return norm
 
     def _clip(self) -> float:
         """Clip the gradients and return their norm before.
@@ -300,19 +388,70 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     return [{name: next(values) for name in group} for group in groups]
 
 
-def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
+class Total(NamedTuple):
+    """The labels that the loss of a task is divided by.
+
+    Args:
+        labels: The number of labels, or the sum of their weights divided by `scale`; not zero.
+        scale: A power of two that the weights of sentences are divided by; None without weights.
+    """
+
+    labels: Tensor
+    scale: Tensor | None = None
+
+
+def _totals(batches: Sequence[Batch]) -> dict[str, Total]:
+    """Return the total of each task over the batches of a step."""
+    tasks = dict.fromkeys(task for batch in batches for task in batch.targets)
+    return {
+        task: _total([batch for batch in batches if task in batch.targets], task) for task in tasks
+    }
+
+
+def _total(batches: Sequence[Batch], task: str) -> Total:
+    known = [labelled(batch.targets[task]) for batch in batches]
+    if not any(task in batch.weights for batch in batches):
+        return Total(torch.stack([mask.sum() for mask in known]).sum().clamp(min=1))
+    weights = [_weights(batch, task) for batch in batches]
+    scale = binary_scale(torch.cat(weights))  # only their ratios count, and sums stay finite
+    labels = torch.stack(
+        [
+            ((mask if mask.ndim == 1 else mask.sum(1)) * (own / scale)).sum()
+            for mask, own in zip(known, weights, strict=True)
+        ]
+    ).sum()
+    return Total(torch.where(labels > 0, labels, 1), scale)
+
+
+def _weights(batch: Batch, task: str) -> Tensor:
+    """Return the weight of each sentence in the loss of a task, `[B]`."""
+    return batch.weights.get(task, torch.ones(len(batch.targets[task])))
+
+
+def _mean(losses: Tensor, batch: Batch, task: str, total: Total | None = None) -> Tensor:
     """Return the loss per labelled token (taggers) or sentence (classifiers).
 
     A sentence of weight w counts as if it were in the batch w times.
+
+    Args:
+        losses: The loss of each sentence, `[B]`.
+        batch: The batch.
+        task: The task.
+        total: The labels to divide by; None: the labels of the batch.
     """
-    known = labelled(batch.targets[task])
-    if task not in batch.weights:
-        return losses.sum() / known.sum().clamp(min=1)
-    weights = batch.weights[task]
-    weights = weights / binary_scale(weights)  # only their ratios count, and sums stay finite
-    counts = (known if known.ndim == 1 else known.sum(1)) * weights
-    total = counts.sum()
-    return (losses * weights).sum() / torch.where(total > 0, total, 1)
+    labels, scale = total or _total([batch], task)
+    if scale is None:
+        return losses.sum() / labels
+    return (losses * (_weights(batch, task) / scale).to(losses.device)).sum() / labels
+
+
+def _tokens(batches: Sequence[Batch]) -> dict[str, int]:
+    """Return the number of tokens of each task."""
+    tokens: dict[str, int] = defaultdict(int)
+    for batch in batches:
+        for task in batch.targets:
+            tokens[task] += batch.tokens
+    return dict(tokens)
 
 
 def _means(steps: Sequence[Step]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mtl.layers.sequence import reverse_padded
 from mtl.ops.rows import pack_cells
+from mtl.trunks.base import mapped
 from mtl.trunks.directional import Recurrent
 
 Cell = tuple[Tensor, ...]
@@ -128,6 +129,11 @@ class Direction(nn.Module, ABC):
         The layer computes with another tensor under the name of the parameter. So fused kernels
         still apply, and the parameter stays the leaf that gradients reach.
         """
+        if torch.is_autocast_enabled("cpu") and self.recurrent.device.type == "cpu":
+            # Fused layers in bfloat16 need instructions that many processors lack.
+            with torch.autocast("cpu", enabled=False):
+                x, *others = inputs
+                return self.run(x.float(), *mapped(others, _as_float))
         if not (self.training and self.weight_drop):
             return self.rnn(*inputs)
         dropped = functional.dropout(self.recurrent, self.weight_drop)
@@ -191,3 +197,7 @@ class SideBySide(Recurrent):
             return output, after
         behind, _ = self.back(reverse_padded(second, mask), mask, None)
         return torch.cat([output, reverse_padded(behind, mask)], dim=2), after
+
+
+def _as_float(x: Tensor) -> Tensor:
+    return x.float() if x.is_floating_point() else x

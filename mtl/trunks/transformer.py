@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtl.errors import OptionError
 from mtl.layers.subwords import Alignment
-from mtl.layers.transformer import Activation, TransformerLayer
+from mtl.layers.transformer import Activation, RelativePositionBias, TransformerLayer
 from mtl.options import (
     Default,
     LayerCount,
@@ -30,9 +30,9 @@ class TransformerRecipe(TypedDict, total=False):
 
     Args:
         name: Folder of a pretrained model in the format of `transformers`, or its name on the
-            Hugging Face hub, from which it is downloaded. BERT, RoBERTa, XLM-RoBERTa and CamemBERT
-            have this form, and many models under other names. Needs `pip install
-            mtl[transformers]`.
+            Hugging Face hub, from which it is downloaded. BERT, DistilBERT, RoBERTa, XLM-RoBERTa,
+            CamemBERT and MPNet have this form, and many models under other names. Needs `pip
+            install mtl[transformers]`.
         align: The vector of a word that heads read: of its first subword, or the mean over its
             subwords.
     """
@@ -58,6 +58,9 @@ class TransformerTrunk(Trunk):
         num_heads: The number of attention heads per layer.
         feed_forward: Width of the hidden layer after the attention.
         positions: The maximal number of tokens of a text.
+        relative_positions: Whether a learned bias of the distance between two tokens is added to
+            the attention scores, in 32 buckets up to 128 tokens (Song et al. 2020); the layers
+            share it. false without `name`.
         activation: The activation of the hidden layer; gelu without `name`.
         epsilon: Added to variances, so that normalisations do not divide by zero; 1e-12 without
             `name`.
@@ -75,6 +78,7 @@ class TransformerTrunk(Trunk):
         num_heads: PositiveInt | None = None,
         feed_forward: PositiveInt | None = None,
         positions: PositiveInt | None = None,
+        relative_positions: bool | None = None,
         activation: Activation | None = None,
         epsilon: PositiveFloat | None = None,
         dropout: Probability = 0.1,
@@ -83,6 +87,7 @@ class TransformerTrunk(Trunk):
         epsilon = epsilon or 1e-12
         layers = _sized("num_layers", num_layers)
         width = _sized("hidden_size", hidden_size)
+        heads = _sized("num_heads", num_heads)
         self.sizes = [in_features] + [width] * layers
         self.widen = nn.Linear(in_features, width) if in_features != width else nn.Identity()
         self.positions = nn.Embedding(_sized("positions", positions), width)
@@ -91,7 +96,7 @@ class TransformerTrunk(Trunk):
         self.layers = nn.ModuleList(
             TransformerLayer(
                 width,
-                num_heads=_sized("num_heads", num_heads),
+                num_heads=heads,
                 feed_forward=_sized("feed_forward", feed_forward),
                 activation=activation or "gelu",
                 epsilon=epsilon,
@@ -99,6 +104,7 @@ class TransformerTrunk(Trunk):
             )
             for _ in range(layers)
         )
+        self.bias = RelativePositionBias(heads) if relative_positions else None
         nn.init.normal_(self.positions.weight, std=0.02)
 
     @classmethod
@@ -150,7 +156,7 @@ class TransformerTrunk(Trunk):
 
     def layer_parameters(self) -> list[list[nn.Parameter]]:
         """Return the parameters of each layer; the first one includes the positions."""
-        below = [self.widen, self.positions, self.norm]
+        below = [self.widen, self.positions, self.norm, *([self.bias] if self.bias else [])]
         first = [parameter for module in below for parameter in module.parameters()]
         layers = [list(layer.parameters()) for layer in self.layers]
         return [first + layers[0], *layers[1:]]
@@ -158,7 +164,8 @@ class TransformerTrunk(Trunk):
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i; see `Trunk.step`. Raises ValueError if a text is too long."""
         x = self._with_positions(hidden[0]) if i == 1 else hidden[i - 1]
-        return self.layers[i - 1](x, mask), None
+        bias = self.bias(x.shape[1]) if self.bias else None
+        return self.layers[i - 1](x, mask, bias), None
 
     def _with_positions(self, x: Tensor) -> Tensor:
         """Return the input of the first layer: token vectors plus the vectors of positions."""

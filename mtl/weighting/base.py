@@ -30,6 +30,10 @@ class Weighting(Checked, nn.Module, ABC):
 
     Everything that changes during training is in the state dict, so that a run can be resumed.
 
+    With gradient accumulation a step has several parts: `add` is called for each of them, then
+    `finish`. The result equals one call of `backward` with the sums of the losses. A weighting that
+    overrides `backward` overrides these two as well.
+
     Args:
         tasks: All tasks with their weights from the run file.
     """
@@ -83,6 +87,39 @@ class Weighting(Checked, nn.Module, ABC):
         """
         weighted = self.combine(losses)
         accumulate(weighted, penalty)
+        return self.result(weighted)
+
+    def add(
+        self,
+        losses: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        penalty: Tensor | None = None,
+    ) -> None:
+        """Accumulate the gradients of one part of a step.
+
+        The default is for weightings whose weighted loss has the derivative `weights` with respect
+        to the loss.
+
+        Args:
+            losses: The share of the part in the mean loss, by task of the part, scalars.
+            shared: The parameters that several tasks train, for methods that change gradients.
+            penalty: The share of the part in further terms of the loss, a scalar; None for none.
+        """
+        weights = self.weights()
+        accumulate({task: weights[task] * loss for task, loss in losses.items()}, penalty)
+
+    def finish(
+        self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]
+    ) -> WeightedLosses:
+        """Accumulate the gradients of the weighting's own parameters after the last part.
+
+        Args:
+            losses: The mean loss of the whole step by task, scalars without gradients.
+            shared: The parameters that several tasks train, for methods that change gradients.
+        """
+        weighted = self.combine(losses)
+        if any(loss.requires_grad for loss in weighted.values()):
+            accumulate(weighted, None)
         return self.result(weighted)
 
     def result(self, weighted: Mapping[str, Tensor]) -> WeightedLosses:

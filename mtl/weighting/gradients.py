@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,3 +26,20 @@ def task_gradients(losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter])
         )
         rows.append(torch.cat([gradient.flatten() for gradient in gradients]))
     return torch.stack(rows)
+
+
+class TaskGradients:
+    """The sums of the gradients of tasks over the parts of a step."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Tensor] = {}
+
+    def add(self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]) -> None:
+        """Add the gradients of a part; arguments as `task_gradients`."""
+        for task, row in zip(losses, task_gradients(losses, shared), strict=True):
+            self._rows[task] = self._rows[task] + row if task in self._rows else row
+
+    def take(self, tasks: Iterable[str]) -> Tensor:
+        """Return the sums of some tasks, `[K, N]`, and start again from zero."""
+        rows, self._rows = self._rows, {}
+        return torch.stack([rows[task] for task in tasks])

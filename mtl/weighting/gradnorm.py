@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtl.layers.binary_scale import binary_scale
 from mtl.options import NonNegativeFloat, PositiveFloat
 from mtl.weighting.base import WeightedLosses, Weighting, check_not_negative, values_of
-from mtl.weighting.gradients import task_gradients
+from mtl.weighting.gradients import TaskGradients
 
 _TINY = 1e-12
 """Smaller losses count as this one, so that their logarithm is finite."""
@@ -55,6 +55,7 @@ class GradNorm(Weighting):
         super().__init__(tasks)
         self.alpha = alpha
         self.lr = lr
+        self._gradients = TaskGradients()
         self.register_buffer("log_weights", torch.zeros(len(tasks)))
         # NaN marks a task that has not occurred yet.
         for name in ("norms", "last", "first"):
@@ -85,18 +86,37 @@ class GradNorm(Weighting):
         Raises:
             TrainingError: A loss is negative, so that ratios of losses have no meaning.
         """
+        self.add(losses, shared, penalty)
+        return self.finish(losses, shared)
+
+    def add(
+        self,
+        losses: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        penalty: Tensor | None = None,
+    ) -> None:
+        """Accumulate the gradients of a part; see `Weighting.add`."""
+        if shared:  # before the backward pass, which frees the graph
+            self._gradients.add(losses, shared)
+        super().add(losses, shared, penalty)
+
+    def finish(
+        self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]
+    ) -> WeightedLosses:
+        """Update the weights; see `Weighting.finish`.
+
+        Raises:
+            TrainingError: A loss is negative, so that ratios of losses have no meaning.
+        """
         check_not_negative("gradnorm", values_of(losses))
-        if not shared:
-            return super().backward(losses, shared, penalty)
-        # Before the backward pass, which frees the graph.
-        gradients = task_gradients(losses, shared)
-        scales = binary_scale(gradients, dim=1)  # squares of small gradients would be zero
-        gradients /= scales
-        norms = gradients.norm(dim=1) * scales.squeeze(1)
-        result = super().backward(losses, shared, penalty)
-        self._record(losses, norms)
-        if not self.norms.isnan().any():
-            self._balance()
+        result = self.result(self.combine(losses))
+        if shared:
+            gradients = self._gradients.take(losses)
+            scales = binary_scale(gradients, dim=1)  # squares of small gradients would be zero
+            gradients /= scales
+            self._record(losses, gradients.norm(dim=1) * scales.squeeze(1))
+            if not self.norms.isnan().any():
+                self._balance()
         return result
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtl.layers.binary_scale import binary_scale
 from mtl.weighting.base import WeightedLosses, Weighting, accumulate
-from mtl.weighting.gradients import task_gradients
+from mtl.weighting.gradients import TaskGradients
 
 
 class PCGrad(Weighting):
@@ -30,6 +30,10 @@ class PCGrad(Weighting):
     within_step = True
     reads_gradients = True
 
+    def __init__(self, tasks: Mapping[str, float]) -> None:
+        super().__init__(tasks)
+        self._gradients = TaskGradients()
+
     def weights(self) -> dict[str, float]:
         """Return the weights of the run file."""
         return dict(self.tasks)
@@ -41,16 +45,38 @@ class PCGrad(Weighting):
         penalty: Tensor | None = None,
     ) -> WeightedLosses:
         """Accumulate projected gradients; see `Weighting.backward`."""
-        if len(losses) < 2 or not shared:
+        if len(losses) < 2:
             return super().backward(losses, shared, penalty)
+        self.add(losses, shared, penalty)
+        return self.finish(losses, shared)
+
+    def add(
+        self,
+        losses: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        penalty: Tensor | None = None,
+    ) -> None:
+        """Accumulate the gradients of a part as they are; see `Weighting.add`."""
         weighted = self.combine(losses)
-        gradients = task_gradients(weighted, shared)
+        if shared:
+            self._gradients.add(weighted, shared)
         accumulate(weighted, penalty)
+
+    @torch.no_grad()
+    def finish(
+        self, losses: Mapping[str, Tensor], shared: Sequence[nn.Parameter]
+    ) -> WeightedLosses:
+        """Project the gradients of the step; see `Weighting.finish`."""
+        if shared:
+            self._project(self._gradients.take(losses), shared)
+        return self.result(self.combine(losses))
+
+    def _project(self, gradients: Tensor, shared: Sequence[nn.Parameter]) -> None:
         # A solved task has a gradient so small that its products are below the range of float32.
         scales = binary_scale(gradients, dim=1)  # [K, 1]
         gradients /= scales
         changes = projections(gradients @ gradients.T) - torch.eye(len(gradients))
-        # The backward pass above accumulated the plain sum, in which each gradient has the
+        # The backward passes accumulated the plain sum, in which each gradient has the
         # coefficient 1. Only the difference to the projected sum is added.
         change = (scales.cpu().double() * changes).sum(0)
         if change.any():
@@ -59,7 +85,6 @@ class PCGrad(Weighting):
             for parameter, part in zip(shared, parts, strict=True):
                 if parameter.grad is not None:
                     parameter.grad += part.view_as(parameter)
-        return self.result(weighted)
 
 
 def projections(products: Tensor) -> Tensor:

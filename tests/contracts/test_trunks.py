@@ -64,7 +64,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             ],
         )
     ],
-    "transformer": [{"hidden_size": width, **TRANSFORMER} for width in (4, 6)],
+    "transformer": [
+        {"hidden_size": width, "relative_positions": width == 6, **TRANSFORMER} for width in (4, 6)
+    ],
 }
 RANDOM = ["dropout", "weight_drop", "zoneout"]
 """Options that are probabilities of a random change in training."""

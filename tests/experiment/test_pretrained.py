@@ -16,11 +16,13 @@ import yaml
 from torch import Tensor
 
 import mtl
+from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
+from mtl.export.files import export_files
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import load_tensors
 from mtl.text.example import Example
-from tests.hub import bert, roberta
+from tests.hub import bert, distilbert, mpnet, roberta
 from tests.training.runs import RUN, corpus
 
 TASKS = {
@@ -78,13 +80,25 @@ def layers(model: MultiTaskModel, experiment: Experiment, texts: list[list[str]]
 
 
 @pytest.mark.parametrize("align", ["first", "mean"])
-@pytest.mark.parametrize("make", [bert, roberta])
+@pytest.mark.parametrize("make", [bert, distilbert, roberta, mpnet])
 def test_layers_are_those_of_the_model(make: Any, align: str, tmp_path: Path) -> None:
     folder = make(tmp_path / "model")
     experiment = prepared(tmp_path, align=align)
     found = layers(experiment.model, experiment, [["up"], TEXT, []])
     for layer, expected in zip(found, layers_by_hand(folder, TEXT, align), strict=True):
         torch.testing.assert_close(layer[1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_distant_words_share_buckets_of_relative_positions(tmp_path: Path) -> None:
+    folder = mpnet(tmp_path / "model")
+    experiment = prepared(tmp_path)
+    words = ["the", "cat", "sat", "up", "dog", "ran"] * 45  # both sides of 128 tokens
+    short = ["up", "cat"]
+    found = layers(experiment.model, experiment, [short, words])
+    for row, text in enumerate([short, words]):
+        for layer, expected in zip(found, layers_by_hand(folder, text, "first"), strict=True):
+            ours = layer[row, : len(text)]
+            torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_fewer_layers_are_the_first_ones(tmp_path: Path) -> None:
@@ -156,6 +170,67 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     mtl.train(path, {"training.epochs": 2}, output=tmp_path / "whole")
     files = [tmp_path / name / "model.safetensors" for name in ("cut", "whole")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+BESIDE = {"characters": {"type": "cnn", "dim": 4, "filters": 5}, "affixes": {"dim": 3}}
+
+
+def test_heads_read_characters_and_affixes_beside_subwords(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    run = load_config(run_file(tmp_path, {}, embedding=BESIDE))
+    experiment = prepare(run, load_corpora(run))
+    model, alone = experiment.model.eval(), prepared(tmp_path)
+    texts = [Example(tuple(text)) for text in (["up"], TEXT, [])]
+    batch = experiment.batcher.batch(texts)
+    hidden = model.encode(batch, list(TASKS)).hidden
+    words = model.embedding.beside(batch.features, batch.mask).vectors
+    subwords = alone.model.eval().encode(alone.batcher.batch(texts), list(TASKS)).hidden
+    for task in TASKS:
+        torch.testing.assert_close(hidden[task], torch.cat([subwords[task], words], 2))
+    upper, lower = experiment.batcher.batch([Example(("Up",)), Example(("up",))]), slice(12, None)
+    cased = model.encode(upper, ["pos"]).hidden["pos"][:, 0, lower]
+    assert not torch.equal(cased[0], cased[1])
+
+
+@pytest.mark.parametrize("sharing", ["hard", "cross_stitch", "soft"])
+def test_a_run_with_characters_trains_predicts_and_goes_on(sharing: str, tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {}, embedding=BESIDE, sharing=sharing)
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "cut")
+    mtl.train(path, {"training.epochs": 2}, output=tmp_path / "cut", resume=True)
+    trained = mtl.train(path, {"training.epochs": 2}, output=tmp_path / "whole")
+    files = [tmp_path / name / "model.safetensors" for name in ("cut", "whole")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    texts = [TEXT, ["the"], ["Ada", *TEXT * 9]]
+    loaded = mtl.load(tmp_path / "whole", device="cpu")
+    found = loaded.predict(texts)
+    assert found == trained.predict(texts)
+    assert [loaded.predict([text])["pos"][0] for text in texts] == found["pos"]
+
+
+def test_a_run_with_characters_starts_from_one_with_others(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {}, embedding=BESIDE)
+    mtl.train(path, {"training.epochs": 1}, output=tmp_path / "first")
+    run = load_config(path, {"trunk.init": str(tmp_path / "first"), "seed": 2})
+    second = prepare(run, load_corpora(run))
+    assert "trunk; its subwords, characters: " in second.notes[0].replace("trunk, ", "trunk; ")
+    first = load_tensors(tmp_path / "first/model.safetensors")
+    for name, tensor in second.model.state_dict().items():
+        if name.startswith(("embedding", "sharing")):
+            assert torch.equal(tensor, first[name]), name
+    plain = load_config(run_file(tmp_path, {}), {"trunk.init": str(tmp_path / "first")})
+    assert prepare(plain, load_corpora(plain)).notes[0].endswith("trunk; its subwords")
+
+
+def test_a_run_with_characters_is_not_exported(tmp_path: Path) -> None:
+    bert(tmp_path / "model")
+    path = run_file(tmp_path, {}, embedding=BESIDE, tasks={"pos": TASKS["pos"]})
+    trained = mtl.train(path, {"training.epochs": 1}, output=tmp_path / "out")
+    with pytest.raises(MtlError, match="as transformers do"):
+        trained.save_bundle(tmp_path / "model.mtl")
+    with pytest.raises(MtlError, match="a pretrained transformer reads subwords"):
+        export_files(trained.predictor, ["pos"], tmp_path / "model.onnx", "onnx")
 
 
 def test_without_a_pretrained_model_the_transformer_reads_words(tmp_path: Path) -> None:

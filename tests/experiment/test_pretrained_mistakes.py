@@ -16,10 +16,6 @@ from tests.hub import bert, written
 
 SIZES = ["hidden_size", "num_layers", "num_heads", "feed_forward", "positions"]
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "an embedding besides its own": (
-        {"embedding.words": {}},
-        "embedding: a pretrained trunk has its own embedding; set this to {}",
-    ),
     "no embedding for words": (
         {"trunk.name": None, **{f"trunk.{name}": 8 for name in SIZES}},
         "embedding: expected at least one of its slots",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.layers import TransformerLayer
+from mtl.layers.transformer import RelativePositionBias
 from tests.contracts.variants import prefix_mask, shaken
 
 OURS_BY_THEIRS = {
@@ -43,6 +44,39 @@ def test_it_computes_what_the_layer_of_torch_does(activation: str) -> None:
     x, mask = torch.randn(3, 4, 6).double(), prefix_mask([4, 1, 3])
     expected: Tensor = other(x, src_key_padding_mask=~mask)
     torch.testing.assert_close(layer(x, mask)[mask], expected[mask])
+
+
+def bucket(distance: int) -> int:
+    """The bucket by the definition: 8 exact ones per side, then 8 that grow to 128 tokens."""
+    steps = abs(distance)
+    side = 16 if distance > 0 else 0
+    if steps < 8:
+        return side + steps
+    borders = [8 * 16 ** (n / 8) for n in range(8)]
+    return side + 7 + sum(steps > border - 1e-9 for border in borders)
+
+
+def test_relative_positions_have_the_bias_of_their_bucket() -> None:
+    bias = RelativePositionBias(num_heads=3)
+    found = bias(200)
+    assert found.shape == (3, 200, 200)
+    for query, key in [(0, 0), (5, 4), (4, 5), (9, 1), (0, 16), (0, 17), (199, 0), (3, 190)]:
+        torch.testing.assert_close(found[:, query, key], bias.table.weight[bucket(key - query)])
+    distances = torch.arange(-300, 301)
+    assert bias.buckets(distances).tolist() == [bucket(n) for n in distances.tolist()]
+
+
+def test_a_bias_is_added_to_the_attention_scores() -> None:
+    layer = shaken(TransformerLayer(6, num_heads=3, feed_forward=5, dropout=0.0))
+    x, mask = torch.randn(3, 4, 6).double(), prefix_mask([4, 1, 3])
+    bias = torch.randn(3, 4, 4).double()
+    queries, keys, values = (
+        part.unflatten(2, (3, 2)).transpose(1, 2) for part in layer.project(x).chunk(3, 2)
+    )
+    scores = queries @ keys.transpose(2, 3) / 2**0.5 + bias
+    weights = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(3)
+    expected = (weights @ values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(layer._attend(x, mask, bias)[mask], expected[mask])
 
 
 def test_heads_share_the_width_evenly() -> None:

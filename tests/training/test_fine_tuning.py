@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtl.errors import ConfigError
 from mtl.experiment import make_trainer
 from mtl.experiment.plan import make_plan
 from mtl.training.events import Epoch
@@ -81,6 +82,50 @@ def test_a_head_keeps_its_own_learning_rate(tmp_path: Path) -> None:
     tasks = {"pos": {**TASKS["pos"], "lr": 0.3}, "verb": TASKS["verb"]}
     found = rates(tuned(tmp_path, tasks, lr_ratio=2.0))
     assert (found["pos"], found["verb"], found["layer 2"]) == ({0.3}, {0.02}, {0.01})
+
+
+def test_heads_without_a_rate_learn_at_the_rate_of_heads(tmp_path: Path) -> None:
+    tasks = {"pos": {**TASKS["pos"], "lr": 0.3}, "verb": TASKS["verb"]}
+    found = rates(tuned(tmp_path, tasks, lr_ratio=2.0, head_lr=0.1))
+    assert (found["pos"], found["verb"], found["layer 2"]) == ({0.3}, {0.1}, {0.01})
+
+
+def test_biases_need_not_decay(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, optimizer=DECAYING, decay_biases=False)
+    decays = {
+        p: group["weight_decay"] for group in made.optimizer.param_groups for p in group["params"]
+    }
+    for name, parameter in made.model.named_parameters():
+        assert decays[parameter] == (0.5 if parameter.ndim > 1 else 0), name
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does nothing without weight decay"):
+        trainer(tmp_path, TASKS, decay_biases=False)
+    tasks = {name: {**task, "lr": 0.3} for name, task in TASKS.items()}
+    with pytest.raises(ConfigError, match="every head has its own `lr`"):
+        tuned(tmp_path, tasks, head_lr=0.1)
+
+
+def test_what_a_trunk_reads_beside_subwords_is_trained_like_heads(tmp_path: Path) -> None:
+    from mtl.experiment import load_config, load_corpora, prepare
+    from tests.experiment.test_pretrained import BESIDE, run_file
+    from tests.hub import bert
+
+    bert(tmp_path / "model")
+    tuning = {"frozen": ["embedding", "trunk"], "head_lr": 0.1, "lr_ratio": 2.0, "gradual": True}
+    path = run_file(tmp_path, {}, embedding=BESIDE, training={"fine_tuning": tuning})
+    run = load_config(path)
+    found = load_corpora(run)
+    made = make_trainer(prepare(run, found), found)
+    names = {parameter: name for name, parameter in made.model.named_parameters()}
+    groups = [group for group in made.optimizer.param_groups if group["params"]]
+    trained = {names[p]: group for group in groups for p in group["params"]}
+    rates = {group["lr"] for name, group in trained.items() if name.startswith("heads")}
+    assert {n.split(".")[0] for n in trained} == {"embedding", "heads", "mixes"}
+    assert {".".join(n.split(".")[:2]) for n in trained if "embed" in n} == {"embedding.beside"}
+    assert rates == {trained[n]["lr"] for n in trained if "beside" in n} == {0.1}
+    assert all(trained[n]["since"] == 0 for n in trained)
 
 
 def test_the_schedule_scales_all_layers_and_reports_the_head_rate(

@@ -30,7 +30,7 @@ def test_norms_and_cosines_are_those_of_numpy(scale: float) -> None:
     rows *= np.array([[scale], [1], [1]], dtype=np.float32)
     flat = torch.cat([parameter.flatten() for parameter in shared])
     losses = {task: torch.from_numpy(row) @ flat for task, row in zip("abc", rows, strict=True)}
-    found = read_gradients(losses, shared)
+    found = read_gradients(losses, task_gradients(losses, shared))
     norms = np.linalg.norm(rows.astype(float), axis=1)
     assert list(found.norms.values()) == pytest.approx(norms, rel=1e-5)
     units = rows / norms[:, None]
@@ -41,7 +41,8 @@ def test_norms_and_cosines_are_those_of_numpy(scale: float) -> None:
 
 def test_a_task_that_pulls_at_nothing_has_cosine_zero() -> None:
     shared = [nn.Parameter(torch.ones(2))]
-    found = read_gradients({"a": shared[0].sum(), "b": 0 * shared[0].sum()}, shared)
+    losses = {"a": shared[0].sum(), "b": 0 * shared[0].sum()}
+    found = read_gradients(losses, task_gradients(losses, shared))
     assert (found.norms["b"], found.cosines) == (0, {"a": {"b": 0}})
 
 

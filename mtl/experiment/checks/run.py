@@ -23,7 +23,7 @@ from mtl.metrics import METRICS
 from mtl.sharing import SHARING
 from mtl.targets import NextWordTarget, Target
 from mtl.trunks import TRUNKS
-from mtl.weighting import WEIGHTING
+from mtl.weighting import WEIGHTING, Weighting
 
 Mistake = tuple[str, str]
 """The dotted path of a key, and the error."""
@@ -53,6 +53,8 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     if idle and not any(task.weight for task in run.tasks.values()):
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
+    if idle:
+        yield from _idle_rates(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -68,11 +70,6 @@ def _names(run: Run) -> Iterator[Mistake]:
 
 def _input(run: Run) -> Iterator[Mistake]:
     """Check the embedding and the length of windows against the input of the trunk."""
-    if reads_subwords(run) and run.embedding:
-        yield (
-            "embedding",
-            "a pretrained trunk has its own embedding; set this to {}, or its slots to null",
-        )
     if not reads_subwords(run) and not run.embedding:
         yield "embedding", "expected at least one of its slots, such as words: {}"
     # Pretrained positions end at a fixed length; longer windows would fail during training.
@@ -254,6 +251,19 @@ def needing_scores(run: Run) -> dict[str, Part]:
     }
 
 
+def _idle_rates(run: Run) -> Iterator[Mistake]:
+    """Yield errors for options of learning rates and decay without effect."""
+    training, tuning = run.training, run.training.fine_tuning
+    if not training.decay_biases and not training.optimizer.options.get("weight_decay"):
+        yield (
+            "training.decay_biases",
+            "does nothing without weight decay; leave it out, or set weight_decay of the optimizer",
+        )
+    own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
+    if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
+        yield "training.fine_tuning.head_lr", "every head has its own `lr`; leave this out"
+
+
 def _unscored(run: Run) -> Iterator[Mistake]:
     if not scored_tasks(run):
         for kind, part in needing_scores(run).items():
@@ -267,6 +277,21 @@ def _unscored(run: Run) -> Iterator[Mistake]:
 def _weighting(run: Run) -> Iterator[Mistake]:
     name = run.weighting.type
     weighting = WEIGHTING.find(name)
+    if weighting.reads_gradients and run.training.precision == "fp16":
+        yield (
+            "training.precision",
+            f"the weighting {name!r} compares gradients, which lose their smallest numbers in "
+            "float16; choose bf16 or fp32",
+        )
+    # Its `backward` may do what the default of `add` does not.
+    own = weighting.__mro__[: weighting.__mro__.index(Weighting)]
+    changed = {method for cls in own for method in ("add", "backward") if method in vars(cls)}
+    if run.training.accumulate > 1 and changed == {"backward"}:
+        yield (
+            "training.accumulate",
+            f"the weighting {name!r} cannot add up the parts of a step, as it has no method `add`; "
+            "set 1, or choose another weighting",
+        )
     if len(run.tasks) < weighting.min_tasks:
         yield "weighting", f"{name!r} cannot balance a single task; choose 'static'"
     # Without joint mixing, a step has a batch of one corpus only.
