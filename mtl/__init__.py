@@ -23,10 +23,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from mtl.api import train
+    from mtl.ensembles import ensemble
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
 
-__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "load", "train"]
+__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "ensemble", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from mtl import trained_model
 
         return getattr(trained_model, name)
+    if name == "ensemble":
+        from mtl.ensembles import ensemble
+
+        return ensemble
     if name == "train":
         from mtl.api import train
 

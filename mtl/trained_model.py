@@ -16,10 +16,12 @@ from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, reads_pairs, with_data
+from mtl.experiment.experiment import score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
+from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
@@ -28,11 +30,13 @@ from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
+from mtl.runs.ensemble import is_ensemble
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
+    from mtl.text.subwords import Subwords
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
     from mtl.training.evaluation import Evaluation
@@ -49,8 +53,8 @@ class TrainedModel:
     def __init__(self, folder: Path, experiment: Experiment) -> None:
         self.folder = folder
         self.run = experiment.run
-        self.experiment = experiment
-        self.predictor = experiment.predictor
+        self._experiment: Experiment | None = experiment
+        self.predictor: BasePredictor = experiment.predictor
         self.selection = TaskSelection(folder, experiment.run, experiment.predictor)
 
     def __repr__(self) -> str:
@@ -67,7 +71,21 @@ class TrainedModel:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the model as its folder and its device; to unpickle it loads the folder."""
-        return _load, (self.folder.absolute(), str(self.experiment.device), silently)
+        return load_model, (self.folder.absolute(), str(self.predictor.device), silently)
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its run, vocabularies and network.
+
+        Raises:
+            MtlError: It is an ensemble, which has several of them.
+        """
+        if self._experiment is None:
+            raise MtlError(
+                f"{self.folder}: an ensemble has several networks, and this needs one; take a "
+                "member of it"
+            )
+        return self._experiment
 
     @property
     def tasks(self) -> list[str]:
@@ -217,6 +235,7 @@ class TrainedModel:
         """
         from mtl.export.bundle import TaskForm, export_bundle
 
+        predictor = self.experiment.predictor
         selected = self.selection.labelling(tasks)
         by_sentence = self.selection.by_sentence(selected)
         forms = {
@@ -227,7 +246,7 @@ class TrainedModel:
             )
             for task in selected
         }
-        export_bundle(self.predictor, forms, Path(path))
+        export_bundle(predictor, forms, Path(path))
 
     def evaluate(
         self,
@@ -263,19 +282,28 @@ class TrainedModel:
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
         run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
-        corpora = load_corpora(run, self.experiment.subwords, given=given, progress=show_reading)
-        evaluation = self.experiment.evaluate(
-            corpora.values(),
-            split,
-            selected,
-            streams=streams,
-            dynamic=dynamic,
-            cache=cache,
-            labels=labels,
-        )
+        corpora = load_corpora(run, self._subwords, given=given, progress=show_reading)
+        if self._experiment is None:  # an ensemble, which has no language models
+            evaluation = score_labels(
+                self.run, self.predictor, corpora.values(), split, selected, labels=labels
+            )
+        else:
+            evaluation = self._experiment.evaluate(
+                corpora.values(),
+                split,
+                selected,
+                streams=streams,
+                dynamic=dynamic,
+                cache=cache,
+                labels=labels,
+            )
         if not evaluation.metrics:
             raise _no_split(split, corpora)
         return evaluation
+
+    @property
+    def _subwords(self) -> Subwords | None:
+        return self._experiment.subwords if self._experiment else None
 
     def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
         """Return data by corpus; data that is not a mapping belongs to the only corpus."""
@@ -305,7 +333,7 @@ class TrainedModel:
 
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run, _ = with_data(self.run, split, {}, tasks)
-        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
+        corpora = load_corpora(run, self._subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
@@ -371,10 +399,11 @@ def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
 def load(
     folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
 ) -> TrainedModel:
-    """Load the model of a run folder.
+    """Load the model of a run folder, or an ensemble.
 
     Args:
-        folder: The run folder, or the name of a model that the package contains.
+        folder: The run folder, the folder of an ensemble, or the name of a model that the package
+            contains.
         device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
             model was trained on.
         trust: Whether to import the modules of parts outside mtl that the run file of the folder
@@ -385,19 +414,32 @@ def load(
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
         ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
-    return _load(Path(folder), device, show_import if trust else None)
+    return load_model(Path(folder), device, show_import if trust else None)
 
 
-def _load(folder: Path, device: str | None, on_import: OnImport | None) -> TrainedModel:
-    """Load a model; see `load`, and `Registry.find` for `on_import`."""
+def load_model(
+    folder: Path, device: str | None, on_import: OnImport | None, weights: Path | None = None
+) -> TrainedModel:
+    """Load a model; see `load`, and `Registry.find` for `on_import`.
+
+    Args:
+        folder: The run folder, or the folder of an ensemble.
+        device: The device.
+        on_import: Allows the import of parts outside mtl.
+        weights: The file of the weights; None: the best model of the run.
+    """
     if device == "cpu":  # a process that was forked can use nothing else
         process.check(torch.device(device))
     folder = find_shipped(folder, "pretrained")
+    if is_ensemble(folder):
+        from mtl.ensembles import load_ensemble
+
+        return load_ensemble(folder, device, on_import)
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}
     run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
     experiment = restore(run, folder)
-    load_weights(folder / MODEL, experiment.model)
+    load_weights(weights or folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment)
