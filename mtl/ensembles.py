@@ -52,7 +52,10 @@ class EnsembleSelection(TaskSelection):
             MtlError: Always.
         """
         self.named(tasks)
-        raise MtlError(f"{self._folder}: an ensemble has no attention weights; take a member of it")
+        raise MtlError(
+            f"{self._folder}: an ensemble has no attention weights; take one of its members, such "
+            f"as {member_folder(self._folder, 1)}"
+        )
 
     def language_models(
         self, tasks: Sequence[str] | None = None, *, streams: bool = False
@@ -63,7 +66,7 @@ class EnsembleSelection(TaskSelection):
             MtlError: Always.
         """
         self.named(tasks)
-        raise MtlError(f"{self._folder}: an ensemble has no language models; take a member of it")
+        raise MtlError(f"{self._folder}: an ensemble has no language models")
 
 
 class Ensemble(TrainedModel):
@@ -151,7 +154,7 @@ class Ensemble(TrainedModel):
         if type(targets[0]) is not type(targets[1]):
             difference = f"predicts {targets[0].noun}, {names[other]} {targets[1].noun}"
         elif targets[0].labels != targets[1].labels:
-            difference = _difference(*targets, names[other])
+            difference = _difference(targets[0], targets[1], names[other])
         elif reads_pairs(one.run, task) != reads_pairs(two.run, task):
             pairs = reads_pairs(one.run, task)
             difference = f"reads {'pairs' if pairs else 'single sentences'}, {names[other]} not"
@@ -238,7 +241,7 @@ class DevScores(NamedTuple):
         ensemble: The scores of the ensemble; empty if they are not known.
     """
 
-    members: list[tuple[str, Scores]]
+    members: Sequence[tuple[str, Scores]]
     ensemble: Scores
 
 

@@ -30,7 +30,7 @@ from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
-from mtl.runs.ensemble import is_ensemble
+from mtl.runs.ensemble import is_ensemble, member_folder
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 
@@ -82,8 +82,8 @@ class TrainedModel:
         """
         if self._experiment is None:
             raise MtlError(
-                f"{self.folder}: an ensemble has several networks, and this needs one; take a "
-                "member of it"
+                f"{self.folder}: an ensemble has several networks, and this needs one; take one of "
+                f"its members, such as {member_folder(self.folder, 1)}"
             )
         return self._experiment
 

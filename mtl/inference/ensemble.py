@@ -45,7 +45,7 @@ class MeanObjective(Objective):
     def _parts(self, scores: Tensor) -> Iterator[tuple[Objective, Tensor]]:
         """Yield each member with its scores, `[N, S]`."""
         sizes = [member.size for member in self._members()]
-        return zip(self._members(), scores.split(sizes, 1), strict=True)
+        return zip(self._members(), torch.split(scores, sizes, 1), strict=True)
 
     def _members(self) -> list[Objective]:
         return [member for member in self.members if isinstance(member, Objective)]

@@ -8,6 +8,7 @@ members/1       run.yaml, vocabulary/, model.safetensors and checksums.txt of th
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,15 +61,19 @@ def read_ensemble(folder: Path) -> EnsembleJson:
     """
     check_files(folder)
     path = folder / ENSEMBLE
-    found: EnsembleJson = from_json(path, EnsembleJson, dict, read_json(path))
+    found = from_json(path, EnsembleJson, _same, read_json(path))
     for number in range(1, len(found["members"]) + 1):
         if not member_folder(folder, number).is_dir():
             raise CheckpointError(f"{member_folder(folder, number)}: no such folder; copy it again")
     return found
 
 
+def _same(description: EnsembleJson) -> EnsembleJson:
+    return description
+
+
 def write_ensemble(
-    folder: Path, tasks: list[str], members: list[tuple[str, Scores]], dev: Scores
+    folder: Path, tasks: Sequence[str], members: Sequence[tuple[str, Scores]], dev: Scores
 ) -> None:
     """Write the description of an ensemble whose members are in place, and the checksums.
 
@@ -80,7 +85,7 @@ def write_ensemble(
     """
     description: EnsembleJson = {
         "mtl": __version__,
-        "tasks": tasks,
+        "tasks": list(tasks),
         "members": [{"source": name, "dev": scores_to_json(own)} for name, own in members],
         "dev": scores_to_json(dev),
     }
