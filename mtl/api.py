@@ -36,6 +36,7 @@ from mtl.runs.checkpoint import (
     MODEL,
     load_training,
     load_weights,
+    save_snapshot,
     save_tensors,
     save_training,
     seed_folder,
@@ -298,9 +299,13 @@ def _run(
             # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
             if isinstance(event, Epoch):
-                if event.improved:
+                if event.improved or event.snapshot:
                     with trainer.averaged():
-                        save_tensors(folder / MODEL, weights_of(trainer.model))
+                        weights = weights_of(trainer.model)
+                        if event.improved:
+                            save_tensors(folder / MODEL, weights)
+                        if event.snapshot:
+                            save_snapshot(folder, event.snapshot, weights)
                 save_training(folder, *training_state(trainer))
             display.show(event)
             if interrupt.wanted:

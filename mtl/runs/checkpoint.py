@@ -154,6 +154,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         file.write(data)
 
 
+def save_snapshot(folder: Path, cycle: int, tensors: Mapping[str, Tensor]) -> None:
+    """Write the model at the end of a cycle to a run folder."""
+    (folder / SNAPSHOTS).mkdir(exist_ok=True)
+    save_tensors(snapshot_file(folder, cycle), tensors)
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file onto the CPU.
 
