@@ -32,7 +32,6 @@ from mtl.runs.ensemble import (
     is_ensemble,
     member_folder,
     read_ensemble,
-    scores_from_json,
     write_ensemble,
 )
 from mtl.targets import Target
@@ -233,29 +232,6 @@ def load_ensemble(folder: Path, device: str | None, on_import: OnImport | None) 
     return Ensemble(folder, members, list(map(str, folders)), description["tasks"])
 
 
-class DevScores(NamedTuple):
-    """The dev scores of an ensemble.
-
-    Args:
-        members: The name and the scores of each member.
-        ensemble: The scores of the ensemble; empty if they are not known.
-    """
-
-    members: Sequence[tuple[str, Scores]]
-    ensemble: Scores
-
-
-def dev_scores(folder: Path) -> DevScores:
-    """Return the dev scores that were measured when an ensemble was made.
-
-    Raises:
-        CheckpointError: It is not the folder of an ensemble, or it is damaged.
-    """
-    found = read_ensemble(folder)
-    members = [(own["source"], scores_from_json(own["dev"])) for own in found["members"]]
-    return DevScores(members, scores_from_json(found["dev"]))
-
-
 class _Source(NamedTuple):
     """A model to copy: its run folder, its weights (None: the best model) and its name."""
 
@@ -334,17 +310,18 @@ def ensemble(
         joint = Ensemble(folder, members, names, tasks)
         for note in joint.notes:
             tell(f"note: {note}")
+        own: list[Scores] = [{} for _ in members]
+        dev: Scores = {}
         try:
-            scores = _measure(joint, names, console)
+            own, dev = _measure(joint, console)
         except MtlError as error:  # such as a missing file
             tell(f"note: there are no dev scores: {error}")
-            scores = DevScores([(name, {}) for name in names], {})
         for number, (source, member) in enumerate(zip(sources, members, strict=True), 1):
             target = member_folder(temporary, number)
             copy_description(source.folder, target)
             # The weights that were scored, even if the run is still being trained.
             save_tensors(target / MODEL, weights_of(member.experiment.model))
-        write_ensemble(temporary, joint.tasks, scores.members, scores.ensemble)
+        write_ensemble(temporary, joint.tasks, list(zip(names, own, strict=True)), dev)
     loaded = load_model(folder, device, on_import)
     assert isinstance(loaded, Ensemble)
     return loaded
@@ -376,8 +353,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
                 path.rmdir()
 
 
-def _measure(joint: Ensemble, names: Sequence[str], console: Console) -> DevScores:
-    """Return the dev scores of an ensemble and of its members, on the data of the ensemble.
+def _measure(joint: Ensemble, console: Console) -> tuple[list[Scores], Scores]:
+    """Return the dev scores of the members of an ensemble and of itself, on the same data.
 
     Raises:
         MtlError: The data cannot be read.
@@ -390,15 +367,13 @@ def _measure(joint: Ensemble, names: Sequence[str], console: Console) -> DevScor
     def score(predictor: BasePredictor, tasks: Sequence[str]) -> Scores:
         return score_labels(joint.run, predictor, corpora, "dev", tasks).scores()
 
-    members: list[tuple[str, Scores]] = []
+    members: list[Scores] = []
     columns = ("scoring", BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
     shown = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
     with shown as bar:
-        task = bar.add_task("", total=2 * len(joint.members))
-        for name, member in zip(names, joint.members, strict=True):
+        work = bar.add_task("", total=2 * len(joint.members))
+        for member in joint.members:
             own = [task for task in joint.tasks if task in member.tasks]
-            members.append((name, score(member.predictor, own)))
-            bar.advance(task)
-        found = score(joint.predictor, joint.tasks)
-        bar.advance(task, len(joint.members))
-    return DevScores(members, found)
+            members.append(score(member.predictor, own))
+            bar.advance(work)
+        return members, score(joint.predictor, joint.tasks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,9 @@ from mtl.cli.arguments import DeviceOption, TrustOption
 
 if TYPE_CHECKING:
     from mtl.display.tables import Cells
-    from mtl.ensembles import DevScores
     from mtl.metrics import Unit
     from mtl.metrics.spread import Scores
+    from mtl.runs.ensemble import EnsembleJson
 
 
 def ensemble(
@@ -43,32 +44,34 @@ def ensemble(
     members, and is used like a run folder by predict, evaluate and report.
     """
     from mtl.cli.tables import print_rows
-    from mtl.ensembles import dev_scores
+    from mtl.display.reading import show_import
     from mtl.ensembles import ensemble as join
+    from mtl.runs.ensemble import read_ensemble
+    from mtl.runs.history import read_history
 
-    joint = join(folders, output=output, tasks=task, device=device, trust=trust)
-    from mtl.experiment.experiment import make_metrics
-
-    units = {name: make().unit for name, make in make_metrics(joint.run, joint.tasks).items()}
-    scores = dev_scores(output)
-    if scores.ensemble:
-        print_rows("dev", *score_rows(scores, joint.tasks, units))
+    join(folders, output=output, tasks=task, device=device, trust=trust)
+    if read_ensemble(output)["dev"]:
+        found = read_history(output, show_import if trust else None)
+        assert found.ensemble
+        print_rows("dev", *score_rows(found.ensemble, found.tasks, found.units))
     typer.echo(output)
 
 
 def score_rows(
-    scores: DevScores, tasks: list[str], units: dict[str, Unit]
+    description: EnsembleJson, tasks: Sequence[str], units: Mapping[str, Unit]
 ) -> tuple[list[str], list[Cells]]:
     """Return header and rows of a table: the main score of each task, by member.
 
     Args:
-        scores: The dev scores.
+        description: The ensemble, with dev scores.
         tasks: The tasks.
         units: Task to the unit of its scores.
     """
     from mtl.metrics import shown
+    from mtl.runs.ensemble import scores_from_json
 
-    mains = {task: next(iter(own)) for task in tasks if (own := scores.ensemble.get(task))}
+    dev = scores_from_json(description["dev"])
+    mains = {task: next(iter(own)) for task in tasks if (own := dev.get(task))}
 
     def cells(name: str, own: Scores) -> Cells:
         return [
@@ -79,6 +82,6 @@ def score_rows(
             ),
         ]
 
-    rows = [cells(name, own) for name, own in scores.members]
+    rows = [cells(own["source"], scores_from_json(own["dev"])) for own in description["members"]]
     header = ["member", *(f"{task} {main}" for task, main in mains.items())]
-    return header, [*rows, cells("ensemble", scores.ensemble)]
+    return header, [*rows, cells("ensemble", dev)]

@@ -164,7 +164,9 @@ class CosineRestarts(Schedule):
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return (1 + cos(π · completed fraction of the cycle)) / 2."""
         length = self.total_steps / self.cycles
-        return (1 + math.cos(math.pi * (step % length) / length)) / 2
+        start = self.warmup if step < length else 0
+        fraction = max(0.0, step % length - start) / max(1.0, length - start)
+        return (1 + math.cos(math.pi * fraction)) / 2
 
 
 class SlantedTriangular(Schedule):
