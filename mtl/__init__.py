@@ -22,8 +22,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import train
-    from mtl.ensembles import ensemble
+    from mtl.api import ensemble, train
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
 
@@ -36,14 +35,10 @@ def __getattr__(name: str) -> Any:
         from mtl import trained_model
 
         return getattr(trained_model, name)
-    if name == "ensemble":
-        from mtl.ensembles import ensemble
+    if name in ("ensemble", "train"):
+        from mtl import api
 
-        return ensemble
-    if name == "train":
-        from mtl.api import train
-
-        return train
+        return getattr(api, name)
     if name in ("Classifier", "Tagger"):
         from mtl import estimators
 

@@ -30,12 +30,13 @@ from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
-from mtl.runs.ensemble import is_ensemble, member_folder
+from mtl.runs.ensemble import is_ensemble, member_folder, read_ensemble
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
+    from mtl.experiment.ensemble import JointExperiment
     from mtl.text.subwords import Subwords
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
@@ -43,17 +44,25 @@ if TYPE_CHECKING:
 
 
 class TrainedModel:
-    """A trained model, ready to use.
+    """A trained model, or an ensemble of several, ready to use.
 
     Args:
-        folder: Its run folder.
-        experiment: Its run, vocabularies and network.
+        folder: Its run folder, or the folder of the ensemble.
+        experiment: Its run, vocabularies and network; or those of all members together.
+        members: The members of an ensemble.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        experiment: Experiment | JointExperiment,
+        members: Sequence[TrainedModel] = (),
+    ) -> None:
         self.folder = folder
         self.run = experiment.run
-        self._experiment: Experiment | None = experiment
+        self.members = tuple(members)
+        """The members of an ensemble; empty for one model."""
+        self._experiment = None if members else experiment
         self.predictor: BasePredictor = experiment.predictor
         self.selection = TaskSelection(folder, experiment.run, experiment.predictor)
 
@@ -61,13 +70,19 @@ class TrainedModel:
         return f"<TrainedModel {str(self.folder)!r}: {', '.join(self.tasks)}>"
 
     def __str__(self) -> str:
-        parameters = sum(p.numel() for p in self.experiment.model.parameters())
-        lines = [f"model in {self.folder}, {parameters:,} parameters"]
+        models = self.members or [self]
+        parameters = sum(p.numel() for m in models for p in m.experiment.model.parameters())
+        kind = f"ensemble of {len(models)} models" if self.members else "model"
+        lines = [f"{kind} in {self.folder}, {parameters:,} parameters"]
         for name, task in self.run.tasks.items():
-            head = task.head if isinstance(task.head, str) else task.head.type
-            summary = self.experiment.batcher.targets[name].summary()
-            lines.append(f"task {name}: {task.use}, head {head}, {summary}")
+            heads = dict.fromkeys(m._head_name(name) for m in models if name in m.tasks)
+            summary = self.predictor.targets[name].summary()
+            lines.append(f"task {name}: {task.use}, head {', '.join(heads)}, {summary}")
         return "\n".join(lines)
+
+    def _head_name(self, task: str) -> str:
+        head = self.run.tasks[task].head
+        return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the model as its folder and its device; to unpickle it loads the folder."""
@@ -80,7 +95,7 @@ class TrainedModel:
         Raises:
             MtlError: It is an ensemble, which has several of them.
         """
-        if self._experiment is None:
+        if not isinstance(self._experiment, Experiment):
             raise MtlError(
                 f"{self.folder}: an ensemble has several networks, and this needs one; take one of "
                 f"its members, such as {member_folder(self.folder, 1)}"
@@ -283,12 +298,12 @@ class TrainedModel:
             selected = self.selection.language_models(tasks, streams=True)
         run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
         corpora = load_corpora(run, self._subwords, given=given, progress=show_reading)
-        if self._experiment is None:  # an ensemble, which has no language models
+        if self.members:  # an ensemble has no language models
             evaluation = score_labels(
                 self.run, self.predictor, corpora.values(), split, selected, labels=labels
             )
         else:
-            evaluation = self._experiment.evaluate(
+            evaluation = self.experiment.evaluate(
                 corpora.values(),
                 split,
                 selected,
@@ -303,7 +318,7 @@ class TrainedModel:
 
     @property
     def _subwords(self) -> Subwords | None:
-        return self._experiment.subwords if self._experiment else None
+        return None if self.members else self.experiment.subwords
 
     def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
         """Return data by corpus; data that is not a mapping belongs to the only corpus."""
@@ -432,9 +447,14 @@ def load_model(
         process.check(torch.device(device))
     folder = find_shipped(folder, "pretrained")
     if is_ensemble(folder):
-        from mtl.ensembles import load_ensemble
+        from mtl.experiment.ensemble import join
 
-        return load_ensemble(folder, device, on_import)
+        description = read_ensemble(folder)
+        folders = [member_folder(folder, n + 1) for n in range(len(description["members"]))]
+        members = [load_model(own, device, on_import) for own in folders]
+        experiments = [member.experiment for member in members]
+        joint = join(experiments, list(map(str, folders)), description["tasks"])
+        return TrainedModel(folder, joint, members)
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}

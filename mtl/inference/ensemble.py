@@ -12,10 +12,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import MtlError
 from mtl.heads import Classifier, ConstrainedTagger, CRFTagger, Head, SoftmaxTagger, Tagger
 from mtl.inference.base import BasePredictor, Encode
 from mtl.inference.cutting import Piece
@@ -93,7 +95,7 @@ class ScoreClassifier(Classifier):
         return hidden.squeeze(1)
 
 
-class Joint(ABC):
+class JointTask(ABC):
     """How M heads predict one task together.
 
     Args:
@@ -112,7 +114,7 @@ class Joint(ABC):
         """Return the input of the head from the scores of all members."""
 
 
-class JointSentences(Joint):
+class JointSentences(JointTask):
     """Classifiers: the mean of the members' predictions.
 
     The scores of windows are averaged first, per member, as for one model.
@@ -130,7 +132,7 @@ class JointSentences(Joint):
         return torch.cat([*scores], 1).unsqueeze(1)
 
 
-class _Tokens(Joint):
+class _Tokens(JointTask):
     """Taggers. The head has no layers: its hidden states are the joint scores."""
 
     def __init__(self, head: Tagger) -> None:
@@ -206,7 +208,7 @@ class JointMarginals(_Tokens):
         return log_mean(scores)
 
 
-def join_heads(heads: Sequence[Head], target: Target) -> Joint:
+def join_heads(heads: Sequence[Head], target: Target) -> JointTask:
     """Return how heads of one task predict together.
 
     Args:
@@ -286,7 +288,7 @@ class EnsemblePredictor(BasePredictor):
     def __init__(
         self,
         members: Sequence[Predictor],
-        joints: Mapping[str, Joint],
+        joints: Mapping[str, JointTask],
         users: Mapping[str, Sequence[int]],
         targets: Mapping[str, Target],
         schemes: Mapping[str, Scheme | None],
@@ -323,6 +325,16 @@ class EnsemblePredictor(BasePredictor):
             states = member.padding(task)
             scores.append(joint.read(member.head(task), states, states[..., 0] > 0))
         return joint.join(scores)
+
+    def attention(self, task: str) -> Literal["weights", "matrix"] | None:
+        """Raise an error: members attend in different ways.
+
+        Raises:
+            MtlError: Always.
+        """
+        raise MtlError(
+            f"task {task!r}: an ensemble has no attention weights; take one of its members"
+        )
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -8,9 +8,9 @@ members/1       run.yaml, vocabulary/, model.safetensors and checksums.txt of th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -18,7 +18,16 @@ from typing_extensions import TypedDict
 from mtl.errors import CheckpointError
 from mtl.metrics import UNDEFINED, defined
 from mtl.metrics.spread import Scores
-from mtl.runs.checkpoint import RUN, VOCABULARY, from_json, read_json, write_json
+from mtl.runs.checkpoint import (
+    MODEL,
+    RUN,
+    VOCABULARY,
+    from_json,
+    read_json,
+    seed_folders,
+    snapshot_files,
+    write_json,
+)
 from mtl.runs.checksums import CHECKSUMS, check_files, write_checksums
 from mtl.version import __version__
 
@@ -41,6 +50,36 @@ class EnsembleJson(TypedDict):
     tasks: Annotated[list[str], Field(min_length=1)]
     members: Annotated[list[MemberJson], Field(min_length=1)]
     dev: _Scores
+
+
+class Source(NamedTuple):
+    """A model to copy.
+
+    Args:
+        folder: Its run folder.
+        weights: The file of its weights.
+        name: Its name for the user.
+    """
+
+    folder: Path
+    weights: Path
+    name: str
+
+
+def sources(folder: Path) -> Iterator[Source]:
+    """Yield the models of a run folder, of its seeds or snapshots, or of an ensemble."""
+    if is_ensemble(folder):
+        for number in range(1, len(read_ensemble(folder)["members"]) + 1):
+            own = member_folder(folder, number)
+            yield Source(own, own / MODEL, str(own))
+    elif seeds := seed_folders(folder):
+        for seed in seeds:
+            yield from sources(seed)
+    elif snapshots := snapshot_files(folder):
+        for file in snapshots:
+            yield Source(folder, file, str(file.with_suffix("")))
+    else:
+        yield Source(folder, folder / MODEL, str(folder))
 
 
 def is_ensemble(folder: Path) -> bool:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import mtl as library
-from mtl import ensembles
-from mtl.ensembles import Ensemble
+from mtl import api
 from mtl.errors import CheckpointError, MtlError
 from tests.cli import project as small
 from tests.cli.command import mtl
@@ -52,10 +51,8 @@ def _there(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(runs)
 
 
-def load(folder: str) -> Ensemble:
-    found = library.load(folder, device="cpu")
-    assert isinstance(found, Ensemble)
-    return found
+def load(folder: str) -> library.TrainedModel:
+    return library.load(folder, device="cpu")
 
 
 def test_the_folder_contains_the_members_without_the_state_of_training() -> None:
@@ -143,8 +140,8 @@ def test_a_run_with_snapshots_stands_for_them() -> None:
 
 
 def test_an_ensemble_stands_for_its_members() -> None:
-    model = library.ensemble(["both", "softmax"], output="nested", tasks=["mood"], progress=False)
-    assert model.tasks == ["mood"]
+    model = library.ensemble(["both", "softmax"], output="nested", tasks=["ner"], progress=False)
+    assert model.tasks == ["ner"]
     assert len(model.members) == 4
 
 
@@ -178,6 +175,7 @@ def test_labels_that_disagree_are_one_error() -> None:
         (["conv", "missing", "--output", "new"], "missing: not a run folder"),
         (["conv", "seeds", "--output", "new", "--task", "nre"], "no member has a task 'nre'"),
         (["conv", "seeds", "--output", "run.yaml/new"], "cannot write run.yaml/new"),
+        (["seeds", "conv", "--output", "new", "--task", "mood"], "conv: has none of the tasks"),
         (["wikitext2", "wikitext2", "--output", "new"], "an ensemble has no language models"),
     ],
 )
@@ -186,19 +184,20 @@ def test_mistakes_are_one_clear_error(arguments: list[str], expected: str) -> No
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "expected"),
     [
-        ["export", "both", "--to", "bundle"],
-        ["export", "both", "--to", "onnx"],
-        ["generate", "both"],
-        ["predict", "both", "--explain"],
-        ["evaluate", "both", "--cache"],
+        (["export", "both", "--to", "bundle"], "an ensemble has several networks"),
+        (["export", "both", "--to", "onnx"], "an ensemble has several networks"),
+        (["generate", "both"], "no task that predicts the next word"),
+        (["predict", "both", "--explain"], "an ensemble has no attention weights"),
+        (["evaluate", "both", "--cache"], "no task that predicts the next word"),
     ],
 )
-def test_work_for_one_network_is_refused(arguments: list[str]) -> None:
+def test_work_for_one_network_is_refused(arguments: list[str], expected: str) -> None:
     result = mtl(*arguments, stdin="Ann left.")
     assert result.code == 2
-    assert "an ensemble has" in result.err
+    assert result.err.startswith("error: ")
+    assert expected in result.err
 
 
 def test_an_interrupted_creation_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +205,7 @@ def test_an_interrupted_creation_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
 
     before = sorted(Path().rglob("*"))
-    monkeypatch.setattr(ensembles, "write_ensemble", interrupted)
+    monkeypatch.setattr(api, "write_ensemble", interrupted)
     with pytest.raises(KeyboardInterrupt):
         library.ensemble(["seeds"], output="new/place", progress=False)
     assert sorted(Path().rglob("*")) == before
@@ -243,7 +242,8 @@ def test_without_data_there_are_no_dev_scores(tmp_path: Path) -> None:
 def test_it_can_be_pickled_printed_and_asked_for_its_members() -> None:
     model = load("both")
     assert pickle.loads(pickle.dumps(model)).predict(TEXTS) == model.predict(TEXTS)
-    assert str(model).splitlines()[1] == "task ner: news/ner, 3 members, 9 labels"
+    assert str(model).startswith("ensemble of 3 models in both, ")
+    assert str(model).splitlines()[1] == "task ner: news/ner, head crf, 9 labels"
     assert model.members[2].tasks == ["ner", "pos"]
     with pytest.raises(MtlError, match="such as both/members/1"):
         model.save_bundle("model.mtl")
