@@ -48,7 +48,7 @@ class TrainedModel:
 
     Args:
         folder: Its run folder, or the folder of the ensemble.
-        experiment: Its run, vocabularies and network; or those of all members together.
+        experiment: Its run, vocabularies and network; or the joint run of all members.
         members: The members of an ensemble.
     """
 

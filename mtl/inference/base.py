@@ -99,7 +99,7 @@ class BasePredictor(ABC):
 
     @abstractmethod
     def padding(self, task: str) -> Tensor:
-        """Return what the head of a task reads for a sentence without tokens; see `hidden`."""
+        """Return the input of the head of a task for a sentence without tokens; see `hidden`."""
 
     @abstractmethod
     def evaluating(self) -> AbstractContextManager[None]:

@@ -52,7 +52,7 @@ class EnsembleJson(TypedDict):
     dev: _Scores
 
 
-class Source(NamedTuple):
+class MemberSource(NamedTuple):
     """A model to copy.
 
     Args:
@@ -66,20 +66,20 @@ class Source(NamedTuple):
     name: str
 
 
-def sources(folder: Path) -> Iterator[Source]:
+def sources(folder: Path) -> Iterator[MemberSource]:
     """Yield the models of a run folder, of its seeds or snapshots, or of an ensemble."""
     if is_ensemble(folder):
         for number in range(1, len(read_ensemble(folder)["members"]) + 1):
             own = member_folder(folder, number)
-            yield Source(own, own / MODEL, str(own))
+            yield MemberSource(own, own / MODEL, str(own))
     elif seeds := seed_folders(folder):
         for seed in seeds:
             yield from sources(seed)
     elif snapshots := snapshot_files(folder):
         for file in snapshots:
-            yield Source(folder, file, str(file.with_suffix("")))
+            yield MemberSource(folder, file, str(file.with_suffix("")))
     else:
-        yield Source(folder, folder / MODEL, str(folder))
+        yield MemberSource(folder, folder / MODEL, str(folder))
 
 
 def is_ensemble(folder: Path) -> bool:
