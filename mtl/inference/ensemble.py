@@ -160,8 +160,8 @@ class JointValues(_Tokens):
 class JointPotentials(_Tokens):
     """CRFs: one CRF with the mean of the members' scores of labels and of transitions.
 
-    It is the normalised geometric mean of their distributions over label sequences. What one
-    member forbids is forbidden.
+    It is the normalised geometric mean of their distributions over label sequences. A transition
+    that one member forbids is forbidden.
     """
 
     def __init__(self, heads: Sequence[CRFTagger]) -> None:
@@ -209,7 +209,7 @@ class JointMarginals(_Tokens):
 
 
 def join_heads(heads: Sequence[Head], target: Target) -> JointTask:
-    """Return how heads of one task predict together.
+    """Return the joint prediction of a task by several heads.
 
     Args:
         heads: The head of each member, all with the labels of the target.
@@ -236,7 +236,7 @@ def _objective(head: Head) -> Objective:
 
 
 def mean_crf(members: Sequence[CRF]) -> CRF:
-    """Return a CRF with the mean transition scores of CRFs; what one forbids is forbidden.
+    """Return a CRF with the mean transition scores of CRFs. A transition that one forbids is forbidden.
 
     Raises:
         ValueError: Together they forbid all sequences of some length.

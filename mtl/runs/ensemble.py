@@ -1,4 +1,4 @@
-"""The folder of an ensemble: a description, and a run folder per member with what prediction needs.
+"""The folder of an ensemble: a description, and a run folder per member, for prediction alone.
 
 ensemble.json   the tasks, the members and their dev scores
 checksums.txt   checksums of the description and of the members' own lists
