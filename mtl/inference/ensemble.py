@@ -236,7 +236,9 @@ def _objective(head: Head) -> Objective:
 
 
 def mean_crf(members: Sequence[CRF]) -> CRF:
-    """Return a CRF with the mean transition scores of CRFs. A transition that one forbids is forbidden.
+    """Return a CRF with the mean transition scores of CRFs.
+
+    A transition that one of them forbids is forbidden.
 
     Raises:
         ValueError: Together they forbid all sequences of some length.
