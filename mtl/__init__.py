@@ -11,6 +11,7 @@ The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mtl.version import __version__
@@ -22,7 +23,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import train
+    from mtl.api import distil, ensemble, train
     from mtl.data.vectors import read_vectors, write_vectors
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
@@ -32,29 +33,30 @@ __all__ = [
     "Tagger",
     "TrainedModel",
     "__version__",
+    "distil",
+    "ensemble",
     "load",
     "read_vectors",
     "train",
     "write_vectors",
 ]
 
+_MODULES = {
+    "Classifier": "mtl.estimators",
+    "Tagger": "mtl.estimators",
+    "TrainedModel": "mtl.trained_model",
+    "distil": "mtl.api",
+    "ensemble": "mtl.api",
+    "load": "mtl.trained_model",
+    "read_vectors": "mtl.data.vectors",
+    "train": "mtl.api",
+    "write_vectors": "mtl.data.vectors",
+}
+"""Public name to its module."""
+
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for, so that `import mtl.heads` needs torch alone.
-    if name in ("TrainedModel", "load"):
-        from mtl import trained_model
-
-        return getattr(trained_model, name)
-    if name == "train":
-        from mtl.api import train
-
-        return train
-    if name in ("read_vectors", "write_vectors"):
-        from mtl.data import vectors
-
-        return getattr(vectors, name)
-    if name in ("Classifier", "Tagger"):
-        from mtl import estimators
-
-        return getattr(estimators, name)
-    raise AttributeError(f"module 'mtl' has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mtl' has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -18,10 +18,12 @@ from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.data.given import GivenCorpus, read_given
 from mtl.display.reading import show_import, show_reading
-from mtl.display.training import Display
+from mtl.display.training import Display, scoring_bar
 from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
-from mtl.experiment.corpora import given_keys
+from mtl.experiment.corpora import given_keys, with_data
+from mtl.experiment.ensemble import JointExperiment, join
+from mtl.experiment.experiment import score_labels
 from mtl.experiment.folder import (
     SEEDS,
     check_data,
@@ -31,11 +33,14 @@ from mtl.experiment.folder import (
     start_folder,
 )
 from mtl.experiment.plan import describe, make_plan
+from mtl.files import find_shipped, new_folder
+from mtl.metrics.spread import Scores
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
     load_training,
     load_weights,
+    save_snapshot,
     save_tensors,
     save_training,
     seed_folder,
@@ -43,16 +48,17 @@ from mtl.runs.checkpoint import (
     to_device,
     weights_of,
 )
+from mtl.runs.ensemble import copy_description, member_folder, sources, write_ensemble
 from mtl.runs.history import write_summary
 from mtl.runs.lock import FolderLock
-from mtl.trained_model import TrainedModel, load
+from mtl.trained_model import TrainedModel, load, load_model
 from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
 
-__all__ = ["TrainedModel", "TrainedSeeds", "load", "train", "train_seeds"]
+__all__ = ["TrainedModel", "TrainedSeeds", "ensemble", "load", "train", "train_seeds"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,86 @@ def train_seeds(
     run = load_config(config, overrides)
     folder = _folder(config, output)
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
+
+
+def ensemble(
+    runs: Sequence[str | PathLike[str]],
+    *,
+    output: str | PathLike[str],
+    tasks: Sequence[str] | None = None,
+    device: str | None = None,
+    trust: bool = False,
+    progress: bool | None = None,
+) -> TrainedModel:
+    """Make an ensemble of trained models, and write its folder, which `load` loads.
+
+    The folder contains a copy of the run file, the vocabularies and the weights of each member. The
+    dev scores of the members and of the ensemble are measured, if the data of the runs is there.
+
+    >>> model = mtl.ensemble(["runs/a", "runs/b"], output="runs/both")  # doctest: +SKIP
+
+    Args:
+        runs: Run folders. A folder with several seeds stands for all of them, a run with snapshots
+            for its snapshots, and an ensemble for its members.
+        output: The folder to write.
+        tasks: The tasks of the ensemble; None: all of the members, except language models.
+        device: "cpu", "cuda", …; None: a GPU if there is one.
+        trust: Whether to import the modules of parts outside mtl that the run files name; see
+            `load`.
+        progress: Whether to show notes and a progress bar on standard error. None: show notes, but
+            the bar only on a terminal. False: show nothing.
+
+    Returns:
+        The ensemble. Its `members` are the single models.
+
+    Raises:
+        MtlError: There are fewer than two models; they cannot predict a task together; or the
+            folder exists or cannot be written.
+    """
+    folder, console = Path(output), _console(progress)
+    on_import = show_import if trust else None
+    with new_folder(folder) as place:
+        found = [s for run in runs for s in sources(find_shipped(Path(run), "pretrained"))]
+        if len(found) < 2:
+            raise MtlError(
+                f"an ensemble needs at least two models, got {len(found)}; name several runs, or "
+                "a run with several seeds or snapshots"
+            )
+        names = [source.name for source in found]
+        models = [load_model(own.folder, device, on_import, own.weights) for own in found]
+        joint = join([model.experiment for model in models], names, tasks)
+        for note in joint.notes:
+            _tell(console, f"note: {note}")
+        own, dev = _dev_scores(joint, [model.experiment for model in models], console)
+        for number, (source, model) in enumerate(zip(found, models, strict=True), 1):
+            copy_description(source.folder, member_folder(place, number))
+            # The weights that were scored, even if the run is still being trained.
+            weights = weights_of(model.experiment.model)
+            save_tensors(member_folder(place, number) / MODEL, weights)
+        write_ensemble(place, list(joint.run.tasks), list(zip(names, own, strict=True)), dev)
+    return load(folder, device=device, trust=trust)
+
+
+def _dev_scores(
+    joint: JointExperiment, members: Sequence[Experiment], console: Console
+) -> tuple[Sequence[Scores], Scores]:
+    """Return the dev scores of the members of an ensemble and of itself, on the same data.
+
+    All are empty if the data cannot be read; a note says why.
+    """
+    run, _ = with_data(joint.run, "dev", {}, list(joint.run.tasks))
+    try:
+        corpora = load_corpora(run, progress=None if console.quiet else show_reading).values()
+    except MtlError as error:
+        _tell(console, f"note: there are no dev scores: {error}")
+        return [{} for _ in members], {}
+    with scoring_bar(console) as bar:
+        work, scores = bar.add_task("scoring", total=2 * len(members)), []
+        for member in members:
+            own = [task for task in run.tasks if task in member.run.tasks]
+            scores.append(score_labels(run, member.predictor, corpora, "dev", own).scores())
+            bar.advance(work)
+        return scores, score_labels(run, joint.predictor, corpora, "dev", run.tasks).scores()
 
 
 @contextmanager
@@ -298,9 +384,13 @@ def _run(
             # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
             if isinstance(event, Epoch):
-                if event.improved:
+                if event.improved or event.snapshot:
                     with trainer.averaged():
-                        save_tensors(folder / MODEL, weights_of(trainer.model))
+                        weights = weights_of(trainer.model)
+                        if event.improved:
+                            save_tensors(folder / MODEL, weights)
+                        if event.snapshot:
+                            save_snapshot(folder, event.snapshot, weights)
                 save_training(folder, *training_state(trainer))
             display.show(event)
             if interrupt.wanted:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import stat
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
@@ -106,6 +107,36 @@ def all_or_none() -> Iterator[Callable[[Path, str], None]]:
                 with atomic_write(path, "wb") as file:
                     file.write(content)
         raise
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Create a folder that gets its name when the block ends without an error.
+
+    Yields its place until then. If the block fails, nothing is left.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        MtlError: The folder exists already, or cannot be written.
+    """
+    if os.path.lexists(folder):
+        raise MtlError(f"{folder}: exists already; choose another folder, or remove it")
+    created = [path for path in folder.parents if not path.exists()]
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.rename(temporary, folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        raise MtlError(f"cannot write {folder}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for path in created:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 @contextmanager

@@ -16,10 +16,12 @@ from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.corpora import cut_of, reads_pairs, with_data
+from mtl.experiment.experiment import score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
+from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.prediction import Prediction
@@ -28,46 +30,77 @@ from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
+from mtl.runs.ensemble import is_ensemble, member_folder, read_ensemble
 from mtl.text.example import Labels
 from mtl.text.tokenizer import words_of
 
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
+    from mtl.experiment.ensemble import JointExperiment
+    from mtl.text.subwords import Subwords
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
     from mtl.training.evaluation import Evaluation
 
 
 class TrainedModel:
-    """A trained model, ready to use.
+    """A trained model, or an ensemble of several, ready to use.
 
     Args:
-        folder: Its run folder.
-        experiment: Its run, vocabularies and network.
+        folder: Its run folder, or the folder of the ensemble.
+        experiment: Its run, vocabularies and network; or the joint run of all members.
+        members: The members of an ensemble.
     """
 
-    def __init__(self, folder: Path, experiment: Experiment) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        experiment: Experiment | JointExperiment,
+        members: Sequence[TrainedModel] = (),
+    ) -> None:
         self.folder = folder
         self.run = experiment.run
-        self.experiment = experiment
-        self.predictor = experiment.predictor
+        self.members = tuple(members)
+        """The members of an ensemble; empty for one model."""
+        self._experiment = None if members else experiment
+        self.predictor: BasePredictor = experiment.predictor
         self.selection = TaskSelection(folder, experiment.run, experiment.predictor)
 
     def __repr__(self) -> str:
         return f"<TrainedModel {str(self.folder)!r}: {', '.join(self.tasks)}>"
 
     def __str__(self) -> str:
-        parameters = sum(p.numel() for p in self.experiment.model.parameters())
-        lines = [f"model in {self.folder}, {parameters:,} parameters"]
+        models = self.members or [self]
+        parameters = sum(p.numel() for m in models for p in m.experiment.model.parameters())
+        kind = f"ensemble of {len(models)} models" if self.members else "model"
+        lines = [f"{kind} in {self.folder}, {parameters:,} parameters"]
         for name, task in self.run.tasks.items():
-            head = task.head if isinstance(task.head, str) else task.head.type
-            summary = self.experiment.batcher.targets[name].summary()
-            lines.append(f"task {name}: {task.use}, head {head}, {summary}")
+            heads = dict.fromkeys(m._head_name(name) for m in models if name in m.tasks)
+            summary = self.predictor.targets[name].summary()
+            lines.append(f"task {name}: {task.use}, head {', '.join(heads)}, {summary}")
         return "\n".join(lines)
+
+    def _head_name(self, task: str) -> str:
+        head = self.run.tasks[task].head
+        return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the model as its folder and its device; to unpickle it loads the folder."""
-        return _load, (self.folder.absolute(), str(self.experiment.device), silently)
+        return load_model, (self.folder.absolute(), str(self.predictor.device), silently)
+
+    @property
+    def experiment(self) -> Experiment:
+        """Its run, vocabularies and network.
+
+        Raises:
+            MtlError: It is an ensemble, which has several of them.
+        """
+        if not isinstance(self._experiment, Experiment):
+            raise MtlError(
+                f"{self.folder}: an ensemble has several networks, and this needs one; take one of "
+                f"its members, such as {member_folder(self.folder, 1)}"
+            )
+        return self._experiment
 
     @property
     def tasks(self) -> list[str]:
@@ -217,6 +250,7 @@ class TrainedModel:
         """
         from mtl.export.bundle import TaskForm, export_bundle
 
+        predictor = self.experiment.predictor
         selected = self.selection.labelling(tasks)
         by_sentence = self.selection.by_sentence(selected)
         forms = {
@@ -227,7 +261,7 @@ class TrainedModel:
             )
             for task in selected
         }
-        export_bundle(self.predictor, forms, Path(path))
+        export_bundle(predictor, forms, Path(path))
 
     def evaluate(
         self,
@@ -263,19 +297,28 @@ class TrainedModel:
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
         run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
-        corpora = load_corpora(run, self.experiment.subwords, given=given, progress=show_reading)
-        evaluation = self.experiment.evaluate(
-            corpora.values(),
-            split,
-            selected,
-            streams=streams,
-            dynamic=dynamic,
-            cache=cache,
-            labels=labels,
-        )
+        corpora = load_corpora(run, self._subwords, given=given, progress=show_reading)
+        if self.members:  # an ensemble has no language models
+            evaluation = score_labels(
+                self.run, self.predictor, corpora.values(), split, selected, labels=labels
+            )
+        else:
+            evaluation = self.experiment.evaluate(
+                corpora.values(),
+                split,
+                selected,
+                streams=streams,
+                dynamic=dynamic,
+                cache=cache,
+                labels=labels,
+            )
         if not evaluation.metrics:
             raise _no_split(split, corpora)
         return evaluation
+
+    @property
+    def _subwords(self) -> Subwords | None:
+        return None if self.members else self.experiment.subwords
 
     def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
         """Return data by corpus; data that is not a mapping belongs to the only corpus."""
@@ -305,7 +348,7 @@ class TrainedModel:
 
         labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
         run, _ = with_data(self.run, split, {}, tasks)
-        corpora = load_corpora(run, self.experiment.subwords, progress=show_reading)
+        corpora = load_corpora(run, self._subwords, progress=show_reading)
         for name, corpus in corpora.items():
             if split not in corpus.splits:
                 continue
@@ -371,10 +414,11 @@ def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
 def load(
     folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
 ) -> TrainedModel:
-    """Load the model of a run folder.
+    """Load the model of a run folder, or an ensemble.
 
     Args:
-        folder: The run folder, or the name of a model that the package contains.
+        folder: The run folder, the folder of an ensemble, or the name of a model that the package
+            contains.
         device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
             model was trained on.
         trust: Whether to import the modules of parts outside mtl that the run file of the folder
@@ -385,19 +429,37 @@ def load(
         CheckpointError: It is not a run folder, training has not finished, or it is damaged.
         ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
     """
-    return _load(Path(folder), device, show_import if trust else None)
+    return load_model(Path(folder), device, show_import if trust else None)
 
 
-def _load(folder: Path, device: str | None, on_import: OnImport | None) -> TrainedModel:
-    """Load a model; see `load`, and `Registry.find` for `on_import`."""
+def load_model(
+    folder: Path, device: str | None, on_import: OnImport | None, weights: Path | None = None
+) -> TrainedModel:
+    """Load a model; see `load`, and `Registry.find` for `on_import`.
+
+    Args:
+        folder: The run folder, or the folder of an ensemble.
+        device: The device.
+        on_import: Allows the import of parts outside mtl.
+        weights: The file of the weights; None: the best model of the run.
+    """
     if device == "cpu":  # a process that was forked can use nothing else
         process.check(torch.device(device))
     folder = find_shipped(folder, "pretrained")
+    if is_ensemble(folder):
+        from mtl.experiment.ensemble import join
+
+        description = read_ensemble(folder)
+        folders = [member_folder(folder, n + 1) for n in range(len(description["members"]))]
+        members = [load_model(own, device, on_import) for own in folders]
+        experiments = [member.experiment for member in members]
+        joint = join(experiments, list(map(str, folders)), description["tasks"])
+        return TrainedModel(folder, joint, members)
     check_run_folder(folder)
     check_files(folder)
     overrides = {"training.device": device or "auto"}
     run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
     experiment = restore(run, folder)
-    load_weights(folder / MODEL, experiment.model)
+    load_weights(weights or folder / MODEL, experiment.model)
     experiment.model.eval()
     return TrainedModel(folder, experiment)

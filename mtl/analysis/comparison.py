@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from mtl.errors import MtlError
+from mtl.experiment.experiment import make_metrics
 from mtl.metrics import METRICS
 from mtl.metrics.counts import CountedMetric
 from mtl.metrics.significance import SignificanceResult, permutation_test
@@ -45,7 +46,7 @@ def compare(
     counted = [task for task, metric in classes.items() if issubclass(metric, CountedMetric)]
     makers = {
         task: cast("Callable[[], CountedMetric]", make)
-        for task, make in first.experiment.metrics(counted).items()
+        for task, make in make_metrics(first.run, counted).items()
     }
     if not makers:
         raise MtlError(

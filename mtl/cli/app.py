@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtl.cli.check import check
+from mtl.cli.ensemble import ensemble
 from mtl.cli.evaluate import evaluate
 from mtl.cli.explain import explain
 from mtl.cli.export import export
@@ -34,6 +35,7 @@ app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
 app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(train)
 app.command(epilog="Example: mtl check phones.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
+app.command(epilog="Example: mtl ensemble runs/lstm runs/qrnn --output runs/both")(ensemble)
 app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
 app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)
 app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)

@@ -47,15 +47,15 @@ def export(
         model.save_bundle(path, task)
         typer.echo(path)
         return
-    network = model.predictor.model
+    predictor = model.experiment.predictor
     # By default, tasks without a tagger are left out; naming such a task is an error.
     tasks = [
         name
         for name in model.selection.labelling(task)
-        if task or isinstance(network.head(name), Tagger)
+        if task or isinstance(predictor.head(name), Tagger)
     ]
     if not tasks:
         raise MtlError(f"{folder}: has no taggers; only taggers are exported")
     path = output or folder / f"model{SUFFIXES[to]}"
-    description = export_files(model.predictor, tasks, path, to, quantize=quantize)
+    description = export_files(predictor, tasks, path, to, quantize=quantize)
     typer.echo(f"{path} and {description}")

@@ -141,8 +141,8 @@ def predict(
 
         model = load(folder, device=device, trust=trust)
     from mtl.display.labelling import LabellingProgress
+    from mtl.inference.base import CHUNK_OF_MATRICES
     from mtl.inference.cutting import CHUNK
-    from mtl.inference.predictor import CHUNK_OF_MATRICES
 
     tasks = model.selection.labelling(task)
     if explain:
@@ -400,7 +400,7 @@ def _writer(
 
     if form not in ("csv", "tsv"):
         return line_writer(form)
-    targets = {task: model.predictor.batcher.targets[task] for task in tasks}
+    targets = {task: model.predictor.targets[task] for task in tasks}
     style = Tsv() if form == "tsv" else Csv()
     if table is None:
         return TableWriter(targets, confidence, style.separator, style.quotes)

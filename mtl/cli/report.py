@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, refuse_idle
+from mtl.cli.ensemble import score_rows
 from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def report(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR", help="Run folders, with one seed or several."),
+        typer.Argument(metavar="DIR", help="Run folders, with one seed or several; ensembles."),
     ] = None,
     output_format: Annotated[
         Literal["text", "markdown", "json"], typer.Option("--format", help="The format.")
@@ -73,7 +74,11 @@ def report(
         typer.echo(json.dumps({"runs": records, "test": results}, indent=1))
         return
     if output_format == "text" and len(runs) == len(runs[0].seeds) == 1:
-        _tell(runs[0], tasks)
+        if runs[0].ensemble:
+            title = f"{runs[0].folder}: dev scores of {len(runs[0].ensemble['members'])} members"
+            print_rows(title, *score_rows(runs[0].ensemble, tasks, runs[0].units))
+        else:
+            _tell(runs[0], tasks)
     else:
         rows = list(_side_by_side(runs, tasks))
         header = ["task", "score", *_short(shown)]
@@ -131,6 +136,8 @@ def _json(run: History, tasks: Sequence[str]) -> dict[str, Any]:
     from mtl.runs.history import spread_to_json
 
     dev = {task: scores for task, scores in run.dev().items() if task in tasks}
+    if run.ensemble:
+        return {"members": run.ensemble["members"], "dev": spread_to_json(dev)}
     return {
         "epochs": [len(epochs) for epochs in run.seeds],
         "best_epochs": run.best_epochs,
@@ -156,7 +163,7 @@ def _side_by_side(runs: Sequence[History], tasks: Sequence[str]) -> list[list[st
                     ),
                 ]
             )
-    best = [", ".join(map(str, run.best_epochs)) for run in runs]
+    best = [", ".join(map(str, run.best_epochs)) or None for run in runs]
     return [*rows, ["", "best epoch", *best]]
 
 

@@ -128,6 +128,17 @@ class Display:
         return f"best: epoch {self._best + 1}"
 
 
+def scoring_bar(console: Console) -> Progress:
+    """Return a progress bar with ETA for several evaluations; it disappears at the end."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
 def score_names(evaluation: Evaluation | None) -> list[str]:
     """Return the names of all scores without duplicates, in their order."""
     scores = evaluation.scores().values() if evaluation else []

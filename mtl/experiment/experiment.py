@@ -34,6 +34,7 @@ from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
 from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import Classifier, LabelSet
+from mtl.inference.base import BasePredictor
 from mtl.inference.predictor import Predictor
 from mtl.metrics import Metric
 from mtl.model import MultiTaskModel
@@ -100,11 +101,7 @@ class Experiment:
 
     def metrics(self, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
         """Return, for each task, a function that creates its metric."""
-        return {
-            task: partial(build, "metric", self.run.tasks[task].metric)
-            for task in self.run.tasks
-            if task in set(tasks)
-        }
+        return make_metrics(self.run, tasks)
 
     def evaluate(
         self,
@@ -129,7 +126,7 @@ class Experiment:
             cache: The cache of language models, which makes recent words more probable.
             labels: Whether to keep the gold and predicted labels, except of language models.
         """
-        from mtl.training.evaluation import Evaluation, evaluate
+        from mtl.training.evaluation import Evaluation
         from mtl.training.likelihood import measure
 
         evaluations = []
@@ -139,9 +136,10 @@ class Experiment:
                 continue
             metrics = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
-            if labelled := {task: make for task, make in metrics.items() if task not in text}:
-                part = corpus.splits[split]
-                evaluations.append(evaluate(self.predictor, part, labelled, labels=labels))
+            if labelled := [task for task in metrics if task not in text]:
+                evaluations.append(
+                    score_labels(self.run, self.predictor, [corpus], split, labelled, labels=labels)
+                )
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(self.run, corpus, split, list(text), streams=streams)
@@ -173,6 +171,46 @@ class Experiment:
         """Fit the thresholds on the development sets, and return the scores on them."""
         self.fit_thresholds(corpora)
         return self.evaluate(corpora, "dev")
+
+
+def make_metrics(run: Run, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
+    """Return, for each task, a function that creates its metric."""
+    wanted = set(tasks)
+    return {
+        name: partial(build, "metric", task.metric)
+        for name, task in run.tasks.items()
+        if name in wanted
+    }
+
+
+def score_labels(
+    run: Run,
+    predictor: BasePredictor,
+    corpora: Iterable[Corpus],
+    split: str,
+    tasks: Iterable[str],
+    *,
+    labels: bool = False,
+) -> Evaluation:
+    """Return the scores of predicted labels on a split; corpora without it are skipped.
+
+    Args:
+        run: The run that describes the tasks.
+        predictor: The predictor of a model with these tasks.
+        corpora: Corpora of the run.
+        split: "train", "dev" or "test".
+        tasks: The tasks, none of them a language model.
+        labels: Whether to keep the gold and predicted labels.
+    """
+    from mtl.training.evaluation import Evaluation, evaluate
+
+    wanted, evaluations = set(tasks), []
+    for corpus in corpora:
+        metrics = make_metrics(run, wanted.intersection(tasks_of(run, corpus.name)))
+        if metrics and split in corpus.splits:
+            part = corpus.splits[split]
+            evaluations.append(evaluate(predictor, part, metrics, labels=labels))
+    return Evaluation.joined(evaluations)
 
 
 def prepare(

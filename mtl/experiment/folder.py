@@ -16,11 +16,13 @@ from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
     RUN,
+    SNAPSHOTS,
     STATE,
     TRAINING,
     VOCABULARY,
     load_subwords,
     save_vocabularies,
+    snapshot_files,
 )
 from mtl.runs.checksums import check_files, remove_checksums, write_checksums
 from mtl.runs.history import RECORDS, SUMMARY, read_records
@@ -70,7 +72,7 @@ def check_place(folder: Path, resume: bool, inner: str | None = None) -> None:
             )
 
 
-_WRITTEN = {TRAINING, VOCABULARY, RECORDS, TEXT}
+_WRITTEN = {TRAINING, VOCABULARY, SNAPSHOTS, RECORDS, TEXT}
 """Files that training opens for appending, and folders into which it writes."""
 
 
@@ -128,7 +130,7 @@ def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Beg
 
 def remove_temporaries(folder: Path) -> None:
     """Remove the files of writes that were killed, in a folder that is locked."""
-    for place in (folder, folder / TRAINING, folder / VOCABULARY):
+    for place in (folder, folder / TRAINING, folder / VOCABULARY, folder / SNAPSHOTS):
         for path in place.iterdir() if place.is_dir() else ():
             if is_temporary(path.name):
                 path.unlink()
@@ -180,7 +182,8 @@ def start_folder(folder: Path, experiment: Experiment, *, resume: bool) -> None:
         MtlError: The folder cannot be written.
     """
     if not resume:
-        for path in (folder / MODEL, folder / RECORDS, folder / TEXT, *folder.glob(EVENTS)):
+        old = (folder / MODEL, folder / RECORDS, folder / TEXT)
+        for path in (*old, *folder.glob(EVENTS), *snapshot_files(folder)):
             path.unlink(missing_ok=True)
     remove_checksums(folder)
     with atomic_write(folder / RUN) as file:

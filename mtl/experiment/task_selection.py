@@ -13,7 +13,7 @@ from mtl.experiment.corpora import check_words, labels_sentences, reads_pairs
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import batch_limits
 from mtl.inference.attention import heads_with_attention
-from mtl.inference.predictor import Predictor
+from mtl.inference.base import BasePredictor
 
 TextUnit: TypeAlias = Literal["sentence", "record"]
 """The unit of text that a task labels: a sentence, or a whole line, row or object."""
@@ -32,7 +32,7 @@ class TaskSelection:
         predictor: The predictor of the model.
     """
 
-    def __init__(self, folder: Path, run: Run, predictor: Predictor) -> None:
+    def __init__(self, folder: Path, run: Run, predictor: BasePredictor) -> None:
         self._folder = folder
         self._run = run
         self._predictor = predictor
@@ -110,7 +110,7 @@ class TaskSelection:
         """
         if unit not in (None, *get_args(TextUnit)):
             raise MtlError(f"unit: expected 'sentence', 'record' or None, got {unit!r}")
-        targets = self._predictor.batcher.targets
+        targets = self._predictor.targets
         return [
             task
             for task in tasks

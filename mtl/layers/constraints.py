@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -67,11 +68,41 @@ class Constraints(nn.Module):
                 f"labels: under the scheme {scheme} they allow no sequence of length {length}; "
                 "add the label 'O'"
             )
+        self._set(allowed)
+
+    @classmethod
+    def of_steps(
+        cls, labels: Sequence[str], steps: Iterable[tuple[Tensor, Tensor, Tensor]]
+    ) -> Self:
+        """Return the constraints that several heads have together.
+
+        Args:
+            labels: The K labels.
+            steps: For each head the scores of transitions `[K, K]`, of first and of last labels,
+                both `[K]`; a transition is allowed if none of its scores is −∞.
+
+        Raises:
+            ValueError: No sequence of some length is allowed by all of them.
+        """
+        made = cls(labels)
+        count = len(labels)
+        allowed = torch.ones(count + 1, count + 1, dtype=torch.bool)
+        for pairs, start, end in steps:
+            allowed[:count, :count] &= pairs.isneginf().logical_not().cpu()
+            allowed[count, :count] &= start.isneginf().logical_not().cpu()
+            allowed[:count, count] &= end.isneginf().logical_not().cpu()
+        if length := _shortest_without(allowed):
+            raise ValueError(f"their constraints together allow no sequence of length {length}")
+        made._set(allowed)
+        return made
+
+    def _set(self, allowed: Tensor) -> None:
+        """Set the allowed transitions, `[K + 1, K + 1]` bool; the last row and column are edges."""
         costs = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
         # Not in the state dict, as they follow from the labels and the options.
-        self.register_buffer("transitions", costs[:count, :count].clone(), persistent=False)
-        self.register_buffer("start", costs[count, :count].clone(), persistent=False)
-        self.register_buffer("end", costs[:count, count].clone(), persistent=False)
+        self.register_buffer("transitions", costs[:-1, :-1].clone(), persistent=False)
+        self.register_buffer("start", costs[-1, :-1].clone(), persistent=False)
+        self.register_buffer("end", costs[:-1, -1].clone(), persistent=False)
 
     def forward(self, scores: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return the best allowed label ids, `[B, T]` int64, 0 on padding.

@@ -36,6 +36,8 @@ STATE = "state.json"
 PREVIOUS = "previous.json"
 """The state before it."""
 VOCABULARY = "vocabulary"
+SNAPSHOTS = "snapshots"
+"""The models at the ends of the cycles of a cyclic schedule."""
 _SHA256 = "sha256:"
 _TYPES = {
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
@@ -57,6 +59,18 @@ def seed_folders(folder: Path) -> list[Path]:
     # Sorted as integers: seed-10 comes after seed-9.
     by_seed = {int(m[1]): path for path in paths if (m := re.fullmatch(r"seed-(\d+)", path.name))}
     return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def snapshot_file(folder: Path, cycle: int) -> Path:
+    """Return the file of the model at the end of a cycle, counted from 1."""
+    return folder / SNAPSHOTS / f"cycle-{cycle}.safetensors"
+
+
+def snapshot_files(folder: Path) -> list[Path]:
+    """Return the models that a run kept at the ends of its cycles, in order."""
+    paths = folder.glob(f"{SNAPSHOTS}/cycle-*.safetensors")
+    cycles = [int(m[1]) for path in paths if (m := re.fullmatch(r"cycle-(\d+)", path.stem))]
+    return [snapshot_file(folder, cycle) for cycle in sorted(cycles)]
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -138,6 +152,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     data = save(plain, metadata={"mtl": f"{__version__} {_SHA256}{tensors_checksum(plain)}"})
     with atomic_write(path, "wb") as file:
         file.write(data)
+
+
+def save_snapshot(folder: Path, cycle: int, tensors: Mapping[str, Tensor]) -> None:
+    """Write the model at the end of a cycle to a run folder."""
+    (folder / SNAPSHOTS).mkdir(exist_ok=True)
+    save_tensors(snapshot_file(folder, cycle), tensors)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

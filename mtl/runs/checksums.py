@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -24,9 +24,11 @@ CHECKSUMS = "checksums.txt"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([\w-][\w.-]*(?:/[\w-][\w.-]*)*)", re.ASCII)
 
 
-def write_checksums(folder: Path) -> None:
-    """Write `checksums.txt` for the JSON and YAML files of a run folder."""
-    files = sorted([*folder.glob("*.yaml"), *folder.glob("vocabulary/*.json")])
+def write_checksums(
+    folder: Path, patterns: Sequence[str] = ("*.yaml", "vocabulary/*.json")
+) -> None:
+    """Write `checksums.txt` for files of a folder, by default the JSON and YAML files of a run."""
+    files = sorted(file for pattern in patterns for file in folder.glob(pattern))
     with atomic_write(folder / CHECKSUMS) as output:
         for file in files:
             output.write(f"{_digest(file)}  {file.relative_to(folder).as_posix()}\n")

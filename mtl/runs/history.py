@@ -15,6 +15,13 @@ from mtl.metrics import METRICS, UNDEFINED, Unit
 from mtl.metrics.spread import Spread, spread
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, seed_folders, write_json
+from mtl.runs.ensemble import (
+    EnsembleJson,
+    is_ensemble,
+    member_folder,
+    read_ensemble,
+    scores_from_json,
+)
 
 RECORDS = "metrics.jsonl"
 SUMMARY = "summary.json"
@@ -27,12 +34,16 @@ class History:
 
     Args:
         folder: The run folder, or the folder of all seeds.
-        seeds: For each seed, the records of its epochs in metrics.jsonl, at least one.
+        seeds: For each seed, the records of its epochs in metrics.jsonl, at least one. An ensemble
+            has one record, with its dev scores alone.
+        units: Task to the unit of its scores.
+        ensemble: The description of an ensemble; None for a run.
     """
 
     folder: Path
     seeds: Sequence[Sequence[Mapping[str, Any]]]
     units: Mapping[str, Unit]
+    ensemble: EnsembleJson | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -47,8 +58,8 @@ class History:
 
     @property
     def best_epochs(self) -> list[int]:
-        """The numbers of the best epochs, from 1."""
-        return [epoch["epoch"] + 1 for epoch in self.best]
+        """The numbers of the best epochs, from 1; empty for an ensemble."""
+        return [] if self.ensemble else [epoch["epoch"] + 1 for epoch in self.best]
 
     def dev(self) -> dict[str, dict[str, Spread]]:
         """Return the dev scores of each task in the best epochs."""
@@ -56,7 +67,7 @@ class History:
 
 
 def read_history(folder: Path, on_import: OnImport | None = None) -> History:
-    """Read the history of a run folder, or of a folder of several seeds.
+    """Read the history of a run folder, of a folder of several seeds, or of an ensemble.
 
     Args:
         folder: The folder.
@@ -66,8 +77,24 @@ def read_history(folder: Path, on_import: OnImport | None = None) -> History:
         CheckpointError: The folder is not a run folder, or no epoch is finished.
         ConfigError: A metric of the user's own is not or cannot be imported.
     """
+    if is_ensemble(folder):
+        return _of_ensemble(folder, on_import)
     folders = seed_folders(folder) or [folder]
     return History(folder, [_epochs(own) for own in folders], _units(folders[0], on_import))
+
+
+def _of_ensemble(folder: Path, on_import: OnImport | None) -> History:
+    description = read_ensemble(folder)
+    if not description["dev"]:
+        raise CheckpointError(
+            f"{folder}: has no dev scores, since the data was missing when it was made; make it "
+            "again where the data is"
+        )
+    units: dict[str, Unit] = {}
+    for number in range(len(description["members"]), 0, -1):  # the first one describes a task
+        units |= _units(member_folder(folder, number), on_import)
+    record = {"dev": scores_from_json(description["dev"]), "losses": {}, "improved": True}
+    return History(folder, [[record]], units, description)
 
 
 def _units(folder: Path, on_import: OnImport | None) -> dict[str, Unit]:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
+from mtl.inference.base import BasePredictor
 from mtl.inference.cutting import CHUNK, chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import aligned
-from mtl.inference.predictor import Predictor
 from mtl.metrics.base import Metric, Pair, Unit, defined
 from mtl.text.example import Labels
 
@@ -143,7 +143,7 @@ def _text(score: float) -> str:
     return "–" if math.isnan(score) else f"{score:z.4f}"
 
 
-def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tensor] | None:
+def gather(predictor: BasePredictor, split: Split, task: str) -> tuple[Tensor, Tensor] | None:
     """Return the logits of all labelled sentences of a split, `[N, S]`, and their targets.
 
     None if no sentence is labelled.
@@ -161,11 +161,11 @@ def gather(predictor: Predictor, split: Split, task: str) -> tuple[Tensor, Tenso
     if not gold:
         return None
     stacked = torch.stack([row for row in logits if row is not None])
-    return stacked, predictor.batcher.targets[task].tensor(gold, 0).to(stacked.device)
+    return stacked, predictor.targets[task].tensor(gold, 0).to(stacked.device)
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: BasePredictor,
     split: Split,
     metrics: Mapping[str, Callable[[], Metric]],
     *,
@@ -186,7 +186,7 @@ def evaluate(
     pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
     kept: tuple[dict[str, list[Any]], ...] = ({}, {})
     for task, *sides in label(predictor, split, list(metrics)):
-        target = predictor.batcher.targets[task]
+        target = predictor.targets[task]
         counted[task].update(*sides)
         pairs[task].update(counted[task].pairs(*sides))
         unseen[task] += target.unseen(sides[0])
@@ -202,7 +202,7 @@ def _counted(counters: Mapping[str, Counter[_Key]]) -> dict[str, Counter[_Key]]:
 
 
 def label(
-    predictor: Predictor, split: Split, tasks: Sequence[str]
+    predictor: BasePredictor, split: Split, tasks: Sequence[str]
 ) -> Iterator[tuple[str, list[Labels], list[Labels]]]:
     """Yield task, gold and predicted labels, for the sentences of a split chunk by chunk.
 
@@ -211,7 +211,7 @@ def label(
     predictions = predictor.run(map(Sentence, split), tasks)
     for chunk in chunks(predictions, CHUNK):
         for task in tasks:
-            comparable = predictor.batcher.targets[task].comparable
+            comparable = predictor.targets[task].comparable
             pairs = [
                 (gold, prediction[task].labels)
                 for prediction in chunk

@@ -88,6 +88,7 @@ class Epoch:
         stopped: The tasks whose training has stopped.
         tokens_per_second: Training speed by task, over the steps with this task.
         seconds: The duration of training, without evaluation.
+        snapshot: The cycle of the schedule that ended, from 1, if its model is to be kept.
     """
 
     epoch: int
@@ -99,6 +100,7 @@ class Epoch:
     stopped: frozenset[str]
     tokens_per_second: Mapping[str, float]
     seconds: float
+    snapshot: int | None = None
     learnt: Mapping[str, Learnt] = field(default_factory=dict)
     """Learned quantities of sharing and weighting, named `sharing.NAME` and `weighting.NAME`.
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
+from mtl.errors import OptionError
 from mtl.options import (
     Bounds,
     Checked,
@@ -34,6 +35,8 @@ class Schedule(Checked, ABC):
     """Whether it has no effect without a development set."""
     restarts: int = 0
     """Largest number of restarts from the best weights."""
+    snapshots: int = 0
+    """Number of models to keep, at equal distances in epochs."""
 
     def __init__(self, total_steps: int, *, warmup: NonNegativeInt | None = None) -> None:
         self.total_steps = total_steps
@@ -117,6 +120,53 @@ class Cosine(Schedule):
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return (1 + cos(π · progress)) / 2."""
         return (1 + math.cos(math.pi * self.progress(step))) / 2
+
+
+class CosineRestarts(Schedule):
+    """Cosine decay to zero in several cycles, each from the full rate (Loshchilov & Hutter 2017).
+
+    The cycles have the same number of epochs. The models at their ends differ, since each cycle
+    leaves the minimum of the one before. `mtl ensemble RUN` joins them into an ensemble that costs
+    one training (snapshots, Huang et al. 2017).
+
+    Args:
+        total_steps: The number of steps of the run without early stopping.
+        warmup: Number of steps of linear warm-up from 0; null: a quarter of the first epoch, at
+            most 100 steps (without a run: none).
+        cycles: Number of cycles; the number of epochs is a multiple of it.
+        snapshots: Whether the model at the end of each cycle is kept, in `snapshots/` of the run
+            folder.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        warmup: NonNegativeInt | None = None,
+        cycles: PositiveInt = 4,
+        snapshots: bool = True,
+    ) -> None:
+        super().__init__(total_steps, warmup=warmup)
+        self.cycles = cycles
+        self.snapshots = cycles if snapshots else 0
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if the epochs cannot be divided into cycles."""
+        yield from super().check(options, context)
+        if context.epochs % options["cycles"]:
+            yield OptionError(
+                "cycles",
+                f"expected a divisor of training.epochs ({context.epochs}), got "
+                f"{options['cycles']}; all cycles have the same number of epochs",
+            )
+
+    def after_warmup(self, step: int, scores: Sequence[float]) -> float:
+        """Return (1 + cos(π · completed fraction of the cycle)) / 2."""
+        length = self.total_steps / self.cycles
+        start = self.warmup if step < length else 0
+        fraction = max(0.0, step % length - start) / max(1.0, length - start)
+        return (1 + math.cos(math.pi * fraction)) / 2
 
 
 class SlantedTriangular(Schedule):
@@ -249,6 +299,7 @@ SCHEDULES: Registry[Schedule] = Registry(
         "constant": Constant,
         "linear": Linear,
         "cosine": Cosine,
+        "cosine_restarts": CosineRestarts,
         "slanted": SlantedTriangular,
         "plateau": Plateau,
         "anneal_restart": AnnealRestart,

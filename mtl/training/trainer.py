@@ -350,8 +350,16 @@ class Trainer:
             stopped=frozenset(self.selection.stopped),
             tokens_per_second=_speeds(steps),
             seconds=sum(step.seconds for step in steps),
+            snapshot=self._snapshot(),
             learnt=learned,
         )
+
+    def _snapshot(self) -> int | None:
+        """Return the number of the cycle that the last epoch ended, if its model is to be kept."""
+        if not self.learning_rate.snapshots:
+            return None
+        cycle, rest = divmod(self.epoch, self.epochs // self.learning_rate.snapshots)
+        return None if rest else cycle
 
     def _learned_quantities(self) -> dict[str, Learnt]:
         parts: dict[str, Sharing | Weighting] = {

@@ -12,6 +12,7 @@ from tests.contracts.variants import Variant, over, variants
 OPTIONS = {
     "plateau": [{}, {"patience": 1, "decay": 0.1}],
     "slanted": [{}, {"rise": 0.3, "ratio": 2.0}],
+    "cosine_restarts": [{}, {"cycles": 1, "snapshots": False}, {"cycles": 7}],
     "anneal_restart": [{}, {"patience": 1, "factor": 0.1, "restarts": 1}],
 }
 VARIANTS = variants(SCHEDULES, OPTIONS)

@@ -232,7 +232,7 @@ def test_threads_do_not_end_the_evaluation_mode_of_others() -> None:
     inside, leave = Event(), Event()
 
     def slow() -> None:
-        with found._evaluating():
+        with found.evaluating():
             inside.set()
             leave.wait(10)
 

@@ -12,6 +12,7 @@ from mtl.training.schedules import (
     AnnealRestart,
     Constant,
     Cosine,
+    CosineRestarts,
     Linear,
     Plateau,
     Schedule,
@@ -29,6 +30,26 @@ from mtl.training.schedules import (
 )
 def test_factors_over_the_run(schedule: Schedule, expected: list[float]) -> None:
     assert [schedule.factor(step, []) for step in range(0, 9, 2)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("total", "cycles"), [(40, 4), (9, 3), (7, 1)])
+def test_each_cycle_falls_from_the_full_rate_as_in_the_paper(total: int, cycles: int) -> None:
+    """Eq. 2 of Huang et al. (2017), in which steps count from 1."""
+    length = math.ceil(total / cycles)
+    expected = [
+        (math.cos(math.pi * ((t - 1) % length) / length) + 1) / 2 for t in range(1, total + 1)
+    ]
+    schedule = CosineRestarts(total, warmup=0, cycles=cycles)
+    assert [schedule.factor(t, []) for t in range(total)] == pytest.approx(expected)
+    assert expected.count(1) == cycles
+
+
+def test_epochs_that_cannot_be_divided_into_cycles_are_an_error() -> None:
+    options = {"warmup": None, "cycles": 4, "snapshots": True}
+    assert not list(CosineRestarts.check(options, RunContext(("pos",), epochs=8)))
+    (error,) = CosineRestarts.check(options, RunContext(("pos",), epochs=6))
+    assert error.option == "cycles"
+    assert "training.epochs (6), got 4" in error.message
 
 
 def test_the_fall_begins_after_the_warm_up() -> None:
