@@ -22,11 +22,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import train
+    from mtl.api import distil, train
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
 
-__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "load", "train"]
+__all__ = ["Classifier", "Tagger", "TrainedModel", "__version__", "distil", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,10 +35,10 @@ def __getattr__(name: str) -> Any:
         from mtl import trained_model
 
         return getattr(trained_model, name)
-    if name == "train":
-        from mtl.api import train
+    if name in ("distil", "train"):
+        from mtl import api
 
-        return train
+        return getattr(api, name)
     if name in ("Classifier", "Tagger"):
         from mtl import estimators
 

@@ -66,7 +66,7 @@ class Signals:
         name = "Ctrl-C" if self.received == signal.SIGINT else "SIGTERM"
         arguments = sys.argv[1:]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        if command not in ("train", "relate"):
+        if command not in ("train", "distil", "relate"):
             return f"stopped by {name}"
         resume = [] if "--resume" in arguments else ["--resume"]
         return f"stopped by {name}; continue with: {shlex.join(['mtl', *arguments, *resume])}"

@@ -15,20 +15,20 @@ from torch.nn.utils import clip_grad_norm_
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
+from mtl.data.lessons import TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
-from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.sharing.base import Sharing
-from mtl.targets import labelled
 from mtl.training.averaging import Average
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
+from mtl.training.objective import mean_loss
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
@@ -55,6 +55,8 @@ class Trainer:
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
+        gold_share: Returns the share of gold labels in the loss of sentences with the output of a
+            teacher, at a step, counted from 0.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Trainer:
         weighting: Weighting,
         *,
         batcher: Batcher,
-        loaders: Mapping[str, Loader | Streams],
+        loaders: Mapping[str, Loader | TaughtLoader | Streams],
         tasks: Mapping[str, Sequence[str]],
         sampler: Sampler,
         optimizer: torch.optim.Optimizer,
@@ -75,6 +77,7 @@ class Trainer:
         average: Average | None,
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
+        gold_share: Callable[[int], float] = lambda step: 1.0,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -91,6 +94,7 @@ class Trainer:
         self.average = average
         self.device = device
         self.log_gradients = log_gradients
+        self.gold_share = gold_share
         self.epoch = 0
         self.step = 0
         self.best: dict[str, Tensor] = {}
@@ -140,7 +144,7 @@ class Trainer:
             if tasks:
                 loader = self.loaders[draw.corpus]
                 batch = loader.batch(self.batcher, draw.epoch, draw.index, tasks)
-                if batch.targets:
+                if batch.tasks:
                     yield draw.corpus, batch.to(self.device)
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
@@ -164,11 +168,15 @@ class Trainer:
             group["lr"] = base * factor
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        share = self.gold_share(self.step)
         for corpus, batch in batches.items():
             output = self._forward(corpus, batch)
             for name, term in output.penalties.items():
                 penalties[name] = penalties[name] + term if name in penalties else term
-            losses |= {task: _mean(loss, batch, task) for task, loss in output.losses.items()}
+            for task in batch.tasks:
+                loss = mean_loss(output, batch, task, share)
+                # Teachers label the sentences of all corpora, which a step may contain together.
+                losses[task] = losses[task] + loss if task in losses else loss
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
@@ -202,7 +210,7 @@ class Trainer:
             gradients=gradients,
             lr=self._base_lr[0] * factor,
             grad_norm=norm,
-            tokens={task: batch.tokens for batch in batches.values() for task in batch.targets},
+            tokens={task: batch.tokens for batch in batches.values() for task in batch.tasks},
             seconds=time.perf_counter() - began,
             warning=self._watch.warning(self.step, loss_values),
         )
@@ -296,21 +304,6 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     scalars = [x.detach() for group in groups for x in group.values()]
     values = iter(torch.stack(scalars).tolist())
     return [{name: next(values) for name in group} for group in groups]
-
-
-def _mean(losses: Tensor, batch: Batch, task: str) -> Tensor:
-    """Return the loss per labelled token (taggers) or sentence (classifiers).
-
-    A sentence of weight w counts as if it were in the batch w times.
-    """
-    known = labelled(batch.targets[task])
-    if task not in batch.weights:
-        return losses.sum() / known.sum().clamp(min=1)
-    weights = batch.weights[task]
-    weights = weights / binary_scale(weights)  # only their ratios count, and sums stay finite
-    counts = (known if known.ndim == 1 else known.sum(1)) * weights
-    total = counts.sum()
-    return (losses * weights).sum() / torch.where(total > 0, total, 1)
 
 
 def _means(steps: Sequence[Step]) -> dict[str, float]:
