@@ -22,8 +22,9 @@ from mtl.files import find_shipped
 from mtl.inference import process
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
+from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
-from mtl.inference.probabilities import best_paths, probabilities
+from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
@@ -208,7 +209,7 @@ class TrainedModel:
         """
         (selected,) = self.selection.labelling([task])
         examples = [item.example for item in read_sentences(sentences, pairs=False)]
-        return best_paths(self.predictor, examples, selected, number)
+        return best_paths(self.experiment.predictor, examples, selected, number)
 
     def explain(
         self,

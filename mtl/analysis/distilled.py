@@ -24,7 +24,7 @@ class Measured:
     """The scores and the speed of one model.
 
     Args:
-        role: What the model is, with its folder.
+        role: Teacher, student from scratch or distilled student, with its folder.
         scores: Task of the student to the main score, as tables show it.
         speed: Tokens per second, with all of these tasks.
     """

@@ -59,7 +59,7 @@ def distil(
 
     Each task of the student learns from the teachers that have a task of its name and from its own
     gold labels. The teachers label the training text of the student and the files of --text; their
-    labels are computed once and kept in the cache. The losses and further options are those of the
+    labels are computed once and kept in the cache. Losses and further options are keys of the
     section distillation: see mtl explain distillation.
 
     The result is an ordinary run folder. At the end a table compares dev scores and speed.

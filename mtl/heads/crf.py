@@ -98,7 +98,7 @@ class CRFTagger(Tagger):
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
             teacher: The logarithms of its marginals, `[B, T, K]`, any finite values on padding.
-            temperature: Has no effect: the probability of a path is no softmax of each token.
+            temperature: Has no effect: a path has one probability, not one softmax per token.
         """
         return self.crf.cross_entropy(self.scores(hidden, mask), teacher.exp(), mask)
 

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from mtl.data.windows import windows
 from mtl.errors import MtlError
-from mtl.heads import Head, Tagger
+from mtl.heads import Head
 from mtl.inference.cutting import chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
 from mtl.inference.readouts import label_probabilities
-from mtl.ops.crf import crf_log_partition
-from mtl.ops.crf_paths import crf_n_best
 from mtl.text.example import Example
 
 _WINDOWS = 32
@@ -89,47 +87,3 @@ def _of_tokens(
     model.train(training)
     empty = np.zeros((0, len(labels)))
     return labels, [np.concatenate([empty, *own]) for own in parts]
-
-
-@torch.inference_mode()
-def best_paths(
-    predictor: Predictor, examples: Sequence[Example], task: str, number: int
-) -> tuple[list[str], list[tuple[NDArray[np.int64], NDArray[np.float64]]]]:
-    """Return the labels of the head of a task, and the most probable label sequences.
-
-    Args:
-        predictor: The predictor of the model.
-        examples: The sentences.
-        task: A task with one label per token.
-        number: P, the number of sequences per sentence.
-
-    Returns:
-        K labels, in the scheme of the head; and per sentence label ids `[P, T]`, best first, with
-        log-probabilities `[P]`. A sequence that does not exist is the first one with −∞. So are
-        all sequences of a sentence longer than `max_length`, which is read in several windows.
-
-    Raises:
-        MtlError: The task does not label tokens.
-    """
-    head = predictor.model.head(task)
-    if not (isinstance(head, Tagger) and head.objective is None):
-        raise MtlError(f"task {task!r}: has no label sequences")
-    training = predictor.model.training
-    predictor.model.eval()
-    shapes = [(number, len(example)) for example in examples]
-    found = [(np.zeros(shape, dtype=np.int64), np.full(number, -np.inf)) for shape in shapes]
-    able = [row for row, example in enumerate(examples) if 0 < len(example) <= predictor.max_length]
-    for rows in chunks(sorted(able, key=lambda row: len(examples[row])), _WINDOWS):
-        batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
-        batch = batch.to(next(predictor.model.parameters()).device)
-        scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
-        size = scores.shape[2]
-        none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
-        steps = head.steps() or none
-        paths, totals = crf_n_best(scores, *steps, batch.mask, number)
-        log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
-        paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
-        for row, own, own_scores in zip(rows, paths.cpu(), log_probs.double().cpu(), strict=True):
-            found[row] = own[:, : len(examples[row])].numpy(), own_scores.numpy()
-    predictor.model.train(training)
-    return list(head.labels), found

@@ -26,7 +26,7 @@ class Imitator(Protocol):
 
 
 class TeacherOutput(ABC):
-    """What a teacher says of one task, for B sentences of which some may lack an output."""
+    """The outputs of the teachers of a task for B sentences; some sentences may lack one."""
 
     @property
     @abstractmethod
@@ -57,7 +57,7 @@ class TeacherOutput(ABC):
         """
 
     def counts(self, mask: Tensor) -> Tensor:
-        """Return how many tokens or sentences of each sentence have an output, `[B]`."""
+        """Return the number of outputs per sentence, `[B]`: of its tokens, or 1."""
         known = self.known
         return known * mask[: len(known)].sum(1) if self.of_tokens else known.long()
 

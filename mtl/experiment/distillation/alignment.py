@@ -1,4 +1,4 @@
-"""From the labels of a teacher to those of a head. Letters: N tokens or sentences, K labels."""
+"""From labels of a teacher to labels of a head. Letters: N tokens or sentences, K labels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Alignment:
     """Turns probabilities of a teacher into probabilities of the labels of a head.
 
     Teachers give span tags in the scheme of their corpus. If that is BIO and the head learns
-    IOBES, the probability of each tag is divided between the tags of a span that goes on and of
-    one that ends: P(S) = P(B) (1 − q) and P(E) = P(I) (1 − q), where q is the probability of I at
-    the next token divided by that of B or I at this one. Whether a span goes on is thus taken as
-    independent of whether it began here.
+    IOBES, the probability of each tag is divided between two tags, for spans that continue and
+    for spans that end: P(S) = P(B) (1 − q) and P(E) = P(I) (1 − q). Here q is the probability of
+    I at the next token, divided by the probability of B or I at this token. Whether a span
+    continues thus counts as independent of whether it began here.
 
     Args:
         task: The task of the student, for messages.
@@ -76,7 +76,7 @@ class Alignment:
         """Return log-probabilities of the labels of the head, `[N, K]`.
 
         Args:
-            log_probs: Those of the labels of the teacher, `[N, …]`.
+            log_probs: Log-probabilities of the labels of the teacher, `[N, …]`.
             last: Whether a token is the last one of its sentence, `[N]`.
         """
         columns: NDArray[np.float32] = log_probs[:, self._columns]

@@ -1,8 +1,8 @@
 """Outputs of teachers, computed once and stored in the cache, a shard of sentences per file.
 
 The name of a file is a hash of everything that its content depends on: the files of the teacher,
-the task and the words. So whoever is killed in between continues after the last whole shard, and
-another student of the same teacher finds them all. Letters: N rows, K labels, P paths.
+the task and the words. A stopped run therefore continues after its last whole shard, and another
+student of the same teacher finds all shards. Letters: N rows, K labels, P paths.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _FORMAT = 1
 _SHARD = 512
 """The most sentences per file."""
 _SMALLEST = -30.0
-"""The smallest log-probability that is stored."""
+"""The smallest stored log-probability; smaller ones are stored as this one."""
 
 
 class OutputForm(ABC):
-    """What is stored of a teacher: probabilities or label sequences."""
+    """The form of stored outputs: probabilities or label sequences."""
 
     name: ClassVar[str]
 

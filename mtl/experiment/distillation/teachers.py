@@ -60,7 +60,7 @@ class TaskTeacher:
 
 
 def teachable(run: Run, task: str) -> str | None:
-    """Return the reason why no teacher can label a task; None if one can."""
+    """Return the reason why a task cannot have a teacher; None if it can."""
     target, head = target_of(run, task), head_part(run, head_owner(run, task))
     if not target.plain_labels:
         return f"it predicts {target.noun}, and teachers give labels out of a fixed list"

@@ -1,4 +1,4 @@
-"""What the teachers of a run add to its batches and to its loss."""
+"""The outputs of teachers in the batches and in the loss of a run."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class _LessonMaker:
         return ProbabilityLesson(stored, lengths, self._make())
 
     def _make(self) -> Soft | Hard:
-        """Return what makes the output of a batch of probabilities."""
+        """Return the function that makes the output of a batch from probabilities."""
         of_tokens = self.target.level == "token"
         loss = self.options.tokens if of_tokens else self.options.sentences
         if loss == "hard":
