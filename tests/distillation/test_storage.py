@@ -16,12 +16,12 @@ from mtl.data.corpus import Split
 from mtl.data.store import SentenceTable
 from mtl.display.labelling import show_teacher
 from mtl.errors import ConfigError
-from mtl.experiment.distillation.alignment import Alignment
+from mtl.experiment.distillation.alignment import LabelAlignment
 from mtl.experiment.distillation.lessons import (
-    Hard,
+    HardOutputs,
     PathLesson,
     ProbabilityLesson,
-    Soft,
+    SoftOutputs,
     StoredProbabilities,
 )
 from mtl.experiment.distillation.outputs import Probabilities, compress, expand, label_split
@@ -94,7 +94,7 @@ def test_tags_of_another_scheme_get_their_exact_share() -> None:
         for token, label in enumerate(converted):
             expected[token, label] += chance
     own = TokenLabelTarget(IOBES).labels
-    align = Alignment("ner", "t", BIO, BIO, own)
+    align = LabelAlignment("ner", "t", BIO, BIO, own)
     last = np.array([False, False, False, True])
     found = np.exp(align(np.log(np.maximum(marginals, 1e-13)).astype(np.float32), last))
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -102,14 +102,14 @@ def test_tags_of_another_scheme_get_their_exact_share() -> None:
 
 
 def test_labels_are_put_in_order() -> None:
-    align = Alignment("pos", "t", ["b", "c", "a"], ["a", "b", "c"], ["a", "b", "c"])
+    align = LabelAlignment("pos", "t", ["b", "c", "a"], ["a", "b", "c"], ["a", "b", "c"])
     found = align(np.array([[1.0, 2.0, 3.0]], dtype=np.float32), np.array([True]))
     assert found.tolist() == [[3.0, 1.0, 2.0]]
 
 
 def test_a_label_that_the_teacher_does_not_know_is_an_error() -> None:
     with pytest.raises(ConfigError) as error:
-        Alignment("pos", "runs/big (task pos)", ["a"], ["a", "b"], ["a", "b"])
+        LabelAlignment("pos", "runs/big (task pos)", ["a"], ["a", "b"], ["a", "b"])
     assert str(error.value) == (
         "tasks.pos: the teacher runs/big (task pos) does not know the label b; train it on data "
         "with all labels and in the same scheme, or leave it out of this task in "
@@ -126,13 +126,13 @@ PIECES = np.array([[1, 0, 3], [1, 2, 5], [0, 0, 2], [2, 0, 1]])
 
 def stored(seed: int, rows: int, given: list[str], head: list[str]) -> tuple[np.ndarray, Any]:
     probabilities = distributions(rows, len(given), seed)
-    align = Alignment("t", "teacher", given, given, head)
+    align = LabelAlignment("t", "teacher", given, given, head)
     return probabilities, StoredProbabilities(compress(probabilities, 8), len(given), align)
 
 
 def test_teachers_of_a_task_give_their_mean() -> None:
     both = [stored(seed, 8, BIO, BIO) for seed in (1, 2)]
-    lesson = ProbabilityLesson([source for _, source in both], LENGTHS, Soft(2.0))
+    lesson = ProbabilityLesson([source for _, source in both], LENGTHS, SoftOutputs(2.0))
     output = lesson.outputs(PIECES, 6)
     assert isinstance(output, SoftTargets)
     found = output.log_probs.exp().numpy()
@@ -146,7 +146,7 @@ def test_teachers_of_a_task_give_their_mean() -> None:
 def test_a_window_has_the_tags_of_the_whole_sentence() -> None:
     head = list(TokenLabelTarget(IOBES).labels)
     _, source = stored(1, 8, BIO, head)
-    lesson = ProbabilityLesson([source], LENGTHS, Soft(1.0))
+    lesson = ProbabilityLesson([source], LENGTHS, SoftOutputs(1.0))
     whole = lesson.outputs(np.array([[1, 0, 5]]), 5).log_probs[0]  # type: ignore[attr-defined]
     parts = lesson.outputs(PIECES[:2], 5).log_probs  # type: ignore[attr-defined]
     torch.testing.assert_close(parts[0, :3], whole[:3])
@@ -156,10 +156,10 @@ def test_a_window_has_the_tags_of_the_whole_sentence() -> None:
 def test_classifiers_get_one_row_per_sentence() -> None:
     labels = ["a", "b"]
     probabilities, source = stored(1, 3, labels, labels)
-    output = ProbabilityLesson([source], None, Soft(2.0)).outputs(PIECES, 6)
+    output = ProbabilityLesson([source], None, SoftOutputs(2.0)).outputs(PIECES, 6)
     assert isinstance(output, SoftTargets)
     np.testing.assert_allclose(output.log_probs.exp(), probabilities[[1, 1, 0, 2]], rtol=1e-2)
-    hard = ProbabilityLesson([source], None, Hard(SentenceLabelTarget(labels)))
+    hard = ProbabilityLesson([source], None, HardOutputs(SentenceLabelTarget(labels)))
     output = hard.outputs(PIECES, 6)
     assert isinstance(output, WeightedLabels)
     assert output.labels.squeeze(1).tolist() == probabilities.argmax(1)[[1, 1, 0, 2]].tolist()
@@ -169,7 +169,7 @@ def test_hard_tags_are_well_formed() -> None:
     target = TokenLabelTarget(BIO, scheme="bio")
     _, source = stored(1, 8, BIO, BIO)
     source.arrays["log_probs"][:] = np.log([0.2, 0.1, 0.7])
-    output = ProbabilityLesson([source], LENGTHS, Hard(target)).outputs(PIECES, 6)
+    output = ProbabilityLesson([source], LENGTHS, HardOutputs(target)).outputs(PIECES, 6)
     assert isinstance(output, WeightedLabels)
     assert output.labels[0, 0].tolist() == [*target.encode(("B-X", "I-X", "I-X")), -1, -1, -1]
 

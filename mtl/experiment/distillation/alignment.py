@@ -11,7 +11,7 @@ from mtl.errors import ConfigError, shorten
 from mtl.text.spans import parse_tag
 
 
-class Alignment:
+class LabelAlignment:
     """Turns probabilities of a teacher into probabilities of the labels of a head.
 
     Teachers give span tags in the scheme of their corpus. If that is BIO and the head learns

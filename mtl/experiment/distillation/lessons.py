@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl.experiment.distillation.alignment import Alignment
+from mtl.experiment.distillation.alignment import LabelAlignment
 from mtl.experiment.distillation.outputs import Arrays, expand
 from mtl.targets import Target
 from mtl.targets.teacher import SoftTargets, TeacherOutput, WeightedLabels
@@ -31,7 +31,7 @@ class StoredProbabilities:
 
     arrays: Arrays
     size: int
-    align: Alignment
+    align: LabelAlignment
 
     def log_probs(self, rows: NDArray[np.int64], last: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the log-probabilities of the labels of the head in some rows, `[N, K]`."""
@@ -86,7 +86,7 @@ class ProbabilityLesson:
 
 
 @dataclass(frozen=True)
-class Soft:
+class SoftOutputs:
     """Makes soft targets of log-probabilities.
 
     Args:
@@ -101,7 +101,7 @@ class Soft:
 
 
 @dataclass(frozen=True)
-class Hard:
+class HardOutputs:
     """Makes labels of log-probabilities: the most probable ones.
 
     Args:

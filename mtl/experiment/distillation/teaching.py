@@ -14,12 +14,12 @@ from mtl.data.lessons import Lesson, TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
 from mtl.experiment.corpora import reads_pairs, tasks_of
-from mtl.experiment.distillation.alignment import Alignment
+from mtl.experiment.distillation.alignment import LabelAlignment
 from mtl.experiment.distillation.lessons import (
-    Hard,
+    HardOutputs,
     PathLesson,
     ProbabilityLesson,
-    Soft,
+    SoftOutputs,
     StoredProbabilities,
 )
 from mtl.experiment.distillation.outputs import (
@@ -154,7 +154,7 @@ class _LessonMaker:
         own, _ = label_probabilities(self.head, torch.empty(0, 0, len(self.head.labels)), scheme)
         # Before anything is labelled, which takes long.
         self.alignments = [
-            Alignment(task, str(teacher), teacher.labels, own, self.head.labels)
+            LabelAlignment(task, str(teacher), teacher.labels, own, self.head.labels)
             for teacher in self.teachers
         ]
         self.reads_paths = self.target.level == "token" and options.tokens == "paths"
@@ -177,10 +177,12 @@ class _LessonMaker:
         lengths = split.lengths if self.target.level == "token" else None
         return ProbabilityLesson(stored, lengths, self._make())
 
-    def _make(self) -> Soft | Hard:
+    def _make(self) -> SoftOutputs | HardOutputs:
         """Return the function that makes the output of a batch from probabilities."""
         of_tokens = self.target.level == "token"
         loss = self.options.tokens if of_tokens else self.options.sentences
         if loss == "hard":
-            return Hard(self.target)
-        return Soft(math.inf if loss == "logits" else self.options.temperature or _TEMPERATURE)
+            return HardOutputs(self.target)
+        return SoftOutputs(
+            math.inf if loss == "logits" else self.options.temperature or _TEMPERATURE
+        )
