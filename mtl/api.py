@@ -25,6 +25,7 @@ from mtl.display.training import Display
 from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
+from mtl.experiment.distillation.record import check_teachers, write_teachers
 from mtl.experiment.distillation.teaching import teach
 from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
 from mtl.experiment.folder import (
@@ -333,6 +334,8 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         reading = None if console.quiet else show_reading
         corpora = load_corpora(run, given=request.given, progress=reading)
         transfer = load_transfer_set(run, corpora, on_import, reading)
+        if transfer and begun == "resumable":
+            check_teachers(folder, transfer)
         experiment = prepare(run, corpora, on_import, transfer)
         bar = partial(show_teacher, console)
         teaching = teach(experiment, corpora, transfer, bar) if transfer else None
@@ -350,6 +353,8 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 start_folder(folder, experiment, resume=begun == "resumable")
+                if transfer:
+                    write_teachers(folder, transfer)
                 stopped = _run(trainer, lock, console, lines, interrupt)
         if not (folder / MODEL).is_file():
             raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")

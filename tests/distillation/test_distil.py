@@ -12,6 +12,7 @@ import yaml
 import mtl
 from mtl.errors import ConfigError, MtlError
 from mtl.experiment.distillation import outputs
+from tests.cli import test_pairs as pairs
 from tests.cli.command import mtl as command
 from tests.distillation.conftest import School
 
@@ -103,6 +104,9 @@ def test_who_is_killed_ends_as_if_not(
         killed(patch, "outputs.save_tensors", lambda *arguments: labelled.append(arguments))
         distil(at, tmp_path / "half", options, resume=True)
     assert not labelled
+    (tmp_path / "half" / "teachers.json").write_text("{}")
+    with pytest.raises(MtlError, match=r"the teacher .*tagger has changed since; train into"):
+        distil(at, tmp_path / "half", {**options, "training.epochs": 3}, resume=True)
     assert files(tmp_path / "half") == files(tmp_path / "whole")
 
 
@@ -145,6 +149,22 @@ def test_labels_that_only_the_teacher_knows_are_learned_too(at: School, tmp_path
     )
     assert isinstance(student, mtl.TrainedModel)
     assert set(student.probabilities([["Ann"]], "pos")[0]) == {"NNP", "VBD", "."}
+
+
+def test_pairs_of_sentences_are_labelled_by_teachers_of_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs.write(tmp_path)
+    once = {"training.epochs": 1}
+    mtl.train("run.yaml", once, output="teacher", progress=False)
+    student = mtl.distil(["teacher"], "run.yaml", once, output="student", progress=False)
+    assert isinstance(student, mtl.TrainedModel)
+    assert student.predict([("We had soup .", "So the soup was good")])["same"]
+    log = Path("student/log.txt").read_text(encoding="utf-8")
+    assert "task alike: gold labels alone, without a teacher: it predicts numbers" in log
+    with pytest.raises(MtlError, match="all tasks with a teacher compare two sentences"):
+        mtl.distil(["teacher"], "run.yaml", text=["train.tsv"], output="other", progress=False)
 
 
 # ---- what does not fit

@@ -25,7 +25,7 @@ from mtl.experiment.distillation.lessons import (
     StoredProbabilities,
 )
 from mtl.experiment.distillation.outputs import Probabilities, compress, expand, label_split
-from mtl.experiment.distillation.teachers import TaskTeacher
+from mtl.experiment.distillation.teachers import TaskTeacher, fingerprint
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
 from mtl.targets.teacher import SoftTargets, WeightedLabels
 from tests.distillation.schools import Stub
@@ -212,7 +212,7 @@ def test_a_sentence_is_labelled_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     teacher = Stub(
         folder, {"t": (["a", "b"], lambda words: [len(words) / 10, 1 - len(words) / 10])}
     )
-    own = TaskTeacher(teacher, "t", ["a", "b"])
+    own = TaskTeacher(teacher, "t", ["a", "b"], fingerprint(folder))
     text = split("a b", "c", "d e f", "g", "h i")
 
     bar = partial(show_teacher, Console(quiet=True))
@@ -229,6 +229,6 @@ def test_a_sentence_is_labelled_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert 5 < teacher.calls <= 7
     label_split(own, split("a b", "c", "new"), Probabilities(8), bar)  # the first shard is known
     (folder / "run.yaml").write_text("another teacher")
-    before = teacher.calls
-    label_split(own, text, Probabilities(8), bar)
+    before, other = teacher.calls, TaskTeacher(teacher, "t", ["a", "b"], fingerprint(folder))
+    label_split(other, text, Probabilities(8), bar)
     assert teacher.calls == before + 5

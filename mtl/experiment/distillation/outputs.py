@@ -23,7 +23,6 @@ from mtl.data.corpus import Split
 from mtl.data.store import default_cache
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.distillation.teachers import TaskTeacher
-from mtl.files import open_bytes
 from mtl.inference.inputs import Sentence, Sentences
 from mtl.runs.checkpoint import load_tensors, save_tensors
 from mtl.text.example import Example
@@ -189,9 +188,7 @@ def label_split(
     """
     folder = default_cache() / "teachers"
     folder.mkdir(parents=True, exist_ok=True)
-    start = json.dumps(
-        [_FORMAT, _fingerprint(teacher.model.folder), teacher.task, form.name, *form.options]
-    )
+    start = json.dumps([_FORMAT, teacher.fingerprint, teacher.task, form.name, *form.options])
     shards = []
     with progress(str(teacher), len(split)) as done:
         for first in range(0, len(split), _SHARD):
@@ -216,16 +213,3 @@ def _shard(
     arrays = form.label(teacher, [Sentence(example) for example in examples])
     save_tensors(path, {name: torch.from_numpy(value) for name, value in arrays.items()})
     return arrays
-
-
-def _fingerprint(folder: Path) -> str:
-    """Return a hash of the files that a model in a folder consists of."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        # Checkpoints and logs are not read to predict.
-        if path.suffix in (".json", ".safetensors", ".yaml") and "checkpoint" not in name.parts:
-            with open_bytes(path) as file:
-                digest.update(f"{name}\n".encode())
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from mtl.config.run import Run
 from mtl.errors import ConfigError, did_you_mean
 from mtl.experiment.build import head_owner, head_part, target_of
 from mtl.experiment.corpora import unit_of
+from mtl.files import open_bytes
 from mtl.heads import HEADS
 from mtl.inference.inputs import Sentences
 
@@ -49,11 +51,13 @@ class TaskTeacher:
         model: The teacher.
         task: The name of the task in the teacher.
         labels: The labels that it gives.
+        fingerprint: A hash of the files of the teacher.
     """
 
     model: Teacher
     task: str
     labels: Sequence[str]
+    fingerprint: str
 
     def __str__(self) -> str:
         return f"{self.model.folder} (task {self.task})"
@@ -82,6 +86,7 @@ def find_teachers(run: Run, teachers: Sequence[Teacher]) -> dict[str, list[TaskT
             teacher.
     """
     assert run.distillation
+    hashes = {id(teacher): fingerprint(teacher.folder) for teacher in teachers}
     found: dict[str, list[TaskTeacher]] = {}
     for task in run.tasks:
         if teachable(run, task) is not None:
@@ -92,7 +97,8 @@ def find_teachers(run: Run, teachers: Sequence[Teacher]) -> dict[str, list[TaskT
             own = [(teacher, task) for teacher in teachers if task in teacher.tasks]
         if own:
             found[task] = [
-                TaskTeacher(model, name, model.probabilities([], name)[0]) for model, name in own
+                TaskTeacher(model, name, model.probabilities([], name)[0], hashes[id(model)])
+                for model, name in own
             ]
     if not found:
         offered = {name for teacher in teachers for name in teacher.tasks}
@@ -149,3 +155,16 @@ def teaching_notes(
             )
             notes.append(f"task {task}: gold labels alone, without a teacher: {reason}")
     return notes
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of the files that a model in a folder consists of."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        # Checkpoints and logs are not read to predict.
+        if path.suffix in (".json", ".safetensors", ".yaml") and "checkpoint" not in name.parts:
+            with open_bytes(path) as file:
+                digest.update(f"{name}\n".encode())
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()

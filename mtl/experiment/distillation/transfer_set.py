@@ -48,6 +48,12 @@ class TransferSet:
             for task, own in self.teachers.items()
         }
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Folder of a teacher to a hash of its files."""
+        every = [teacher for own in self.teachers.values() for teacher in own]
+        return {str(own.model.folder.absolute()): own.fingerprint for own in every}
+
 
 def find_transfer_set(
     run: Run,
