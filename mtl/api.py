@@ -335,10 +335,12 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         corpora = load_corpora(run, given=request.given, progress=reading)
         transfer = load_transfer_set(run, corpora, on_import, reading)
         if transfer and begun == "resumable":
-            check_teachers(folder, transfer)
+            check_teachers(folder, transfer.fingerprints)
         experiment = prepare(run, corpora, on_import, transfer)
         bar = partial(show_teacher, console)
         teaching = teach(experiment, corpora, transfer, bar) if transfer else None
+        fingerprints = transfer.fingerprints if transfer else None
+        transfer = None  # teachers are large, and not needed any more
         trainer = make_trainer(experiment, corpora, teaching)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
@@ -353,8 +355,8 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 start_folder(folder, experiment, resume=begun == "resumable")
-                if transfer:
-                    write_teachers(folder, transfer)
+                if fingerprints:
+                    write_teachers(folder, fingerprints)
                 stopped = _run(trainer, lock, console, lines, interrupt)
         if not (folder / MODEL).is_file():
             raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")

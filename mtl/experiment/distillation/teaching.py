@@ -13,7 +13,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.data.lessons import Lesson, TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
-from mtl.experiment.corpora import reads_pairs, tasks_of
+from mtl.experiment.corpora import reads_pairs, tasks_of, unit_of
 from mtl.experiment.distillation.alignment import LabelAlignment
 from mtl.experiment.distillation.lessons import (
     HardOutputs,
@@ -113,10 +113,12 @@ def teach(
         for task in transfer.teachers
     }
     lessons: dict[str, dict[str, Lesson]] = {}
+    devices = [experiment.device] if experiment.device.type == "cuda" else []
     # Labelling draws no random numbers; if a part of a user does, the run is still the same.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices):
         for name, corpus in corpora.items() if options.training_text else ():
-            if batch_limits(run, name).streams is None:
+            words = unit_of(run.corpora[name]) == "words"
+            if words and batch_limits(run, name).streams is None:
                 pairs = any(reads_pairs(run, task) for task in tasks_of(run, name))
                 split = corpus.splits["train"]
                 lessons[name] = {

@@ -17,7 +17,7 @@ from mtl.data.readers import READERS
 from mtl.data.readers.unlabelled import Unlabelled
 from mtl.data.store import ReadingProgress, SentenceTable
 from mtl.experiment.build import target_of
-from mtl.experiment.corpora import labels_sentences, reads_pairs
+from mtl.experiment.corpora import labels_sentences, reads_pairs, tasks_of, unit_of
 from mtl.experiment.kinds import build
 
 TRANSFER = "transfer text"
@@ -60,7 +60,7 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
         text: The unlabelled text, if any.
 
     Returns:
-        The text, or None if there is none.
+        The text and the copies, or None if there are neither.
     """
     import pyarrow as pa
 
@@ -73,7 +73,9 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
     )
     sources = [text.splits["train"]] if text else []
     if run.distillation.training_text:
-        sources += [corpora[name].splits["train"] for name in corpora if not _pairs(run, name)]
+        sources += [
+            corpus.splits["train"] for name, corpus in corpora.items() if _single_words(run, name)
+        ]
     strings = pa.list_(pa.string())
     schema = pa.schema(
         {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
@@ -85,6 +87,8 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
         if len(copies := pa.array(_copies(augmenter, split, start), type=strings))
     ]
     count = sum(batch.num_rows for batch in batches)
+    if not (text or count):
+        return None
     tables = [text.splits["train"].table.table.cast(schema)] if text else []
     table = pa.concat_tables([*tables, pa.Table.from_batches(batches, schema)])
     notes = [*(text.notes if text else ()), f"{count:,} changed copies of sentences"]
@@ -108,8 +112,10 @@ def _columns(count: int) -> list[Any]:
     return [pa.nulls(count, pa.int64()), zeros, zeros]
 
 
-def _pairs(run: Run, corpus: str) -> bool:
-    return any(reads_pairs(run, task) for task, own in run.tasks.items() if own.corpus == corpus)
+def _single_words(run: Run, corpus: str) -> bool:
+    """Return whether a corpus has single sentences of words."""
+    tasks = tasks_of(run, corpus)
+    return unit_of(run.corpora[corpus]) == "words" and not any(reads_pairs(run, t) for t in tasks)
 
 
 def _lexicon(run: Run, corpora: Mapping[str, Corpus]) -> TagLexicon:
