@@ -14,14 +14,20 @@ from typing import Any
 from rich.console import Console
 
 from mtl.config.load import Config
-from mtl.config.overrides import Overrides
+from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
+from mtl.data.corpus import Corpus
 from mtl.data.given import GivenCorpus, read_given
+from mtl.data.store import ReadingProgress
+from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import Display, scoring_bar
 from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys, with_data
+from mtl.experiment.distillation.record import check_teachers, write_teachers
+from mtl.experiment.distillation.teaching import teach
+from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
 from mtl.experiment.ensemble import JointExperiment, join
 from mtl.experiment.experiment import score_labels
 from mtl.experiment.folder import (
@@ -58,7 +64,7 @@ from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
 
-__all__ = ["TrainedModel", "TrainedSeeds", "ensemble", "load", "train", "train_seeds"]
+__all__ = ["TrainedModel", "TrainedSeeds", "distil", "ensemble", "load", "train", "train_seeds"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,93 @@ def train(
             _train_seeds(run, folder, request)
             return TrainedSeeds(folder)
         return _train(run, folder, request)[0]
+
+
+def distil(
+    teachers: Sequence[str | PathLike[str]],
+    student: Config,
+    overrides: Overrides = (),
+    *,
+    text: Sequence[str | PathLike[str]] = (),
+    match: Mapping[str, Sequence[str]] | None = None,
+    data: Mapping[str, Any] | None = None,
+    output: str | PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    trust: bool = False,
+) -> TrainedModel | TrainedSeeds:
+    """Train the model of a run file on its gold labels and on the outputs of trained models.
+
+    It is `train` with the section `distillation` of the run, whose further options are overrides
+    such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed once and
+    kept in the cache. The run folder is an ordinary one, which needs no teacher.
+
+    Args:
+        teachers: The folders of finished runs.
+        student: The run file, or a dictionary with the content of one.
+        overrides: Changes to it, as for `train`.
+        text: Files of unlabelled text.
+        match: Task to its teachers as `"FOLDER:TASK"`, in place of all teachers with a task of its
+            name; an empty list for gold labels alone.
+        data: As for `train`.
+        output: As for `train`.
+        resume: As for `train`; labelling continues too.
+        progress: As for `train`.
+        trust: As for `train`; also for the folders of the teachers.
+
+    Returns:
+        The trained model; for several seeds a `TrainedSeeds`.
+
+    Raises:
+        MtlError: As for `train`; no task has a teacher, or the teacher of a task does not know one
+            of its labels.
+    """
+    # Absolute, as paths of overrides are relative to the run file.
+    own: dict[str, Any] = {
+        "distillation.teachers": [str(Path(folder).absolute()) for folder in teachers]
+    }
+    if text:
+        own["distillation.text"] = [str(Path(file).absolute()) for file in text]
+    own |= {f"distillation.match.{task}": list(places) for task, places in (match or {}).items()}
+    return train(
+        student,
+        extended(overrides, own),
+        data=data,
+        output=output,
+        resume=resume,
+        progress=progress,
+        trust=trust,
+    )
+
+
+def load_transfer_set(
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    on_import: OnImport | None,
+    progress: ReadingProgress | None = None,
+) -> TransferSet | None:
+    """Load the teachers of a run and read its unlabelled text; None for a run without teachers.
+
+    Args:
+        run: The run.
+        corpora: Its corpora by name.
+        on_import: Allows the import of parts outside mtl that the teachers name; see
+            `Registry.find`.
+        progress: Displays the progress of reading files that are not in the cache.
+
+    Raises:
+        MtlError: A teacher cannot be loaded, or does not fit the tasks of the run.
+    """
+    if run.distillation is None:
+        return None
+    return find_transfer_set(run, corpora, load_teachers(run, on_import), progress)
+
+
+def load_teachers(run: Run, on_import: OnImport | None) -> list[TrainedModel]:
+    """Load the teachers of a run that has some; see `load_transfer_set`."""
+    assert run.distillation
+    device, trust = run.training.device, on_import is not None
+    return [load(folder, device=device, trust=trust) for folder in run.distillation.teachers]
 
 
 def train_run_seeds(
@@ -326,8 +419,15 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
         corpora = load_corpora(run, given=request.given, progress=reading)
-        experiment = prepare(run, corpora, on_import)
-        trainer = make_trainer(experiment, corpora)
+        transfer = load_transfer_set(run, corpora, on_import, reading)
+        if transfer and begun == "resumable":
+            check_teachers(folder, transfer.fingerprints)
+        experiment = prepare(run, corpora, on_import, transfer)
+        bar = partial(show_teacher, console)
+        teaching = teach(experiment, corpora, transfer, bar) if transfer else None
+        fingerprints = transfer.fingerprints if transfer else None
+        transfer = None  # teachers are large, and not needed any more
+        trainer = make_trainer(experiment, corpora, teaching)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
             _restore(trainer, folder, experiment, console)
@@ -341,6 +441,8 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 start_folder(folder, experiment, resume=begun == "resumable")
+                if fingerprints:
+                    write_teachers(folder, fingerprints)
                 stopped = _run(trainer, lock, console, lines, interrupt)
         if not (folder / MODEL).is_file():
             raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")

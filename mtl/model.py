@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -16,6 +16,7 @@ from mtl.heads.lm import LanguageModel
 from mtl.layers.scalar_mix import ScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
+from mtl.targets.teacher import TeacherOutput
 
 Layer = int | Literal["mix"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
@@ -31,11 +32,14 @@ class ModelOutput:
             sentences without labels for the task.
         penalties: Further terms of the loss by name, each a scalar.
         state: The state of the trunks, which the next chunk of a stream starts from.
+        imitation: Task to the loss of each sentence that imitates its teachers, `[B]`; zero for
+            sentences without an output of a teacher.
     """
 
     losses: Mapping[str, Tensor]
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     state: Any = None
+    imitation: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ class MultiTaskModel(nn.Module):
         return vectors
 
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
-        """Return the losses of the tasks in `batch.targets`."""
-        inputs = self.encode(batch, batch.targets, state)
+        """Return the losses of the tasks in `batch.targets` and in `batch.teacher`."""
+        inputs = self.encode(batch, batch.tasks, state)
         device = batch.mask.device.type
         hidden = inputs.hidden
         if torch.is_autocast_enabled(device):
@@ -163,17 +167,50 @@ class MultiTaskModel(nn.Module):
                 task: self._loss(task, hidden[task], batch.mask, target)
                 for task, target in batch.targets.items()
             }
-        return ModelOutput(losses, inputs.penalties, inputs.state)
+            imitation = {
+                task: self._imitation(task, hidden[task], batch.mask, output)
+                for task, output in batch.teacher.items()
+            }
+        return ModelOutput(losses, inputs.penalties, inputs.state, imitation)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)
         known = labelled(target)
         known = known if known.ndim == 1 else known.any(1)
-        if known.all():
-            return head.loss(hidden, mask, target)
-        losses = hidden.new_zeros(len(known))
-        if known.any():
-            # A pair has two rows of hidden states but one target.
-            rows = known.repeat(len(mask) // len(known))
-            losses[known] = head.loss(hidden[rows], mask[rows], target[known])
-        return losses
+        return _where_known(
+            known, hidden, mask, lambda hidden, mask, rows: head.loss(hidden, mask, target[rows])
+        )
+
+    def _imitation(self, task: str, hidden: Tensor, mask: Tensor, output: TeacherOutput) -> Tensor:
+        head = self.head(task)
+        return _where_known(
+            output.known,
+            hidden,
+            mask,
+            lambda hidden, mask, rows: output.rows(rows).loss(head, hidden, mask),
+        )
+
+
+def _where_known(
+    known: Tensor,
+    hidden: Tensor,
+    mask: Tensor,
+    loss: Callable[[Tensor, Tensor, Tensor | slice], Tensor],
+) -> Tensor:
+    """Return a loss of each sentence, `[B]`, zero where there is nothing to learn from.
+
+    Args:
+        known: Whether there is something, `[B]` bool.
+        hidden: `[B, T, H]`, or `[2 B, T, H]` for pairs.
+        mask: `[B, T]` or `[2 B, T]` bool.
+        loss: Returns the losses of some sentences, given their hidden states, their mask and which
+            ones they are.
+    """
+    if known.all():
+        return loss(hidden, mask, slice(None))
+    losses = hidden.new_zeros(len(known))
+    if known.any():
+        # A pair has two rows of hidden states but one target.
+        rows = known.repeat(len(mask) // len(known))
+        losses[known] = loss(hidden[rows], mask[rows], known)
+    return losses

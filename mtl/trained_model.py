@@ -24,6 +24,7 @@ from mtl.inference import process
 from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
+from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
 from mtl.inference.task_prediction import TaskPrediction
@@ -220,6 +221,28 @@ class TrainedModel:
         pairs = self.selection.compare_pairs(selected)
         read = list(read_sentences(sentences, pairs=pairs))
         return probabilities(self.predictor, read, selected[0])
+
+    def best_paths(
+        self, sentences: Sentences, task: str, number: int
+    ) -> tuple[list[str], list[tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+        """Return the labels of a task, and the most probable label sequences of each sentence.
+
+        Args:
+            sentences: As for `predict`.
+            task: A task with one label per token.
+            number: P, the number of sequences per sentence.
+
+        Returns:
+            K labels, in the scheme of the head; and per sentence label ids `[P, T]`, best first,
+            with log-probabilities `[P]`. A missing sequence has −∞; so have all sequences of a
+            sentence that is longer than `max_length`.
+
+        Raises:
+            MtlError: As for `predict`; or the task does not label tokens.
+        """
+        (selected,) = self.selection.labelling([task])
+        examples = [item.example for item in read_sentences(sentences, pairs=False)]
+        return best_paths(self.experiment.predictor, examples, selected, number)
 
     def explain(
         self,

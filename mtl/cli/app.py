@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mtl.cli.check import check
+from mtl.cli.distil import distil
 from mtl.cli.ensemble import ensemble
 from mtl.cli.evaluate import evaluate
 from mtl.cli.explain import explain
@@ -33,6 +34,9 @@ app = typer.Typer(
 )
 app.command(epilog="Example: mtl new train.conll dev.conll --name names")(new)
 app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(train)
+app.command(epilog="Example: mtl distil runs/large runs/other small.yaml --text news.txt.gz")(
+    distil
+)
 app.command(epilog="Example: mtl check phones.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
 app.command(epilog="Example: mtl ensemble runs/lstm runs/qrnn --output runs/both")(ensemble)

@@ -14,6 +14,7 @@ def check(
 
     Prints the labels with their counts, the plan and the first sentences; trains nothing.
     """
+    from mtl.api import load_transfer_set
     from mtl.display.reading import show_import, show_reading
     from mtl.experiment import load_config, load_corpora, make_trainer, prepare
     from mtl.experiment.label_counts import describe_labels
@@ -22,7 +23,8 @@ def check(
     on_import = show_import if trust else None
     config = load_config(run, overrides or [], on_import=on_import)
     corpora = load_corpora(config, progress=show_reading)
-    experiment = prepare(config, corpora, on_import)
+    transfer = load_transfer_set(config, corpora, on_import, show_reading)
+    experiment = prepare(config, corpora, on_import, transfer)
     plan = make_plan(experiment, corpora, make_trainer(experiment, corpora))
     for line in (*describe_labels(plan.labels), *describe(plan)):
         typer.echo(line)

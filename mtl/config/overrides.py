@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -21,6 +22,19 @@ def override_nodes(overrides: Overrides) -> list[Node]:
     if isinstance(overrides, Mapping):
         return [_from_python(key, value) for key, value in overrides.items()]
     return [_from_text(text) for text in overrides]
+
+
+def extended(overrides: Overrides, more: Mapping[str, Any]) -> Overrides:
+    """Return overrides with some more values, which come last.
+
+    Args:
+        overrides: The overrides.
+        more: Key to a value of JSON types.
+    """
+    if isinstance(overrides, Mapping):
+        return {**overrides, **more}
+    # JSON is YAML too.
+    return [*overrides, *(f"{key}={json.dumps(value)}" for key, value in more.items())]
 
 
 def _from_text(text: str) -> Node:

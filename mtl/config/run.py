@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
 from mtl.config.corpus import CorpusConfig, SourceConfig
+from mtl.config.distillation import Distillation
 from mtl.config.parts import Expected, Kind, Misfit, Part, Settings
 from mtl.options import (
     Bounds,
@@ -257,5 +258,9 @@ class Run(Settings):
     corpora: dict[str, CorpusConfig] = Field(
         default={},
         description="Corpora defined in this run, or changes to corpus files.",
+    )
+    distillation: Distillation | None = Field(
+        default=None,
+        description="Teachers, from which the tasks learn beside their gold labels; null: none.",
     )
     training: Training = Field(description="Settings of training.")

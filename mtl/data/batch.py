@@ -11,6 +11,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mtl.targets.teacher import TeacherOutput
     from mtl.text.example import Example
 
 
@@ -33,6 +34,7 @@ class Batch:
         lr_factor: Factor on the learning rate for a step on this batch. It differs from 1 for
             chunks of streams with a random length.
         weights: Task to the weight of each sentence in the loss, `[B]`, where not all are 1.
+        teacher: Task to the outputs of its teachers, in distillation.
     """
 
     # Features are stored per word type because most tokens repeat a word: the embedding then runs
@@ -44,6 +46,12 @@ class Batch:
     continues: bool = False
     lr_factor: float = 1.0
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    teacher: Mapping[str, TeacherOutput] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that learn from the batch."""
+        return list(dict.fromkeys([*self.targets, *self.teacher]))
 
     @property
     def tokens(self) -> int:
@@ -62,4 +70,5 @@ class Batch:
             mask=self.mask.to(device, **options),
             targets=move(self.targets),
             weights=move(self.weights),
+            teacher={task: own.to(device, **options) for task, own in self.teacher.items()},
         )

@@ -98,10 +98,15 @@ class Loader:
         """Return one batch of one pass, both counted from 0, with targets for some tasks."""
         return batcher.batch(self.examples(epoch, index), tasks)
 
+    def pieces(self, epoch: int, index: int) -> NDArray[np.int64]:
+        """Return row, start and end of each piece of a batch, `[pieces, 3]`; see `pieces`."""
+        chosen: Indices = self._pass(epoch)[index]
+        found: NDArray[np.int64] = self._pieces[chosen]
+        return found
+
     def examples(self, epoch: int, index: int) -> Sequence[Example]:
         """Return the sentences of one batch of one pass, both counted from 0."""
-        chosen: Indices = self._pass(epoch)[index]
-        rows, starts, ends = self._pieces[chosen].T.tolist()
+        rows, starts, ends = self.pieces(epoch, index).T.tolist()
         whole = self.split.examples(rows)
         pieces = zip(whole, starts, ends, strict=True)
         return [example.cut(start, end) for example, start, end in pieces]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +19,32 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.1
 """Least number of seconds between two updates of the bar."""
+
+
+@contextmanager
+def show_teacher(
+    console: Console, teacher: str, sentences: int
+) -> Iterator[Callable[[int], object]]:
+    """Tell that a teacher labels sentences, with a progress bar with ETA on a terminal.
+
+    Args:
+        console: The console.
+        teacher: The name of the teacher.
+        sentences: The number of sentences.
+
+    Yields:
+        A function to call with the number of sentences that are labelled.
+    """
+    from mtl.display.reading import reading_bar
+
+    line = f"{teacher} labels {sentences:,} sentences, unless the cache has its labels"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not console.is_terminal or console.quiet:
+        yield lambda done: None
+        return
+    with reading_bar(console, "labelling") as progress:
+        bar = progress.add_task("", total=sentences)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 class LabellingProgress:

@@ -131,9 +131,18 @@ def number_words(
 
 
 def build_targets(
-    run: Run, corpora: Mapping[str, Corpus], vocabularies: Mapping[str, Vocabulary]
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    vocabularies: Mapping[str, Vocabulary],
+    further: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dict[str, Target]:
     """Return the target of each head, built from the training data of all tasks that use it.
+
+    Args:
+        run: The run.
+        corpora: Its corpora, by name.
+        vocabularies: Feature to vocabulary.
+        further: Task to labels that its training data may lack.
 
     Raises:
         ConfigError: Nothing can be learned from the training data of a head.
@@ -158,7 +167,10 @@ def build_targets(
             scheme=HEADS.find(part.type).tag_scheme(part.options) or run.tasks[owner].scheme,
             words=words if isinstance(words, WordVocabulary) else None,
         )
-        target = target_of(run, owner).build(chain([first], values), context)
+        cls = target_of(run, owner)
+        names = [further[user] for user in users if user in further]
+        more = map(tuple, names) if cls.level == "token" else chain(*names)
+        target = cls.build(chain([first], values, more), context)
         if problem := target.problem():
             raise ConfigError(f"tasks.{owner}: {problem}")
         if HEADS.find(part.type).adversarial and len(target) == 1:

@@ -29,6 +29,7 @@ from mtl.experiment.build import (
 from mtl.experiment.checks.labels import check_labels
 from mtl.experiment.config import load_config
 from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
+from mtl.experiment.distillation.transfer_set import TransferSet
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
@@ -214,7 +215,10 @@ def score_labels(
 
 
 def prepare(
-    run: Run, corpora: Mapping[str, Corpus], on_import: OnImport | None = None
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    on_import: OnImport | None = None,
+    transfer: TransferSet | None = None,
 ) -> Experiment:
     """Build the vocabularies and targets from the training data, and an untrained model.
 
@@ -223,6 +227,7 @@ def prepare(
         corpora: Its corpora, by name.
         on_import: Allows the import of parts outside mtl of the run that this one starts from; see
             `Registry.find`.
+        transfer: Teachers, whose labels the model learns too, and text whose words it learns.
 
     Raises:
         ConfigError: The labels do not fit the heads, or the model does not fit into memory.
@@ -232,12 +237,13 @@ def prepare(
     torch.manual_seed(run.seed)
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
-    counts = count_words(run, corpora)
+    transfer = transfer or TransferSet()
+    counts = count_words(run, {**corpora, **transfer.texts})
     vectors = load_vectors(run, counts)
     start = _start(run, on_import)
     known = start.vocabularies if start else {}
     vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
-    targets = build_targets(run, corpora, vocabularies)
+    targets = build_targets(run, corpora, vocabularies, transfer.labels)
     device = to_device(run.training.device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
@@ -246,7 +252,7 @@ def prepare(
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
     try:
-        notes = [start.give(model, run, vocabularies)] if start else []
+        notes = [*transfer.notes, *([start.give(model, run, vocabularies)] if start else [])]
     except CheckpointError as error:
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"

@@ -17,6 +17,7 @@ from mtl.experiment.checks.goals import targets
 from mtl.experiment.checks.run import adversaries
 from mtl.experiment.checks.scores import check_scores, scorable_tasks
 from mtl.experiment.corpora import tasks_of
+from mtl.experiment.distillation.teaching import Teaching
 from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
@@ -30,12 +31,15 @@ from mtl.training.trainer import Trainer
 from mtl.weighting import Weighting
 
 
-def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Trainer:
+def make_trainer(
+    experiment: Experiment, corpora: Mapping[str, Corpus], teaching: Teaching | None = None
+) -> Trainer:
     """Build the trainer of a run, in its initial state.
 
     Args:
         experiment: The run and its model.
         corpora: The corpora by name.
+        teaching: The outputs of its teachers, if it has any.
 
     Raises:
         ConfigError: The weighting needs shared parameters, and there are none to train; or the run
@@ -43,10 +47,12 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
     """
     run, model = experiment.run, experiment.model
     training = run.training
-    tasks = {name: tasks_of(run, name) for name in corpora}
-    loaders = {
-        name: make_loader(run, corpus, "train", tasks[name]) for name, corpus in corpora.items()
+    own_tasks = {name: tasks_of(run, name) for name in corpora}
+    own_loaders = {
+        name: make_loader(run, corpus, "train", own_tasks[name]) for name, corpus in corpora.items()
     }
+    teaching = teaching or Teaching()
+    loaders, tasks = teaching.loaders(experiment, own_loaders), teaching.tasks(own_tasks)
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.
@@ -71,7 +77,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
             training.epochs,
         ),
         run.seed,
-        {name: prod(run.tasks[task].sampling for task in own) for name, own in tasks.items()},
+        {name: prod(run.tasks[task].sampling for task in own) for name, own in own_tasks.items()},
         training.epoch_steps,
         partial(reached, selection, tasks, targets(run, selection.averaged)),
     )
@@ -98,6 +104,7 @@ def make_trainer(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Train
         precision=training.precision,
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
+        gold_share=teaching.gold_share(training.epochs * steps_per_epoch),
     )
 
 

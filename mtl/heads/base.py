@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from torch import Tensor, nn
 
 from mtl.heads.pairs import Labelling
+from mtl.layers.imitation import imitation_loss
 from mtl.options import Checked, constructor_options
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer
@@ -49,6 +50,8 @@ class Head(Checked, nn.Module, ABC):
     """Whether the head predicts one label per token or one per sentence."""
     adversarial: ClassVar[bool] = False
     """Whether the trunk is trained to make the head fail, so a high score is not a goal."""
+    reads_temperature: ClassVar[bool] = True
+    """Whether `imitation` depends on its temperature."""
     attention_option: ClassVar[str | None] = None
     """The option that enables attention; None if the head always has attention, or never."""
 
@@ -108,6 +111,24 @@ class Head(Checked, nn.Module, ABC):
     @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""
+
+    def imitation(
+        self, hidden: Tensor, mask: Tensor, teacher: Tensor, temperature: float
+    ) -> Tensor:
+        """Return the loss of each sentence that imitates a teacher, in nats, `[B]`.
+
+        By default T² · KL(teacher ‖ student) at temperature T, summed over the tokens of taggers
+        (Hinton et al. 2015); for T = ∞ half the mean squared distance of the centred logits.
+
+        Args:
+            hidden: `[B, T, H]`, finite also on padding.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            teacher: The log-probabilities of the teacher: `[B, T, K]` (taggers; any finite values
+                on padding) or `[B, K]`.
+            temperature: T.
+        """
+        losses = imitation_loss(self.log_probs(hidden, mask), teacher, temperature)
+        return losses if losses.ndim == 1 else losses.masked_fill(~mask, 0).sum(1)
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
         """Return attention weights, which sum to one over tokens and are zero on padding.

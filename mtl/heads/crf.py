@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Unpack
+from typing import Annotated, ClassVar, Unpack
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class CRFTagger(Tagger):
             in training and in use, so that no other is ever predicted. Needs labels that are span
             tags, and excludes label smoothing, which gives every label a probability.
     """
+
+    reads_temperature: ClassVar[bool] = False
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
@@ -82,6 +84,23 @@ class CRFTagger(Tagger):
         if weights is None:
             return loss
         return loss * (weights * known).sum(1) / known.sum(1).clamp(min=1)
+
+    def imitation(
+        self, hidden: Tensor, mask: Tensor, teacher: Tensor, temperature: float
+    ) -> Tensor:
+        """Return the expected negative log-likelihood under the marginals of a teacher, `[B]`.
+
+        ln Z − E[score], exact through the operator of the CRF, and linear in the scores. The
+        teacher gives one distribution per token, so labels of adjacent tokens count as
+        independent; see `CRF.cross_entropy`. The k best paths of a teacher keep that dependence.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            teacher: The logarithms of its marginals, `[B, T, K]`, any finite values on padding.
+            temperature: Has no effect: a path has one probability, not one softmax per token.
+        """
+        return self.crf.cross_entropy(self.scores(hidden, mask), teacher.exp(), mask)
 
     def _above_mean(self, scores: Tensor, mask: Tensor, known: Tensor, target: Tensor) -> Tensor:
         """Return the score of the known part of a path minus its mean over all paths, `[B]`.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mtl.layers.inputs import check_labels
 from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
-from mtl.ops.crf_paths import crf_entropy, crf_n_best
+from mtl.ops.crf_paths import crf_entropy, crf_n_best, ends
 
 Reduction = Literal["none", "sum", "mean", "token_mean"]
 
@@ -187,3 +187,50 @@ class CRF(nn.Module):
         """Return the entropy of the distribution over paths in nats, `[B]`."""
         mask = self._checked_mask(emissions, mask)
         return crf_entropy(emissions, *self.steps(), mask)
+
+    def cross_entropy(
+        self, emissions: Tensor, marginals: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return the expected negative log-likelihood under the labels of a teacher in nats, `[B]`.
+
+        ln Z − E[score of a path], where labels of adjacent tokens are independent:
+        p(y_t, y_t+1) = p(y_t) p(y_t+1). If constraints forbid some pairs, their probability goes
+        to the allowed pairs of the two tokens, in proportion. Z is exact, and the expectation is
+        linear in the scores. For probabilities 0 and 1 it is the loss of `forward`.
+
+        Args:
+            emissions: `[B, T, K]`.
+            marginals: The probability of each label at each token, `[B, T, K]`; ignored on padding.
+            mask: `[B, T]` bool.
+
+        Raises:
+            ValueError: A shape or type is wrong.
+        """
+        mask = self._checked_mask(emissions, mask)
+        if marginals.shape != emissions.shape:
+            expected, found = list(emissions.shape), list(marginals.shape)
+            raise ValueError(f"marginals: expected {expected}, got {found}")
+        marginals = marginals.masked_fill(~mask.unsqueeze(2), 0)
+        last = marginals.masked_fill(~ends(mask).unsqueeze(2), 0).sum(1)
+        expected_score = (emissions * marginals).sum((1, 2)) + _expected_step(
+            marginals[:, :-1], marginals[:, 1:], self.transitions, self.forbidden_transitions
+        )
+        for row, scores, forbidden in (
+            (marginals[:, 0], self.start_transitions, self.forbidden_start),
+            (last, self.end_transitions, self.forbidden_end),
+        ):
+            allowed = row.masked_fill(forbidden, 0)
+            expected_score = expected_score + _share(allowed @ scores, allowed.sum(1))
+        return crf_log_partition(emissions, *self.steps(), mask) - expected_score
+
+
+def _expected_step(before: Tensor, after: Tensor, scores: Tensor, forbidden: Tensor) -> Tensor:
+    """Return the expected sum of the transition scores, `[B]`, from marginals `[B, T - 1, K]`."""
+    allowed = (~forbidden).to(before.dtype)
+    score = ((before @ (scores * allowed)) * after).sum(2)
+    return _share(score, ((before @ allowed) * after).sum(2)).sum(1)
+
+
+def _share(score: Tensor, probability: Tensor) -> Tensor:
+    """Return the score divided by the probability of what is allowed; 0 if nothing is."""
+    return torch.where(probability > 0, score / probability.where(probability > 0, 1.0), 0.0)

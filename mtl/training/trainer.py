@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,21 +15,21 @@ from torch.nn.utils import clip_grad_norm_
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
+from mtl.data.lessons import TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
-from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
-from mtl.targets import labelled
 from mtl.training.averaging import Average
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
+from mtl.training.objective import Total, mean_loss, total
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
@@ -62,6 +62,8 @@ class Trainer:
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
+        gold_share: Returns the share of gold labels in the loss of sentences with the output of a
+            teacher, at a step, counted from 0.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Trainer:
         weighting: Weighting,
         *,
         batcher: Batcher,
-        loaders: Mapping[str, Loader | Streams],
+        loaders: Mapping[str, Loader | TaughtLoader | Streams],
         tasks: Mapping[str, Sequence[str]],
         sampler: Sampler,
         optimizer: torch.optim.Optimizer,
@@ -84,6 +86,7 @@ class Trainer:
         average: Average | None,
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
+        gold_share: Callable[[int], float] = lambda step: 1.0,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -103,6 +106,7 @@ class Trainer:
         self.average = average
         self.device = device
         self.log_gradients = log_gradients
+        self.gold_share = gold_share
         self.epoch = 0
         self.step = 0
         self.best: dict[str, Tensor] = {}
@@ -158,7 +162,7 @@ class Trainer:
             indices = range(first, min(first + self.accumulate, loader.size))
             for part, index in zip(parts, indices, strict=False):
                 batch = loader.batch(self.batcher, draw.epoch, index, tasks)
-                if batch.targets:
+                if batch.tasks:
                     part[draw.corpus] = batch
         return [part for part in parts if part]
 
@@ -176,7 +180,11 @@ class Trainer:
         return output
 
     def _losses(
-        self, part: Mapping[str, Batch], totals: Mapping[str, Total], share: float
+        self,
+        part: Mapping[str, Batch],
+        totals: Mapping[str, Total],
+        share: float,
+        gold_share: float,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses and the penalties of a part of a step.
 
@@ -184,6 +192,7 @@ class Trainer:
             part: The batches of the part by corpus.
             totals: Task to the total of all parts.
             share: The share of the part in the penalties.
+            gold_share: The share of gold labels; see `mean_loss`.
         """
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
@@ -192,10 +201,10 @@ class Trainer:
             output = self._forward(corpus, on_device)
             for name, term in output.penalties.items():
                 penalties[name] = penalties[name] + term if name in penalties else term
-            losses |= {
-                task: _mean(loss, on_device, task, totals[task])
-                for task, loss in output.losses.items()
-            }
+            for task in on_device.tasks:
+                loss = mean_loss(output, on_device, task, gold_share, totals[task])
+                # Teachers label the sentences of all corpora, which a step may contain together.
+                losses[task] = losses[task] + loss if task in losses else loss
         if share < 1:
             penalties = {name: share * term for name, term in penalties.items()}
         return losses, penalties
@@ -208,7 +217,8 @@ class Trainer:
         factor *= sum(batch.lr_factor for batch in batches) / len(batches)
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
-        totals = _totals(batches)
+        gold_share = self.gold_share(self.step)
+        totals = _totals(batches, gold_share)
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
         logged = len(totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
         gradients = TaskGradients()
@@ -218,7 +228,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
         for part in parts:
-            own, terms = self._losses(part, totals, 1 / len(parts))
+            own, terms = self._losses(part, totals, 1 / len(parts), gold_share)
             if self.loss_scale:
                 self.loss_scale.apply(own | terms)
             if logged:  # before the backward pass, which frees the graph
@@ -396,68 +406,20 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     return [{name: next(values) for name in group} for group in groups]
 
 
-class Total(NamedTuple):
-    """The labels that the loss of a task is divided by.
-
-    Args:
-        labels: The number of labels, or the sum of their weights divided by `scale`; not zero.
-        scale: A power of two that the weights of sentences are divided by; None without weights.
-    """
-
-    labels: Tensor
-    scale: Tensor | None = None
-
-
-def _totals(batches: Sequence[Batch]) -> dict[str, Total]:
+def _totals(batches: Sequence[Batch], gold_share: float) -> dict[str, Total]:
     """Return the total of each task over the batches of a step."""
-    tasks = dict.fromkeys(task for batch in batches for task in batch.targets)
+    tasks = dict.fromkeys(task for batch in batches for task in batch.tasks)
     return {
-        task: _total([batch for batch in batches if task in batch.targets], task) for task in tasks
+        task: total([batch for batch in batches if task in batch.tasks], task, gold_share)
+        for task in tasks
     }
-
-
-def _total(batches: Sequence[Batch], task: str) -> Total:
-    known = [labelled(batch.targets[task]) for batch in batches]
-    if not any(task in batch.weights for batch in batches):
-        return Total(torch.stack([mask.sum() for mask in known]).sum().clamp(min=1))
-    weights = [_weights(batch, task) for batch in batches]
-    scale = binary_scale(torch.cat(weights))  # only their ratios count, and sums stay finite
-    labels = torch.stack(
-        [
-            ((mask if mask.ndim == 1 else mask.sum(1)) * (own / scale)).sum()
-            for mask, own in zip(known, weights, strict=True)
-        ]
-    ).sum()
-    return Total(torch.where(labels > 0, labels, 1), scale)
-
-
-def _weights(batch: Batch, task: str) -> Tensor:
-    """Return the weight of each sentence in the loss of a task, `[B]`."""
-    return batch.weights.get(task, torch.ones(len(batch.targets[task])))
-
-
-def _mean(losses: Tensor, batch: Batch, task: str, total: Total | None = None) -> Tensor:
-    """Return the loss per labelled token (taggers) or sentence (classifiers).
-
-    A sentence of weight w counts as if it were in the batch w times.
-
-    Args:
-        losses: The loss of each sentence, `[B]`.
-        batch: The batch.
-        task: The task.
-        total: The labels to divide by; None: the labels of the batch.
-    """
-    labels, scale = total or _total([batch], task)
-    if scale is None:
-        return losses.sum() / labels
-    return (losses * (_weights(batch, task) / scale).to(losses.device)).sum() / labels
 
 
 def _tokens(batches: Sequence[Batch]) -> dict[str, int]:
     """Return the number of tokens of each task."""
     tokens: dict[str, int] = defaultdict(int)
     for batch in batches:
-        for task in batch.targets:
+        for task in batch.tasks:
             tokens[task] += batch.tokens
     return dict(tokens)
 

@@ -18,7 +18,8 @@ Tables = Mapping[str, Registry[Any]]
 def test_a_run_has_its_keys_and_their_help(kinds: Tables) -> None:
     properties = json_schema(kinds)["properties"]
     assert list(properties) == ["extends", "seed", "seeds", "embedding", "trunk", "sharing",
-                                "weighting", "tasks", "corpora", "training"]  # fmt: skip
+                                "weighting", "tasks", "corpora", "distillation",
+                                "training"]  # fmt: skip
     assert properties["seed"]["description"] == "Seed of all random numbers."
     assert (properties["seed"]["minimum"], properties["seed"]["default"]) == (0, 1)
 

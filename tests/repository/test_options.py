@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mtl.config.distillation import Augmentation, Distillation
 from mtl.config.run import Run, Task, Training
 from mtl.experiment import KINDS
 from mtl.options import part_options
@@ -25,6 +26,9 @@ OPTIONS = {name for cls in PARTS for name in part_options(cls)}
 FIELDS = {
     *(f"tasks.*.{name}" for name in Task.model_fields),
     *(f"training.{name}" for name in Training.model_fields),
+    *(f"distillation.{name}" for name in Distillation.model_fields),
+    *(f"distillation.augmentation.{name}" for name in Augmentation.model_fields),
+    "distillation.*",
     *Run.model_fields,
 }
 """Dotted paths of settings that are not options of a part."""

@@ -9,8 +9,9 @@ import torch
 
 from mtl.data.batch import Batch
 from mtl.errors import TrainingError
+from mtl.model import ModelOutput
 from mtl.training.divergence import LossWatch
-from mtl.training.trainer import _mean
+from mtl.training.objective import mean_loss
 from tests.training.runs import steps_of, trainer
 
 TASKS = {"pos": {"use": "c/pos"}, "verb": {"use": "c/verb"}}
@@ -35,7 +36,7 @@ def test_only_the_ratios_of_the_weights_of_sentences_count(scale: float) -> None
     losses, target = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.zeros(4, dtype=torch.long)
     batch = Batch({}, torch.ones(4, 1).bool(), {"a": target}, weights={"a": scale * ratios})
     expected = (ratios * losses).sum() / ratios.sum()
-    torch.testing.assert_close(_mean(losses, batch, "a"), expected)
+    torch.testing.assert_close(mean_loss(ModelOutput({"a": losses}), batch, "a", 1.0), expected)
 
 
 def test_vectors_that_are_not_finite_are_named(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from mtl.data.encoding import Batcher
+from mtl.model import ModelOutput
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.training.trainer import _mean
+from mtl.training.objective import mean_loss
 
 
 def batch(weights: list[float], repeat: list[int] | None = None):
@@ -28,8 +29,11 @@ def test_a_weight_of_two_counts_like_two_copies(task: str) -> None:
     weighted, repeated = batch([2.0, 0.0, 1.0]), batch([2.0, 0.0, 1.0], [2, 0, 1])
     losses = torch.tensor([0.7, 5.0, 1.1])
     copies = losses.repeat_interleave(torch.tensor([2, 0, 1]))
-    torch.testing.assert_close(_mean(losses, weighted, task), _mean(copies, repeated, task))
+    torch.testing.assert_close(
+        mean_loss(ModelOutput({task: losses}), weighted, task, 1.0),
+        mean_loss(ModelOutput({task: copies}), repeated, task, 1.0),
+    )
 
 
 def test_a_batch_of_weight_zero_has_no_loss() -> None:
-    assert _mean(torch.tensor([0.7]), batch([0.0]), "s") == 0
+    assert mean_loss(ModelOutput({"s": torch.tensor([0.7])}), batch([0.0]), "s", 1.0) == 0

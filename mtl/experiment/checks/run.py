@@ -12,7 +12,7 @@ from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
 from mtl.experiment.build import head_owner, head_owners, head_part, target_of
-from mtl.experiment.checks import goals, options
+from mtl.experiment.checks import distillation, goals, options
 from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.kinds import KINDS, build
@@ -46,6 +46,7 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     yield from _heads(run)
     yield from _forms(run)
     yield from options.mistakes(run, idle=idle)
+    yield from distillation.mistakes(run, idle=idle)
     yield from _metric(run)
     yield from _unscored(run)
     yield from goals.mistakes(run, set(scored_tasks(run)) - adversaries(run))

@@ -1,0 +1,55 @@
+"""Batches with the outputs of teachers beside the gold labels. Letters: B sentences, T tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl.data.loader import Loader
+
+if TYPE_CHECKING:
+    from mtl.data.batch import Batch
+    from mtl.data.encoding import Batcher
+    from mtl.targets.teacher import TeacherOutput
+
+
+class Lesson(Protocol):
+    """The outputs of the teachers of one task, for all sentences of a split."""
+
+    def outputs(self, pieces: NDArray[np.int64], tokens: int) -> TeacherOutput:
+        """Return the outputs for the pieces of a batch.
+
+        Args:
+            pieces: Row in the split, first token and the token after the last one, `[B, 3]`.
+            tokens: T, the number of tokens of the batch.
+        """
+
+
+class TaughtLoader:
+    """A loader whose batches have the outputs of teachers.
+
+    Args:
+        loader: The loader.
+        lessons: Task to the outputs of its teachers.
+    """
+
+    carries = False
+    """Whether a batch continues the rows of the previous batch."""
+
+    def __init__(self, loader: Loader, lessons: Mapping[str, Lesson]) -> None:
+        self.loader = loader
+        self.lessons = dict(lessons)
+        self.size = loader.size
+        self.windowed = loader.windowed
+
+    def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
+        """Return one batch of one pass, both counted from 0, for some tasks."""
+        batch = self.loader.batch(batcher, epoch, index, tasks)
+        pieces, tokens = self.loader.pieces(epoch, index), batch.mask.shape[1]
+        taught = [task for task in tasks if task in self.lessons]
+        outputs = {task: self.lessons[task].outputs(pieces, tokens) for task in taught}
+        return replace(batch, teacher=outputs)

@@ -1,0 +1,65 @@
+"""Checks of the section `distillation` of a run, made before teachers are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mtl.config.distillation import Distillation
+from mtl.config.run import Run
+from mtl.errors import did_you_mean
+from mtl.experiment.build import head_owner, head_part, target_of
+from mtl.experiment.distillation.teachers import teachable
+from mtl.heads import HEADS
+
+
+def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield the errors of the section: the dotted path of a key, and the message.
+
+    Args:
+        run: The run.
+        idle: Whether options without effect are errors.
+    """
+    options = run.distillation
+    if options is None:
+        return
+    able = [task for task in run.tasks if teachable(run, task) is None]
+    if not able:
+        first = next(iter(run.tasks))
+        yield "distillation", f"no task can have a teacher; {first}: {teachable(run, first)}"
+    for task, places in options.match.items():
+        path = f"distillation.match.{task}"
+        if task not in run.tasks:
+            yield path, f"the run has no task {task!r}{did_you_mean(task, run.tasks)}"
+        elif places and (reason := teachable(run, task)):
+            yield path, f"{task} cannot have a teacher: {reason}; leave it out"
+        for place in places:
+            if not all(place.rpartition(":")):
+                yield path, f"expected FOLDER:TASK, got {place!r}"
+    tags = options.augmentation.tags if options.augmentation else None
+    if tags is not None and (
+        tags not in run.tasks
+        or not (target_of(run, tags).plain_labels and target_of(run, tags).level == "token")
+    ):
+        yield (
+            "distillation.augmentation.tags",
+            f"expected a task of the run with one label per token, got {tags!r}",
+        )
+    if idle:
+        yield from _idle(run, options, able)
+
+
+def _idle(run: Run, options: Distillation, able: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield an error for each option that no task reads."""
+    levels = {task: target_of(run, task).level for task in able}
+    for level, name, value, default in (
+        ("token", "tokens", options.tokens, "marginals"),
+        ("sentence", "sentences", options.sentences, "kl"),
+    ):
+        if value != default and level not in levels.values():
+            yield f"distillation.{name}", f"no task with a teacher has a label per {level}"
+    heads = {task: HEADS.find(head_part(run, head_owner(run, task)).type) for task in able}
+    soft = {"token": options.tokens == "marginals", "sentence": options.sentences == "kl"}
+    if options.temperature is not None and not any(
+        soft[levels[task]] and heads[task].reads_temperature for task in able
+    ):
+        yield "distillation.temperature", "no task with a teacher reads it: CRFs have none"

@@ -1,0 +1,1 @@
+"""Distillation: tasks that learn from the outputs of trained models (Hinton et al. 2015)."""

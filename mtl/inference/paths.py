@@ -1,0 +1,65 @@
+"""The most probable label sequences of taggers. Letters: T tokens, K labels, P sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mtl.errors import MtlError
+from mtl.heads import Tagger
+from mtl.inference.cutting import chunks
+from mtl.inference.predictor import Predictor
+from mtl.ops.crf import crf_log_partition
+from mtl.ops.crf_paths import crf_n_best
+from mtl.text.example import Example
+
+_SENTENCES = 32
+"""Sentences per batch."""
+
+
+@torch.inference_mode()
+def best_paths(
+    predictor: Predictor, examples: Sequence[Example], task: str, number: int
+) -> tuple[list[str], list[tuple[NDArray[np.int64], NDArray[np.float64]]]]:
+    """Return the labels of the head of a task, and the most probable label sequences.
+
+    Args:
+        predictor: The predictor of the model.
+        examples: The sentences.
+        task: A task with one label per token.
+        number: P, the number of sequences per sentence.
+
+    Returns:
+        K labels, in the scheme of the head; and per sentence label ids `[P, T]`, best first, with
+        log-probabilities `[P]`. A sequence that does not exist has −∞ and the labels of the first
+        one. All sequences have −∞ if the sentence is longer than `max_length`, so that the model
+        reads it in several windows.
+
+    Raises:
+        MtlError: The task does not label tokens.
+    """
+    head = predictor.model.head(task)
+    if not (isinstance(head, Tagger) and head.objective is None):
+        raise MtlError(f"task {task!r}: has no label sequences")
+    training = predictor.model.training
+    predictor.model.eval()
+    shapes = [(number, len(example)) for example in examples]
+    found = [(np.zeros(shape, dtype=np.int64), np.full(number, -np.inf)) for shape in shapes]
+    able = [row for row, example in enumerate(examples) if 0 < len(example) <= predictor.max_length]
+    for rows in chunks(sorted(able, key=lambda row: len(examples[row])), _SENTENCES):
+        batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
+        batch = batch.to(next(predictor.model.parameters()).device)
+        scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
+        size = scores.shape[2]
+        none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
+        steps = head.steps() or none
+        paths, totals = crf_n_best(scores, *steps, batch.mask, number)
+        log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
+        paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
+        for row, own, own_scores in zip(rows, paths.cpu(), log_probs.double().cpu(), strict=True):
+            found[row] = own[:, : len(examples[row])].numpy(), own_scores.numpy()
+    predictor.model.train(training)
+    return list(head.labels), found

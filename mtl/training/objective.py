@@ -1,0 +1,104 @@
+"""The loss of a task: of its gold labels, and of the outputs of its teachers. B: sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtl.data.batch import Batch
+from mtl.layers.binary_scale import binary_scale
+from mtl.model import ModelOutput
+from mtl.targets import labelled
+
+
+class Total(NamedTuple):
+    """The labels that the loss of a task is divided by.
+
+    Args:
+        labels: The number of labels, or the sum of their weights divided by `scale`; not zero.
+        scale: A power of two that the weights of sentences are divided by; None without weights.
+    """
+
+    labels: Tensor
+    scale: Tensor | None = None
+
+
+def total(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
+    """Return the total of a task over the batches of a step that have the task.
+
+    Args:
+        batches: The batches.
+        task: The task.
+        gold_share: λ, from 0 to 1; see `mean_loss`.
+    """
+    counts = [_counts(batch, task, gold_share) for batch in batches]
+    scale = None
+    if any(task in batch.weights for batch in batches):
+        weights = [_weights(batch, task) for batch in batches]
+        scale = binary_scale(torch.cat(weights))  # only their ratios count, and sums stay finite
+        counts = [count * (own / scale) for count, own in zip(counts, weights, strict=True)]
+    labels = torch.stack([count.sum() for count in counts]).sum()
+    return Total(torch.where(labels > 0, labels, 1), scale)
+
+
+def mean_loss(
+    output: ModelOutput, batch: Batch, task: str, gold_share: float, divisor: Total | None = None
+) -> Tensor:
+    """Return the loss per labelled token (taggers) or sentence (classifiers), a scalar.
+
+    A sentence with gold labels and with the output of a teacher has the loss
+    λ · gold + (1 − λ) · teacher (Clark et al. 2019), where λ is the share of gold labels. A
+    sentence with only one of the two has its loss. A sentence of weight w counts as if it were in
+    the batch w times.
+
+    Args:
+        output: The losses of all sentences.
+        batch: The batch.
+        task: The task.
+        gold_share: λ, from 0 to 1.
+        divisor: The labels to divide by; None: the labels of the batch.
+    """
+    labels, scale = divisor or total([batch], task, gold_share)
+    if task not in batch.teacher:
+        losses = output.losses[task]
+    else:
+        losses = output.imitation[task]
+        if task in batch.targets:
+            share = _shares(batch, task, gold_share)
+            losses = share * output.losses[task] + (1 - share) * losses
+    if scale is not None:
+        losses = losses * (_weights(batch, task) / scale).to(losses.device)
+    return losses.sum() / labels
+
+
+def _counts(batch: Batch, task: str, gold_share: float) -> Tensor:
+    """Return the number of tokens or sentences that each sentence is learnt from, `[B]`."""
+    if task not in batch.teacher:
+        return _gold_counts(batch, task)
+    counts = batch.teacher[task].counts(batch.mask)
+    if task not in batch.targets:
+        return counts
+    share = _shares(batch, task, gold_share)
+    return share * _gold_counts(batch, task) + (1 - share) * counts
+
+
+def _shares(batch: Batch, task: str, gold_share: float) -> Tensor:
+    """Return the share of the gold labels of each sentence, `[B]`."""
+    known = batch.teacher[task].known
+    return torch.where(known, gold_share, 1.0) * (_gold_counts(batch, task) > 0)
+
+
+def _gold_counts(batch: Batch, task: str) -> Tensor:
+    """Return the number of labelled tokens or sentences of each sentence, `[B]`."""
+    known = labelled(batch.targets[task])
+    return known.long() if known.ndim == 1 else known.sum(1)
+
+
+def _weights(batch: Batch, task: str) -> Tensor:
+    """Return the weight of each sentence in the loss of a task, `[B]`."""
+    if task in batch.weights:
+        return batch.weights[task]
+    return torch.ones(len(_counts(batch, task, 1.0)))
