@@ -189,9 +189,9 @@ class _Encoder:
     def _pretrained(cls, name: str) -> _Encoder:
         sizes = read_sizes(name)
         vocabulary = TransformerVocabulary.build({}, name=name)
-        width, limit = sizes["hidden_size"], sizes["positions"]
-        embedding = TransformerEmbedding(vocabulary, dim=width, limit=limit, align="mean")
-        trunk = TransformerTrunk(width, **sizes)
+        options = TransformerTrunk.subword_embedding({**sizes, "align": "mean"})
+        embedding = TransformerEmbedding(vocabulary, **options)
+        trunk = TransformerTrunk(embedding.size, **sizes)
         vectors, tensors = read_weights(name)
         embedding.load_vectors(vectors)
         trunk.load_pretrained(tensors)
@@ -262,7 +262,7 @@ class _Encoder:
         """Copy the rows of whole batches of a file into `found`, and return their number."""
         named = {name: value.cpu() for name, value in self.trunk.state_dict().items()}
         # No tokenizer has the special strings of mtl, whose vectors are random.
-        named["subwords"] = self.embedding.table.weight.detach()[len(SPECIAL) :].cpu()
+        named["table"] = self.embedding.table.weight.detach()[len(SPECIAL) :].cpu()
         key = hashlib.sha256(f"1 {tensors_checksum(named)} {codes}".encode()).digest()
         row = 4 * self.width
         file.seek(0)

@@ -123,8 +123,7 @@ def number_words(
             # All subwords, even if the training text lacks them, so that no text has unknown ones.
             options["further"] = subwords.tokens if subwords else ()
             if own := vectors.get(slot):
-                options["vectors"] = own.words
-                options["extra"] = own.words if own.keep_all else ()
+                options.update(vectors=own.words, extra=own.words if own.keep_all else ())
         known_here = before if isinstance(before, cls) else None
         vocabularies[cls.feature] = cls.build(counts, known_here, **options)
     return vocabularies

@@ -82,7 +82,7 @@ class WordVocabulary(Vocabulary):
             further: Additional words that are trained, such as all subwords.
             vectors: The words of a file of pretrained vectors. Words of the training text that are
                 among them, with their case or in lower case, are known even if they are rare.
-            extra: Words of the file that are known even if the training text lacks them.
+            extra: Further known words, from the file alone.
             min_count: Words less frequent than this are unknown words.
             lowercase: Whether words are lower-cased.
             digits: Whether every digit becomes 0.
