@@ -102,7 +102,7 @@ class InputEmbedding(nn.Module, ABC):
         return None
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that no pretrained model has; fine-tuning treats them like heads."""
+        """Return the parameters that fine-tuning treats like heads, because they are new."""
         return []
 
     @abstractmethod
