@@ -6,7 +6,7 @@ Letters: B sentences, T tokens, P positions, U distinct words, D width, H width 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -43,6 +43,18 @@ class Embedding(Checked, nn.Module, ABC):
     def vectors_file(cls, options: Mapping[str, Any]) -> str | None:
         """Return the file of pretrained vectors that `load_vectors` will be called with, if any."""
         return None
+
+    @classmethod
+    def keeps_all_vectors(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether words are known that have a vector but are not in the training text."""
+        return False
+
+    @classmethod
+    def vectors_of_text(
+        cls, options: Mapping[str, Any], words: Iterable[str]
+    ) -> Callable[[str], bool]:
+        """Return a function that tells whether a word of the file may be one of the given words."""
+        return set(words).__contains__
 
     @classmethod
     def check_vectors(cls, options: Mapping[str, Any], width: int) -> None:

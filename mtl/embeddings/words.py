@@ -5,7 +5,7 @@ Letters: B sentences, T tokens, V words with trained vectors, E further words, D
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import torch
@@ -99,6 +99,21 @@ class WordEmbedding(Embedding):
         """Return the option `vectors`."""
         path: str | None = options.get("vectors")
         return path
+
+    @classmethod
+    def keeps_all_vectors(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether `keep` is "all"."""
+        keep: str = options["keep"]
+        return keep == "all"
+
+    @classmethod
+    def vectors_of_text(
+        cls, options: Mapping[str, Any], words: Iterable[str]
+    ) -> Callable[[str], bool]:
+        """Return a function that compares normalised forms, in lower case too."""
+        normalise = WordVocabulary((), options["lowercase"], options["digits"]).normalise
+        text = {normalise(form) for word in words for form in (word, word.lower())}
+        return lambda word: normalise(word) in text
 
     @classmethod
     def check_vectors(cls, options: Mapping[str, Any], width: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.vectors import read_vectors
 from mtl.embeddings import EMBEDDINGS
@@ -51,21 +50,15 @@ def load_vectors(run: Run, counts: Mapping[str, int]) -> Vectors:
     for slot, part in run.embedding.items():
         cls = EMBEDDINGS.find(part.type)
         if path := cls.vectors_file(part.options):
-            keep_all = part.options.get("keep") != "text"
-            words, matrix = read_vectors(path, None if keep_all else _in_text(part, counts))
+            keep_all = cls.keeps_all_vectors(part.options)
+            wanted = None if keep_all else cls.vectors_of_text(part.options, counts)
+            words, matrix = read_vectors(path, wanted)
             try:
                 cls.check_vectors(part.options, matrix.shape[1])
             except OptionError as error:
                 raise ConfigError(f"embedding.{slot}.{error}") from error
             vectors[slot] = SlotVectors(words, matrix, keep_all)
     return vectors
-
-
-def _in_text(part: Part, counts: Mapping[str, int]) -> Callable[[str], bool]:
-    """Return whether a word of a file may give its vector to a word of the training text."""
-    normalise = WordVocabulary((), part.options["lowercase"], part.options["digits"]).normalise
-    text = {normalise(form) for word in counts for form in (word, word.lower())}
-    return lambda word: normalise(word) in text
 
 
 def set_vectors(
