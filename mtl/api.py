@@ -295,6 +295,8 @@ def ensemble(
         MtlError: There are fewer than two models; they cannot predict a task together; or the
             folder exists or cannot be written.
     """
+    if isinstance(runs, (str, PathLike)):
+        raise MtlError(f"runs: expected a list of run folders, got {str(runs)!r}")
     folder, console = Path(output), _console(progress)
     on_import = show_import if trust else None
     with new_folder(folder) as place:
@@ -338,7 +340,10 @@ def _dev_scores(
             own = [task for task in run.tasks if task in member.run.tasks]
             scores.append(score_labels(run, member.predictor, corpora, "dev", own).scores())
             bar.advance(work)
-        return scores, score_labels(run, joint.predictor, corpora, "dev", run.tasks).scores()
+        dev = score_labels(run, joint.predictor, corpora, "dev", run.tasks).scores()
+    if not dev:
+        _tell(console, "note: there are no dev scores: no corpus has a dev set")
+    return scores, dev
 
 
 @contextmanager

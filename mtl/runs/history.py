@@ -87,7 +87,7 @@ def _of_ensemble(folder: Path, on_import: OnImport | None) -> History:
     description = read_ensemble(folder)
     if not description["dev"]:
         raise CheckpointError(
-            f"{folder}: has no dev scores, since the data was missing when it was made; make it "
+            f"{folder}: has no dev scores, since there was no dev set when it was made; make it "
             "again where the data is"
         )
     units: dict[str, Unit] = {}
