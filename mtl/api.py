@@ -19,17 +19,16 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.given import GivenCorpus, read_given
 from mtl.data.store import ReadingProgress
+from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
-from mtl.display.training import Display, scoring_bar
+from mtl.display.training import Display
 from mtl.errors import MtlError, TrainingError
 from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
-from mtl.experiment.corpora import given_keys, with_data
+from mtl.experiment.corpora import given_keys
 from mtl.experiment.distillation.record import check_teachers, write_teachers
 from mtl.experiment.distillation.teaching import teach
 from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
-from mtl.experiment.ensemble import JointExperiment, join
-from mtl.experiment.experiment import score_labels
 from mtl.experiment.folder import (
     SEEDS,
     check_data,
@@ -39,8 +38,6 @@ from mtl.experiment.folder import (
     start_folder,
 )
 from mtl.experiment.plan import describe, make_plan
-from mtl.files import find_shipped, new_folder
-from mtl.metrics.spread import Scores
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
@@ -54,17 +51,16 @@ from mtl.runs.checkpoint import (
     to_device,
     weights_of,
 )
-from mtl.runs.ensemble import copy_description, member_folder, sources, write_ensemble
 from mtl.runs.history import write_summary
 from mtl.runs.lock import FolderLock
-from mtl.trained_model import TrainedModel, load, load_model
+from mtl.trained_model import TrainedModel, load
 from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
 
-__all__ = ["TrainedModel", "TrainedSeeds", "distil", "ensemble", "load", "train", "train_seeds"]
+__all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def train(
     on_import = show_import if trust else None
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
-    request = _Request(resume, _console(progress), given, on_import)
+    request = _Request(resume, notes_console(progress), given, on_import)
     with _advice(folder):
         if run.seeds > 1:
             _train_seeds(run, folder, request)
@@ -239,7 +235,7 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    request = _Request(resume, _console(progress), {}, show_import if trust else None)
+    request = _Request(resume, notes_console(progress), {}, show_import if trust else None)
     with _advice(folder):
         _train_seeds(run, folder, request)
     return TrainedSeeds(folder)
@@ -261,91 +257,6 @@ def train_seeds(
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
 
 
-def ensemble(
-    runs: Sequence[str | PathLike[str]],
-    *,
-    output: str | PathLike[str],
-    tasks: Sequence[str] | None = None,
-    device: str | None = None,
-    trust: bool = False,
-    progress: bool | None = None,
-) -> TrainedModel:
-    """Make an ensemble of trained models, and write its folder, which `load` loads.
-
-    The folder contains a copy of the run file, the vocabularies and the weights of each member. The
-    dev scores of the members and of the ensemble are measured, if the data of the runs is there.
-
-    >>> model = mtl.ensemble(["runs/a", "runs/b"], output="runs/both")  # doctest: +SKIP
-
-    Args:
-        runs: Run folders. A folder with several seeds stands for all of them, a run with snapshots
-            for its snapshots, and an ensemble for its members.
-        output: The folder to write.
-        tasks: The tasks of the ensemble; None: all of the members, except language models.
-        device: "cpu", "cuda", …; None: a GPU if there is one.
-        trust: Whether to import the modules of parts outside mtl that the run files name; see
-            `load`.
-        progress: Whether to show notes and a progress bar on standard error. None: show notes, but
-            the bar only on a terminal. False: show nothing.
-
-    Returns:
-        The ensemble. Its `members` are the single models.
-
-    Raises:
-        MtlError: There are fewer than two models; they cannot predict a task together; or the
-            folder exists or cannot be written.
-    """
-    if isinstance(runs, (str, PathLike)):
-        raise MtlError(f"runs: expected a list of run folders, got {str(runs)!r}")
-    folder, console = Path(output), _console(progress)
-    on_import = show_import if trust else None
-    with new_folder(folder) as place:
-        found = [s for run in runs for s in sources(find_shipped(Path(run), "pretrained"))]
-        if len(found) < 2:
-            raise MtlError(
-                f"an ensemble needs at least two models, got {len(found)}; name several runs, or "
-                "a run with several seeds or snapshots"
-            )
-        names = [source.name for source in found]
-        models = [load_model(own.folder, device, on_import, own.weights) for own in found]
-        joint = join([model.experiment for model in models], names, tasks)
-        for note in joint.notes:
-            _tell(console, f"note: {note}")
-        own, dev = _dev_scores(joint, [model.experiment for model in models], console)
-        for number, (source, model) in enumerate(zip(found, models, strict=True), 1):
-            copy_description(source.folder, member_folder(place, number))
-            # The weights that were scored, even if the run is still being trained.
-            weights = weights_of(model.experiment.model)
-            save_tensors(member_folder(place, number) / MODEL, weights)
-        write_ensemble(place, list(joint.run.tasks), list(zip(names, own, strict=True)), dev)
-    return load(folder, device=device, trust=trust)
-
-
-def _dev_scores(
-    joint: JointExperiment, members: Sequence[Experiment], console: Console
-) -> tuple[Sequence[Scores], Scores]:
-    """Return the dev scores of the members of an ensemble and of itself, on the same data.
-
-    All are empty if the data cannot be read; a note says why.
-    """
-    run, _ = with_data(joint.run, "dev", {}, list(joint.run.tasks))
-    try:
-        corpora = load_corpora(run, progress=None if console.quiet else show_reading).values()
-    except MtlError as error:
-        _tell(console, f"note: there are no dev scores: {error}")
-        return [{} for _ in members], {}
-    with scoring_bar(console) as bar:
-        work, scores = bar.add_task("scoring", total=2 * len(members)), []
-        for member in members:
-            own = [task for task in run.tasks if task in member.run.tasks]
-            scores.append(score_labels(run, member.predictor, corpora, "dev", own).scores())
-            bar.advance(work)
-        dev = score_labels(run, joint.predictor, corpora, "dev", run.tasks).scores()
-    if not dev:
-        _tell(console, "note: there are no dev scores: no corpus has a dev set")
-    return scores, dev
-
-
 @contextmanager
 def _advice(folder: Path) -> Iterator[None]:
     """Add to a divergence that another run needs another folder."""
@@ -362,10 +273,6 @@ def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
     if isinstance(config, Mapping):
         raise MtlError("output: expected a folder for the run, since a dictionary has no file name")
     return Path("runs") / Path(config).stem
-
-
-def _console(progress: bool | None) -> Console:
-    return Console(stderr=True, quiet=progress is False, force_terminal=progress or None)
 
 
 @dataclass(frozen=True)
@@ -392,14 +299,14 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
         for seed in range(run.seed, run.seed + run.seeds)
     }
     check_place(folder, request.resume, SEEDS)
-    with FolderLock(folder, partial(_tell, request.console)):
+    with FolderLock(folder, partial(tell, request.console)):
         check_place(folder, request.resume, SEEDS)
         remove_temporaries(folder)
         for path, seeded in runs.items():  # check all of them before one is trained
             check_place(path, request.resume)
             find_begun(path, seeded, request.on_import)
         for path, seeded in runs.items():
-            _tell(request.console, f"seed {seeded.seed}: {path}")
+            tell(request.console, f"seed {seeded.seed}: {path}")
             _, stopped = _train(seeded, path, request)
             if stopped:
                 raise MtlError(
@@ -413,14 +320,14 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
     console, on_import = request.console, request.on_import
     to_device(run.training.device)  # a missing device is an error before the data is read
     check_place(folder, request.resume)
-    with FolderLock(folder, partial(_tell, console)) as lock:
+    with FolderLock(folder, partial(tell, console)) as lock:
         check_place(
             folder, request.resume
         )  # again, as another process may have been there until now
         begun = find_begun(folder, run, on_import)
         remove_temporaries(folder)
         if begun == "finished":
-            _tell(console, _finished(folder, run.training.epochs))
+            tell(console, _finished(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
         corpora = load_corpora(run, given=request.given, progress=reading)
@@ -439,7 +346,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             start = f"{folder}: training continues after epoch {trainer.epoch}"
         stopped = False
         if trainer.finished:
-            _tell(console, _finished(folder, trainer.epoch))
+            tell(console, _finished(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
@@ -462,11 +369,7 @@ def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Co
     if not (folder / MODEL).is_file():
         raise MtlError(f"{folder}: no model; {MODEL} is gone")
     load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
-    restore_training_state(trainer, *load_training(folder, partial(_tell, console)))
-
-
-def _tell(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    restore_training_state(trainer, *load_training(folder, partial(tell, console)))
 
 
 def _finished(folder: Path, epochs: int) -> str:
@@ -482,7 +385,7 @@ def _run(
         log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step))
         for line in (*lines, *(f"note: {note}" for note in log.notes)):
             log.note(line)
-            _tell(console, line)
+            tell(console, line)
         steps, best = trainer.sampler.steps_per_epoch, trainer.selection.best
         display = stack.enter_context(Display(console, steps, trainer.epochs, best))
         for event in trainer.run():
@@ -506,6 +409,6 @@ def _run(
                 )
                 text = f"stopped after {trainer.step} steps; --resume {place}"
                 log.note(text)
-                _tell(console, text)
+                tell(console, text)
                 return True
     return False

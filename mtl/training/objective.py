@@ -75,7 +75,7 @@ def mean_loss(
 
 
 def _counts(batch: Batch, task: str, gold_share: float) -> Tensor:
-    """Return the number of tokens or sentences that each sentence is learnt from, `[B]`."""
+    """Return the number of labels of each sentence, gold or of a teacher, `[B]`."""
     if task not in batch.teacher:
         return _gold_counts(batch, task)
     counts = batch.teacher[task].counts(batch.mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -205,3 +205,8 @@ OPTIMIZERS: Registry[torch.optim.Optimizer] = Registry(
         "rmsprop": RMSprop,
     },
 )
+
+
+def decays(options: Mapping[str, Any]) -> bool:
+    """Return whether an optimiser with these options has weight decay."""
+    return bool(options.get("weight_decay"))

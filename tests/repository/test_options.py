@@ -35,6 +35,7 @@ FIELDS = {
 NOT_OPTIONS = {
     # Entries of other mappings that have the name of an option.
     ("experiment/groups.py", "lr"),  # a parameter group of an optimiser of torch
+    ("experiment/groups.py", "weight_decay"),
     ("cli/inputs.py", "tokens"),  # a field of a line of JSON
     ("cli/inputs.py", "text"),
     ("cli/inputs.py", "columns"),  # a comment of CoNLL

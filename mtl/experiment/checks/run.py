@@ -22,6 +22,7 @@ from mtl.heads import HEADS, Classifier
 from mtl.metrics import METRICS
 from mtl.sharing import SHARING
 from mtl.targets import NextWordTarget, Target
+from mtl.training.optimizers import decays
 from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING, Weighting
 
@@ -255,7 +256,7 @@ def needing_scores(run: Run) -> dict[str, Part]:
 def _idle_rates(run: Run) -> Iterator[Mistake]:
     """Yield errors for options of learning rates and decay without effect."""
     training, tuning = run.training, run.training.fine_tuning
-    if not training.decay_biases and not training.optimizer.options.get("weight_decay"):
+    if not training.decay_biases and not decays(training.optimizer.options):
         yield (
             "training.decay_biases",
             "does nothing without weight decay; leave it out, or set weight_decay of the optimizer",
