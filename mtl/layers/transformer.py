@@ -93,7 +93,7 @@ class RelativePositionBias(nn.Module):
     """A learned bias of attention scores by the distance of two tokens, in buckets.
 
     As in T5 (Raffel et al. 2020) and MPNet (Song et al. 2020): half of the buckets are for tokens
-    to the left, half for tokens to the right. Of each half, the first half has one bucket per
+    to the left, half for tokens to the right. The first half of each side has one bucket per
     distance, and the others grow logarithmically up to `FARTHEST` tokens.
 
     Args:

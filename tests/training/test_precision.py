@@ -152,7 +152,6 @@ def test_scaled_losses_have_the_gradients_of_unscaled_ones(weighting: str, tmp_p
     assert found.losses == pytest.approx(expected.losses, rel=1e-2)
     assert found.grad_norm == pytest.approx(expected.grad_norm, rel=2e-2)
     assert found.total == pytest.approx(expected.total, rel=1e-2)
-    assert found.gradients.norms == pytest.approx(expected.gradients.norms, rel=2e-2)
     for ours, theirs in zip(  # their gradients are not scaled
         *(m.weighting.parameters() for m in (scaled, plain)), strict=True
     ):
