@@ -23,9 +23,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import distil, train
+    from mtl.api import distil, ensemble, train
     from mtl.data.vectors import read_vectors, write_vectors
-    from mtl.ensembles import ensemble
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
 
@@ -47,7 +46,7 @@ _MODULES = {
     "Tagger": "mtl.estimators",
     "TrainedModel": "mtl.trained_model",
     "distil": "mtl.api",
-    "ensemble": "mtl.ensembles",
+    "ensemble": "mtl.api",
     "load": "mtl.trained_model",
     "read_vectors": "mtl.data.vectors",
     "train": "mtl.api",

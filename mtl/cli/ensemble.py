@@ -43,13 +43,13 @@ def ensemble(
     averaged; for CRFs, the scores of labels and transitions are. The folder contains copies of the
     members, and is used like a run folder by predict, evaluate and report.
     """
-    from mtl import ensembles
+    from mtl import api
     from mtl.cli.tables import print_rows
     from mtl.display.reading import show_import
     from mtl.runs.ensemble import read_ensemble
     from mtl.runs.history import read_history
 
-    ensembles.ensemble(folders, output=output, tasks=task, device=device, trust=trust)
+    api.ensemble(folders, output=output, tasks=task, device=device, trust=trust)
     if read_ensemble(output)["dev"]:
         found = read_history(output, show_import if trust else None)
         assert found.ensemble

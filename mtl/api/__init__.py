@@ -1,0 +1,27 @@
+"""Training, distillation and ensembles: from run files to folders with trained models."""
+
+from mtl.api.ensembles import ensemble
+from mtl.api.training import (
+    TrainedModel,
+    TrainedSeeds,
+    distil,
+    load,
+    load_teachers,
+    load_transfer_set,
+    train,
+    train_run_seeds,
+    train_seeds,
+)
+
+__all__ = [
+    "TrainedModel",
+    "TrainedSeeds",
+    "distil",
+    "ensemble",
+    "load",
+    "load_teachers",
+    "load_transfer_set",
+    "train",
+    "train_run_seeds",
+    "train_seeds",
+]
