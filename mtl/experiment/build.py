@@ -100,8 +100,7 @@ def number_words(
         counts: The output of `count_words`.
         subwords: The subwords of its corpora, if they have any.
         vectors: The output of `load_vectors`; their words are added to the vocabulary.
-        known: The vocabularies of the run that this one starts from, by feature. They keep their
-            ids, and new words are added.
+        known: The vocabularies of the run that this one starts from, by feature.
 
     Returns:
         Feature to vocabulary.
@@ -122,6 +121,7 @@ def number_words(
         if issubclass(cls, WordVocabulary):
             # All subwords, even if the training text lacks them, so that no text has unknown ones.
             options["further"] = subwords.tokens if subwords else ()
+            options["predicted"] = bool(language_models(run))
             if own := vectors.get(slot):
                 options.update(vectors=own.words, extra=own.words if own.keep_all else ())
         known_here = before if isinstance(before, cls) else None

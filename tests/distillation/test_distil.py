@@ -95,7 +95,9 @@ def test_who_is_killed_ends_as_if_not(
             distil(at, tmp_path / "half", options)
     assert len(list((tmp_path / "other" / "teachers").iterdir())) == 3
     with monkeypatch.context() as patch:
-        error = killed(patch, "mtl.api.training.save_training", lambda _, __, values: values["epoch"] == 2)
+        error = killed(
+            patch, "mtl.api.training.save_training", lambda _, __, values: values["epoch"] == 2
+        )
         with pytest.raises(error):
             distil(at, tmp_path / "half", options, resume=True)
     assert len(list((tmp_path / "half" / "checkpoint").glob("*.safetensors"))) == 1

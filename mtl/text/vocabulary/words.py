@@ -69,6 +69,7 @@ class WordVocabulary(Vocabulary):
         further: Iterable[str] = (),
         vectors: Collection[str] = (),
         extra: Iterable[str] = (),
+        predicted: bool = False,
         *,
         min_count: PositiveInt = 1,
         lowercase: bool = True,
@@ -78,11 +79,14 @@ class WordVocabulary(Vocabulary):
 
         Args:
             counts: Number of occurrences of each word in the training text.
-            known: The vocabulary of the run that this run starts from; its words come first.
+            known: The vocabulary of the run that this run starts from. Its words come first, except
+                words outside of the training text, whose vectors are not trained.
             further: Additional words that are trained, such as all subwords.
             vectors: The words of a file of pretrained vectors. Words of the training text that are
                 among them, with their case or in lower case, are known even if they are rare.
             extra: Further known words, from the file alone.
+            predicted: Whether a language model predicts the words; then the words of `known` whose
+                vectors were trained all stay trained.
             min_count: Words less frequent than this are unknown words.
             lowercase: Whether words are lower-cased.
             digits: Whether every digit becomes 0.
@@ -101,8 +105,10 @@ class WordVocabulary(Vocabulary):
         # The run before may have kept case where this one does not.
         before = [*map(empty.normalise, known.words[len(SPECIAL) :])] if known else []
         end = known.trained - len(SPECIAL) if known else 0
-        trained = merge(before[:end], words)
-        whole = merge(trained, [*before[end:], *map(empty.normalise, extra)])
+        # With few trained vectors, the steps of a small corpus are several times faster.
+        again = before[:end] if predicted else [word for word in before[:end] if word in merged]
+        trained = merge(again, words)
+        whole = merge(trained, [*before, *map(empty.normalise, extra)])
         fallback = bool(vectors) or (known is not None and known.fallback)
         return cls(whole, lowercase, digits, len(whole) - len(trained), fallback)
 
