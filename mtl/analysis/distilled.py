@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mtl.api import load_teachers
@@ -60,11 +62,11 @@ def compare(
     for teacher in teachers:
         pairs = ((task, each) for task, own in found.items() for each in own)
         names = {task: each.task for task, each in pairs if each.model is teacher}
-        models.append((f"teacher {teacher.folder}", teacher, names))
+        models.append((f"teacher {_place(teacher.folder)}", teacher, names))
     if scratch:
         names = {task: task for task in dev if task in scratch.tasks}
-        models.append((f"from scratch {scratch.folder}", scratch, names))
-    models.append((f"distilled {student.folder}", student, {task: task for task in dev}))
+        models.append((f"from scratch {_place(scratch.folder)}", scratch, names))
+    models.append((f"distilled {_place(student.folder)}", student, {task: task for task in dev}))
     return [_measured(student, *model, dev) for model in models]
 
 
@@ -103,3 +105,8 @@ def _input(example: Example) -> Any:
 
 def _value(label: Any) -> Any:
     return tuple(label) if isinstance(label, list) else label
+
+
+def _place(folder: Path) -> str:
+    """Return a path, relative to the current folder if it is below it."""
+    return os.path.relpath(folder) if folder.absolute().is_relative_to(Path.cwd()) else str(folder)

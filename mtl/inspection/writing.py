@@ -87,7 +87,7 @@ def run_text(plan: CorpusPlan, name: str) -> str:
     batch = 32 if plan.sentences >= 5000 else 16 if plan.sentences >= 800 else 8
     steps = math.ceil(0.9 * plan.sentences / batch)
     epochs = min(100, max(10, math.ceil(_STEPS / max(1, steps))))
-    init = "  " + ("" if plan.english else "# ") + "init: wikitext2"
+    init = "  " + ("" if plan.english else "# ") + "init: english"
     note = "# start from the English model of the package, made of this trunk and embedding"
     init = f"{init:<28} {note}"
     tasks = "\n".join(f"  {_yaml(task)}: {{use: {name}/{task}}}" for task in plan.tasks)
@@ -107,7 +107,8 @@ embedding:
   characters: {{type: cnn, dim: 30, filters: 50}}
   affixes: {{dim: 20}}
 trunk:
-  type: lstm                 # `mtl list trunks` shows the others
+  type: qrnn                 # `mtl list trunks` shows the others
+  window: 2
   num_layers: 1
   hidden_size: 200
   bidirectional: true

@@ -55,7 +55,7 @@ class Selection:
         for task, own in self.task_scores.items():
             own.append(self._sign(task) * next(iter(scores[task].values())))
         self.scores.append(self._score(scores))
-        return waited(self.scores) == 0
+        return self.best == len(self.scores) - 1
 
     def _score(self, scores: Scores) -> float:
         if self.metric == "mean":
@@ -70,8 +70,13 @@ class Selection:
 
     @property
     def best(self) -> int | None:
-        """The best epoch so far, from 0; None before the first."""
-        return len(self.scores) - 1 - waited(self.scores) if self.scores else None
+        """The best epoch so far, from 0; None before the first.
+
+        Of epochs with equal scores, which are frequent with a small dev set, the last is the best:
+        it has seen more of the training data. Patience is counted from the first of them.
+        """
+        ranked = _ranked(self.scores)
+        return len(ranked) - 1 - ranked[::-1].index(max(ranked)) if ranked else None
 
     @property
     def finished(self) -> bool:
@@ -106,11 +111,18 @@ class Selection:
 
 
 def waited(scores: list[float]) -> int:
-    """Return the number of epochs since the best score; of equal scores, the first is the best.
+    """Return the number of epochs since the best score, counted from the first of equal ones.
 
     >>> waited([0.1, 0.3, 0.3, 0.2])
     2
     """
-    # NaN counts as worse than any other score; comparisons with NaN would depend on the order.
-    ranked = [-math.inf if math.isnan(score) else score for score in scores]
+    ranked = _ranked(scores)
     return len(ranked) - 1 - ranked.index(max(ranked)) if ranked else 0
+
+
+def _ranked(scores: list[float]) -> list[float]:
+    """Return the scores with the lowest value in place of NaN.
+
+    Comparisons with NaN would depend on the order.
+    """
+    return [-math.inf if math.isnan(score) else score for score in scores]

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import mtl as library
-from mtl import api
 from mtl.errors import CheckpointError, MtlError
 from tests.cli import project as small
 from tests.cli.command import mtl
@@ -205,7 +204,7 @@ def test_an_interrupted_creation_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
         raise KeyboardInterrupt
 
     before = sorted(Path().rglob("*"))
-    monkeypatch.setattr(api, "write_ensemble", interrupted)
+    monkeypatch.setattr("mtl.api.ensembles.write_ensemble", interrupted)
     with pytest.raises(KeyboardInterrupt):
         library.ensemble(["seeds"], output="new/place", progress=False)
     assert sorted(Path().rglob("*")) == before

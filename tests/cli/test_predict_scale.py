@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import mtl as library
-from mtl.inference import cutting, predictor
+from mtl.inference import base, cutting
 from tests.cli.command import mtl, start
 
 SENTENCES = ["Ann Smith left New Rome .", "Eva saw Bob .", "Bob left Oslo in May .", "Ann slept ."]
@@ -24,7 +24,7 @@ TEXT = "".join(f"{sentence} {number}\n" for number in range(9) for sentence in S
 
 @pytest.fixture
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cutting, predictor):
+    for module in (cutting, base):
         monkeypatch.setattr(module, "CHUNK", 5)
 
 

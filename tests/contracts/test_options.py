@@ -277,7 +277,11 @@ def schedule_behaviour(make: Callable[..., Any]) -> list[Any]:
         schedule.factor(step, scores[:n]) for step in range(0, 1000, 9) for n in range(len(scores))
     ]
     restarts = getattr(schedule, "restarts_after", None)
-    return [*found, [restarts(scores[:n]) for n in range(len(scores))] if restarts else []]
+    return [
+        schedule.snapshots,
+        *found,
+        [restarts(scores[:n]) for n in range(len(scores))] if restarts else [],
+    ]
 
 
 def average_behaviour(make: Callable[..., Any]) -> list[Any]:

@@ -15,10 +15,20 @@ from mtl.experiment import KINDS
 from mtl.options import part_options
 
 PACKAGE = Path(__file__).parents[2] / "mtl"
-FOLDERS = ("experiment", "config", "analysis", "export", "cli", "inference", "runs", "display")
+FOLDERS = (
+    "api",
+    "experiment",
+    "config",
+    "analysis",
+    "export",
+    "cli",
+    "inference",
+    "runs",
+    "display",
+)
 OUTSIDE = [
     *(path for folder in FOLDERS for path in sorted((PACKAGE / folder).glob("**/*.py"))),
-    *(PACKAGE / name for name in ("api.py", "model.py", "trained_model.py")),
+    *(PACKAGE / name for name in ("model.py", "trained_model.py")),
 ]
 """The code that handles parts of all kinds."""
 PARTS = [cls for registry in KINDS.values() for _, cls in registry.items()]

@@ -50,8 +50,11 @@ def test_lower_is_better_where_the_metric_says_so(metric: str) -> None:
     assert fed(selection, {"a": 9.0}, {"a": 5.0}, {"a": 7.0}) == [True, True, False]
 
 
-def test_an_equal_score_is_no_better_one() -> None:
-    assert fed(Selection("mean", {"a": True}), {"a": 0.5}, {"a": 0.5}) == [True, False]
+def test_of_equal_scores_the_last_is_the_best_and_patience_counts_from_the_first() -> None:
+    selection = Selection("mean", {"a": True}, patience=2)
+    assert fed(selection, {"a": 0.5}, {"a": 0.5}, {"a": 0.5}) == [True, True, True]
+    assert selection.best == 2
+    assert selection.finished
 
 
 def test_a_score_that_is_no_number_never_wins() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl import api
+from mtl.api import training as api
 from mtl.runs.checkpoint import load_tensors, snapshot_files, weights_of
 from mtl.training.events import Epoch
 from tests.training.runs import trainer
