@@ -14,7 +14,8 @@ row is the mean over the seeds, except the ensemble, which joins the models of a
 | english | one QRNN layer, from the model `english` |
 | ensemble | the models of the row `english` together (`mtl ensemble`) |
 | teacher | MiniLM, fine-tuned on the same sentences |
-| distilled | the model of the row `english`, taught by the ensemble and by MiniLM (`mtl distil`) |
+| distilled | the model of the row `english`, taught by the ensemble (`mtl distil`) |
+| distilled, MiniLM | the same, taught by the ensemble and by the row `teacher` |
 
 The vectors and the teacher need the extra `transformers` and MiniLM; see
 configs/ewt_pos_ner_minilm.yaml. `--rows` selects rows.
@@ -61,7 +62,7 @@ class Study:
 
     def run_folder(self, row: str, seed: int) -> Path:
         """Return the folder of a run."""
-        return self.folder / f"{row}-{seed}"
+        return self.folder / f"{row.replace(', ', '_')}-{seed}"
 
     def learn(self, row: str, seed: int) -> None:
         """Train the run of a row, if it is not finished."""
@@ -81,7 +82,7 @@ class Study:
             limits = [change for change in few if change.startswith("corpora.")]
             train("ewt_pos_ner_minilm", seed, to, [*limits, "training.epochs=8", *self.further])
         else:
-            self.distil(seed, to)
+            self.distil(row, seed, to)
 
     def vectors(self) -> list[str]:
         """Make vectors of MiniLM for the words of WikiText-2; return the overrides for them."""
@@ -108,12 +109,14 @@ class Study:
             (to / "scores.json").write_text(scores)
         return to
 
-    def distil(self, seed: int, to: Path) -> None:
+    def distil(self, row: str, seed: int, to: Path) -> None:
         """Train the student of a seed."""
         few = [*overrides(RUN, self.size), *QRNN, "trunk.init=english", f"seed={seed}"]
         # An epoch is a pass over labelled and unlabelled sentences.
         few += ["training.epochs=8", "training.batch.sentences=16", *self.further]
-        teachers = [self.ensemble(), self.run_folder("teacher", self.seeds[0])]
+        teachers = [self.ensemble()]
+        if row != "distilled":
+            teachers.append(self.run_folder("teacher", self.seeds[0]))
         run = ROOT / f"configs/{RUN}.yaml"
         resume = ["--resume"] if to.is_dir() else []
         _mtl("distil", *teachers, run, *few, "--text", self.text(), "--output", to, *resume)
@@ -192,7 +195,8 @@ def _mtl(*arguments: object) -> str:
 def main() -> None:
     """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    every = ["scratch", "vectors", "wikitext2", "english", "ensemble", "teacher", "distilled"]
+    every = ["scratch", "vectors", "wikitext2", "english", "ensemble", "teacher"]
+    every += ["distilled", "distilled, MiniLM"]
     parser.add_argument("--rows", nargs="+", choices=every, default=every)
     parser.add_argument("--size", type=int, default=500, help="labelled sentences")
     parser.add_argument("--text", type=int, default=4000, help="unlabelled sentences")
