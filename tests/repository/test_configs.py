@@ -12,13 +12,13 @@ import yaml
 
 from mtl.config.document import load
 from mtl.data.corpus import load_corpus
-from mtl.data.readers import READERS
 from mtl.errors import ConfigError
 from mtl.experiment import load_config
+from mtl.experiment.kinds import build
 
 ROOT = Path(__file__).parents[2]
 RUNS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "base")
-ELSEWHERE = {"quickstart", "ewt_pos_ner_minilm"}
+ELSEWHERE = {"quickstart", "ewt_pos_ner_minilm", "english"}
 """Runs that need more than a folder of corpora: data of a package, or a model of the hub."""
 CORPORA = {
     path.stem: list(load(path).plain()["tasks"]) for path in sorted((ROOT / "tasks").glob("*.yaml"))
@@ -76,7 +76,7 @@ def test_corpora_are_as_their_files_say(path: Path, tmp_path: Path) -> None:
         pytest.skip("MTL_DATA names no folder of corpora")
     found: set[str] = set()
     for corpus in load_config(path).corpora.values():
-        reader = READERS.find(corpus.reader.type)(**corpus.reader.options)
+        reader = build("reader", corpus.reader)
         splits = load_corpus(corpus, reader, cache=tmp_path).splits
         assert set(splits) == corpus.split_names
         found |= set(splits)
