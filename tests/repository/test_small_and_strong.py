@@ -19,6 +19,7 @@ def names(count: int, seed: int) -> str:
     return "\n".join(" ".join(line.split()[::2]) for line in lines) + "\n"
 
 
+@pytest.mark.slow
 def test_the_page_ends_with_a_small_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plain = "Ann Smith left Rome.\nEva saw New Oslo. Tom likes Lima.\n"
