@@ -85,7 +85,7 @@ def test_a_missing_key_is_reported_at_its_file(load: Load, write: Write) -> None
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "seed": st.integers(0, 2**63 - 1),
     "trunk": st.sampled_from(["qrnn", {"type": "qrnn"}, {"forget_bias": 1e-5}]),
-    "embedding.characters.widths": st.lists(st.integers(), max_size=3),
+    "embedding.characters.widths": st.lists(st.integers(-(2**40), 2**40), max_size=3),
     "training.batch.max_tokens": st.integers(1, 2**63 - 1),
     "training.clip_norm": st.none() | st.floats(1e-300, 1e300),
     "training.optimizer": st.fixed_dictionaries({"lr": st.floats(allow_nan=False)}),
