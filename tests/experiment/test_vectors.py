@@ -194,8 +194,8 @@ def test_checkpoints_leave_out_vectors_that_never_change() -> None:
         assert torch.equal(one, other), name
 
 
-@pytest.mark.parametrize("case", [UNCASED, CASED])
-@pytest.mark.parametrize("two", [False, True])
+@pytest.mark.parametrize("case", [UNCASED, pytest.param(CASED, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("two", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_bundle_knows_the_words_without_torch(case: dict[str, Any], two: bool) -> None:
     runtime = pytest.importorskip("mtl_runtime")
     from tests.runtime.built import kernels
