@@ -29,7 +29,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median
 
@@ -38,6 +37,7 @@ from side_by_side import table
 from transfer import overrides
 
 import mtl
+from mtl.data.readers.conllu import Conllu
 
 RUN = "ewt_pos_ner"
 TEACHER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -126,10 +126,9 @@ class Study:
         """Write the sentences that are read without their labels, one per line."""
         to = self.folder / "unlabelled.txt"
         if not to.is_file():
-            corpus = ROOT / "tasks/ewt.yaml"
-            sentences = list(_sentences(corpus))[-self.text_sentences :]
+            chosen = sentences("train.conllu.gz")[-self.text_sentences :]
             to.parent.mkdir(parents=True, exist_ok=True)
-            to.write_text("".join(" ".join(words) + "\n" for words in sentences))
+            to.write_text("".join(" ".join(words) + "\n" for words in chosen))
         return to
 
     def row(self, row: str) -> list[str]:
@@ -153,36 +152,22 @@ class Study:
         ]
 
 
-def _sentences(corpus: Path) -> Iterator[list[str]]:
-    import gzip
-
-    import yaml
-
-    name = yaml.safe_load(corpus.read_text())["files"]["train"]
-    words: list[str] = []
-    with gzip.open(Path(os.environ["MTL_DATA"]) / name, "rt", encoding="utf-8") as file:
-        for line in file:
-            fields = line.split("\t")
-            if fields[0].isdigit():
-                words.append(fields[1])
-            elif words and not line.strip():
-                yield words
-                words = []
+def sentences(split: str) -> list[list[str]]:
+    """Return the words of the sentences of a split of EWT."""
+    path = Path(os.environ["MTL_DATA"]) / "ud_english_ewt" / f"en_ewt-ud-{split}"
+    return [list(record.tokens) for record in Conllu().read(path)]
 
 
 def speed(folder: Path) -> float:
     """Return the tokens that a model labels per second of processor time, on the dev sentences."""
     model = mtl.load(folder)
-    path = Path(os.environ["MTL_DATA"]) / "ud_english_ewt/en_ewt-ud-dev.conllu"
-    rows = path.read_text(encoding="utf-8").split("\n\n")
-    cut = [[line.split("\t")[1] for line in row.splitlines() if line[:1].isdigit()] for row in rows]
-    sentences = [words for words in cut if words]
-    tokens = sum(map(len, sentences))
-    model.predict(sentences)
+    texts = sentences("dev.conllu")
+    tokens = sum(map(len, texts))
+    model.predict(texts)
     found = []
     for _ in range(ROUNDS):
         began = time.process_time()
-        model.predict(sentences)
+        model.predict(texts)
         found.append(tokens / (time.process_time() - began))
     return median(found)
 

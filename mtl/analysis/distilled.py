@@ -13,6 +13,7 @@ from mtl.api import load_teachers
 from mtl.display.reading import show_import, show_reading
 from mtl.experiment import load_corpora
 from mtl.experiment.distillation.teachers import Teacher, find_teachers
+from mtl.experiment.experiment import make_metrics
 from mtl.metrics import shown
 from mtl.text.example import Example
 from mtl.trained_model import TrainedModel
@@ -28,12 +29,12 @@ class Measured:
     Args:
         role: Teacher, student from scratch or distilled student, with its folder.
         scores: Task of the student to the main score, as tables show it.
-        speed: Tokens per second, with all of these tasks.
+        speed: Tokens per second, with all of these tasks; None without a dev set.
     """
 
     role: str
     scores: Mapping[str, str]
-    speed: float
+    speed: float | None
 
 
 def compare(
@@ -78,7 +79,7 @@ def _measured(
     dev: Mapping[str, Sequence[Example]],
 ) -> Measured:
     scores, tokens, seconds = {}, 0, 0.0
-    for task, make in student.experiment.metrics(names).items():
+    for task, make in make_metrics(student.run, names).items():
         if not dev.get(task):
             continue
         target = student.experiment.batcher.targets[task]
@@ -96,7 +97,7 @@ def _measured(
         metric.update([own for own, _ in pairs], [label for _, label in pairs])
         main = next(iter(metric.compute().values()))
         scores[task] = shown(main, metric.unit)
-    return Measured(role, scores, tokens / max(seconds, 1e-9))
+    return Measured(role, scores, tokens / seconds if tokens else None)
 
 
 def _input(example: Example) -> Any:

@@ -103,6 +103,7 @@ def _dev_scores(
             scores.append(score_labels(run, member.predictor, corpora, "dev", own).scores())
             bar.advance(work)
         dev = score_labels(run, joint.predictor, corpora, "dev", run.tasks).scores()
+        bar.advance(work, len(members))
     if not dev:
         tell(console, "note: there are no dev scores: no corpus has a dev set")
     return scores, dev

@@ -110,7 +110,11 @@ def _print_comparison(student: TrainedModel, scratch: TrainedModel | None, trust
     measured = compare(student, scratch, trust=trust)
     tasks = list(dict.fromkeys(task for row in measured for task in row.scores))
     rows: list[Cells] = [
-        [row.role, *(row.scores.get(task) for task in tasks), f"{row.speed:,.0f}"]
+        [
+            row.role,
+            *(row.scores.get(task) for task in tasks),
+            f"{row.speed:,.0f}" if row.speed else None,
+        ]
         for row in measured
     ]
     print_rows("dev", ["model", *tasks, "tokens/s"], rows)

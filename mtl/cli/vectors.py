@@ -71,7 +71,7 @@ def vectors(
         raise MtlError("expected words: either --words, or --text and --run")
     refuse_idle(context, ["min_count"], "text or --run", counted)
     if output.suffix != ".safetensors" or not output.parent.is_dir():
-        raise MtlError(f"{output}: expected a name that ends in .safetensors, in a folder")
+        raise MtlError(f"{output}: expected a name ending in .safetensors, in an existing folder")
     given = read_word_list(words) if words else _counts(text or [], run or [])
     partial = output.with_name(f"{output.name}.partial")
     console = Console(stderr=True)

@@ -159,8 +159,9 @@ class WordEmbedding(Embedding):
 class VectorTable(nn.Embedding):
     """A table of V trained vectors, followed by E vectors that are never trained.
 
-    The second part contains the words that only a file of vectors knows. It has no gradients and no
-    state of an optimiser, so a step of training takes the same time for any E.
+    The second part contains the words that the training text lacks, from a file of vectors or from
+    an earlier run. It has no gradients and no state of an optimiser, so a step of training takes
+    the same time for any E.
 
     Args:
         num_embeddings: The number of trained vectors V.

@@ -100,10 +100,6 @@ class Experiment:
             overlap=self.run.training.overlap,
         )
 
-    def metrics(self, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
-        """Return, for each task, a function that creates its metric."""
-        return make_metrics(self.run, tasks)
-
     def evaluate(
         self,
         corpora: Iterable[Corpus],
@@ -135,7 +131,7 @@ class Experiment:
         for corpus in corpora:
             if split not in corpus.splits:
                 continue
-            metrics = self.metrics(wanted.intersection(tasks_of(self.run, corpus.name)))
+            metrics = make_metrics(self.run, wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
             if labelled := [task for task in metrics if task not in text]:
                 evaluations.append(

@@ -41,25 +41,25 @@ def best_paths(
     Raises:
         MtlError: The task does not label tokens.
     """
-    head = predictor.model.head(task)
+    head = predictor.head(task)
     if not (isinstance(head, Tagger) and head.objective is None):
         raise MtlError(f"task {task!r}: has no label sequences")
-    training = predictor.model.training
-    predictor.model.eval()
     shapes = [(number, len(example)) for example in examples]
     found = [(np.zeros(shape, dtype=np.int64), np.full(number, -np.inf)) for shape in shapes]
     able = [row for row, example in enumerate(examples) if 0 < len(example) <= predictor.max_length]
-    for rows in chunks(sorted(able, key=lambda row: len(examples[row])), _SENTENCES):
-        batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
-        batch = batch.to(next(predictor.model.parameters()).device)
-        scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
-        size = scores.shape[2]
-        none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
-        steps = head.steps() or none
-        paths, totals = crf_n_best(scores, *steps, batch.mask, number)
-        log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
-        paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
-        for row, own, own_scores in zip(rows, paths.cpu(), log_probs.double().cpu(), strict=True):
-            found[row] = own[:, : len(examples[row])].numpy(), own_scores.numpy()
-    predictor.model.train(training)
+    with predictor.evaluating():
+        for rows in chunks(sorted(able, key=lambda row: len(examples[row])), _SENTENCES):
+            batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
+            batch = batch.to(predictor.device)
+            scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
+            size = scores.shape[2]
+            none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
+            steps = head.steps() or none
+            paths, totals = crf_n_best(scores, *steps, batch.mask, number)
+            log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
+            paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
+            for row, own, own_scores in zip(
+                rows, paths.cpu(), log_probs.double().cpu(), strict=True
+            ):
+                found[row] = own[:, : len(examples[row])].numpy(), own_scores.numpy()
     return list(head.labels), found

@@ -32,7 +32,7 @@ class NextWordTarget(TokenLabelTarget):
     """A word per token: the next, the previous or the same word, for language models.
 
     The labels are the words of a vocabulary, in its order. An unknown word has the id of the
-    unknown word, and so has a word that only a file of vectors contains.
+    unknown word, and so has a word that the training text lacks.
 
     >>> target = NextWordTarget(WordVocabulary.build({"a": 2, "b": 1}))
     >>> target.labels, target.encode(("b", "c"))

@@ -285,7 +285,7 @@ def _weighting(run: Run) -> Iterator[Mistake]:
             f"the weighting {name!r} compares gradients, which lose their smallest numbers in "
             "float16; choose bf16 or fp32",
         )
-    # Its `backward` may do what the default of `add` does not.
+    # A weighting that overrides `backward` alone needs a method `add` that agrees with it.
     own = weighting.__mro__[: weighting.__mro__.index(Weighting)]
     changed = {method for cls in own for method in ("add", "backward") if method in vars(cls)}
     if run.training.accumulate > 1 and changed == {"backward"}:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from mtl.errors import ConfigError, shorten
 from mtl.text.spans import parse_tag
 
+_TINY = 1e-13
+"""The smallest probability; it has a logarithm."""
+
 
 class LabelAlignment:
     """Turns probabilities of a teacher into probabilities of the labels of a head.
@@ -90,7 +93,3 @@ class LabelAlignment:
         share = np.where(self._of_span, share, 1)
         found: NDArray[np.float32] = columns + np.log(np.maximum(share, _TINY))
         return found.astype(np.float32)
-
-
-_TINY = 1e-13
-"""The smallest probability; it has a logarithm."""

@@ -22,6 +22,8 @@ from mtl.experiment.kinds import build
 
 TRANSFER = "transfer text"
 """The name of the unlabelled text among the corpora; a blank keeps it apart from their names."""
+_BATCH = 1000
+"""Sentences that are copied at once."""
 
 
 def load_text(
@@ -94,9 +96,6 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
     notes = [*(text.notes if text else ()), f"{count:,} changed copies of sentences"]
     split = Split(SentenceTable(table), {})
     return replace(text or Corpus(TRANSFER, {}), splits={"train": split}, notes=notes)
-
-
-_BATCH = 1000
 
 
 def _copies(augmenter: Augmenter, split: Split, start: int) -> list[list[str]]:

@@ -29,8 +29,8 @@ class WordVocabulary(Vocabulary):
         words: The words in the order of their ids, without special ones.
         lowercase: Whether words are lower-cased.
         digits: Whether every digit becomes 0.
-        extra: Number of the last words that only a file of vectors contains. The training text
-            lacks them, so their vectors are never trained.
+        extra: Number of the last words, which the training text lacks. They come from a file of
+            vectors or from an earlier run, and their vectors are never trained.
         fallback: Whether an unknown word is looked up in lower case too.
 
     Raises:
