@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from mtl.data.batch import Batch
@@ -20,6 +20,7 @@ from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
+from mtl.layers.state_imitation import StateProjection
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
@@ -64,6 +65,8 @@ class Trainer:
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
+        imitation: The map from the last layer to the hidden states of teachers; None for none. It
+            is trained like the model, but is not part of it.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Trainer:
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
         gold_share: Callable[[int], float] = lambda step: 1.0,
+        imitation: StateProjection | None = None,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -107,6 +111,7 @@ class Trainer:
         self.device = device
         self.log_gradients = log_gradients
         self.gold_share = gold_share
+        self.imitation = imitation
         self.epoch = 0
         self.step = 0
         self.best: dict[str, Tensor] = {}
@@ -185,6 +190,7 @@ class Trainer:
         totals: Mapping[str, Total],
         share: float,
         gold_share: float,
+        imitated: int,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses and the penalties of a part of a step.
 
@@ -193,20 +199,24 @@ class Trainer:
             totals: Task to the total of all parts.
             share: The share of the part in the penalties.
             gold_share: The share of gold labels; see `mean_loss`.
+            imitated: The number of tokens of all parts with hidden states to imitate.
         """
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
         for corpus, batch in part.items():
             on_device = batch.to(self.device)
             output = self._forward(corpus, on_device)
-            for name, term in output.penalties.items():
+            terms = {name: share * term for name, term in output.penalties.items()}
+            if self.imitation and on_device.states is not None:
+                assert output.last is not None
+                distance = self.imitation(output.last, on_device.states, on_device.mask)
+                terms["hidden"] = distance / imitated
+            for name, term in terms.items():
                 penalties[name] = penalties[name] + term if name in penalties else term
             for task in on_device.tasks:
                 loss = mean_loss(output, on_device, task, gold_share, totals[task])
                 # Teachers label the sentences of all corpora, which a step may contain together.
                 losses[task] = losses[task] + loss if task in losses else loss
-        if share < 1:
-            penalties = {name: share * term for name, term in penalties.items()}
         return losses, penalties
 
     def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step:
@@ -219,6 +229,7 @@ class Trainer:
             group["lr"] = base * factor
         gold_share = self.gold_share(self.step)
         totals = _totals(batches, gold_share)
+        imitated = sum(batch.tokens for batch in batches if batch.states is not None)
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
         logged = len(totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
         gradients = TaskGradients()
@@ -228,7 +239,7 @@ class Trainer:
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
         for part in parts:
-            own, terms = self._losses(part, totals, 1 / len(parts), gold_share)
+            own, terms = self._losses(part, totals, 1 / len(parts), gold_share, imitated)
             if self.loss_scale:
                 self.loss_scale.apply(own | terms)
             if logged:  # before the backward pass, which frees the graph
@@ -291,7 +302,7 @@ class Trainer:
         """
         scale = self.loss_scale
         if scale:
-            scale.remove(p.grad for p in self.model.parameters() if p.grad is not None)
+            scale.remove(p.grad for p in self._parameters() if p.grad is not None)
         try:
             norm = self._clip()
         except RuntimeError as error:
@@ -308,6 +319,10 @@ class Trainer:
             self.average.update()
         return norm
 
+    def _parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the model, and of the map to the states of teachers."""
+        return [*self.model.parameters(), *(self.imitation.parameters() if self.imitation else ())]
+
     def _clip(self) -> float:
         """Clip the gradients and return their norm before.
 
@@ -315,8 +330,7 @@ class Trainer:
             RuntimeError: It is not finite. The gradients are unchanged, to find the cause.
         """
         # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
-        parameters = self.model.parameters()
-        return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True).item()
+        return clip_grad_norm_(self._parameters(), self.clip_norm, error_if_nonfinite=True).item()
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]

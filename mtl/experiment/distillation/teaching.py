@@ -30,6 +30,7 @@ from mtl.experiment.distillation.outputs import (
     label_split,
     path_labels,
 )
+from mtl.experiment.distillation.states import StateLessons, store_states
 from mtl.experiment.distillation.text import TRANSFER
 from mtl.experiment.distillation.transfer_set import TransferSet
 from mtl.experiment.experiment import Experiment
@@ -48,11 +49,13 @@ class Teaching:
         text: The unlabelled text, with changed copies of sentences; None without any.
         lessons: Corpus to task to the outputs of its teachers.
         gold: Share of gold labels where there are both, or "anneal".
+        states: The hidden states of the teachers; None if they are not imitated.
     """
 
     text: Corpus | None = None
     lessons: Mapping[str, Mapping[str, Lesson]] = field(default_factory=dict)
     gold: float | str = 1.0
+    states: StateLessons | None = None
 
     def loaders(
         self, experiment: Experiment, loaders: Mapping[str, Loader | Streams]
@@ -62,8 +65,9 @@ class Teaching:
         if self.text:
             tasks = list(self.lessons[TRANSFER])
             every[TRANSFER] = make_loader(experiment.run, self.text, "train", tasks)
+        states = self.states.lessons if self.states else {}
         return {
-            name: TaughtLoader(loader, self.lessons[name])
+            name: TaughtLoader(loader, self.lessons[name], states.get(name))
             if name in self.lessons and isinstance(loader, Loader)
             else loader
             for name, loader in every.items()
@@ -113,6 +117,7 @@ def teach(
         for task in transfer.teachers
     }
     lessons: dict[str, dict[str, Lesson]] = {}
+    single: dict[str, Split] = {}
     devices = [experiment.device] if experiment.device.type == "cuda" else []
     # Labelling draws no random numbers; if a part of a user does, the run is still the same.
     with torch.random.fork_rng(devices):
@@ -121,19 +126,20 @@ def teach(
             if words and batch_limits(run, name).streams is None:
                 pairs = any(reads_pairs(run, task) for task in tasks_of(run, name))
                 split = corpus.splits["train"]
+                single |= {} if pairs else {name: split}
                 lessons[name] = {
                     task: make(split)
                     for task, make in makers.items()
                     if reads_pairs(run, task) == pairs
                 }
         if transfer.corpus:
+            split = single[TRANSFER] = transfer.corpus.splits["train"]
             lessons[TRANSFER] = {
-                task: make(transfer.corpus.splits["train"])
-                for task, make in makers.items()
-                if not reads_pairs(run, task)
+                task: make(split) for task, make in makers.items() if not reads_pairs(run, task)
             }
+        states = store_states(run, transfer.teachers, single, progress)
     lessons = {name: own for name, own in lessons.items() if own}
-    return Teaching(transfer.corpus, lessons, options.gold)
+    return Teaching(transfer.corpus, lessons, options.gold, states)
 
 
 class _LessonMaker:
