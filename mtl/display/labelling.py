@@ -22,9 +22,7 @@ _REFRESH = 0.1
 
 
 @contextmanager
-def show_teacher(
-    console: Console, work: str, sentences: int
-) -> Iterator[Callable[[int], object]]:
+def show_teacher(console: Console, work: str, sentences: int) -> Iterator[Callable[[int], object]]:
     """Tell that a teacher labels sentences, with a progress bar with ETA on a terminal.
 
     Args:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from mtl.config.distillation import Distillation
 from mtl.config.run import Run
 from mtl.errors import did_you_mean
-from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.build import head_owner, head_part, target_of
+from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.distillation.teachers import teachable
 from mtl.heads import HEADS
 from mtl.sharing import SHARING

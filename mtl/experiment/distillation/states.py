@@ -45,9 +45,7 @@ class StateTeacher(Protocol):
         """Return the hidden states of each sentence, `[T, H]`; see `TrainedModel`."""
 
 
-def state_teachers(
-    run: Run, teachers: Mapping[str, Sequence[TaskTeacher]]
-) -> list[TaskTeacher]:
+def state_teachers(run: Run, teachers: Mapping[str, Sequence[TaskTeacher]]) -> list[TaskTeacher]:
     """Return each teacher once, with the first task that it teaches; ensembles by their members.
 
     Args:
@@ -164,9 +162,7 @@ class StoredStates:
         lengths: The number of tokens of each sentence.
     """
 
-    def __init__(
-        self, sources: Sequence[NDArray[np.generic]], lengths: NDArray[np.int32]
-    ) -> None:
+    def __init__(self, sources: Sequence[NDArray[np.generic]], lengths: NDArray[np.int32]) -> None:
         self.sources = sources
         self._starts = np.cumsum(lengths, dtype=np.int64) - lengths
 
@@ -232,9 +228,7 @@ def store_states(
     notes, width = [], 0
     sample = next(iter(splits.values()))[:_SAMPLE]
     for teacher in state_teachers(run, teachers):
-        basis = label_examples(
-            teacher, [sample], Components(options.dim), progress, len(sample)
-        )
+        basis = label_examples(teacher, [sample], Components(options.dim), progress, len(sample))
         for name, split in splits.items():
             stored = label_split(teacher, split, HiddenStates(basis), progress)
             found[name].append(stored["states"])
