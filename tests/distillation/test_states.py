@@ -222,6 +222,10 @@ def test_an_ensemble_gives_the_states_of_its_members(at: School, tmp_path: Path)
     [
         ({"sharing": "none"}, "hidden: under 'none' tasks have layers of their own"),
         ({"trunk.bidirectional": False}, "hidden: the trunk does not see the words after a word"),
+        (
+            {"training.fine_tuning.frozen": ["embedding", "trunk"]},
+            "distillation.hidden: embedding and trunk are frozen",
+        ),
         ({"distillation.hidden.weight": 0}, "distillation.hidden.weight: expected"),
     ],
 )

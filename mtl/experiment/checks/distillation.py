@@ -66,6 +66,9 @@ def _unimitable(run: Run, able: list[str]) -> str:
             "the trunk does not see the words after a word, and the hidden states of the teachers "
             "depend on them; take a bidirectional trunk"
         )
+    tuning = run.training.fine_tuning
+    if tuning and {"embedding", "trunk"} <= set(tuning.frozen):
+        return "embedding and trunk are frozen, so that they imitate nothing"
     if able and all(reads_pairs(run, task) for task in able):
         return "all tasks that can have a teacher compare two sentences"
     return ""

@@ -180,6 +180,11 @@ def path_labels(teacher: TaskTeacher) -> list[str]:
     return teacher.model.best_paths([], teacher.task, 1)[0]
 
 
+def of_corpus(progress: LabellingBar, corpus: str) -> LabellingBar:
+    """Return a display of the progress that names a corpus too."""
+    return lambda work, sentences: progress(f"{corpus}: {work}", sentences)
+
+
 def label_split(
     teacher: TaskTeacher, split: Split, form: OutputForm, progress: LabellingBar
 ) -> Arrays:

@@ -24,6 +24,7 @@ from mtl.experiment.distillation.outputs import (
     OutputForm,
     label_examples,
     label_split,
+    of_corpus,
 )
 from mtl.experiment.distillation.teachers import TaskTeacher, fingerprint
 from mtl.inference.inputs import Sentence, Sentences
@@ -226,11 +227,13 @@ def store_states(
         )
     found: dict[str, list[NDArray[np.generic]]] = {name: [] for name in splits}
     notes, width = [], 0
-    sample = next(iter(splits.values()))[:_SAMPLE]
+    first, split = next(iter(splits.items()))
+    sample = split[:_SAMPLE]
     for teacher in state_teachers(run, teachers):
-        basis = label_examples(teacher, [sample], Components(options.dim), progress, len(sample))
+        form = Components(options.dim)
+        basis = label_examples(teacher, [sample], form, of_corpus(progress, first), len(sample))
         for name, split in splits.items():
-            stored = label_split(teacher, split, HiddenStates(basis), progress)
+            stored = label_split(teacher, split, HiddenStates(basis), of_corpus(progress, name))
             found[name].append(stored["states"])
         own = [sources[-1] for sources in found.values()]
         width += own[0].shape[1]

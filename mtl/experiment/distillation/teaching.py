@@ -28,6 +28,7 @@ from mtl.experiment.distillation.outputs import (
     OutputForm,
     Probabilities,
     label_split,
+    of_corpus,
     path_labels,
 )
 from mtl.experiment.distillation.states import StateLessons, store_states
@@ -128,14 +129,16 @@ def teach(
                 split = corpus.splits["train"]
                 single |= {} if pairs else {name: split}
                 lessons[name] = {
-                    task: make(split)
+                    task: make(name, split)
                     for task, make in makers.items()
                     if reads_pairs(run, task) == pairs
                 }
         if transfer.corpus:
             split = single[TRANSFER] = transfer.corpus.splits["train"]
             lessons[TRANSFER] = {
-                task: make(split) for task, make in makers.items() if not reads_pairs(run, task)
+                task: make(TRANSFER, split)
+                for task, make in makers.items()
+                if not reads_pairs(run, task)
             }
         states = store_states(run, transfer.teachers, single, progress)
     lessons = {name: own for name, own in lessons.items() if own}
@@ -168,17 +171,18 @@ class _LessonMaker:
         self.reads_paths = self.target.level == "token" and options.tokens == "paths"
         self.path_labels = [path_labels(own) for own in self.teachers] if self.reads_paths else []
 
-    def __call__(self, split: Split) -> Lesson:
-        """Return the outputs of the teachers for a split."""
+    def __call__(self, corpus: str, split: Split) -> Lesson:
+        """Return the outputs of the teachers for the training text of a corpus."""
+        progress = of_corpus(self.progress, corpus)
         if self.reads_paths:
             form: OutputForm = BestPaths(self.options.paths or _PATHS)
-            found = [label_split(own, split, form, self.progress) for own in self.teachers]
+            found = [label_split(own, split, form, progress) for own in self.teachers]
             sources = list(zip(self.path_labels, found, strict=True))
             return PathLesson(sources, split.lengths, self.target)
         form = Probabilities(self.options.top)
         stored = [
             StoredProbabilities(
-                label_split(teacher, split, form, self.progress), len(teacher.labels), align
+                label_split(teacher, split, form, progress), len(teacher.labels), align
             )
             for teacher, align in zip(self.teachers, self.alignments, strict=True)
         ]
