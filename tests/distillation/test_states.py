@@ -182,7 +182,8 @@ def transformer(at: School, tmp_path: Path) -> Path:
     run = yaml.safe_load((at.folder / "tagger.yaml").read_text(encoding="utf-8"))
     run["trunk"] = {"type": "transformer", "name": str(bert(tmp_path / "bert"))}
     run["embedding"] = {"affixes": {"dim": 4}}
-    mtl.train(run, {"training.epochs": 1}, output=tmp_path / "transformer", **QUIET)
+    changes = {"training.epochs": 1, "training.max_length": 20, "training.overlap": 4}
+    mtl.train(run, changes, output=tmp_path / "transformer", **QUIET)
     return tmp_path / "transformer"
 
 
