@@ -207,7 +207,8 @@ def test_a_transformer_and_another_run_teach_together(
 def test_an_ensemble_gives_the_states_of_its_members(at: School, tmp_path: Path) -> None:
     from mtl.experiment.distillation.states import state_teachers
 
-    mtl.ensemble([at.teachers[0], at.teachers[0]], tmp_path / "joint")
+    other = shutil.copytree(at.teachers[0], tmp_path / "other")
+    mtl.ensemble([at.teachers[0], other], output=tmp_path / "joint")
     joint = mtl.load(tmp_path / "joint")
     teacher = TaskTeacher(joint, "ner", (), "joint")
     run = mtl.load(at.teachers[0]).run
@@ -216,6 +217,28 @@ def test_an_ensemble_gives_the_states_of_its_members(at: School, tmp_path: Path)
     assert {each.task for each in found} == {"ner"}
     with pytest.raises(MtlError, match="an ensemble has several networks"):
         joint.hidden_states(["Ann left Rome ."], "ner")
+
+
+@pytest.mark.slow
+def test_a_base_model_predicts_words_and_imitates(at: School, tmp_path: Path) -> None:
+    (at.folder / "tasks" / "lines.yaml").write_text(
+        "reader: {type: text}\nfiles: {train: ../text.txt, dev: ../text.txt}\ntasks:\n"
+        "  next: {labels: {text: next}, head: {type: lm}, metric: perplexity}\n"
+        "  previous: {labels: {text: previous}, head: {type: lm}, metric: perplexity}\n",
+        encoding="utf-8",
+    )
+    changes = {
+        "tasks": {name: {"use": f"lines/{name}"} for name in ("next", "previous")}
+        | {"pos": {"use": "news/pos"}},
+        "training": {**at.run["training"], "metric": "pos.accuracy", "epochs": 2},
+    }
+    student = mtl.distil(
+        at.teachers[:1], {**at.run, **changes}, HIDDEN, output=tmp_path / "s", text=["text.txt"],
+        progress=False,
+    )  # fmt: skip
+    lines = (tmp_path / "s" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert any(json.loads(line).get("penalties", {}).get("hidden") for line in lines)
+    assert student.evaluate("dev").scores()["next"]["perplexity"] > 1
 
 
 @pytest.mark.parametrize(
