@@ -246,20 +246,13 @@ class TrainedModel:
         return best_paths(self.experiment.predictor, examples, selected, number)
 
     def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
-        """Return the hidden states that the head of a task reads, for each token of each sentence.
-
-        Args:
-            sentences: As for `predict`.
-            task: The task; not one that compares sentences.
-
-        Returns:
-            Per sentence an array `[T, H]`, T tokens.
+        """Return the states that the head of a task reads, an array `[T, H]` per sentence.
 
         Raises:
             MtlError: As for `predict`; or it is an ensemble.
         """
         (selected,) = self.selection.labelling([task])
-        read = list(read_sentences(sentences, pairs=False))
+        read = [*read_sentences(sentences, pairs=False)]
         return hidden_states(self.experiment.predictor, read, selected)
 
     def explain(

@@ -94,7 +94,7 @@ class Components(OutputForm):
         return [self.dim or 0]
 
     def label(self, teacher: TaskTeacher, sentences: Sequence[Sentence]) -> Arrays:
-        """Return `mean [H]`, `matrix [H, D]` and `variance [1]`, the share that is kept."""
+        """Return `mean [H]`, `matrix [H, D]` and `variance [1]`, the kept share."""
         return components(_encode(teacher, sentences), self.dim)
 
 
