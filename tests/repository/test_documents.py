@@ -62,9 +62,9 @@ def test_anchors_of_local_links_exist(path: Path) -> None:
         assert anchor in anchors(path.parent / page if page else path), f"{page}#{anchor}"
 
 
-def test_the_table_of_rooms_is_the_contract_of_imports() -> None:
+def test_the_table_of_modules_is_the_contract_of_imports() -> None:
     page = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
-    table = re.search(r"\| room in `mtl/` \|.*\n\|.*\n((?:\|.*\n)+)", page)
+    table = re.search(r"\| module in `mtl/` \|.*\n\|.*\n((?:\|.*\n)+)", page)
     contract = re.search(
         r"^layers =\n((?:    .*\n)+)", (ROOT / "setup.cfg").read_text(), re.MULTILINE
     )
