@@ -120,7 +120,7 @@ def evaluate(
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     for name in found.unscored():
-        text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
+        text = f"{name}: not scored, the score is undefined for the labels of {title}"
         typer.echo(text, err=True)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
@@ -150,7 +150,7 @@ def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> 
             print_rows(console, f"{name}: predicted labels in columns", *_confusion_rows(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
-        text = f"{name}: labels that training never saw, counted as errors: {shown}"
+        text = f"{name}: labels that do not occur in train, counted as errors: {shown}"
         console.print(text, soft_wrap=True)
 
 

@@ -126,7 +126,7 @@ def predict(
         return
     if output_format == "text":
         if not explain:
-            message = "shades words by their attention weights; add --explain"
+            message = "text shows words shaded by attention weights; add --explain"
             raise typer.BadParameter(message, param_hint="--format")
         if workers > 1 or output:
             message = "text is for a terminal; leave out --workers and --output"
@@ -368,7 +368,8 @@ def _read(
         table = open_table(lines, name, form, selection.readers(tasks, Csv))
         if pairs != (table.reader.pair is not None):
             expected = "pairs of sentences" if pairs else "single sentences"
-            raise DataError(f"the tasks read {expected}, and the table has others", name)
+            found = "single sentences" if pairs else "pairs of sentences"
+            raise DataError(f"the tasks read {expected}, and the table has {found}", name)
         return _Input(form, table.rows, table)
     if form == "jsonl":
         known: list[Jsonl | Csv] = [
@@ -377,7 +378,7 @@ def _read(
         ]
         return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
-        raise DataError("pairs are read as text with a tab between, or as JSONL or tables", name)
+        raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
         return _Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
     if pairs:

@@ -35,11 +35,13 @@ class Augmentation(Settings):
     @model_validator(mode="after")
     def _tags_fit(self) -> Augmentation:
         if self.replace and not self.tags:
-            raise Misfit("replace", "needs a task in `tags`, whose labels words must share")
+            raise Misfit(
+                "replace", "needs `tags`: the task in which both words have the same gold label"
+            )
         if self.tags and not self.replace:
-            raise Misfit("tags", "does nothing unless `replace` is above 0")
+            raise Misfit("tags", "has no effect unless `replace` is above 0")
         if not (self.mask or self.replace or self.cut):
-            raise Misfit("copies", "are not changed: `mask`, `replace` and `cut` are 0")
+            raise Misfit("copies", "would equal the sentences: `mask`, `replace` and `cut` are 0")
         return self
 
 
@@ -100,7 +102,7 @@ class Distillation(Settings):
         if not (self.text or self.training_text):
             raise Misfit("training_text", "the teachers have no text; set this, or `text`")
         if self.paths is not None and self.tokens != "paths":
-            raise Misfit("paths", "does nothing unless `tokens` is paths")
+            raise Misfit("paths", "has no effect unless `tokens` is paths")
         if self.temperature is not None and self.sentences != "kl" and self.tokens != "marginals":
-            raise Misfit("temperature", "does nothing without `kl` and `marginals`")
+            raise Misfit("temperature", "has no effect without `kl` and `marginals`")
         return self

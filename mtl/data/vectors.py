@@ -196,7 +196,7 @@ def _read_binary(path: Path, wanted: Wanted | None) -> tuple[list[str], NDArray[
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"the gzip data is truncated or damaged; {_AGAIN}", path) from error
     if rest:
-        raise DataError(f"has data after the {count:,} vectors that it promises; {_AGAIN}", path)
+        raise DataError(f"has data after the {count:,} vectors of its header; {_AGAIN}", path)
     matrix = np.frombuffer(values, dtype="<f4").reshape(len(words), size).astype(np.float32)
     _check_finite(matrix, list(words), path)
     return list(words), matrix
@@ -211,7 +211,7 @@ def _binary_header(file: IO[bytes], path: Path) -> tuple[int, int]:
     header = _HEADER.fullmatch(start.decode("latin-1").strip())
     if not header or not int(header[1]):
         message = "expected the binary format of word2vec, which starts with two numbers"
-        raise DataError(f"{message}; text files have another end of the name", path)
+        raise DataError(f"{message}; text files need another suffix", path)
     return int(header[1]), int(header[2])
 
 

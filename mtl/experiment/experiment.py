@@ -308,7 +308,7 @@ def _made(
         return make_model(run, vocabularies, targets).to(device)
     except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+        raise ConfigError(f"the model cannot be built: {reason}; make it smaller") from error
 
 
 def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict[str, Target]]:

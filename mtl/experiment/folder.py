@@ -85,7 +85,8 @@ def _own_names(folder: Path) -> set[str]:
 
 def _foreign(folder: Path, name: str) -> MtlError:
     return MtlError(
-        f"{folder}: contains {name}, which is not of this run; choose another folder with --output"
+        f"{folder}: contains {name}, which does not belong to this run; choose another folder with "
+        "--output"
     )
 
 

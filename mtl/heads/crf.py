@@ -151,6 +151,6 @@ class CRFTagger(Tagger):
 def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
     """Return a CRF over the label sequences that a scheme allows."""
     if scheme is None:
-        raise OptionError("constrained", "the labels have no scheme to obey; set it to false")
+        raise OptionError("constrained", "the labels have no tagging scheme; set it to false")
     pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
     return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)

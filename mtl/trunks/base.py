@@ -135,7 +135,7 @@ class Trunk(Checked, nn.Module, ABC):
         """Return the error for a language model on a trunk that reads both sides of a word."""
         return OptionError(
             "",
-            f"its states depend on the words on both sides, so on the word that task {task!r} "
+            f"its states depend on words on both sides, also on the word that task {task!r} "
             "predicts; choose another trunk",
         )
 

@@ -171,7 +171,7 @@ class TransformerTrunk(Trunk):
         """Return the input of the first layer: token vectors plus the vectors of positions."""
         limit = self.positions.num_embeddings
         if x.shape[1] > limit:
-            raise ValueError(f"expected at most {limit} tokens, got {x.shape[1]}; cut the text")
+            raise ValueError(f"expected at most {limit} tokens, got {x.shape[1]}; shorten the text")
         summed = self.widen(x) + self.positions.weight[: x.shape[1]]
         dropped: Tensor = self.dropout(self.norm(summed))
         return dropped

@@ -157,8 +157,8 @@ def test_a_mistake_in_the_run(two: Path, change: str, message: str | None) -> No
         ([], "\na\tb\tc\n", "<stdin>:2: expected two sentences with a tab between, found 3"),
         (["--input", "jsonl"], '{"text": "a"}', '<stdin>:1: expected an object with "tokens" '
          '(a list of words) or "text" (a string), and with "tokens_b" or "text_b"'),
-        (["--input", "conll"], "a\n", "<stdin>: pairs are read as text with a tab between, or as "
-         "JSONL or tables"),
+        (["--input", "conll"], "a\n", "<stdin>: expected pairs as text with a tab between, as "
+         "JSONL or as a table"),
     ],
 )  # fmt: skip
 def test_what_is_no_pair_is_told(model: str, options: list[str], stdin: str, message: str) -> None:
@@ -188,7 +188,7 @@ def test_pairs_and_single_sentences_learn_together_and_predict_apart(two: Path) 
     assert result.code == 0, result.err
     told = mtl("predict", "runs/run", stdin=TEXT).err
     message = (
-        "same, alike: compares two sentences, the other tasks read one; name tasks of one kind"
+        "same, alike: reads pairs, other tasks read single sentences; select tasks of one kind"
     )
     assert told == f"error: {message}\n"
     (found,) = objects(

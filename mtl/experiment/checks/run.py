@@ -259,7 +259,8 @@ def _idle_rates(run: Run) -> Iterator[Mistake]:
     if not training.decay_biases and not decays(training.optimizer.options):
         yield (
             "training.decay_biases",
-            "does nothing without weight decay; leave it out, or set weight_decay of the optimizer",
+            "has no effect without weight decay; leave it out, or set weight_decay of the "
+            "optimizer",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
