@@ -3,11 +3,11 @@
     import mtl
     model = mtl.train("configs/quickstart.yaml", {"training.epochs": 3})
     model = mtl.load("runs/quickstart")  # the same, later
-    model.predict(["Angela Merkel flew to Paris ."])  # task to lists of labels
+    model.predict(["Angela Merkel flew to Paris ."])  # task to a list with one item per text
     for prediction in model.annotate(["Angela Merkel flew to Paris."], confidence=True):
         print(prediction)  # tokens, labels and confidences
 
-The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
+The parts need only PyTorch and can be used alone: `from mtl.heads import CRFTagger`.
 """
 
 import os

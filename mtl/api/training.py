@@ -93,36 +93,35 @@ def train(
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
     kept and returned. SIGTERM does the same, and then ends the program as usual. If the run file
-    has `seeds: N` with N > 1, one model is trained per seed. Each has a run folder of its own,
-    `seed-1` and so on, and `summary.json` contains the mean and the standard deviation of their dev
-    scores.
+    has `seeds: N` with N > 1, one model is trained per seed, in the run folders `seed-1` and so on.
+    `summary.json` contains the mean and the standard deviation of their dev scores.
 
     Args:
-        config: The run file, or a dictionary with the content of one. Paths in a dictionary are
-            relative to the current folder.
-        overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
-        data: Corpus to its data, in place of files: split to rows, or the rows of the split
-            `train` alone. Rows are a list, a frame of pandas or polars, an Arrow table, or a
-            `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its `validation`
-            is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
-            pair of a text or list of words and its label, for corpora with one column of labels.
+        config: A run file, or a dictionary with its content. Paths in a dictionary are relative to
+            the current folder.
+        overrides: Overrides of keys: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        data: Data in memory: a dictionary from corpus to the rows of the split `train`, or to a
+            dictionary from split to rows. Rows are a list, a frame of pandas or polars, an Arrow
+            table, or a `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its
+            `validation` is `dev`. A row is a dictionary with `text` or `tokens` and the columns of
+            labels; or, for corpora with one column of labels, a pair of a text or list of words and
+            its label.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether the folder may contain this run already. Then training continues after its
-            last checkpoint, with the same data, or starts if there is none; a finished run stays as
-            it is. The call can be repeated until training is done.
+        resume: Whether to continue from the last checkpoint in the folder, with the same data, or
+            start if there is none. A finished run is not changed, so the call can be repeated until
+            training is finished.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
-        trust: Whether to import modules that a run folder names for parts outside mtl: the folder
-            to resume or to start from. Modules that the run file of the user names are always
-            imported.
+        trust: Whether to import (and run) modules outside mtl that a run folder names: the folder
+            to resume or to start from. Modules that your own run file names are always imported.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
+        The trained model, or `TrainedSeeds` for several seeds. Both have `folder` and `models`.
 
     Raises:
         MtlError: The configuration or the data has an error; `config` is a dictionary and `output`
             is None; the folder exists, contains other files, or another process trains into it; or
-            Ctrl-C came before there was a model of each seed.
+            training was interrupted before each seed had a model.
     """
     given = read_given({} if data is None else data)
     on_import = show_import if trust else None
@@ -149,19 +148,19 @@ def distil(
     progress: bool | None = None,
     trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
-    """Train the model of a run file on its gold labels and on the outputs of trained models.
+    """Train a model on gold labels and on the outputs of trained models, its teachers.
 
-    It is `train` with the section `distillation` of the run, whose further options are overrides
-    such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed once and
-    kept in the cache. The run folder is an ordinary one, which needs no teacher.
+    This function calls `train` with the section `distillation` set. Pass its other options as
+    overrides, such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed
+    once and cached. The result is an ordinary run folder, which does not need the teachers.
 
     Args:
         teachers: The folders of finished runs.
-        student: The run file, or a dictionary with the content of one.
-        overrides: Changes to it, as for `train`.
+        student: A run file, or a dictionary with its content.
+        overrides: As for `train`.
         text: Files of unlabelled text.
-        match: Task to its teachers as `"FOLDER:TASK"`, in place of all teachers with a task of its
-            name; an empty list for gold labels alone.
+        match: Task to a list of its teachers as `"FOLDER:TASK"`; an empty list: only gold labels.
+            Default: all teachers with a task of the same name.
         data: As for `train`.
         output: As for `train`.
         resume: As for `train`; labelling continues too.
@@ -169,7 +168,7 @@ def distil(
         trust: As for `train`; also for the folders of the teachers.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`.
+        The trained model, or `TrainedSeeds` for several seeds.
 
     Raises:
         MtlError: As for `train`; no task has a teacher, or the teacher of a task does not know one

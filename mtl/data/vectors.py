@@ -36,9 +36,9 @@ def read_vectors(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Read word vectors.
 
-    The end of the name says the format:
+    The file name determines the format:
 
-    - `.npy`: a matrix of numpy, one row per word. The text file of the same name with `.txt` in
+    - `.npy`: a NumPy matrix, one row per word. The text file of the same name with `.txt` in
       place of `.npy` contains the words, one per line.
     - `.safetensors`: as `write_vectors` writes it.
     - `.bin`, `.bin.gz`: the binary format of word2vec: a line with the numbers of words and values;
@@ -59,9 +59,9 @@ def read_vectors(
         The words in the order of the file, and their vectors `[words, D]`, float32.
 
     Raises:
-        DataError: The file has no vectors, or is damaged; or it has another number of vectors than
-            of words, or than its first line says. Or a line has another number of values, or a
-            value is not a number that float32 holds.
+        DataError: The file has no vectors or is damaged; the number of vectors differs from the
+            number of words or from the first line; a line has another number of values; or a value
+            is not a finite number in the range of float32.
     """
     path = Path(path)
     if path.suffix == ".npy":
@@ -81,12 +81,13 @@ def write_vectors(path: str | Path, words: Sequence[str], vectors: NDArray[Any])
 
     Args:
         path: The file, whose name ends in `.safetensors`.
-        words: The words, without duplicates; the first one counts where several have one form.
+        words: The words, without duplicates. If several words differ only in case, a run that
+            lower-cases words uses the first one.
         vectors: `[N, D]`, one row per word.
 
     Raises:
         DataError: The numbers of words and vectors differ, a word occurs twice, is empty or
-            contains a newline, or a value is not a number that float32 holds.
+            contains a newline, or a value is not a finite number in the range of float32.
         MtlError: The file cannot be written.
     """
     from safetensors.numpy import save
