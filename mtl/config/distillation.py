@@ -11,10 +11,10 @@ from mtl.options import FilePath, Fraction, PositiveFloat, PositiveInt, Probabil
 
 
 class Augmentation(Settings):
-    """Changed copies of the sentences that the teachers label (Tang et al. 2019)."""
+    """Augmented copies of the sentences that the teachers label (Tang et al. 2019)."""
 
     copies: PositiveInt = Field(
-        default=1, description="Number of copies of each sentence; equal ones are left out."
+        default=1, description="Number of copies of each sentence; equal copies are left out."
     )
     mask: Probability = Field(
         default=0.1, description="Probability that a word of a copy becomes an unknown word."
@@ -46,26 +46,26 @@ class Augmentation(Settings):
 
 
 class Distillation(Settings):
-    """Teachers, whose probabilities a run learns beside its gold labels (Hinton et al. 2015)."""
+    """Distillation: a run also learns the probabilities of teachers (Hinton et al. 2015)."""
 
     teachers: list[RunPath] = Field(
-        description="Folders of finished runs. A task learns from all teachers that have a task of "
-        "its name, and from the mean of their probabilities."
+        description="Folders of finished runs. By default, a task learns the mean of the "
+        "probabilities of all teachers that have a task with the same name."
     )
     match: dict[str, list[str]] = Field(
         default={},
-        description="Task to its teachers as FOLDER:TASK, in place of teachers with a task of its "
-        "name; [] for gold labels alone.",
+        description="Task to its teachers as FOLDER:TASK; [] for no teacher. Default: all teachers "
+        "that have a task with the same name.",
     )
     text: list[FilePath] = Field(
         default=[],
         description="Files of unlabelled text for the teachers: text, CoNLL, JSONL, CSV or TSV.",
     )
     training_text: bool = Field(
-        default=True, description="Whether the teachers label the training text of the run too."
+        default=True, description="Whether the teachers also label the training text of the run."
     )
     augmentation: Augmentation | None = Field(
-        default=None, description="Changed copies of the sentences for the teachers; null: none."
+        default=None, description="Augmented copies of the sentences for the teachers; null: none."
     )
     sentences: Literal["kl", "logits", "hard"] = Field(
         default="kl",
@@ -91,8 +91,8 @@ class Distillation(Settings):
     )
     gold: Literal["anneal"] | Fraction = Field(
         default="anneal",
-        description="Share of gold labels in the loss of a sentence that has them and the output "
-        "of a teacher; anneal: from 0 to 1 during training (Clark et al. 2019).",
+        description="Weight λ of the gold labels in λ · gold + (1 − λ) · teacher, for sentences "
+        "with gold labels; anneal: from 0 to 1 during training (Clark et al. 2019).",
     )
 
     @model_validator(mode="after")

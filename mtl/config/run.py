@@ -239,11 +239,11 @@ class Run(Settings):
     )
     seeds: PositiveInt = Field(
         default=1,
-        description="Number of trainings with consecutive seeds, starting at `seed`; each has a "
-        "folder of its own.",
+        description="Number of trainings with consecutive seeds, starting at `seed`; each has its "
+        "own run folder.",
     )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
-        description=f"Embeddings of the tokens, which are concatenated: any of {', '.join(SLOTS)}."
+        description=f"Embeddings of the tokens, which are concatenated: {', '.join(SLOTS)}."
     )
     trunk: Annotated[Part, Kind("trunk", "none", bare=True)] = Field(
         description="The layers below the heads; none: heads read the embedding."
@@ -261,6 +261,6 @@ class Run(Settings):
     )
     distillation: Distillation | None = Field(
         default=None,
-        description="Teachers, from which the tasks learn beside their gold labels; null: none.",
+        description="Distillation: trained models whose outputs the tasks learn too; null: none.",
     )
     training: Training = Field(description="Settings of training.")

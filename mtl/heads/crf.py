@@ -27,9 +27,9 @@ class CRFTagger(Tagger):
         in_features: Width H of the hidden states.
         labels: The K label names.
         scheme: The scheme of the labels, which a constrained CRF obeys.
-        constrained: Whether only sequences that are well formed in the scheme have a probability,
-            in training and in use, so that no other is ever predicted. Needs labels that are span
-            tags, and excludes label smoothing, which gives every label a probability.
+        constrained: Whether sequences that violate the scheme have probability 0, in training and
+            prediction. Needs labels that are span tags. Excludes label smoothing, which gives every
+            label a probability.
     """
 
     reads_temperature: ClassVar[bool] = False

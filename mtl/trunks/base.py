@@ -27,8 +27,8 @@ class TrunkRecipe(TypedDict, total=False):
 
     Args:
         init: Folder of a finished run: trunk, embedding and language models start from its
-            weights, and its words are known words. Language models of the same trunk help most;
-            "wikitext2" is one that the package contains, for the trunk and the embedding of
+            weights, and its words are known words. The package contains the models "english" and
+            "wikitext2", for the trunk and the embedding of configs/base/english.yaml and of
             configs/base/lstm.yaml.
     """
 

@@ -33,7 +33,7 @@ def test_a_student_of_two_tasks_learns_from_two_teachers(at: School, tmp_path: P
     student = distil(at, tmp_path / "s", {"distillation.gold": 0.0, "training.epochs": 5})
     assert isinstance(student, mtl.TrainedModel)
     assert student.tasks == ["ner", "pos", "mood"]
-    # The words of the text without labels are known, those of changed copies would not be.
+    # The words of the text without labels are known, those of augmented copies would not be.
     assert "unheard" in student.experiment.vocabularies["words"].to_json()["words"]
     log = (tmp_path / "s" / "log.txt").read_text(encoding="utf-8")
     assert f"task ner: learns from {at.teachers[0]} (task ner)" in log

@@ -45,7 +45,7 @@ class Teaching:
     """The outputs of all teachers, ready for training.
 
     Args:
-        text: The unlabelled text, with changed copies of sentences; None without any.
+        text: The unlabelled text, with augmented copies of sentences; None without any.
         lessons: Corpus to task to the outputs of its teachers.
         gold: Share of gold labels where there are both, or "anneal".
     """
