@@ -176,7 +176,7 @@ def test_the_command_writes_vectors_that_a_run_reads(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected either --words, or --text and --run"),
+        ([], "expected either --words, or at least one --text or --run"),
         (["--words", "w.txt", "--text", "w.txt"], "expected either --words, or"),
         (["--words", "w.txt", "--min-count", "2"], "--min-count: has no effect without --text"),
         (["--words", "empty.txt"], "expected words, one per line, found none"),
