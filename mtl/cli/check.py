@@ -38,4 +38,4 @@ def check(
             gold = target.comparable(labels)
             gold = labels if gold is None else gold
             typer.echo(f"  {task}: {target.text(gold[:20] if isinstance(gold, tuple) else gold)}")
-    typer.echo(f"\n{run}: all is well")
+    typer.echo(f"\n{run}: no errors")
