@@ -134,7 +134,7 @@ def test_the_first_pair_is_shown(two: Path) -> None:
 
 
 IN_THE_RUN = {
-    "a tagger": ("tasks.same.head={type: crf}", "sentences come in pairs; take a classifier, such "
+    "a tagger": ("tasks.same.head={type: crf}", "sentences come in pairs; use a classifier, such "
         "as pool"),
     "parts that are none": ("tasks.same.head={type: pool, compare: []}", None),
     "a comparison of single sentences": ("corpora.two.reader.pair=null", "the reader returns no "
@@ -203,4 +203,4 @@ def test_pairs_and_single_sentences_share_no_head(two: Path) -> None:
     changes = ["tasks.mood.use=one/same", "tasks.mood.head=same"]
     result = mtl("train", "run.yaml", *changes)
     assert result.code == 2
-    assert "pairs and sentences share no head, as with 'same'" in result.err
+    assert "pairs and single sentences cannot share a head, as with 'same'" in result.err
