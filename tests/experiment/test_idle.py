@@ -81,7 +81,7 @@ def test_a_distance_between_corpora_is_refused(tmp_path: Path) -> None:
         "verb": {"use": "c/verb", "head": {"type": "domain_distance"}},
         "other": {"use": "d/verb", "head": "verb"},
     }
-    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d: "
+    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d, so "
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, tasks, corpora)
     # With the tasks of one corpus, several domains are in a batch.
