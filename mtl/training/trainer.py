@@ -7,11 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -23,6 +24,7 @@ from mtl.errors import TrainingError
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
+from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
@@ -124,12 +126,15 @@ class Trainer:
             self.model.sharing.begin_epoch(self.epoch)
             stopped = self.selection.stopped
             self.model.train()
-            for draws in self.sampler.epoch(self.epoch):
-                began = time.perf_counter()
+            prepare = partial(self._parts, stopped=stopped)
+            began = time.perf_counter()
+            # The batches of a step are a function of its draws, so they can be made ahead of it.
+            for parts in ahead(prepare, self.sampler.epoch(self.epoch)):
                 # A step without labels for the remaining tasks is skipped.
-                if parts := self._parts(draws, stopped):
+                if parts:
                     steps.append(self._step(parts, began))
                     yield steps[-1]
+                began = time.perf_counter()
             yield self._end_epoch(steps)
 
     @property
@@ -243,13 +248,13 @@ class Trainer:
                     sums[name] = sums[name] + value.detach() if name in sums else value.detach()
         if len(parts) > 1:
             weights, weighted = self.weighting.finish(losses, shared)
-        # Before the update, which may change the scale.
+        # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
-        norm = self._update(losses, weights, penalties)
         total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
-            losses, weighted, penalties, total_penalty
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+            {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
+        updated = self._update(norm["norm"], losses, weights, penalties)
         step = Step(
             epoch=self.epoch,
             step=self.step,
@@ -260,7 +265,7 @@ class Trainer:
             total=sum(weighted_values.values()) + sum(penalty_sum.values()),
             gradients=statistics,
             lr=self._base_lr[0] * factor,
-            grad_norm=norm,
+            grad_norm=norm["norm"] if updated else 0.0,
             tokens=_tokens(batches),
             seconds=time.perf_counter() - began,
             warning=self._watch.warning(self.step, loss_values),
@@ -276,47 +281,43 @@ class Trainer:
             rows /= self.loss_scale.scale
         return read_gradients(tasks, rows)
 
+    def _norm(self) -> Tensor:
+        """Return the global norm of the gradients, a scalar; remove the scale of the losses."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if self.loss_scale:
+            self.loss_scale.remove(gradients)
+        return get_total_norm(gradients)
+
     def _update(
         self,
+        norm: float,
         losses: Mapping[str, Tensor],
         weights: Mapping[str, float],
         penalties: Mapping[str, Tensor],
-    ) -> float:
-        """Update the weights from their gradients; return the norm of the gradients.
+    ) -> bool:
+        """Update the weights from their gradients; return whether this was possible.
 
-        A step whose float16 gradients are not finite is skipped, and the norm is 0.
+        A step whose float16 gradients are not finite is skipped.
 
         Raises:
             TrainingError: The gradients are not finite.
         """
-        scale = self.loss_scale
-        if scale:
-            scale.remove(p.grad for p in self.model.parameters() if p.grad is not None)
-        try:
-            norm = self._clip()
-        except RuntimeError as error:
-            if scale:
-                scale.update(finite=False)
-                if not scale.exhausted:
-                    return 0.0
+        finite = math.isfinite(norm)
+        if self.loss_scale:
+            self.loss_scale.update(finite=finite)
+        if not finite:
+            if self.loss_scale and not self.loss_scale.exhausted:
+                return False
             found = cause(self.model, losses, weights, penalties, began=self.step > 0)
-            raise self._diverged(not_finite(self.model, losses), found) from error
-        if scale:
-            scale.update(finite=True)
+            raise self._diverged(not_finite(self.model, losses), found)
+        # Most steps need no clipping, and a product with 1 would take as long as any other.
+        if norm + 1e-6 > self.clip_norm:
+            parameters = self.model.parameters()
+            clip_grads_with_norm_(parameters, self.clip_norm, torch.tensor(norm))
         self.optimizer.step()
         if self.average:
             self.average.update()
-        return norm
-
-    def _clip(self) -> float:
-        """Clip the gradients and return their norm before.
-
-        Raises:
-            RuntimeError: It is not finite. The gradients are unchanged, to find the cause.
-        """
-        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
-        parameters = self.model.parameters()
-        return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True).item()
+        return True
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]
@@ -419,8 +420,9 @@ def _tokens(batches: Sequence[Batch]) -> dict[str, int]:
     """Return the number of tokens of each task."""
     tokens: dict[str, int] = defaultdict(int)
     for batch in batches:
+        count = batch.tokens
         for task in batch.tasks:
-            tokens[task] += batch.tokens
+            tokens[task] += count
     return dict(tokens)
 
 
