@@ -131,7 +131,7 @@ _STATES = {
 
 
 def _print_trials(title: str, found: Tuned, trials: list[TrialResult]) -> None:
-    from mtl.tuning.results import shown_objective, shown_value
+    from mtl.tuning.results import short_names, shown_objective, shown_value
 
     units = {"score": "score", "speed": "tokens/s", "size": "kB"}
     ranges = list(trials[0].params)
@@ -144,5 +144,6 @@ def _print_trials(title: str, found: Tuned, trials: list[TrialResult]) -> None:
         ]
         for trial in trials
     ]
-    header = ["trial", *(units[name] for name in found.objectives), "epoch", *ranges]
+    names = short_names(ranges).values()
+    header = ["trial", *(units[name] for name in found.objectives), "best epoch", *names]
     print_rows(title, header, rows)

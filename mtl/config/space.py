@@ -68,8 +68,14 @@ class Space:
             raise ConfigError("\n".join(messages))
         ranges: dict[str, Range] = {}
         for path, own in self.ranges.items():
-            whole = isinstance(own, NumberRange) and not self._takes_fractions(own, path, first)
-            ranges[path] = replace(own, whole=True) if whole else own  # type: ignore[call-arg]
+            if isinstance(own, NumberRange) and not self._takes_fractions(own, path, first):
+                if isinstance(own.step, float):
+                    messages[f"{own.place}: {path}.step: expected a whole number"] = None
+                ranges[path] = replace(own, whole=True)
+            else:
+                ranges[path] = own
+        if messages:
+            raise ConfigError("\n".join(messages))
         return replace(self, ranges=ranges)
 
     def _candidates(self, first: Mapping[str, Node]) -> Iterator[dict[str, Node]]:
@@ -122,4 +128,5 @@ def load_space(
         complete=complete,
         check=check,
     )
-    return Space(find_ranges(root), root, build)._checked()
+    space = Space(find_ranges(root), root, build)
+    return space._checked() if space.ranges else space

@@ -138,7 +138,25 @@ def shown_value(value: Any) -> str:
 
 def shown_values(params: Mapping[str, Any]) -> str:
     """Return the values of a trial on one line."""
-    return ", ".join(f"{path} {shown_value(value)}" for path, value in params.items())
+    names = short_names(list(params))
+    return ", ".join(f"{names[path]} {shown_value(value)}" for path, value in params.items())
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return for each path its last words, as many as make it differ from the others.
+
+    >>> short_names(["trunk.dropout", "tasks.a.weight", "tasks.b.weight"])
+    {'trunk.dropout': 'dropout', 'tasks.a.weight': 'a.weight', 'tasks.b.weight': 'b.weight'}
+    """
+    names = {}
+    for path in paths:
+        words = path.split(".")
+        others = [f".{other}" for other in paths if other != path]
+        ends = (".".join(words[start:]) for start in range(len(words) - 1, -1, -1))
+        names[path] = next(
+            (end for end in ends if not any(other.endswith(f".{end}") for other in others)), path
+        )
+    return names
 
 
 def shown_objective(name: str, value: float) -> str:
