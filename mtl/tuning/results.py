@@ -75,8 +75,7 @@ class Tuned:
     @property
     def completed(self) -> list[TrialResult]:
         """The completed trials, the best dev score first."""
-        found = [trial for trial in self.trials if trial.state == "complete"]
-        return sorted(found, key=lambda trial: -trial.values["score"])
+        return completed(self.trials)
 
     @property
     def best(self) -> TrialResult:
@@ -99,12 +98,17 @@ class Tuned:
         return load(self.best.folder)
 
 
-def results_of(study: SharedStudy, settings: TuneSettings, folder: Path) -> Tuned:
-    """Return the results of a study so far."""
+def trials_of(study: SharedStudy, settings: TuneSettings, folder: Path) -> list[TrialResult]:
+    """Return the trials of a study so far, in the order of their numbers."""
     front = study.front()
     trials = [_result(trial, settings, folder, trial.number in front) for trial in study.trials()]
-    trials.sort(key=lambda trial: trial.name)
-    return Tuned(folder, settings.objectives, trials, study.importance())
+    return sorted(trials, key=lambda trial: trial.name)
+
+
+def completed(trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the completed trials, the best dev score first."""
+    found = [trial for trial in trials if trial.state == "complete"]
+    return sorted(found, key=lambda trial: -trial.values["score"])
 
 
 def _result(trial: FrozenTrial, settings: TuneSettings, folder: Path, front: bool) -> TrialResult:

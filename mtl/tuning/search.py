@@ -29,7 +29,14 @@ from mtl.options import count
 from mtl.runs.checkpoint import to_device
 from mtl.training.interrupt import Interrupt
 from mtl.tuning.best import write_best
-from mtl.tuning.results import TrialResult, Tuned, results_of, shown_objective, shown_values
+from mtl.tuning.results import (
+    TrialResult,
+    Tuned,
+    completed,
+    shown_objective,
+    shown_values,
+    trials_of,
+)
 from mtl.tuning.settings import (
     BEST,
     FILES,
@@ -136,13 +143,13 @@ def tune(
     own.write_best = partial(_write_best, folder / BEST, config, overrides, space)
     with Interrupt() as interrupt:
         own.run(interrupt)
-    tuned = results_of(study, settings, folder)
-    if not tuned.completed:
-        failed = [trial.error for trial in tuned.trials if trial.error]
-        if failed:
-            raise MtlError(f"{folder}: no trial was completed; the last one failed: {failed[-1]}")
-        raise MtlError(f"{folder}: no trial was completed; continue with --resume")
-    return tuned
+    found = trials_of(study, settings, folder)
+    if completed(found):
+        return Tuned(folder, settings.objectives, found, study.importance())
+    failed = [trial.error for trial in found if trial.error]
+    if failed:
+        raise MtlError(f"{folder}: no trial was completed; the last one failed: {failed[-1]}")
+    raise MtlError(f"{folder}: no trial was completed; continue with --resume")
 
 
 def _check(run: Run, space: Space, config: Config) -> None:
@@ -175,11 +182,9 @@ def _open_study(
         from mtl.tuning.study import SharedStudy
     except ImportError as error:
         raise MtlError(not_installed("mtl tune", "tune", error)) from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MtlError(f"{folder}: cannot be created: {error.strerror}") from error
-    study = SharedStudy(settings, folder / JOURNAL, folder.absolute().name, space.ranges)
+    name = folder.absolute().name
+    study = SharedStudy(settings, folder / JOURNAL, name, space.ranges)
+    folder.mkdir(parents=True, exist_ok=True)
     now = _description(space, run)
     before = study.space
     if before is None:
@@ -187,8 +192,8 @@ def _open_study(
         return study
     if not resume:
         raise MtlError(
-            f"storage: the study {folder.absolute().name!r} exists already; continue or join it "
-            "with --resume, or choose another name with --output"
+            f"storage: the study {name!r} exists already; continue or join it with --resume, or "
+            "choose another name with --output"
         )
     for path in {**now, **before}:
         if now.get(path) != before.get(path):
@@ -418,10 +423,12 @@ class _Search:
 
     def _keep_best(self, own: _Active) -> bool:
         """Write the run file of the best trial, if it has changed; return whether it is this one."""
-        best = results_of(self.study, self.settings, self.folder).best
+        best = completed(trials_of(self.study, self.settings, self.folder))[0]
         if best.name != self._best:
             self._best = best.name
-            self.write_best(best, self._run(best.params, best.threads))
+            ours = best.name == own.name
+            run = own.process.run if ours else self._run(best.params, best.threads)
+            self.write_best(best, run)
         return best.name == own.name
 
     def _stop(self) -> None:

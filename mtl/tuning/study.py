@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -151,16 +149,17 @@ class SharedStudy:
             return f"it needs {_LEAST} completed trials, and there are {len(completed)}"
         if len({trial.values[0] for trial in completed}) == 1:
             return "all completed trials have the same score"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a range with a single value
-            try:
-                return get_param_importances(
-                    self._study,
-                    evaluator=FanovaImportanceEvaluator(seed=0),
-                    target=lambda trial: trial.values[0],
-                )
-            except ImportError as error:
-                return not_installed("it", "tune", error)
+        try:
+            # Imported here, since scikit-learn takes seconds.
+            from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+            return get_param_importances(
+                self._study,
+                evaluator=FanovaImportanceEvaluator(seed=0),
+                target=lambda trial: trial.values[0],
+            )
+        except ImportError as error:
+            return not_installed("it", "tune", error)
 
     def front(self) -> set[int]:
         """Return the numbers of the trials on the Pareto front."""
@@ -242,7 +241,7 @@ def _open(url: str | None, journal: Path) -> BaseStorage:
             raise MtlError(f"{journal}: damaged ({error}); search into another --output") from error
         raise MtlError(f"storage: {error}") from error
     except OSError as error:
-        raise MtlError(f"{journal}: cannot be opened: {error.strerror}") from error
+        raise MtlError(f"{journal}: cannot be opened: {error.strerror or error}") from error
     except ImportError as error:
         raise MtlError(f"storage: {str(error).splitlines()[0]}") from error
     except Exception as error:  # SQLAlchemy and each driver have classes of their own
@@ -255,6 +254,7 @@ def _open(url: str | None, journal: Path) -> BaseStorage:
 
 
 def _open_journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = JournalFileOpenLock(str(path))
     backend = JournalFileBackend(str(path), lock)
     lock.acquire()
