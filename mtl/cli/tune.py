@@ -46,7 +46,7 @@ def tune(
         typer.Option(
             metavar="NAME",
             help="score: the dev score; also speed: tokens/s on the dev sets; size: bytes of the "
-            "model. Repeat it for a Pareto front. Default: score."
+            "model. Repeat it for a Pareto front. Default: score.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the draws.")] = 1,
@@ -64,9 +64,7 @@ def tune(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume", help="Continue or join the study; start it if there is none."
-        ),
+        typer.Option("--resume", help="Continue or join the study; start it if there is none."),
     ] = False,
     trust: TrustOption = False,
 ) -> None:
@@ -102,7 +100,9 @@ def tune(
 
 def _print(found: Tuned) -> None:
     number = {state: sum(t.state == state for t in found.trials) for state in _STATES}
-    counts = ", ".join(f"{number[state]} {words}" for state, words in _STATES.items() if number[state])
+    counts = ", ".join(
+        f"{number[state]} {words}" for state, words in _STATES.items() if number[state]
+    )
     if len(found.objectives) > 1:
         _print_trials(f"Pareto front of the trials ({counts})", found, found.front)
     else:

@@ -231,5 +231,3 @@ def _leads(low: float, high: float, step: float) -> bool:
     """Return whether a number of steps leads from one number to another."""
     steps = (high - low) / step if step > 0 else 0
     return steps >= 1 and math.isclose(steps, round(steps), rel_tol=1e-9)
-
-

@@ -58,7 +58,9 @@ class SharedStudy:
     def __init__(
         self, settings: TuneSettings, journal: Path, name: str, ranges: Mapping[str, Range]
     ) -> None:
-        directions = ["maximize" if HIGHER_IS_BETTER[o] else "minimize" for o in settings.objectives]
+        directions = [
+            "maximize" if HIGHER_IS_BETTER[o] else "minimize" for o in settings.objectives
+        ]
         self._distributions = {path: _distribution(own) for path, own in ranges.items()}
         sampler = _Seeded(_sampler(settings.sampler), settings.seed)
         self._study = optuna.create_study(

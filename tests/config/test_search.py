@@ -35,8 +35,6 @@ def space(tmp_path: Path, write: Write, kinds: Tables) -> Callable[..., Space]:
     return lambda *overrides: load_space("run.yaml", overrides, kinds=kinds)
 
 
-
-
 MISTAKES = {
     "{search: 3}": "lr.search: expected [low, high] or {choices: [...]}; low and high are numbers",
     "{search: [1, 2, 3]}": "lr.search: expected [low, high] or {choices: [...]}; low and high are "

@@ -277,9 +277,7 @@ def test_several_objectives_give_a_front() -> None:
     found = tune(BOTH, trials=12, objectives=["score", "speed", "size"], sampler="random")
 
     def beats(one: Any, other: Any) -> bool:
-        a, b = (
-            (t.values["score"], t.values["speed"], -t.values["size"]) for t in (one, other)
-        )
+        a, b = ((t.values["score"], t.values["speed"], -t.values["size"]) for t in (one, other))
         return a != b and all(x >= y for x, y in zip(a, b, strict=True))
 
     expected = [t for t in found.trials if not any(beats(other, t) for other in found.trials)]
