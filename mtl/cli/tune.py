@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -99,10 +101,8 @@ def tune(
 
 
 def _print(found: Tuned) -> None:
-    number = {state: sum(t.state == state for t in found.trials) for state in _STATES}
-    counts = ", ".join(
-        f"{number[state]} {words}" for state, words in _STATES.items() if number[state]
-    )
+    number = Counter(trial.state for trial in found.trials)
+    counts = ", ".join(f"{number[own]} {words}" for own, words in _STATES.items() if number[own])
     if len(found.objectives) > 1:
         _print_trials(f"Pareto front of the trials ({counts})", found, found.front)
     else:
@@ -120,7 +120,7 @@ def _print(found: Tuned) -> None:
     typer.echo(f"next:  mtl evaluate {found.best.folder} --split dev")
 
 
-_STATES = {
+_STATES: Mapping[Literal["complete", "pruned", "failed", "running", "waiting"], str] = {
     "complete": "completed",
     "pruned": "stopped early",
     "failed": "failed",

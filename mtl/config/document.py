@@ -422,7 +422,8 @@ def merge(base: Node, over: Node) -> Node:
     """Merge `over` into `base`: mappings are merged key by key, other values are replaced.
 
     A mapping over a string keeps the string as its `type`, since `sharing: hard` is short for
-    `sharing: {type: hard}`. A range to search is one value, although it is a mapping. Every node of `over` gets a higher layer than all nodes of `base`.
+    `sharing: {type: hard}`. A range to search is one value, although it is a mapping. Every node of
+    `over` gets a higher layer than all nodes of `base`.
     """
     return _overlay(base, _lift(over, base.height + 1))
 

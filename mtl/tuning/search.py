@@ -422,7 +422,7 @@ class _Search:
         tell(self.console, f"trial {trial.user_attrs['name']}: failed: {error}; {shown}")
 
     def _keep_best(self, own: _Active) -> bool:
-        """Write the run file of the best trial, if it has changed; return whether it is this one."""
+        """Write the run file of a new best trial, and return whether this one is the best."""
         best = completed(trials_of(self.study, self.settings, self.folder))[0]
         if best.name != self._best:
             self._best = best.name

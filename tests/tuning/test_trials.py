@@ -95,7 +95,7 @@ def test_ctrl_c_leaves_a_study_that_continues(project: Path) -> None:
 
 
 def test_a_killed_search_keeps_its_trials(project: Path) -> None:
-    short = ["training.epochs=2" if word == "training.epochs=300" else word for word in LONG]
+    short = ["training.epochs=20" if word == "training.epochs=300" else word for word in LONG]
     assert process(*short, "--trials", "1").code == 0
     first = states()
     running = start(*short, "--trials", "3", "--resume")
