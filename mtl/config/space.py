@@ -43,7 +43,7 @@ class Space:
         return self._with({path: self.ranges[path].node(value) for path, value in given.items()})
 
     def plain(self, values: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-        """Return keys to the value there, as it would stand in a run file."""
+        """Return keys to the value there, in the form of a run file."""
         return {
             own.keys: own.node(values[path]).plain()
             for path, own in self.ranges.items()

@@ -30,8 +30,8 @@ def write_best(
 ) -> None:
     """Write a run file with the values of a trial, for `mtl train`.
 
-    It extends the run file of the search, so that one sees what was found; if that does not give
-    the run of the trial, it is the complete run.
+    It extends the run file of the search and contains only the values. If this does not give the
+    run of the trial, it is the complete run.
 
     Args:
         path: The file to write.

@@ -239,6 +239,9 @@ class _Active:
     trial: Trial
     process: RunningTrial
     signed: float
+    """When it gave a sign of life."""
+    checked: float
+    """When it was checked that no other process continues it."""
     last: int = 0
     """The last epoch that was compared with other trials."""
     pruned: bool = False
@@ -280,6 +283,9 @@ class _Search:
         self._best: int | None = None
         self._look = 0.0
         """When to look for a trial to start."""
+        shared = settings.jobs > 1 and space.run().training.threads is None
+        self._threads = max(1, (os.cpu_count() or 1) // settings.jobs) if shared else None
+        """The number of threads of a trial; None: as in the run file."""
 
     def run(self, interrupt: Interrupt) -> None:
         """Run trials until there are enough, the time is over, or a signal comes."""
@@ -340,14 +346,8 @@ class _Search:
             speed="speed" in self.settings.objectives,
             trust=self.trust,
         )
-        self._active.append(_Active(trial, process, time.monotonic()))
-
-    @property
-    def _threads(self) -> int | None:
-        """The number of threads of a trial; None: as in the run file."""
-        if self.settings.jobs == 1 or self.space.run().training.threads is not None:
-            return None
-        return max(1, (os.cpu_count() or 1) // self.settings.jobs)
+        now = time.monotonic()
+        self._active.append(_Active(trial, process, now, now))
 
     def _run(self, params: Mapping[str, Any], threads: int | None) -> Run:
         run = self.space.run(params)
@@ -357,18 +357,33 @@ class _Search:
         return run.model_copy(update={"training": training})
 
     def _poll(self, bar: Progress, line: Any) -> None:
-        """Read what the trials have reached, and end those that have ended or are bad."""
+        """Read the new scores of the trials, stop bad trials, and store the results of ended ones."""
         for own in list(self._active):
             ended = not own.process.running  # before the last scores are read
+            now = time.monotonic()
+            if (ended or now - own.checked > _LOOK_AGAIN) and self._is_lost(own, now):
+                continue
             self._report(own)
             if ended:
                 self._active.remove(own)
                 self._end(own)
                 self._look = 0.0
                 bar.update(line, completed=self._ended())
-            elif (now := time.monotonic()) - own.signed > _ALIVE_EVERY:
+            elif now - own.signed > _ALIVE_EVERY:
                 self.study.sign(own.trial)
                 own.signed = now
+
+    def _is_lost(self, own: _Active, now: float) -> bool:
+        """Return whether another process continues a trial: this one gave no sign of life."""
+        own.checked = now
+        if self.study.is_running(own.trial):
+            return False
+        self._active.remove(own)
+        own.process.stop()
+        own.process.wait()
+        own.process.close()
+        tell(self.console, f"trial {own.name}: another process of the study continues it")
+        return True
 
     def _report(self, own: _Active) -> None:
         if len(self.settings.objectives) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ PruningName: TypeAlias = Literal["median", "halving", "none"]
 HIGHER_IS_BETTER = {"score": True, "speed": True, "size": False}
 JOURNAL = "study.journal"
 BEST = "best.yaml"
-FILES = rf"trial-\d+(\.err)?|{BEST}|{JOURNAL}(\..*|\.lock.*)?"
+FILES = rf"trial-\d+(\.err)?|{re.escape(BEST)}|{re.escape(JOURNAL)}(\..*)?"
 """Pattern of the names in the folder of a search."""
 
 

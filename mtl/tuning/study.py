@@ -77,7 +77,7 @@ class SharedStudy:
 
     @property
     def space(self) -> Any:
-        """The description that was stored when the study began; None before."""
+        """The description of the run from the beginning of the study; None before."""
         return self._study.user_attrs.get(_SPACE)
 
     @space.setter
@@ -106,6 +106,11 @@ class SharedStudy:
     def sign(self, trial: Trial) -> None:
         """Give a sign of life of a running trial."""
         trial.set_user_attr("alive", time.time())
+
+    def is_running(self, trial: Trial) -> bool:
+        """Return whether a trial that was begun here is not in the hands of another process."""
+        found = self._study.get_trials(deepcopy=False)[trial.number]
+        return found.state == TrialState.RUNNING
 
     def complete(self, trial: Trial, values: Sequence[float]) -> None:
         """Store the values of the objectives of a trial."""

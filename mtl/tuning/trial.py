@@ -60,7 +60,7 @@ class RunningTrial:
         try:
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
-        except BrokenPipeError:  # the process has failed, which `failed` tells
+        except BrokenPipeError:  # the process has failed; `close` returns its error
             pass
 
     def new_scores(self) -> list[tuple[int, float]]:
@@ -91,7 +91,7 @@ class RunningTrial:
         self.stopped = True
 
     def wait(self) -> None:
-        """Wait for the end of a process that was asked to stop; kill it if that takes long."""
+        """Wait for the end of the process after `stop`, and kill it if that takes long."""
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl.api import train
-from mtl.errors import MtlError
+from mtl.errors import MtlError, TrainingError
 from mtl.experiment import load_corpora
 from mtl.runs.lock import FolderLock
 from mtl.text.example import Example
@@ -47,7 +47,8 @@ def main() -> None:
         assert isinstance(model, TrainedModel)
         measured = {"speed": tokens_per_second(model)} if order["speed"] else {}
     except MtlError as error:
-        print(error, file=sys.stderr)
+        # The advice of `train` about its folder is not for a trial.
+        print(error.__cause__ if isinstance(error, TrainingError) else error, file=sys.stderr)
         sys.exit(2)
     print(f"\n{json.dumps(measured)}", flush=True)
 
