@@ -357,7 +357,7 @@ class _Search:
         return run.model_copy(update={"training": training})
 
     def _poll(self, bar: Progress, line: Any) -> None:
-        """Read the new scores of the trials, stop bad trials, and store the results of ended ones."""
+        """Read new scores, stop bad trials, and store the results of the ended ones."""
         for own in list(self._active):
             ended = not own.process.running  # before the last scores are read
             now = time.monotonic()

@@ -26,6 +26,7 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mtl.config.search import Choices, Range
@@ -59,7 +60,8 @@ class SharedStudy:
         self, settings: TuneSettings, journal: Path, name: str, ranges: Mapping[str, Range]
     ) -> None:
         directions = [
-            "maximize" if HIGHER_IS_BETTER[o] else "minimize" for o in settings.objectives
+            StudyDirection.MAXIMIZE if HIGHER_IS_BETTER[name] else StudyDirection.MINIMIZE
+            for name in settings.objectives
         ]
         self._distributions = {path: _distribution(own) for path, own in ranges.items()}
         sampler = _Seeded(_sampler(settings.sampler), settings.seed)
@@ -71,9 +73,8 @@ class SharedStudy:
             directions=directions,
             load_if_exists=True,
         )
-        if [d.name.lower() for d in self._study.directions] != directions:
+        if self._study.directions != directions:
             raise MtlError(f"study {name!r}: has other objectives; give the same ones")
-        self._number = len(settings.objectives)
 
     @property
     def space(self) -> Any:
