@@ -145,6 +145,7 @@ def tune(
         own.run(interrupt)
     found = trials_of(study, settings, folder)
     if completed(found):
+        own.keep_best()
         return Tuned(folder, settings.objectives, found, study.importance())
     failed = [trial.error for trial in found if trial.error]
     if failed:
@@ -313,7 +314,9 @@ class _Search:
                     if not self._active:
                         break
                     time.sleep(_TURN)
-                    self._poll(bar, line)
+                    # A signal may go to all processes; a trial that it has ended has not failed.
+                    if not interrupt.wanted:
+                        self._poll(bar, line)
                 else:
                     self._stop()
         except BaseException:
@@ -407,28 +410,23 @@ class _Search:
         shown = shown_values(own.trial.params)
         if own.pruned:
             self.study.prune(own.trial)
-            epoch = own.last
-            tell(
-                self.console,
-                f"trial {own.name}: stopped after epoch {epoch}, below the others; {shown}",
-            )
+            how = f"stopped after epoch {own.last}, below the others"
+            tell(self.console, f"trial {own.name}: {how}; {shown}")
         elif error:
-            own.process.folder.parent.mkdir(parents=True, exist_ok=True)
             (self.folder / f"trial-{own.name}.err").write_text(log, encoding="utf-8")
             self._fail(own.trial, error)
         else:
             assert own.process.best
             own.trial.set_user_attr("epoch", own.process.best[0])
             self.study.complete(own.trial, [values[name] for name in self.settings.objectives])
-            best = self._keep_best(own)
+            best = self.keep_best() == own.name
             scores = ", ".join(
                 f"{name} {shown_objective(name, values[name])}{_UNITS[name]}"
                 for name in self.settings.objectives
             )
             tell(
                 self.console,
-                f"trial {own.name}: {scores}{' (best so far)' if best else ''}, "
-                f"{seconds:.0f} s; {shown}",
+                f"trial {own.name}: {scores}{' (best so far)' * best}, {seconds:.0f} s; {shown}",
             )
 
     def _fail(self, trial: Trial, error: str) -> None:
@@ -436,15 +434,13 @@ class _Search:
         shown = shown_values(trial.params)
         tell(self.console, f"trial {trial.user_attrs['name']}: failed: {error}; {shown}")
 
-    def _keep_best(self, own: _Active) -> bool:
-        """Write the run file of a new best trial, and return whether this one is the best."""
+    def keep_best(self) -> int:
+        """Write the run file of the best trial, unless it is there, and return its name."""
         best = completed(trials_of(self.study, self.settings, self.folder))[0]
         if best.name != self._best:
             self._best = best.name
-            ours = best.name == own.name
-            run = own.process.run if ours else self._run(best.params, best.threads)
-            self.write_best(best, run)
-        return best.name == own.name
+            self.write_best(best, self._run(best.params, best.threads))
+        return best.name
 
     def _stop(self) -> None:
         """Stop all trials with a checkpoint, and put them back into the queue."""
