@@ -37,7 +37,8 @@ def states() -> dict[str, str]:
     study = optuna.load_study(study_name="run-tune", storage=storage)
     replaced = {trial.user_attrs.get("replaces") for trial in study.trials}
     return {
-        str(trial.user_attrs["name"]): f"{trial.state.name} {trial.params[LR]}"
+        str(trial.user_attrs["name"]): f"{trial.state.name} "
+        f"{(trial.params or trial.system_attrs['fixed_params'])[LR]}"
         for trial in study.trials
         if trial.number not in replaced
     }
