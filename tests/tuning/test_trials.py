@@ -16,7 +16,7 @@ pytest.importorskip("optuna", reason="the package optuna is not installed")
 import mtl
 from mtl.errors import MtlError
 from tests.cli.command import mtl as command
-from tests.cli.command import process, start
+from tests.cli.command import Result, start
 from tests.cli.records import records
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,13 @@ def states() -> dict[str, str]:
         for trial in study.trials
         if trial.number not in replaced
     }
+
+
+def process(*arguments: str) -> Result:
+    """Run the command as a process of its own, which may take minutes."""
+    running = start(*arguments)
+    out, err = running.communicate(timeout=600)
+    return Result(running.returncode, out, err)
 
 
 def wait_for(path: Path, seconds: float = 200.0) -> None:
