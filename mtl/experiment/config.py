@@ -62,7 +62,7 @@ def load_search_space(
 
 
 def _allowed(config: Config, on_import: OnImport | None) -> OnImport | None:
-    """Return what allows the import of parts: the file of a run folder is not the user's own."""
+    """Return the permission to import parts: the file of a run folder is not the user's own."""
     path = Path(config) if isinstance(config, str | PathLike) else None
     of_folder = path is not None and path.name == RUN and is_run_folder(path.parent)
     return on_import if of_folder else on_import or silently

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtl.trained_model import TrainedModel, load
-from mtl.tuning.settings import BEST, Objective, TuneSettings, trial_folder
+from mtl.tuning.settings import BEST, ObjectiveName, TuneSettings, trial_folder
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -33,7 +33,7 @@ class TrialResult:
         state: How it ended: `complete`, `pruned` if it was stopped for its low scores, `failed`; or
             `running` and `waiting`.
         params: Path of each range to its value, or to the text of its choice.
-        values: Objective to its value. A trial that was stopped has its best dev score so far.
+        values: ObjectiveName to its value. A trial that was stopped has its best dev score so far.
         epoch: The epoch of the dev score, from 1; None if there is none.
         seconds: Duration of its process.
         threads: Number of its CPU threads; None: as in the run file.
@@ -68,7 +68,7 @@ class Tuned:
     """
 
     folder: Path
-    objectives: Sequence[Objective]
+    objectives: Sequence[ObjectiveName]
     trials: Sequence[TrialResult]
     importance: Mapping[str, float] | str
 

@@ -41,7 +41,7 @@ from mtl.tuning.settings import (
     BEST,
     FILES,
     JOURNAL,
-    Objective,
+    ObjectiveName,
     PruningName,
     SamplerName,
     TuneSettings,
@@ -77,7 +77,7 @@ def tune(
     jobs: int = 1,
     sampler: SamplerName = "tpe",
     pruning: PruningName | None = None,
-    objectives: Sequence[Objective | str] = ("score",),
+    objectives: Sequence[ObjectiveName | str] = ("score",),
     seed: int = 1,
     storage: str | None = None,
     output: str | PathLike[str] | None = None,
@@ -124,7 +124,7 @@ def tune(
         MtlError: As for `mtl.train`; there is no range, no dev score, or no completed trial; the
             study belongs to another run; or `optuna` is not installed.
     """
-    chosen = cast("tuple[Objective, ...]", tuple(objectives))
+    chosen = cast("tuple[ObjectiveName, ...]", tuple(objectives))
     settings = TuneSettings(trials, minutes, jobs, sampler, pruning, chosen, seed, storage)
     space = load_search_space(config, overrides, on_import=show_import if trust else None)
     run = space.run()

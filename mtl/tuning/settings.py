@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 from mtl.errors import MtlError
 
-Objective: TypeAlias = Literal["score", "speed", "size"]
+ObjectiveName: TypeAlias = Literal["score", "speed", "size"]
 SamplerName: TypeAlias = Literal["tpe", "gp", "random"]
 PruningName: TypeAlias = Literal["median", "halving", "none"]
 
@@ -54,7 +54,7 @@ class TuneSettings:
     jobs: int = 1
     sampler: SamplerName = "tpe"
     pruning: PruningName | None = None
-    objectives: tuple[Objective, ...] = ("score",)
+    objectives: tuple[ObjectiveName, ...] = ("score",)
     seed: int = 1
     storage: str | None = None
 
@@ -62,7 +62,7 @@ class TuneSettings:
         _check_choice("sampler", self.sampler, get_args(SamplerName))
         _check_choice("pruning", self.pruning or "none", get_args(PruningName))
         for name in self.objectives:
-            _check_choice("objectives", name, get_args(Objective))
+            _check_choice("objectives", name, get_args(ObjectiveName))
         if len(set(self.objectives)) < len(self.objectives) or "score" not in self.objectives:
             raise MtlError(
                 "objectives: expected score, and also speed or size if you like, each once"
