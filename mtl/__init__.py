@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mtl.data.vectors import read_vectors, write_vectors
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
+    from mtl.tuning import tune
 
 __all__ = [
     "Classifier",
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "read_vectors",
     "train",
+    "tune",
     "write_vectors",
 ]
 
@@ -50,6 +52,7 @@ _MODULES = {
     "load": "mtl.trained_model",
     "read_vectors": "mtl.data.vectors",
     "train": "mtl.api",
+    "tune": "mtl.tuning",
     "write_vectors": "mtl.data.vectors",
 }
 """Public name to its module."""
