@@ -21,7 +21,7 @@ from mtl.errors import MtlError
 
 ValueT = TypeVar("ValueT")
 
-TIMEOUT = timedelta(minutes=30)
+TIMEOUT = timedelta(hours=1)
 """The longest time that a process waits for the others, for example while the data is read."""
 ADDRESS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables that torchrun sets for each process."""
@@ -81,7 +81,7 @@ class Processes:
 
     def threads(self) -> int:
         """Return the number of CPU threads of this process: its share of the cores."""
-        return max(1, _cores() // self.local_world)
+        return max(1, cores() // self.local_world)
 
     def answers(self) -> list[bool]:
         """Return which wishes at least one process had before the current step; see `ask`.
@@ -173,17 +173,17 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.several:
-            with self._lost():
-                distributed.barrier()
+            with self._lost():  # not `barrier`, which would use a GPU if there is one
+                distributed.all_reduce(torch.zeros(1))
 
-    def separate_random(self, seed: int) -> None:
+    def separate_random(self, *key: int) -> None:
         """Give each process random numbers of its own, as for dropout; the first keeps its own.
 
         Args:
-            seed: The seed of the run.
+            key: Numbers that determine them, such as the seed of the run.
         """
         if self.rank:
-            digest = hashlib.sha256(repr((seed, self.rank)).encode()).digest()
+            digest = hashlib.sha256(repr((*key, self.rank)).encode()).digest()
             torch.manual_seed(int.from_bytes(digest[:7], "big"))
 
     def claim(self, message: str) -> bool:
@@ -305,7 +305,7 @@ def check_device(processes: Processes, device: torch.device) -> None:
         )
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
