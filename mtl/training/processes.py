@@ -98,10 +98,7 @@ class Processes:
         """
         wishes = list(self.ask())
         own = torch.tensor([*wishes, *values], dtype=torch.float64)
-        found = own.expand(self.world, -1).clone()
-        if self.several:
-            with self._lost():
-                distributed.all_gather(list(found), own)
+        found = self._rows(own) if self.several else own[None]
         self._answers = (found[:, : len(wishes)] > 0).any(0).tolist()
         return found[:, len(wishes) :]
 
@@ -123,8 +120,7 @@ class Processes:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
         tensors = [*gradients, flags, *others]
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        with self._lost():
-            distributed.all_reduce(flat)
+        self._sum(flat)
         sums = flat.split([tensor.numel() for tensor in tensors])
         # Most steps use all parameters in all processes; one transfer from the device is enough.
         found = sums[len(trained)].tolist()
@@ -135,28 +131,17 @@ class Processes:
 
     def gather(self, value: ValueT) -> list[ValueT]:
         """Return the values of all processes in their order; any Python objects."""
-        if not self.several:
-            return [value]
-        found: list[Any] = [None] * self.world
-        with self._lost():
-            distributed.all_gather_object(found, value)
-        return found
+        return self._objects(value) if self.several else [value]
 
     def from_main(self, make: Callable[[], ValueT]) -> ValueT:
         """Call a function in the first process only, and return its result in all of them."""
-        if not self.several:
-            return make()
-        box = [make() if self.main else None]
-        with self._lost():
-            distributed.broadcast_object_list(box, src=0)
-        return box[0]  # type: ignore[return-value]
+        value = make() if self.main else None
+        return self._object_of_main(value) if self.several else value  # type: ignore[return-value]
 
     def copy_from_main(self, module: nn.Module) -> None:
         """Give a module the weights and buffers that it has in the first process."""
         if self.several:
-            with torch.no_grad(), self._lost():
-                for tensor in module.state_dict().values():
-                    distributed.broadcast(tensor, src=0)
+            module.load_state_dict(self._object_of_main(module.state_dict()))
 
     @contextmanager
     def one_first(self) -> Iterator[None]:
@@ -173,8 +158,7 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.several:
-            with self._lost():  # not `barrier`, which would use a GPU if there is one
-                distributed.all_reduce(torch.zeros(1))
+            self._sum(torch.zeros(1))  # not `barrier`, which would use a GPU if there is one
 
     def separate_random(self, *key: int) -> None:
         """Give each process random numbers of its own, as for dropout; the first keeps its own.
@@ -207,6 +191,32 @@ class Processes:
             return self._store is not None and self._store.check([_FAILED])
         except RuntimeError:
             return True
+
+    def _sum(self, tensor: Tensor) -> None:
+        """Replace a tensor by its sum over all processes."""
+        with self._lost():
+            distributed.all_reduce(tensor)
+
+    def _rows(self, own: Tensor) -> Tensor:
+        """Return the vectors of all processes, one per row."""
+        found = own.new_empty(self.world, len(own))
+        with self._lost():
+            distributed.all_gather(list(found), own)
+        return found
+
+    def _objects(self, value: ValueT) -> list[ValueT]:
+        """Return the objects of all processes."""
+        found: list[Any] = [None] * self.world
+        with self._lost():
+            distributed.all_gather_object(found, value)
+        return found
+
+    def _object_of_main(self, value: ValueT | None) -> ValueT:
+        """Return the object of the first process."""
+        box = [value]
+        with self._lost():
+            distributed.broadcast_object_list(box, src=0)
+        return box[0]  # type: ignore[return-value]
 
     @contextmanager
     def _lost(self) -> Iterator[None]:

@@ -48,7 +48,7 @@ class TaskGradients:
         """
         if not shared:
             return []
-        zeros = torch.zeros(sum(p.numel() for p in shared), device=shared[0].device)
+        zeros = shared[0].new_zeros(sum(p.numel() for p in shared))
         return [self._rows.setdefault(task, zeros.clone()) for task in tasks]
 
     def take(self, tasks: Iterable[str]) -> Tensor:
