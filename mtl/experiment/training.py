@@ -64,6 +64,11 @@ def make_trainer(
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
+    if processes.several and weighting.reads_gradients and weighting.task_gradients is None:
+        raise ConfigError(
+            f"weighting: {run.weighting.type!r} reads gradients, and keeps none in "
+            "`task_gradients`, which several processes add up; train in one process"
+        )
     _check_precision(run, experiment.device)
     scored = scorable_tasks(run, corpora)
     check_scores(run, scored)

@@ -88,10 +88,10 @@ class ThreadProcess(Processes):
         return torch.stack(self.threads_together.swap(self.rank, own))
 
     def _objects(self, value: ValueT) -> list[ValueT]:
-        return self.threads_together.swap(self.rank, copy.deepcopy(value))
+        return copy.deepcopy(self.threads_together.swap(self.rank, value))
 
     def _object_of_main(self, value: ValueT | None) -> ValueT:
-        return self.threads_together.swap(self.rank, copy.deepcopy(value))[0]
+        return self._objects(value)[0]  # type: ignore[return-value]
 
     def separate_random(self, *key: int) -> None:
         """Do nothing: threads share their random numbers."""
