@@ -30,8 +30,10 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
 
     if is_started():
         raise MtlError("--processes: torchrun has started several processes; leave it out")
-    os.environ[LAUNCHED] = "1"
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    # Without a number of threads, torchrun prints a warning.
+    own = {LAUNCHED: "1", "OMP_NUM_THREADS": str(max(1, cores() // processes))}
+    before = dict(os.environ)
+    os.environ.update({**own, **before})
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     # Its reports of failures repeat the errors of the processes, at length.
     logging.disable(logging.CRITICAL)
@@ -54,3 +56,5 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
         raise SystemExit(error.get_first_failure()[1].exitcode) from None
     finally:
         logging.disable(logging.NOTSET)
+        for name in own.keys() - before.keys():
+            del os.environ[name]

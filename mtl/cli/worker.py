@@ -32,9 +32,11 @@ class Worker:
     @classmethod
     def started(cls, environment: Mapping[str, str] = os.environ) -> Self | None:
         """Return the worker that this process is; None for a command in one process."""
-        if environment.get("WORLD_SIZE", "1") == "1" or not environment.get("MASTER_ADDR"):
+        # As in `mtl.training.processes`.
+        found = [environment.get(name) for name in ("RANK", "MASTER_ADDR", "MASTER_PORT")]
+        if not all(found) or environment.get("WORLD_SIZE", "1") == "1":
             return None
-        return cls(int(environment.get("RANK", "0")), LAUNCHED in environment)
+        return cls(int(environment["RANK"]), LAUNCHED in environment)
 
     def refusal(self, arguments: list[str]) -> str:
         """Return an error if the command cannot run in several processes; empty if it can."""

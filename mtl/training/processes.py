@@ -21,8 +21,12 @@ from mtl.errors import MtlError
 
 ValueT = TypeVar("ValueT")
 
-TIMEOUT = timedelta(hours=1)
-"""The longest time that a process waits for the others, for example while the data is read."""
+START = timedelta(minutes=30)
+"""The longest time until all processes have found each other."""
+TIMEOUT = timedelta(days=1)
+"""The longest time that a process waits for another one, for example while the data is read.
+
+It is long, as connections to a process that has ended break at once."""
 ADDRESS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables that torchrun sets for each process."""
 _FAILED = "failed"
@@ -231,7 +235,7 @@ class Processes:
 
 
 ALONE = Processes()
-"""A run in one process."""
+"""One process without wishes."""
 _joined: list[Processes] = []
 
 
@@ -247,7 +251,7 @@ def is_restarted(environment: Mapping[str, str] = os.environ) -> bool:
 
 def current() -> Processes:
     """Return the processes of this run as far as they are known, without waiting for them."""
-    return _joined[0] if _joined else ALONE
+    return _joined[0] if _joined else Processes()
 
 
 def join() -> Processes:
@@ -276,7 +280,7 @@ def _join(environment: Mapping[str, str]) -> Processes:
     if gpus and local < gpus:
         torch.cuda.set_device(local)
     try:
-        store, *_ = next(distributed.rendezvous("env://", timeout=TIMEOUT))
+        store, *_ = next(distributed.rendezvous("env://", timeout=START))
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=distributed.PrefixStore("group", store),
