@@ -103,7 +103,7 @@ class Streams:
         return replace(batch, continues=position > 0, lr_factor=factor)
 
     def examples(self, epoch: int, index: int) -> list[Example]:
-        """Return one chunk per stream of the part, labelled with the neighbouring words of each word."""
+        """Return one chunk per stream of the part, labelled with the neighbours of each word."""
         lengths, position = self._locate(epoch, index)
         start = int(lengths[:position].sum())
         end = start + int(lengths[position])

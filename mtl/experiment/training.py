@@ -58,7 +58,10 @@ def make_trainer(
         for name, corpus in corpora.items()
     }
     teaching = teaching or Teaching()
-    loaders, tasks = teaching.loaders(experiment, own_loaders, processes.part), teaching.tasks(own_tasks)
+    loaders, tasks = (
+        teaching.loaders(experiment, own_loaders, processes.part),
+        teaching.tasks(own_tasks),
+    )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.

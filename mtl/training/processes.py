@@ -291,7 +291,8 @@ def _join(environment: Mapping[str, str]) -> Processes:
     except (RuntimeError, ValueError) as error:
         place = f"{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}"
         reason = str(error).strip().splitlines()[0]
-        raise MtlError(f"process {rank} of {world} cannot join the others at {place}: {reason}")
+        message = f"process {rank} of {world} cannot join the others at {place}: {reason}"
+        raise MtlError(message) from error
     return Processes(rank, world, local, local_world, distributed.PrefixStore("mtl", store))
 
 

@@ -86,9 +86,9 @@ def test_evaluation_is_divided_and_merged(tmp_path: Path) -> None:
     run = {"unit": "streams"}
     alone = made(tmp_path / "alone", ALONE, 8, run).evaluate().scores()
     found = World(3).run(
-        lambda processes: made(
-            tmp_path / str(processes.rank), processes, 4, run, 2
-        ).evaluate().scores()
+        lambda processes: (
+            made(tmp_path / str(processes.rank), processes, 4, run, 2).evaluate().scores()
+        )
     )
     for scores in found:
         for task, own in alone.items():
