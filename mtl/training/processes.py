@@ -228,9 +228,11 @@ class Processes:
             yield
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
+            # A broken connection has a long description, which does not name the process.
+            detail = "" if "onnection" in reason else f" ({reason})"
             raise LostProcess(
-                f"process {self.rank} of {self.world} has lost another one, so training ends "
-                f"({reason}); the same command with --resume continues after the last checkpoint"
+                f"process {self.rank} of {self.world} has lost another one, so training ends"
+                f"{detail}; the same command with --resume continues after the last checkpoint"
             ) from error
 
 
