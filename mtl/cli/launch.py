@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mtl.cli.worker import LAUNCHED
 from mtl.errors import MtlError
@@ -46,15 +46,35 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
             signal.signal(number, handler)
         signal.raise_signal(error.sigval)
     except ChildFailedError as error:
-        for rank, failure in sorted(error.failures.items()):
-            if failure.exitcode < 0:
-                name = signal.Signals(-failure.exitcode).name
-                raise MtlError(
-                    f"process {rank} of {processes} was killed ({name}), and the others have "
-                    "ended; the same command with --resume continues after the last checkpoint"
-                ) from None
-        raise SystemExit(error.get_first_failure()[1].exitcode) from None
+        codes = {rank: failure.exitcode for rank, failure in sorted(error.failures.items())}
+        _report(codes, processes)
     finally:
         logging.disable(logging.NOTSET)
         for name in own.keys() - before.keys():
             del os.environ[name]
+
+
+def _report(codes: Mapping[int, int], processes: int) -> None:
+    """Raise the error that some exit codes mean.
+
+    Args:
+        codes: Process to its exit code; below zero for a signal.
+        processes: The number of all processes.
+
+    Raises:
+        MtlError: A process was killed.
+        SystemExit: A process has ended with an error, which it has printed.
+    """
+    # The number of the signal that a process has not handled, or has handled by its exit code.
+    signals = {rank: -code if code < 0 else code - 128 for rank, code in codes.items()}
+    own = {rank: number for rank, number in signals.items() if number > 0}
+    # When one process has ended, torchrun ends the others by SIGTERM.
+    first = {rank: number for rank, number in own.items() if number != signal.SIGTERM}
+    printed = [code for rank, code in codes.items() if rank not in own]
+    if printed and not first:
+        raise SystemExit(printed[0]) from None
+    rank, number = next(iter((first or own).items()))
+    raise MtlError(
+        f"process {rank} of {processes} was killed ({signal.Signals(number).name}), and the others "
+        "have ended; the same command with --resume continues after the last checkpoint"
+    ) from None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from mtl.cli.launch import _report
 from mtl.cli.worker import LAUNCHED, Worker
+from mtl.errors import MtlError
 from mtl.training.processes import LostProcess
 from tests.cli.command import mtl
 
@@ -53,3 +56,23 @@ def test_processes_inside_of_torchrun_are_refused(
     result = mtl("train", str(tmp_path / "run.yaml"), "--processes", "2")
     assert (result.code, result.err.count("error:")) == (2, 1)
     assert "torchrun has started several processes; leave it out" in result.err
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ({0: 2, 1: -9}, "process 1 of 2 was killed (SIGKILL)"),
+        ({1: -9}, "process 1 of 2 was killed (SIGKILL)"),
+        ({0: -15, 1: 143}, "process 0 of 2 was killed (SIGTERM)"),
+    ],
+)
+def test_the_process_that_was_lost_is_named(codes: dict[int, int], expected: str) -> None:
+    with pytest.raises(MtlError, match=re.escape(expected)):
+        _report(codes, 2)
+
+
+@pytest.mark.parametrize("codes", [{0: 2}, {0: -15, 1: 2}, {0: 2, 1: 143}])
+def test_an_error_that_a_process_has_printed_is_not_printed_again(codes: dict[int, int]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        _report(codes, 2)
+    assert stop.value.code == 2
