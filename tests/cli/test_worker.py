@@ -36,6 +36,8 @@ def test_only_the_first_process_prints(monkeypatch: pytest.MonkeyPatch) -> None:
         assert worker.prints(None, "an error") == (rank == 0)
         assert worker.prints(LostProcess("gone"), "gone") == (rank == 0)
         assert bool(worker.signal_message("SIGTERM")) == (rank == 0)
+        if rank:
+            sys.stdout.close()
     assert not Worker(0, launched=True).prints(LostProcess("gone"), "gone")
     assert not Worker(0, launched=True).signal_message("SIGTERM")
 
