@@ -41,6 +41,7 @@ from mtl.experiment.folder import (
     start_folder,
 )
 from mtl.experiment.plan import describe, make_plan
+from mtl.files import run_folder
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
@@ -225,7 +226,8 @@ def load_teachers(run: Run, on_import: OnImport | None) -> list[TrainedModel]:
     """Load the teachers of a run that has some; see `load_transfer_set`."""
     assert run.distillation
     device, trust = run.training.device, on_import is not None
-    return [load(folder, device=device, trust=trust) for folder in run.distillation.teachers]
+    folders = map(run_folder, run.distillation.teachers)
+    return [load(folder, device=device, trust=trust) for folder in folders]
 
 
 def train_run_seeds(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
+from mtl.files import run_folder
 from mtl.options import Checked, Default, RunContext, RunPath
 
 State = list[Any]
@@ -80,8 +81,8 @@ class Trunk(Checked, nn.Module, ABC):
     @classmethod
     def start_folder(cls, options: Mapping[str, Any]) -> str | None:
         """Return the folder of the run whose weights the trunk starts from, if any."""
-        folder: str | None = options.get("init")
-        return folder
+        init: str | None = options.get("init")
+        return str(run_folder(init)) if init else None
 
     @classmethod
     def pretrained(cls, options: Mapping[str, Any]) -> str | None:
