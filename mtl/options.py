@@ -167,6 +167,7 @@ class RunContext:
         steps: The number of steps of the whole run; 0 before the data has been read.
         task: The task whose head or metric is checked; empty for all other parts.
         users: The tasks that use the head that is checked, `task` among them.
+        processes: The number of processes that train together, each on a part of every batch.
     """
 
     tasks: tuple[str, ...]
@@ -184,6 +185,7 @@ class RunContext:
     steps: int = 0
     task: str = ""
     users: tuple[str, ...] = ()
+    processes: int = 1
 
 
 class Checked:

@@ -64,6 +64,7 @@ def distil(
     The result is an ordinary run folder. At the end, a table compares dev scores and speed.
     """
     from mtl import api
+    from mtl.training.processes import current
 
     files = [argument for argument in arguments if "=" not in argument]
     if len(files) < 2:
@@ -84,6 +85,8 @@ def distil(
         resume=resume,
         trust=trust,
     )
+    if not current().main:
+        return
     for model in trained.models:
         _print_comparison(model, scratch, trust)
         typer.echo(f"model: {model.folder}")

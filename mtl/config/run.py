@@ -130,6 +130,12 @@ class Training(Settings):
         description="Number of consecutive batches of a corpus per step. The step equals one with "
         "a batch of all their sentences, but needs the memory of one of them.",
     )
+    processes: Annotated[int, Bounds(ge=1, le=10**6)] | None = Field(
+        default=None,
+        description="Number of processes for which the batch sizes are meant: a step has this "
+        "number times `batch` sentences, tokens or streams, divided among the processes that "
+        "train. null: the number of processes that start the run.",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
         description="Type of the embedding and the trunks in training: bf16 needs less time and "

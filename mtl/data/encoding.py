@@ -44,9 +44,11 @@ class Batcher:
         sentences precede the rows of all second sentences.
 
         Args:
-            examples: At least one; either all are pairs, or none is.
+            examples: Either all are pairs, or none is. Without any, all tensors are empty.
             tasks: The tasks whose labels become targets.
         """
+        if not examples:
+            return Batch({}, torch.zeros(0, 1, dtype=torch.bool), {})
         rows: dict[str, int] = {}
         sides = zip(*(example.texts for example in examples), strict=True)
         texts = [text for side in sides for text in side]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from mtl.config.run import Run
@@ -14,6 +15,7 @@ from mtl.experiment.checks import options
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
+from mtl.options import count
 from mtl.training.precision import computes_bfloat16
 from mtl.training.trainer import Trainer
 
@@ -134,6 +136,11 @@ def _training_notes(trainer: Trainer) -> Iterator[str]:
         yield (
             "precision: this processor has no instructions for bf16, so training is slower than "
             "with fp32"
+        )
+    if trainer.processes.several:
+        yield (
+            f"processes: {trainer.processes.world}, each with a part of every batch, and with "
+            f"{count(torch.get_num_threads(), 'CPU thread')}"
         )
     for name, loader in trainer.loaders.items():
         if loader.size < trainer.accumulate:

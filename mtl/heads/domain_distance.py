@@ -65,6 +65,17 @@ class DomainDistance(Classifier):
         return target.level == "sentence" and target.plain_labels
 
     @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for several processes, which have a part of each batch."""
+        yield from super().check(options, context)
+        if context.processes > 1:
+            yield OptionError(
+                "",
+                "compares all sentences of a batch, and each of several processes has a part of "
+                "them; train in one process, or take the head 'domain'",
+            )
+
+    @classmethod
     def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error if no batch can have several domains, since they are several corpora."""
         yield from super().idle(options, context)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
@@ -26,13 +26,15 @@ from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
 from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
+from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
-from mtl.training.objective import Total, mean_loss, total
+from mtl.training.objective import mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
+from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.trunks.base import mapped
@@ -66,6 +68,8 @@ class Trainer:
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
+        processes: The processes that train together. Each has a trainer whose loaders return its
+            part of each batch, and all of them run in step.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Trainer:
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
         gold_share: Callable[[int], float] = lambda step: 1.0,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -109,6 +114,7 @@ class Trainer:
         self.device = device
         self.log_gradients = log_gradients
         self.gold_share = gold_share
+        self.processes = processes
         self.epoch = 0
         self.step = 0
         self.best: dict[str, Tensor] = {}
@@ -116,6 +122,7 @@ class Trainer:
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
         self._watch = LossWatch()
+        self._penalty_names: dict[Any, list[str]] = {}
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
@@ -131,9 +138,9 @@ class Trainer:
             # The batches of a step are a function of its draws, so they can be made ahead of it.
             for parts in ahead(prepare, self.sampler.epoch(self.epoch)):
                 # A step without labels for the remaining tasks is skipped.
-                if parts:
-                    steps.append(self._step(parts, began))
-                    yield steps[-1]
+                if step := self._step(parts, began):
+                    steps.append(step)
+                    yield step
                 began = time.perf_counter()
             yield self._end_epoch(steps)
 
@@ -169,7 +176,7 @@ class Trainer:
                 batch = loader.batch(self.batcher, draw.epoch, index, tasks)
                 if batch.tasks:
                     part[draw.corpus] = batch
-        return [part for part in parts if part]
+        return parts
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""
@@ -185,18 +192,13 @@ class Trainer:
         return output
 
     def _losses(
-        self,
-        part: Mapping[str, Batch],
-        totals: Mapping[str, Total],
-        share: float,
-        gold_share: float,
+        self, part: Mapping[str, Batch], counts: StepCounts, gold_share: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses and the penalties of a part of a step.
 
         Args:
             part: The batches of the part by corpus.
-            totals: Task to the total of all parts.
-            share: The share of the part in the penalties.
+            counts: The counts of the whole step.
             gold_share: The share of gold labels; see `mean_loss`.
         """
         losses: dict[str, Tensor] = {}
@@ -204,49 +206,56 @@ class Trainer:
         for corpus, batch in part.items():
             on_device = batch.to(self.device)
             output = self._forward(corpus, on_device)
+            share = len(batch.mask) / counts.sentences[corpus]
             for name, term in output.penalties.items():
-                penalties[name] = penalties[name] + term if name in penalties else term
+                own = term if share == 1 else share * term
+                penalties[name] = penalties[name] + own if name in penalties else own
             for task in on_device.tasks:
-                loss = mean_loss(output, on_device, task, gold_share, totals[task])
+                loss = mean_loss(output, on_device, task, gold_share, counts.totals[task])
                 # Teachers label the sentences of all corpora, which a step may contain together.
                 losses[task] = losses[task] + loss if task in losses else loss
-        if share < 1:
-            penalties = {name: share * term for name, term in penalties.items()}
         return losses, penalties
 
-    def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step:
-        batches = [batch for part in parts for batch in part.values()]
+    def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step | None:
+        """Train on the parts of a step; None if no process has labels for it."""
+        gold_share = self.gold_share(self.step)
+        counts = count_step(parts, self.tasks, gold_share, self.processes)
+        if not counts.totals:
+            return None
+        parts = [part for part in parts if part]
         factor = self.learning_rate.factor(self.step, self.selection.scores)
         # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
         # (Merity et al. 2017).
-        factor *= sum(batch.lr_factor for batch in batches) / len(batches)
+        factor *= counts.lr_factor
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
-        gold_share = self.gold_share(self.step)
-        totals = _totals(batches, gold_share)
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
-        logged = len(totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        whole = len(parts) == 1 and not self.processes.several
         for part in parts:
-            own, terms = self._losses(part, totals, 1 / len(parts), gold_share)
+            own, terms = self._losses(part, counts, gold_share)
             if self.loss_scale:
                 self.loss_scale.apply(own | terms)
             if logged:  # before the backward pass, which frees the graph
                 gradients.add(own, shared)
             penalty = torch.stack([*terms.values()]).sum() if terms else None
-            if len(parts) == 1:
+            if whole:
                 weights, weighted = self.weighting.backward(own, shared, penalty)
             else:
                 self.weighting.add(own, shared, penalty)
             for sums, values in ((losses, own), (penalties, terms)):
                 for name, value in values.items():
                     sums[name] = sums[name] + value.detach() if name in sums else value.detach()
-        if len(parts) > 1:
+        if self.processes.several:
+            rows = gradients.complete(counts.totals, shared) if logged else []
+            losses, penalties = self._add_up(counts, losses, penalties, shared, rows)
+        if not whole:
             weights, weighted = self.weighting.finish(losses, shared)
         # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
@@ -266,12 +275,48 @@ class Trainer:
             gradients=statistics,
             lr=self._base_lr[0] * factor,
             grad_norm=norm["norm"] if updated else 0.0,
-            tokens=_tokens(batches),
+            tokens=dict(counts.tokens),
             seconds=time.perf_counter() - began,
             warning=self._watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
+
+    def _add_up(
+        self,
+        counts: StepCounts,
+        losses: Mapping[str, Tensor],
+        penalties: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        rows: Sequence[Tensor],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Sum gradients over all processes; return the sums of the losses and penalties.
+
+        Args:
+            counts: The counts of the step.
+            losses: The losses of this process by task.
+            penalties: Its penalties by name.
+            shared: The parameters that several tasks train.
+            rows: Gradients of tasks to sum too.
+        """
+        # The names of penalties follow from these facts, which are equal in all processes.
+        facts = (self.epoch, *counts.totals, None, *counts.sentences)
+        if facts not in self._penalty_names:
+            found = self.processes.gather(list(penalties))
+            self._penalty_names[facts] = sorted({name for names in found for name in names})
+
+        def completed(values: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+            zero = torch.zeros((), device=self.device)
+            return {name: values.get(name, zero).clone() for name in names}
+
+        all_losses = completed(losses, counts.totals)
+        all_penalties = completed(penalties, self._penalty_names[facts])
+        own = self.weighting.task_gradients
+        kept = own.complete(counts.totals, shared) if own else []
+        self.processes.add_up(
+            self.model.parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
+        )
+        return all_losses, all_penalties
 
     def _read(self, tasks: Iterable[str], gradients: TaskGradients) -> Gradients | None:
         rows = gradients.take(tasks)
@@ -405,25 +450,6 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     scalars = [x.detach() for group in groups for x in group.values()]
     values = iter(torch.stack(scalars).tolist())
     return [{name: next(values) for name in group} for group in groups]
-
-
-def _totals(batches: Sequence[Batch], gold_share: float) -> dict[str, Total]:
-    """Return the total of each task over the batches of a step."""
-    tasks = dict.fromkeys(task for batch in batches for task in batch.tasks)
-    return {
-        task: total([batch for batch in batches if task in batch.tasks], task, gold_share)
-        for task in tasks
-    }
-
-
-def _tokens(batches: Sequence[Batch]) -> dict[str, int]:
-    """Return the number of tokens of each task."""
-    tokens: dict[str, int] = defaultdict(int)
-    for batch in batches:
-        count = batch.tokens
-        for task in batch.tasks:
-            tokens[task] += count
-    return dict(tokens)
 
 
 def _means(steps: Sequence[Step]) -> dict[str, float]:

@@ -23,6 +23,7 @@ from mtl.metrics import METRICS
 from mtl.sharing import SHARING
 from mtl.targets import NextWordTarget, Target
 from mtl.training.optimizers import decays
+from mtl.training.processes import current
 from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING, Weighting
 
@@ -292,6 +293,12 @@ def _weighting(run: Run) -> Iterator[Mistake]:
     # A weighting that overrides `backward` alone needs a method `add` that agrees with it.
     own = weighting.__mro__[: weighting.__mro__.index(Weighting)]
     changed = {method for cls in own for method in ("add", "backward") if method in vars(cls)}
+    if current().several and changed == {"backward"}:
+        yield (
+            "weighting",
+            f"{name!r} cannot add up the parts of several processes, as it has no method `add`; "
+            "train in one process, or choose another weighting",
+        )
     if run.training.accumulate > 1 and changed == {"backward"}:
         yield (
             "training.accumulate",
