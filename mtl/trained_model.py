@@ -27,6 +27,7 @@ from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
+from mtl.inference.states import hidden_states
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
@@ -246,6 +247,23 @@ class TrainedModel:
         (selected,) = self.selection.labelling([task])
         examples = [item.example for item in read_sentences(sentences, pairs=False)]
         return best_paths(self.experiment.predictor, examples, selected, number)
+
+    def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
+        """Return the hidden states that the head of a task reads, for each token of each sentence.
+
+        Args:
+            sentences: As for `predict`.
+            task: The task; not one that compares sentences.
+
+        Returns:
+            Per sentence an array `[T, H]`, T tokens.
+
+        Raises:
+            MtlError: As for `predict`; or it is an ensemble.
+        """
+        (selected,) = self.selection.labelling([task])
+        read = list(read_sentences(sentences, pairs=False))
+        return hidden_states(self.experiment.predictor, read, selected)
 
     def explain(
         self,
