@@ -68,7 +68,8 @@ def count_step(
         every = list(dict.fromkeys(task for own in tasks.values() for task in own))
         return _joined(parts, list(tasks), every, sums, tokens, imitated, processes)
     mean = sum(factors) / len(factors) if factors else 1.0
-    return StepCounts({t: _divisor(own) for t, own in sums.items()}, tokens, sentences, mean, imitated)
+    totals = {task: _divisor(own) for task, own in sums.items()}
+    return StepCounts(totals, tokens, sentences, mean, imitated)
 
 
 def _joined(
