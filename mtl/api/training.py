@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch import Tensor
 
 from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
@@ -31,6 +32,8 @@ from mtl.experiment.distillation.teaching import teach
 from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
 from mtl.experiment.folder import (
     SEEDS,
+    Begun,
+    begun_processes,
     check_data,
     check_place,
     find_begun,
@@ -58,6 +61,7 @@ from mtl.trained_model import TrainedModel, load
 from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
 from mtl.training.log import RunLog
+from mtl.training.processes import Processes, is_restarted, join
 from mtl.training.state import restore_training_state, training_state
 from mtl.training.trainer import Trainer
 
@@ -94,42 +98,42 @@ def train(
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
     kept and returned. SIGTERM does the same, and then ends the program as usual. If the run file
-    has `seeds: N` with N > 1, one model is trained per seed. Each has a run folder of its own,
-    `seed-1` and so on, and `summary.json` contains the mean and the standard deviation of their dev
-    scores.
+    has `seeds: N` with N > 1, one model is trained per seed, in the run folders `seed-1` and so on.
+    `summary.json` contains the mean and the standard deviation of their dev scores.
 
     Args:
-        config: The run file, or a dictionary with the content of one. Paths in a dictionary are
-            relative to the current folder.
-        overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
-        data: Corpus to its data, in place of files: split to rows, or the rows of the split
-            `train` alone. Rows are a list, a frame of pandas or polars, an Arrow table, or a
-            `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its `validation`
-            is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
-            pair of a text or list of words and its label, for corpora with one column of labels.
+        config: A run file, or a dictionary with its content. Paths in a dictionary are relative to
+            the current folder.
+        overrides: Overrides of keys: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        data: Data in memory: a dictionary from corpus to the rows of the split `train`, or to a
+            dictionary from split to rows. Rows are a list, a frame of pandas or polars, an Arrow
+            table, or a `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its
+            `validation` is `dev`. A row is a dictionary with `text` or `tokens` and the columns of
+            labels; or, for corpora with one column of labels, a pair of a text or list of words and
+            its label.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether the folder may contain this run already. Then training continues after its
-            last checkpoint, with the same data, or starts if there is none; a finished run stays as
-            it is. The call can be repeated until training is done.
+        resume: Whether to continue from the last checkpoint in the folder, with the same data, or
+            start if there is none. A finished run is not changed, so the call can be repeated until
+            training is finished.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
-        trust: Whether to import modules that a run folder names for parts outside mtl: the folder
-            to resume or to start from. Modules that the run file of the user names are always
-            imported.
+        trust: Whether to import (and run) modules outside mtl that a run folder names: the folder
+            to resume or to start from. Modules that your own run file names are always imported.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
+        The trained model, or `TrainedSeeds` for several seeds. Both have `folder` and `models`.
 
     Raises:
         MtlError: The configuration or the data has an error; `config` is a dictionary and `output`
             is None; the folder exists, contains other files, or another process trains into it; or
-            Ctrl-C came before there was a model of each seed.
+            training was interrupted before each seed had a model.
     """
+    join()  # first of all, so that an error is printed once
     given = read_given({} if data is None else data)
     on_import = show_import if trust else None
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
-    request = _Request(resume, notes_console(progress), given, on_import)
+    request = _request(resume, progress, given, on_import)
     with _advice(folder):
         if run.seeds > 1:
             _train_seeds(run, folder, request)
@@ -150,19 +154,19 @@ def distil(
     progress: bool | None = None,
     trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
-    """Train the model of a run file on its gold labels and on the outputs of trained models.
+    """Train a model on gold labels and on the outputs of trained models, its teachers.
 
-    It is `train` with the section `distillation` of the run, whose further options are overrides
-    such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed once and
-    kept in the cache. The run folder is an ordinary one, which needs no teacher.
+    This function calls `train` with the section `distillation` set. Pass its other options as
+    overrides, such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed
+    once and cached. The result is an ordinary run folder, which does not need the teachers.
 
     Args:
         teachers: The folders of finished runs.
-        student: The run file, or a dictionary with the content of one.
-        overrides: Changes to it, as for `train`.
+        student: A run file, or a dictionary with its content.
+        overrides: As for `train`.
         text: Files of unlabelled text.
-        match: Task to its teachers as `"FOLDER:TASK"`, in place of all teachers with a task of its
-            name; an empty list for gold labels alone.
+        match: Task to a list of its teachers as `"FOLDER:TASK"`; an empty list: only gold labels.
+            Default: all teachers with a task of the same name.
         data: As for `train`.
         output: As for `train`.
         resume: As for `train`; labelling continues too.
@@ -170,7 +174,7 @@ def distil(
         trust: As for `train`; also for the folders of the teachers.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`.
+        The trained model, or `TrainedSeeds` for several seeds.
 
     Raises:
         MtlError: As for `train`; no task has a teacher, or the teacher of a task does not know one
@@ -237,7 +241,7 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    request = _Request(resume, notes_console(progress), {}, show_import if trust else None)
+    request = _request(resume, progress, {}, show_import if trust else None)
     with _advice(folder):
         _train_seeds(run, folder, request)
     return TrainedSeeds(folder)
@@ -286,12 +290,44 @@ class _Request:
         console: The console for the plan and the scores.
         given: Corpus to its data, in place of files.
         on_import: Allows the import of parts outside mtl; see `Registry.find`.
+        processes: The processes that train together.
     """
 
     resume: bool
     console: Console
     given: Mapping[str, GivenCorpus]
     on_import: OnImport | None
+    processes: Processes
+
+    def lock(self, folder: Path) -> AbstractContextManager[FolderLock | None]:
+        """Return the lock of a folder, which the first process holds for all."""
+        main = self.processes.main
+        return FolderLock(folder, partial(tell, self.console)) if main else nullcontext()
+
+
+def _request(
+    resume: bool,
+    progress: bool | None,
+    given: Mapping[str, GivenCorpus],
+    on_import: OnImport | None,
+) -> _Request:
+    processes = join()
+    console = notes_console(progress if processes.main else False)
+    # After a failure, torchrun starts the same command again.
+    return _Request(resume or is_restarted(), console, given, on_import, processes)
+
+
+def _for_processes(run: Run, folder: Path, request: _Request) -> Run:
+    """Return the run with the number of processes for which its batch sizes are meant.
+
+    A run that continues keeps the number with which it began, so that its steps stay the same.
+    """
+    if run.training.processes is not None:
+        return run
+    begun = request.processes.from_main(partial(begun_processes, folder))
+    number = request.processes.world if begun is None else begun
+    training = run.training.model_copy(update={"processes": number if number > 1 else None})
+    return run.model_copy(update={"training": training})
 
 
 def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
@@ -300,13 +336,19 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in range(run.seed, run.seed + run.seeds)
     }
-    check_place(folder, request.resume, SEEDS)
-    with FolderLock(folder, partial(tell, request.console)):
+    runs = {path: _for_processes(own, path, request) for path, own in runs.items()}
+
+    def check() -> None:
         check_place(folder, request.resume, SEEDS)
         remove_temporaries(folder)
         for path, seeded in runs.items():  # check all of them before one is trained
             check_place(path, request.resume)
             find_begun(path, seeded, request.on_import)
+
+    main = request.processes.from_main
+    main(partial(check_place, folder, request.resume, SEEDS))
+    with request.lock(folder):
+        main(check)
         for path, seeded in runs.items():
             tell(request.console, f"seed {seeded.seed}: {path}")
             _, stopped = _train(seeded, path, request)
@@ -314,37 +356,45 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
                 raise MtlError(
                     f"{folder}: stopped before all seeds were trained; continue with --resume"
                 )
-        write_summary(folder)
+        main(partial(write_summary, folder))
+
+
+def _begin(run: Run, folder: Path, request: _Request) -> Begun:
+    """Check a folder that is locked, and return the state of the run in it."""
+    # Again, as another process may have been there until now.
+    check_place(folder, request.resume)
+    begun = find_begun(folder, run, request.on_import)
+    remove_temporaries(folder)
+    return begun
 
 
 def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, bool]:
     """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
-    console, on_import = request.console, request.on_import
+    console, on_import, processes = request.console, request.on_import, request.processes
     to_device(run.training.device)  # a missing device is an error before the data is read
-    check_place(folder, request.resume)
-    with FolderLock(folder, partial(tell, console)) as lock:
-        check_place(
-            folder, request.resume
-        )  # again, as another process may have been there until now
-        begun = find_begun(folder, run, on_import)
-        remove_temporaries(folder)
+    run = _for_processes(run, folder, request)
+    processes.from_main(partial(check_place, folder, request.resume))
+    with request.lock(folder) as lock:
+        begun = processes.from_main(partial(_begin, run, folder, request))
         if begun == "finished":
             tell(console, _finished(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
-        corpora = load_corpora(run, given=request.given, progress=reading)
-        transfer = load_transfer_set(run, corpora, on_import, reading)
+        with processes.one_first():
+            corpora = load_corpora(run, given=request.given, progress=reading)
+            transfer = load_transfer_set(run, corpora, on_import, reading)
         if transfer and begun == "resumable":
-            check_teachers(folder, transfer.fingerprints)
+            processes.from_main(partial(check_teachers, folder, transfer.fingerprints))
         experiment = prepare(run, corpora, on_import, transfer)
         bar = partial(show_teacher, console)
-        teaching = teach(experiment, corpora, transfer, bar) if transfer else None
+        with processes.one_first():
+            teaching = teach(experiment, corpora, transfer, bar) if transfer else None
         fingerprints = transfer.fingerprints if transfer else None
         transfer = None  # teachers are large, and not needed any more
         if teaching and teaching.states:
             notes = [*experiment.notes, *teaching.states.notes]
             experiment = replace(experiment, notes=notes)
-        trainer = make_trainer(experiment, corpora, teaching)
+        trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
             _restore(trainer, folder, experiment, console)
@@ -357,33 +407,57 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             lines = [start, *plan] if request.resume else plan
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
-                start_folder(folder, experiment, resume=begun == "resumable")
-                if fingerprints:
-                    write_teachers(folder, fingerprints)
-                stopped = _run(trainer, lock, console, lines, interrupt)
-        if not (folder / MODEL).is_file():
+                processes.ask = lambda: [interrupt.wanted]
+                if lock:
+                    start_folder(folder, experiment, resume=begun == "resumable")
+                    if fingerprints:
+                        write_teachers(folder, fingerprints)
+                    stopped = _run(trainer, lock, console, lines)
+                else:
+                    stopped = _follow(trainer)
+        if not processes.from_main((folder / MODEL).is_file):
             raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")
-        load_weights(folder / MODEL, experiment.model)
+        processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
+        processes.copy_from_main(experiment.model)
         experiment.model.eval()
         return TrainedModel(folder, experiment), stopped
 
 
 def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
     """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
-    check_data(folder, experiment)
-    if not (folder / MODEL).is_file():
-        raise MtlError(f"{folder}: no model; {MODEL} is gone")
-    load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
-    restore_training_state(trainer, *load_training(folder, partial(tell, console)))
+    main = trainer.processes.from_main
+
+    def read() -> tuple[dict[str, Tensor], dict[str, Any]]:
+        check_data(folder, experiment)
+        if not (folder / MODEL).is_file():
+            raise MtlError(f"{folder}: no model; {MODEL} is gone")
+        # A damaged file is an error before training.
+        load_weights(folder / MODEL, experiment.model)
+        return load_training(folder, partial(tell, console))
+
+    tensors, values = main(read)
+    trainer.processes.copy_from_main(experiment.model)
+    restore_training_state(trainer, tensors, values)
 
 
 def _finished(folder: Path, epochs: int) -> str:
     return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
 
 
-def _run(
-    trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str], interrupt: Interrupt
-) -> bool:
+def _follow(trainer: Trainer) -> bool:
+    """Train as a process that writes nothing; return whether a signal came.
+
+    It returns the parts of the state that the first process saves, at the same steps.
+    """
+    for event in trainer.run():
+        if isinstance(event, Epoch):
+            training_state(trainer)
+        if any(trainer.processes.answers()):
+            return True
+    return False
+
+
+def _run(trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str]) -> bool:
     """Show and log some lines, and train until the end or a signal; return whether one came."""
     folder = lock.folder
     with ExitStack() as stack:
@@ -408,7 +482,7 @@ def _run(
                             save_snapshot(folder, event.snapshot, weights)
                 save_training(folder, *training_state(trainer))
             display.show(event)
-            if interrupt.wanted:
+            if any(trainer.processes.answers()):
                 place = (
                     f"continues after epoch {trainer.epoch}" if trainer.epoch else "starts again"
                 )
