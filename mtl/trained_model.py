@@ -222,8 +222,7 @@ class TrainedModel:
         selected = self.selection.labelling([task] if task else None)
         if len(selected) > 1:
             raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
-        pairs = self.selection.compare_pairs(selected)
-        read = list(read_sentences(sentences, pairs=pairs))
+        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs(selected)))
         return probabilities(self.predictor, read, selected[0])
 
     def best_paths(
@@ -254,9 +253,8 @@ class TrainedModel:
         Raises:
             MtlError: As for `predict`; or it is an ensemble.
         """
-        (selected,) = self.selection.labelling([task])
-        read = [*read_sentences(sentences, pairs=False)]
-        return hidden_states(self.experiment.predictor, read, selected)
+        (name,) = self.selection.labelling([task])
+        return hidden_states(self.experiment.predictor, sentences, name)
 
     def explain(
         self,
@@ -287,7 +285,6 @@ class TrainedModel:
         """
         from mtl.export.bundle import TaskForm, export_bundle
 
-        predictor = self.experiment.predictor
         selected = self.selection.labelling(tasks)
         by_sentence = self.selection.by_sentence(selected)
         forms = {
@@ -298,7 +295,7 @@ class TrainedModel:
             )
             for task in selected
         }
-        export_bundle(predictor, forms, Path(path))
+        export_bundle(self.experiment.predictor, forms, Path(path))
 
     def evaluate(
         self,
