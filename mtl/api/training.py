@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -343,21 +345,26 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
             _restore(trainer, folder, experiment, console)
-            start = f"{folder}: training continues after epoch {trainer.epoch}"
+            start = f"{folder}: training continues {_place(trainer)}"
         stopped = False
         if trainer.finished:
             tell(console, _finished(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
+            minutes = run.training.checkpoint.minutes
+            seconds = math.inf if minutes is None else 60 * minutes
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 start_folder(folder, experiment, resume=begun == "resumable")
                 if fingerprints:
                     write_teachers(folder, fingerprints)
-                stopped = _run(trainer, lock, console, lines, interrupt)
+                stopped = _run(trainer, lock, console, lines, interrupt, seconds)
         if not (folder / MODEL).is_file():
-            raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")
+            raise MtlError(
+                f"{folder}: no model; stopped before the end of the first epoch; continue with "
+                "--resume"
+            )
         load_weights(folder / MODEL, experiment.model)
         experiment.model.eval()
         return TrainedModel(folder, experiment), stopped
@@ -366,49 +373,84 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
 def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
     """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
     check_data(folder, experiment)
-    if not (folder / MODEL).is_file():
+    tensors, values = load_training(folder, partial(tell, console))
+    if (folder / MODEL).is_file():
+        load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
+    elif values["epoch"]:
         raise MtlError(f"{folder}: no model; {MODEL} is gone")
-    load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
-    restore_training_state(trainer, *load_training(folder, partial(tell, console)))
+    restore_training_state(trainer, tensors, values)
 
 
 def _finished(folder: Path, epochs: int) -> str:
     return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
 
 
+def _place(trainer: Trainer) -> str:
+    """Return the place in a run, for a message."""
+    if trainer.place:
+        return f"in epoch {trainer.epoch + 1}, after step {trainer.step}"
+    return f"after epoch {trainer.epoch}"
+
+
 def _run(
-    trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str], interrupt: Interrupt
+    trainer: Trainer,
+    lock: FolderLock,
+    console: Console,
+    lines: Sequence[str],
+    interrupt: Interrupt,
+    seconds: float,
 ) -> bool:
-    """Show and log some lines, and train until the end or a signal; return whether one came."""
+    """Show and log some lines, and train until the end or a signal; return whether one came.
+
+    The state is saved at a signal, after each epoch, and when some seconds have passed since.
+    """
     folder = lock.folder
     with ExitStack() as stack:
-        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step))
+        within = trainer.place > 0
+        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step, within=within))
         for line in (*lines, *(f"note: {note}" for note in log.notes)):
             log.note(line)
             tell(console, line)
-        steps, best = trainer.sampler.steps_per_epoch, trainer.selection.best
-        display = stack.enter_context(Display(console, steps, trainer.epochs, best))
+        display = stack.enter_context(_display(trainer, console))
+        saved = time.monotonic()
         for event in trainer.run():
-            if isinstance(event, Epoch):
-                lock.check()
+            stopped = interrupt.wanted
             # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
-            if isinstance(event, Epoch):
-                if event.improved or event.snapshot:
-                    with trainer.averaged():
-                        weights = weights_of(trainer.model)
-                        if event.improved:
-                            save_tensors(folder / MODEL, weights)
-                        if event.snapshot:
-                            save_snapshot(folder, event.snapshot, weights)
-                save_training(folder, *training_state(trainer))
+            if isinstance(event, Epoch) or stopped or time.monotonic() - saved >= seconds:
+                lock.check()
+                log.sync()
+                if isinstance(event, Epoch):
+                    _save_model(trainer, folder, event)
+                # Before there is a model, no other file has its constants.
+                whole = not (folder / MODEL).is_file()
+                save_training(folder, *training_state(trainer, whole=whole))
+                saved = time.monotonic()
             display.show(event)
-            if interrupt.wanted:
-                place = (
-                    f"continues after epoch {trainer.epoch}" if trainer.epoch else "starts again"
-                )
-                text = f"stopped after {trainer.step} steps; --resume {place}"
+            if stopped:
+                text = f"stopped after {trainer.step} steps; --resume continues {_place(trainer)}"
                 log.note(text)
                 tell(console, text)
                 return True
     return False
+
+
+def _display(trainer: Trainer, console: Console) -> Display:
+    return Display(
+        console,
+        trainer.sampler.steps_per_epoch,
+        trainer.epochs,
+        trainer.selection.best,
+        begin=(trainer.epoch, trainer.step - trainer.place),
+    )
+
+
+def _save_model(trainer: Trainer, folder: Path, epoch: Epoch) -> None:
+    """Save the model after an epoch, if it is the best so far or ends a cycle."""
+    if epoch.improved or epoch.snapshot:
+        with trainer.averaged():
+            weights = weights_of(trainer.model)
+            if epoch.improved:
+                save_tensors(folder / MODEL, weights)
+            if epoch.snapshot:
+                save_snapshot(folder, epoch.snapshot, weights)
