@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 MODULES = [
     *("pytest", "mtl.api", "mtl.cli.app", "mtl.cli.train", "mtl.export.bundle", "mtl.inference"),
     *("mtl.training.board", "tensorboard.summary.writer.record_writer", "mtl_runtime"),
-    *("torch.utils.tensorboard.summary", "tests.faults.server", "tests.faults.mutations"),
+    *("torch.utils.tensorboard.summary", "torch._dynamo", "torch.onnx", "pandas", "yaml"),
+    *("tests.faults.server", "tests.faults.mutations"),
 ]
 CPU_SECONDS = 10
 """The processor time of a single command on a tiny model, beyond which it counts as a hang."""
