@@ -6,11 +6,13 @@ Each function prints one line of JSON per case.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -137,3 +139,35 @@ def _checked(path: Path) -> str | None:
     assert result.code in (0, 2), result
     assert result.code == 0 or "error:" in result.err.lower(), result
     return result.err if result.code else None
+
+
+def use_by_threads_and_forks(seed: int, folder: str) -> None:
+    """Label sentences in threads and in forked processes, which use one model at once."""
+    import mtl
+
+    model = mtl.load(folder, device="cpu")
+    rng = random.Random(seed)
+    texts = [rng.choices(SENTENCES, k=rng.randint(1, 40)) for _ in range(8)]
+    expected = [model.predict(text) for text in texts]
+
+    def in_threads() -> str | None:
+        with ThreadPoolExecutor(4) as pool:
+            assert [*pool.map(model.predict, texts)] == expected
+        return None
+
+    def in_forks() -> str | None:
+        children = []
+        for text, labels in zip(texts[:3], expected, strict=False):
+            if not (child := os.fork()):
+                code = 1
+                try:
+                    code = int(model.predict(text) != labels)
+                finally:
+                    os._exit(code)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+        return None
+
+    tell(in_forks)
+    tell(in_threads)
+    tell(in_forks)  # after threads have used the model

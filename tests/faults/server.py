@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -75,10 +76,8 @@ class Running:
     def send(self, number: int) -> None:
         """Send a signal to it, if it still runs."""
         if self.process.is_alive() and self.process.pid:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
-            except ProcessLookupError:
-                pass
 
     def wait(self, seconds: float = SECONDS) -> Result:
         """Wait for its end; kill it when the time is over."""
@@ -168,8 +167,8 @@ def _main(
     os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(Path(log, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, buffering=1)
     _watch_writes(Path(log, "touched"), [os.fsencode(os.path.realpath(p)) for p in places])
     if cpu:
         used = int(time.process_time()) + 1
@@ -189,7 +188,7 @@ def _command(arguments: Sequence[str], stdin: bytes) -> None:
     os.write(file, stdin)
     os.lseek(file, 0, os.SEEK_SET)
     os.dup2(file, 0)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.argv = ["mtl", *arguments]
     main()
 
@@ -203,7 +202,7 @@ def _watch_writes(report: Path, places: Sequence[bytes]) -> None:
 
     def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             if not (flags or 0) & _WRITES:
                 return
             paths: tuple[Any, ...] = (path,)

@@ -100,7 +100,9 @@ def test_resuming_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None
 
 
 def test_resuming_within_an_epoch_keeps_its_steps(tmp_path: Path) -> None:
-    warned = replace(step(31), warning="warning: the loss of task 'pos' is 900 at step 31, it began")
+    warned = replace(
+        step(31), warning="warning: the loss of task 'pos' is 900 at step 31, it began"
+    )
     with RunLog(tmp_path) as log:
         for event in (step(0), epoch(0), warned, step(40), step(60), epoch(1)):
             log.write(event)
