@@ -27,9 +27,10 @@ def finished(folder: Path) -> bool:
     return (folder / "scores.json").is_file()
 
 
-def train(config: str, seed: int, folder: Path, overrides: list[str]) -> None:
-    """Train or resume a run, and save its test scores."""
-    command = [sys.executable, "-m", "mtl.cli.main", "train", str(ROOT / f"configs/{config}.yaml")]
+def train(config: str | Path, seed: int, folder: Path, overrides: list[str]) -> None:
+    """Train or resume a run in configs/ or in another file, and save its test scores."""
+    path = config if isinstance(config, Path) else ROOT / f"configs/{config}.yaml"
+    command = [sys.executable, "-m", "mtl.cli.main", "train", str(path)]
     command += [f"seed={seed}", *overrides, "--output", str(folder)]
     if (folder / "checkpoint" / "state.json").is_file():
         command.append("--resume")

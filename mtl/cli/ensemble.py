@@ -54,7 +54,8 @@ def ensemble(
         found = read_history(output, show_import if trust else None)
         assert found.ensemble
         print_rows("dev", *score_rows(found.ensemble, found.tasks, found.units))
-    typer.echo(output)
+    typer.echo(f"model: {output}")
+    typer.echo(f"next:  mtl predict {output} FILE")
 
 
 def score_rows(

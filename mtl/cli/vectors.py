@@ -68,7 +68,7 @@ def vectors(
 
     counted = bool(text or run)
     if counted == (words is not None):
-        raise MtlError("expected words: either --words, or --text and --run")
+        raise MtlError("expected either --words, or at least one --text or --run")
     refuse_idle(context, ["min_count"], "text or --run", counted)
     if output.suffix != ".safetensors" or not output.parent.is_dir():
         raise MtlError(f"{output}: expected a name ending in .safetensors, in an existing folder")

@@ -176,8 +176,8 @@ def test_the_command_writes_vectors_that_a_run_reads(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected words: either --words, or --text and --run"),
-        (["--words", "w.txt", "--text", "w.txt"], "expected words: either --words, or"),
+        ([], "expected either --words, or at least one --text or --run"),
+        (["--words", "w.txt", "--text", "w.txt"], "expected either --words, or"),
         (["--words", "w.txt", "--min-count", "2"], "--min-count: has no effect without --text"),
         (["--words", "empty.txt"], "expected words, one per line, found none"),
         (["--words", "w.txt"], "dim: model has vectors of width 12, got 200"),

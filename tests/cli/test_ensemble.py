@@ -233,7 +233,7 @@ def test_without_data_there_are_no_dev_scores(tmp_path: Path) -> None:
     result = mtl("ensemble", "conv", "conv", "--output", "both")
     assert result.code == 0
     assert result.err.startswith("note: there are no dev scores: ")
-    assert result.out == "both\n"
+    assert result.out == "model: both\nnext:  mtl predict both FILE\n"
     assert "has no dev scores" in mtl("report", "both").err
     assert mtl("predict", "both", stdin="Ann left.").code == 0
 
