@@ -73,6 +73,16 @@ class Running:
     process: ForkServerProcess
     log: tempfile.TemporaryDirectory[str]
 
+    def wait_for_handlers(self) -> None:
+        """Wait until it handles SIGTERM, which is the first that a command does."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        while self.process.is_alive() and status.exists():
+            lines = status.read_text().splitlines()
+            caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+            if caught >> (signal.SIGTERM - 1) & 1:
+                return
+            time.sleep(0.005)
+
     def send(self, number: int) -> None:
         """Send a signal to it, if it still runs."""
         if self.process.is_alive() and self.process.pid:

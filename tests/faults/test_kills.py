@@ -93,8 +93,8 @@ def test_sigterm_and_ctrl_c_at_random_moments(project: Project) -> None:
             number = rng.choice([signal.SIGTERM, signal.SIGINT])
             name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
             running = project.server.start(*COMMAND, often(rng), folder=project.folder)
-            # Signals before the handlers are set end any process.
-            time.sleep(0.1 + rng.uniform(0, 1.2 * project.seconds))
+            running.wait_for_handlers()
+            time.sleep(rng.uniform(0, 1.2 * project.seconds))
             running.send(number)
             result = running.wait()
             assert not result.traceback, result
