@@ -219,7 +219,7 @@ class Killed(BaseException):
     """The process would be gone."""
 
 
-@pytest.mark.parametrize(("stop", "steps"), [("signal", 3), ("kill", 3), ("kill", 17)])
+@pytest.mark.parametrize(("stop", "steps"), [("signal", 3), ("kill", 17)])
 def test_a_run_stopped_within_an_epoch_goes_on_after_the_step(
     project: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stop: str, steps: int
 ) -> None:

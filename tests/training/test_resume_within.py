@@ -20,11 +20,11 @@ TAGS = {"pos": {"use": "c/pos", "patience": 1}, "verb": {"use": "c/verb"}}
 TEXT = {"next": {**NEXT, "batch": {"streams": 2, "bptt": 12, "growing_bptt": 1.5}}}
 DROPPING = {"type": "lstm", "hidden_size": 8, "dropout": 0.2, "weight_drop": 0.2}
 QUICK: list[dict[str, Any]] = [
-    {"tasks": TAGS, "average": 0.9},
-    {"tasks": {**TEXT, "pos": TAGS["pos"]}, "trunk": DROPPING, "metric": "pos.accuracy"},
-    {"tasks": TAGS, "sharing": {"type": "hierarchical", "successive": 0.1}},
+    {"tasks": TAGS, "average": 0.9, "epochs": 2},
+    {"tasks": {**TEXT, "pos": TAGS["pos"]}, "trunk": DROPPING, "mixing": "uniform", "epochs": 2},
 ]
 MORE: list[dict[str, Any]] = [
+    {"tasks": TAGS, "sharing": {"type": "hierarchical", "successive": 0.1}},
     {"tasks": TAGS, "sharing": {"type": "soft", "penalty": "relationship"}},
     {"tasks": TAGS, "sharing": "sluice"},
     {"tasks": TAGS, "sharing": "tensor", "accumulate": 2},
@@ -80,12 +80,12 @@ def check(folder: Path, setup: dict[str, Any], share: float) -> None:
 def test_a_run_resumed_within_its_second_epoch_ends_alike(
     setup: dict[str, Any], tmp_path: Path
 ) -> None:
-    check(tmp_path, setup, 0.5)
+    check(tmp_path, {**setup, "metric": "pos.accuracy"}, 0.7)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("setup", QUICK + MORE, ids=str)
+@pytest.mark.parametrize("setup", MORE, ids=str)
 def test_runs_resumed_at_other_places_end_alike(
     setup: dict[str, Any], share: float, tmp_path: Path
 ) -> None:
