@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 MODULES = [
     *("pytest", "mtl.api", "mtl.cli.app", "mtl.cli.train", "mtl.export.bundle", "mtl.inference"),
-    *("mtl.training.board", "tensorboard.summary.writer.record_writer", "mtl_runtime"),
+    *("mtl.training.board", "tensorboard.summary.writer.record_writer"),
     *("torch.utils.tensorboard.summary", "torch._dynamo", "torch.onnx", "pandas", "yaml"),
     *("tests.faults.server", "tests.faults.mutations"),
 ]
@@ -220,6 +220,8 @@ def _watch_writes(report: Path, places: Sequence[bytes]) -> None:
             paths = arguments[:2] if event in ("os.rename", "os.link") else arguments[:1]
         else:
             return
+        if event in ("os.remove", "os.rmdir") and arguments[1] >= 0:  # in an open folder
+            paths = (os.path.join(os.readlink(f"/proc/self/fd/{arguments[1]}"), paths[0]),)
         for path in paths:
             if isinstance(path, (str, bytes, os.PathLike)):
                 place = os.path.abspath(os.fsencode(path))

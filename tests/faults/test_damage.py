@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -29,6 +30,7 @@ TRAIN = ("train", "run.yaml", "training.epochs=3", "--output")
 @pytest.fixture(scope="module")
 def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with a whole run, one of two of its three epochs, and a bundle."""
+    importlib.import_module("tests.runtime.conftest")  # makes the runtime of a checkout complete
     folder = tmp_path_factory.mktemp("damage") / "project"
     write(folder, "tagger and classifier")
     assert server.run(*TRAIN, "runs/whole", folder=folder).code == 0

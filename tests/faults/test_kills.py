@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counts import TRIED, tries
-from tests.faults.server import Result, Server
+from tests.faults.server import Result, Running, Server
 from tests.faults.short_runs import COMMAND, RUNS, alike, saved_step, write
 
 pytestmark = pytest.mark.faults
@@ -27,6 +28,7 @@ class Project:
     def __init__(self, server: Server, folder: Path, name: str) -> None:
         self.server = server
         self.folder = folder
+        self.name = name
         write(folder, name)
         arguments = ("train", "run.yaml", "--output", "runs/whole")
         assert server.run(*arguments, folder=folder).code == 0  # fills the cache
@@ -61,6 +63,14 @@ def check_end(project: Project, result: Result) -> None:
     assert same
 
 
+def wait_for_write(running: Running, folder: Path) -> None:
+    """Wait until a process writes a file of a run folder."""
+    while running.process.is_alive():
+        for place in (folder, folder / "checkpoint", folder / "vocabulary"):
+            if place.is_dir() and any(name.endswith(".tmp") for name in os.listdir(place)):
+                return
+
+
 def often(rng: random.Random) -> str:
     """Return how often the state is saved: after every step, some steps, or epochs alone."""
     return f"training.checkpoint.minutes={rng.choice(['1e-9', '1e-9', '0.001', '10'])}"
@@ -68,11 +78,13 @@ def often(rng: random.Random) -> str:
 
 def test_sigkill_at_random_moments(project: Project) -> None:
     for number in tries(SHARE * 0.7 / len(RUNS)):
-        rng = random.Random(f"kill {number}")
+        rng = random.Random(f"kill {project.name} {number}")
         for _ in range(rng.randint(1, 4)):
             before = saved_step(project.cut)
             running = project.server.start(*COMMAND, often(rng), folder=project.folder)
             time.sleep(rng.uniform(0, 1.2 * project.seconds))
+            if rng.random() < 0.5:
+                wait_for_write(running, project.cut)
             running.send(signal.SIGKILL)
             result = running.wait()
             assert not result.traceback, result
@@ -88,7 +100,7 @@ def test_sigkill_at_random_moments(project: Project) -> None:
 
 def test_sigterm_and_ctrl_c_at_random_moments(project: Project) -> None:
     for number in tries(SHARE * 0.3 / len(RUNS)):
-        rng = random.Random(f"signal {number}")
+        rng = random.Random(f"signal {project.name} {number}")
         for _ in range(rng.randint(1, 3)):
             number = rng.choice([signal.SIGTERM, signal.SIGINT])
             name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
