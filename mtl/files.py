@@ -35,6 +35,15 @@ NO_FILE = (
 """The error for a path that exists and is neither an ordinary file nor a folder."""
 
 
+def run_folder(name: str) -> Path:
+    """Return the folder of a run that a resolved configuration names.
+
+    Args:
+        name: An absolute path, or the name of a pretrained model of the package.
+    """
+    return PACKAGE / "pretrained" / name  # an absolute path replaces the folders before it
+
+
 def find_shipped(path: Path, folder: str = "") -> Path:
     """Return a path or, if nothing exists there, the file or folder of the package with its name.
 

@@ -103,7 +103,7 @@ class Requires:
         needed = " or ".join(_as_yaml(value) for value in self.values) or "set"
         if self.least:
             needed = f"at least {self.least}"
-        return f"does nothing unless {self.option} is {needed}; leave it out, or set {self.option}"
+        return f"has no effect unless {self.option} is {needed}; leave it out, or set {self.option}"
 
 
 FilePath = Annotated[str, File()]
@@ -167,6 +167,7 @@ class RunContext:
         steps: The number of steps of the whole run; 0 before the data has been read.
         task: The task whose head or metric is checked; empty for all other parts.
         users: The tasks that use the head that is checked, `task` among them.
+        processes: The number of processes that train together, each on a part of every batch.
     """
 
     tasks: tuple[str, ...]
@@ -184,6 +185,7 @@ class RunContext:
     steps: int = 0
     task: str = ""
     users: tuple[str, ...] = ()
+    processes: int = 1
 
 
 class Checked:

@@ -45,11 +45,13 @@ if TYPE_CHECKING:
 
 
 class TrainedModel:
-    """A trained model, or an ensemble of several, ready to use.
+    """A trained model, or an ensemble of trained models.
+
+    `load`, `train`, `distil` and `ensemble` return objects of this class.
 
     Args:
-        folder: Its run folder, or the folder of the ensemble.
-        experiment: Its run, vocabularies and network; or the joint run of all members.
+        folder: The run folder, or the folder of the ensemble.
+        experiment: The run, vocabularies and network; or the joint run of all members.
         members: The members of an ensemble.
     """
 
@@ -86,31 +88,31 @@ class TrainedModel:
         return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the model as its folder and its device; to unpickle it loads the folder."""
+        """Pickle the folder and the device; unpickling loads the model from the folder."""
         return load_model, (self.folder.absolute(), str(self.predictor.device), silently)
 
     @property
     def experiment(self) -> Experiment:
-        """Its run, vocabularies and network.
+        """The run, vocabularies and network.
 
         Raises:
-            MtlError: It is an ensemble, which has several of them.
+            MtlError: The model is an ensemble, which has several networks.
         """
         if not isinstance(self._experiment, Experiment):
             raise MtlError(
-                f"{self.folder}: an ensemble has several networks, and this needs one; take one of "
+                f"{self.folder}: an ensemble has several networks, and this needs one; use one of "
                 f"its members, such as {member_folder(self.folder, 1)}"
             )
         return self._experiment
 
     @property
     def tasks(self) -> list[str]:
-        """The names of its tasks."""
+        """The names of the tasks."""
         return list(self.run.tasks)
 
     @property
     def models(self) -> list[TrainedModel]:
-        """The model in a list, so that runs with one and with several seeds look alike."""
+        """A list with this model, as `TrainedSeeds.models` has one model per seed."""
         return [self]
 
     def predict(
@@ -120,21 +122,21 @@ class TrainedModel:
         *,
         unit: TextUnit | None = None,
     ) -> dict[str, list[Any]]:
-        """Return the labels of texts: task to one item per text.
+        """Predict the labels of texts.
 
         `annotate` returns the same labels with tokens, character offsets and confidences.
 
         Args:
-            sentences: Raw texts, which are cut into words, or lists of words; two of them each for
-                tasks that compare sentences.
+            sentences: Raw texts, which are split into words, or lists of words; for tasks on
+                sentence pairs, pairs of them.
             tasks: The tasks; None: all but those whose labels are derived from the text.
             unit: The unit of text that the tasks read: "sentence" splits raw texts into sentences,
                 "record" does not. None: as each task was trained, see `unit` of a corpus. A
                 classifier that reads sentences returns one label per text, from its mean scores.
 
         Returns:
-            An item is a list with one label per token (taggers), or one label (classifiers). A set
-            of labels is a sorted list.
+            Task to a list with one item per text. An item is a list with one label per token
+            (taggers), or one label (classifiers). A set of labels is a sorted list.
 
         Raises:
             MtlError: `sentences` is a single string, an item is neither text nor words, or the
@@ -160,7 +162,7 @@ class TrainedModel:
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
-        It reads and labels the texts chunk by chunk, so they may be a generator of any length.
+        The texts are read and labelled in chunks, so they may be a generator of any length.
 
         >>> for prediction in model.annotate(["Ann left Rome."], confidence=True):  # doctest: +SKIP
         ...     print(prediction)  # a table of tokens and labels
@@ -176,10 +178,11 @@ class TrainedModel:
             split_sentences: Whether to split raw texts into sentences. Then there is one prediction
                 per sentence instead of one per text.
             chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
-                labelled at once.
+                labelled immediately.
 
         Raises:
-            MtlError: As for `predict`; or a named task has no attention; or pairs are to be split.
+            MtlError: As for `predict`; a named task has no attention; or splitting into sentences
+                is requested for pairs.
         """
         selected = self.selection.labelling(tasks)
         attending = self.selection.attending(tasks) if attention else []
@@ -262,7 +265,7 @@ class TrainedModel:
         return {task: [prediction[task] for prediction in found] for task in selected}
 
     def save_bundle(self, path: str | PathLike[str], tasks: Sequence[str] | None = None) -> None:
-        """Write the model as one file that `mtl_runtime.load` reads, without PyTorch.
+        """Export the model to a bundle, a file that `mtl_runtime.load` reads without PyTorch.
 
         Args:
             path: The file, such as "model.mtl".
@@ -297,19 +300,19 @@ class TrainedModel:
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
     ) -> Evaluation:
-        """Return the scores on a split of the run's corpora.
+        """Evaluate the model on a split of its corpora.
 
         Args:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
-            data: Data that is scored instead of the split: a file in the format of the corpus; or
-                rows, a frame or a data set, as for `train`. With several corpora: corpus to its
-                data.
+            data: Data to use instead of the split: a file in the format of the corpus, rows, a
+                frame or a data set, as for `train`. With several corpora: a dictionary from corpus
+                to its data.
             labels: Whether to keep the gold and predicted labels: `Evaluation.gold` and
                 `Evaluation.predicted`. Language models have none.
-            streams: The most streams in which running text is scored.
+            streams: The maximum number of streams in which running text is scored.
             dynamic: Options of dynamic evaluation, in which language models learn from the text
-                that they have scored; None: no learning.
+                that they have scored; None: no dynamic evaluation.
             cache: Options of the neural cache of language models; None: no cache.
 
         Raises:
@@ -393,14 +396,14 @@ class TrainedModel:
         sampling: Sampling | None = None,
         seed: int = 1,
     ) -> Iterator[str]:
-        """Return an iterator over words that a language model draws after a prompt.
+        """Return an iterator over words that a language model generates after a prompt.
 
         Args:
             prompt: The text before the first word.
             task: The language model; None: the first one.
-            length: The most words.
-            sampling: How words are drawn; None: from the distribution of the model.
-            seed: The seed of the draws.
+            length: The maximum number of words.
+            sampling: Options of sampling; None: from the distribution of the model.
+            seed: The random seed.
 
         Raises:
             MtlError: The task does not predict the next word; or the model was trained on single
@@ -423,7 +426,7 @@ class TrainedModel:
         )
 
     def prompt_words(self, prompt: str, task: str | None = None) -> list[str]:
-        """Return the words of a prompt, cut like the training text of a language model."""
+        """Return the words of a prompt, split like the training text of a language model."""
         (chosen, *_) = self.selection.language_models([task] if task else None)
         cut = cut_of(self.run.corpora[self.run.tasks[chosen].corpus])
         return words_of(prompt, cut, self.experiment.subwords)
@@ -440,17 +443,17 @@ def load(
     """Load the model of a run folder, or an ensemble.
 
     Args:
-        folder: The run folder, the folder of an ensemble, or the name of a model that the package
-            contains.
-        device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
-            model was trained on.
-        trust: Whether to import the modules of parts outside mtl that the run file of the folder
-            names, such as `my_parts:MyHead`. This runs their code. Modules that your program has
-            imported already need no trust.
+        folder: The run folder, the folder of an ensemble, or the name of a model of the package,
+            such as "english".
+        device: "cpu", "cuda", …; None: a GPU if available, regardless of the device that the model
+            was trained on.
+        trust: Whether to import (and run) modules outside mtl that the run file of the folder
+            names, such as `my_parts:MyHead`. Modules that your program has already imported need
+            no trust.
 
     Raises:
-        CheckpointError: It is not a run folder, training has not finished, or it is damaged.
-        ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
+        CheckpointError: The folder is not a run folder, has no trained model yet, or is damaged.
+        ConfigError: The run file has an error, or names a part outside mtl without `trust`.
     """
     return load_model(Path(folder), device, show_import if trust else None)
 

@@ -9,6 +9,7 @@ import torch
 
 import mtl
 from mtl.config.document import load
+from mtl.config.load import run_to_yaml
 from mtl.errors import ConfigError
 from mtl.experiment import load_config, load_corpora, prepare
 from mtl.files import PACKAGE
@@ -41,6 +42,23 @@ def test_a_run_starts_from_it_by_its_name(tmp_path: Path) -> None:
     known = load_tensors(PACKAGE / "pretrained" / "wikitext2" / MODEL)
     name = "sharing.trunk.layers.0.ahead.rnn.weight_hh_l0"
     assert torch.equal(found.model.state_dict()[name], known[name].float())
+
+
+def test_a_run_file_has_its_name_and_not_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.txt").write_text("The D\nking N\n\n", encoding="utf-8")
+    (tmp_path / "run.yaml").write_text(RUN, encoding="utf-8")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    by_path = {"trunk.init": str(PACKAGE / "pretrained" / "wikitext2")}
+    for run in (load_config(tmp_path / "run.yaml"), load_config(tmp_path / "run.yaml", by_path)):
+        written = tmp_path / "elsewhere.yaml"
+        written.write_text(run_to_yaml(run), encoding="utf-8")
+        assert load_config(written).trunk.options["init"] == "wikitext2"
+    # A folder of the user with the same name in the current folder is another run.
+    Path("wikitext2").mkdir()
+    assert any("wikitext2: trunk" in note for note in prepare(run, load_corpora(run)).notes)
 
 
 @shipped

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -15,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mtl.api.steps import Saving, describe_end, describe_place, follow_steps, restore, train_steps
 from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
@@ -24,43 +23,36 @@ from mtl.data.store import ReadingProgress
 from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
-from mtl.display.training import Display
 from mtl.errors import MtlError, TrainingError
-from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
+from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.distillation.record import check_teachers, write_teachers
 from mtl.experiment.distillation.teaching import teach
 from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
 from mtl.experiment.folder import (
     SEEDS,
-    check_data,
+    Begun,
+    begun_processes,
     check_place,
     find_begun,
     remove_temporaries,
     start_folder,
 )
 from mtl.experiment.plan import describe, make_plan
+from mtl.files import run_folder
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
-    load_training,
     load_weights,
-    save_snapshot,
-    save_tensors,
-    save_training,
     seed_folder,
     seed_folders,
     to_device,
-    weights_of,
 )
 from mtl.runs.history import write_summary
 from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
-from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
-from mtl.training.log import RunLog
-from mtl.training.state import restore_training_state, training_state
-from mtl.training.trainer import Trainer
+from mtl.training.processes import Processes, is_restarted, join
 
 __all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
@@ -95,42 +87,42 @@ def train(
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
     kept and returned. SIGTERM does the same, and then ends the program as usual. If the run file
-    has `seeds: N` with N > 1, one model is trained per seed. Each has a run folder of its own,
-    `seed-1` and so on, and `summary.json` contains the mean and the standard deviation of their dev
-    scores.
+    has `seeds: N` with N > 1, one model is trained per seed, in the run folders `seed-1` and so on.
+    `summary.json` contains the mean and the standard deviation of their dev scores.
 
     Args:
-        config: The run file, or a dictionary with the content of one. Paths in a dictionary are
-            relative to the current folder.
-        overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
-        data: Corpus to its data, in place of files: split to rows, or the rows of the split
-            `train` alone. Rows are a list, a frame of pandas or polars, an Arrow table, or a
-            `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its `validation`
-            is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
-            pair of a text or list of words and its label, for corpora with one column of labels.
+        config: A run file, or a dictionary with its content. Paths in a dictionary are relative to
+            the current folder.
+        overrides: Overrides of keys: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        data: Data in memory: a dictionary from corpus to the rows of the split `train`, or to a
+            dictionary from split to rows. Rows are a list, a frame of pandas or polars, an Arrow
+            table, or a `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its
+            `validation` is `dev`. A row is a dictionary with `text` or `tokens` and the columns of
+            labels; or, for corpora with one column of labels, a pair of a text or list of words and
+            its label.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether the folder may contain this run already. Then training continues after its
-            last checkpoint, with the same data, or starts if there is none; a finished run stays as
-            it is. The call can be repeated until training is done.
+        resume: Whether to continue from the last checkpoint in the folder, with the same data, or
+            start if there is none. A finished run is not changed, so the call can be repeated until
+            training is finished.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
-        trust: Whether to import modules that a run folder names for parts outside mtl: the folder
-            to resume or to start from. Modules that the run file of the user names are always
-            imported.
+        trust: Whether to import (and run) modules outside mtl that a run folder names: the folder
+            to resume or to start from. Modules that your own run file names are always imported.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
+        The trained model, or `TrainedSeeds` for several seeds. Both have `folder` and `models`.
 
     Raises:
         MtlError: The configuration or the data has an error; `config` is a dictionary and `output`
             is None; the folder exists, contains other files, or another process trains into it; or
-            Ctrl-C came before there was a model of each seed.
+            training was interrupted before each seed had a model.
     """
+    join()  # first of all, so that an error is printed once
     given = read_given({} if data is None else data)
     on_import = show_import if trust else None
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
     folder = _folder(config, output)
-    request = _Request(resume, notes_console(progress), given, on_import)
+    request = _request(resume, progress, given, on_import)
     with _advice(folder):
         if run.seeds > 1:
             _train_seeds(run, folder, request)
@@ -151,19 +143,19 @@ def distil(
     progress: bool | None = None,
     trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
-    """Train the model of a run file on its gold labels and on the outputs of trained models.
+    """Train a model on gold labels and on the outputs of trained models, its teachers.
 
-    It is `train` with the section `distillation` of the run, whose further options are overrides
-    such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed once and
-    kept in the cache. The run folder is an ordinary one, which needs no teacher.
+    This function calls `train` with the section `distillation` set. Pass its other options as
+    overrides, such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed
+    once and cached. The result is an ordinary run folder, which does not need the teachers.
 
     Args:
         teachers: The folders of finished runs.
-        student: The run file, or a dictionary with the content of one.
-        overrides: Changes to it, as for `train`.
+        student: A run file, or a dictionary with its content.
+        overrides: As for `train`.
         text: Files of unlabelled text.
-        match: Task to its teachers as `"FOLDER:TASK"`, in place of all teachers with a task of its
-            name; an empty list for gold labels alone.
+        match: Task to a list of its teachers as `"FOLDER:TASK"`; an empty list: only gold labels.
+            Default: all teachers with a task of the same name.
         data: As for `train`.
         output: As for `train`.
         resume: As for `train`; labelling continues too.
@@ -171,7 +163,7 @@ def distil(
         trust: As for `train`; also for the folders of the teachers.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`.
+        The trained model, or `TrainedSeeds` for several seeds.
 
     Raises:
         MtlError: As for `train`; no task has a teacher, or the teacher of a task does not know one
@@ -222,7 +214,8 @@ def load_teachers(run: Run, on_import: OnImport | None) -> list[TrainedModel]:
     """Load the teachers of a run that has some; see `load_transfer_set`."""
     assert run.distillation
     device, trust = run.training.device, on_import is not None
-    return [load(folder, device=device, trust=trust) for folder in run.distillation.teachers]
+    folders = map(run_folder, run.distillation.teachers)
+    return [load(folder, device=device, trust=trust) for folder in folders]
 
 
 def train_run_seeds(
@@ -237,7 +230,7 @@ def train_run_seeds(
 
     Each model has a folder of its own. Arguments and errors as for `train`.
     """
-    request = _Request(resume, notes_console(progress), {}, show_import if trust else None)
+    request = _request(resume, progress, {}, show_import if trust else None)
     with _advice(folder):
         _train_seeds(run, folder, request)
     return TrainedSeeds(folder)
@@ -286,12 +279,44 @@ class _Request:
         console: The console for the plan and the scores.
         given: Corpus to its data, in place of files.
         on_import: Allows the import of parts outside mtl; see `Registry.find`.
+        processes: The processes that train together.
     """
 
     resume: bool
     console: Console
     given: Mapping[str, GivenCorpus]
     on_import: OnImport | None
+    processes: Processes
+
+    def lock(self, folder: Path) -> AbstractContextManager[FolderLock | None]:
+        """Return the lock of a folder, which the first process holds for all."""
+        main = self.processes.main
+        return FolderLock(folder, partial(tell, self.console)) if main else nullcontext()
+
+
+def _request(
+    resume: bool,
+    progress: bool | None,
+    given: Mapping[str, GivenCorpus],
+    on_import: OnImport | None,
+) -> _Request:
+    processes = join()
+    console = notes_console(progress if processes.main else False)
+    # After a failure, torchrun starts the same command again.
+    return _Request(resume or is_restarted(), console, given, on_import, processes)
+
+
+def _for_processes(run: Run, folder: Path, request: _Request) -> Run:
+    """Return the run with the number of processes for which its batch sizes are meant.
+
+    A run that continues keeps the number with which it began, so that its steps stay the same.
+    """
+    if run.training.processes is not None:
+        return run
+    begun = request.processes.from_main(partial(begun_processes, folder))
+    number = request.processes.world if begun is None else begun
+    training = run.training.model_copy(update={"processes": number if number > 1 else None})
+    return run.model_copy(update={"training": training})
 
 
 def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
@@ -300,13 +325,19 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in range(run.seed, run.seed + run.seeds)
     }
-    check_place(folder, request.resume, SEEDS)
-    with FolderLock(folder, partial(tell, request.console)):
+    runs = {path: _for_processes(own, path, request) for path, own in runs.items()}
+
+    def check() -> None:
         check_place(folder, request.resume, SEEDS)
         remove_temporaries(folder)
         for path, seeded in runs.items():  # check all of them before one is trained
             check_place(path, request.resume)
             find_begun(path, seeded, request.on_import)
+
+    main = request.processes.from_main
+    main(partial(check_place, folder, request.resume, SEEDS))
+    with request.lock(folder):
+        main(check)
         for path, seeded in runs.items():
             tell(request.console, f"seed {seeded.seed}: {path}")
             _, stopped = _train(seeded, path, request)
@@ -314,143 +345,69 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
                 raise MtlError(
                     f"{folder}: stopped before all seeds were trained; continue with --resume"
                 )
-        write_summary(folder)
+        main(partial(write_summary, folder))
+
+
+def _begin(run: Run, folder: Path, request: _Request) -> Begun:
+    """Check a folder that is locked, and return the state of the run in it."""
+    # Again, as another process may have been there until now.
+    check_place(folder, request.resume)
+    begun = find_begun(folder, run, request.on_import)
+    remove_temporaries(folder)
+    return begun
 
 
 def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, bool]:
     """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
-    console, on_import = request.console, request.on_import
+    console, on_import, processes = request.console, request.on_import, request.processes
     to_device(run.training.device)  # a missing device is an error before the data is read
-    check_place(folder, request.resume)
-    with FolderLock(folder, partial(tell, console)) as lock:
-        check_place(
-            folder, request.resume
-        )  # again, as another process may have been there until now
-        begun = find_begun(folder, run, on_import)
-        remove_temporaries(folder)
+    run = _for_processes(run, folder, request)
+    processes.from_main(partial(check_place, folder, request.resume))
+    with request.lock(folder) as lock:
+        begun = processes.from_main(partial(_begin, run, folder, request))
         if begun == "finished":
-            tell(console, _finished(folder, run.training.epochs))
+            tell(console, describe_end(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
-        corpora = load_corpora(run, given=request.given, progress=reading)
-        transfer = load_transfer_set(run, corpora, on_import, reading)
+        with processes.one_first():
+            corpora = load_corpora(run, given=request.given, progress=reading)
+            transfer = load_transfer_set(run, corpora, on_import, reading)
         if transfer and begun == "resumable":
-            check_teachers(folder, transfer.fingerprints)
+            processes.from_main(partial(check_teachers, folder, transfer.fingerprints))
         experiment = prepare(run, corpora, on_import, transfer)
         bar = partial(show_teacher, console)
-        teaching = teach(experiment, corpora, transfer, bar) if transfer else None
+        with processes.one_first():
+            teaching = teach(experiment, corpora, transfer, bar) if transfer else None
         fingerprints = transfer.fingerprints if transfer else None
         transfer = None  # teachers are large, and not needed any more
-        trainer = make_trainer(experiment, corpora, teaching)
+        trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
-            _restore(trainer, folder, experiment, console)
-            start = f"{folder}: training continues {_place(trainer)}"
+            restore(trainer, folder, experiment, console)
+            start = f"{folder}: training continues {describe_place(trainer)}"
         stopped = False
         if trainer.finished:
-            tell(console, _finished(folder, trainer.epoch))
+            tell(console, describe_end(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
-            minutes = run.training.checkpoint.minutes
-            seconds = math.inf if minutes is None else 60 * minutes
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
-                start_folder(folder, experiment, resume=begun == "resumable")
-                if fingerprints:
-                    write_teachers(folder, fingerprints)
-                stopped = _run(trainer, lock, console, lines, interrupt, seconds)
-        if not (folder / MODEL).is_file():
+                saving = Saving(run.training.checkpoint.minutes if lock else None)
+                processes.ask = lambda: [interrupt.wanted, saving.due]
+                if lock:
+                    start_folder(folder, experiment, resume=begun == "resumable")
+                    if fingerprints:
+                        write_teachers(folder, fingerprints)
+                    stopped = train_steps(trainer, lock, console, lines, saving)
+                else:
+                    stopped = follow_steps(trainer)
+        if not processes.from_main((folder / MODEL).is_file):
             raise MtlError(
                 f"{folder}: no model; stopped before the end of the first epoch; continue with "
                 "--resume"
             )
-        load_weights(folder / MODEL, experiment.model)
+        processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
+        processes.copy_from_main(experiment.model)
         experiment.model.eval()
         return TrainedModel(folder, experiment), stopped
-
-
-def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
-    """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
-    check_data(folder, experiment)
-    tensors, values = load_training(folder, partial(tell, console))
-    if (folder / MODEL).is_file():
-        load_weights(folder / MODEL, experiment.model)  # a damaged file is an error before training
-    elif values["epoch"]:
-        raise MtlError(f"{folder}: no model; {MODEL} is gone")
-    restore_training_state(trainer, tensors, values)
-
-
-def _finished(folder: Path, epochs: int) -> str:
-    return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
-
-
-def _place(trainer: Trainer) -> str:
-    """Return the place in a run, for a message."""
-    if trainer.place:
-        return f"in epoch {trainer.epoch + 1}, after step {trainer.step}"
-    return f"after epoch {trainer.epoch}"
-
-
-def _run(
-    trainer: Trainer,
-    lock: FolderLock,
-    console: Console,
-    lines: Sequence[str],
-    interrupt: Interrupt,
-    seconds: float,
-) -> bool:
-    """Show and log some lines, and train until the end or a signal; return whether one came.
-
-    The state is saved at a signal, after each epoch, and when some seconds have passed since.
-    """
-    folder = lock.folder
-    with ExitStack() as stack:
-        within = trainer.place > 0
-        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step, within=within))
-        for line in (*lines, *(f"note: {note}" for note in log.notes)):
-            log.note(line)
-            tell(console, line)
-        display = stack.enter_context(_display(trainer, console))
-        saved = time.monotonic()
-        for event in trainer.run():
-            stopped = interrupt.wanted
-            # The log comes first: resuming drops its lines after the last checkpoint.
-            log.write(event)
-            if isinstance(event, Epoch) or stopped or time.monotonic() - saved >= seconds:
-                lock.check()
-                log.sync()
-                if isinstance(event, Epoch):
-                    _save_model(trainer, folder, event)
-                # Before there is a model, no other file has its constants.
-                whole = not (folder / MODEL).is_file()
-                save_training(folder, *training_state(trainer, whole=whole))
-                saved = time.monotonic()
-            display.show(event)
-            if stopped:
-                text = f"stopped after {trainer.step} steps; --resume continues {_place(trainer)}"
-                log.note(text)
-                tell(console, text)
-                return True
-    return False
-
-
-def _display(trainer: Trainer, console: Console) -> Display:
-    return Display(
-        console,
-        trainer.sampler.steps_per_epoch,
-        trainer.epochs,
-        trainer.selection.best,
-        begin=(trainer.epoch, trainer.step - trainer.place),
-    )
-
-
-def _save_model(trainer: Trainer, folder: Path, epoch: Epoch) -> None:
-    """Save the model after an epoch, if it is the best so far or ends a cycle."""
-    if epoch.improved or epoch.snapshot:
-        with trainer.averaged():
-            weights = weights_of(trainer.model)
-            if epoch.improved:
-                save_tensors(folder / MODEL, weights)
-            if epoch.snapshot:
-                save_snapshot(folder, epoch.snapshot, weights)

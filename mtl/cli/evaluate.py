@@ -47,14 +47,14 @@ def evaluate(
         typer.Option(min=0, max=1, help="With --dynamic: the decay towards the trained weights."),
     ] = 0.01,
     plain: Annotated[
-        bool, typer.Option("--plain", help="With --dynamic: plain SGD; try --lr 0.1.")
+        bool, typer.Option("--plain", help="With --dynamic: use plain SGD; try --lr 0.1.")
     ] = False,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Language models favour words that followed similar states."),
     ] = False,
     window: Annotated[
-        int, typer.Option(min=1, help="With --cache: the number of words it remembers.")
+        int, typer.Option(min=1, help="With --cache: the number of words in the cache.")
     ] = 2000,
     theta: Annotated[
         float,
@@ -63,26 +63,27 @@ def evaluate(
         ),
     ] = 0.3,
     weight: Annotated[
-        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: its weight.")
+        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: the weight of the cache.")
     ] = 0.1,
     streams: Annotated[
-        int, typer.Option(min=1, max=10, help="The most streams in which running text is scored.")
+        int, typer.Option(min=1, max=10, help="Language models: the largest number of streams.")
     ] = 10,
     confusion: Annotated[
         bool,
-        typer.Option("--confusion", help="Show which labels, or types of spans, are confused."),
+        typer.Option("--confusion", help="Print confusion matrices of labels or span types."),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, always with the numbers per label.")
+        bool, typer.Option("--json", help="Print JSON, which includes all scores per label.")
     ] = False,
     device: DeviceOption = None,
     trust: TrustOption = False,
     *,
     context: typer.Context,
 ) -> None:
-    """Score a trained model: every task, with a table of scores per label.
+    """Evaluate a trained model.
 
-    For a folder with several seeds, print the mean and the standard deviation of their scores.
+    Prints the scores of each task, with a table of scores per label. For a folder with several
+    seeds, prints the mean and the standard deviation of their scores.
     """
     refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
     refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
@@ -119,7 +120,7 @@ def evaluate(
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     for name in found.unscored():
-        text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
+        text = f"{name}: not scored, the score is undefined for the labels of {title}"
         typer.echo(text, err=True)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
@@ -149,7 +150,7 @@ def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> 
             print_rows(console, f"{name}: predicted labels in columns", *_confusion_rows(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
-        text = f"{name}: labels that training never saw, counted as errors: {shown}"
+        text = f"{name}: labels that do not occur in train, counted as errors: {shown}"
         console.print(text, soft_wrap=True)
 
 

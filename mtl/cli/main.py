@@ -11,6 +11,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from mtl.cli.worker import Worker
+
 # Other modules are imported in `main`, after the handlers of signals are set: it takes seconds.
 
 
@@ -52,7 +54,7 @@ class Signals:
     def _report_unraisable(self, unraisable: Any) -> None:
         # Python drops an exception that is raised in a callback or finaliser, and continues.
         if self.received and unraisable.exc_type is _Stopped:
-            print(self.message(), file=sys.stderr, flush=True)
+            print(_signal_line(self), end="", file=sys.stderr, flush=True)
             os._exit(self.code)
         sys.__unraisablehook__(unraisable)
 
@@ -61,12 +63,17 @@ class Signals:
         """The exit code after a signal: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.received
 
+    @property
+    def name(self) -> str:
+        """The signal, for the user."""
+        return "Ctrl-C" if self.received == signal.SIGINT else "SIGTERM"
+
     def message(self) -> str:
         """Return a line with the command that continues, for commands that can be continued."""
-        name = "Ctrl-C" if self.received == signal.SIGINT else "SIGTERM"
+        name = self.name
         arguments = sys.argv[1:]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        if command not in ("train", "distil", "relate", "vectors"):
+        if command not in ("train", "distil", "relate", "tune", "vectors"):
             return f"stopped by {name}"
         # `mtl vectors` always continues, as its result cannot differ.
         resume = [] if "--resume" in arguments or command == "vectors" else ["--resume"]
@@ -92,8 +99,14 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     code: Any = 0
-    message = ""
+    message, fault_found = "", None
+    worker = Worker.started()
+    if worker:
+        worker.silence()
+        message = worker.refusal(sys.argv[1:])
     try:
+        if message:
+            raise SystemExit(2)
         from mtl.inference.process import without_collection
 
         with without_collection():
@@ -107,17 +120,29 @@ def main() -> None:
     except BaseException as error:
         # Libraries may turn the exception of a signal into another one.
         if not signals.received:
-            message, code = _user_error(error), 2
+            signals.over = True  # an error ends the command before any other process can
+            if worker:
+                sys.stderr = worker.errors  # for the traceback of an error in the program
+            message, code, fault_found = _user_error(error), 2, error
     signals.over = True
     if fault := _finish_output():
         broken = isinstance(fault, BrokenPipeError)
         message, code = ("", 141) if broken else (f"standard output: {fault.strerror}", 2)
-    if message:
-        print(f"error: {message}", file=sys.stderr)
+    if message and (worker is None or worker.prints(fault_found, message)):
+        print(f"error: {message}", file=worker.errors if worker else sys.stderr)
     if signals.received:
-        print(signals.message(), file=sys.stderr)
+        print(_signal_line(signals), end="", file=sys.stderr)
         code = signals.code
+    if worker and (joined := sys.modules.get("mtl.training.processes")):
+        joined.leave()
     sys.exit(code)
+
+
+def _signal_line(signals: Signals) -> str:
+    """Return the line that ends a command after a signal; empty in a process that is silent."""
+    worker = Worker.started()
+    message = worker.signal_message(signals.name) if worker else signals.message()
+    return f"{message}\n" if message else ""
 
 
 def _finish_output() -> OSError | None:

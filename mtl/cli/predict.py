@@ -41,30 +41,30 @@ def predict(
     ],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="The input; by default, or for -, standard input."),
+        typer.Argument(metavar="FILE", help="The input; default, and -: standard input."),
     ] = None,
     task: TaskOption = None,
     output_format: Annotated[
         Literal["auto", "conll", "jsonl", "csv", "tsv", "text"],
         typer.Option(
             "--format",
-            help="The output format; auto: a table for a table, else conll. text, with --explain: "
-            "shaded words.",
+            help="The output format. auto: csv or tsv for a table, else conll. text: shaded words, "
+            "with --explain.",
         ),
     ] = "auto",
     input_format: Annotated[
         Literal["auto", "text", "paragraphs", "conll", "jsonl", "csv", "tsv"],
         typer.Option(
             "--input",
-            help="The input format; auto: according to the file name. text: a line is a text; "
-            "paragraphs: a text ends at a blank line.",
+            help="The input format. auto: from the file name. text: each line is a text. "
+            "paragraphs: texts are separated by blank lines.",
         ),
     ] = "auto",
     unit: Annotated[
         Literal["auto", "sentence", "record"],
         typer.Option(
-            help="The unit of text that tasks label: each sentence, or the whole line, paragraph, "
-            "row or JSON object. auto: as each task was trained."
+            help="The unit of text that is labelled: each sentence, or the whole record (line, "
+            "paragraph, row or JSON object). auto: as each task was trained."
         ),
     ] = "auto",
     whole: Annotated[bool, typer.Option("--whole", hidden=True)] = False,
@@ -72,35 +72,34 @@ def predict(
         bool, typer.Option("--confidence", help="Write the probabilities of labels.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
+        bool, typer.Option("--explain", help="Write attention weights, if the head has them.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The output, compressed if the name ends in .gz; by default standard output. "
-            "--format auto follows its name.",
+            help="The output file; default: standard output. Its suffix selects the format, "
+            "unless --format is set, and with .gz, compression.",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that label in parallel, each with one thread.")
+        int, typer.Option(min=1, help="Number of processes, each with one thread.")
     ] = 1,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
-    The input may have any length, and may be compressed (.gz). The fields of JSONL and the columns
-    of a table come back with the predictions: one object per object, one row per row. A text
-    without words gets no label. A table is read with the settings of the tables that the model was
-    trained on.
+    The input may have any length, and may be compressed (.gz). For JSONL and tables, the output
+    contains all fields or columns of the input, one object or row per input. A table is read with
+    the settings of the training data. A text without words gets no label.
 
-    Raw text is cut into words; the output contains the position of each word. Where all tasks were
-    trained on sentences, it is split into sentences too. Where a task was trained on longer texts,
-    each line is one text with one label, and taggers read it sentence by sentence.
+    Raw text is split into words; the output contains the position of each word. If all tasks were
+    trained on sentences, the text is also split into sentences. If a task was trained on longer
+    texts, each line gets one label, and taggers read the line sentence by sentence.
 
-    Tasks that compare two sentences read two sentences per line, with a tab between; or JSONL with
-    the fields "text_b" or "tokens_b"; or tables.
+    For tasks on sentence pairs, the input is two sentences per line, separated by a tab; JSONL with
+    the field "text_b" or "tokens_b"; or a table.
     """
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
@@ -127,7 +126,7 @@ def predict(
         return
     if output_format == "text":
         if not explain:
-            message = "shades words by their attention weights; add --explain"
+            message = "text shows words shaded by attention weights; add --explain"
             raise typer.BadParameter(message, param_hint="--format")
         if workers > 1 or output:
             message = "text is for a terminal; leave out --workers and --output"
@@ -369,7 +368,8 @@ def _read(
         table = open_table(lines, name, form, selection.readers(tasks, Csv))
         if pairs != (table.reader.pair is not None):
             expected = "pairs of sentences" if pairs else "single sentences"
-            raise DataError(f"the tasks read {expected}, and the table has others", name)
+            found = "single sentences" if pairs else "pairs of sentences"
+            raise DataError(f"the tasks read {expected}, and the table has {found}", name)
         return _Input(form, table.rows, table)
     if form == "jsonl":
         known: list[Jsonl | Csv] = [
@@ -378,7 +378,7 @@ def _read(
         ]
         return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
-        raise DataError("pairs are read as text with a tab between, or as JSONL or tables", name)
+        raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
         return _Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
     if pairs:

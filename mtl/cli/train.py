@@ -16,27 +16,46 @@ def train(
     overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The run folder; by default runs/ and the name of the run file."),
+        typer.Option(help="The run folder; default: runs/ and the name of the run file."),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Continue after the last checkpoint; start if there is none."
+            "--resume", help="Continue from the last checkpoint, or start if there is none."
         ),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of processes that train together on this machine; the batch sizes of the "
+            "run file are the sizes for one process.",
+        ),
+    ] = 1,
     trust: TrustOption = False,
 ) -> None:
     """Train the model of a run file.
 
-    Weights, metrics and log are written to a run folder; a run with several seeds has one folder
-    per seed. Ctrl-C and SIGTERM end training after the current step and keep the best model so
-    far; the same command with --resume continues. It may be repeated until training is done.
+    Weights, metrics and a log are written to a run folder; with several seeds, to one folder per
+    seed. Ctrl-C and SIGTERM end training after the current step and keep the best model so far. The
+    same command with --resume continues, and can be repeated until training is finished.
     """
+    if processes > 1:
+        from mtl.cli.launch import launch
+
+        place = [] if output is None else [f"--output={output}"]
+        switches = {"--resume": resume, "--trust": trust}
+        given = [*place, *(name for name, wanted in switches.items() if wanted)]
+        launch(processes, ["train", *given, "--", str(run), *(overrides or [])])
+        return
     from mtl import api
     from mtl.runs.checkpoint import seed_folders
     from mtl.runs.history import read_history
+    from mtl.training.processes import current
 
     trained = api.train(run, overrides or [], output=output, resume=resume, trust=trust)
+    if not current().main:
+        return
     folder = trained.folder
     if isinstance(trained, api.TrainedSeeds):
         seeds = seed_folders(folder)

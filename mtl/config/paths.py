@@ -34,7 +34,7 @@ def file_mark(annotation: Any) -> File | None:
 
 
 def find_file(node: Node, must_exist: bool, mark: File) -> str:
-    """Return the absolute path of the file that a value names.
+    """Return the absolute path of the file that a value names; for a file of the package, its name.
 
     Args:
         node: The value; relative paths start at the folder of its YAML file.
@@ -55,7 +55,9 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
         # A device has no end, and a pipe can be read only once.
         if not (existing[0].is_file() or existing[0].is_dir()):
             raise ConfigError(f"{existing[0]}: {NO_FILE}")
-        return str(existing[0])
+        # The name is the same on every machine; the path of the package is not.
+        shipped = mark.shipped and existing[0].parent == PACKAGE / mark.shipped
+        return existing[0].name if shipped else str(existing[0])
     if mark.or_name:  # such as a model of the Hugging Face hub
         return str(node.value)
     if not must_exist:

@@ -141,6 +141,12 @@ class Training(Settings):
         description="Number of consecutive batches of a corpus per step. The step equals one with "
         "a batch of all their sentences, but needs the memory of one of them.",
     )
+    processes: Annotated[int, Bounds(ge=1, le=10**6)] | None = Field(
+        default=None,
+        description="Number of processes for which the batch sizes are meant: a step has this "
+        "number times `batch` sentences, tokens or streams, divided among the processes that "
+        "train. null: the number of processes that start the run.",
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
         description="Type of the embedding and the trunks in training: bf16 needs less time and "
@@ -253,11 +259,11 @@ class Run(Settings):
     )
     seeds: PositiveInt = Field(
         default=1,
-        description="Number of trainings with consecutive seeds, starting at `seed`; each has a "
-        "folder of its own.",
+        description="Number of trainings with consecutive seeds, starting at `seed`; each has its "
+        "own run folder.",
     )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
-        description=f"Embeddings of the tokens, which are concatenated: any of {', '.join(SLOTS)}."
+        description=f"Embeddings of the tokens, which are concatenated: {', '.join(SLOTS)}."
     )
     trunk: Annotated[Part, Kind("trunk", "none", bare=True)] = Field(
         description="The layers below the heads; none: heads read the embedding."
@@ -275,6 +281,6 @@ class Run(Settings):
     )
     distillation: Distillation | None = Field(
         default=None,
-        description="Teachers, from which the tasks learn beside their gold labels; null: none.",
+        description="Distillation: trained models whose outputs the tasks learn too; null: none.",
     )
     training: Training = Field(description="Settings of training.")

@@ -66,6 +66,25 @@ def batches(
     return [slices[i] for i in random.permutation(len(slices))]
 
 
+def dealt(lengths: Sequence[int] | NDArray[np.integer], part: int, parts: int) -> Indices:
+    """Return the sentences of a batch that one of several parts gets, in ascending order.
+
+    Every sentence is in exactly one part. The parts have nearly equal numbers of sentences and of
+    tokens.
+
+    Args:
+        lengths: Number of tokens of each sentence of the batch.
+        part: The number of the part, from 0.
+        parts: The number of parts.
+    """
+    descending = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    # Dealt in turns that change direction: 0 1 2, 2 1 0, …, so that no part always gets the longer.
+    turn, place = np.divmod(np.arange(len(descending)), parts)
+    owner = np.where(turn % 2 == 0, place, parts - 1 - place)
+    chosen: Indices = np.sort(descending[owner == part])
+    return chosen
+
+
 def _round_up(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Round up to four significant binary digits: 16, 18, 20, … 32, 36, 40, … 64, 72, …."""
     exponents = np.frexp(lengths)[1]

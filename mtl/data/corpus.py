@@ -114,6 +114,21 @@ class Split(Sequence[Example]):
         sample = np.sort(np.argsort(hashes, kind="stable")[:number])
         return Split(self.table, self.targets, self.rows[sample], self.withheld)
 
+    def part(self, number: int, parts: int) -> Split:
+        """Return one of several parts with nearly equal numbers of tokens, in the original order.
+
+        Args:
+            number: The number of the part, from 0.
+            parts: The number of parts.
+        """
+        if parts == 1:
+            return self
+        sizes = np.cumsum(self.lengths.astype(np.int64) + 1)
+        total = int(sizes[-1]) if len(sizes) else 0
+        begin, end = np.searchsorted(sizes, [total * (number + i) // parts for i in (0, 1)], "left")
+        end = len(self) if number + 1 == parts else end
+        return Split(self.table, self.targets, self.rows[int(begin) : int(end)], self.withheld)
+
     def without(self, tasks: Collection[str]) -> Split:
         """Return the split without the labels of some tasks."""
         targets = {task: target for task, target in self.targets.items() if task not in tasks}

@@ -49,6 +49,8 @@ class TaughtLoader:
     def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, for some tasks."""
         batch = self.loader.batch(batcher, epoch, index, tasks)
+        if not len(batch.mask):
+            return batch
         pieces, tokens = self.loader.pieces(epoch, index), batch.mask.shape[1]
         taught = [task for task in tasks if task in self.lessons]
         outputs = {task: self.lessons[task].outputs(pieces, tokens) for task in taught}

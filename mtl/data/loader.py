@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.data.batching import Indices, batches
+from mtl.data.batching import Indices, batches, dealt
 from mtl.data.corpus import Split
 from mtl.data.windows import windows
 from mtl.text.example import Example
@@ -55,6 +55,7 @@ class Loader:
         sentences: The most sentences in a batch; None for no limit.
         max_length: The most tokens in a window.
         overlap: The number of tokens that neighbouring windows share.
+        part: The part of each batch to return, from 0, and the number of parts: one per process.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Loader:
         sentences: int | None,
         max_length: int,
         overlap: int,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
+        self._part = part
         self.name = name
         self.split = split
         self._pieces = pieces(split.lengths, max_length, overlap)
@@ -95,14 +98,19 @@ class Loader:
         return len(self._pass(0))
 
     def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
-        """Return one batch of one pass, both counted from 0, with targets for some tasks."""
+        """Return one batch of one pass, both counted from 0, with targets for some tasks.
+
+        A part without sentences is an empty batch.
+        """
         return batcher.batch(self.examples(epoch, index), tasks)
 
     def pieces(self, epoch: int, index: int) -> NDArray[np.int64]:
         """Return row, start and end of each piece of a batch, `[pieces, 3]`; see `pieces`."""
         chosen: Indices = self._pass(epoch)[index]
         found: NDArray[np.int64] = self._pieces[chosen]
-        return found
+        if self._part == (0, 1):
+            return found
+        return found[dealt(found[:, 2] - found[:, 1], *self._part)]
 
     def examples(self, epoch: int, index: int) -> Sequence[Example]:
         """Return the sentences of one batch of one pass, both counted from 0."""

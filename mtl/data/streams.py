@@ -44,6 +44,7 @@ class Streams:
         bptt: Words per chunk: the length of backpropagation through time.
         random_bptt: Whether chunk lengths vary around `bptt`; one in twenty is about half as long.
         growing_bptt: Number of passes, as a multiple of `size`, over which chunks grow to `bptt`.
+        part: The part of the streams to return, from 0, and the number of parts: one per process.
     """
 
     carries = True
@@ -62,6 +63,7 @@ class Streams:
         bptt: int,
         random_bptt: bool,
         growing_bptt: float = 0,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self.name = name
         self.split = split
@@ -69,6 +71,9 @@ class Streams:
         self.sides = dict(sides)
         self.streams = streams
         self.bptt = bptt
+        number, parts = part
+        self.own = range(number * streams // parts, (number + 1) * streams // parts)
+        """The streams of the part; batches have one row for each."""
         self._ends = np.cumsum(split.lengths.astype(np.int64) + 1)  # of each sentence, with its END
         self.length = -(-int(self._ends[-1]) // streams)  # of a stream; the last may be shorter
         # Lengths are drawn once and shuffled per pass, so that every pass has the same number of
@@ -98,11 +103,11 @@ class Streams:
         return replace(batch, continues=position > 0, lr_factor=factor)
 
     def examples(self, epoch: int, index: int) -> list[Example]:
-        """Return one chunk per stream, labelled with the neighbouring words of each word."""
+        """Return one chunk per stream of the part, labelled with the neighbours of each word."""
         lengths, position = self._locate(epoch, index)
         start = int(lengths[:position].sum())
         end = start + int(lengths[position])
-        return [self._chunk(b * self.length, start, end) for b in range(self.streams)]
+        return [self._chunk(b * self.length, start, end) for b in self.own]
 
     def _locate(self, epoch: int, index: int) -> tuple[NDArray[np.int64], int]:
         """Return the chunk lengths of the pass over the text of a batch, and its index there."""

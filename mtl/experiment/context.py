@@ -6,6 +6,7 @@ from mtl.config.run import Run
 from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.pretrained import reads_subwords
 from mtl.options import RunContext
+from mtl.training.processes import current
 from mtl.trunks import TRUNKS
 
 
@@ -33,6 +34,7 @@ def run_context(run: Run, task: str = "") -> RunContext:
         starts=TRUNKS.find(run.trunk.type).start_folder(run.trunk.options) is not None,
         epochs=run.training.epochs,
         task=task,
+        processes=current().world,
     )
 
 

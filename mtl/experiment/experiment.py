@@ -45,6 +45,7 @@ from mtl.runs.checksums import check_files
 from mtl.targets import Target
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
+from mtl.training.processes import ALONE, Processes, check_device, current
 from mtl.trunks import TRUNKS
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Experiment:
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
         labels: bool = False,
+        processes: Processes = ALONE,
     ) -> Evaluation:
         """Return the scores on a split; corpora without this split are skipped.
 
@@ -122,11 +124,13 @@ class Experiment:
                 see `measure`.
             cache: The cache of language models, which makes recent words more probable.
             labels: Whether to keep the gold and predicted labels, except of language models.
+            processes: The processes of the run. Each of them scores a part of the split, without
+                keeping labels, and all return the scores on the whole split.
         """
         from mtl.training.evaluation import Evaluation
         from mtl.training.likelihood import measure
 
-        evaluations = []
+        evaluations, several = [], processes.several
         wanted = set(self.run.tasks if tasks is None else tasks)
         for corpus in corpora:
             if split not in corpus.splits:
@@ -134,20 +138,28 @@ class Experiment:
             metrics = make_metrics(self.run, wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
             if labelled := [task for task in metrics if task not in text]:
-                evaluations.append(
-                    score_labels(self.run, self.predictor, [corpus], split, labelled, labels=labels)
-                )
+                evaluate = partial(score_labels, labels=labels, part=processes.part)
+                own = evaluate(self.run, self.predictor, [corpus], split, labelled)
+                evaluations.append(Evaluation.merged(processes.gather(own)) if several else own)
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
-                batches = make_loader(self.run, corpus, split, list(text), streams=streams)
+                batches = make_loader(
+                    self.run, corpus, split, list(text), streams=streams, part=processes.part
+                )
                 likelihood = measure(
                     self.model, self.batcher, batches, text, dynamic=dynamic, cache=cache
                 )
-                evaluations.append(likelihood)
+                every = processes.gather(likelihood)
+                evaluations.append(Evaluation.merged(every) if several else likelihood)
         return Evaluation.joined(evaluations)
 
-    def fit_thresholds(self, corpora: Iterable[Corpus]) -> None:
-        """Fit the thresholds of all heads that predict sets of labels on the development sets."""
+    def fit_thresholds(self, corpora: Iterable[Corpus], processes: Processes = ALONE) -> None:
+        """Fit the thresholds of all heads that predict sets of labels on the development sets.
+
+        Args:
+            corpora: Corpora of the run.
+            processes: The processes of the run, each of which scores a part of the sentences.
+        """
         from mtl.training.evaluation import gather
 
         # Tasks that share a head share its thresholds, so the scores are collected per head.
@@ -156,18 +168,24 @@ class Experiment:
             for task in tasks_of(self.run, corpus.name):
                 if not (self.batcher.targets[task].tuned and "dev" in corpus.splits):
                     continue
-                if part := gather(self.predictor, corpus.splits["dev"], task):
-                    scored[self.model.head_of[task]].append(part)
+                own = corpus.splits["dev"].part(*processes.part)
+                parts = processes.gather(gather(self.predictor, own, task))
+                scored[self.model.head_of[task]] += [part for part in parts if part]
         for name, parts in scored.items():
             head = self.model.heads[name]
             assert isinstance(head, Classifier)
             assert isinstance(head.objective, LabelSet)
             head.objective.fit(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
-    def validate(self, corpora: Sequence[Corpus]) -> Evaluation:
-        """Fit the thresholds on the development sets, and return the scores on them."""
-        self.fit_thresholds(corpora)
-        return self.evaluate(corpora, "dev")
+    def validate(self, corpora: Sequence[Corpus], processes: Processes = ALONE) -> Evaluation:
+        """Fit the thresholds on the development sets, and return the scores on them.
+
+        Args:
+            corpora: Corpora of the run.
+            processes: The processes of the run, each of which scores a part of the sentences.
+        """
+        self.fit_thresholds(corpora, processes)
+        return self.evaluate(corpora, "dev", processes=processes)
 
 
 def make_metrics(run: Run, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
@@ -188,6 +206,7 @@ def score_labels(
     tasks: Iterable[str],
     *,
     labels: bool = False,
+    part: tuple[int, int] = (0, 1),
 ) -> Evaluation:
     """Return the scores of predicted labels on a split; corpora without it are skipped.
 
@@ -198,6 +217,7 @@ def score_labels(
         split: "train", "dev" or "test".
         tasks: The tasks, none of them a language model.
         labels: Whether to keep the gold and predicted labels.
+        part: The part of the split to score, from 0, and the number of parts.
     """
     from mtl.training.evaluation import Evaluation, evaluate
 
@@ -205,8 +225,8 @@ def score_labels(
     for corpus in corpora:
         metrics = make_metrics(run, wanted.intersection(tasks_of(run, corpus.name)))
         if metrics and split in corpus.splits:
-            part = corpus.splits[split]
-            evaluations.append(evaluate(predictor, part, metrics, labels=labels))
+            own = corpus.splits[split].part(*part)
+            evaluations.append(evaluate(predictor, own, metrics, labels=labels))
     return Evaluation.joined(evaluations)
 
 
@@ -228,8 +248,11 @@ def prepare(
     Raises:
         ConfigError: The labels do not fit the heads, or the model does not fit into memory.
     """
+    processes = current()
     if run.training.threads is not None:
         torch.set_num_threads(run.training.threads)
+    elif processes.several:
+        torch.set_num_threads(processes.threads())
     torch.manual_seed(run.seed)
     # Labels are checked first: an error must not wait until word vectors have been read.
     check_labels(run, corpora)
@@ -241,6 +264,7 @@ def prepare(
     vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
     targets = build_targets(run, corpora, vocabularies, transfer.labels)
     device = to_device(run.training.device)
+    check_device(processes, device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
@@ -308,7 +332,7 @@ def _made(
         return make_model(run, vocabularies, targets).to(device)
     except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError if memory is short
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"the model cannot be made: {reason}; make it smaller") from error
+        raise ConfigError(f"the model cannot be built: {reason}; make it smaller") from error
 
 
 def read_numberings(run: Run, folder: Path) -> tuple[dict[str, Vocabulary], dict[str, Target]]:

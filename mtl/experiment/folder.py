@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import yaml
+
 from mtl.config.load import run_to_yaml
 from mtl.config.run import Run
 from mtl.errors import MtlError
@@ -85,7 +87,8 @@ def _own_names(folder: Path) -> set[str]:
 
 def _foreign(folder: Path, name: str) -> MtlError:
     return MtlError(
-        f"{folder}: contains {name}, which is not of this run; choose another folder with --output"
+        f"{folder}: contains {name}, which does not belong to this run; choose another folder with "
+        "--output"
     )
 
 
@@ -126,6 +129,18 @@ def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Beg
             "train into another --output"
         )
     return "no"
+
+
+def begun_processes(folder: Path) -> int | None:
+    """Return for how many processes the batches of the run in a folder are meant; None without one.
+
+    The file is not checked: `find_begun` does that.
+    """
+    try:
+        found = yaml.safe_load((folder / RUN).read_text(encoding="utf-8"))["training"]
+        return int(found.get("processes") or 1)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return None
 
 
 def remove_temporaries(folder: Path) -> None:

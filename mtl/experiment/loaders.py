@@ -14,7 +14,9 @@ from mtl.experiment.corpora import reads_pairs, tasks_of
 
 
 def batch_limits(run: Run, corpus: str, sentences: int = 0) -> BatchConfig:
-    """Return the batch size of a corpus: of its tasks, of the training, or by its size.
+    """Return the batch size of a corpus, of all processes of the run together.
+
+    It is the size of its tasks or of the training, or follows from the size of the corpus.
 
     Args:
         run: The run.
@@ -24,7 +26,12 @@ def batch_limits(run: Run, corpus: str, sentences: int = 0) -> BatchConfig:
     own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
     chosen = next((batch for batch in own if batch), run.training.batch)
     # Small data needs many steps per epoch; large batches are faster for large data.
-    return chosen or BatchConfig(sentences=min(32, max(8, sentences // 150)))
+    chosen = chosen or BatchConfig(sentences=min(32, max(8, sentences // 150)))
+    # The sizes are the sizes for one process; a step has a batch of each.
+    factor = run.training.processes or 1
+    sizes = {name: getattr(chosen, name) for name in ("sentences", "max_tokens", "streams")}
+    changes = {name: factor * size for name, size in sizes.items() if size is not None}
+    return chosen.model_copy(update=changes) if factor > 1 else chosen
 
 
 def make_loader(
@@ -34,6 +41,7 @@ def make_loader(
     tasks: Sequence[str],
     *,
     streams: int | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> Loader | Streams:
     """Return the batches of one split.
 
@@ -44,6 +52,7 @@ def make_loader(
         tasks: The tasks that read streams.
         streams: The maximal number of streams for scoring, where each word counts once: chunks have
             equal lengths, and windows of long sentences do not overlap. None: for training.
+        part: The part of each batch to return, from 0, and the number of parts: one per process.
 
     Raises:
         ConfigError: The text is too short for the streams of the training.
@@ -53,7 +62,7 @@ def make_loader(
         words = int(corpus.splits[split].lengths.sum()) + len(corpus.splits[split])
         if streams is None and words < limits.streams * limits.bptt:
             raise ConfigError(
-                f"corpus {corpus.name!r}: {split} has {words:,} words, sentence ends counted, less "
+                f"corpus {corpus.name!r}: {split} has {words:,} words and sentence ends, less "
                 f"than one chunk of {limits.bptt} in each of {limits.streams} streams; set fewer "
                 "`streams` or a smaller `bptt` for the batch"
             )
@@ -66,6 +75,7 @@ def make_loader(
             bptt=limits.bptt,
             random_bptt=limits.random_bptt and streams is None,
             growing_bptt=limits.growing_bptt if streams is None else 0,
+            part=part,
         )
     return Loader(
         corpus.name,
@@ -76,4 +86,5 @@ def make_loader(
         # Pairs are not cut: windows of one sentence would be compared with the whole other one.
         max_length=sys.maxsize if reads_pairs(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
+        part=part,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from mtl.config.run import Run
@@ -14,6 +15,7 @@ from mtl.experiment.checks import options
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
+from mtl.options import count
 from mtl.training.precision import computes_bfloat16
 from mtl.training.trainer import Trainer
 
@@ -93,7 +95,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     notes += options.notes(run, batches, steps)
     if steps < FEW_STEPS:
         notes.append(
-            f"steps in the whole run: {steps}, too few to learn much; more epochs or smaller "
+            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
             "batches give more"
         )
     notes += _training_notes(trainer)
@@ -134,6 +136,11 @@ def _training_notes(trainer: Trainer) -> Iterator[str]:
         yield (
             "precision: this processor has no instructions for bf16, so training is slower than "
             "with fp32"
+        )
+    if trainer.processes.several:
+        yield (
+            f"processes: {trainer.processes.world}, each with a part of every batch, and with "
+            f"{count(torch.get_num_threads(), 'CPU thread')}"
         )
     for name, loader in trainer.loaders.items():
         if loader.size < trainer.accumulate:
@@ -187,8 +194,8 @@ def describe(plan: Plan) -> Iterator[str]:
             draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
         yield f"batches of {corpus}: {batches:,} per pass, {draws}"
     yield (
-        f"epoch: {plan.steps:,} steps; each epoch continues a corpus where the last one stopped, "
-        "so no sentence is dropped"
+        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position, "
+        "so no sentence is skipped"
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"

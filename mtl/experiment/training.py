@@ -24,6 +24,7 @@ from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
+from mtl.training.processes import ALONE, Processes
 from mtl.training.progress import reached
 from mtl.training.schedules import SCHEDULES
 from mtl.training.selection import Selection
@@ -32,7 +33,10 @@ from mtl.weighting import Weighting
 
 
 def make_trainer(
-    experiment: Experiment, corpora: Mapping[str, Corpus], teaching: Teaching | None = None
+    experiment: Experiment,
+    corpora: Mapping[str, Corpus],
+    teaching: Teaching | None = None,
+    processes: Processes = ALONE,
 ) -> Trainer:
     """Build the trainer of a run, in its initial state.
 
@@ -40,6 +44,7 @@ def make_trainer(
         experiment: The run and its model.
         corpora: The corpora by name.
         teaching: The outputs of its teachers, if it has any.
+        processes: The processes that train together, each with a trainer of its own.
 
     Raises:
         ConfigError: The weighting needs shared parameters, and there are none to train; or the run
@@ -49,15 +54,24 @@ def make_trainer(
     training = run.training
     own_tasks = {name: tasks_of(run, name) for name in corpora}
     own_loaders = {
-        name: make_loader(run, corpus, "train", own_tasks[name]) for name, corpus in corpora.items()
+        name: make_loader(run, corpus, "train", own_tasks[name], part=processes.part)
+        for name, corpus in corpora.items()
     }
     teaching = teaching or Teaching()
-    loaders, tasks = teaching.loaders(experiment, own_loaders), teaching.tasks(own_tasks)
+    loaders, tasks = (
+        teaching.loaders(experiment, own_loaders, processes.part),
+        teaching.tasks(own_tasks),
+    )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
+    if processes.several and weighting.reads_gradients and weighting.task_gradients is None:
+        raise ConfigError(
+            f"weighting: {run.weighting.type!r} reads gradients, and keeps none in "
+            "`task_gradients`, which several processes add up; train in one process"
+        )
     _check_precision(run, experiment.device)
     scored = scorable_tasks(run, corpora)
     check_scores(run, scored)
@@ -81,6 +95,10 @@ def make_trainer(
         training.epoch_steps,
         partial(reached, selection, tasks, targets(run, selection.averaged)),
     )
+    # Initial weights may differ in their last bits between machines.
+    processes.copy_from_main(model)
+    processes.copy_from_main(weighting)
+    processes.separate_random(run.seed)
     schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
     complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)
     return Trainer(
@@ -97,7 +115,9 @@ def make_trainer(
             training.epochs * steps_per_epoch,
         ),
         selection=selection,
-        evaluate=partial(experiment.validate, list(corpora.values())) if scored else None,
+        evaluate=partial(experiment.validate, list(corpora.values()), processes)
+        if scored
+        else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
         accumulate=training.accumulate,
@@ -105,6 +125,7 @@ def make_trainer(
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
         gold_share=teaching.gold_share(training.epochs * steps_per_epoch),
+        processes=processes,
     )
 
 

@@ -27,9 +27,9 @@ class CRFTagger(Tagger):
         in_features: Width H of the hidden states.
         labels: The K label names.
         scheme: The scheme of the labels, which a constrained CRF obeys.
-        constrained: Whether only sequences that are well formed in the scheme have a probability,
-            in training and in use, so that no other is ever predicted. Needs labels that are span
-            tags, and excludes label smoothing, which gives every label a probability.
+        constrained: Whether sequences that violate the scheme have probability 0, in training and
+            prediction. Needs labels that are span tags. Excludes label smoothing, which gives every
+            label a probability.
     """
 
     reads_temperature: ClassVar[bool] = False
@@ -151,6 +151,6 @@ class CRFTagger(Tagger):
 def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
     """Return a CRF over the label sequences that a scheme allows."""
     if scheme is None:
-        raise OptionError("constrained", "the labels have no scheme to obey; set it to false")
+        raise OptionError("constrained", "the labels have no tagging scheme; set it to false")
     pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
     return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)

@@ -65,6 +65,17 @@ class DomainDistance(Classifier):
         return target.level == "sentence" and target.plain_labels
 
     @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for several processes, which have a part of each batch."""
+        yield from super().check(options, context)
+        if context.processes > 1:
+            yield OptionError(
+                "",
+                "compares all sentences of a batch, and each of several processes has a part of "
+                "them; train in one process, or take the head 'domain'",
+            )
+
+    @classmethod
     def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error if no batch can have several domains, since they are several corpora."""
         yield from super().idle(options, context)
@@ -72,9 +83,9 @@ class DomainDistance(Classifier):
         if len(corpora) > 1:
             yield OptionError(
                 "",
-                "compares the domains in a batch, and all sentences of a batch are from one "
-                f"corpus, here {' or '.join(sorted(corpora))}: the distance would always be 0. "
-                "Make one corpus of them with a column of domains, or take the head 'domain'",
+                "compares the domains in a batch, but all sentences of a batch are from one "
+                f"corpus, here {' or '.join(sorted(corpora))}, so the distance would be 0; use one "
+                "corpus with a column of domains, or the head 'domain'",
             )
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

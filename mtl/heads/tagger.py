@@ -42,9 +42,9 @@ class TaggerOptions(TypedDict, total=False):
         dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
             a sentence.
         hidden_size: Width of a hidden layer with tanh before the scores; null for none.
-        attention: Context that each token reads beside its own state: the other tokens of the
-            sentence, weighted by a score of both states; with key_value the tokens just before it;
-            with multi_head four weighted means at once; null for none.
+        attention: Adds a context vector to the state of each token: the mean of the other tokens of
+            the sentence, weighted by a score of both states; with key_value, of the tokens just
+            before it; with multi_head, four such means; null for none.
         window: The number of preceding tokens that key_value reads.
         label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
             label with ε.

@@ -335,7 +335,7 @@ class EnsemblePredictor(BasePredictor):
             MtlError: Always.
         """
         raise MtlError(
-            f"task {task!r}: an ensemble has no attention weights; take one of its members"
+            f"task {task!r}: an ensemble has no attention weights; use one of its members"
         )
 
     @contextmanager

@@ -197,7 +197,7 @@ def load_finite(path: Path) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES:
             raise CheckpointError(
-                f"{path}: tensor {name!r} has the type {tensor.dtype}; it is another model's file"
+                f"{path}: tensor {name!r} has the type {tensor.dtype}; it belongs to another model"
             )
         # The sum is ten times faster, and not finite if a value is not.
         if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
@@ -254,16 +254,16 @@ def load_weights(path: Path, model: nn.Module) -> None:
     expected = {name: tuple(value.shape) for name, value in weights_of(model).items()}
     for name, shape in expected.items():
         if name not in tensors:
-            raise CheckpointError(f"{path}: has no tensor {name!r}; it is another model's file")
+            raise CheckpointError(f"{path}: has no tensor {name!r}; it belongs to another model")
         if tuple(tensors[name].shape) != shape:
             actual = tuple(tensors[name].shape)
             raise CheckpointError(
                 f"{path}: tensor {name!r} has shape {actual}, expected {shape}; "
-                "it is another model's file"
+                "it belongs to another model"
             )
     if foreign := sorted(set(tensors) - set(expected)):
         raise CheckpointError(
-            f"{path}: tensor {foreign[0]!r} is not part of the model; it is another model's file"
+            f"{path}: tensor {foreign[0]!r} is not part of the model; it belongs to another model"
         )
     set_weights(model, tensors)
 

@@ -87,8 +87,8 @@ def _of_ensemble(folder: Path, on_import: OnImport | None) -> History:
     description = read_ensemble(folder)
     if not description["dev"]:
         raise CheckpointError(
-            f"{folder}: has no dev scores, since there was no dev set when it was made; make it "
-            "again where the data is"
+            f"{folder}: has no dev scores, since the ensemble was made without a dev set; make it "
+            "again with the data"
         )
     units: dict[str, Unit] = {}
     for number in range(len(description["members"]), 0, -1):  # the first one describes a task

@@ -107,8 +107,14 @@ class SharedPrivate(Sharing):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
-        """Yield an error for tasks of one corpus in different groups."""
+        """Yield an error for tasks of one corpus in different groups, and for several processes."""
         yield from super().check(options, context)
+        if options["difference"] and context.processes > 1:
+            yield OptionError(
+                "difference",
+                "compares all tokens of a batch, and each of several processes has a part of them; "
+                "set 0, or train in one process",
+            )
         groups = enumerate(options["groups"] or [])
         group_of = {task: number for number, group in groups for task in group}
         for first, *others in context.corpora.values():

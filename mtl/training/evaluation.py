@@ -138,6 +138,21 @@ class Evaluation:
             joined = cls(*both)
         return joined
 
+    @classmethod
+    def merged(cls, parts: Iterable[Evaluation]) -> Evaluation:
+        """Return one evaluation from evaluations of the same tasks on parts of a split."""
+        first, *others = parts
+        for other in others:
+            for task, metric in first.metrics.items():
+                metric.merge(other.metrics[task])
+        unseen: dict[str, Counter[str]] = {task: Counter() for task in first.metrics}
+        pairs: dict[str, Counter[Pair]] = {task: Counter() for task in first.metrics}
+        for part in (first, *others):
+            for task in first.metrics:
+                unseen[task] += part.unseen.get(task, Counter())
+                pairs[task].update(part.pairs.get(task, {}))
+        return cls(first.metrics, _counted(unseen), _counted(pairs))
+
 
 def _text(score: float) -> str:
     return "–" if math.isnan(score) else f"{score:z.4f}"

@@ -61,6 +61,8 @@ def measure(
         ):
             for index in range(batches.size):
                 batch = batches.batch(batcher, 0, index, list(metrics)).to(device)
+                if not len(batch.mask):  # a process may have no part of it
+                    continue
                 if batches.carries and not batch.continues:
                     state = model.sharing.initial_state(len(batch.mask))
                 inputs = model.encode(batch, metrics, state)

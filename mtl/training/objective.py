@@ -26,8 +26,8 @@ class Total(NamedTuple):
     scale: Tensor | None = None
 
 
-def total(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
-    """Return the total of a task over the batches of a step that have the task.
+def label_sum(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
+    """Return the labels of a task in the batches of a step that have the task; they may be zero.
 
     Args:
         batches: The batches.
@@ -40,7 +40,12 @@ def total(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
         weights = [_weights(batch, task) for batch in batches]
         scale = binary_scale(torch.cat(weights))  # only their ratios count, and sums stay finite
         counts = [count * (own / scale) for count, own in zip(counts, weights, strict=True)]
-    labels = torch.stack([count.sum() for count in counts]).sum()
+    return Total(torch.stack([count.sum() for count in counts]).sum(), scale)
+
+
+def total(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
+    """Return the total of a task over the batches that have the task; arguments as `label_sum`."""
+    labels, scale = label_sum(batches, task, gold_share)
     return Total(torch.where(labels > 0, labels, 1), scale)
 
 

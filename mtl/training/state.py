@@ -22,8 +22,9 @@ def training_state(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the state of a trainer: tensors by name, and all other values as JSON types.
 
-    Within an epoch, the place in the data is the number of draws of the sampler that are done, from
-    which the batches and the streams follow.
+    All processes of a run call it at the same step. The state fits any number of processes. Within
+    an epoch, the place in the data is the number of draws of the sampler that are done, from which
+    the batches and the streams follow.
 
     Args:
         trainer: The trainer, between two steps or epochs.
@@ -46,11 +47,10 @@ def training_state(
         tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
         numbers["average.updates"] = trainer.average.updates
     tensors |= {f"best.{name}": value for name, value in trainer.best.items()}
-    for corpus, state in trainer.carried.items():
-        tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(_leaves(state))}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if trainer.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(trainer.device)
+    carried, random = _of_all_processes(trainer)
+    for corpus, leaves in carried.items():
+        tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(leaves)}
+    tensors |= {f"random.{name}": state for name, state in random.items()}
     if trainer.loss_scale:
         numbers["loss_scale.scale"] = trainer.loss_scale.scale
         numbers["loss_scale.good"] = trainer.loss_scale.good
@@ -151,19 +151,69 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
         if isinstance(loader, Streams) and leaves:
             # Copied, as tensors mapped from a file are not aligned in memory, and matrix products
             # on unaligned memory differ in the last bit.
-            copies = [leaves[str(i)].to(trainer.device, copy=True) for i in range(len(leaves))]
+            own = [
+                leaves[str(i)].narrow(dim, loader.own.start, len(loader.own))
+                for i, dim in enumerate(_stream_dims(trainer))
+            ]
+            copies = [leaf.to(trainer.device, copy=True) for leaf in own]
             trainer.carried[corpus] = _filled(
-                trainer.model.sharing.initial_state(loader.streams), iter(copies)
+                trainer.model.sharing.initial_state(len(loader.own)), iter(copies)
             )
-    torch.set_rng_state(tensors["random.cpu"].cpu())
-    if trainer.device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), trainer.device)
+    # A process that did not exist when the state was saved gets new random numbers.
+    trainer.processes.separate_random(trainer.sampler.seed, values["step"])
+    names = _random_names(trainer.processes.rank)
+    if names["cpu"] in tensors:
+        torch.set_rng_state(tensors[names["cpu"]].cpu())
+    if trainer.device.type == "cuda" and names["cuda"] in tensors:
+        torch.cuda.set_rng_state(tensors[names["cuda"]].cpu(), trainer.device)
     if checked.place:
         trainer.model.sharing.restore_epoch(_part(tensors, "sharing"))
     trainer.epoch, trainer.step, trainer.place = checked.epoch, checked.step, checked.place
     trainer.sums = EpochSums(checked.sums.model_dump())
     trainer.watch.first, trainer.watch.warned = dict(checked.watch.first), checked.watch.warned
     trainer.selection.restore(values["selection"])
+
+
+def _of_all_processes(trainer: Trainer) -> tuple[dict[str, list[Tensor]], dict[str, Tensor]]:
+    """Return the carried states of all streams by corpus, and the random states by name."""
+    carried = {corpus: _leaves(state) for corpus, state in trainer.carried.items()}
+    random = {"cpu": torch.get_rng_state()}
+    if trainer.device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(trainer.device)
+    processes = trainer.processes
+    if not processes.several:
+        return carried, random
+    on_cpu = {corpus: [leaf.cpu() for leaf in leaves] for corpus, leaves in carried.items()}
+    every = processes.gather((on_cpu, random))
+    dims = _stream_dims(trainer)
+    corpora = dict.fromkeys(corpus for own, _ in every for corpus in own)
+    # The processes have consecutive streams.
+    joined = {
+        corpus: [
+            torch.cat(parts, dim)
+            for dim, *parts in zip(dims, *(o[corpus] for o, _ in every if corpus in o), strict=True)
+        ]
+        for corpus in corpora
+    }
+    states = {
+        _random_names(rank)[kind].removeprefix("random."): state
+        for rank, (_, own) in enumerate(every)
+        for kind, state in own.items()
+    }
+    return joined, states
+
+
+def _random_names(rank: int) -> dict[str, str]:
+    """Return the names of the random states of a process."""
+    end = f".{rank}" if rank else ""
+    return {kind: f"random.{kind}{end}" for kind in ("cpu", "cuda")}
+
+
+def _stream_dims(trainer: Trainer) -> list[int]:
+    """Return the dimension of the streams in each tensor of a carried state."""
+    sharing = trainer.model.sharing
+    pairs = zip(_leaves(sharing.initial_state(1)), _leaves(sharing.initial_state(2)), strict=True)
+    return [[a == b for a, b in zip(x.shape, y.shape, strict=True)].index(False) for x, y in pairs]
 
 
 def _leaves(state: Any) -> list[Tensor]:

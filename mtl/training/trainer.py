@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -24,14 +24,17 @@ from mtl.errors import TrainingError
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
+from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
+from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
-from mtl.training.objective import Total, mean_loss, total
+from mtl.training.objective import mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
+from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.training.sums import EpochSums
@@ -66,6 +69,8 @@ class Trainer:
         log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
+        processes: The processes that train together. Each has a trainer whose loaders return its
+            part of each batch, and all of them run in step.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Trainer:
         device: torch.device,
         log_gradients: Callable[[int], bool] = logs_gradients,
         gold_share: Callable[[int], float] = lambda step: 1.0,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -109,6 +115,7 @@ class Trainer:
         self.device = device
         self.log_gradients = log_gradients
         self.gold_share = gold_share
+        self.processes = processes
         self.epoch = 0
         self.step = 0
         self.place = 0
@@ -122,6 +129,7 @@ class Trainer:
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
         self.watch = LossWatch()
+        self._penalty_names: dict[Any, list[str]] = {}
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
@@ -132,14 +140,17 @@ class Trainer:
                 self.model.sharing.begin_epoch(self.epoch)
             stopped = self.selection.stopped
             self.model.train()
-            for draws in islice(self.sampler.epoch(self.epoch), self.place, None):
-                began = time.perf_counter()
+            prepare = partial(self._parts, stopped=stopped)
+            draws = islice(self.sampler.epoch(self.epoch), self.place, None)
+            began = time.perf_counter()
+            # The batches of a step are a function of its draws, so they can be made ahead of it.
+            for parts in ahead(prepare, draws):
                 self.place += 1
                 # A step without labels for the remaining tasks is skipped.
-                if parts := self._parts(draws, stopped):
-                    step = self._step(parts, began)
+                if step := self._step(parts, began):
                     self.sums.add(step)
                     yield step
+                began = time.perf_counter()
             yield self._end_epoch()
 
     @property
@@ -174,7 +185,7 @@ class Trainer:
                 batch = loader.batch(self.batcher, draw.epoch, index, tasks)
                 if batch.tasks:
                     part[draw.corpus] = batch
-        return [part for part in parts if part]
+        return parts
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""
@@ -190,18 +201,13 @@ class Trainer:
         return output
 
     def _losses(
-        self,
-        part: Mapping[str, Batch],
-        totals: Mapping[str, Total],
-        share: float,
-        gold_share: float,
+        self, part: Mapping[str, Batch], counts: StepCounts, gold_share: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the losses and the penalties of a part of a step.
 
         Args:
             part: The batches of the part by corpus.
-            totals: Task to the total of all parts.
-            share: The share of the part in the penalties.
+            counts: The counts of the whole step.
             gold_share: The share of gold labels; see `mean_loss`.
         """
         losses: dict[str, Tensor] = {}
@@ -209,57 +215,64 @@ class Trainer:
         for corpus, batch in part.items():
             on_device = batch.to(self.device)
             output = self._forward(corpus, on_device)
+            share = len(batch.mask) / counts.sentences[corpus]
             for name, term in output.penalties.items():
-                penalties[name] = penalties[name] + term if name in penalties else term
+                own = term if share == 1 else share * term
+                penalties[name] = penalties[name] + own if name in penalties else own
             for task in on_device.tasks:
-                loss = mean_loss(output, on_device, task, gold_share, totals[task])
+                loss = mean_loss(output, on_device, task, gold_share, counts.totals[task])
                 # Teachers label the sentences of all corpora, which a step may contain together.
                 losses[task] = losses[task] + loss if task in losses else loss
-        if share < 1:
-            penalties = {name: share * term for name, term in penalties.items()}
         return losses, penalties
 
-    def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step:
-        batches = [batch for part in parts for batch in part.values()]
+    def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step | None:
+        """Train on the parts of a step; None if no process has labels for it."""
+        gold_share = self.gold_share(self.step)
+        counts = count_step(parts, self.tasks, gold_share, self.processes)
+        if not counts.totals:
+            return None
+        parts = [part for part in parts if part]
         factor = self.learning_rate.factor(self.step, self.selection.scores)
         # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
         # (Merity et al. 2017).
-        factor *= sum(batch.lr_factor for batch in batches) / len(batches)
+        factor *= counts.lr_factor
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
-        gold_share = self.gold_share(self.step)
-        totals = _totals(batches, gold_share)
         shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
-        logged = len(totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        whole = len(parts) == 1 and not self.processes.several
         for part in parts:
-            own, terms = self._losses(part, totals, 1 / len(parts), gold_share)
+            own, terms = self._losses(part, counts, gold_share)
             if self.loss_scale:
                 self.loss_scale.apply(own | terms)
             if logged:  # before the backward pass, which frees the graph
                 gradients.add(own, shared)
             penalty = torch.stack([*terms.values()]).sum() if terms else None
-            if len(parts) == 1:
+            if whole:
                 weights, weighted = self.weighting.backward(own, shared, penalty)
             else:
                 self.weighting.add(own, shared, penalty)
             for sums, values in ((losses, own), (penalties, terms)):
                 for name, value in values.items():
                     sums[name] = sums[name] + value.detach() if name in sums else value.detach()
-        if len(parts) > 1:
+        if self.processes.several:
+            rows = gradients.complete(counts.totals, shared) if logged else []
+            losses, penalties = self._add_up(counts, losses, penalties, shared, rows)
+        if not whole:
             weights, weighted = self.weighting.finish(losses, shared)
-        # Before the update, which may change the scale.
+        # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
-        norm = self._update(losses, weights, penalties)
         total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
-            losses, weighted, penalties, total_penalty
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+            {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
+        updated = self._update(norm["norm"], losses, weights, penalties)
         step = Step(
             epoch=self.epoch,
             step=self.step,
@@ -270,13 +283,49 @@ class Trainer:
             total=sum(weighted_values.values()) + sum(penalty_sum.values()),
             gradients=statistics,
             lr=self._base_lr[0] * factor,
-            grad_norm=norm,
-            tokens=_tokens(batches),
+            grad_norm=norm["norm"] if updated else 0.0,
+            tokens=dict(counts.tokens),
             seconds=time.perf_counter() - began,
             warning=self.watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
+
+    def _add_up(
+        self,
+        counts: StepCounts,
+        losses: Mapping[str, Tensor],
+        penalties: Mapping[str, Tensor],
+        shared: Sequence[nn.Parameter],
+        rows: Sequence[Tensor],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Sum gradients over all processes; return the sums of the losses and penalties.
+
+        Args:
+            counts: The counts of the step.
+            losses: The losses of this process by task.
+            penalties: Its penalties by name.
+            shared: The parameters that several tasks train.
+            rows: Gradients of tasks to sum too.
+        """
+        # The names of penalties follow from these facts, which are equal in all processes.
+        facts = (self.epoch, *counts.totals, None, *counts.sentences)
+        if facts not in self._penalty_names:
+            found = self.processes.gather(list(penalties))
+            self._penalty_names[facts] = sorted({name for names in found for name in names})
+
+        def completed(values: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+            zero = torch.zeros((), device=self.device)
+            return {name: values.get(name, zero).clone() for name in names}
+
+        all_losses = completed(losses, counts.totals)
+        all_penalties = completed(penalties, self._penalty_names[facts])
+        own = self.weighting.task_gradients
+        kept = own.complete(counts.totals, shared) if own else []
+        self.processes.add_up(
+            self.model.parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
+        )
+        return all_losses, all_penalties
 
     def _read(self, tasks: Iterable[str], gradients: TaskGradients) -> Gradients | None:
         rows = gradients.take(tasks)
@@ -286,47 +335,43 @@ class Trainer:
             rows /= self.loss_scale.scale
         return read_gradients(tasks, rows)
 
+    def _norm(self) -> Tensor:
+        """Return the global norm of the gradients, a scalar; remove the scale of the losses."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if self.loss_scale:
+            self.loss_scale.remove(gradients)
+        return get_total_norm(gradients)
+
     def _update(
         self,
+        norm: float,
         losses: Mapping[str, Tensor],
         weights: Mapping[str, float],
         penalties: Mapping[str, Tensor],
-    ) -> float:
-        """Update the weights from their gradients; return the norm of the gradients.
+    ) -> bool:
+        """Update the weights from their gradients; return whether this was possible.
 
-        A step whose float16 gradients are not finite is skipped, and the norm is 0.
+        A step whose float16 gradients are not finite is skipped.
 
         Raises:
             TrainingError: The gradients are not finite.
         """
-        scale = self.loss_scale
-        if scale:
-            scale.remove(p.grad for p in self.model.parameters() if p.grad is not None)
-        try:
-            norm = self._clip()
-        except RuntimeError as error:
-            if scale:
-                scale.update(finite=False)
-                if not scale.exhausted:
-                    return 0.0
+        finite = math.isfinite(norm)
+        if self.loss_scale:
+            self.loss_scale.update(finite=finite)
+        if not finite:
+            if self.loss_scale and not self.loss_scale.exhausted:
+                return False
             found = cause(self.model, losses, weights, penalties, began=self.step > 0)
-            raise self._diverged(not_finite(self.model, losses), found) from error
-        if scale:
-            scale.update(finite=True)
+            raise self._diverged(not_finite(self.model, losses), found)
+        # Most steps need no clipping, and a product with 1 would take as long as any other.
+        if norm + 1e-6 > self.clip_norm:
+            parameters = self.model.parameters()
+            clip_grads_with_norm_(parameters, self.clip_norm, torch.tensor(norm))
         self.optimizer.step()
         if self.average:
             self.average.update()
-        return norm
-
-    def _clip(self) -> float:
-        """Clip the gradients and return their norm before.
-
-        Raises:
-            RuntimeError: It is not finite. The gradients are unchanged, to find the cause.
-        """
-        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
-        parameters = self.model.parameters()
-        return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True).item()
+        return True
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]
@@ -415,21 +460,3 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     scalars = [x.detach() for group in groups for x in group.values()]
     values = iter(torch.stack(scalars).tolist())
     return [{name: next(values) for name in group} for group in groups]
-
-
-def _totals(batches: Sequence[Batch], gold_share: float) -> dict[str, Total]:
-    """Return the total of each task over the batches of a step."""
-    tasks = dict.fromkeys(task for batch in batches for task in batch.tasks)
-    return {
-        task: total([batch for batch in batches if task in batch.tasks], task, gold_share)
-        for task in tasks
-    }
-
-
-def _tokens(batches: Sequence[Batch]) -> dict[str, int]:
-    """Return the number of tokens of each task."""
-    tokens: dict[str, int] = defaultdict(int)
-    for batch in batches:
-        for task in batch.tasks:
-            tokens[task] += batch.tokens
-    return dict(tokens)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypedDict
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
+from mtl.files import run_folder
 from mtl.options import Checked, Default, RunContext, RunPath
 
 State = list[Any]
@@ -27,8 +28,8 @@ class TrunkRecipe(TypedDict, total=False):
 
     Args:
         init: Folder of a finished run: trunk, embedding and language models start from its
-            weights, and its words are known words. Language models of the same trunk help most;
-            "wikitext2" is one that the package contains, for the trunk and the embedding of
+            weights, and its words are known words. The package contains the models "english" and
+            "wikitext2", for the trunk and the embedding of configs/base/english.yaml and of
             configs/base/lstm.yaml.
     """
 
@@ -80,8 +81,8 @@ class Trunk(Checked, nn.Module, ABC):
     @classmethod
     def start_folder(cls, options: Mapping[str, Any]) -> str | None:
         """Return the folder of the run whose weights the trunk starts from, if any."""
-        folder: str | None = options.get("init")
-        return folder
+        init: str | None = options.get("init")
+        return str(run_folder(init)) if init else None
 
     @classmethod
     def pretrained(cls, options: Mapping[str, Any]) -> str | None:
@@ -135,7 +136,7 @@ class Trunk(Checked, nn.Module, ABC):
         """Return the error for a language model on a trunk that reads both sides of a word."""
         return OptionError(
             "",
-            f"its states depend on the words on both sides, so on the word that task {task!r} "
+            f"its states depend on words on both sides, also on the word that task {task!r} "
             "predicts; choose another trunk",
         )
 

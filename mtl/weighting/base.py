@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mtl.errors import TrainingError
 from mtl.options import Checked
+from mtl.weighting.gradients import TaskGradients
 
 
 class WeightedLosses(NamedTuple):
@@ -34,6 +35,11 @@ class Weighting(Checked, nn.Module, ABC):
     `finish`. The result equals one call of `backward` with the sums of the losses. A weighting that
     overrides `backward` overrides these two as well.
 
+    With several processes each has some of the parts. The gradients of the model are summed over
+    the processes before `finish`, which all of them call with the same losses. A weighting that
+    keeps gradients of tasks between `add` and `finish` keeps them in `task_gradients`, which are
+    summed too. Random numbers in `finish` must be equal in all processes.
+
     Args:
         tasks: All tasks with their weights from the run file.
     """
@@ -50,6 +56,7 @@ class Weighting(Checked, nn.Module, ABC):
     def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__()
         self.tasks = dict(tasks)
+        self.task_gradients: TaskGradients | None = None
 
     @abstractmethod
     def weights(self) -> dict[str, float]:

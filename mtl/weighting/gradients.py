@@ -39,6 +39,18 @@ class TaskGradients:
         for task, row in zip(losses, task_gradients(losses, shared), strict=True):
             self._rows[task] = self._rows[task] + row if task in self._rows else row
 
+    def complete(self, tasks: Iterable[str], shared: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Return the sums of some tasks, each `[N]`; tasks that have none get zeros.
+
+        Args:
+            tasks: The tasks.
+            shared: The shared parameters; without any, there are no sums.
+        """
+        if not shared:
+            return []
+        zeros = shared[0].new_zeros(sum(p.numel() for p in shared))
+        return [self._rows.setdefault(task, zeros.clone()) for task in tasks]
+
     def take(self, tasks: Iterable[str]) -> Tensor:
         """Return the sums of some tasks, `[K, N]`, and start again from zero."""
         rows, self._rows = self._rows, {}

@@ -55,7 +55,7 @@ class GradNorm(Weighting):
         super().__init__(tasks)
         self.alpha = alpha
         self.lr = lr
-        self._gradients = TaskGradients()
+        self.task_gradients: TaskGradients = TaskGradients()
         self.register_buffer("log_weights", torch.zeros(len(tasks)))
         # NaN marks a task that has not occurred yet.
         for name in ("norms", "last", "first"):
@@ -97,7 +97,7 @@ class GradNorm(Weighting):
     ) -> None:
         """Accumulate the gradients of a part; see `Weighting.add`."""
         if shared:  # before the backward pass, which frees the graph
-            self._gradients.add(losses, shared)
+            self.task_gradients.add(losses, shared)
         super().add(losses, shared, penalty)
 
     def finish(
@@ -111,7 +111,7 @@ class GradNorm(Weighting):
         check_not_negative("gradnorm", values_of(losses))
         result = self.result(self.combine(losses))
         if shared:
-            gradients = self._gradients.take(losses)
+            gradients = self.task_gradients.take(losses)
             scales = binary_scale(gradients, dim=1)  # squares of small gradients would be zero
             gradients /= scales
             self._record(losses, gradients.norm(dim=1) * scales.squeeze(1))

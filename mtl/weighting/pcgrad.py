@@ -29,10 +29,15 @@ class PCGrad(Weighting):
     min_tasks = 2
     within_step = True
     reads_gradients = True
+    order: Tensor
+    """Seed of the next random order of the tasks."""
 
     def __init__(self, tasks: Mapping[str, float]) -> None:
         super().__init__(tasks)
-        self._gradients = TaskGradients()
+        self.task_gradients: TaskGradients = TaskGradients()
+        # The orders follow from a number instead of the random state, so that they are the same in
+        # all processes, whose dropout differs.
+        self.register_buffer("order", torch.randint(2**53, ()))
 
     def weights(self) -> dict[str, float]:
         """Return the weights of the run file."""
@@ -59,7 +64,7 @@ class PCGrad(Weighting):
         """Accumulate the gradients of a part as they are; see `Weighting.add`."""
         weighted = self.combine(losses)
         if shared:
-            self._gradients.add(weighted, shared)
+            self.task_gradients.add(weighted, shared)
         accumulate(weighted, penalty)
 
     @torch.no_grad()
@@ -68,14 +73,16 @@ class PCGrad(Weighting):
     ) -> WeightedLosses:
         """Project the gradients of the step; see `Weighting.finish`."""
         if shared:
-            self._project(self._gradients.take(losses), shared)
+            self._project(self.task_gradients.take(losses), shared)
         return self.result(self.combine(losses))
 
     def _project(self, gradients: Tensor, shared: Sequence[nn.Parameter]) -> None:
         # A solved task has a gradient so small that its products are below the range of float32.
         scales = binary_scale(gradients, dim=1)  # [K, 1]
         gradients /= scales
-        changes = projections(gradients @ gradients.T) - torch.eye(len(gradients))
+        random = torch.Generator().manual_seed(int(self.order))
+        self.order += 1
+        changes = projections(gradients @ gradients.T, random) - torch.eye(len(gradients))
         # The backward passes accumulated the plain sum, in which each gradient has the
         # coefficient 1. Only the difference to the projected sum is added.
         change = (scales.cpu().double() * changes).sum(0)
@@ -87,7 +94,7 @@ class PCGrad(Weighting):
                     parameter.grad += part.view_as(parameter)
 
 
-def projections(products: Tensor) -> Tensor:
+def projections(products: Tensor, random: torch.Generator | None = None) -> Tensor:
     """Return the projected gradients as linear combinations, `[K, K]` float64 on the CPU.
 
     Row i contains the coefficients of the original gradients in the projected gradient i. The
@@ -95,12 +102,13 @@ def projections(products: Tensor) -> Tensor:
 
     Args:
         products: `[K, K]`, g_i · g_j.
+        random: Draws the order of the other tasks; None for the generator of torch.
     """
     products = products.cpu().double()  # a loop over scalars is fastest there
     count = len(products)
     mixed = torch.eye(count, dtype=torch.double)
     for i in range(count):
-        for j in torch.randperm(count).tolist():
+        for j in torch.randperm(count, generator=random).tolist():
             product = mixed[i] @ products[:, j]  # the partly projected g_i · g_j
             if j != i and product < 0:
                 mixed[i, j] -= product / products[j, j]

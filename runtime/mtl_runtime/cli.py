@@ -195,7 +195,7 @@ def _read(
     if form == "jsonl":
         return inputs.read_jsonl(lines, name, pairs=pairs)
     if pairs and form != "text":
-        raise DataError("pairs are read as text with a tab between, or as JSONL", name)
+        raise DataError("expected pairs as text with a tab between, or as JSONL", name)
     if pairs:
         return inputs.read_text_pairs(lines, name)
     split = len(model.by_sentence(tasks, unit)) == len(tasks)

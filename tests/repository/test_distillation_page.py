@@ -40,7 +40,7 @@ def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) ->
     table = results[first].out
     for name in ("large_pos", "large_ner", "from scratch", "distilled"):
         assert name in table
-    assert "changed copies of sentences" in results[copies].err
+    assert "augmented copies of sentences" in results[copies].err
     assert "task pos: gold labels alone, without a teacher: none named" in results[paths].err
 
 

@@ -172,8 +172,8 @@ def path_labels(teacher: TaskTeacher) -> list[str]:
     """
     if not isinstance(teacher.model, PathTeacher):
         raise ConfigError(
-            f"distillation.tokens: {teacher} gives no label sequences, only single runs do; take "
-            "marginals"
+            f"distillation.tokens: {teacher} is not a single run, so it has no label sequences; "
+            "use marginals"
         )
     return teacher.model.best_paths([], teacher.task, 1)[0]
 

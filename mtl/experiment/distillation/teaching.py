@@ -45,7 +45,7 @@ class Teaching:
     """The outputs of all teachers, ready for training.
 
     Args:
-        text: The unlabelled text, with changed copies of sentences; None without any.
+        text: The unlabelled text, with augmented copies of sentences; None without any.
         lessons: Corpus to task to the outputs of its teachers.
         gold: Share of gold labels where there are both, or "anneal".
     """
@@ -55,13 +55,22 @@ class Teaching:
     gold: float | str = 1.0
 
     def loaders(
-        self, experiment: Experiment, loaders: Mapping[str, Loader | Streams]
+        self,
+        experiment: Experiment,
+        loaders: Mapping[str, Loader | Streams],
+        part: tuple[int, int],
     ) -> dict[str, Loader | TaughtLoader | Streams]:
-        """Return the batches of each corpus with the outputs of the teachers, text included."""
+        """Return the batches of each corpus with the outputs of the teachers, text included.
+
+        Args:
+            experiment: The student.
+            loaders: The batches of its corpora.
+            part: The part of each batch, from 0, and the number of parts: one per process.
+        """
         every: dict[str, Loader | Streams] = dict(loaders)
         if self.text:
             tasks = list(self.lessons[TRANSFER])
-            every[TRANSFER] = make_loader(experiment.run, self.text, "train", tasks)
+            every[TRANSFER] = make_loader(experiment.run, self.text, "train", tasks, part=part)
         return {
             name: TaughtLoader(loader, self.lessons[name])
             if name in self.lessons and isinstance(loader, Loader)

@@ -1,0 +1,121 @@
+"""The labels and sentences of a step, counted over its parts and over all processes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtl.data.batch import Batch
+from mtl.training.objective import Total, label_sum
+from mtl.training.processes import Processes
+
+
+class StepCounts(NamedTuple):
+    """The counts of one step.
+
+    Args:
+        totals: Task to the labels that its loss is divided by; empty if no part has labels.
+        tokens: Task to the number of tokens of the batches that have the task.
+        sentences: Corpus to the number of sentences, pairs counted twice. A part of a step has the
+            share of its sentences in the penalties.
+        lr_factor: The mean of `Batch.lr_factor` over the batches.
+    """
+
+    totals: Mapping[str, Total]
+    tokens: Mapping[str, int]
+    sentences: Mapping[str, int]
+    lr_factor: float
+
+
+def count_step(
+    parts: Sequence[Mapping[str, Batch]],
+    tasks: Mapping[str, Sequence[str]],
+    gold_share: float,
+    processes: Processes,
+) -> StepCounts:
+    """Return the counts of a step.
+
+    Args:
+        parts: The batches of this process by corpus, in parts. All processes have equally many
+            parts; a process without labels in a part has no batch in it.
+        tasks: Corpus to all its tasks.
+        gold_share: The share of gold labels; see `mean_loss`.
+        processes: The processes of the run.
+    """
+    batches = [batch for part in parts for batch in part.values()]
+    own = dict.fromkeys(task for batch in batches for task in batch.tasks)
+    sums = {
+        task: label_sum([batch for batch in batches if task in batch.tasks], task, gold_share)
+        for task in own
+    }
+    tokens: dict[str, int] = defaultdict(int)
+    for batch in batches:
+        for task in batch.tasks:
+            tokens[task] += batch.tokens
+    sentences: dict[str, int] = defaultdict(int)
+    for part in parts:
+        for corpus, batch in part.items():
+            sentences[corpus] += len(batch.mask)
+    factors = [batch.lr_factor for batch in batches]
+    if processes.several:
+        every = list(dict.fromkeys(task for own in tasks.values() for task in own))
+        return _joined(parts, list(tasks), every, sums, tokens, processes)
+    mean = sum(factors) / len(factors) if factors else 1.0
+    return StepCounts({t: _divisor(own) for t, own in sums.items()}, tokens, sentences, mean)
+
+
+def _joined(
+    parts: Sequence[Mapping[str, Batch]],
+    corpora: Sequence[str],
+    tasks: Sequence[str],
+    sums: Mapping[str, Total],
+    tokens: Mapping[str, int],
+    processes: Processes,
+) -> StepCounts:
+    """Return the sums over all processes of the counts of each."""
+    cells = [part.get(corpus) for part in parts for corpus in corpora]
+    values = [
+        *(0 if batch is None else len(batch.mask) for batch in cells),
+        *(0 if batch is None else batch.lr_factor for batch in cells),
+        *(float(sums[task].labels) if task in sums else 0 for task in tasks),
+        *(_scale(sums[task]) if task in sums else 0 for task in tasks),
+        *(tokens.get(task, 0) for task in tasks),
+        *(task in sums for task in tasks),
+    ]
+    sizes = [len(cells)] * 2 + [len(tasks)] * 4
+    rows, factors, labels, scales, words, known = processes.exchange(values).split(sizes, 1)
+    scale = scales.max(0).values
+    # Weights of 1, which have no scale, beside others.
+    scales = torch.where((scales == 0) & (known > 0), 1, scales)
+    units = torch.where(scale > 0, scale, 1)
+    labels = torch.where(scale > 0, labels * scales / units, labels).sum(0)
+    totals = {
+        task: _divisor(Total(labels[i], scale[i] if scale[i] > 0 else None))
+        for i, task in enumerate(tasks)
+        if known[:, i].any()
+    }
+    # The factor of a batch is equal in all processes that have a part of it.
+    factor = factors.max(0).values
+    batches = max(1, int((factor > 0).sum()))
+    by_corpus = rows.sum(0).view(len(parts), len(corpora)).sum(0).tolist()
+    return StepCounts(
+        totals,
+        {task: int(words[:, i].sum()) for i, task in enumerate(tasks) if task in totals},
+        {corpus: int(n) for corpus, n in zip(corpora, by_corpus, strict=True) if n},
+        float(factor.sum()) / batches,
+    )
+
+
+def _scale(own: Total) -> float:
+    return 0.0 if own.scale is None else float(own.scale)
+
+
+def _divisor(own: Total) -> Total:
+    """Return the total with labels that are not zero."""
+    one = torch.ones_like(own.labels)
+    labels: Tensor = torch.where(own.labels > 0, own.labels, one)
+    return own._replace(labels=labels)
