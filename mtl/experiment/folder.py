@@ -173,6 +173,7 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
     """Yield both values and the path of each difference between two runs."""
     # These may change on resuming: they do not affect the steps that are already done.
     free = {"training.epochs", "training.device", "training.threads", "training.patience"}
+    free |= {"training.checkpoint.minutes"}
 
     def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         if isinstance(one, dict) and isinstance(other, dict):
