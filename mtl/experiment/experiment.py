@@ -43,6 +43,7 @@ from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
 from mtl.runs.checksums import check_files
 from mtl.targets import Target
+from mtl.text.example import Labels
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.trunks import TRUNKS
@@ -110,6 +111,8 @@ class Experiment:
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
         labels: bool = False,
+        confidence: bool = False,
+        abstain: float | None = None,
     ) -> Evaluation:
         """Return the scores on a split; corpora without this split are skipped.
 
@@ -122,6 +125,8 @@ class Experiment:
                 see `measure`.
             cache: The cache of language models, which makes recent words more probable.
             labels: Whether to keep the gold and predicted labels, except of language models.
+            confidence: As for `score_labels`.
+            abstain: As for `score_labels`.
         """
         from mtl.training.evaluation import Evaluation
         from mtl.training.likelihood import measure
@@ -134,9 +139,17 @@ class Experiment:
             metrics = make_metrics(self.run, wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
             if labelled := [task for task in metrics if task not in text]:
-                evaluations.append(
-                    score_labels(self.run, self.predictor, [corpus], split, labelled, labels=labels)
+                found = score_labels(
+                    self.run,
+                    self.predictor,
+                    [corpus],
+                    split,
+                    labelled,
+                    labels=labels,
+                    confidence=confidence,
+                    abstain=abstain,
                 )
+                evaluations.append(found)
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(self.run, corpus, split, list(text), streams=streams)
@@ -188,6 +201,8 @@ def score_labels(
     tasks: Iterable[str],
     *,
     labels: bool = False,
+    confidence: bool = False,
+    abstain: float | None = None,
 ) -> Evaluation:
     """Return the scores of predicted labels on a split; corpora without it are skipped.
 
@@ -198,6 +213,8 @@ def score_labels(
         split: "train", "dev" or "test".
         tasks: The tasks, none of them a language model.
         labels: Whether to keep the gold and predicted labels.
+        confidence: Whether to collect the confidences of the predictions.
+        abstain: The threshold below which an answer does not count in `Evaluation.answered`.
     """
     from mtl.training.evaluation import Evaluation, evaluate
 
@@ -206,8 +223,37 @@ def score_labels(
         metrics = make_metrics(run, wanted.intersection(tasks_of(run, corpus.name)))
         if metrics and split in corpus.splits:
             part = corpus.splits[split]
-            evaluations.append(evaluate(predictor, part, metrics, labels=labels))
+            found = evaluate(
+                predictor,
+                part,
+                metrics,
+                labels=labels,
+                confidence=confidence,
+                abstain_below=abstain,
+            )
+            evaluations.append(found)
     return Evaluation.joined(evaluations)
+
+
+def label_split(
+    run: Run,
+    predictor: BasePredictor,
+    corpora: Iterable[Corpus],
+    split: str,
+    tasks: Sequence[str],
+) -> dict[str, tuple[list[Labels], list[Labels]]]:
+    """Return task to gold and predicted labels of a split; arguments as for `score_labels`."""
+    from mtl.training.evaluation import label
+
+    labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
+    for corpus in corpora:
+        if split not in corpus.splits:
+            continue
+        served = [task for task in tasks if run.tasks[task].corpus == corpus.name]
+        for task, *sides in label(predictor, corpus.splits[split], served):
+            for own, found in zip(labels.setdefault(task, ([], [])), sides, strict=True):
+                own.extend(found)
+    return labels
 
 
 def prepare(

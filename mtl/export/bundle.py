@@ -317,6 +317,7 @@ def _task(
         **form._asdict(),
         "decode": decode,
         "confidence": _confidence(head, target),
+        "temperature": predictor.temperature(task),
         "thresholds": None,
         "scale": None,
         "padding": None,

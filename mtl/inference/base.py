@@ -85,6 +85,12 @@ class BasePredictor(ABC):
         self.overlap = overlap
         self.max_tokens = max_tokens
         self._cutter = Cutter(max_length, overlap, max_tokens)
+        self.temperatures: Mapping[str, float] = {}
+        """Task to the temperature of its probabilities; tasks without one have 1."""
+
+    def temperature(self, task: str) -> float:
+        """Return the number that the scores of a task are divided by, for its probabilities."""
+        return self.temperatures.get(task, 1.0)
 
     # ---- the model
 
@@ -209,6 +215,7 @@ class BasePredictor(ABC):
                     scheme=self.schemes.get(task),
                     confidence=confidence,
                     logits=logits,
+                    temperature=self.temperature(task),
                 )
                 if task in attention:
                     whole = task not in by_sentence
@@ -254,6 +261,7 @@ class BasePredictor(ABC):
                     confidence=confidence,
                     scheme=self.schemes.get(task),
                     attention=task in attention,
+                    temperature=self.temperature(task),
                 )
                 for index, readout in zip(batch.indices, outputs, strict=True):
                     found[task][batch.pieces[index].row][index] = readout

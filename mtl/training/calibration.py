@@ -1,0 +1,152 @@
+"""Fit the temperature of probabilities on sentences that were not trained on (Guo et al. 2017).
+
+All scores of a head are divided by one number, the temperature, before they become probabilities.
+It minimises the negative log-likelihood of the gold label of each token or sentence. For a CRF,
+this is the likelihood of the marginals, because users see marginals as confidences; the likelihood
+of whole sequences would give long sentences more weight. Letters: B windows, T tokens, N sentences,
+K labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from mtl.data.corpus import Split
+from mtl.data.windows import Window
+from mtl.heads import Tagger
+from mtl.inference.base import BasePredictor
+from mtl.inference.cutting import CHUNK, bounded
+from mtl.inference.inputs import Sentence
+from mtl.targets.base import MISSING, labelled
+from mtl.training.evaluation import gather
+
+LIMITS = (0.1, 10.0)
+"""The smallest and the largest temperature."""
+_STEPS = 30
+"""Steps of the search. They divide the interval of the logarithm by more than 10⁶."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+NegativeLogLikelihood = Callable[[float], float]
+"""Maps a temperature to the negative log-likelihood of labels, in nats."""
+
+
+def calibrated(predictor: BasePredictor, task: str) -> str | None:
+    """Return why the probabilities of a task have no temperature; None if they can have one."""
+    target, head = predictor.targets[task], predictor.head(task)
+    if target.open_vocabulary or target.values not in ("labels", "sets"):
+        return f"predicts {target.noun}, which have no confidence"
+    if target.level == "token" and not isinstance(head, Tagger):
+        return f"its head {type(head).__name__} is not derived from mtl.heads.Tagger"
+    return None
+
+
+@torch.inference_mode()
+def likelihood(
+    predictor: BasePredictor, split: Split, task: str
+) -> tuple[NegativeLogLikelihood, int]:
+    """Return the negative log-likelihood of a split as a function, and the number of labels in it.
+
+    The model reads the sentences once. Labels that training never saw do not count.
+
+    Args:
+        predictor: The predictor of the model.
+        split: The sentences.
+        task: A task that `calibrated` accepts.
+    """
+    if predictor.targets[task].level == "token":
+        return _of_tokens(predictor, split, task)
+    found = gather(predictor, split, task)
+    if found is None:
+        return (lambda temperature: 0.0), 0
+    (logits, target), head = found, predictor.head(task)
+
+    def nll(temperature: float) -> float:
+        return float(_nll(head.log_probs_from(logits.double() / temperature), target))
+
+    return nll, int(labelled(target).sum())
+
+
+def _of_tokens(
+    predictor: BasePredictor, split: Split, task: str
+) -> tuple[NegativeLogLikelihood, int]:
+    head, target = predictor.head(task), predictor.targets[task]
+    assert isinstance(head, Tagger)
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    examples = (example for example in split if task in example.labels)
+    for chunk in bounded(map(Sentence, examples), CHUNK):
+        golds = [sentence.example.labels[task] for sentence in chunk]
+        wanted = [target.tensor([g], len(s.example))[0] for g, s in zip(golds, chunk, strict=True)]
+        with predictor.evaluating():
+            for batch in predictor.encoded(chunk, [task]):
+                scores = head.scores(batch.hidden[task], batch.mask)
+                windows = [batch.pieces[index] for index in batch.indices]
+                own = _in_windows([(wanted[row], window) for row, window in windows], scores)
+                parts.append((scores, batch.mask, own.to(scores.device)))
+
+    def nll(temperature: float) -> float:
+        with torch.inference_mode():
+            every = (
+                _nll(head.log_marginals(scores, mask, temperature).double(), own)
+                for scores, mask, own in parts
+            )
+            return float(sum(every))
+
+    return nll, sum(int(labelled(own).sum()) for _, _, own in parts)
+
+
+def _in_windows(wanted: Sequence[tuple[Tensor, Window]], scores: Tensor) -> Tensor:
+    """Return the targets of windows, missing except for the tokens that each window keeps."""
+    first = wanted[0][0]
+    missing = (
+        False if first.dtype == torch.bool else math.nan if first.is_floating_point() else MISSING
+    )
+    own = first.new_full((*scores.shape[:2], *first.shape[1:]), missing)
+    for row, (target, w) in enumerate(wanted):
+        own[row, w.keep_start - w.start : w.keep_end - w.start] = target[w.keep_start : w.keep_end]
+    return own
+
+
+def _nll(log_probs: Tensor, target: Tensor) -> Tensor:
+    """Return the negative log-likelihood of gold values, a scalar.
+
+    Args:
+        log_probs: Log-probabilities, `[…, K]`.
+        target: Ids `[…]`; possible labels, bool `[…, K]`; or sets, float `[…, K]`.
+    """
+    known = labelled(target)
+    log_probs, target = log_probs[known], target[known]
+    if target.dtype == torch.bool:
+        return -log_probs.masked_fill(~target, -torch.inf).logsumexp(-1).sum()
+    if not target.is_floating_point():
+        return -log_probs.gather(-1, target.unsqueeze(-1)).sum()
+    # ln(1 − p), with p below 1 by the least amount that float64 has.
+    others = torch.log1p(-log_probs.exp().clamp(max=1 - 1e-15))
+    return -(target * log_probs + (1 - target) * others).sum()
+
+
+def fit_temperature(nll: NegativeLogLikelihood) -> float:
+    """Return the temperature with the least negative log-likelihood.
+
+    For a softmax, it is a convex function of 1 / temperature, so it has one minimum, which a
+    golden-section search over the logarithm of the temperature finds.
+
+    Args:
+        nll: Maps a temperature to the negative log-likelihood.
+    """
+    low, high = map(math.log, LIMITS)
+    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
+    values = [nll(math.exp(place)) for place in inner]
+    for _ in range(_STEPS):
+        if values[0] <= values[1]:
+            high, inner[1], values[1] = inner[1], inner[0], values[0]
+            inner[0] = high - _GOLDEN * (high - low)
+            values[0] = nll(math.exp(inner[0]))
+        else:
+            low, inner[0], values[0] = inner[0], inner[1], values[1]
+            inner[1] = low + _GOLDEN * (high - low)
+            values[1] = nll(math.exp(inner[1]))
+    return math.exp((low + high) / 2)
