@@ -49,6 +49,7 @@ def calibrate(
 def _print(folder: Path, found: Calibration) -> None:
     from mtl.cli.reliability import print_reliability
     from mtl.cli.tables import print_rows
+    from mtl.experiment.calibration import temperature_of
 
     header = ["task", "answers", "number", "temperature", "ECE before", "after", "by chance"]
     rows = [
@@ -56,7 +57,7 @@ def _print(folder: Path, found: Calibration) -> None:
             task,
             kind,
             f"{len(before):,}",
-            f"{temperature:.3f}",
+            f"{temperature_of(temperature, kind):.3f}",
             f"{before.error():.4f}",
             f"{found.after[task][kind].error():.4f}",
             f"{found.after[task][kind].chance():.4f}",

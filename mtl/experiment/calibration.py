@@ -12,6 +12,7 @@ from mtl.errors import MtlError
 from mtl.experiment.build import head_owner
 from mtl.experiment.experiment import score_labels
 from mtl.inference.base import BasePredictor
+from mtl.inference.temperature import Temperature
 from mtl.metrics.calibration import Reliability
 
 ByKind = Mapping[str, Reliability]
@@ -30,14 +31,14 @@ class Calibration:
 
     Args:
         temperatures: Task to its temperature.
-        counts: Task to the number of gold labels that its head was fitted on.
+        counts: Task to the numbers of gold labels, and of spans, that its head was fitted on.
         before: Task to its answers by kind, at temperature 1.
         after: Task to its answers by kind, at the fitted temperature.
         skipped: Task to the reason why it has no temperature.
     """
 
-    temperatures: Mapping[str, float]
-    counts: Mapping[str, int]
+    temperatures: Mapping[str, Temperature]
+    counts: Mapping[str, tuple[int, int]]
     before: Mapping[str, ByKind]
     after: Mapping[str, ByKind]
     skipped: Mapping[str, str]
@@ -46,8 +47,8 @@ class Calibration:
         """Return the calibration as JSON types, as `mtl calibrate --json` prints it."""
         tasks = {
             task: {
-                "temperature": temperature,
-                "labels": self.counts[task],
+                "temperature": temperature._asdict(),
+                "fitted_on": dict(zip(("labels", "spans"), self.counts[task], strict=True)),
                 "before": {kind: own.to_dict() for kind, own in self.before[task].items()},
                 "after": {kind: own.to_dict() for kind, own in self.after[task].items()},
             }
@@ -62,19 +63,25 @@ class Calibration:
         for task, reason in self.skipped.items():
             yield f"{task}: not calibrated: {reason}"
         for task, temperature in self.temperatures.items():
-            if self.counts[task] < _FEW:
-                yield f"{task}: fitted on only {self.counts[task]} labels, so it is uncertain"
-            if not 1.01 * LIMITS[0] < temperature < LIMITS[1] / 1.01:
-                yield f"{task}: the temperature is at its limit; is the dev set like the test set?"
+            for kind, count, own in zip(
+                temperature._fields, self.counts[task], temperature, strict=True
+            ):
+                if kind == "spans" and "spans" not in self.after[task]:
+                    continue
+                if count < _FEW:
+                    yield f"{task}: fitted on only {count} {kind}, so its confidences are uncertain"
+                if not 1.01 * LIMITS[0] < own < LIMITS[1] / 1.01:
+                    yield f"{task}: the temperature of {kind} is at its limit, {own:.3g}"
 
     def __str__(self) -> str:
         lines = []
         for task, temperature in self.temperatures.items():
             errors = ", ".join(
-                f"{kind} {own.error():.4f} → {self.after[task][kind].error():.4f}"
+                f"{kind} {own.error():.4f} → {self.after[task][kind].error():.4f} "
+                f"(temperature {temperature_of(temperature, kind):.3f})"
                 for kind, own in self.before[task].items()
             )
-            lines.append(f"{task}: temperature {temperature:.3f}, calibration error of {errors}")
+            lines.append(f"{task}: calibration error of {errors}")
         return "\n".join([*lines, *self.notes()])
 
 
@@ -94,7 +101,7 @@ def fit_temperatures(
     Raises:
         MtlError: No task can be calibrated; the message says why.
     """
-    from mtl.training.calibration import calibrated, fit_temperature, likelihood
+    from mtl.training.calibration import calibrated, fit_temperature, likelihood, span_likelihood
 
     dev = {own.name: own.splits["dev"] for own in corpora if "dev" in own.splits}
     skipped: dict[str, str] = {}
@@ -106,33 +113,41 @@ def fit_temperatures(
             skipped[task] = "its corpus has no dev set"
         else:
             groups.setdefault(_owner(run, task), []).append(task)
-    temperatures: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    temperatures: dict[str, Temperature] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for users in groups.values():
-        found = [likelihood(predictor, dev[run.tasks[task].corpus], task) for task in users]
-        if not (count := sum(own for _, own in found)):
+        splits = [(dev[run.tasks[task].corpus], task) for task in users]
+        labels = [likelihood(predictor, *own) for own in splits]
+        if not (count := sum(own for _, own in labels)):
             skipped |= dict.fromkeys(users, "its dev set has no labels")
             continue
-        parts = [nll for nll, _ in found]
-        temperature = fit_temperature(_total(parts))
-        temperatures |= dict.fromkeys(users, temperature)
-        counts |= dict.fromkeys(users, count)
+        spans = [span_likelihood(predictor, *own) for own in splits if predictor.schemes[own[1]]]
+        temperature = fit_temperature(_total(labels))
+        found = sum(own for _, own in spans)
+        own = Temperature(temperature, fit_temperature(_total(spans)) if found else temperature)
+        temperatures |= dict.fromkeys(users, own)
+        counts |= dict.fromkeys(users, (count, found))
     if not temperatures:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in skipped.items())
         raise MtlError(f"there is no task to calibrate: {reasons}")
     fitted = [task for task in tasks if task in temperatures]
     others = {t: v for t, v in predictor.temperatures.items() if t not in temperatures}
     measured = []
-    for own in ({}, temperatures):
-        predictor.temperatures = {**others, **own}
+    for fitted_ones in ({}, temperatures):
+        predictor.temperatures = {**others, **fitted_ones}
         measured.append(score_labels(run, predictor, corpora, "dev", fitted, confidence=True))
     before, after = (evaluation.reliability for evaluation in measured)
     ordered = {task: temperatures[task] for task in fitted}
     return Calibration(ordered, counts, before, after, skipped)
 
 
-def _total(parts: Sequence[Callable[[float], float]]) -> Callable[[float], float]:
-    return lambda temperature: sum(nll(temperature) for nll in parts)
+def temperature_of(temperature: Temperature, kind: str) -> float:
+    """Return the temperature of a kind of answers."""
+    return temperature.spans if kind == "spans" else temperature.labels
+
+
+def _total(parts: Sequence[tuple[Callable[[float], float], int]]) -> Callable[[float], float]:
+    return lambda temperature: sum(nll(temperature) for nll, _ in parts)
 
 
 def _owner(run: Run, task: str) -> str:

@@ -77,7 +77,7 @@ def _labels(predictor: Predictor, task: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "labels": list(head.labels),
         "scheme": predictor.schemes.get(task),
-        "temperature": predictor.temperature(task),
+        "temperature": predictor.temperature(task).labels,
     }
     steps = head.steps()
     if steps is not None:

@@ -256,6 +256,28 @@ class Tagger(SingleLabelHead):
             spans: The spans of each sentence.
             temperature: As for `log_marginals`.
         """
+        scores = self.scores(hidden, mask)
+        found = self.span_log_probs(scores, mask, labels, spans, temperature)
+        certain = iter(found.exp().tolist())
+        return [[next(certain) for _ in own] for own in spans]
+
+    def span_log_probs(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        spans: Sequence[Sequence[Span]],
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Return the joint log-probability of the labels of each of N spans, `[N]`.
+
+        Args:
+            scores: The result of `scores`, `[B, T, K]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            labels: Label ids, `[B, T]`.
+            spans: The spans of each sentence.
+            temperature: As for `log_marginals`.
+        """
         rows = torch.tensor(
             [[row, s.start, s.end] for row, own in enumerate(spans) for s in own],
             dtype=torch.long,
@@ -264,7 +286,4 @@ class Tagger(SingleLabelHead):
         row, start, end = rows.unbind(1)
         positions = torch.arange(mask.shape[1], device=mask.device)
         inside = (positions >= start.unsqueeze(1)) & (positions < end.unsqueeze(1))  # [N, T]
-        scores = self.scores(hidden, mask)[row]
-        chosen = self.log_prob_of(scores, mask[row], labels[row], inside, temperature)
-        certain = iter(chosen.exp().tolist())
-        return [[next(certain) for _ in own] for own in spans]
+        return self.log_prob_of(scores[row], mask[row], labels[row], inside, temperature)

@@ -24,6 +24,7 @@ from mtl.inference.merging import merge_windows
 from mtl.inference.prediction import Prediction
 from mtl.inference.readouts import read_head
 from mtl.inference.task_prediction import Readout, TaskPrediction
+from mtl.inference.temperature import NEUTRAL, Temperature
 from mtl.targets import Target
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -85,12 +86,12 @@ class BasePredictor(ABC):
         self.overlap = overlap
         self.max_tokens = max_tokens
         self._cutter = Cutter(max_length, overlap, max_tokens)
-        self.temperatures: Mapping[str, float] = {}
+        self.temperatures: Mapping[str, Temperature] = {}
         """Task to the temperature of its probabilities; tasks without one have 1."""
 
-    def temperature(self, task: str) -> float:
-        """Return the number that the scores of a task are divided by, for its probabilities."""
-        return self.temperatures.get(task, 1.0)
+    def temperature(self, task: str) -> Temperature:
+        """Return the temperature of the probabilities of a task."""
+        return self.temperatures.get(task, NEUTRAL)
 
     # ---- the model
 
@@ -215,7 +216,7 @@ class BasePredictor(ABC):
                     scheme=self.schemes.get(task),
                     confidence=confidence,
                     logits=logits,
-                    temperature=self.temperature(task),
+                    temperature=self.temperature(task).labels,
                 )
                 if task in attention:
                     whole = task not in by_sentence

@@ -44,7 +44,7 @@ def best_paths(
     head = predictor.head(task)
     if not (isinstance(head, Tagger) and head.objective is None):
         raise MtlError(f"task {task!r}: has no label sequences")
-    temperature = predictor.temperature(task)
+    temperature = predictor.temperature(task).labels
     shapes = [(number, len(example)) for example in examples]
     found = [(np.zeros(shape, dtype=np.int64), np.full(number, -np.inf)) for shape in shapes]
     able = [row for row, example in enumerate(examples) if 0 < len(example) <= predictor.max_length]

@@ -52,7 +52,7 @@ def _of_sentences(
     if not rows:
         return []
     logits = torch.stack([row for row in rows if row is not None])
-    logits = logits.double() / predictor.temperature(task)
+    logits = logits.double() / predictor.temperature(task).labels
     return list(predictor.head(task).log_probs_from(logits).exp().cpu().numpy())
 
 
@@ -61,7 +61,7 @@ def _of_tokens(
     predictor: BasePredictor, sentences: Sequence[Sentence], task: str
 ) -> tuple[list[str], list[NDArray[np.float64]]]:
     head, scheme = predictor.head(task), predictor.schemes.get(task)
-    temperature = predictor.temperature(task)
+    temperature = predictor.temperature(task).labels
     labels, _ = label_probabilities(head, torch.empty(0, 0, len(head.labels)), scheme)
     found: list[NDArray[np.float64]] = []
     for chunk in bounded(sentences, CHUNK):

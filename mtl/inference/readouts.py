@@ -14,6 +14,7 @@ from torch import Tensor
 from mtl.data.windows import Window
 from mtl.heads import Head, Tagger
 from mtl.inference.task_prediction import Readout
+from mtl.inference.temperature import NEUTRAL, Temperature
 from mtl.targets import Objective, Target
 from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
 
@@ -28,7 +29,7 @@ def read_head(
     confidence: bool = False,
     scheme: Scheme | None = None,
     attention: bool = False,
-    temperature: float = 1.0,
+    temperature: Temperature = NEUTRAL,
 ) -> list[Readout]:
     """Return the output of a head for each window.
 
@@ -44,7 +45,7 @@ def read_head(
             head uses IOBES and the output is BIO, the probability of a BIO tag is the sum over the
             corresponding IOBES tags.
         attention: Whether to compute attention weights.
-        temperature: The scores are divided by it for probabilities, and not for labels.
+        temperature: The temperature of the probabilities.
     """
     if target.level == "sentence":
         readouts = [Readout(logits=row) for row in head.evidence(hidden, mask)]
@@ -72,7 +73,7 @@ def _read_values(
     mask: Tensor,
     windows: Sequence[Window],
     confidence: bool,
-    temperature: float,
+    temperature: Temperature,
 ) -> list[Readout]:
     """Return the outputs of a head that predicts sets, numbers or distributions per token."""
     decoded = head.decode(hidden, mask)
@@ -80,7 +81,7 @@ def _read_values(
     values = [objective.named(row[part]) for row, part in zip(decoded, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in values]
-    probabilities = token_log_probs(head, hidden, mask, temperature).exp()  # [B, T, K]
+    probabilities = token_log_probs(head, hidden, mask, temperature.labels).exp()
     by_token = [row[part].tolist() for row, part in zip(probabilities, kept, strict=True)]
     return [
         Readout(
@@ -101,7 +102,7 @@ def _read_tags(
     windows: Sequence[Window],
     confidence: bool,
     scheme: Scheme | None,
-    temperature: float,
+    temperature: Temperature,
 ) -> list[Readout]:
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
@@ -110,7 +111,7 @@ def _read_tags(
     tags = [row[part] for row, part in zip(named, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in tags]
-    by_token = _tag_probabilities(head, hidden, mask, ids, scheme, temperature).tolist()
+    by_token = _tag_probabilities(head, hidden, mask, ids, scheme, temperature.labels).tolist()
     readouts = [
         Readout(row, confidence=probabilities[part])
         for row, probabilities, part in zip(tags, by_token, kept, strict=True)
@@ -123,7 +124,7 @@ def _read_tags(
         [Span(kind, start + part.start, end + part.start) for kind, start, end in row]
         for row, part in zip(spans, kept, strict=True)
     ]
-    confidences = head.confidences(hidden, mask, ids, shifted, temperature)
+    confidences = head.confidences(hidden, mask, ids, shifted, temperature.spans)
     return [
         readout._replace(spans=list(map(FoundSpan, row, probabilities)))
         for readout, row, probabilities in zip(readouts, spans, confidences, strict=True)

@@ -13,11 +13,22 @@ from torch import nn
 from typing_extensions import TypedDict
 
 from mtl.errors import CheckpointError
+from mtl.inference.temperature import Temperature
 from mtl.runs.checkpoint import from_json, read_json, weights_of, write_json
 from mtl.runs.checksums import tensors_checksum
 from mtl.version import __version__
 
 CALIBRATION = "calibration.json"
+
+
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class TemperatureJson(TypedDict):
+    """The temperatures of a task; see `Temperature`."""
+
+    labels: _Positive
+    spans: _Positive
 
 
 class CalibrationJson(TypedDict):
@@ -29,7 +40,7 @@ class CalibrationJson(TypedDict):
 
     mtl: str
     weights: str
-    temperatures: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    temperatures: dict[str, TemperatureJson]
     checksum: str
 
 
@@ -43,7 +54,7 @@ def weights_checksum(models: Iterable[nn.Module]) -> str:
 
 
 def write_calibration(
-    folder: Path, models: Iterable[nn.Module], temperatures: Mapping[str, float]
+    folder: Path, models: Iterable[nn.Module], temperatures: Mapping[str, Temperature]
 ) -> None:
     """Write the temperatures of a model, by task.
 
@@ -53,7 +64,7 @@ def write_calibration(
     content = {
         "mtl": __version__,
         "weights": weights_checksum(models),
-        "temperatures": dict(temperatures),
+        "temperatures": {task: own._asdict() for task, own in temperatures.items()},
     }
     try:
         write_json(folder / CALIBRATION, {**content, "checksum": _checksum(content)})
@@ -63,7 +74,7 @@ def write_calibration(
 
 def read_calibration(
     folder: Path, models: Iterable[nn.Module], tasks: Iterable[str]
-) -> dict[str, float]:
+) -> dict[str, Temperature]:
     """Read the temperatures of a model, by task; empty without the file.
 
     Args:
@@ -85,7 +96,7 @@ def read_calibration(
     unknown = set(found["temperatures"]) - set(tasks)
     if unknown or found["weights"] != weights_checksum(models):
         raise CheckpointError(f"{path}: was fitted for other weights than the model has; {advice}")
-    return found["temperatures"]
+    return {task: Temperature(**own) for task, own in found["temperatures"].items()}
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

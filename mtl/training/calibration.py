@@ -1,10 +1,9 @@
 """Fit the temperature of probabilities on sentences that were not trained on (Guo et al. 2017).
 
 All scores of a head are divided by one number, the temperature, before they become probabilities.
-It minimises the negative log-likelihood of the gold label of each token or sentence. For a CRF,
-this is the likelihood of the marginals, because users see marginals as confidences; the likelihood
-of whole sequences would give long sentences more weight. Letters: B windows, T tokens, N sentences,
-K labels.
+It minimises the negative log-likelihood of what users see with a confidence: of the gold label of
+each token or sentence, for a CRF under the marginals; and, for spans, of the fact that a predicted
+span is right or wrong. Letters: B windows, T tokens, N sentences, K labels.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from mtl.inference.base import BasePredictor
 from mtl.inference.cutting import CHUNK, bounded
 from mtl.inference.inputs import Sentence
 from mtl.targets.base import MISSING, labelled
+from mtl.text.example import of_tokens
+from mtl.text.spans import OUTSIDE, Span, read_spans
 from mtl.training.evaluation import gather
 
 LIMITS = (0.1, 10.0)
@@ -98,8 +99,54 @@ def _of_tokens(
     return nll, sum(int(labelled(own).sum()) for _, _, own in parts)
 
 
+@torch.inference_mode()
+def span_likelihood(
+    predictor: BasePredictor, split: Split, task: str
+) -> tuple[NegativeLogLikelihood, int]:
+    """Return the negative log-likelihood of the correctness of spans, and the number of spans.
+
+    A span is right if a gold span is equal. Spans with unlabelled tokens do not count, and neither
+    do sentences that are longer than a window.
+
+    Args:
+        predictor: The predictor of the model.
+        split: The sentences.
+        task: A task with span tags that `calibrated` accepts.
+    """
+    head = predictor.head(task)
+    assert isinstance(head, Tagger)
+    parts: list[tuple[Tensor, Tensor, Tensor, list[list[Span]]]] = []
+    right: list[bool] = []
+    for chunk in bounded((Sentence(own) for own in split if task in own.labels), CHUNK):
+        with predictor.evaluating():
+            for batch in predictor.encoded(chunk, [task]):
+                states = batch.hidden[task]
+                ids = head.decode(states, batch.mask)
+                spans: list[list[Span]] = []
+                for (row, window), path in zip(
+                    (batch.pieces[i] for i in batch.indices), ids.tolist(), strict=True
+                ):
+                    gold = of_tokens(chunk[row].example.labels[task])
+                    whole = window.end - window.start == len(gold)
+                    found = read_spans(head.labels[i] for i in path[: len(gold) if whole else 0])
+                    known = [own for own in found if None not in gold[own.start : own.end]]
+                    expected = read_spans(OUTSIDE if tag is None else tag for tag in gold)
+                    right += [own in expected for own in known]
+                    spans.append(known)
+                parts.append((head.scores(states, batch.mask), batch.mask, ids, spans))
+    is_right = torch.tensor(right)
+
+    def nll(temperature: float) -> float:
+        with torch.inference_mode():
+            rows = [head.span_log_probs(*own, temperature).double().cpu() for own in parts]
+        log_probs = torch.cat(rows)
+        return float(-torch.where(is_right, log_probs, _log_others(log_probs)).sum())
+
+    return nll, len(right)
+
+
 def _in_windows(wanted: Sequence[tuple[Tensor, Window]], scores: Tensor) -> Tensor:
-    """Return the targets of windows, missing except for the tokens that each window keeps."""
+    """Return targets of windows, missing except for the tokens that each window keeps."""
     first = wanted[0][0]
     missing = (
         False if first.dtype == torch.bool else math.nan if first.is_floating_point() else MISSING
@@ -123,15 +170,18 @@ def _nll(log_probs: Tensor, target: Tensor) -> Tensor:
         return -log_probs.masked_fill(~target, -torch.inf).logsumexp(-1).sum()
     if not target.is_floating_point():
         return -log_probs.gather(-1, target.unsqueeze(-1)).sum()
-    # ln(1 − p), with p below 1 by the least amount that float64 has.
-    others = torch.log1p(-log_probs.exp().clamp(max=1 - 1e-15))
-    return -(target * log_probs + (1 - target) * others).sum()
+    return -(target * log_probs + (1 - target) * _log_others(log_probs)).sum()
+
+
+def _log_others(log_probs: Tensor) -> Tensor:
+    """Return ln(1 − p) from ln p, in float64; p = 1 counts as a little less."""
+    return torch.log1p(-log_probs.exp().clamp(max=1 - 1e-12))
 
 
 def fit_temperature(nll: NegativeLogLikelihood) -> float:
     """Return the temperature with the least negative log-likelihood.
 
-    For a softmax, it is a convex function of 1 / temperature, so it has one minimum, which a
+    For a softmax it is a convex function of 1 / temperature, so it has one minimum, which a
     golden-section search over the logarithm of the temperature finds.
 
     Args:

@@ -62,6 +62,7 @@ class Decoder:
         self.confidence: Confidence = task["confidence"]
         # Bundles of earlier versions have no temperature.
         self._temperature = np.float32(task.get("temperature", 1.0))
+        self._span_temperature = np.float32(task.get("span_temperature", 1.0))
         self._names = np.array(self.labels, dtype=object)
         self._thresholds = tensors[task["thresholds"]] if task["thresholds"] else 0.5
         scale: Sequence[float] = task["scale"] or (0.0, 1.0)
@@ -188,7 +189,9 @@ class Decoder:
         """Return the probabilities of the output labels, `[B, T, K]`; anything on padding."""
         scores = scores / self._temperature
         if self.confidence == "marginals":
-            found: NDArray[Any] = kernels.marginals(scores, *self._divided_steps(), mask)
+            found: NDArray[Any] = kernels.marginals(
+                scores, *self._divided_steps(self._temperature), mask
+            )
             found = np.maximum(found, _TINY)
         else:
             found = np.exp(log_softmax(scores))
@@ -213,12 +216,12 @@ class Decoder:
         positions = np.arange(mask.shape[1])
         inside = (positions >= starts[:, None]) & (positions < ends[:, None])
         labels = ids[rows]
-        scores = scores / self._temperature
+        scores = scores / self._span_temperature
         if self.confidence != "marginals":
             own = np.take_along_axis(log_softmax(scores)[rows], labels[..., None], axis=2)[..., 0]
             logarithms = np.where(inside, own, 0).sum(1, dtype=np.float32)
         else:
-            steps = self._divided_steps()
+            steps = self._divided_steps(self._span_temperature)
             # Scores add up over a document, and the difference of two large sums is inexact.
             scores = scores - scores.max(axis=2, keepdims=True)
             other = inside[..., None] & (labels[..., None] != np.arange(len(self.labels)))
@@ -230,10 +233,10 @@ class Decoder:
         certain: list[float] = np.exp(logarithms).tolist()
         return certain
 
-    def _divided_steps(self) -> list[Scores]:
-        """Return transitions, start and end, divided by the temperature."""
+    def _divided_steps(self, temperature: np.float32) -> list[Scores]:
+        """Return transitions, start and end, divided by a temperature."""
         assert self._steps is not None
-        return [own / self._temperature for own in self._steps]
+        return [own / temperature for own in self._steps]
 
     def label_probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
         """Return the probabilities of the labels of sentences, `[N, K]`, from logits `[N, K]`."""
@@ -292,9 +295,10 @@ def _check(task: Mapping[str, Any]) -> None:
             raise ValueError(f"unknown {name} {task[name]!r}")
     if task["decode"]["kind"] not in ("argmax", "viterbi"):
         raise ValueError(f"unknown search {task['decode']['kind']!r}")
-    temperature = task.get("temperature", 1.0)
-    if type(temperature) not in (int, float) or not 0 < temperature < math.inf:
-        raise ValueError(f"expected a temperature above 0, got {temperature!r}")
+    for name in ("temperature", "span_temperature"):
+        number = task.get(name, 1.0)
+        if type(number) not in (int, float) or not 0 < number < math.inf:
+            raise ValueError(f"{name}: expected a number above 0, got {number!r}")
     labels = task["labels"]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError("expected labels that are strings")

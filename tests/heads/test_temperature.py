@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def sequences(tagger: Tagger, scores: Tensor, temperature: float) -> Tensor:
         if steps:
             transitions, start, end = steps
             total = total + start[path[0]] + end[path[-1]]
-            for before, after in zip(path, path[1:], strict=False):
+            for before, after in pairwise(path):
                 total = total + transitions[before, after]
         totals.append(total / temperature)
     return torch.stack(totals).softmax(0)

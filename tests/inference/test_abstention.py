@@ -54,7 +54,9 @@ def test_a_span_is_left_out_as_a_whole_by_its_joint_probability() -> None:
     own = TaskPrediction(("B-PER", "I-PER", "O", "B-LOC"), (0.9, 0.85, 0.6, 0.9), spans)
     found = predicted(TokenLabelTarget(["O", "B-PER"]), own)
     assert found.labels == {"task": [None, None, None, "B-LOC"]}
-    assert [(s.type, s.tokens, s.confidence) for s in found.spans["task"]] == [("LOC", (3, 4), None)]
+    assert [(s.type, s.tokens, s.confidence) for s in found.spans["task"]] == [
+        ("LOC", (3, 4), None)
+    ]
     assert counted(found) == ["coverage: task: 1 of 2 spans (50.0 %)"]
     sure = predicted(TokenLabelTarget(["O", "B-PER"]), own, confidence=True)
     assert [span.confidence for span in sure.spans["task"]] == [0.9]

@@ -71,7 +71,9 @@ def test_perfect_confidences_have_the_error_of_chance() -> None:
 def test_coverage_and_accuracy_are_counted() -> None:
     answers = drawn(50)
     for threshold in (0.0, 0.5, 0.9, 1.0):
-        kept = [c for c, p in zip(answers.correct, answers.confidence, strict=True) if p >= threshold]
+        kept = [
+            c for c, p in zip(answers.correct, answers.confidence, strict=True) if p >= threshold
+        ]
         assert answers.coverage(threshold) == len(kept) / 50
         expected = sum(kept) / len(kept) if kept else math.nan
         assert answers.accuracy(threshold) == pytest.approx(expected, nan_ok=True)
