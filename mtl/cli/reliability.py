@@ -40,13 +40,13 @@ def print_reliability(title: str, by_kind: Mapping[str, Reliability]) -> None:
         rows = [
             [
                 f"{own.low:.2f}–{own.high:.2f}",
-                f"{own.count:,}",
+                f"{own.number:,}",
                 f"{own.confidence:.3f}",
                 f"{own.accuracy:.3f}",
                 bar(own.accuracy, own.confidence),
             ]
             for own in answers.bins()
-            if own.count
+            if own.number
         ]
         print_rows(f"{title}, confidences of {kind}", header, rows)
 

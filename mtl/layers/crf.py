@@ -161,7 +161,8 @@ class CRF(nn.Module):
             mask: `[B, T]` bool.
             temperature: As for `marginals`.
         """
-        emissions, *steps = self._divided(emissions, temperature)
+        emissions, transitions, start, end = self._divided(emissions, temperature)
+        steps = transitions, start, end
         numerator = crf_log_partition(emissions.masked_fill(~possible, -torch.inf), *steps, mask)
         # Rounding can make a probability exceed 1.
         return (numerator - crf_log_partition(emissions, *steps, mask)).clamp(max=0)
@@ -204,11 +205,19 @@ class CRF(nn.Module):
         mask = self._checked_mask(emissions, mask)
         return crf_marginals(*self._divided(emissions, temperature), mask)
 
-    def _divided(self, emissions: Tensor, temperature: float) -> tuple[Tensor, ...]:
+    def _divided(
+        self, emissions: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return emissions, transitions, start and end, divided by a temperature."""
-        scores = emissions, *self.steps()
-        # A quotient of 1 is exact, and its copy would cost time.
-        return scores if temperature == 1 else tuple(own / temperature for own in scores)
+        transitions, start, end = self.steps()
+        if temperature == 1:  # the quotients would be equal, and cost time
+            return emissions, transitions, start, end
+        return (
+            emissions / temperature,
+            transitions / temperature,
+            start / temperature,
+            end / temperature,
+        )
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the entropy of the distribution over paths in nats, `[B]`."""

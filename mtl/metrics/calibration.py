@@ -23,14 +23,14 @@ class ReliabilityBin(NamedTuple):
     Args:
         low: The lower end.
         high: The upper end.
-        count: The number of answers.
+        number: The number of answers.
         confidence: Their mean confidence; NaN without answers.
         accuracy: The share of them that is right; NaN without answers.
     """
 
     low: float
     high: float
-    count: int
+    number: int
     confidence: float
     accuracy: float
 
@@ -95,7 +95,8 @@ class Reliability:
 
     def _places(self, number: int) -> NDArray[np.intp]:
         """Return the index of the bin of each answer, `[N]`."""
-        return np.clip(np.ceil(self.confidence * number) - 1, 0, number - 1).astype(np.intp)
+        place = np.ceil(self.confidence * number).astype(np.intp) - 1
+        return np.clip(place, 0, number - 1)
 
     def error(self, number: int = BINS) -> float:
         """Return the expected calibration error (Naeini et al. 2015; Guo et al. 2017).
@@ -106,7 +107,9 @@ class Reliability:
         if not len(self):
             return UNDEFINED
         gaps = (
-            own.count * abs(own.accuracy - own.confidence) for own in self.bins(number) if own.count
+            own.number * abs(own.accuracy - own.confidence)
+            for own in self.bins(number)
+            if own.number
         )
         return sum(gaps) / len(self)
 
@@ -161,7 +164,7 @@ class Reliability:
             "bins": [
                 {name: defined(value) for name, value in own._asdict().items()}
                 for own in self.bins()
-                if own.count
+                if own.number
             ],
             "risk_coverage": [own._asdict() for own in self.risk_coverage()],
         }

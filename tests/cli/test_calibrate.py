@@ -101,7 +101,7 @@ def test_evaluation_measures_confidences(folder: Path) -> None:
         assert list(record[task]["calibration"]) == kinds
         own = record[task]["calibration"][kinds[0]]
         assert 0 <= own["ece"] <= 1
-        assert sum(each["count"] for each in own["bins"]) == own["count"]
+        assert sum(each["number"] for each in own["bins"]) == own["count"]
         assert record[task]["answered"].keys() <= record[task].keys()
 
 

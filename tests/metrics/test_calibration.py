@@ -43,14 +43,14 @@ def test_the_bins_are_the_ones_of_scikit_learn() -> None:
     calibration = pytest.importorskip("sklearn.calibration")
     answers = drawn(3000, power=3)
     right, mean = calibration.calibration_curve(answers.correct, answers.confidence, n_bins=15)
-    own = [each for each in answers.bins() if each.count]
+    own = [each for each in answers.bins() if each.number]
     assert [each.accuracy for each in own] == pytest.approx(right)
     assert [each.confidence for each in own] == pytest.approx(mean)
 
 
 def test_confidences_at_the_ends_and_between_bins() -> None:
     answers = Reliability.of([(0.0, False), (0.2, False), (0.2 + 1e-9, True), (1.0, True)])
-    assert [own.count for own in answers.bins(5)] == [2, 1, 0, 0, 1]
+    assert [own.number for own in answers.bins(5)] == [2, 1, 0, 0, 1]
     assert answers.error(5) == pytest.approx((2 * 0.1 + 0.8 - 1e-9) / 4)
 
 

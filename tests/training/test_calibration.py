@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.heads import CRFTagger
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
 from mtl.inference.probabilities import probabilities
 from mtl.inference.temperature import Temperature
+from mtl.metrics import SpanF1
 from mtl.targets import LabelSetTarget, PartialLabelTarget
-from mtl.text.example import Example, Labels
-from mtl.training.answers import AnswerCounts
-from mtl.training.calibration import LIMITS, _nll, fit_temperature, likelihood
+from mtl.text.example import Example, Labels, of_tokens
+from mtl.training.calibration import LIMITS, _nll, fit_temperature, likelihood, span_likelihood
 from mtl.training.evaluation import evaluate
 from tests.inference import test_predictor
 from tests.inference.test_predictor import LABELS, text
@@ -128,23 +127,45 @@ def test_sets_and_possible_labels() -> None:
     assert float(_nll(rows.log(), possible)) == pytest.approx(-math.log(0.9 * 0.1))
 
 
+def tagged(count: int = 20) -> list[Example]:
+    """Return sentences with gold spans, some tags missing."""
+    tags = ("B-X", "I-X", "O") * 3
+    half = (*tags[:3], None, None, *tags[5:])
+    return [Example(text(9, n).tokens, {"ner": half if n % 4 else tags}) for n in range(count)]
+
+
 def test_the_answers_are_what_users_see() -> None:
     found = test_predictor.predictor()  # learns IOBES, shows BIO
-    examples = [Example(text(9, n).tokens, {"ner": ("B-X", "I-X", "O") * 3}) for n in range(20)]
-    answers = evaluate(found, examples, {}, confidence=True)  # type: ignore[arg-type]
-    assert answers.reliability == {}
-    counts = AnswerCounts(spans=True)
-    spans = right = words = 0
+    examples = tagged()
+    answers = evaluate(found, examples, {"ner": SpanF1}, confidence=True)  # type: ignore[arg-type]
+    assert list(answers.reliability["ner"]) == ["words", "spans"]
+    words, spans = [], []
     for own in found.run(map(Sentence, examples), ["ner"], confidence=True):
-        gold = own.sentence.example.labels["ner"]
-        counts.add(gold, own["ner"])
-        words += sum(a == b for a, b in zip(gold, own.labels["ner"], strict=True))  # type: ignore[arg-type]
-        spans += len(own.spans["ner"])
-        right += sum(
-            s.type == "X" and s.tokens in ((0, 2), (3, 5), (6, 8)) for s in own.spans["ner"]
-        )
-    by_kind = counts.reliability()
-    assert list(by_kind) == ["words", "spans"]
-    assert by_kind["words"].correct.sum() == words
-    assert (len(by_kind["spans"]), by_kind["spans"].correct.sum()) == (spans, right)
-    assert isinstance(found.head("ner"), CRFTagger)
+        gold = of_tokens(own.sentence.example.labels["ner"])
+        right = {(span.type, span.tokens) for span in own.spans["ner"]} & GOLD
+        tags = zip(gold, own.labels["ner"], own.confidence["ner"], strict=True)  # type: ignore[arg-type]
+        words += [(p, label == tag) for tag, label, p in tags if tag is not None]
+        spans += [
+            (span.confidence, (span.type, span.tokens) in right)
+            for span in own.spans["ner"]
+            if None not in gold[slice(*span.tokens)]
+        ]
+    for kind, expected in (("words", words), ("spans", spans)):
+        seen = answers.reliability["ner"][kind]
+        assert list(zip(seen.confidence, seen.correct, strict=True)) == expected
+    assert len(spans) > 0
+
+
+GOLD = {("X", (0, 2)), ("X", (3, 5)), ("X", (6, 8))}
+"""The spans of the sentences of `tagged`."""
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_the_likelihood_of_spans_is_the_one_of_their_confidences(temperature: float) -> None:
+    found, examples = test_predictor.predictor(), tagged()
+    nll, count = span_likelihood(found, examples, "ner")  # type: ignore[arg-type]
+    found.temperatures = {"ner": Temperature(1.0, temperature)}
+    answers = evaluate(found, examples, {"ner": SpanF1}, confidence=True)  # type: ignore[arg-type]
+    spans = answers.reliability["ner"]["spans"]
+    own = np.where(spans.correct, spans.confidence, 1 - spans.confidence)
+    assert (nll(temperature), count) == (pytest.approx(-np.log(own).sum(), rel=1e-5), len(spans))
