@@ -12,7 +12,7 @@ from mtl.errors import MtlError
 from mtl.experiment.build import head_owner
 from mtl.experiment.experiment import score_labels
 from mtl.inference.base import BasePredictor
-from mtl.inference.temperature import Temperature
+from mtl.inference.temperature import Temperatures
 from mtl.metrics.calibration import Reliability
 
 ByKind = Mapping[str, Reliability]
@@ -37,7 +37,7 @@ class Calibration:
         skipped: Task to the reason why it has no temperature.
     """
 
-    temperatures: Mapping[str, Temperature]
+    temperatures: Mapping[str, Temperatures]
     counts: Mapping[str, tuple[int, int]]
     before: Mapping[str, ByKind]
     after: Mapping[str, ByKind]
@@ -113,7 +113,7 @@ def fit_temperatures(
             skipped[task] = "its corpus has no dev set"
         else:
             groups.setdefault(_owner(run, task), []).append(task)
-    temperatures: dict[str, Temperature] = {}
+    temperatures: dict[str, Temperatures] = {}
     counts: dict[str, tuple[int, int]] = {}
     for users in groups.values():
         splits = [(dev[run.tasks[task].corpus], task) for task in users]
@@ -121,10 +121,12 @@ def fit_temperatures(
         if not (count := sum(own for _, own in labels)):
             skipped |= dict.fromkeys(users, "its dev set has no labels")
             continue
-        spans = [span_likelihood(predictor, *own) for own in splits if predictor.schemes[own[1]]]
+        spans = [
+            span_likelihood(predictor, *own) for own in splits if predictor.schemes.get(own[1])
+        ]
         temperature = fit_temperature(_total(labels))
         found = sum(own for _, own in spans)
-        own = Temperature(temperature, fit_temperature(_total(spans)) if found else temperature)
+        own = Temperatures(temperature, fit_temperature(_total(spans)) if found else temperature)
         temperatures |= dict.fromkeys(users, own)
         counts |= dict.fromkeys(users, (count, found))
     if not temperatures:
@@ -141,7 +143,7 @@ def fit_temperatures(
     return Calibration(ordered, counts, before, after, skipped)
 
 
-def temperature_of(temperature: Temperature, kind: str) -> float:
+def temperature_of(temperature: Temperatures, kind: str) -> float:
     """Return the temperature of a kind of answers."""
     return temperature.spans if kind == "spans" else temperature.labels
 

@@ -24,7 +24,7 @@ from mtl.inference.merging import merge_windows
 from mtl.inference.prediction import Prediction
 from mtl.inference.readouts import read_head
 from mtl.inference.task_prediction import Readout, TaskPrediction
-from mtl.inference.temperature import NEUTRAL, Temperature
+from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Target
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -86,10 +86,10 @@ class BasePredictor(ABC):
         self.overlap = overlap
         self.max_tokens = max_tokens
         self._cutter = Cutter(max_length, overlap, max_tokens)
-        self.temperatures: Mapping[str, Temperature] = {}
+        self.temperatures: Mapping[str, Temperatures] = {}
         """Task to the temperature of its probabilities; tasks without one have 1."""
 
-    def temperature(self, task: str) -> Temperature:
+    def temperature(self, task: str) -> Temperatures:
         """Return the temperature of the probabilities of a task."""
         return self.temperatures.get(task, NEUTRAL)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtl.data.windows import Window
 from mtl.heads import Head, Tagger
 from mtl.inference.task_prediction import Readout
-from mtl.inference.temperature import NEUTRAL, Temperature
+from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Objective, Target
 from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
 
@@ -29,7 +29,7 @@ def read_head(
     confidence: bool = False,
     scheme: Scheme | None = None,
     attention: bool = False,
-    temperature: Temperature = NEUTRAL,
+    temperature: Temperatures = NEUTRAL,
 ) -> list[Readout]:
     """Return the output of a head for each window.
 
@@ -73,7 +73,7 @@ def _read_values(
     mask: Tensor,
     windows: Sequence[Window],
     confidence: bool,
-    temperature: Temperature,
+    temperature: Temperatures,
 ) -> list[Readout]:
     """Return the outputs of a head that predicts sets, numbers or distributions per token."""
     decoded = head.decode(hidden, mask)
@@ -102,7 +102,7 @@ def _read_tags(
     windows: Sequence[Window],
     confidence: bool,
     scheme: Scheme | None,
-    temperature: Temperature,
+    temperature: Temperatures,
 ) -> list[Readout]:
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]

@@ -1,11 +1,11 @@
-"""The temperature of the probabilities of a task."""
+"""The temperatures of the probabilities of a task."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Temperature(NamedTuple):
+class Temperatures(NamedTuple):
     """The numbers that the scores of a task are divided by, before they become probabilities.
 
     Labels are decoded from scores that are not divided.
@@ -20,5 +20,5 @@ class Temperature(NamedTuple):
     spans: float = 1.0
 
 
-NEUTRAL = Temperature()
-"""The temperature of tasks that have not been calibrated."""
+NEUTRAL = Temperatures()
+"""The temperatures of tasks that have not been calibrated."""

@@ -13,7 +13,7 @@ from torch import nn
 from typing_extensions import TypedDict
 
 from mtl.errors import CheckpointError
-from mtl.inference.temperature import Temperature
+from mtl.inference.temperature import Temperatures
 from mtl.runs.checkpoint import from_json, read_json, weights_of, write_json
 from mtl.runs.checksums import tensors_checksum
 from mtl.version import __version__
@@ -25,7 +25,7 @@ _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class TemperatureJson(TypedDict):
-    """The temperatures of a task; see `Temperature`."""
+    """The temperatures of a task; see `Temperatures`."""
 
     labels: _Positive
     spans: _Positive
@@ -54,7 +54,7 @@ def weights_checksum(models: Iterable[nn.Module]) -> str:
 
 
 def write_calibration(
-    folder: Path, models: Iterable[nn.Module], temperatures: Mapping[str, Temperature]
+    folder: Path, models: Iterable[nn.Module], temperatures: Mapping[str, Temperatures]
 ) -> None:
     """Write the temperatures of a model, by task.
 
@@ -74,7 +74,7 @@ def write_calibration(
 
 def read_calibration(
     folder: Path, models: Iterable[nn.Module], tasks: Iterable[str]
-) -> dict[str, Temperature]:
+) -> dict[str, Temperatures]:
     """Read the temperatures of a model, by task; empty without the file.
 
     Args:
@@ -96,7 +96,7 @@ def read_calibration(
     unknown = set(found["temperatures"]) - set(tasks)
     if unknown or found["weights"] != weights_checksum(models):
         raise CheckpointError(f"{path}: was fitted for other weights than the model has; {advice}")
-    return {task: Temperature(**own) for task, own in found["temperatures"].items()}
+    return {task: Temperatures(**own) for task, own in found["temperatures"].items()}
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from mtl.metrics.calibration import Reliability
 from mtl.text.example import Labels
 from mtl.text.spans import OUTSIDE, read_spans
 
-Pairs: TypeAlias = "list[tuple[float, bool]]"
+_Pairs: TypeAlias = "list[tuple[float, bool]]"
 """Confidence, and whether the answer is right."""
 
 
@@ -32,7 +32,7 @@ class AnswerCounts:
 
     def __init__(self, *, spans: bool) -> None:
         self._spans = spans
-        self._pairs: dict[str, Pairs] = {}
+        self._pairs: dict[str, _Pairs] = {}
 
     def add(self, gold: Labels, prediction: TaskPrediction) -> None:
         """Add a sentence; tokens without a gold value do not count."""

@@ -106,14 +106,14 @@ def span_likelihood(
     """Return the negative log-likelihood of the correctness of spans, and the number of spans.
 
     A span is right if a gold span is equal. Spans with unlabelled tokens do not count, and neither
-    do sentences that are longer than a window.
+    do sentences that are longer than a window, or that a metric would not count.
 
     Args:
         predictor: The predictor of the model.
         split: The sentences.
         task: A task with span tags that `calibrated` accepts.
     """
-    head = predictor.head(task)
+    head, comparable = predictor.head(task), predictor.targets[task].comparable
     assert isinstance(head, Tagger)
     parts: list[tuple[Tensor, Tensor, Tensor, list[list[Span]]]] = []
     right: list[bool] = []
@@ -126,11 +126,12 @@ def span_likelihood(
                 for (row, window), path in zip(
                     (batch.pieces[i] for i in batch.indices), ids.tolist(), strict=True
                 ):
-                    gold = of_tokens(chunk[row].example.labels[task])
-                    whole = window.end - window.start == len(gold)
-                    found = read_spans(head.labels[i] for i in path[: len(gold) if whole else 0])
-                    known = [own for own in found if None not in gold[own.start : own.end]]
-                    expected = read_spans(OUTSIDE if tag is None else tag for tag in gold)
+                    gold = comparable(chunk[row].example.labels[task])
+                    tags = () if gold is None else of_tokens(gold)
+                    whole = window.end - window.start == len(tags)
+                    found = read_spans(head.labels[i] for i in path[: len(tags) if whole else 0])
+                    known = [own for own in found if None not in tags[own.start : own.end]]
+                    expected = read_spans(OUTSIDE if tag is None else tag for tag in tags)
                     right += [own in expected for own in known]
                     spans.append(known)
                 parts.append((head.scores(states, batch.mask), batch.mask, ids, spans))

@@ -29,7 +29,7 @@ from mtl.heads import (
 from mtl.inference.inputs import Sentences, read_sentences
 from mtl.inference.predictor import Predictor
 from mtl.inference.probabilities import probabilities
-from mtl.inference.temperature import Temperature
+from mtl.inference.temperature import Temperatures
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.targets import (
@@ -199,7 +199,7 @@ def test_probabilities(task: str) -> None:
 @pytest.mark.parametrize("task", SINGLE)
 def test_temperatures(task: str) -> None:
     in_torch = predictor(max_length=9)
-    in_torch.temperatures = {task: Temperature(2.3, 0.7)}
+    in_torch.temperatures = {task: Temperatures(2.3, 0.7)}
     read = list(read_sentences(TEXTS, pairs=False))
     expected = [p.to_dict() for p in in_torch.run(read, [task], confidence=True)]
     found = [p.to_dict() for p in Model(Network(in_torch)).annotate(TEXTS, [task], confidence=True)]

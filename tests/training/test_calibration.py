@@ -12,7 +12,7 @@ import torch
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
 from mtl.inference.probabilities import probabilities
-from mtl.inference.temperature import Temperature
+from mtl.inference.temperature import Temperatures
 from mtl.metrics import SpanF1
 from mtl.targets import LabelSetTarget, PartialLabelTarget
 from mtl.text.example import Example, Labels, of_tokens
@@ -68,7 +68,7 @@ def expected(found: Predictor, examples: Sequence[Example], task: str) -> tuple[
 def test_the_likelihood_is_the_one_of_the_probabilities(task: str, temperature: float) -> None:
     found, examples = predictor(max_length=7, overlap=2), labelled(task)
     nll, count = likelihood(found, examples, task)  # type: ignore[arg-type]
-    found.temperatures = {task: Temperature(temperature, temperature)}
+    found.temperatures = {task: Temperatures(temperature, temperature)}
     total, known = expected(found, examples, task)
     assert (nll(temperature), count) == (pytest.approx(total, rel=1e-4), known)
 
@@ -92,7 +92,7 @@ def test_labels_do_not_depend_on_the_temperature(task: str) -> None:
     labels, certain = [], []
     for temperature in (0.2, 1.0, 5.0):
         found = predictor()
-        found.temperatures = {task: Temperature(temperature, temperature)}
+        found.temperatures = {task: Temperatures(temperature, temperature)}
         answers = list(found.run(map(Sentence, examples), [task], confidence=True))
         labels.append([answer.labels for answer in answers])
         certain.append([answer.confidence for answer in answers])
@@ -164,7 +164,7 @@ GOLD = {("X", (0, 2)), ("X", (3, 5)), ("X", (6, 8))}
 def test_the_likelihood_of_spans_is_the_one_of_their_confidences(temperature: float) -> None:
     found, examples = test_predictor.predictor(), tagged()
     nll, count = span_likelihood(found, examples, "ner")  # type: ignore[arg-type]
-    found.temperatures = {"ner": Temperature(1.0, temperature)}
+    found.temperatures = {"ner": Temperatures(1.0, temperature)}
     answers = evaluate(found, examples, {"ner": SpanF1}, confidence=True)  # type: ignore[arg-type]
     spans = answers.reliability["ner"]["spans"]
     own = np.where(spans.correct, spans.confidence, 1 - spans.confidence)
