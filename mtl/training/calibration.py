@@ -3,7 +3,9 @@
 All scores of a head are divided by one number, the temperature, before they become probabilities.
 It minimises the negative log-likelihood of what users see with a confidence: of the gold label of
 each token or sentence, for a CRF under the marginals; and, for spans, of the fact that a predicted
-span is right or wrong. Letters: B windows, T tokens, N sentences, K labels.
+span is right or wrong. One answer beside the N known ones counts as an even mixture of all labels
+(Platt 1999), so that a small development set without errors gives no certainty. Letters: B windows,
+T tokens, N answers, K labels.
 """
 
 from __future__ import annotations
@@ -65,10 +67,13 @@ def likelihood(
         return (lambda temperature: 0.0), 0
     (logits, target), head = found, predictor.head(task)
 
-    def nll(temperature: float) -> float:
-        return float(_nll(head.log_probs_from(logits.double() / temperature), target))
+    count = int(labelled(target).sum())
 
-    return nll, int(labelled(target).sum())
+    def nll(temperature: float) -> float:
+        log_probs = head.log_probs_from(logits.double() / temperature)
+        return float(_nll(log_probs, target, _smoothing(count)))
+
+    return nll, count
 
 
 def _of_tokens(
@@ -88,15 +93,17 @@ def _of_tokens(
                 own = _in_windows([(wanted[row], window) for row, window in windows], scores)
                 parts.append((scores, batch.mask, own.to(scores.device)))
 
+    count = sum(int(labelled(own).sum()) for _, _, own in parts)
+
     def nll(temperature: float) -> float:
         with torch.inference_mode():
             every = (
-                _nll(head.log_marginals(scores, mask, temperature).double(), own)
+                _nll(head.log_marginals(scores, mask, temperature).double(), own, _smoothing(count))
                 for scores, mask, own in parts
             )
             return float(sum(every))
 
-    return nll, sum(int(labelled(own).sum()) for _, _, own in parts)
+    return nll, count
 
 
 @torch.inference_mode()
@@ -135,13 +142,12 @@ def span_likelihood(
                     right += [own in expected for own in known]
                     spans.append(known)
                 parts.append((head.scores(states, batch.mask), batch.mask, ids, spans))
-    is_right = torch.tensor(right)
+    is_right = torch.tensor(right).double()
 
     def nll(temperature: float) -> float:
         with torch.inference_mode():
             rows = [head.span_log_probs(*own, temperature).double().cpu() for own in parts]
-        log_probs = torch.cat(rows)
-        return float(-torch.where(is_right, log_probs, _log_others(log_probs)).sum())
+        return float(_binary(torch.cat(rows), is_right, _smoothing(len(right))))
 
     return nll, len(right)
 
@@ -158,25 +164,36 @@ def _in_windows(wanted: Sequence[tuple[Tensor, Window]], scores: Tensor) -> Tens
     return own
 
 
-def _nll(log_probs: Tensor, target: Tensor) -> Tensor:
+def _smoothing(count: int) -> float:
+    """Return the share of one further answer."""
+    return 1 / (count + 1)
+
+
+def _nll(log_probs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the negative log-likelihood of gold values, a scalar.
 
     Args:
         log_probs: Log-probabilities, `[…, K]`.
         target: Ids `[…]`; possible labels, bool `[…, K]`; or sets, float `[…, K]`.
+        smoothing: The weight of all labels alike, in place of the gold value.
     """
     known = labelled(target)
     log_probs, target = log_probs[known], target[known]
+    if target.is_floating_point():
+        return _binary(log_probs, target, smoothing)
     if target.dtype == torch.bool:
-        return -log_probs.masked_fill(~target, -torch.inf).logsumexp(-1).sum()
-    if not target.is_floating_point():
-        return -log_probs.gather(-1, target.unsqueeze(-1)).sum()
-    return -(target * log_probs + (1 - target) * _log_others(log_probs)).sum()
+        own = log_probs.masked_fill(~target, -torch.inf).logsumexp(-1).sum()
+    else:
+        own = log_probs.gather(-1, target.unsqueeze(-1)).sum()
+    return (smoothing - 1) * own - smoothing * log_probs.mean(-1).sum()
 
 
-def _log_others(log_probs: Tensor) -> Tensor:
-    """Return ln(1 − p) from ln p, in float64; p = 1 counts as a little less."""
-    return torch.log1p(-log_probs.exp().clamp(max=1 - 1e-12))
+def _binary(log_probs: Tensor, right: Tensor, smoothing: float) -> Tensor:
+    """Return the negative log-likelihood of answers that are right (1.0) or wrong (0.0)."""
+    right = (1 - smoothing) * right + smoothing / 2
+    # ln(1 − p) in float64; p = 1 counts as a little less.
+    others = torch.log1p(-log_probs.exp().clamp(max=1 - 1e-12))
+    return -(right * log_probs + (1 - right) * others).sum()
 
 
 def fit_temperature(nll: NegativeLogLikelihood) -> float:

@@ -49,18 +49,22 @@ def labelled(task: str, count: int = 12) -> list[Example]:
 
 
 def expected(found: Predictor, examples: Sequence[Example], task: str) -> tuple[float, int]:
-    """Return the sum of −ln p(gold) over known labels, and their number, from `probabilities`."""
+    """Return −Σ ln p(gold), with one further answer of all labels alike, and the number of labels.
+
+    The probabilities are the ones of `probabilities`.
+    """
     own = [example for example in examples if task in example.labels]
     labels, rows = probabilities(found, [Sentence(example) for example in own], task)
-    total, count = 0.0, 0
+    gold_ones, means = [], []
     for example, row in zip(own, rows, strict=True):
         gold = example.labels[task]
-        for label, p in zip(
-            gold if isinstance(gold, tuple) else [gold], np.atleast_2d(row), strict=True
-        ):
+        golds = gold if isinstance(gold, tuple) else (gold,)
+        for label, p in zip(golds, np.atleast_2d(row), strict=True):
             if label in labels:
-                total, count = total - math.log(p[labels.index(str(label))]), count + 1
-    return total, count
+                gold_ones.append(-math.log(p[labels.index(str(label))]))
+                means.append(-np.log(p).mean())
+    share = 1 / (len(means) + 1)
+    return (1 - share) * sum(gold_ones) + share * sum(means), len(means)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -110,6 +114,17 @@ def test_the_temperature_of_drawn_labels_is_found(true: float) -> None:
     losses = [float(_nll((logits / t).log_softmax(1), gold)) for t in grid]
     assert found == pytest.approx(true, rel=0.05)
     assert float(_nll((logits / found).log_softmax(1), gold)) <= min(losses) + 1e-6
+
+
+def test_a_small_set_without_errors_gives_no_certainty() -> None:
+    logits = 5 * torch.eye(3, dtype=torch.float64).repeat(4, 1)  # 12 right answers of p = 0.987
+    gold = torch.arange(3).repeat(4)
+    found = fit_temperature(lambda t: float(_nll((logits / t).log_softmax(1), gold, 1 / 13)))
+    certain = (logits / found).softmax(1).amax(1)
+    # The right label has 12 answers, and a third of the further one.
+    assert certain[0] == pytest.approx((12 + 1 / 3) / 13, abs=1e-3)
+    without = fit_temperature(lambda t: float(_nll((logits / t).log_softmax(1), gold)))
+    assert without == pytest.approx(LIMITS[0], rel=1e-3)
 
 
 def test_the_temperature_stays_within_its_limits() -> None:
@@ -167,5 +182,7 @@ def test_the_likelihood_of_spans_is_the_one_of_their_confidences(temperature: fl
     found.temperatures = {"ner": Temperatures(1.0, temperature)}
     answers = evaluate(found, examples, {"ner": SpanF1}, confidence=True)  # type: ignore[arg-type]
     spans = answers.reliability["ner"]["spans"]
-    own = np.where(spans.correct, spans.confidence, 1 - spans.confidence)
-    assert (nll(temperature), count) == (pytest.approx(-np.log(own).sum(), rel=1e-5), len(spans))
+    share, logarithms = 1 / (len(spans) + 1), np.log([spans.confidence, 1 - spans.confidence])
+    own = np.where(spans.correct, *logarithms)
+    total = -((1 - share) * own + share * logarithms.mean(0)).sum()
+    assert (nll(temperature), count) == (pytest.approx(total, rel=1e-4), len(spans))
