@@ -158,7 +158,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         from mtl.training.evaluation import gather
 
@@ -182,7 +182,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         self.fit_thresholds(corpora, processes)
         return self.evaluate(corpora, "dev", processes=processes)
