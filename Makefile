@@ -9,37 +9,40 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data english test test-slow lint types check bench
+.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: $(OPERATORS)  ## Install mtl and what it needs into .venv, with compiled operators where there is a compiler
+setup: $(OPERATORS)  ## Install mtl into .venv and compile the operators if there is a compiler
 
-quickstart: quickstart-data $(TRAINED)  ## Fetch real text, train some minutes, evaluate, tag sentences
+quickstart: quickstart-data $(TRAINED)  ## Download text, train for some minutes, evaluate, label sentences
 	$(BIN)/mtl evaluate $(QUICKSTART)
 	echo 'I love this phone, the screen is gorgeous!' \
 	    | $(BIN)/mtl predict $(QUICKSTART) --task sentiment --task domain
 	echo '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
 	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
-test: $(OPERATORS)  ## Run the tests, without the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+test: $(OPERATORS)  ## Run the tests except the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not faults"
 
 test-slow: $(OPERATORS)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-faults: $(OPERATORS)  ## Kill runs, fill disks and damage files for 20 minutes; longer: FAULT_MINUTES=60
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults tests/faults
 
 lint: $(INSTALLED)  ## Check format, style and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 
-types: $(INSTALLED)  ## Check the types
+types: $(INSTALLED)  ## Check types with mypy
 	$(BIN)/mypy
 
-check: lint types test  ## Everything a change must pass
+check: lint types test  ## Run lint, types and tests; every change must pass
 
-bench: $(OPERATORS)  ## Run the benchmarks, beside the libraries that they compare with
+bench: $(OPERATORS)  ## Run the benchmarks
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 

@@ -3,11 +3,11 @@
     import mtl
     model = mtl.train("configs/quickstart.yaml", {"training.epochs": 3})
     model = mtl.load("runs/quickstart")  # the same, later
-    model.predict(["Angela Merkel flew to Paris ."])  # task to lists of labels
+    model.predict(["Angela Merkel flew to Paris ."])  # task to a list with one item per text
     for prediction in model.annotate(["Angela Merkel flew to Paris."], confidence=True):
         print(prediction)  # tokens, labels and confidences
 
-The parts work alone, with torch alone: `from mtl.heads import CRFTagger`.
+The parts need only PyTorch and can be used alone: `from mtl.heads import CRFTagger`.
 """
 
 import os
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mtl.data.vectors import read_vectors, write_vectors
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
+    from mtl.tuning import tune
 
 __all__ = [
     "Classifier",
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "read_vectors",
     "train",
+    "tune",
     "write_vectors",
 ]
 
@@ -50,6 +52,7 @@ _MODULES = {
     "load": "mtl.trained_model",
     "read_vectors": "mtl.data.vectors",
     "train": "mtl.api",
+    "tune": "mtl.tuning",
     "write_vectors": "mtl.data.vectors",
 }
 """Public name to its module."""

@@ -103,7 +103,7 @@ class Requires:
         needed = " or ".join(_as_yaml(value) for value in self.values) or "set"
         if self.least:
             needed = f"at least {self.least}"
-        return f"does nothing unless {self.option} is {needed}; leave it out, or set {self.option}"
+        return f"has no effect unless {self.option} is {needed}; leave it out, or set {self.option}"
 
 
 FilePath = Annotated[str, File()]

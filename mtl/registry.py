@@ -73,9 +73,9 @@ class Registry(Generic[PartT]):
         if sys.modules.get(module) is None:
             if on_import is None:
                 raise ConfigError(
-                    f"the {self.kind} {name!r} is not part of mtl, and for a run folder no other "
-                    f"code is imported; if you trust the module {module!r}, add --trust (in "
-                    "Python: trust=True)"
+                    f"the {self.kind} {name!r} is not part of mtl, so it is not imported for a run "
+                    f"folder; if you trust the module {module!r}, add --trust (in Python: "
+                    "trust=True)"
                 )
             on_import(module)
             try:

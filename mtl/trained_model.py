@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,24 @@ from numpy.typing import NDArray
 from mtl.display.reading import show_import, show_reading
 from mtl.errors import MtlError, did_you_mean
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import cut_of, reads_pairs, with_data
-from mtl.experiment.experiment import score_labels
+from mtl.experiment.calibration import Calibration, fit_temperatures
+from mtl.experiment.corpora import by_corpus, cut_of, reads_pairs, with_data
+from mtl.experiment.experiment import label_split, score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
+from mtl.inference.abstention import sure_answers
 from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
+from mtl.inference.states import hidden_states
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
+from mtl.runs.calibration import read_calibration, write_calibration
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
 from mtl.runs.ensemble import is_ensemble, member_folder, read_ensemble
@@ -38,18 +42,20 @@ from mtl.text.tokenizer import words_of
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
     from mtl.experiment.ensemble import JointExperiment
-    from mtl.text.subwords import Subwords
+    from mtl.model import MultiTaskModel
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
     from mtl.training.evaluation import Evaluation
 
 
 class TrainedModel:
-    """A trained model, or an ensemble of several, ready to use.
+    """A trained model, or an ensemble of trained models.
+
+    `load`, `train`, `distil` and `ensemble` return objects of this class.
 
     Args:
-        folder: Its run folder, or the folder of the ensemble.
-        experiment: Its run, vocabularies and network; or the joint run of all members.
+        folder: The run folder, or the folder of the ensemble.
+        experiment: The run, vocabularies and network; or the joint run of all members.
         members: The members of an ensemble.
     """
 
@@ -72,7 +78,7 @@ class TrainedModel:
 
     def __str__(self) -> str:
         models = self.members or [self]
-        parameters = sum(p.numel() for m in models for p in m.experiment.model.parameters())
+        parameters = sum(p.numel() for model in self.networks for p in model.parameters())
         kind = f"ensemble of {len(models)} models" if self.members else "model"
         lines = [f"{kind} in {self.folder}, {parameters:,} parameters"]
         for name, task in self.run.tasks.items():
@@ -86,31 +92,31 @@ class TrainedModel:
         return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the model as its folder and its device; to unpickle it loads the folder."""
+        """Pickle the folder and the device; unpickling loads the model from the folder."""
         return load_model, (self.folder.absolute(), str(self.predictor.device), silently)
 
     @property
     def experiment(self) -> Experiment:
-        """Its run, vocabularies and network.
+        """The run, vocabularies and network.
 
         Raises:
-            MtlError: It is an ensemble, which has several of them.
+            MtlError: The model is an ensemble, which has several networks.
         """
         if not isinstance(self._experiment, Experiment):
             raise MtlError(
-                f"{self.folder}: an ensemble has several networks, and this needs one; take one of "
+                f"{self.folder}: an ensemble has several networks, and this needs one; use one of "
                 f"its members, such as {member_folder(self.folder, 1)}"
             )
         return self._experiment
 
     @property
     def tasks(self) -> list[str]:
-        """The names of its tasks."""
+        """The names of the tasks."""
         return list(self.run.tasks)
 
     @property
     def models(self) -> list[TrainedModel]:
-        """The model in a list, so that runs with one and with several seeds look alike."""
+        """A list with this model, as `TrainedSeeds.models` has one model per seed."""
         return [self]
 
     def predict(
@@ -119,22 +125,25 @@ class TrainedModel:
         tasks: Sequence[str] | None = None,
         *,
         unit: TextUnit | None = None,
+        abstain: float | None = None,
     ) -> dict[str, list[Any]]:
-        """Return the labels of texts: task to one item per text.
+        """Predict the labels of texts.
 
         `annotate` returns the same labels with tokens, character offsets and confidences.
 
         Args:
-            sentences: Raw texts, which are cut into words, or lists of words; two of them each for
-                tasks that compare sentences.
+            sentences: Raw texts, which are split into words, or lists of words; for tasks on
+                sentence pairs, pairs of them.
             tasks: The tasks; None: all but those whose labels are derived from the text.
             unit: The unit of text that the tasks read: "sentence" splits raw texts into sentences,
                 "record" does not. None: as each task was trained, see `unit` of a corpus. A
                 classifier that reads sentences returns one label per text, from its mean scores.
+            abstain: Answers whose confidence is below this probability are None; see
+                `mtl.inference.abstention.abstain`.
 
         Returns:
-            An item is a list with one label per token (taggers), or one label (classifiers). A set
-            of labels is a sorted list.
+            Task to a list with one item per text. An item is a list with one label per token
+            (taggers), or one label (classifiers). A set of labels is a sorted list.
 
         Raises:
             MtlError: `sentences` is a single string, an item is neither text nor words, or the
@@ -142,7 +151,7 @@ class TrainedModel:
         """
         selected = self.selection.labelling(tasks)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
-        for prediction in self.annotate(sentences, selected, unit=unit):
+        for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
             for task, value in prediction.labels.items():
                 labels[task].append(value)
         return labels
@@ -157,10 +166,11 @@ class TrainedModel:
         unit: TextUnit | None = None,
         split_sentences: bool = False,
         chunk_size: int | None = None,
+        abstain: float | None = None,
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
-        It reads and labels the texts chunk by chunk, so they may be a generator of any length.
+        The texts are read and labelled in chunks, so they may be a generator of any length.
 
         >>> for prediction in model.annotate(["Ann left Rome."], confidence=True):  # doctest: +SKIP
         ...     print(prediction)  # a table of tokens and labels
@@ -176,10 +186,12 @@ class TrainedModel:
             split_sentences: Whether to split raw texts into sentences. Then there is one prediction
                 per sentence instead of one per text.
             chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
-                labelled at once.
+                labelled immediately.
+            abstain: As for `predict`.
 
         Raises:
-            MtlError: As for `predict`; or a named task has no attention; or pairs are to be split.
+            MtlError: As for `predict`; a named task has no attention; or splitting into sentences
+                is requested for pairs.
         """
         selected = self.selection.labelling(tasks)
         attending = self.selection.attending(tasks) if attention else []
@@ -190,14 +202,15 @@ class TrainedModel:
             raise MtlError("split_sentences=True and unit='record' exclude each other")
         by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
-        return self.predictor.run(
+        predictions = self.predictor.run(
             split_texts(stream) if split_sentences else stream,
             selected,
-            confidence=confidence,
+            confidence=confidence or abstain is not None,
             attention=attending,
             by_sentence=by_sentence,
             chunk_size=chunk_size,
         )
+        return sure_answers(predictions, abstain, confidence=confidence)
 
     def probabilities(
         self, sentences: Sentences, task: str | None = None
@@ -244,6 +257,23 @@ class TrainedModel:
         examples = [item.example for item in read_sentences(sentences, pairs=False)]
         return best_paths(self.experiment.predictor, examples, selected, number)
 
+    def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
+        """Return the hidden states that the head of a task reads, for each token of each sentence.
+
+        Args:
+            sentences: As for `predict`.
+            task: The task; not one that compares sentences.
+
+        Returns:
+            Per sentence an array `[T, H]`, T tokens.
+
+        Raises:
+            MtlError: As for `predict`; or it is an ensemble.
+        """
+        (selected,) = self.selection.labelling([task])
+        read = list(read_sentences(sentences, pairs=False))
+        return hidden_states(self.experiment.predictor, read, selected)
+
     def explain(
         self,
         sentences: Sentences,
@@ -262,7 +292,7 @@ class TrainedModel:
         return {task: [prediction[task] for prediction in found] for task in selected}
 
     def save_bundle(self, path: str | PathLike[str], tasks: Sequence[str] | None = None) -> None:
-        """Write the model as one file that `mtl_runtime.load` reads, without PyTorch.
+        """Export the model to a bundle, a file that `mtl_runtime.load` reads without PyTorch.
 
         Args:
             path: The file, such as "model.mtl".
@@ -296,21 +326,26 @@ class TrainedModel:
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
+        confidence: bool = False,
+        abstain: float | None = None,
     ) -> Evaluation:
-        """Return the scores on a split of the run's corpora.
+        """Evaluate the model on a split of its corpora.
 
         Args:
             split: "train", "dev" or "test".
             tasks: The tasks to score; None: all.
-            data: Data that is scored instead of the split: a file in the format of the corpus; or
-                rows, a frame or a data set, as for `train`. With several corpora: corpus to its
-                data.
+            data: Data to use instead of the split: a file in the format of the corpus, rows, a
+                frame or a data set, as for `train`. With several corpora: a dictionary from corpus
+                to its data.
             labels: Whether to keep the gold and predicted labels: `Evaluation.gold` and
                 `Evaluation.predicted`. Language models have none.
-            streams: The most streams in which running text is scored.
+            streams: The maximum number of streams in which running text is scored.
             dynamic: Options of dynamic evaluation, in which language models learn from the text
-                that they have scored; None: no learning.
+                that they have scored; None: no dynamic evaluation.
             cache: Options of the neural cache of language models; None: no cache.
+            confidence: Whether to compare confidences with the share of right answers:
+                `Evaluation.reliability`.
+            abstain: Score also the answers of at least this confidence: `Evaluation.answered`.
 
         Raises:
             MtlError: No corpus has such a split; or `dynamic` or `cache` are used for tasks other
@@ -319,41 +354,45 @@ class TrainedModel:
         selected = self.selection.named(tasks)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
-        run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
-        corpora = load_corpora(run, self._subwords, given=given, progress=show_reading)
+        corpora = self._corpora(split, data, selected)
+        kept: Any = {"labels": labels, "confidence": confidence, "abstain": abstain}
         if self.members:  # an ensemble has no language models
-            evaluation = score_labels(
-                self.run, self.predictor, corpora.values(), split, selected, labels=labels
-            )
+            evaluation = score_labels(self.run, self.predictor, corpora, split, selected, **kept)
         else:
-            evaluation = self.experiment.evaluate(
-                corpora.values(),
-                split,
-                selected,
-                streams=streams,
-                dynamic=dynamic,
-                cache=cache,
-                labels=labels,
-            )
+            kept |= {"streams": streams, "dynamic": dynamic, "cache": cache}
+            evaluation = self.experiment.evaluate(corpora, split, selected, **kept)
         if not evaluation.metrics:
             raise _no_split(split, corpora)
         return evaluation
 
-    @property
-    def _subwords(self) -> Subwords | None:
-        return None if self.members else self.experiment.subwords
+    def _corpora(self, split: str, data: Any, tasks: Sequence[str]) -> list[Corpus]:
+        """Return the corpora of some tasks, with other data for a split if there is some."""
+        run, given = with_data(self.run, split, by_corpus(self.run, data, tasks), tasks)
+        subwords = None if self.members else self.experiment.subwords
+        return [*load_corpora(run, subwords, given=given, progress=show_reading).values()]
 
-    def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
-        """Return data by corpus; data that is not a mapping belongs to the only corpus."""
-        if data is None or isinstance(data, Mapping):
-            return data or {}
-        names = list(dict.fromkeys(self.run.tasks[task].corpus for task in tasks))
-        if len(names) > 1:
-            raise MtlError(
-                f"data: the tasks have several corpora ({', '.join(names)}); pass a dict of corpus "
-                "to its data"
-            )
-        return {names[0]: data}
+    def calibrate(self, tasks: Sequence[str] | None = None, *, data: Any = None) -> Calibration:
+        """Fit the temperatures of the probabilities on the dev set, and save them in the folder.
+
+        Labels do not change. From now on, all probabilities have these temperatures.
+
+        Args:
+            tasks: The tasks; None: all that have confidences.
+            data: Data in place of the dev sets, as for `evaluate`.
+
+        Raises:
+            MtlError: There is no task to calibrate, or the folder cannot be written.
+        """
+        selected = self.selection.named(tasks)
+        dev = self._corpora("dev", data, selected)
+        found = fit_temperatures(self.run, self.predictor, dev, selected)
+        write_calibration(self.folder, self.networks, self.predictor.temperatures)
+        return found
+
+    @property
+    def networks(self) -> list[MultiTaskModel]:
+        """Its network, or the networks of all members."""
+        return [model.experiment.model for model in self.members or [self]]
 
     def label(
         self, split: str, tasks: Sequence[str]
@@ -367,19 +406,8 @@ class TrainedModel:
         Raises:
             MtlError: No corpus has such a split.
         """
-        from mtl.training.evaluation import label
-
-        labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        run, _ = with_data(self.run, split, {}, tasks)
-        corpora = load_corpora(run, self._subwords, progress=show_reading)
-        for name, corpus in corpora.items():
-            if split not in corpus.splits:
-                continue
-            served = [task for task in tasks if self.run.tasks[task].corpus == name]
-            for task, gold, predicted in label(self.predictor, corpus.splits[split], served):
-                all_gold, all_predicted = labels.setdefault(task, ([], []))
-                all_gold.extend(gold)
-                all_predicted.extend(predicted)
+        corpora = self._corpora(split, None, tasks)
+        labels = label_split(self.run, self.predictor, corpora, split, tasks)
         if not labels:
             raise _no_split(split, corpora)
         return labels
@@ -393,14 +421,14 @@ class TrainedModel:
         sampling: Sampling | None = None,
         seed: int = 1,
     ) -> Iterator[str]:
-        """Return an iterator over words that a language model draws after a prompt.
+        """Return an iterator over words that a language model generates after a prompt.
 
         Args:
             prompt: The text before the first word.
             task: The language model; None: the first one.
-            length: The most words.
-            sampling: How words are drawn; None: from the distribution of the model.
-            seed: The seed of the draws.
+            length: The maximum number of words.
+            sampling: Options of sampling; None: from the distribution of the model.
+            seed: The random seed.
 
         Raises:
             MtlError: The task does not predict the next word; or the model was trained on single
@@ -423,14 +451,14 @@ class TrainedModel:
         )
 
     def prompt_words(self, prompt: str, task: str | None = None) -> list[str]:
-        """Return the words of a prompt, cut like the training text of a language model."""
+        """Return the words of a prompt, split like the training text of a language model."""
         (chosen, *_) = self.selection.language_models([task] if task else None)
         cut = cut_of(self.run.corpora[self.run.tasks[chosen].corpus])
         return words_of(prompt, cut, self.experiment.subwords)
 
 
-def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
-    known = {name for corpus in corpora.values() for name in corpus.splits}
+def _no_split(split: str, corpora: Sequence[Corpus]) -> MtlError:
+    known = {name for corpus in corpora for name in corpus.splits}
     return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
 
 
@@ -440,17 +468,17 @@ def load(
     """Load the model of a run folder, or an ensemble.
 
     Args:
-        folder: The run folder, the folder of an ensemble, or the name of a model that the package
-            contains.
-        device: "cpu", "cuda", …; None: a GPU if there is one, regardless of the device that the
-            model was trained on.
-        trust: Whether to import the modules of parts outside mtl that the run file of the folder
-            names, such as `my_parts:MyHead`. This runs their code. Modules that your program has
-            imported already need no trust.
+        folder: The run folder, the folder of an ensemble, or the name of a model of the package,
+            such as "english".
+        device: "cpu", "cuda", …; None: a GPU if available, regardless of the device that the model
+            was trained on.
+        trust: Whether to import (and run) modules outside mtl that the run file of the folder
+            names, such as `my_parts:MyHead`. Modules that your program has already imported need
+            no trust.
 
     Raises:
-        CheckpointError: It is not a run folder, training has not finished, or it is damaged.
-        ConfigError: Its run file has an error, or names a part outside mtl without `trust`.
+        CheckpointError: The folder is not a run folder, has no trained model yet, or is damaged.
+        ConfigError: The run file has an error, or names a part outside mtl without `trust`.
     """
     return load_model(Path(folder), device, show_import if trust else None)
 
@@ -477,12 +505,16 @@ def load_model(
         members = [load_model(own, device, on_import) for own in folders]
         experiments = [member.experiment for member in members]
         joint = join(experiments, list(map(str, folders)), description["tasks"])
-        return TrainedModel(folder, joint, members)
-    check_run_folder(folder)
-    check_files(folder)
-    overrides = {"training.device": device or "auto"}
-    run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
-    experiment = restore(run, folder)
-    load_weights(weights or folder / MODEL, experiment.model)
-    experiment.model.eval()
-    return TrainedModel(folder, experiment)
+        model = TrainedModel(folder, joint, members)
+    else:
+        check_run_folder(folder)
+        check_files(folder)
+        overrides = {"training.device": device or "auto"}
+        run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
+        experiment = restore(run, folder)
+        load_weights(weights or folder / MODEL, experiment.model)
+        experiment.model.eval()
+        model = TrainedModel(folder, experiment)
+    if weights is None:  # temperatures belong to the best model, and not to other weights
+        model.predictor.temperatures = read_calibration(folder, model.networks, model.tasks)
+    return model

@@ -13,9 +13,9 @@ _TITLE = """\
 
 This page lists every key of a run file. `mtl explain KEY` prints the same in a terminal, and
 `mtl schema` prints a JSON Schema for editors. A key without a default must be given. Words in
-capitals stand for names of your own. The column *of* lists the types that have the option.
+capitals stand for your own names. The column *of* lists the types that have the option.
 
-The page is written by `python scripts/reference_page.py`.
+`python scripts/reference_page.py` generates this page.
 """
 
 

@@ -103,7 +103,9 @@ def static_vectors(
     if not 1 <= dim <= encoder.width:
         raise MtlError(f"dim: {teacher} has vectors of width {encoder.width}, got {dim}")
     if len(names) <= dim:
-        raise MtlError(f"expected more than dim = {dim} words, got {len(names):,}; give more words")
+        raise MtlError(
+            f"expected more than dim = {dim} words, got {len(names):,}; pass more text or words"
+        )
     hidden = encoder.vectors([codes[word] for word in names], partial, progress)
     matrix, variance = principal_components(hidden, dim)
     if sif:

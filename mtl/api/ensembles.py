@@ -18,6 +18,7 @@ from mtl.experiment.ensemble import JointExperiment, join
 from mtl.experiment.experiment import score_labels
 from mtl.files import find_shipped, new_folder
 from mtl.metrics.spread import Scores
+from mtl.runs.calibration import CALIBRATION
 from mtl.runs.checkpoint import MODEL, save_tensors, weights_of
 from mtl.runs.ensemble import copy_description, member_folder, sources, write_ensemble
 from mtl.trained_model import TrainedModel, load, load_model
@@ -32,21 +33,21 @@ def ensemble(
     trust: bool = False,
     progress: bool | None = None,
 ) -> TrainedModel:
-    """Make an ensemble of trained models, and write its folder, which `load` loads.
+    """Make an ensemble of trained models, and write it to a folder.
 
-    The folder contains a copy of the run file, the vocabularies and the weights of each member. The
-    dev scores of the members and of the ensemble are measured, if the data of the runs is there.
+    The folder contains a copy of the run file, the vocabularies and the weights of each member;
+    `load` reads it. If the data of the runs is available, the dev scores of the members and of the
+    ensemble are computed.
 
     >>> model = mtl.ensemble(["runs/a", "runs/b"], output="runs/both")  # doctest: +SKIP
 
     Args:
-        runs: Run folders. A folder with several seeds stands for all of them, a run with snapshots
-            for its snapshots, and an ensemble for its members.
+        runs: Run folders. All seeds or snapshots of a folder, and all members of an ensemble,
+            become members.
         output: The folder to write.
-        tasks: The tasks of the ensemble; None: all of the members, except language models.
-        device: "cpu", "cuda", …; None: a GPU if there is one.
-        trust: Whether to import the modules of parts outside mtl that the run files name; see
-            `load`.
+        tasks: The tasks of the ensemble; None: all tasks of the members, except language models.
+        device: "cpu", "cuda", …; None: a GPU if available.
+        trust: As for `load`.
         progress: Whether to show notes and a progress bar on standard error. None: show notes, but
             the bar only on a terminal. False: show nothing.
 
@@ -73,6 +74,12 @@ def ensemble(
         joint = join([model.experiment for model in models], names, tasks)
         for note in joint.notes:
             tell(console, f"note: {note}")
+        if any((own.folder / CALIBRATION).is_file() for own in found):
+            tell(
+                console,
+                "note: the members predict without their temperatures; fit temperatures of the "
+                f"ensemble with: mtl calibrate {folder}",
+            )
         own, dev = _dev_scores(joint, [model.experiment for model in models], console)
         for number, (source, model) in enumerate(zip(found, models, strict=True), 1):
             copy_description(source.folder, member_folder(place, number))

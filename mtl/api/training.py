@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor
 
+from mtl.api.steps import Saving, describe_end, describe_place, follow_steps, restore, train_steps
 from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
@@ -23,9 +23,8 @@ from mtl.data.store import ReadingProgress
 from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
-from mtl.display.training import Display
 from mtl.errors import MtlError, TrainingError
-from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
+from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.distillation.record import check_teachers, write_teachers
 from mtl.experiment.distillation.teaching import teach
@@ -34,7 +33,6 @@ from mtl.experiment.folder import (
     SEEDS,
     Begun,
     begun_processes,
-    check_data,
     check_place,
     find_begun,
     remove_temporaries,
@@ -45,25 +43,16 @@ from mtl.files import run_folder
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
-    load_training,
     load_weights,
-    save_snapshot,
-    save_tensors,
-    save_training,
     seed_folder,
     seed_folders,
     to_device,
-    weights_of,
 )
 from mtl.runs.history import write_summary
 from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
-from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
-from mtl.training.log import RunLog
 from mtl.training.processes import Processes, is_restarted, join
-from mtl.training.state import restore_training_state, training_state
-from mtl.training.trainer import Trainer
 
 __all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
@@ -98,36 +87,35 @@ def train(
 
     Ctrl-C ends training after the current step, a second Ctrl-C at once; the best model so far is
     kept and returned. SIGTERM does the same, and then ends the program as usual. If the run file
-    has `seeds: N` with N > 1, one model is trained per seed. Each has a run folder of its own,
-    `seed-1` and so on, and `summary.json` contains the mean and the standard deviation of their dev
-    scores.
+    has `seeds: N` with N > 1, one model is trained per seed, in the run folders `seed-1` and so on.
+    `summary.json` contains the mean and the standard deviation of their dev scores.
 
     Args:
-        config: The run file, or a dictionary with the content of one. Paths in a dictionary are
-            relative to the current folder.
-        overrides: Changes to it: `{"training.epochs": 3}` or `["training.epochs=3"]`.
-        data: Corpus to its data, in place of files: split to rows, or the rows of the split
-            `train` alone. Rows are a list, a frame of pandas or polars, an Arrow table, or a
-            `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its `validation`
-            is `dev`. A row is a dictionary with `text` or `tokens` and the columns of labels; or a
-            pair of a text or list of words and its label, for corpora with one column of labels.
+        config: A run file, or a dictionary with its content. Paths in a dictionary are relative to
+            the current folder.
+        overrides: Overrides of keys: `{"training.epochs": 3}` or `["training.epochs=3"]`.
+        data: Data in memory: a dictionary from corpus to the rows of the split `train`, or to a
+            dictionary from split to rows. Rows are a list, a frame of pandas or polars, an Arrow
+            table, or a `datasets.Dataset`; a `DatasetDict` is a dictionary of splits, and its
+            `validation` is `dev`. A row is a dictionary with `text` or `tokens` and the columns of
+            labels; or, for corpora with one column of labels, a pair of a text or list of words and
+            its label.
         output: The run folder; None: `runs/` and the name of the run file.
-        resume: Whether the folder may contain this run already. Then training continues after its
-            last checkpoint, with the same data, or starts if there is none; a finished run stays as
-            it is. The call can be repeated until training is done.
+        resume: Whether to continue from the last checkpoint in the folder, with the same data, or
+            start if there is none. A finished run is not changed, so the call can be repeated until
+            training is finished.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
             show them, but the bar only on a terminal. False: show nothing.
-        trust: Whether to import modules that a run folder names for parts outside mtl: the folder
-            to resume or to start from. Modules that the run file of the user names are always
-            imported.
+        trust: Whether to import (and run) modules outside mtl that a run folder names: the folder
+            to resume or to start from. Modules that your own run file names are always imported.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`. Both have `folder` and `models`.
+        The trained model, or `TrainedSeeds` for several seeds. Both have `folder` and `models`.
 
     Raises:
         MtlError: The configuration or the data has an error; `config` is a dictionary and `output`
             is None; the folder exists, contains other files, or another process trains into it; or
-            Ctrl-C came before there was a model of each seed.
+            training was interrupted before each seed had a model.
     """
     join()  # first of all, so that an error is printed once
     given = read_given({} if data is None else data)
@@ -155,19 +143,19 @@ def distil(
     progress: bool | None = None,
     trust: bool = False,
 ) -> TrainedModel | TrainedSeeds:
-    """Train the model of a run file on its gold labels and on the outputs of trained models.
+    """Train a model on gold labels and on the outputs of trained models, its teachers.
 
-    It is `train` with the section `distillation` of the run, whose further options are overrides
-    such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed once and
-    kept in the cache. The run folder is an ordinary one, which needs no teacher.
+    This function calls `train` with the section `distillation` set. Pass its other options as
+    overrides, such as `{"distillation.temperature": 4}`. The outputs of the teachers are computed
+    once and cached. The result is an ordinary run folder, which does not need the teachers.
 
     Args:
         teachers: The folders of finished runs.
-        student: The run file, or a dictionary with the content of one.
-        overrides: Changes to it, as for `train`.
+        student: A run file, or a dictionary with its content.
+        overrides: As for `train`.
         text: Files of unlabelled text.
-        match: Task to its teachers as `"FOLDER:TASK"`, in place of all teachers with a task of its
-            name; an empty list for gold labels alone.
+        match: Task to a list of its teachers as `"FOLDER:TASK"`; an empty list: only gold labels.
+            Default: all teachers with a task of the same name.
         data: As for `train`.
         output: As for `train`.
         resume: As for `train`; labelling continues too.
@@ -175,7 +163,7 @@ def distil(
         trust: As for `train`; also for the folders of the teachers.
 
     Returns:
-        The trained model; for several seeds a `TrainedSeeds`.
+        The trained model, or `TrainedSeeds` for several seeds.
 
     Raises:
         MtlError: As for `train`; no task has a teacher, or the teacher of a task does not know one
@@ -378,7 +366,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
     with request.lock(folder) as lock:
         begun = processes.from_main(partial(_begin, run, folder, request))
         if begun == "finished":
-            tell(console, _finished(folder, run.training.epochs))
+            tell(console, describe_end(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
         with processes.one_first():
@@ -392,100 +380,37 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             teaching = teach(experiment, corpora, transfer, bar) if transfer else None
         fingerprints = transfer.fingerprints if transfer else None
         transfer = None  # teachers are large, and not needed any more
+        if teaching and teaching.states:
+            notes = [*experiment.notes, *teaching.states.notes]
+            experiment = replace(experiment, notes=notes)
         trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
-            _restore(trainer, folder, experiment, console)
-            start = f"{folder}: training continues after epoch {trainer.epoch}"
+            restore(trainer, folder, experiment, console)
+            start = f"{folder}: training continues {describe_place(trainer)}"
         stopped = False
         if trainer.finished:
-            tell(console, _finished(folder, trainer.epoch))
+            tell(console, describe_end(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
-                processes.ask = lambda: [interrupt.wanted]
+                saving = Saving(run.training.checkpoint.minutes if lock else None)
+                processes.ask = lambda: [interrupt.wanted, saving.due]
                 if lock:
                     start_folder(folder, experiment, resume=begun == "resumable")
                     if fingerprints:
                         write_teachers(folder, fingerprints)
-                    stopped = _run(trainer, lock, console, lines)
+                    stopped = train_steps(trainer, lock, console, lines, saving)
                 else:
-                    stopped = _follow(trainer)
+                    stopped = follow_steps(trainer)
         if not processes.from_main((folder / MODEL).is_file):
-            raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")
+            raise MtlError(
+                f"{folder}: no model; stopped before the end of the first epoch; continue with "
+                "--resume"
+            )
         processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
         processes.copy_from_main(experiment.model)
         experiment.model.eval()
         return TrainedModel(folder, experiment), stopped
-
-
-def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
-    """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
-    main = trainer.processes.from_main
-
-    def read() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        check_data(folder, experiment)
-        if not (folder / MODEL).is_file():
-            raise MtlError(f"{folder}: no model; {MODEL} is gone")
-        # A damaged file is an error before training.
-        load_weights(folder / MODEL, experiment.model)
-        return load_training(folder, partial(tell, console))
-
-    tensors, values = main(read)
-    trainer.processes.copy_from_main(experiment.model)
-    restore_training_state(trainer, tensors, values)
-
-
-def _finished(folder: Path, epochs: int) -> str:
-    return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
-
-
-def _follow(trainer: Trainer) -> bool:
-    """Train as a process that writes nothing; return whether a signal came.
-
-    It returns the parts of the state that the first process saves, at the same steps.
-    """
-    for event in trainer.run():
-        if isinstance(event, Epoch):
-            training_state(trainer)
-        if any(trainer.processes.answers()):
-            return True
-    return False
-
-
-def _run(trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str]) -> bool:
-    """Show and log some lines, and train until the end or a signal; return whether one came."""
-    folder = lock.folder
-    with ExitStack() as stack:
-        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step))
-        for line in (*lines, *(f"note: {note}" for note in log.notes)):
-            log.note(line)
-            tell(console, line)
-        steps, best = trainer.sampler.steps_per_epoch, trainer.selection.best
-        display = stack.enter_context(Display(console, steps, trainer.epochs, best))
-        for event in trainer.run():
-            if isinstance(event, Epoch):
-                lock.check()
-            # The log comes first: resuming drops its lines after the last checkpoint.
-            log.write(event)
-            if isinstance(event, Epoch):
-                if event.improved or event.snapshot:
-                    with trainer.averaged():
-                        weights = weights_of(trainer.model)
-                        if event.improved:
-                            save_tensors(folder / MODEL, weights)
-                        if event.snapshot:
-                            save_snapshot(folder, event.snapshot, weights)
-                save_training(folder, *training_state(trainer))
-            display.show(event)
-            if any(trainer.processes.answers()):
-                place = (
-                    f"continues after epoch {trainer.epoch}" if trainer.epoch else "starts again"
-                )
-                text = f"stopped after {trainer.step} steps; --resume {place}"
-                log.note(text)
-                tell(console, text)
-                return True
-    return False

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.calibrate import calibrate
 from mtl.cli.check import check
 from mtl.cli.distil import distil
 from mtl.cli.ensemble import ensemble
@@ -20,6 +21,7 @@ from mtl.cli.relate import relate
 from mtl.cli.report import report
 from mtl.cli.schema import schema
 from mtl.cli.train import train
+from mtl.cli.tune import tune
 from mtl.cli.vectors import vectors
 from mtl.version import __version__
 
@@ -37,8 +39,12 @@ app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(tr
 app.command(epilog="Example: mtl distil runs/large runs/other small.yaml --text news.txt.gz")(
     distil
 )
+app.command(
+    epilog="Example: mtl tune phones.yaml training.optimizer.lr='{search: [1e-4, 1e-2], log: true}'"
+)(tune)
 app.command(epilog="Example: mtl check phones.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
+app.command(epilog="Example: mtl calibrate runs/phones")(calibrate)
 app.command(epilog="Example: mtl ensemble runs/lstm runs/qrnn --output runs/both")(ensemble)
 app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
 app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)

@@ -9,22 +9,22 @@ from typing import Annotated
 import typer
 
 RunFileArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The run file, a YAML file; .yaml may be left out.")
+    Path, typer.Argument(metavar="RUN", help="The run file; its suffix .yaml may be omitted.")
 ]
 OverrideArguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes to it, such as training.epochs=3."),
+    typer.Argument(metavar="KEY=VALUE", help="Overrides of keys, such as training.epochs=3."),
 ]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The run folder.")]
 TaskOption = Annotated[
-    list[str] | None, typer.Option("--task", help="One task; repeat it for several. Default: all.")
+    list[str] | None, typer.Option("--task", help="A task; repeat it for several. Default: all.")
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
+    str | None, typer.Option(help="cpu, cuda, …; default: a GPU if available.")
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust", help="Import parts outside mtl that a run folder names: runs code."),
+    typer.Option("--trust", help="Import (and run) code outside mtl that a run folder names."),
 ]
 
 

@@ -12,16 +12,20 @@ def check(
 ) -> None:
     """Check a run file and its data.
 
-    Prints the labels with their counts, the plan and the first sentences; trains nothing.
+    Prints the labels with their counts, the plan and the first sentences; trains nothing. If the
+    run file has ranges for mtl tune, they are checked and listed, and the plan is for the first
+    value of each.
     """
     from mtl.api import load_transfer_set
     from mtl.display.reading import show_import, show_reading
-    from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+    from mtl.experiment import load_corpora, make_trainer, prepare
+    from mtl.experiment.config import load_search_space
     from mtl.experiment.label_counts import describe_labels
     from mtl.experiment.plan import describe, make_plan
 
     on_import = show_import if trust else None
-    config = load_config(run, overrides or [], on_import=on_import)
+    space = load_search_space(run, overrides or [], on_import=on_import)
+    config = space.run()
     corpora = load_corpora(config, progress=show_reading)
     transfer = load_transfer_set(config, corpora, on_import, show_reading)
     experiment = prepare(config, corpora, on_import, transfer)
@@ -38,4 +42,10 @@ def check(
             gold = target.comparable(labels)
             gold = labels if gold is None else gold
             typer.echo(f"  {task}: {target.text(gold[:20] if isinstance(gold, tuple) else gold)}")
-    typer.echo(f"\n{run}: all is well")
+    if space.ranges:
+        typer.echo("\nranges to search (the plan above is for the first value of each):")
+        for path, own in space.ranges.items():
+            typer.echo(f"  {path}: {own}")
+        typer.echo(f"\n{run}: no errors; search with mtl tune")
+        return
+    typer.echo(f"\n{run}: no errors")

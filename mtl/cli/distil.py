@@ -20,49 +20,48 @@ def distil(
         list[str],
         typer.Argument(
             metavar="TEACHER... STUDENT [KEY=VALUE]...",
-            help="The run folders of the teachers, then the run file of the student, then changes "
-            "to it, such as distillation.temperature=4 or training.epochs=3.",
+            help="The run folders of the teachers, then the run file of the student, then "
+            "overrides of its keys, such as distillation.temperature=4.",
         ),
     ],
     text: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of unlabelled text, CoNLL, JSONL, CSV or TSV, plain or .gz; repeat it for "
-            "several."
+            help="A file of unlabelled text, CoNLL, JSONL, CSV or TSV, plain or .gz; repeat the "
+            "option for several."
         ),
     ] = None,
     match: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=DIR:TASK",
-            help="A teacher of a task whose task has another name; repeat it for several. TASK= "
-            "alone: no teacher. Default: all teachers with a task of the same name.",
+            help="A teacher whose task has another name; repeat it for several. TASK=: no "
+            "teacher for this task. Default: all teachers with a task of the same name.",
         ),
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option(help="The run folder of the student from scratch, for the table at the end."),
+        typer.Option(help="The student trained without teachers, for the table at the end."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The run folder; by default runs/ and the name of the run file."),
+        typer.Option(help="The run folder; default: runs/ and the name of the run file."),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Continue after the last checkpoint; start if there is none."
+            "--resume", help="Continue from the last checkpoint, or start if there is none."
         ),
     ] = False,
     trust: TrustOption = False,
 ) -> None:
     """Train a small model on the outputs of larger ones.
 
-    Each task of the student learns from the teachers that have a task of its name and from its own
-    gold labels. The teachers label the training text of the student and the files of --text; their
-    labels are computed once and kept in the cache. Losses and further options are keys of the
-    section distillation: see mtl explain distillation.
+    Each task of the student learns from its gold labels and from the teachers that have a task with
+    the same name. The teachers label the training text of the student and the files of --text once;
+    the outputs are cached. To see the losses and other options, use mtl explain distillation.
 
-    The result is an ordinary run folder. At the end a table compares dev scores and speed.
+    The result is an ordinary run folder. At the end, a table compares dev scores and speed.
     """
     from mtl import api
     from mtl.training.processes import current

@@ -22,26 +22,23 @@ def ensemble(
         list[Path],
         typer.Argument(
             metavar="DIR...",
-            help="Run folders; a folder with several seeds, or with snapshots, stands for all of "
-            "them.",
+            help="Run folders. All seeds or snapshots of a folder become members.",
         ),
     ],
     output: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the ensemble.")],
     task: Annotated[
         list[str] | None,
-        typer.Option(
-            "--task", help="One task of the ensemble; repeat it for several. Default: all."
-        ),
+        typer.Option("--task", help="A task of the ensemble; repeat it for several. Default: all."),
     ] = None,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Join several trained models into one that predicts with their mean.
+    """Combine trained models into one that predicts with their mean.
 
     The members may be seeds of one run, snapshots of a cyclic schedule (cosine_restarts), or runs
-    with different networks, as long as the labels of their common tasks agree. Probabilities are
-    averaged; for CRFs, the scores of labels and transitions are. The folder contains copies of the
-    members, and is used like a run folder by predict, evaluate and report.
+    with different networks. Their common tasks must have the same labels. Probabilities are
+    averaged; for CRFs, the scores of labels and transitions. The folder contains copies of the
+    members; predict, evaluate and report use it like a run folder.
     """
     from mtl import api
     from mtl.cli.tables import print_rows

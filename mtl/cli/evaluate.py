@@ -17,6 +17,7 @@ from mtl.cli.arguments import (
     TrustOption,
     refuse_idle,
 )
+from mtl.cli.reliability import print_answered, print_errors
 from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ def evaluate(
         typer.Option(min=0, max=1, help="With --dynamic: the decay towards the trained weights."),
     ] = 0.01,
     plain: Annotated[
-        bool, typer.Option("--plain", help="With --dynamic: plain SGD; try --lr 0.1.")
+        bool, typer.Option("--plain", help="With --dynamic: use plain SGD; try --lr 0.1.")
     ] = False,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Language models favour words that followed similar states."),
     ] = False,
     window: Annotated[
-        int, typer.Option(min=1, help="With --cache: the number of words it remembers.")
+        int, typer.Option(min=1, help="With --cache: the number of words in the cache.")
     ] = 2000,
     theta: Annotated[
         float,
@@ -63,26 +64,44 @@ def evaluate(
         ),
     ] = 0.3,
     weight: Annotated[
-        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: its weight.")
+        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: the weight of the cache.")
     ] = 0.1,
     streams: Annotated[
-        int, typer.Option(min=1, max=10, help="The most streams in which running text is scored.")
+        int, typer.Option(min=1, max=10, help="Language models: the largest number of streams.")
     ] = 10,
     confusion: Annotated[
         bool,
-        typer.Option("--confusion", help="Show which labels, or types of spans, are confused."),
+        typer.Option("--confusion", help="Print confusion matrices of labels or span types."),
     ] = False,
+    calibration: Annotated[
+        bool,
+        typer.Option(
+            "--calibration",
+            help="Compare confidences with the share of right answers. The dev set has fitted "
+            "them, the test set is honest.",
+        ),
+    ] = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="PROBABILITY",
+            help="Score also the answers of at least this confidence alone.",
+        ),
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, always with the numbers per label.")
+        bool, typer.Option("--json", help="Print JSON, which includes all scores per label.")
     ] = False,
     device: DeviceOption = None,
     trust: TrustOption = False,
     *,
     context: typer.Context,
 ) -> None:
-    """Score a trained model: every task, with a table of scores per label.
+    """Evaluate a trained model.
 
-    For a folder with several seeds, print the mean and the standard deviation of their scores.
+    Prints the scores of each task, with a table of scores per label. For a folder with several
+    seeds, prints the mean and the standard deviation of their scores.
     """
     refuse_idle(context, ("lr", "decay", "plain"), "dynamic", dynamic)
     refuse_idle(context, ("window", "theta", "weight"), "cache", cache)
@@ -102,11 +121,17 @@ def evaluate(
             streams=streams,
             dynamic=Dynamic(lr, decay, plain) if dynamic else None,
             cache=Cache(window, theta, weight) if cache else None,
+            confidence=calibration,
+            abstain=abstain,
         )
         return model, found
 
     title = split if data is None else str(data)
     if seeds := seed_folders(folder):
+        if calibration or abstain is not None:
+            name = "--calibration" if calibration else "--abstain"
+            message = f"{folder} has several seeds; name one of them, such as {seeds[0]}"
+            raise typer.BadParameter(message, param_hint=name)
         evaluations = [score(own)[1] for own in seeds]
         scores = spread([evaluation.scores() for evaluation in evaluations])
         if as_json:
@@ -119,12 +144,20 @@ def evaluate(
         if name not in found.metrics and not (dynamic or cache):
             typer.echo(f"{name}: not scored, its corpus has no split {split!r}", err=True)
     for name in found.unscored():
-        text = f"{name}: not scored, the labels of {title} allow no score, or there are none"
+        text = f"{name}: not scored, the score is undefined for the labels of {title}"
         typer.echo(text, err=True)
+    if calibration or abstain is not None:
+        for name in found.metrics:
+            if name not in found.reliability:
+                typer.echo(f"{name}: has no confidences", err=True)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
         return
     _print(plain_console(), title, found, confusion)
+    if calibration and found.reliability:
+        print_errors(title, found)
+    if abstain is not None:
+        print_answered(title, found, abstain)
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
@@ -149,7 +182,7 @@ def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> 
             print_rows(console, f"{name}: predicted labels in columns", *_confusion_rows(pairs))
     for name, labels in found.unseen.items():
         shown = ", ".join(f"{label} ({count})" for label, count in labels.most_common(10))
-        text = f"{name}: labels that training never saw, counted as errors: {shown}"
+        text = f"{name}: labels that do not occur in train, counted as errors: {shown}"
         console.print(text, soft_wrap=True)
 
 

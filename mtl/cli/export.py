@@ -16,23 +16,21 @@ def export(
     task: TaskOption = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The file; by default model.mtl, .pt2 or .onnx in the run folder."),
+        typer.Option(help="The file; default: model.mtl, .pt2 or .onnx in the run folder."),
     ] = None,
     quantize: Annotated[
-        bool, typer.Option("--quantize", help="8-bit weights, for the CPU; only for ONNX.")
+        bool, typer.Option("--quantize", help="Use 8-bit weights, for the CPU; only for ONNX.")
     ] = False,
     trust: TrustOption = False,
 ) -> None:
-    """Write a trained model as a file for use without its run folder.
+    """Export a trained model to a file.
 
-    A bundle has everything from text to labels, for taggers and classifiers. mtl-runtime reads it
-    without PyTorch: `mtl-predict model.mtl`, or mtl_runtime.load in Python.
+    A bundle contains everything from text to labels, for taggers and classifiers. mtl-runtime reads
+    it without PyTorch: `mtl-predict model.mtl`, or mtl_runtime.load in Python.
 
-    The programs torch-export and onnx have taggers only. They map word ids to label scores; a JSON
-    file beside them lists the labels. onnx needs an ONNX runtime, torch-export needs mtl. To use
-    them, see docs/export.md.
-
-    Example: mtl export runs/my_run --to bundle --output model.mtl
+    The formats torch-export and onnx contain only taggers, as a program from word ids to label
+    scores; a JSON file lists the labels. The program needs mtl (torch-export) or an ONNX runtime.
+    docs/export.md shows how to use it.
     """
     from mtl.errors import MtlError
     from mtl.export.files import SUFFIXES, export_files

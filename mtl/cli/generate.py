@@ -15,19 +15,19 @@ def generate(
     folder: RunFolderArgument,
     prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     task: Annotated[
-        str | None, typer.Option(help="The language model, if there are several.")
+        str | None, typer.Option(help="The task of the language model, if there are several.")
     ] = None,
-    length: Annotated[int, typer.Option(min=1, help="The most words.")] = 50,
+    length: Annotated[int, typer.Option(min=1, help="The maximum number of words.")] = 50,
     temperature: Annotated[
-        float, typer.Option(min=1e-3, help="Below 1, likely words become likelier.")
+        float, typer.Option(min=1e-3, help="Values below 1 make likely words likelier.")
     ] = 1.0,
     top_k: Annotated[
-        int | None, typer.Option(min=1, help="Draw from the K most likely words.")
+        int | None, typer.Option(min=1, help="Sample from the K most likely words.")
     ] = None,
     top_p: Annotated[
         float,
         typer.Option(
-            min=1e-9, max=1, help="Draw from the most likely words with this total probability."
+            min=1e-9, max=1, help="Sample from the most likely words with this total probability."
         ),
     ] = 1.0,
     seed: Annotated[
@@ -36,9 +36,9 @@ def generate(
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Continue a text with words drawn from a language model.
+    """Generate text with a language model.
 
-    Words are printed as they are drawn. Each sentence ends its line.
+    Each word is printed as soon as it is sampled. Each sentence is on its own line.
     """
     from mtl.inference.generator import Sampling
     from mtl.text.running import spelt

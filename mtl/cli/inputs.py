@@ -104,7 +104,7 @@ def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
     if not words or len(first.split()) == 1:
         return Conll(columns={"tokens": 0})
     if len(words) > 1:
-        message = "the tasks were trained on files with different columns; choose some with --task"
+        message = "the tasks were trained on files with different columns; select tasks with --task"
         raise DataError(message, name)
     ((column, separator, comments),) = words
     return Conll(columns={"tokens": column}, separator=separator, comments=comments)

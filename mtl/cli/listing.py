@@ -22,9 +22,10 @@ def list_parts(
         ),
     ] = None,
 ) -> None:
-    """List the parts that a run file can use, or the keys of a section.
+    """List parts with their options, or the keys of a section.
 
-    Shows every part with its options and their defaults; mtl explain prints their meaning.
+    Shows all parts that a run file can use, with their options and defaults. To see the meaning of
+    an option, use mtl explain.
     """
     from rich.table import Table
 

@@ -15,8 +15,8 @@ def new(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Data with labels. Names with dev or test are these splits; all others are "
-            "training data.",
+            help="Data with labels. A file with dev or test in its name is that split; all others "
+            "are training data.",
         ),
     ],
     name: Annotated[
@@ -27,7 +27,7 @@ def new(
     """Write a run file for your own data.
 
     Recognises CoNLL, CoNLL-U, CSV, TSV, JSON lines, exports of doccano, Prodigy and Label Studio,
-    and folders of brat. Writes the run file NAME.yaml and the corpus file tasks/NAME.yaml.
+    and brat folders. Writes the run file NAME.yaml and the corpus file tasks/NAME.yaml.
     """
     from mtl.files import all_or_none
     from mtl.inspection import describe, plan_corpus, write_files

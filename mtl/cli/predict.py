@@ -41,66 +41,75 @@ def predict(
     ],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="The input; by default, or for -, standard input."),
+        typer.Argument(metavar="FILE", help="The input; default, and -: standard input."),
     ] = None,
     task: TaskOption = None,
     output_format: Annotated[
         Literal["auto", "conll", "jsonl", "csv", "tsv", "text"],
         typer.Option(
             "--format",
-            help="The output format; auto: a table for a table, else conll. text, with --explain: "
-            "shaded words.",
+            help="The output format. auto: csv or tsv for a table, else conll. text: shaded words, "
+            "with --explain.",
         ),
     ] = "auto",
     input_format: Annotated[
         Literal["auto", "text", "paragraphs", "conll", "jsonl", "csv", "tsv"],
         typer.Option(
             "--input",
-            help="The input format; auto: according to the file name. text: a line is a text; "
-            "paragraphs: a text ends at a blank line.",
+            help="The input format. auto: from the file name. text: each line is a text. "
+            "paragraphs: texts are separated by blank lines.",
         ),
     ] = "auto",
     unit: Annotated[
         Literal["auto", "sentence", "record"],
         typer.Option(
-            help="The unit of text that tasks label: each sentence, or the whole line, paragraph, "
-            "row or JSON object. auto: as each task was trained."
+            help="The unit of text that is labelled: each sentence, or the whole record (line, "
+            "paragraph, row or JSON object). auto: as each task was trained."
         ),
     ] = "auto",
     whole: Annotated[bool, typer.Option("--whole", hidden=True)] = False,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Write the probabilities of labels.")
     ] = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="PROBABILITY",
+            help="Leave out answers of a lower confidence; the share of answers is printed at the "
+            "end. See mtl calibrate.",
+        ),
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Write the attention weights of heads that have them.")
+        bool, typer.Option("--explain", help="Write attention weights, if the head has them.")
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The output, compressed if the name ends in .gz; by default standard output. "
-            "--format auto follows its name.",
+            help="The output file; default: standard output. Its suffix selects the format, "
+            "unless --format is set, and with .gz, compression.",
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that label in parallel, each with one thread.")
+        int, typer.Option(min=1, help="Number of processes, each with one thread.")
     ] = 1,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Label raw text, CoNLL, JSONL, CSV or TSV.
 
-    The input may have any length, and may be compressed (.gz). The fields of JSONL and the columns
-    of a table come back with the predictions: one object per object, one row per row. A text
-    without words gets no label. A table is read with the settings of the tables that the model was
-    trained on.
+    The input may have any length, and may be compressed (.gz). For JSONL and tables, the output
+    contains all fields or columns of the input, one object or row per input. A table is read with
+    the settings of the training data. A text without words gets no label.
 
-    Raw text is cut into words; the output contains the position of each word. Where all tasks were
-    trained on sentences, it is split into sentences too. Where a task was trained on longer texts,
-    each line is one text with one label, and taggers read it sentence by sentence.
+    Raw text is split into words; the output contains the position of each word. If all tasks were
+    trained on sentences, the text is also split into sentences. If a task was trained on longer
+    texts, each line gets one label, and taggers read the line sentence by sentence.
 
-    Tasks that compare two sentences read two sentences per line, with a tab between; or JSONL with
-    the fields "text_b" or "tokens_b"; or tables.
+    For tasks on sentence pairs, the input is two sentences per line, separated by a tab; JSONL with
+    the field "text_b" or "tokens_b"; or a table.
     """
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
@@ -114,6 +123,7 @@ def predict(
                 "--input": input_format,
                 "--unit": "record" if whole else unit,
                 "--output": None if output is None else str(output),
+                "--abstain": None if abstain is None else str(abstain),
             },
             {"--confidence": confidence},
             {
@@ -127,7 +137,7 @@ def predict(
         return
     if output_format == "text":
         if not explain:
-            message = "shades words by their attention weights; add --explain"
+            message = "text shows words shaded by attention weights; add --explain"
             raise typer.BadParameter(message, param_hint="--format")
         if workers > 1 or output:
             message = "text is for a terminal; leave out --workers and --output"
@@ -167,25 +177,25 @@ def predict(
         raise typer.BadParameter(message, param_hint="--format")
     interactive = source is None and sys.stdin.isatty()
     size = CHUNK_OF_MATRICES if explain and matrices else CHUNK
-    label = Labeller(model, task, confidence, explain, whole_unit)
+    label = Labeller(model, task, confidence, explain, whole_unit, abstain)
     if written == "text":
         from mtl.cli.shading import write_text
 
-        blank = 0
+        notes = _Notes()
         for prediction in label.predictions(found.sentences):
             sys.stdout.write(write_text(prediction))
-            blank += _is_blank(prediction)
-        _note_blank(blank)
+            notes.add(prediction)
+        notes.show()
         return
     writer = _writer(model, written, tasks, confidence, found.table)
     with progress, _opened(output) as out:
         if interactive:  # at a terminal each line is answered at once
-            blank = _write(label, writer, found.sentences, progress, out, chunk_size=1)
+            notes = _write(label, writer, found.sentences, progress, out, chunk_size=1)
         elif workers == 1:
-            blank = _write(label, writer, found.sentences, progress, out)
+            notes = _write(label, writer, found.sentences, progress, out)
         else:
-            blank = _write_parallel(label, writer, found.sentences, progress, out, workers, size)
-    _note_blank(blank)
+            notes = _write_parallel(label, writer, found.sentences, progress, out, workers, size)
+    notes.show()
 
 
 @contextmanager
@@ -212,6 +222,7 @@ class Labeller:
         confidence: Whether to write the probabilities of labels.
         explain: Whether to write attention weights.
         unit: The unit of text that the tasks label.
+        abstain: The least confidence of an answer; None: any.
     """
 
     model: TrainedModel
@@ -219,6 +230,7 @@ class Labeller:
     confidence: bool
     explain: bool
     unit: TextUnit | None
+    abstain: float | None = None
 
     def predictions(
         self, sentences: Iterable[Sentence], chunk_size: int | None = None
@@ -231,13 +243,44 @@ class Labeller:
             attention=self.explain,
             unit=self.unit,
             chunk_size=chunk_size,
+            abstain=self.abstain,
         )
 
     def __call__(self, part: _Part) -> _Rows:
         """Return the output for a chunk."""
         found = list(self.predictions(part.chunk))
-        text, blank = "".join(map(part.writer.row, found)), sum(map(_is_blank, found))
-        return _Rows(text, len(found), _count(part.chunk), part.position, blank)
+        text, notes = "".join(map(part.writer.row, found)), _Notes()
+        for prediction in found:
+            notes.add(prediction)
+        return _Rows(text, len(found), _count(part.chunk), part.position, notes)
+
+
+class _Notes:
+    """Counts predictions for the notes after the last one."""
+
+    def __init__(self) -> None:
+        from mtl.inference.abstention import Coverage
+
+        self._blank = 0
+        self._coverage = Coverage()
+
+    def add(self, prediction: Prediction) -> None:
+        """Count a prediction."""
+        self._blank += prediction.is_blank and any(map(prediction.lacks_label, prediction.by_task))
+        self._coverage.add(prediction)
+
+    def merge(self, other: _Notes) -> None:
+        """Add the counts of other predictions."""
+        self._blank += other._blank
+        self._coverage.merge(other._coverage)
+
+    def show(self) -> None:
+        """Print the notes on standard error."""
+        if self._blank:
+            subject = "text has" if self._blank == 1 else "texts have"
+            print(f"note: {self._blank:,} {subject} no words, and so no label", file=sys.stderr)
+        for line in self._coverage.lines():
+            print(line, file=sys.stderr)
 
 
 class _Part(NamedTuple):
@@ -255,7 +298,7 @@ class _Rows(NamedTuple):
     sentences: int
     tokens: int
     position: int | None
-    blank: int
+    notes: _Notes
 
 
 def _count(sentences: Iterable[Sentence]) -> int:
@@ -269,8 +312,8 @@ def _write(
     progress: LabellingProgress,
     out: IO[str],
     chunk_size: int | None = None,
-) -> int:
-    """Label sentences in this process, write them, and return the number of blank texts."""
+) -> _Notes:
+    """Label sentences in this process, write them, and return their notes."""
     from mtl.inference.cutting import CHUNK, first_chunk
 
     predictions = label.predictions(sentences, chunk_size)
@@ -278,15 +321,15 @@ def _write(
     head = first_chunk(predictions, chunk_size or CHUNK)
     out.write(writer.begin(head))
     _note(writer)
-    blank = 0
+    notes = _Notes()
     for number, prediction in enumerate(chain(head, predictions), 1):
         out.write(writer.row(prediction))
-        blank += _is_blank(prediction)
+        notes.add(prediction)
         progress.add(1, len(prediction.sentence.example), progress.position)
         # A file is read when it is complete; to flush a compressed one would change its bytes.
         if out is sys.stdout and (chunk_size == 1 or number % CHUNK == 0):
             out.flush()
-    return blank
+    return notes
 
 
 def _write_parallel(
@@ -297,7 +340,7 @@ def _write_parallel(
     out: IO[str],
     count: int,
     size: int,
-) -> int:
+) -> _Notes:
     """Label sentences in several processes; write and return the same as `_write`.
 
     This process labels the first chunk while the others start; for one chunk they do not start.
@@ -326,17 +369,19 @@ def _write_parallel(
         _note(writer)
         out.writelines(map(writer.row, head))
         progress.add(len(head), _count(first.chunk), first.position)
-        blank = sum(map(_is_blank, head))
+        notes = _Notes()
+        for prediction in head:
+            notes.add(prediction)
         if pool and second:
             for rows in pool.map(chain([second], rest)):
                 out.write(rows.text)
                 if out is sys.stdout:
                     out.flush()
                 progress.add(rows.sentences, rows.tokens, rows.position)
-                blank += rows.blank
+                notes.merge(rows.notes)
     if failed:
         raise failed
-    return blank
+    return notes
 
 
 class _Input(NamedTuple):
@@ -369,7 +414,8 @@ def _read(
         table = open_table(lines, name, form, selection.readers(tasks, Csv))
         if pairs != (table.reader.pair is not None):
             expected = "pairs of sentences" if pairs else "single sentences"
-            raise DataError(f"the tasks read {expected}, and the table has others", name)
+            found = "single sentences" if pairs else "pairs of sentences"
+            raise DataError(f"the tasks read {expected}, and the table has {found}", name)
         return _Input(form, table.rows, table)
     if form == "jsonl":
         known: list[Jsonl | Csv] = [
@@ -378,7 +424,7 @@ def _read(
         ]
         return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
-        raise DataError("pairs are read as text with a tab between, or as JSONL or tables", name)
+        raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
         return _Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
     if pairs:
@@ -418,17 +464,6 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(note, file=sys.stderr)
     if added := writer.unnamed:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
-
-
-def _is_blank(prediction: Prediction) -> bool:
-    """Return whether a text has no words, and so lacks a label."""
-    return any(map(prediction.lacks_label, prediction.by_task))
-
-
-def _note_blank(count: int) -> None:
-    if count:
-        subject = "text has" if count == 1 else "texts have"
-        print(f"note: {count:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _format(file: Path) -> str:

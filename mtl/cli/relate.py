@@ -21,25 +21,25 @@ def relate(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The output folder; by default runs/, the name of the run file and -relations."
+            help="The output folder; default: runs/NAME-relations for the run file NAME.yaml."
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs of each training.")] = 3,
     limit: Annotated[
-        int, typer.Option(min=1, help="The most training sentences per corpus.")
+        int, typer.Option(min=1, help="Maximum number of training sentences per corpus.")
     ] = 500,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds per training.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds per training.")] = 3,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue where it was stopped, or start.")
+        bool, typer.Option("--resume", help="Continue a stopped command, or start.")
     ] = False,
     trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure which tasks of a run help each other.
 
-    Trains each task alone and each pair of tasks, with little data and for a short time. Prints the
-    gain of a second task on the best dev score of the first, with the 95 % interval of the mean,
-    and properties of the tasks that may predict the gain.
+    Trains each task alone and each pair of tasks, on little data for a few epochs. Prints the gain
+    in the best dev score of each task from each other task, with a 95 % confidence interval, and
+    properties of the tasks that may predict the gain.
     """
     from mtl.analysis.relations import relate
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def report(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR", help="Run folders, with one seed or several; ensembles."),
+        typer.Argument(metavar="DIR", help="Folders of runs (one or several seeds) or ensembles."),
     ] = None,
     output_format: Annotated[
         Literal["text", "markdown", "json"], typer.Option("--format", help="The format.")
@@ -36,7 +36,7 @@ def report(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="With --test: the split that both label: train, dev or test.")
+        str, typer.Option(help="With --test: the split: train, dev or test.")
     ] = "test",
     task: TaskOption = None,
     draws: Annotated[
@@ -50,12 +50,12 @@ def report(
     *,
     context: typer.Context,
 ) -> None:
-    """Show the scores and learned values of runs, from the records in their folders.
+    """Show and compare the scores and learned values of runs.
 
     For one run: the best epoch, the dev scores, their curves over the epochs, and the learned
     values of the sharing. For several runs: the dev scores side by side. With --test, a permutation
-    test exchanges the labels of two models at random, and estimates how often their scores would
-    differ as much if both were equally good.
+    test exchanges the predictions of two models at random, and estimates how often their scores
+    would differ as much if both models were equally good.
     """
     refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
     from mtl.display.reading import show_import

@@ -15,7 +15,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of run files.
 
-    With it, editors complete and check YAML.
+    Editors can use it to complete and check YAML files.
     """
     from mtl.config.schema import corpus_schema, json_schema
     from mtl.experiment import KINDS

@@ -104,10 +104,10 @@ def _check_columns(columns: Sequence[str], reader: Csv, name: str, line: int) ->
     for column in filter(None, (reader.text, reader.pair)):
         if column not in columns:
             raise DataError(
-                f"no column {column!r}, from which the model reads text"
+                f"no column {column!r}, which the model reads"
                 f"{did_you_mean(column, columns)}; rename the column of the text, check the "
-                f"separator, which is {reader.separator!r} here, or name another format with "
-                "--input, such as --input conll for a word per line",
+                f"separator (here {reader.separator!r}), or select another format, such as --input "
+                "conll for one word per line",
                 name,
                 line,
             )

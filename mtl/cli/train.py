@@ -16,12 +16,12 @@ def train(
     overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The run folder; by default runs/ and the name of the run file."),
+        typer.Option(help="The run folder; default: runs/ and the name of the run file."),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Continue after the last checkpoint; start if there is none."
+            "--resume", help="Continue from the last checkpoint, or start if there is none."
         ),
     ] = False,
     processes: Annotated[
@@ -36,9 +36,9 @@ def train(
 ) -> None:
     """Train the model of a run file.
 
-    Weights, metrics and log are written to a run folder; a run with several seeds has one folder
-    per seed. Ctrl-C and SIGTERM end training after the current step and keep the best model so
-    far; the same command with --resume continues. It may be repeated until training is done.
+    Weights, metrics and a log are written to a run folder; with several seeds, to one folder per
+    seed. Ctrl-C and SIGTERM end training after the current step and keep the best model so far. The
+    same command with --resume continues, and can be repeated until training is finished.
     """
     if processes > 1:
         from mtl.cli.launch import launch
@@ -70,3 +70,6 @@ def train(
     }
     # The command must work as it is printed: evaluation is on the test set by default.
     typer.echo(f"next:  mtl evaluate {folder}{'' if 'test' in splits else ' --split dev'}")
+    targets = trained.models[0].predictor.targets.values()
+    if "dev" in splits and any(target.values in ("labels", "sets") for target in targets):
+        typer.echo(f"then:  mtl calibrate {folder}")

@@ -18,7 +18,7 @@ def vectors(
         typer.Argument(
             metavar="TEACHER",
             help="The transformer: a folder in the format of transformers, a name on the Hugging "
-            "Face hub, or the folder of a run on such a model.",
+            "Face hub, or a run folder with such a trunk.",
         ),
     ],
     output: Annotated[Path, typer.Option(help="The file to write; its name ends in .safetensors.")],
@@ -28,11 +28,13 @@ def vectors(
     ] = None,
     text: Annotated[
         list[Path] | None,
-        typer.Option(help="A text file whose words are counted, plain or .gz; repeat for several."),
+        typer.Option(
+            help="A text file whose words are counted, plain or .gz; repeat it for several."
+        ),
     ] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(help="A run file whose training text is counted; repeat for several."),
+        typer.Option(help="A run file whose training text is counted; repeat it for several."),
     ] = None,
     min_count: Annotated[
         int, typer.Option(min=1, help="Counted words that occur less often get no vector.")
@@ -42,21 +44,21 @@ def vectors(
         float,
         typer.Option(
             min=0,
-            help="Vectors are multiplied by a / (a + p), where p is the probability of the word: "
-            "the constant a. 0: vectors stay as they are.",
+            help="The constant a: vectors are multiplied by a / (a + p), where p is the "
+            "probability of the word. 0: no scaling.",
         ),
     ] = 1e-4,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Make static word vectors out of a transformer, for embedding.words.vectors of a run.
+    """Compute static word vectors from a transformer.
 
-    Each word goes through the transformer alone. Its vector is the mean over its subwords of the
-    last layer, reduced to the first principal components of all words. Rare words get more weight
-    than frequent ones.
+    A run reads the file as embedding.words.vectors. The transformer reads each word on its own. The
+    vector of a word is the mean over its subwords in the last layer, reduced to the first principal
+    components of all words. Frequent words are scaled down (--sif).
 
-    Words come from a list (--words), or are counted in text files and training text (--text,
-    --run). The same command continues after an interruption.
+    Words are read from a list (--words), or counted in text files and training text (--text,
+    --run). If the command is interrupted, run it again to continue.
     """
     from rich.console import Console
 

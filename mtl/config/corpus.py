@@ -142,7 +142,7 @@ class SourceConfig(Settings):
                     f"expected a non-blank separator, and a form of {', '.join(forms)}",
                 )
         if self.weight is not None and self.derived:
-            raise Misfit("weight", f"the labels of `{self.kind}` follow from the words")
+            raise Misfit("weight", f"the labels of `{self.kind}` are computed from the words")
         return self
 
     @property

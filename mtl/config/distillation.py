@@ -11,10 +11,10 @@ from mtl.options import FilePath, Fraction, PositiveFloat, PositiveInt, Probabil
 
 
 class Augmentation(Settings):
-    """Changed copies of the sentences that the teachers label (Tang et al. 2019)."""
+    """Augmented copies of the sentences that the teachers label (Tang et al. 2019)."""
 
     copies: PositiveInt = Field(
-        default=1, description="Number of copies of each sentence; equal ones are left out."
+        default=1, description="Number of copies of each sentence; equal copies are left out."
     )
     mask: Probability = Field(
         default=0.1, description="Probability that a word of a copy becomes an unknown word."
@@ -35,35 +35,50 @@ class Augmentation(Settings):
     @model_validator(mode="after")
     def _tags_fit(self) -> Augmentation:
         if self.replace and not self.tags:
-            raise Misfit("replace", "needs a task in `tags`, whose labels words must share")
+            raise Misfit(
+                "replace", "needs `tags`: the task in which both words have the same gold label"
+            )
         if self.tags and not self.replace:
-            raise Misfit("tags", "does nothing unless `replace` is above 0")
+            raise Misfit("tags", "has no effect unless `replace` is above 0")
         if not (self.mask or self.replace or self.cut):
-            raise Misfit("copies", "are not changed: `mask`, `replace` and `cut` are 0")
+            raise Misfit("copies", "would equal the sentences: `mask`, `replace` and `cut` are 0")
         return self
 
 
+class StateImitation(Settings):
+    """Hidden states of the teachers, which the last layer of the trunk imitates."""
+
+    weight: PositiveFloat = Field(
+        default=1.0, description="Factor of the squared distance in the loss."
+    )
+    dim: PositiveInt | None = Field(
+        default=64,
+        description="The most principal components of the states of a teacher; they are stored in "
+        "2 bytes each per token. null: all.",
+    )
+
+
 class Distillation(Settings):
-    """Teachers, whose probabilities a run learns beside its gold labels (Hinton et al. 2015)."""
+    """Distillation: a run also learns the probabilities of teachers (Hinton et al. 2015)."""
 
     teachers: list[RunPath] = Field(
-        description="Folders of finished runs. A task learns from all teachers that have a task of "
-        "its name, and from the mean of their probabilities."
+        description="Folders of finished runs. By default, a task learns the mean of the "
+        "probabilities of all teachers that have a task with the same name."
     )
     match: dict[str, list[str]] = Field(
         default={},
-        description="Task to its teachers as FOLDER:TASK, in place of teachers with a task of its "
-        "name; [] for gold labels alone.",
+        description="Task to its teachers as FOLDER:TASK; [] for no teacher. Default: all teachers "
+        "that have a task with the same name.",
     )
     text: list[FilePath] = Field(
         default=[],
         description="Files of unlabelled text for the teachers: text, CoNLL, JSONL, CSV or TSV.",
     )
     training_text: bool = Field(
-        default=True, description="Whether the teachers label the training text of the run too."
+        default=True, description="Whether the teachers also label the training text of the run."
     )
     augmentation: Augmentation | None = Field(
-        default=None, description="Changed copies of the sentences for the teachers; null: none."
+        default=None, description="Augmented copies of the sentences for the teachers; null: none."
     )
     sentences: Literal["kl", "logits", "hard"] = Field(
         default="kl",
@@ -87,10 +102,15 @@ class Distillation(Settings):
         description="Number of labels per token or sentence whose probabilities are stored; the "
         "others share the rest equally.",
     )
+    hidden: StateImitation | None = Field(
+        default=None,
+        description="Imitation of the hidden states of the teachers, beside their labels; null: "
+        "none.",
+    )
     gold: Literal["anneal"] | Fraction = Field(
         default="anneal",
-        description="Share of gold labels in the loss of a sentence that has them and the output "
-        "of a teacher; anneal: from 0 to 1 during training (Clark et al. 2019).",
+        description="Weight λ of the gold labels in λ · gold + (1 − λ) · teacher, for sentences "
+        "with gold labels; anneal: from 0 to 1 during training (Clark et al. 2019).",
     )
 
     @model_validator(mode="after")
@@ -100,7 +120,7 @@ class Distillation(Settings):
         if not (self.text or self.training_text):
             raise Misfit("training_text", "the teachers have no text; set this, or `text`")
         if self.paths is not None and self.tokens != "paths":
-            raise Misfit("paths", "does nothing unless `tokens` is paths")
+            raise Misfit("paths", "has no effect unless `tokens` is paths")
         if self.temperature is not None and self.sentences != "kl" and self.tokens != "marginals":
-            raise Misfit("temperature", "does nothing without `kl` and `marginals`")
+            raise Misfit("temperature", "has no effect without `kl` and `marginals`")
         return self

@@ -41,6 +41,9 @@ MAX_VALUES = 200_000
 _LONG = 100_000
 """Number of characters up to which a text with an error is parsed again for a better message."""
 
+SEARCH = "search"
+"""The key of a range of values to search; see `mtl.config.search`."""
+
 _READ: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
@@ -104,6 +107,14 @@ class Node:
         if isinstance(self.value, dict):
             return list(self.value.values())
         return self.value if isinstance(self.value, list) else []
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the value is a range to search, and not a mapping with a name `search`."""
+        found = self.value.get(SEARCH) if isinstance(self.value, dict) else None
+        if found is None or isinstance(found.value, str):
+            return False
+        return "choices" in found.value if isinstance(found.value, dict) else True
 
     @property
     def folder(self) -> Path:
@@ -411,7 +422,8 @@ def merge(base: Node, over: Node) -> Node:
     """Merge `over` into `base`: mappings are merged key by key, other values are replaced.
 
     A mapping over a string keeps the string as its `type`, since `sharing: hard` is short for
-    `sharing: {type: hard}`. Every node of `over` gets a higher layer than all nodes of `base`.
+    `sharing: {type: hard}`. A range to search is one value, although it is a mapping. Every node of
+    `over` gets a higher layer than all nodes of `base`.
     """
     return _overlay(base, _lift(over, base.height + 1))
 
@@ -427,7 +439,7 @@ def _lift(node: Node, by: int) -> Node:
 
 
 def _overlay(base: Node, over: Node) -> Node:
-    if not over.is_mapping:
+    if not over.is_mapping or over.is_range or base.is_range:
         return replace(over, before=base)
     if isinstance(base.value, str) and "type" not in over.value:
         return replace(over, value={"type": base, **over.value})

@@ -82,6 +82,8 @@ def wrong_value(path: str, annotation: Any, node: Node) -> str:
 
 def show(node: Node) -> str:
     """Format a value for an error message."""
+    if node.is_range:
+        return "a range to search, which only keys of the run file may have"
     if node.is_mapping:
         return "a mapping"
     if node.is_list:

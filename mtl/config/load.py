@@ -19,6 +19,7 @@ from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.paths import run_file
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
+from mtl.config.search import refuse_ranges
 from mtl.errors import ConfigError, Place, did_you_mean
 from mtl.registry import OnImport, silently
 
@@ -59,10 +60,40 @@ def load_run(
         check: Yields further errors of the run: the dotted path of a key, and the message.
 
     Raises:
-        ConfigError: All errors, one per line, sorted by place.
+        ConfigError: All errors, one per line, sorted by place; or the file has a range to search.
     """
+    folder, root = read_tree(config, overrides)
+    refuse_ranges(root)
+    return build_run(
+        folder,
+        root,
+        kinds=kinds,
+        given=given,
+        must_exist=must_exist,
+        on_import=on_import,
+        complete=complete,
+        check=check,
+    )
+
+
+def read_tree(config: Config, overrides: Overrides) -> tuple[Path, Node]:
+    """Return the folder of a run file, and its content merged with overrides."""
     folder, root = _read(config)
-    root = reduce(merge, override_nodes(overrides), root)
+    return folder, reduce(merge, override_nodes(overrides), root)
+
+
+def build_run(
+    folder: Path,
+    root: Node,
+    *,
+    kinds: Kinds,
+    given: Given | None,
+    must_exist: bool,
+    on_import: OnImport | None,
+    complete: Complete,
+    check: Check,
+) -> Run:
+    """Build the run of a tree from `read_tree`; arguments and errors as for `load_run`."""
     builder = Builder(kinds, must_exist=must_exist, on_import=on_import)
     return _RunLoader(folder, root, builder, given or {}).run(complete, check)
 

@@ -95,6 +95,17 @@ class FineTuning(Settings):
     )
 
 
+class Checkpoint(Settings):
+    """When the state of training is saved, apart from the end of each epoch and a stop."""
+
+    minutes: PositiveFloat | None = Field(
+        default=10.0,
+        description="Save the state within epochs too, when this many minutes have passed since "
+        "the last time; null: only at the end of each epoch, and when Ctrl-C or SIGTERM ends "
+        "training.",
+    )
+
+
 class Training(Settings):
     """Settings of training."""
 
@@ -159,6 +170,9 @@ class Training(Settings):
     fine_tuning: FineTuning | None = Field(
         default=None,
         description="Fine-tuning of pretrained weights; null: they train like all other weights.",
+    )
+    checkpoint: Checkpoint = Field(
+        default=Checkpoint(), description="When the state is saved, from which a run continues."
     )
     max_length: PositiveInt = Field(
         default=512,
@@ -245,11 +259,11 @@ class Run(Settings):
     )
     seeds: PositiveInt = Field(
         default=1,
-        description="Number of trainings with consecutive seeds, starting at `seed`; each has a "
-        "folder of its own.",
+        description="Number of trainings with consecutive seeds, starting at `seed`; each has its "
+        "own run folder.",
     )
     embedding: dict[str, Annotated[Part, Kind("embedding")]] = Field(
-        description=f"Embeddings of the tokens, which are concatenated: any of {', '.join(SLOTS)}."
+        description=f"Embeddings of the tokens, which are concatenated: {', '.join(SLOTS)}."
     )
     trunk: Annotated[Part, Kind("trunk", "none", bare=True)] = Field(
         description="The layers below the heads; none: heads read the embedding."
@@ -267,6 +281,6 @@ class Run(Settings):
     )
     distillation: Distillation | None = Field(
         default=None,
-        description="Teachers, from which the tasks learn beside their gold labels; null: none.",
+        description="Distillation: trained models whose outputs the tasks learn too; null: none.",
     )
     training: Training = Field(description="Settings of training.")

@@ -1,4 +1,4 @@
-"""Changed copies of sentences, by rules that need no model (Tang et al. 2019)."""
+"""Augmented copies of sentences, by rules that need no model (Tang et al. 2019)."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def read_vectors(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Read word vectors.
 
-    The end of the name says the format:
+    The file name determines the format:
 
-    - `.npy`: a matrix of numpy, one row per word. The text file of the same name with `.txt` in
+    - `.npy`: a NumPy matrix, one row per word. The text file of the same name with `.txt` in
       place of `.npy` contains the words, one per line.
     - `.safetensors`: as `write_vectors` writes it.
     - `.bin`, `.bin.gz`: the binary format of word2vec: a line with the numbers of words and values;
@@ -59,9 +59,9 @@ def read_vectors(
         The words in the order of the file, and their vectors `[words, D]`, float32.
 
     Raises:
-        DataError: The file has no vectors, or is damaged; or it has another number of vectors than
-            of words, or than its first line says. Or a line has another number of values, or a
-            value is not a number that float32 holds.
+        DataError: The file has no vectors or is damaged; the number of vectors differs from the
+            number of words or from the first line; a line has another number of values; or a value
+            is not a finite number in the range of float32.
     """
     path = Path(path)
     if path.suffix == ".npy":
@@ -81,12 +81,13 @@ def write_vectors(path: str | Path, words: Sequence[str], vectors: NDArray[Any])
 
     Args:
         path: The file, whose name ends in `.safetensors`.
-        words: The words, without duplicates; the first one counts where several have one form.
+        words: The words, without duplicates. If several words differ only in case, a run that
+            lower-cases words uses the first one.
         vectors: `[N, D]`, one row per word.
 
     Raises:
         DataError: The numbers of words and vectors differ, a word occurs twice, is empty or
-            contains a newline, or a value is not a number that float32 holds.
+            contains a newline, or a value is not a finite number in the range of float32.
         MtlError: The file cannot be written.
     """
     from safetensors.numpy import save
@@ -196,7 +197,7 @@ def _read_binary(path: Path, wanted: Wanted | None) -> tuple[list[str], NDArray[
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"the gzip data is truncated or damaged; {_AGAIN}", path) from error
     if rest:
-        raise DataError(f"has data after the {count:,} vectors that it promises; {_AGAIN}", path)
+        raise DataError(f"has data after the {count:,} vectors of its header; {_AGAIN}", path)
     matrix = np.frombuffer(values, dtype="<f4").reshape(len(words), size).astype(np.float32)
     _check_finite(matrix, list(words), path)
     return list(words), matrix
@@ -211,7 +212,7 @@ def _binary_header(file: IO[bytes], path: Path) -> tuple[int, int]:
     header = _HEADER.fullmatch(start.decode("latin-1").strip())
     if not header or not int(header[1]):
         message = "expected the binary format of word2vec, which starts with two numbers"
-        raise DataError(f"{message}; text files have another end of the name", path)
+        raise DataError(f"{message}; text files need another suffix", path)
     return int(header[1]), int(header[2])
 
 

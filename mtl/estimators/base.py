@@ -153,8 +153,8 @@ class Estimator(ABC):
         """The trained model.
 
         Raises:
-            MtlError: The estimator is not fitted; it is a `NotFittedError` of scikit-learn too, if
-                that is installed.
+            MtlError: The estimator is not fitted. If scikit-learn is installed, the exception is
+                also its `NotFittedError`.
         """
         if not self.__sklearn_is_fitted__():
             raise _not_fitted(type(self).__name__)
@@ -179,7 +179,7 @@ class Estimator(ABC):
         return state
 
     def save(self, folder: str | PathLike[str]) -> None:
-        """Write the fitted estimator: a run folder, which `mtl.load` and `mtl predict` read too.
+        """Save the fitted estimator as a run folder, which `mtl.load` and `mtl predict` also read.
 
         Raises:
             MtlError: The estimator is not fitted, the folder exists and is not empty, or a

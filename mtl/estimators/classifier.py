@@ -22,23 +22,23 @@ from mtl.estimators.inputs import (
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Classifier(Estimator):
-    """Classifies texts; has the interface of a classifier of scikit-learn.
+    """A text classifier with the interface of scikit-learn.
 
     Args:
-        head: The head, by name or with options: "pool", "attention" or "cnn".
-        trunk: The trunk, by name ("lstm", "gru" or "qrnn", one layer; "conv"), or with its options.
-        init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
-        epochs: The most epochs.
-        patience: The number of epochs without improvement on the development set after which
-            training stops; None: never.
+        head: The head, as a name or a dictionary of options: "pool", "attention" or "cnn".
+        trunk: The trunk, as a name ("lstm", "gru" or "qrnn", one layer; "conv") or a dictionary of
+            options.
+        init: A run folder, or "wikitext2": training starts from its trunk and embedding.
+        epochs: The maximum number of epochs.
+        patience: The number of epochs without improvement on the dev set after which training
+            stops; None: no early stopping.
         lr: The learning rate.
         batch_size: The number of sentences per batch.
-        dev: The share of the training data, or the number of sentences, that selects the best
-            epoch if `fit` gets no development set; None: none. Data of fewer than 20 sentences is
-            not divided.
-        seed: The seed of all random numbers.
-        config: Changes to the resulting run file, as the overrides of `mtl.train`:
-            `{"trunk.dropout": 0.5}`.
+        dev: The share of the training data, or the number of sentences, used as the dev set, which
+            selects the best epoch, if `fit` gets no dev set; None: no dev set. Fewer than 20
+            sentences are not split.
+        seed: The random seed.
+        config: Overrides of keys of the run file, as in `mtl.train`: `{"trunk.dropout": 0.5}`.
         output: The run folder; None: a temporary folder, which is removed with the estimator.
         progress: As for `mtl.train`.
     """
@@ -54,7 +54,7 @@ class Classifier(Estimator):
         Args:
             X: Texts, or lists of words.
             y: The label of each text: strings, whole numbers or booleans.
-            dev: Texts and labels of a development set, which selects the best epoch.
+            dev: Texts and labels of the dev set, which selects the best epoch.
 
         Raises:
             InputError: The data does not have this form.

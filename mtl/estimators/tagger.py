@@ -16,21 +16,22 @@ from mtl.metrics import Accuracy, SpanF1
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Tagger(Estimator):
-    """Labels each word of sentences; has the interface of an estimator of scikit-learn.
+    """A tagger, which labels each word, with the interface of scikit-learn.
 
     Args:
-        scheme: The scheme of span tags such as B-PER: "bio", "iob1" or "iobes"; None: the tags are
-            not spans. With a scheme, `score` is the F1 of spans.
-        head: The head, by name or with options: "crf", "softmax" or "constrained".
-        trunk: As for `Classifier`, and so are the parameters below.
-        init: A run folder, or "wikitext2", whose trained trunk and embedding are the start.
-        epochs: The most epochs.
-        patience: The number of epochs without improvement after which training stops; None: never.
+        scheme: The scheme of span tags such as B-PER: "bio", "iob1", "iobes", "bilou" or "bmes";
+            None: the tags are not spans. With a scheme, `score` is the F1 of spans.
+        head: The head, as a name or a dictionary of options: "crf", "softmax" or "constrained".
+        trunk: As for `Classifier`, like all parameters below.
+        init: A run folder, or "wikitext2": training starts from its trunk and embedding.
+        epochs: The maximum number of epochs.
+        patience: The number of epochs without improvement after which training stops; None: no
+            early stopping.
         lr: The learning rate.
         batch_size: The number of sentences per batch.
-        dev: The share of the training data that selects the best epoch.
-        seed: The seed of all random numbers.
-        config: Changes to the resulting run file.
+        dev: The share of the training data used as the dev set.
+        seed: The random seed.
+        config: Overrides of keys of the run file.
         output: The run folder; None: a temporary folder.
         progress: As for `mtl.train`.
     """
@@ -46,7 +47,7 @@ class Tagger(Estimator):
         Args:
             X: Lists of words.
             y: For each sentence a list with one tag per word, all of them strings.
-            dev: Sentences and tags of a development set, which selects the best epoch.
+            dev: Sentences and tags of the dev set, which selects the best epoch.
 
         Raises:
             InputError: The data does not have this form.
@@ -72,8 +73,8 @@ class Tagger(Estimator):
     def predict_proba(self, X: Any) -> list[NDArray[np.float64]]:
         """Return the probability of each tag for each word, `[T, K]` per sentence of T words.
 
-        The columns are in the order of `classes_`. A tag of a span that only a scheme adds, such as
-        I-PER where the data has B-PER alone, has no column.
+        The columns are in the order of `classes_`. Tags that the scheme allows but the data lacks,
+        such as I-PER if the data has only B-PER, have no column.
         """
         labels, rows = self.model_.probabilities(read_words(X, "X"), self._task)
         return [in_order(row, labels, self.classes_.tolist()) for row in rows]

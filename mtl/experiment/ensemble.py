@@ -102,7 +102,7 @@ def _compare(task: str, first: tuple[Experiment, str], other: tuple[Experiment, 
         difference = f"has the scheme {schemes[0]}, {other_name} {schemes[1]}"
     if difference:
         raise MtlError(
-            f"task {task!r}: {name} {difference}; join models of the same labels, or choose other "
+            f"task {task!r}: {name} {difference}; use models with the same labels, or select other "
             "tasks with --task"
         )
     split = [labels_sentences(model.run, task, targets[0].level) for model in (one, two)]

@@ -91,7 +91,7 @@ def label_notes(
             if not part.labelled(name):
                 yield f"{name}: no sentence of {split} is labelled, so it has no {split} score"
         if "dev" in splits and splits["dev"].labelled(name) and name not in scorable:
-            yield f"{name}: the labels of dev allow no score, so it does not choose the best epoch"
+            yield f"{name}: has no dev score for these labels, so it does not select the best epoch"
         if name in counts and not task.source.word:
             notes = _notes(run, name, target, splits, counts[name])
             yield from (f"{name}: {note}" for note in notes)
@@ -106,7 +106,7 @@ def _notes(
 ) -> Iterator[str]:
     spans, train, source = _has_spans(run, task, target), counts["train"], run.tasks[task].source
     if len(target) == 1 and target.values == "labels":
-        yield f"train has one label alone, {target.labels[0]!r}, so nothing is learned"
+        yield f"train has only one label, {target.labels[0]!r}, so nothing is learned"
     if single := sorted(label for label, number in train.items() if number == 1):
         yield f"labels with a single example in train: {_listed(single[:_NAMED], len(single))}"
     for one, other in islice(_alike(train), _NAMED):
@@ -117,7 +117,7 @@ def _notes(
         if unseen := {label: n for label, n in counts[split].items() if label not in known}:
             first = [_unseen(label, n, known) for label, n in islice(unseen.items(), _NAMED)]
             listed = _listed(first, len(unseen))
-            yield f"labels of {split} that training never saw, counted as errors: {listed}"
+            yield f"labels of {split} that do not occur in train, counted as errors: {listed}"
     if target.plain_labels and target.level == "token" and not source.derived:
         missing = ", ".join(_unlabelled(target, task, splits))
         if missing:

@@ -62,7 +62,7 @@ def make_loader(
         words = int(corpus.splits[split].lengths.sum()) + len(corpus.splits[split])
         if streams is None and words < limits.streams * limits.bptt:
             raise ConfigError(
-                f"corpus {corpus.name!r}: {split} has {words:,} words, sentence ends counted, less "
+                f"corpus {corpus.name!r}: {split} has {words:,} words and sentence ends, less "
                 f"than one chunk of {limits.bptt} in each of {limits.streams} streams; set fewer "
                 "`streams` or a smaller `bptt` for the batch"
             )

@@ -95,7 +95,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     notes += options.notes(run, batches, steps)
     if steps < FEW_STEPS:
         notes.append(
-            f"steps in the whole run: {steps}, too few to learn much; more epochs or smaller "
+            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
             "batches give more"
         )
     notes += _training_notes(trainer)
@@ -194,8 +194,8 @@ def describe(plan: Plan) -> Iterator[str]:
             draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
         yield f"batches of {corpus}: {batches:,} per pass, {draws}"
     yield (
-        f"epoch: {plan.steps:,} steps; each epoch continues a corpus where the last one stopped, "
-        "so no sentence is dropped"
+        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position, "
+        "so no sentence is skipped"
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"

@@ -93,7 +93,7 @@ class TaskSelection:
         pairs = [task for task in tasks if reads_pairs(self._run, task)]
         if pairs and len(pairs) < len(tasks):
             raise MtlError(
-                f"{', '.join(pairs)}: compares two sentences, the other tasks read one; name tasks "
+                f"{', '.join(pairs)}: reads pairs, other tasks read single sentences; select tasks "
                 "of one kind"
             )
         return bool(pairs)

@@ -27,9 +27,9 @@ class CRFTagger(Tagger):
         in_features: Width H of the hidden states.
         labels: The K label names.
         scheme: The scheme of the labels, which a constrained CRF obeys.
-        constrained: Whether only sequences that are well formed in the scheme have a probability,
-            in training and in use, so that no other is ever predicted. Needs labels that are span
-            tags, and excludes label smoothing, which gives every label a probability.
+        constrained: Whether sequences that violate the scheme have probability 0, in training and
+            prediction. Needs labels that are span tags. Excludes label smoothing, which gives every
+            label a probability.
     """
 
     reads_temperature: ClassVar[bool] = False
@@ -132,25 +132,31 @@ class CRFTagger(Tagger):
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
         return self.crf.decode(self.scores(hidden, mask), mask)
 
-    def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the logarithms of the marginals, `[B, T, K]`, zero on padding."""
-        marginals = self.crf.marginals(self.scores(hidden, mask), mask)
+        marginals = self.crf.marginals(scores, mask, temperature)
         tiny = torch.finfo(marginals.dtype).tiny
         return marginals.clamp(min=tiny).log().masked_fill(~mask.unsqueeze(2), 0)
 
-    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    def log_prob_of(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        chosen: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """Return the log-probability of all paths with the chosen labels, `[B]`."""
         ids = torch.arange(scores.shape[2], device=scores.device)
         possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
         # Scores add up over a document, and the difference of two large sums is inexact.
         scores = scores - scores.amax(2, keepdim=True)
-        log_prob: Tensor = self.crf(scores, possible, mask)
-        return log_prob
+        return self.crf.log_prob_of(scores, possible, mask, temperature)
 
 
 def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
     """Return a CRF over the label sequences that a scheme allows."""
     if scheme is None:
-        raise OptionError("constrained", "the labels have no scheme to obey; set it to false")
+        raise OptionError("constrained", "the labels have no tagging scheme; set it to false")
     pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
     return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)

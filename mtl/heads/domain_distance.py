@@ -83,9 +83,9 @@ class DomainDistance(Classifier):
         if len(corpora) > 1:
             yield OptionError(
                 "",
-                "compares the domains in a batch, and all sentences of a batch are from one "
-                f"corpus, here {' or '.join(sorted(corpora))}: the distance would always be 0. "
-                "Make one corpus of them with a column of domains, or take the head 'domain'",
+                "compares the domains in a batch, but all sentences of a batch are from one "
+                f"corpus, here {' or '.join(sorted(corpora))}, so the distance would be 0; use one "
+                "corpus with a column of domains, or the head 'domain'",
             )
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

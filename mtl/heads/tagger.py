@@ -42,9 +42,9 @@ class TaggerOptions(TypedDict, total=False):
         dropout: Probability of dropping a unit of the hidden states, the same for all tokens of
             a sentence.
         hidden_size: Width of a hidden layer with tanh before the scores; null for none.
-        attention: Context that each token reads beside its own state: the other tokens of the
-            sentence, weighted by a score of both states; with key_value the tokens just before it;
-            with multi_head four weighted means at once; null for none.
+        attention: Adds a context vector to the state of each token: the mean of the other tokens of
+            the sentence, weighted by a score of both states; with key_value, of the tokens just
+            before it; with multi_head, four such means; null for none.
         window: The number of preceding tokens that key_value reads.
         label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
             label with ε.
@@ -181,12 +181,29 @@ class Tagger(SingleLabelHead):
         """
         return None
 
-    @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return `[B, T, K]`, zero on padding."""
+        return self.log_marginals(self.scores(hidden, mask), mask)
 
     @abstractmethod
-    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return the log-probability of every label of every token, `[B, T, K]`, zero on padding.
+
+        Args:
+            scores: The result of `scores`, `[B, T, K]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            temperature: All scores, also of transitions, are divided by it.
+        """
+
+    @abstractmethod
+    def log_prob_of(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        chosen: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """Return the log-probability that the chosen tokens have these labels, `[B]`.
 
         Args:
@@ -194,6 +211,7 @@ class Tagger(SingleLabelHead):
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
             chosen: `[B, T]` bool: the chosen tokens; all others may have any label.
+            temperature: As for `log_marginals`.
         """
 
     @torch.no_grad()
@@ -222,7 +240,12 @@ class Tagger(SingleLabelHead):
 
     @torch.no_grad()
     def confidences(
-        self, hidden: Tensor, mask: Tensor, labels: Tensor, spans: Sequence[Sequence[Span]]
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        spans: Sequence[Sequence[Span]],
+        temperature: float = 1.0,
     ) -> list[list[float]]:
         """Return the joint probability of the labels of each span.
 
@@ -231,6 +254,29 @@ class Tagger(SingleLabelHead):
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
             spans: The spans of each sentence.
+            temperature: As for `log_marginals`.
+        """
+        scores = self.scores(hidden, mask)
+        found = self.span_log_probs(scores, mask, labels, spans, temperature)
+        certain = iter(found.exp().tolist())
+        return [[next(certain) for _ in own] for own in spans]
+
+    def span_log_probs(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        spans: Sequence[Sequence[Span]],
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Return the joint log-probability of the labels of each of N spans, `[N]`.
+
+        Args:
+            scores: The result of `scores`, `[B, T, K]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            labels: Label ids, `[B, T]`.
+            spans: The spans of each sentence.
+            temperature: As for `log_marginals`.
         """
         rows = torch.tensor(
             [[row, s.start, s.end] for row, own in enumerate(spans) for s in own],
@@ -240,6 +286,4 @@ class Tagger(SingleLabelHead):
         row, start, end = rows.unbind(1)
         positions = torch.arange(mask.shape[1], device=mask.device)
         inside = (positions >= start.unsqueeze(1)) & (positions < end.unsqueeze(1))  # [N, T]
-        scores = self.scores(hidden, mask)[row]
-        certain = iter(self.log_prob_of(scores, mask[row], labels[row], inside).exp().tolist())
-        return [[next(certain) for _ in own] for own in spans]
+        return self.log_prob_of(scores[row], mask[row], labels[row], inside, temperature)

@@ -70,7 +70,7 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
         spans = Counter(span.type for row in sentences for span in read_spans(_filled(row)))
         if any(spans):
             head = {"type": "crf", "scheme": "iobes"}
-            description = f"{_number(len(spans), 'type')} of spans in {scheme.upper()} tags"
+            description = f"spans in {scheme.upper()} tags, {_number(len(spans), 'type')}"
             return TaskPlan(name, head, "span_f1", spans, description, scheme)
     counts = Counter(values)
     if len(counts) < 2:
@@ -81,10 +81,10 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
         raise Unsuitable("the positions of the words")
     if _numeric(values) and len(counts) > _FEW:
         labels = {"column": name, "form": "token_number"}
-        return TaskPlan(labels, {"type": "softmax"}, "pearson", description="numbers per token")
+        return TaskPlan(labels, {"type": "softmax"}, "pearson", description="one number per token")
     if len(counts) > max(_FEW, 0.1 * len(values)):
         raise Unsuitable(f"{len(counts):,} different values for {len(values):,} tokens")
-    description = f"{_number(len(counts), 'label')} of tokens"
+    description = f"one label per token, {_number(len(counts), 'label')}"
     note = _note_on_spans(counts)
     return TaskPlan(name, {"type": "softmax"}, "accuracy", counts, description, note=note)
 
@@ -128,7 +128,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
         if len(counts) == len(values) and all(float(value).is_integer() for value in counts):
             raise Unsuitable("every sentence has another number")
         labels = {"column": name, "form": "number"}
-        return TaskPlan(labels, {"type": "pool"}, "pearson", description="numbers")
+        return TaskPlan(labels, {"type": "pool"}, "pearson", description="one number per sentence")
     if separator := _separator(counts):
         return _plan_sets(name, [_items(value, separator) for value in values], separator)
     if len(counts) > max(_FEW, 0.2 * len(values)):
@@ -136,7 +136,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
     longest = max(counts, key=len)
     if len(longest) > 60:
         raise Unsuitable(f"texts, such as {shorten(longest, 40)!r}")
-    description = f"{_number(len(counts), 'label')} of sentences"
+    description = f"one label per sentence, {_number(len(counts), 'label')}"
     return TaskPlan(name, {"type": "cnn"}, "accuracy", counts, description)
 
 

@@ -119,8 +119,10 @@ def _conll(lines: Sequence[str]) -> Format | None:
     token = _token_column(full, width)
     names = ["tokens" if k == token else f"column{k + 1}" for k in range(width)]
     options: dict[str, Any] = {"columns": names}
-    kind = "tabs" if separator == "\t" else "blanks"
-    return Format("conll", options, f"one token per line, {width} columns between {kind}", True)
+    kind = "tabs" if separator == "\t" else "spaces"
+    return Format(
+        "conll", options, f"one token per line, {width} columns separated by {kind}", True
+    )
 
 
 def _refuse_one_sentence(path: Path) -> NoReturn:
@@ -209,7 +211,7 @@ def _table_format(rows: Sequence[Sequence[str]], width: int, separator: str) -> 
     if not has_header:
         options["columns"] = names
     description = (
-        f"a table with {width} columns between {_SEPARATORS[separator]}, "
+        f"a table with {width} columns separated by {_SEPARATORS[separator]}, "
         f"{'with' if has_header else 'without'} a header"
     )
     return Format(reader, options, description, not has_header)

@@ -62,7 +62,7 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         if (other := recognise(path)).reader != form.reader:
             raise MtlError(
                 f"{path} is {other.description}, and {files['train'][0]} is {form.description}; "
-                "name files of one format"
+                "pass files of one format"
             )
     reader = READERS.find(form.reader)(**form.options)
     records: list[Record] = []
@@ -79,7 +79,7 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
     if form.reader in ("csv", "tsv", "lines") and len(records) > 20 and words < 1.5 * len(records):
         raise MtlError(
             f"{files['train'][0]}: read as {form.description}, almost every text is a single word. "
-            "If the file has one token per line, write the columns between tabs, with a blank line "
+            "If the file has one token per line, separate the columns by tabs, with a blank line "
             "after each sentence"
         )
     tasks, skipped = _plan_tasks(form, records, files["train"][0])

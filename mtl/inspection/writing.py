@@ -88,7 +88,7 @@ def run_text(plan: CorpusPlan, name: str) -> str:
     steps = math.ceil(0.9 * plan.sentences / batch)
     epochs = min(100, max(10, math.ceil(_STEPS / max(1, steps))))
     init = "  " + ("" if plan.english else "# ") + "init: english"
-    note = "# start from the English model of the package, made of this trunk and embedding"
+    note = "# start from the pretrained model with this trunk and embedding"
     init = f"{init:<28} {note}"
     tasks = "\n".join(f"  {_yaml(task)}: {{use: {name}/{task}}}" for task in plan.tasks)
     sharing = (

@@ -46,8 +46,8 @@ def items(value: Labels) -> tuple[Any, ...]:
 class Metric(Checked, ABC):
     """Base of metrics: they count gold and predicted labels and compute scores from the counts.
 
-    Labels are strings, so a label that training never saw counts as an error. Counts add up:
-    merging two halves of a data set gives the same scores as one pass over all of it.
+    Labels are strings, so a label that does not occur in the training data counts as an error.
+    Counts can be added: two merged halves of a data set give the same scores as one pass over it.
     """
 
     higher_is_better: ClassVar[bool] = True

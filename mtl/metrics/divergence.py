@@ -10,7 +10,7 @@ from mtl.metrics.base import UNDEFINED, Metric, items
 from mtl.text.example import Distribution, Labels
 
 _TINY = 1e-12
-"""The least probability of a label, so that a label that training never saw costs 28 nats."""
+"""The lower bound of a probability: a label that the training data lacks costs 28 nats."""
 
 
 class Divergence(Metric):

@@ -87,8 +87,8 @@ def _of_ensemble(folder: Path, on_import: OnImport | None) -> History:
     description = read_ensemble(folder)
     if not description["dev"]:
         raise CheckpointError(
-            f"{folder}: has no dev scores, since there was no dev set when it was made; make it "
-            "again where the data is"
+            f"{folder}: has no dev scores, since the ensemble was made without a dev set; make it "
+            "again with the data"
         )
     units: dict[str, Unit] = {}
     for number in range(len(description["members"]), 0, -1):  # the first one describes a task
@@ -136,7 +136,8 @@ def read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
             record = json.loads(line)
-            known = record["type"] in ("step", "epoch") and type(record["epoch"]) is int
+            known = record["type"] in ("step", "epoch")
+            known &= type(record["epoch"]) is int and type(record["step"]) is int
             known &= all(isinstance(scores, dict) for scores in record.get("dev", {}).values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             known = False

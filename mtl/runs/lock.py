@@ -107,7 +107,7 @@ class FolderLock:
             os.close(self._file)
             raise MtlError(
                 f"{self.folder}: another process trains into this folder ({owner or 'unknown'}); "
-                "wait for its end, or choose another folder with --output"
+                "wait until it ends, or choose another folder with --output"
             ) from error
         except OSError as error:
             self._note(f"note: {self.folder}: the file system has no locks ({error.strerror})")

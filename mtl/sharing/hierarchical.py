@@ -39,7 +39,7 @@ class Hierarchical(Columns):
         label_dim: Width E of the label vectors; 0: labels are not read.
         successive: δ of the penalty δ ‖θ − θ'‖², once per batch, on the weights θ of all levels
             below the highest task of the batch. θ' are the weights at the start of the epoch, so
-            that a task does not forget at once the training of the others. The penalty is a sum
+            that training on one task does not undo the training of others. The penalty is a sum
             over all weights, so δ is small, about 1e-4; with 0.01 Adam hardly moves away from θ'.
             0: no penalty.
     """
@@ -154,6 +154,15 @@ class Hierarchical(Columns):
         """Store the weights from which the penalty measures the movement."""
         below = self._weights(len(self.order) - 1)
         self._start = parameters_to_vector(below) if self.successive else None
+
+    def epoch_state(self) -> dict[str, Tensor]:
+        """Return the weights from which the penalty measures the movement."""
+        return {} if self._start is None else {"start": self._start}
+
+    def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the weights from which the penalty measures the movement."""
+        device = next(self.parameters()).device
+        self._start = state["start"].to(device) if self.successive else None
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all levels but the highest."""

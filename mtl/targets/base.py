@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Level: TypeAlias = Literal["token", "sentence"]
 
 MISSING = -1
-"""Id of a token or sentence without a label, or with a label that training never saw."""
+"""Id of a token or sentence without a label, or with a label that the training data lacks."""
 
 UNLABELLED = (None, "", ABSENT, str(MISSING))
 """Values in files for tokens without a label; -1 is the missing class of `datasets`."""
@@ -180,7 +180,7 @@ class Target(ABC):
         return gold
 
     def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
-        """Count the labels of gold values that training never saw."""
+        """Count the gold labels that do not occur in the training data."""
         return Counter()
 
     @classmethod

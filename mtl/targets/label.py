@@ -62,7 +62,7 @@ class ListedTarget(Target):
         return cls(label for value in gold for label in cls.names(value))
 
     def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
-        """Count the labels that training never saw.
+        """Count the labels that do not occur in the training data.
 
         >>> TokenLabelTarget(["a"]).unseen([("a", "b"), ("b",)])
         Counter({'b': 2})
@@ -94,7 +94,7 @@ class LabelTarget(ListedTarget):
     plain_labels: ClassVar[bool] = True
 
     def encode(self, gold: Labels) -> list[int]:
-        """Return the id of each label; `MISSING` for none, and for labels that training never saw.
+        """Return the id of each label; `MISSING` for none, and for unknown labels.
 
         >>> TokenLabelTarget(["a"]).encode(("a", None, "b"))
         [0, -1, -1]

@@ -68,7 +68,7 @@ class SoftTarget(ListedTarget):
     has_items: ClassVar[bool] = True
 
     def row(self, item: Distribution) -> list[float]:
-        """Return the probability of each label; labels that training never saw are left out.
+        """Return the probability of each label that occurs in the training data.
 
         >>> SoftLabelTarget(["a", "b"]).row({"b": 1.0})
         [0.0, 1.0]

@@ -129,7 +129,8 @@ class TriggeredAverage(Average):
 
     Args:
         model: The model whose parameters are averaged.
-        trigger: The non-monotone interval: number of epochs in which the score may fail to rise.
+        trigger: The non-monotone interval n: averaging starts when the dev score is below a score
+            from more than n epochs ago.
     """
 
     needs_scores = True

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -20,9 +21,11 @@ from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
+from mtl.layers.state_imitation import StateProjection
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
+from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
 from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
@@ -35,6 +38,7 @@ from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
+from mtl.training.sums import EpochSums
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 from mtl.weighting.gradients import TaskGradients
@@ -68,6 +72,8 @@ class Trainer:
             teacher, at a step, counted from 0.
         processes: The processes that train together. Each has a trainer whose loaders return its
             part of each batch, and all of them run in step.
+        imitation: The map from the last layer to the hidden states of teachers; None for none. It
+            is trained like the model, but is not part of it.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Trainer:
         log_gradients: Callable[[int], bool] = logs_gradients,
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
+        imitation: StateProjection | None = None,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -113,31 +120,43 @@ class Trainer:
         self.log_gradients = log_gradients
         self.gold_share = gold_share
         self.processes = processes
+        self.imitation = imitation
         self.epoch = 0
         self.step = 0
+        self.place = 0
+        """The number of draws of the sampler in the current epoch that are done.
+
+        Unlike `step`, it counts steps that were skipped. All processes of a run count alike."""
+        self.sums = EpochSums()
+        """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}
         """The best weights so far, if the learning rate's schedule restarts from them."""
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
-        self._watch = LossWatch()
+        self.watch = LossWatch()
         self._penalty_names: dict[Any, list[str]] = {}
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
-        """Train, and yield each step and epoch. The state can be saved after an `Epoch`."""
+        """Train, and yield each step and epoch. The state can be saved after each of them."""
         while not self.finished:
-            steps: list[Step] = []
             self._unfreeze()
-            self.model.sharing.begin_epoch(self.epoch)
+            if not self.place:  # otherwise the state of the epoch has been restored
+                self.model.sharing.begin_epoch(self.epoch)
             stopped = self.selection.stopped
             self.model.train()
-            for draws in self.sampler.epoch(self.epoch):
-                began = time.perf_counter()
+            prepare = partial(self._parts, stopped=stopped)
+            draws = islice(self.sampler.epoch(self.epoch), self.place, None)
+            began = time.perf_counter()
+            # The batches of a step are a function of its draws, so they can be made ahead of it.
+            for parts in ahead(prepare, draws):
+                self.place += 1
                 # A step without labels for the remaining tasks is skipped.
-                if step := self._step(self._parts(draws, stopped), began):
-                    steps.append(step)
+                if step := self._step(parts, began):
+                    self.sums.add(step)
                     yield step
-            yield self._end_epoch(steps)
+                began = time.perf_counter()
+            yield self._end_epoch()
 
     @property
     def finished(self) -> bool:
@@ -202,9 +221,15 @@ class Trainer:
             on_device = batch.to(self.device)
             output = self._forward(corpus, on_device)
             share = len(batch.mask) / counts.sentences[corpus]
-            for name, term in output.penalties.items():
-                own = term if share == 1 else share * term
-                penalties[name] = penalties[name] + own if name in penalties else own
+            terms = output.penalties
+            if share != 1:
+                terms = {name: share * term for name, term in terms.items()}
+            if self.imitation and on_device.states is not None:
+                assert output.last is not None
+                distance = self.imitation(output.last, on_device.states, on_device.mask)
+                terms = {**terms, "hidden": distance / counts.imitated}
+            for name, term in terms.items():
+                penalties[name] = penalties[name] + term if name in penalties else term
             for task in on_device.tasks:
                 loss = mean_loss(output, on_device, task, gold_share, counts.totals[task])
                 # Teachers label the sentences of all corpora, which a step may contain together.
@@ -252,13 +277,13 @@ class Trainer:
             losses, penalties = self._add_up(counts, losses, penalties, shared, rows)
         if not whole:
             weights, weighted = self.weighting.finish(losses, shared)
-        # Before the update, which may change the scale.
+        # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
-        norm = self._update(losses, weights, penalties)
         total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
-            losses, weighted, penalties, total_penalty
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+            {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
+        updated = self._update(norm["norm"], losses, weights, penalties)
         step = Step(
             epoch=self.epoch,
             step=self.step,
@@ -269,10 +294,10 @@ class Trainer:
             total=sum(weighted_values.values()) + sum(penalty_sum.values()),
             gradients=statistics,
             lr=self._base_lr[0] * factor,
-            grad_norm=norm,
+            grad_norm=norm["norm"] if updated else 0.0,
             tokens=dict(counts.tokens),
             seconds=time.perf_counter() - began,
-            warning=self._watch.warning(self.step, loss_values),
+            warning=self.watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
@@ -309,7 +334,7 @@ class Trainer:
         own = self.weighting.task_gradients
         kept = own.complete(counts.totals, shared) if own else []
         self.processes.add_up(
-            self.model.parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
+            self._parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
         )
         return all_losses, all_penalties
 
@@ -321,47 +346,46 @@ class Trainer:
             rows /= self.loss_scale.scale
         return read_gradients(tasks, rows)
 
+    def _norm(self) -> Tensor:
+        """Return the global norm of the gradients, a scalar; remove the scale of the losses."""
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
+        if self.loss_scale:
+            self.loss_scale.remove(gradients)
+        return get_total_norm(gradients)
+
     def _update(
         self,
+        norm: float,
         losses: Mapping[str, Tensor],
         weights: Mapping[str, float],
         penalties: Mapping[str, Tensor],
-    ) -> float:
-        """Update the weights from their gradients; return the norm of the gradients.
+    ) -> bool:
+        """Update the weights from their gradients; return whether this was possible.
 
-        A step whose float16 gradients are not finite is skipped, and the norm is 0.
+        A step whose float16 gradients are not finite is skipped.
 
         Raises:
             TrainingError: The gradients are not finite.
         """
-        scale = self.loss_scale
-        if scale:
-            scale.remove(p.grad for p in self.model.parameters() if p.grad is not None)
-        try:
-            norm = self._clip()
-        except RuntimeError as error:
-            if scale:
-                scale.update(finite=False)
-                if not scale.exhausted:
-                    return 0.0
+        finite = math.isfinite(norm)
+        if self.loss_scale:
+            self.loss_scale.update(finite=finite)
+        if not finite:
+            if self.loss_scale and not self.loss_scale.exhausted:
+                return False
             found = cause(self.model, losses, weights, penalties, began=self.step > 0)
-            raise self._diverged(not_finite(self.model, losses), found) from error
-        if scale:
-            scale.update(finite=True)
+            raise self._diverged(not_finite(self.model, losses), found)
+        # Most steps need no clipping, and a product with 1 would take as long as any other.
+        if norm + 1e-6 > self.clip_norm:
+            clip_grads_with_norm_(self._parameters(), self.clip_norm, torch.tensor(norm))
         self.optimizer.step()
         if self.average:
             self.average.update()
-        return norm
+        return True
 
-    def _clip(self) -> float:
-        """Clip the gradients and return their norm before.
-
-        Raises:
-            RuntimeError: It is not finite. The gradients are unchanged, to find the cause.
-        """
-        # With an infinite `clip_norm` nothing is clipped, but the norm is still computed.
-        parameters = self.model.parameters()
-        return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True).item()
+    def _parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the model, and of the map to the states of teachers."""
+        return [*self.model.parameters(), *(self.imitation.parameters() if self.imitation else ())]
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]
@@ -373,7 +397,7 @@ class Trainer:
             f"{remedy[0].upper()}{remedy[1:]}"
         )
 
-    def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
+    def _end_epoch(self) -> Epoch:
         with self.averaged():
             if not all(weight.isfinite().all() for weight in self.model.parameters()):
                 raise self._diverged("weights are no longer finite")
@@ -393,7 +417,8 @@ class Trainer:
         if dev:
             self._apply_schedule(self.selection.scores)
         self.epoch += 1
-        losses = _means(steps)
+        sums, self.sums, self.place = self.sums, EpochSums(), 0
+        losses = sums.losses()
         self.weighting.end_epoch(losses)
         return Epoch(
             epoch=self.epoch - 1,
@@ -403,8 +428,8 @@ class Trainer:
             score=self.selection.scores[-1] if dev else None,
             improved=improved,
             stopped=frozenset(self.selection.stopped),
-            tokens_per_second=_speeds(steps),
-            seconds=sum(step.seconds for step in steps),
+            tokens_per_second=sums.speeds(),
+            seconds=sums.seconds,
             snapshot=self._snapshot(),
             learnt=learned,
         )
@@ -449,21 +474,3 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     scalars = [x.detach() for group in groups for x in group.values()]
     values = iter(torch.stack(scalars).tolist())
     return [{name: next(values) for name in group} for group in groups]
-
-
-def _means(steps: Sequence[Step]) -> dict[str, float]:
-    losses = defaultdict(list)
-    for step in steps:
-        for task, loss in step.losses.items():
-            losses[task].append(loss)
-    return {task: sum(values) / len(values) for task, values in losses.items()}
-
-
-def _speeds(steps: Sequence[Step]) -> dict[str, float]:
-    tokens: dict[str, int] = defaultdict(int)
-    seconds: dict[str, float] = defaultdict(float)
-    for step in steps:
-        for task, count in step.tokens.items():
-            tokens[task] += count
-            seconds[task] += step.seconds
-    return {task: tokens[task] / max(seconds[task], 1e-9) for task in tokens}

@@ -28,8 +28,8 @@ class TrunkRecipe(TypedDict, total=False):
 
     Args:
         init: Folder of a finished run: trunk, embedding and language models start from its
-            weights, and its words are known words. Language models of the same trunk help most;
-            "wikitext2" is one that the package contains, for the trunk and the embedding of
+            weights, and its words are known words. The package contains the models "english" and
+            "wikitext2", for the trunk and the embedding of configs/base/english.yaml and of
             configs/base/lstm.yaml.
     """
 
@@ -136,7 +136,7 @@ class Trunk(Checked, nn.Module, ABC):
         """Return the error for a language model on a trunk that reads both sides of a word."""
         return OptionError(
             "",
-            f"its states depend on the words on both sides, so on the word that task {task!r} "
+            f"its states depend on words on both sides, also on the word that task {task!r} "
             "predicts; choose another trunk",
         )
 

@@ -33,8 +33,8 @@ class TransformerRecipe(TypedDict, total=False):
             Hugging Face hub, from which it is downloaded. BERT, DistilBERT, RoBERTa, XLM-RoBERTa,
             CamemBERT and MPNet have this form, and many models under other names. Needs `pip
             install mtl[transformers]`.
-        align: The vector of a word that heads read: of its first subword, or the mean over its
-            subwords.
+        align: The vector of a word that heads read: the vector of its first subword, or the mean
+            over its subwords.
     """
 
     name: Annotated[ModelName | None, Default(None)]
@@ -53,11 +53,11 @@ class TransformerTrunk(Trunk):
 
     Args:
         in_features: Width D of the token vectors.
-        num_layers: The number of layers; fewer than `name` has: its first ones.
+        num_layers: The number of layers. If `name` has more, only its first layers are used.
         hidden_size: Width H of every layer.
         num_heads: The number of attention heads per layer.
         feed_forward: Width of the hidden layer after the attention.
-        positions: The maximal number of tokens of a text.
+        positions: The maximum number of tokens of a text.
         relative_positions: Whether a learned bias of the distance between two tokens is added to
             the attention scores, in 32 buckets up to 128 tokens (Song et al. 2020); the layers
             share it. false without `name`.
@@ -171,7 +171,7 @@ class TransformerTrunk(Trunk):
         """Return the input of the first layer: token vectors plus the vectors of positions."""
         limit = self.positions.num_embeddings
         if x.shape[1] > limit:
-            raise ValueError(f"expected at most {limit} tokens, got {x.shape[1]}; cut the text")
+            raise ValueError(f"expected at most {limit} tokens, got {x.shape[1]}; shorten the text")
         summed = self.widen(x) + self.positions.weight[: x.shape[1]]
         dropped: Tensor = self.dropout(self.norm(summed))
         return dropped

@@ -28,7 +28,7 @@ class Uncertainty(Weighting):
         tasks: All tasks with their weights w_t from the run file.
         initial: Initial value of s_t, with |initial| < bound; 0 starts with the weights of the run
             file.
-        bound: _Bound of |s_t|, so that the factor e^(−s_t) stays between e^−bound and e^bound.
+        bound: Bound of |s_t|, so that the factor e^(−s_t) stays between e^−bound and e^bound.
     """
 
     note = (

@@ -41,7 +41,7 @@ def test_weights_that_are_cut(model: Path, keep: int) -> None:
 def test_weights_of_another_model(model: Path) -> None:
     path = model / "model.safetensors"
     tensors = load_file(path)
-    foreign = "it is another model's file"
+    foreign = "it belongs to another model"
     save_file({"x": torch.zeros(1)}, path)
     result = mtl("evaluate", str(model))
     assert result.err.startswith(f"error: {path}: has no tensor ")
@@ -89,7 +89,9 @@ def test_a_folder_with_other_files_is_left_alone(project: Path) -> None:
     message = "data: exists already; choose another folder with --output, or remove it"
     assert_told(mtl("train", "run.yaml", "--output", "data"), message)
     first = min(path.name for path in before)
-    message = f"data: contains {first}, which is not of this run; choose another folder with"
+    message = (
+        f"data: contains {first}, which does not belong to this run; choose another folder with"
+    )
     for seeds in ([], ["seeds=2"]):
         result = mtl("train", "run.yaml", *seeds, "--output", "data", "--resume")
         assert_told(result, f"{message} --output")
@@ -103,7 +105,8 @@ def test_a_run_file_of_the_user_is_not_replaced(project: Path) -> None:
     result = mtl("train", "mine/run.yaml", "--output", "mine", "--resume")
     assert_told(
         result,
-        "mine: contains run.yaml, which is not of this run; choose another folder with --output",
+        "mine: contains run.yaml, which does not belong to this run; choose another folder "
+        "with --output",
     )
     assert [path.name for path in Path("mine").iterdir()] == ["run.yaml"]
 
@@ -169,7 +172,7 @@ def test_resuming_a_finished_run_whose_model_is_gone(model: Path) -> None:
 def test_a_model_that_does_not_fit_into_memory(project: Path) -> None:
     result = mtl("train", "run.yaml", "embedding.words.dim=99999999999")
     assert result.code == 2
-    assert "the model cannot be made: " in result.err
+    assert "the model cannot be built: " in result.err
     assert not Path("runs").exists()
 
 
@@ -309,7 +312,7 @@ def test_a_model_that_no_machine_can_hold(unchecked: Path, number: int) -> None:
     path.write_text(content, encoding="utf-8")
     result = mtl("predict", str(unchecked), stdin="Ann left.")
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
-    assert "cannot be made: " in result.err
+    assert "cannot be built: " in result.err
 
 
 def test_labels_of_a_task_that_the_run_file_lacks(unchecked: Path) -> None:

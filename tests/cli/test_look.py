@@ -25,7 +25,7 @@ def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
     assert lines[start + 1 : start + 4] == [
         f"  tokens: {' '.join(words)}", f"  ner: {' '.join(names)}", f"  pos: {' '.join(tags)}"
     ]  # fmt: skip
-    assert lines[-1] == "run.yaml: all is well"
+    assert lines[-1] == "run.yaml: no errors"
 
 
 def test_check_leaves_nothing_behind(project: Path) -> None:

@@ -231,7 +231,7 @@ def test_each_task_alone_is_a_run_that_their_sharing_allows() -> None:
             "tasks.same.metric.each: too expensi",
         ),
         ("sharing.leader=smae", "sharing.leader: there is no such task"),
-        ("sharing.strength=2", "sharing.strength: does nothing unless followers is set"),
+        ("sharing.strength=2", "sharing.strength: has no effect unless followers is set"),
         ("tasks.same.head.care=0", "tasks.same.head.care: expected a number above 0, got 0"),
         ("tasks.same.target=1000", ""),
         ("corpora.dice.reader.doubled=false", "tasks.same.head: 'own_parts:Careful': needs pairs"),

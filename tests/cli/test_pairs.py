@@ -134,7 +134,7 @@ def test_the_first_pair_is_shown(two: Path) -> None:
 
 
 IN_THE_RUN = {
-    "a tagger": ("tasks.same.head={type: crf}", "sentences come in pairs; take a classifier, such "
+    "a tagger": ("tasks.same.head={type: crf}", "sentences come in pairs; use a classifier, such "
         "as pool"),
     "parts that are none": ("tasks.same.head={type: pool, compare: []}", None),
     "a comparison of single sentences": ("corpora.two.reader.pair=null", "the reader returns no "
@@ -157,8 +157,8 @@ def test_a_mistake_in_the_run(two: Path, change: str, message: str | None) -> No
         ([], "\na\tb\tc\n", "<stdin>:2: expected two sentences with a tab between, found 3"),
         (["--input", "jsonl"], '{"text": "a"}', '<stdin>:1: expected an object with "tokens" '
          '(a list of words) or "text" (a string), and with "tokens_b" or "text_b"'),
-        (["--input", "conll"], "a\n", "<stdin>: pairs are read as text with a tab between, or as "
-         "JSONL or tables"),
+        (["--input", "conll"], "a\n", "<stdin>: expected pairs as text with a tab between, as "
+         "JSONL or as a table"),
     ],
 )  # fmt: skip
 def test_what_is_no_pair_is_told(model: str, options: list[str], stdin: str, message: str) -> None:
@@ -188,7 +188,7 @@ def test_pairs_and_single_sentences_learn_together_and_predict_apart(two: Path) 
     assert result.code == 0, result.err
     told = mtl("predict", "runs/run", stdin=TEXT).err
     message = (
-        "same, alike: compares two sentences, the other tasks read one; name tasks of one kind"
+        "same, alike: reads pairs, other tasks read single sentences; select tasks of one kind"
     )
     assert told == f"error: {message}\n"
     (found,) = objects(
@@ -203,4 +203,4 @@ def test_pairs_and_single_sentences_share_no_head(two: Path) -> None:
     changes = ["tasks.mood.use=one/same", "tasks.mood.head=same"]
     result = mtl("train", "run.yaml", *changes)
     assert result.code == 2
-    assert "pairs and sentences share no head, as with 'same'" in result.err
+    assert "pairs and single sentences cannot share a head, as with 'same'" in result.err

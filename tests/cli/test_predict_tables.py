@@ -145,7 +145,7 @@ def test_a_column_with_the_name_of_a_task_keeps_its_values(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\nx,y\n", "<stdin>:1: no column 'text', from which the model reads text"),
+        ("a,b\nx,y\n", "<stdin>:1: no column 'text', which the model reads"),
         ("text,a\nx\n", "<stdin>:2: expected 2 columns, found 1: 'x'"),
         ("text,a,a\nx,y,z\n", "<stdin>:1: two columns are named 'a'"),
         ('text,a\n"x"y,z\n', "<stdin>:2: not a readable table"),

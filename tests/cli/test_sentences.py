@@ -134,11 +134,11 @@ def test_the_plan_says_what_sentences_have(talks: Path) -> None:
 
 IN_THE_CORPUS = {
     "a metric of other labels": ("metric: set_f1", "metric: f1", "run.yaml:4:11: "
-        "tasks.topics.metric: 'f1' is not for sets; take one of: set_f1"),
+        "tasks.topics.metric: 'f1' is not for sets; use one of: set_f1"),
     "a metric of numbers": ("metric: set_f1", "metric: pearson", "run.yaml:4:11: "
-        "tasks.topics.metric: 'pearson' is not for sets; take one of: set_f1"),
+        "tasks.topics.metric: 'pearson' is not for sets; use one of: set_f1"),
     "a tagger": ("type: pool", "type: crf", "run.yaml:4:11: tasks.topics.head: the labels are "
-        "sets; take one of: attention, cnn, pool"),
+        "sets; use one of: attention, cnn, pool"),
     "a separator of one label": ("form: set, ", "", "tasks/talk.yaml:5:41: "
         "tasks.topics.labels.separator: expected a non-blank separator, and a form of set, "
         "soft, token_set, partial"),

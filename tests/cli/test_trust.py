@@ -145,7 +145,7 @@ def test_a_module_that_fails_is_one_error(module: None) -> None:
     ("name", "message"),
     [
         ("os:path", "'os:path' is not a trunk: expected a class derived from mtl.trunks.base"),
-        ("this:X", "the trunk 'this:X' is not part of mtl, and for a run folder no other code is"),
+        ("this:X", "the trunk 'this:X' is not part of mtl, so it is not imported for a run folder"),
         ("mtl.heads:CRFHead", "'mtl.heads:CRFHead' is not a trunk: expected a class derived from"),
     ],
 )

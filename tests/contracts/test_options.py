@@ -353,7 +353,7 @@ def idle_options(kind: str, name: str, cls: Any, folder: Path) -> list[str]:
             idle = {**base, option.name: values[0]}
             without = [value for value in others(needed) if value not in option.requires.values]
             idle |= dict([(needed.name, value) for value in without][-1:])
-            assert "does nothing unless" in str(refused_or_done(kind, name, cls, idle, folder))
+            assert "has no effect unless" in str(refused_or_done(kind, name, cls, idle, folder))
         tried = [{**beside, option.name: value} for value in values]
         if all(refused_or_done(kind, name, cls, own, folder) == before for own in tried):
             found.append(option.name)

@@ -1,4 +1,4 @@
-"""Changed copies of sentences: frequencies, tags, and the same copies every time."""
+"""Augmented copies of sentences: frequencies, tags, and the same copies every time."""
 
 from __future__ import annotations
 

@@ -61,5 +61,5 @@ def test_columns_are_read_as_in_the_labelled_files(tmp_path: Path) -> None:
 
 def test_pairs_are_an_error(tmp_path: Path) -> None:
     reader = Jsonl(pair="other")
-    with pytest.raises(DataError, match="pairs of sentences have no use here"):
+    with pytest.raises(DataError, match="expected single sentences, got pairs"):
         words(tmp_path / "a.jsonl", '{"text": "Ann", "other": "Bob"}\n', reader)

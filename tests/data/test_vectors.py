@@ -231,7 +231,7 @@ def test_mistakes_in_matrices_are_one_error(tmp_path, mistake):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (word2vec() + b"x", "has data after the 3 vectors that it promises"),
+        (word2vec() + b"x", "has data after the 3 vectors of its header"),
         (word2vec(header=b"4 3\n"), "has no word for vector 4 of 4"),
         (word2vec(header=b"the 1 2 3\n"), "expected the binary format of word2vec"),
         (b"\xba\x16\x4f\x2f" + b"0" * 99, "a model of fastText, which has no list of vectors"),

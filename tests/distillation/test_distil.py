@@ -33,7 +33,7 @@ def test_a_student_of_two_tasks_learns_from_two_teachers(at: School, tmp_path: P
     student = distil(at, tmp_path / "s", {"distillation.gold": 0.0, "training.epochs": 5})
     assert isinstance(student, mtl.TrainedModel)
     assert student.tasks == ["ner", "pos", "mood"]
-    # The words of the text without labels are known, those of changed copies would not be.
+    # The words of the text without labels are known, those of augmented copies would not be.
     assert "unheard" in student.experiment.vocabularies["words"].to_json()["words"]
     log = (tmp_path / "s" / "log.txt").read_text(encoding="utf-8")
     assert f"task ner: learns from {at.teachers[0]} (task ner)" in log
@@ -66,7 +66,7 @@ def test_a_student_is_exported_like_any_other_run(at: School, tmp_path: Path) ->
 def killed(monkeypatch: pytest.MonkeyPatch, place: str, when: Any) -> Any:
     """Replace a function by one that raises an error at some call."""
     module, _, name = place.rpartition(".")
-    owner = __import__(module, fromlist=[name]) if module == "mtl.api.training" else outputs
+    owner = __import__(module, fromlist=[name]) if module == "mtl.api.steps" else outputs
     before = getattr(owner, name)
 
     class Killed(Exception):
@@ -96,7 +96,7 @@ def test_who_is_killed_ends_as_if_not(
     assert len(list((tmp_path / "other" / "teachers").iterdir())) == 3
     with monkeypatch.context() as patch:
         error = killed(
-            patch, "mtl.api.training.save_training", lambda _, __, values: values["epoch"] == 2
+            patch, "mtl.api.steps.save_training", lambda _, __, values: values["epoch"] == 2
         )
         with pytest.raises(error):
             distil(at, tmp_path / "half", options, resume=True)
@@ -107,7 +107,9 @@ def test_who_is_killed_ends_as_if_not(
         distil(at, tmp_path / "half", options, resume=True)
     assert not labelled
     (tmp_path / "half" / "teachers.json").write_text("{}")
-    with pytest.raises(MtlError, match=r"the teacher .*tagger has changed since; train into"):
+    with pytest.raises(
+        MtlError, match=r"the teacher .*tagger has changed since training began; choose another"
+    ):
         distil(at, tmp_path / "half", {**options, "training.epochs": 3}, resume=True)
     assert files(tmp_path / "half") == files(tmp_path / "whole")
 
@@ -202,7 +204,7 @@ def test_a_teacher_of_other_labels_is_an_error(at: School, tmp_path: Path) -> No
     [
         ({"match.verbs": ["runs/tagger:pos"]}, "distillation.match.verbs: the run has no task"),
         ({"match.pos": ["pos"]}, "distillation.match.pos: expected FOLDER:TASK, got 'pos'"),
-        ({"paths": 3}, "distillation.paths: does nothing unless `tokens` is paths"),
+        ({"paths": 3}, "distillation.paths: has no effect unless `tokens` is paths"),
         ({"augmentation.replace": 0.5}, "needs a task in `tags`"),
         (
             {"augmentation.replace": 0.5, "augmentation.tags": "mood"},
@@ -213,7 +215,7 @@ def test_a_teacher_of_other_labels_is_an_error(at: School, tmp_path: Path) -> No
         ({"teachers": []}, "distillation.teachers: expected at least one folder"),
         (
             {"tokens": "hard", "sentences": "logits", "temperature": 3},
-            "does nothing without `kl` and `marginals`",
+            "has no effect without `kl` and `marginals`",
         ),
     ],
 )

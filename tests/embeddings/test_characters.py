@@ -38,6 +38,24 @@ def test_filters_are_a_plain_convolution_over_one_word(width: int) -> None:
         torch.testing.assert_close(found, maps.amax(2)[0].relu())
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_a_step_of_training_has_the_vectors_and_gradients_of_the_convolution(width: int) -> None:
+    embedding = CharacterCNN({"characters": VOCABULARY}, dim=6, filters=7, width=width).double()
+    embedding.table.weight.data[0] = 0
+    batch = Batcher({"characters": VOCABULARY}, {}).batch([Example(WORDS), Example(("walking",))])
+    upstream = torch.randn(2, len(WORDS), 7, dtype=torch.double)
+
+    def run() -> list[Tensor]:
+        embedding.zero_grad()
+        found = embedding(batch.features, batch.mask)
+        (found * upstream).sum().backward()
+        return [found, *(p.grad.clone() for p in embedding.parameters() if p.grad is not None)]
+
+    plain, by_tables = (embedding.train(mode) and run() for mode in (False, True))
+    assert len(by_tables) == 4
+    torch.testing.assert_close(by_tables, plain)
+
+
 def test_states_are_the_last_ones_of_two_lstms_over_one_word() -> None:
     embedding = CharacterLSTM({"characters": VOCABULARY}, dim=6, hidden_size=5)
     oracle = nn.LSTM(6, 5, batch_first=True, bidirectional=True)

@@ -174,7 +174,7 @@ MISTAKES = {
     ),
     "a tagger that gives words back": (
         {"same": {"use": "c/same", "head": {"type": "softmax"}}},
-        "tasks.same.head: the labels are words of the text; take the head 'lm'",
+        "tasks.same.head: the labels are words of the text; use the head 'lm'",
     ),
     "frequencies beside labels in one head": (
         {"pos": TASKS["pos"], "frequency": {"use": "c/frequency", "head": "pos"}},

@@ -69,7 +69,7 @@ def test_a_ramp_beyond_the_run_is_noted_with_the_strength_that_it_reaches(tmp_pa
 @pytest.mark.parametrize("option", [{"connections": "highway"}, {"sum_layers": True}])
 def test_links_between_layers_need_two_layers(option: dict[str, Any], tmp_path: Path) -> None:
     trunk = {**RUN["trunk"], "num_layers": 1, **option}
-    with pytest.raises(ConfigError, match=r"does nothing unless num_layers is at least 2"):
+    with pytest.raises(ConfigError, match=r"has no effect unless num_layers is at least 2"):
         prepared(tmp_path, TASKS, trunk=trunk)
     prepared(tmp_path, TASKS, trunk={**trunk, "num_layers": 2})
 
@@ -81,7 +81,7 @@ def test_a_distance_between_corpora_is_refused(tmp_path: Path) -> None:
         "verb": {"use": "c/verb", "head": {"type": "domain_distance"}},
         "other": {"use": "d/verb", "head": "verb"},
     }
-    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d: "
+    message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d, so "
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, tasks, corpora)
     # With the tasks of one corpus, several domains are in a batch.

@@ -82,32 +82,32 @@ def test_a_name_that_is_wrong_does_not_make_groups_wrong_too(tmp_path: Path) -> 
 IDLE: dict[str, tuple[dict[str, Any], str]] = {
     "within": (
         {"sharing": {"type": "soft", "within": 0.5}},
-        "sharing.within: does nothing unless penalty is mean or clustered; leave it out, or set "
+        "sharing.within: has no effect unless penalty is mean or clustered; leave it out, or set "
         "penalty",
     ),
     "between": (
         {"sharing": {"type": "soft", "penalty": "mean", "between": 0.5}},
-        "sharing.between: does nothing unless penalty is clustered; leave it out, "
+        "sharing.between: has no effect unless penalty is clustered; leave it out, "
         "or set penalty",
     ),
     "groups": (
         {"sharing": {"type": "shared_private", "groups": [["pos", "ner", "verb"]]}},
-        "sharing.groups: does nothing unless adversary is set; leave it out, or set adversary",
+        "sharing.groups: has no effect unless adversary is set; leave it out, or set adversary",
     ),
     "window of a tagger": (
         {"tasks": {"pos": {"use": "c/pos", "head": {"attention": "scaled", "window": 3}}}},
-        "tasks.pos.head.window: does nothing unless attention is key_value; leave it out, or set "
+        "tasks.pos.head.window: has no effect unless attention is key_value; leave it out, or set "
         "attention",
     ),
     "window of a classifier": (
         {"tasks": {"verb": {"use": "c/verb", "head": {"window": 3}}}},
-        "tasks.verb.head.window: does nothing unless attention is key_value; leave it out, or set "
+        "tasks.verb.head.window: has no effect unless attention is key_value; leave it out, or set "
         "attention",
     ),
     "size": (
         {"tasks": {"x": {"use": "c/verb", "head": {"type": "attention", "score": "additive",
                                                    "size": 9}}}},
-        "tasks.x.head.size: does nothing unless score is self; leave it out, or set score",
+        "tasks.x.head.size: has no effect unless score is self; leave it out, or set score",
     ),
 }  # fmt: skip
 

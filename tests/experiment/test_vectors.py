@@ -132,7 +132,7 @@ def test_keep_text_knows_the_words_of_the_text_alone(case: dict[str, Any]) -> No
 
 
 def test_keep_has_no_effect_without_vectors() -> None:
-    with pytest.raises(mtl.errors.ConfigError, match="does nothing unless vectors is set"):
+    with pytest.raises(mtl.errors.ConfigError, match="has no effect unless vectors is set"):
         prepared({"embedding.words.vectors": None, "embedding.words.keep": "text"})
 
 

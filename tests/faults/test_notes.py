@@ -19,26 +19,26 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         TAGS,
         GOOD,
         "The DTE\ncat NOUN\ndog Noun\nit XYZ\n\n",
-        "t: labels of dev that training never saw, counted as errors: "
+        "t: labels of dev that do not occur in train, counted as errors: "
         "DTE (1; did you mean 'DET'?), Noun (1; did you mean 'NOUN'?), XYZ (1)",
     ),
     "a type of span of dev alone": (
         SPANS,
         "Ann B-PER\nLee I-PER\n\n" * 2,
         "Bonn B-LOC\n\n" * 3,
-        "t: labels of dev that training never saw, counted as errors: LOC (3)",
+        "t: labels of dev that do not occur in train, counted as errors: LOC (3)",
     ),
-    "one label alone": (
+    "a single label": (
         TAGS,
         "a X\n\nb X\n\n",
         "a X\n\n",
-        "t: train has one label alone, 'X', so nothing is learned",
+        "t: train has only one label, 'X', so nothing is learned",
     ),
     "no span": (
         SPANS,
         "a O\n\nb O\n\n",
         "a B-X\n\n",
-        "t: train has one label alone, 'O', so nothing is learned",
+        "t: train has only one label, 'O', so nothing is learned",
     ),
     "a single example": (
         TAGS,
@@ -97,7 +97,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         SPANS,
         "a B-X\n\nb B-X\n\n",
         "a O\n\n",
-        "t: the labels of dev allow no score, so it does not choose the best epoch",
+        "t: has no dev score for these labels, so it does not select the best epoch",
     ),
 }
 

@@ -322,7 +322,7 @@ def test_spans_and_tags_do_not_mix():
     ("spans", "message"),
     [
         ([[0, 3, "PER"]], "train.txt:1: task 't': the span [0, 3, 'PER'] is 'Ann', which does not"),
-        ([[1, 4, "PER"]], "which does not start and end where words do"),
+        ([[1, 4, "PER"]], "which does not start and end at word boundaries"),
         ([[0, 4, "PER"], [0, 10, "X"]], "the span [0, 10, 'X'] overlaps another one"),
         ([[0, 99, "PER"]], "the span [0, 99, 'PER'] is empty or outside the text"),
         ([[-4, -1, "PER"]], "empty or outside the text of 23 characters"),

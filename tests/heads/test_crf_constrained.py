@@ -71,7 +71,7 @@ def test_the_weights_are_those_of_a_crf_without_constraints() -> None:
 
 
 def test_labels_without_a_scheme_cannot_be_constrained() -> None:
-    with pytest.raises(ValueError, match="constrained: the labels have no scheme to obey"):
+    with pytest.raises(ValueError, match="constrained: the labels have no tagging scheme"):
         CRFTagger(3, ["NOUN", "VERB"], constrained=True)
 
 

@@ -152,7 +152,7 @@ def test_files_without_labels_are_one_error(tmp_path: Path, lines: list[str], me
 def test_files_of_two_formats_are_an_error(tmp_path: Path) -> None:
     first = _write(tmp_path / "a.conll", ["Ann X", "runs Y", ""] * 5)
     second = _write(tmp_path / "dev.csv", ["text,label", *(f"{t},a" for t in _texts(5))])
-    with pytest.raises(MtlError, match="name files of one format"):
+    with pytest.raises(MtlError, match="pass files of one format"):
         plan_corpus([first, second])
 
 

@@ -48,9 +48,23 @@ def test_local_links_lead_somewhere(path: Path) -> None:
     assert not [link for link in links if not (path.parent / link).exists()]
 
 
-def test_the_table_of_rooms_is_the_contract_of_imports() -> None:
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_anchors_of_local_links_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for page, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", text):
+        assert anchor in anchors(path.parent / page if page else path), f"{page}#{anchor}"
+
+
+def test_the_table_of_modules_is_the_contract_of_imports() -> None:
     page = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
-    table = re.search(r"\| room in `mtl/` \|.*\n\|.*\n((?:\|.*\n)+)", page)
+    table = re.search(r"\| module in `mtl/` \|.*\n\|.*\n((?:\|.*\n)+)", page)
     contract = re.search(
         r"^layers =\n((?:    .*\n)+)", (ROOT / "setup.cfg").read_text(), re.MULTILINE
     )

@@ -9,7 +9,7 @@ from tests.repository.pages import Page
 
 PAGE = Page("sharing.md")
 TAGGED = "the\tD\tO\nred\tA\tB-toy\ncar\tN\tI-toy\n\nit\tP\tO\nis\tV\tO\nred\tA\tO\n\n"
-DATA = {"data/train.txt": TAGGED * 10, "data/dev.txt": TAGGED}
+DATA = {"data/train.txt": TAGGED * 10, "data/dev.txt": TAGGED, "data/test.txt": TAGGED}
 
 
 @pytest.fixture(scope="module")

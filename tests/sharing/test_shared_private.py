@@ -162,7 +162,7 @@ def test_tasks_of_a_group_are_one_to_the_adversary() -> None:
 
 
 MISTAKES = {
-    "ramp: does nothing unless adversary is set": {"ramp": 5},
+    "ramp: has no effect unless adversary is set": {"ramp": 5},
     "adversary: expected tasks on at least two corpora": {"adversary": 1.0, "groups": [["a", "b"]]},
     "groups: unknown task 'x'": {"adversary": 1.0, "groups": [["a", "b"], ["x"]]},
     "shared_only: unknown task 'x'; expected one of: a, b": {"shared_only": ["x"]},

@@ -110,7 +110,7 @@ def test_the_task_covariance_is_updated_after_the_first_epoch() -> None:
 
 MISTAKES = {
     "clusters: expected groups of tasks": {"penalty": "clustered"},
-    "clusters: does nothing unless penalty": {"penalty": "trace", "clusters": [["a", "b"]]},
+    "clusters: has no effect unless penalty": {"penalty": "trace", "clusters": [["a", "b"]]},
     "unknown task 'x'; expected one of: a, b": {
         "penalty": "clustered",
         "clusters": [["a"], ["x"]],

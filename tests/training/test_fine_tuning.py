@@ -100,7 +100,7 @@ def test_biases_need_not_decay(tmp_path: Path) -> None:
 
 
 def test_options_without_effect_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does nothing without weight decay"):
+    with pytest.raises(ConfigError, match="has no effect without weight decay"):
         trainer(tmp_path, TASKS, decay_biases=False)
     tasks = {name: {**task, "lr": 0.3} for name, task in TASKS.items()}
     with pytest.raises(ConfigError, match="every head has its own `lr`"):

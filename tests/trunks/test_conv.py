@@ -120,7 +120,7 @@ def test_orthogonality_counts_pairs_of_units_of_two_subspaces(activation: str) -
     [
         ({"pieces": 1}, "pieces"),
         ({"window": 0}, "window"),
-        ({"activation": "gated", "pieces": 4}, "does nothing unless activation is maxout"),
+        ({"activation": "gated", "pieces": 4}, "has no effect unless activation is maxout"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, options: dict[str, Any], message: str) -> None:

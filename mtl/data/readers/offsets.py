@@ -61,8 +61,8 @@ class OffsetSpans(list[Any]):
             if start not in starts or end not in ends:
                 found = shorten(self.text[start:end], 40)
                 raise ValueError(
-                    f"the span {_brief(item)} is {found!r}, which does not start and end where "
-                    "words do; correct its offsets, or give the words in a field of their own"
+                    f"the span {_brief(item)} is {found!r}, which does not start and end at "
+                    "word boundaries; correct its offsets, or add a field with the words"
                 )
             if spans and starts[start] < spans[-1].end:
                 raise ValueError(f"the span {_brief(item)} overlaps another one; remove one")

@@ -48,7 +48,7 @@ class Unlabelled(Reader):
         records = self._reader(kind, path).read(path) if kind else self._texts(path)
         for record in records:
             if record.pair is not None:
-                message = "pairs of sentences have no use here; give single sentences"
+                message = "expected single sentences, got pairs"
                 raise DataError(message, path, record.line)
             yield Record(record.tokens, line=record.line, oddity=record.oddity)
 

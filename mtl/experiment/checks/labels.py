@@ -53,7 +53,7 @@ def check_labels(run: Run, corpora: Mapping[str, Corpus]) -> None:
                 if part != "train" and not known and not _any_comparable(split, name, form):
                     raise ConfigError(
                         f"tasks.{name}: no sentence of {part} can be scored, since {target.noun} "
-                        "leave it open which label is right; label some of them in full"
+                        "do not give one correct label; label some sentences in full"
                     )
                 labels = known
             try:

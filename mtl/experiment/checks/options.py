@@ -99,7 +99,7 @@ def _layers(run: Run) -> Iterator[tuple[str, str]]:
         yield refusal.path, refusal.reason
         return
     except RuntimeError as error:  # the number of bytes exceeds 64 bits
-        yield "trunk", f"cannot be made: {str(error).splitlines()[0]}; make it smaller"
+        yield "trunk", f"cannot be built: {str(error).splitlines()[0]}; make it smaller"
         return
     for name, task in run.tasks.items():
         try:

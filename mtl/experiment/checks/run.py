@@ -105,7 +105,7 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if task.where:
             yield f"tasks.{name}.where", "a language model learns from the whole text"
         if not head.accepts(target):
-            yield f"tasks.{name}.head", "the labels are words of the text; take the head 'lm'"
+            yield f"tasks.{name}.head", "the labels are words of the text; use the head 'lm'"
         if "words" not in run.embedding:
             yield "embedding", f"task {name!r} needs the slot 'words', whose words it predicts"
         if METRICS.find(task.metric.type).reads != target.values:
@@ -157,9 +157,12 @@ def _forms(run: Run) -> Iterator[Mistake]:
             yield f"tasks.{task}.head", f"the labels are {target.noun}; {_heads_for(target)}"
         pairs, compares = reads_pairs(run, task), issubclass(head, Classifier) and head.pairs
         if pairs and not compares:
-            yield f"tasks.{task}.head", "sentences come in pairs; take a classifier, such as pool"
+            yield f"tasks.{task}.head", "sentences come in pairs; use a classifier, such as pool"
         if pairs != reads_pairs(run, owner):
-            yield f"tasks.{task}.head", f"pairs and sentences share no head, as with {owner!r}"
+            yield (
+                f"tasks.{task}.head",
+                f"pairs and single sentences cannot share a head, as with {owner!r}",
+            )
         if target is not (shared := target_of(run, owner)):
             yield (
                 f"tasks.{task}.head",
@@ -172,14 +175,14 @@ def _forms(run: Run) -> Iterator[Mistake]:
             able = (name for name, cls in METRICS.items() if cls.reads == target.values)
             yield (
                 f"tasks.{task}.metric",
-                f"{metric!r} is not for {target.noun}; take one of: {', '.join(sorted(able))}",
+                f"{metric!r} is not for {target.noun}; use one of: {', '.join(sorted(able))}",
             )
 
 
 def _heads_for(target: type[Target]) -> str:
     """Return the part of an error message that names the heads which accept a target."""
     able = (name for name, cls in HEADS.items() if cls.accepts(target) and not cls.adversarial)
-    return f"take one of: {', '.join(sorted(able))}"
+    return f"use one of: {', '.join(sorted(able))}"
 
 
 def _sharing(run: Run) -> Iterator[Mistake]:
@@ -260,7 +263,8 @@ def _idle_rates(run: Run) -> Iterator[Mistake]:
     if not training.decay_biases and not decays(training.optimizer.options):
         yield (
             "training.decay_biases",
-            "does nothing without weight decay; leave it out, or set weight_decay of the optimizer",
+            "has no effect without weight decay; leave it out, or set weight_decay of the "
+            "optimizer",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):

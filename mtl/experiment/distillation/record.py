@@ -36,5 +36,6 @@ def check_teachers(folder: Path, fingerprints: Mapping[str, str]) -> None:
     for teacher, own in fingerprints.items():
         if not isinstance(before, dict) or before.get(teacher) != own:
             raise MtlError(
-                f"{folder}: the teacher {teacher} has changed since; train into another --output"
+                f"{folder}: the teacher {teacher} has changed since training began; "
+                "choose another --output"
             )

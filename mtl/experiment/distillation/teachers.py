@@ -151,7 +151,7 @@ def teaching_notes(
             notes.append(f"task {task}: learns from {mean}{own}")
         else:
             reason = teachable(run, task) or (
-                "none named" if options.match.get(task) == [] else "none has a task of its name"
+                "none named" if options.match.get(task) == [] else "none has a task with this name"
             )
             notes.append(f"task {task}: gold labels alone, without a teacher: {reason}")
     return notes

@@ -54,7 +54,7 @@ def load_text(
 
 
 def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) -> Corpus | None:
-    """Return the unlabelled text with the changed copies of all sentences that teachers label.
+    """Return the unlabelled text with the augmented copies of all sentences that teachers label.
 
     Args:
         run: The run, which has teachers.
@@ -93,7 +93,7 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
         return None
     tables = [text.splits["train"].table.table.cast(schema)] if text else []
     table = pa.concat_tables([*tables, pa.Table.from_batches(batches, schema)])
-    notes = [*(text.notes if text else ()), f"{count:,} changed copies of sentences"]
+    notes = [*(text.notes if text else ()), f"{count:,} augmented copies of sentences"]
     split = Split(SentenceTable(table), {})
     return replace(text or Corpus(TRANSFER, {}), splits={"train": split}, notes=notes)
 

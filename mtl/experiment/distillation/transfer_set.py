@@ -26,7 +26,7 @@ class TransferSet:
     Args:
         teachers: Task to its teachers.
         text: The unlabelled text; None without any.
-        corpus: The text with the changed copies of all sentences that the teachers label.
+        corpus: The text with the augmented copies of all sentences that the teachers label.
         notes: Notes for the plan.
     """
 
