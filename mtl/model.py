@@ -34,12 +34,14 @@ class ModelOutput:
         state: The state of the trunks, which the next chunk of a stream starts from.
         imitation: Task to the loss of each sentence that imitates its teachers, `[B]`; zero for
             sentences without an output of a teacher.
+        last: The last layer of the trunk, `[B, T, H]`, for batches with states to imitate.
     """
 
     losses: Mapping[str, Tensor]
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     state: Any = None
     imitation: Mapping[str, Tensor] = field(default_factory=dict)
+    last: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class HeadInputs:
         hidden: Task to the input of its head, `[B, T, H]`.
         penalties: Further terms of the loss by name, each a scalar.
         state: The state of the trunks, which the next chunk of a stream starts from.
+        last: The last layer of the trunk of the first task, `[B, T, H]`, if it was wanted.
     """
 
     hidden: Mapping[str, Tensor]
     penalties: Mapping[str, Tensor]
     state: Any
+    last: Tensor | None = None
 
 
 class MultiTaskModel(nn.Module):
@@ -120,9 +124,21 @@ class MultiTaskModel(nn.Module):
         return self.encode_vectors(self.embedding(batch.features, batch.mask), tasks, state)
 
     def encode_vectors(
-        self, embedded: EmbeddingOutput, tasks: Iterable[str], state: Any = None
+        self,
+        embedded: EmbeddingOutput,
+        tasks: Iterable[str],
+        state: Any = None,
+        *,
+        last: bool = False,
     ) -> HeadInputs:
-        """Return the inputs of the heads of some tasks, from the output of the embedding."""
+        """Return the inputs of the heads of some tasks, from the output of the embedding.
+
+        Args:
+            embedded: The output of the embedding.
+            tasks: The tasks.
+            state: The state of the trunks after the preceding chunk of text; None for none.
+            last: Whether to return the last layer too.
+        """
         # Only a few sharings read predicted labels; the others do not take this argument.
         label_vectors = [self._expected_label] if self.sharing.label_dims else []
         outputs: dict[str, TrunkOutput] = self.sharing(
@@ -131,13 +147,15 @@ class MultiTaskModel(nn.Module):
         penalties: dict[str, Tensor] = {}
         for output in outputs.values():
             penalties |= output.penalties
+        first = next(iter(outputs.values()))
         return HeadInputs(
             {
                 task: embedded.to_words(self._read(task, output.layers))
                 for task, output in outputs.items()
             },
             penalties,
-            next(iter(outputs.values())).state,
+            first.state,
+            embedded.to_words(first.layers[-1]) if last else None,
         )
 
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
@@ -156,7 +174,9 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
         """Return the losses of the tasks in `batch.targets` and in `batch.teacher`."""
-        inputs = self.encode(batch, batch.tasks, state)
+        embedded = self.embedding(batch.features, batch.mask)
+        imitates = batch.states is not None
+        inputs = self.encode_vectors(embedded, batch.tasks, state, last=imitates)
         device = batch.mask.device.type
         hidden = inputs.hidden
         if torch.is_autocast_enabled(device):
@@ -171,7 +191,7 @@ class MultiTaskModel(nn.Module):
                 task: self._imitation(task, hidden[task], batch.mask, output)
                 for task, output in batch.teacher.items()
             }
-        return ModelOutput(losses, inputs.penalties, inputs.state, imitation)
+        return ModelOutput(losses, inputs.penalties, inputs.state, imitation, inputs.last)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)

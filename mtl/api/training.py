@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -380,6 +380,9 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             teaching = teach(experiment, corpora, transfer, bar) if transfer else None
         fingerprints = transfer.fingerprints if transfer else None
         transfer = None  # teachers are large, and not needed any more
+        if teaching and teaching.states:
+            notes = [*experiment.notes, *teaching.states.notes]
+            experiment = replace(experiment, notes=notes)
         trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":

@@ -45,6 +45,19 @@ class Augmentation(Settings):
         return self
 
 
+class StateImitation(Settings):
+    """Hidden states of the teachers, which the last layer of the trunk imitates."""
+
+    weight: PositiveFloat = Field(
+        default=1.0, description="Factor of the squared distance in the loss."
+    )
+    dim: PositiveInt | None = Field(
+        default=64,
+        description="The most principal components of the states of a teacher; they are stored in "
+        "2 bytes each per token. null: all.",
+    )
+
+
 class Distillation(Settings):
     """Distillation: a run also learns the probabilities of teachers (Hinton et al. 2015)."""
 
@@ -88,6 +101,11 @@ class Distillation(Settings):
         default=8,
         description="Number of labels per token or sentence whose probabilities are stored; the "
         "others share the rest equally.",
+    )
+    hidden: StateImitation | None = Field(
+        default=None,
+        description="Imitation of the hidden states of the teachers, beside their labels; null: "
+        "none.",
     )
     gold: Literal["anneal"] | Fraction = Field(
         default="anneal",

@@ -35,6 +35,8 @@ class Batch:
             chunks of streams with a random length.
         weights: Task to the weight of each sentence in the loss, `[B]`, where not all are 1.
         teacher: Task to the outputs of its teachers, in distillation.
+        states: The hidden states of the teachers, `[B, T, D]`, zero on padding, if the model
+            imitates them.
     """
 
     # Features are stored per word type because most tokens repeat a word: the embedding then runs
@@ -47,6 +49,7 @@ class Batch:
     lr_factor: float = 1.0
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     teacher: Mapping[str, TeacherOutput] = field(default_factory=dict)
+    states: Tensor | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -71,4 +74,5 @@ class Batch:
             targets=move(self.targets),
             weights=move(self.weights),
             teacher={task: own.to(device, **options) for task, own in self.teacher.items()},
+            states=None if self.states is None else self.states.to(device, **options),
         )

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from mtl.data.loader import Loader
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mtl.data.batch import Batch
     from mtl.data.encoding import Batcher
     from mtl.targets.teacher import TeacherOutput
@@ -29,20 +31,31 @@ class Lesson(Protocol):
         """
 
 
+class StateLesson(Protocol):
+    """The hidden states of the teachers, for all sentences of a split."""
+
+    def states(self, pieces: NDArray[np.int64], tokens: int) -> Tensor:
+        """Return the states of the pieces of a batch, `[B, T, D]`; see `Lesson.outputs`."""
+
+
 class TaughtLoader:
     """A loader whose batches have the outputs of teachers.
 
     Args:
         loader: The loader.
         lessons: Task to the outputs of its teachers.
+        states: The hidden states of the teachers; None if they are not imitated.
     """
 
     carries = False
     """Whether a batch continues the rows of the previous batch."""
 
-    def __init__(self, loader: Loader, lessons: Mapping[str, Lesson]) -> None:
+    def __init__(
+        self, loader: Loader, lessons: Mapping[str, Lesson], states: StateLesson | None = None
+    ) -> None:
         self.loader = loader
         self.lessons = dict(lessons)
+        self.states = states
         self.size = loader.size
         self.windowed = loader.windowed
 
@@ -54,4 +67,5 @@ class TaughtLoader:
         pieces, tokens = self.loader.pieces(epoch, index), batch.mask.shape[1]
         taught = [task for task in tasks if task in self.lessons]
         outputs = {task: self.lessons[task].outputs(pieces, tokens) for task in taught}
-        return replace(batch, teacher=outputs)
+        states = self.states.states(pieces, tokens) if self.states else None
+        return replace(batch, teacher=outputs, states=states)

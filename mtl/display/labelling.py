@@ -22,14 +22,12 @@ _REFRESH = 0.1
 
 
 @contextmanager
-def show_teacher(
-    console: Console, teacher: str, sentences: int
-) -> Iterator[Callable[[int], object]]:
+def show_teacher(console: Console, work: str, sentences: int) -> Iterator[Callable[[int], object]]:
     """Tell that a teacher labels sentences, with a progress bar with ETA on a terminal.
 
     Args:
         console: The console.
-        teacher: The name of the teacher.
+        work: The name of the teacher and its work, such as "runs/a labels".
         sentences: The number of sentences.
 
     Yields:
@@ -37,7 +35,7 @@ def show_teacher(
     """
     from mtl.display.reading import reading_bar
 
-    line = f"{teacher} labels {sentences:,} sentences, unless the cache has its labels"
+    line = f"{work} {sentences:,} sentences, unless the cache has the result"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal or console.quiet:
         yield lambda done: None

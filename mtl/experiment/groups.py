@@ -27,13 +27,21 @@ def freeze(run: Run, model: MultiTaskModel) -> None:
                 parameter.requires_grad_(False)
 
 
-def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(
+    run: Run, model: MultiTaskModel, weighting: nn.Module, imitation: nn.Module | None = None
+) -> torch.optim.Optimizer:
     """Return the optimiser of all trainable weights.
 
     There is a group per layer if fine-tuning treats layers differently, a group per head or part
     of the sharing with its own learning rate, and a group of vectors if they do not decay. `since`
     is the epoch from which a group is trained. The first group has the learning rate of the run
     file.
+
+    Args:
+        run: The run.
+        model: The model.
+        weighting: The weighting, which may have weights of its own.
+        imitation: The map to the hidden states of teachers, which learns at the rate of heads.
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
@@ -42,7 +50,10 @@ def make_optimizer(run: Run, model: MultiTaskModel, weighting: nn.Module) -> tor
     members: dict[tuple[int, float | None, float, bool], list[nn.Parameter]] = {
         (0, None, 1.0, True): []
     }
-    for parameter in (*model.parameters(), *weighting.parameters()):
+    further = [*imitation.parameters()] if imitation else []
+    if tuning and tuning.head_lr is not None:
+        lrs |= dict.fromkeys(further, tuning.head_lr)
+    for parameter in (*model.parameters(), *weighting.parameters(), *further):
         if parameter.requires_grad:
             decays = run.training.decay_biases or parameter.ndim > 1
             factor = factors.get(parameter, 1.0)

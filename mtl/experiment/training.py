@@ -22,6 +22,7 @@ from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
+from mtl.layers.state_imitation import StateProjection
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.processes import ALONE, Processes
@@ -64,6 +65,11 @@ def make_trainer(
     )
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
+    imitation = None
+    if teaching.states:
+        width = model.sharing.sizes[-1] + model.embedding.head_size
+        imitation = StateProjection(width, teaching.states.width, teaching.states.weight)
+        imitation.to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_shared(run, model, weighting)
@@ -98,6 +104,8 @@ def make_trainer(
     # Initial weights may differ in their last bits between machines.
     processes.copy_from_main(model)
     processes.copy_from_main(weighting)
+    if imitation:
+        processes.copy_from_main(imitation)
     processes.separate_random(run.seed)
     schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
     complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)
@@ -108,7 +116,7 @@ def make_trainer(
         loaders=loaders,
         tasks=tasks,
         sampler=sampler,
-        optimizer=make_optimizer(run, model, weighting),
+        optimizer=make_optimizer(run, model, weighting, imitation),
         learning_rate=build(
             "schedule",
             Part(type=schedule.type, options=complete),
@@ -126,6 +134,7 @@ def make_trainer(
         device=experiment.device,
         gold_share=teaching.gold_share(training.epochs * steps_per_epoch),
         processes=processes,
+        imitation=imitation,
     )
 
 

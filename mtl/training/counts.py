@@ -23,12 +23,14 @@ class StepCounts(NamedTuple):
         sentences: Corpus to the number of sentences, pairs counted twice. A part of a step has the
             share of its sentences in the penalties.
         lr_factor: The mean of `Batch.lr_factor` over the batches.
+        imitated: The number of tokens with hidden states of teachers to imitate.
     """
 
     totals: Mapping[str, Total]
     tokens: Mapping[str, int]
     sentences: Mapping[str, int]
     lr_factor: float
+    imitated: int
 
 
 def count_step(
@@ -61,11 +63,13 @@ def count_step(
         for corpus, batch in part.items():
             sentences[corpus] += len(batch.mask)
     factors = [batch.lr_factor for batch in batches]
+    imitated = sum(batch.tokens for batch in batches if batch.states is not None)
     if processes.several:
         every = list(dict.fromkeys(task for own in tasks.values() for task in own))
-        return _joined(parts, list(tasks), every, sums, tokens, processes)
+        return _joined(parts, list(tasks), every, sums, tokens, imitated, processes)
     mean = sum(factors) / len(factors) if factors else 1.0
-    return StepCounts({t: _divisor(own) for t, own in sums.items()}, tokens, sentences, mean)
+    totals = {task: _divisor(own) for task, own in sums.items()}
+    return StepCounts(totals, tokens, sentences, mean, imitated)
 
 
 def _joined(
@@ -74,6 +78,7 @@ def _joined(
     tasks: Sequence[str],
     sums: Mapping[str, Total],
     tokens: Mapping[str, int],
+    imitated: int,
     processes: Processes,
 ) -> StepCounts:
     """Return the sums over all processes of the counts of each."""
@@ -85,9 +90,10 @@ def _joined(
         *(_scale(sums[task]) if task in sums else 0 for task in tasks),
         *(tokens.get(task, 0) for task in tasks),
         *(task in sums for task in tasks),
+        imitated,
     ]
-    sizes = [len(cells)] * 2 + [len(tasks)] * 4
-    rows, factors, labels, scales, words, known = processes.exchange(values).split(sizes, 1)
+    sizes = [len(cells)] * 2 + [len(tasks)] * 4 + [1]
+    rows, factors, labels, scales, words, known, states = processes.exchange(values).split(sizes, 1)
     scale = scales.max(0).values
     # Weights of 1, which have no scale, beside others.
     scales = torch.where((scales == 0) & (known > 0), 1, scales)
@@ -107,6 +113,7 @@ def _joined(
         {task: int(words[:, i].sum()) for i, task in enumerate(tasks) if task in totals},
         {corpus: int(n) for corpus, n in zip(corpora, by_corpus, strict=True) if n},
         float(factor.sum()) / batches,
+        int(states.sum()),
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -283,6 +285,7 @@ def _join(environment: Mapping[str, str]) -> Processes:
         torch.cuda.set_device(local)
     try:
         store, *_ = next(distributed.rendezvous("env://", timeout=START))
+        store = distributed.PrefixStore(_token(store, rank, world), store)
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
             store=distributed.PrefixStore("group", store),
@@ -296,6 +299,35 @@ def _join(environment: Mapping[str, str]) -> Processes:
         message = f"process {rank} of {world} cannot join the others at {place}: {reason}"
         raise MtlError(message) from error
     return Processes(rank, world, local, local_world, distributed.PrefixStore("mtl", store))
+
+
+def _token(store: distributed.Store, rank: int, world: int) -> str:
+    """Return a name that only the processes of this start know.
+
+    After a restart, the store of torchrun still has the addresses of the processes that have
+    ended, and on several machines no variable counts the restarts alike. The first process answers
+    each request with a new name, also old requests, whose answers nobody reads.
+    """
+    own = secrets.token_hex(8)
+    if rank:
+        store.set(f"mtl/request/{store.add('mtl/requests', 1)}", own)
+        token = store.get(f"mtl/answer/{own}").decode()
+        store.add(f"{token}/joined", 1)
+        return token
+    answered = 0
+    until = time.monotonic() + START.total_seconds()
+    while store.add(f"{own}/joined", 0) < world - 1:
+        if time.monotonic() > until:
+            raise RuntimeError("some processes are missing")
+        while answered < store.add("mtl/requests", 0):
+            answered += 1
+            request = f"mtl/request/{answered}"
+            # A process that was killed between two calls has a number without a request.
+            with suppress(RuntimeError):
+                store.wait([request], timedelta(seconds=10))
+                store.set(f"mtl/answer/{store.get(request).decode()}", own)
+        time.sleep(0.01)
+    return own
 
 
 def check_device(processes: Processes, device: torch.device) -> None:

@@ -21,6 +21,7 @@ from mtl.data.loader import Loader
 from mtl.data.mixing import Draw, Sampler
 from mtl.data.streams import Streams
 from mtl.errors import TrainingError
+from mtl.layers.state_imitation import StateProjection
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
 from mtl.sharing.base import Sharing
@@ -71,6 +72,8 @@ class Trainer:
             teacher, at a step, counted from 0.
         processes: The processes that train together. Each has a trainer whose loaders return its
             part of each batch, and all of them run in step.
+        imitation: The map from the last layer to the hidden states of teachers; None for none. It
+            is trained like the model, but is not part of it.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Trainer:
         log_gradients: Callable[[int], bool] = logs_gradients,
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
+        imitation: StateProjection | None = None,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -116,6 +120,7 @@ class Trainer:
         self.log_gradients = log_gradients
         self.gold_share = gold_share
         self.processes = processes
+        self.imitation = imitation
         self.epoch = 0
         self.step = 0
         self.place = 0
@@ -216,9 +221,15 @@ class Trainer:
             on_device = batch.to(self.device)
             output = self._forward(corpus, on_device)
             share = len(batch.mask) / counts.sentences[corpus]
-            for name, term in output.penalties.items():
-                own = term if share == 1 else share * term
-                penalties[name] = penalties[name] + own if name in penalties else own
+            terms = output.penalties
+            if share != 1:
+                terms = {name: share * term for name, term in terms.items()}
+            if self.imitation and on_device.states is not None:
+                assert output.last is not None
+                distance = self.imitation(output.last, on_device.states, on_device.mask)
+                terms = {**terms, "hidden": distance / counts.imitated}
+            for name, term in terms.items():
+                penalties[name] = penalties[name] + term if name in penalties else term
             for task in on_device.tasks:
                 loss = mean_loss(output, on_device, task, gold_share, counts.totals[task])
                 # Teachers label the sentences of all corpora, which a step may contain together.
@@ -323,7 +334,7 @@ class Trainer:
         own = self.weighting.task_gradients
         kept = own.complete(counts.totals, shared) if own else []
         self.processes.add_up(
-            self.model.parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
+            self._parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
         )
         return all_losses, all_penalties
 
@@ -337,7 +348,7 @@ class Trainer:
 
     def _norm(self) -> Tensor:
         """Return the global norm of the gradients, a scalar; remove the scale of the losses."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self._parameters() if p.grad is not None]
         if self.loss_scale:
             self.loss_scale.remove(gradients)
         return get_total_norm(gradients)
@@ -366,12 +377,15 @@ class Trainer:
             raise self._diverged(not_finite(self.model, losses), found)
         # Most steps need no clipping, and a product with 1 would take as long as any other.
         if norm + 1e-6 > self.clip_norm:
-            parameters = self.model.parameters()
-            clip_grads_with_norm_(parameters, self.clip_norm, torch.tensor(norm))
+            clip_grads_with_norm_(self._parameters(), self.clip_norm, torch.tensor(norm))
         self.optimizer.step()
         if self.average:
             self.average.update()
         return True
+
+    def _parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the model, and of the map to the states of teachers."""
+        return [*self.model.parameters(), *(self.imitation.parameters() if self.imitation else ())]
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]

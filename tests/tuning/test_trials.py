@@ -15,8 +15,8 @@ pytest.importorskip("optuna", reason="the package optuna is not installed")
 
 import mtl
 from mtl.errors import MtlError
-from tests.cli.command import mtl as command
 from tests.cli.command import Result, start
+from tests.cli.command import mtl as command
 from tests.cli.records import records
 
 pytestmark = pytest.mark.slow

@@ -31,5 +31,5 @@ def test_check_lists_ranges(project: Path) -> None:
         "\nranges to search (the plan above is for the first value of each):\n"
         "  trunk.type: one of lstm, gru\n"
         "  training.optimizer.lr: 0.0001 to 0.01, log\n"
-        "\nrun.yaml: all is well; search with mtl tune\n"
+        "\nrun.yaml: no errors; search with mtl tune\n"
     )

@@ -8,8 +8,12 @@ from mtl.config.distillation import Distillation
 from mtl.config.run import Run
 from mtl.errors import did_you_mean
 from mtl.experiment.build import head_owner, head_part, target_of
+from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.distillation.teachers import teachable
 from mtl.heads import HEADS
+from mtl.sharing import SHARING
+from mtl.sharing.hard import Hard
+from mtl.trunks import TRUNKS
 
 
 def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
@@ -44,8 +48,30 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
             "distillation.augmentation.tags",
             f"expected a task of the run with one label per token, got {tags!r}",
         )
+    if options.hidden and (reason := _unimitable(run, able)):
+        yield "distillation.hidden", f"{reason}; leave it out"
     if idle:
         yield from _idle(run, options, able)
+
+
+def _unimitable(run: Run, able: list[str]) -> str:
+    """Return why a run cannot imitate the hidden states of teachers; empty if it can."""
+    if not issubclass(SHARING.find(run.sharing.type), Hard):
+        return (
+            f"under {run.sharing.type!r} tasks have layers of their own, and hidden states belong "
+            "to the sentence, not to a task; set sharing: hard"
+        )
+    if TRUNKS.find(run.trunk.type).sight(run.trunk.options) == "left":
+        return (
+            "the trunk does not see the words after a word, and the hidden states of the teachers "
+            "depend on them; take a bidirectional trunk"
+        )
+    tuning = run.training.fine_tuning
+    if tuning and {"embedding", "trunk"} <= set(tuning.frozen):
+        return "embedding and trunk are frozen, so that they imitate nothing"
+    if able and all(reads_pairs(run, task) for task in able):
+        return "all tasks that can have a teacher compare two sentences"
+    return ""
 
 
 def _idle(run: Run, options: Distillation, able: list[str]) -> Iterator[tuple[str, str]]:

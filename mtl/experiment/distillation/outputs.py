@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
@@ -29,8 +29,8 @@ from mtl.text.example import Example
 
 Arrays: TypeAlias = "dict[str, NDArray[np.generic]]"
 LabellingBar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
-"""Maps a teacher and a number of sentences to a context manager; its value is called with the
-number of sentences that are labelled."""
+"""Maps a teacher with its work and a number of sentences to a context manager; its value is called
+with the number of sentences that are done."""
 
 _FORMAT = 1
 """The version of the files. Increase it when older ones can no longer be used."""
@@ -41,14 +41,16 @@ _SMALLEST = -30.0
 
 
 class OutputForm(ABC):
-    """The form of stored outputs: probabilities or label sequences."""
+    """The form of stored outputs, such as probabilities or label sequences."""
 
     name: ClassVar[str]
+    verb: ClassVar[str] = "labels"
+    """The work of the teacher, for the user."""
 
     @property
     @abstractmethod
-    def options(self) -> list[int]:
-        """The numbers that the content depends on."""
+    def options(self) -> list[int | str]:
+        """The values that the content depends on."""
 
     @abstractmethod
     def label(self, teacher: TaskTeacher, sentences: Sequence[Sentence]) -> Arrays:
@@ -68,7 +70,7 @@ class Probabilities(OutputForm):
         self.top = top
 
     @property
-    def options(self) -> list[int]:
+    def options(self) -> list[int | str]:
         """The number of labels."""
         return [self.top]
 
@@ -150,7 +152,7 @@ class BestPaths(OutputForm):
         self.number = number
 
     @property
-    def options(self) -> list[int]:
+    def options(self) -> list[int | str]:
         """The number of sequences."""
         return [self.number]
 
@@ -178,6 +180,11 @@ def path_labels(teacher: TaskTeacher) -> list[str]:
     return teacher.model.best_paths([], teacher.task, 1)[0]
 
 
+def of_corpus(progress: LabellingBar, corpus: str) -> LabellingBar:
+    """Return a display of the progress that names a corpus too."""
+    return lambda work, sentences: progress(f"{corpus}: {work}", sentences)
+
+
 def label_split(
     teacher: TaskTeacher, split: Split, form: OutputForm, progress: LabellingBar
 ) -> Arrays:
@@ -186,15 +193,38 @@ def label_split(
     Raises:
         MtlError: The cache cannot be written.
     """
+    shards = (split[first : first + _SHARD] for first in range(0, len(split), _SHARD))
+    return label_examples(teacher, shards, form, progress, len(split))
+
+
+def label_examples(
+    teacher: TaskTeacher,
+    parts: Iterable[Sequence[Example]],
+    form: OutputForm,
+    progress: LabellingBar,
+    total: int,
+) -> Arrays:
+    """Return the outputs of a teacher for some sentences, from the cache if it has them.
+
+    Args:
+        teacher: The teacher.
+        parts: The sentences, in one part per file of the cache.
+        form: The form of the outputs.
+        progress: Displays the progress.
+        total: The number of sentences.
+
+    Raises:
+        MtlError: The cache cannot be written.
+    """
     folder = default_cache() / "teachers"
     folder.mkdir(parents=True, exist_ok=True)
     start = json.dumps([_FORMAT, teacher.fingerprint, teacher.task, form.name, *form.options])
-    shards = []
-    with progress(str(teacher), len(split)) as done:
-        for first in range(0, len(split), _SHARD):
-            examples = split[first : first + _SHARD]
+    shards, count = [], 0
+    with progress(f"{teacher} {form.verb}", total) as done:
+        for examples in parts:
             shards.append(_shard(folder, start, examples, teacher, form))
-            done(first + len(examples))
+            count += len(examples)
+            done(count)
     return {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
 
 

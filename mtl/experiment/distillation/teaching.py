@@ -28,8 +28,10 @@ from mtl.experiment.distillation.outputs import (
     OutputForm,
     Probabilities,
     label_split,
+    of_corpus,
     path_labels,
 )
+from mtl.experiment.distillation.states import StateLessons, store_states
 from mtl.experiment.distillation.text import TRANSFER
 from mtl.experiment.distillation.transfer_set import TransferSet
 from mtl.experiment.experiment import Experiment
@@ -48,11 +50,13 @@ class Teaching:
         text: The unlabelled text, with augmented copies of sentences; None without any.
         lessons: Corpus to task to the outputs of its teachers.
         gold: Share of gold labels where there are both, or "anneal".
+        states: The hidden states of the teachers; None if they are not imitated.
     """
 
     text: Corpus | None = None
     lessons: Mapping[str, Mapping[str, Lesson]] = field(default_factory=dict)
     gold: float | str = 1.0
+    states: StateLessons | None = None
 
     def loaders(
         self,
@@ -71,8 +75,9 @@ class Teaching:
         if self.text:
             tasks = list(self.lessons[TRANSFER])
             every[TRANSFER] = make_loader(experiment.run, self.text, "train", tasks, part=part)
+        states = self.states.lessons if self.states else {}
         return {
-            name: TaughtLoader(loader, self.lessons[name])
+            name: TaughtLoader(loader, self.lessons[name], states.get(name))
             if name in self.lessons and isinstance(loader, Loader)
             else loader
             for name, loader in every.items()
@@ -122,6 +127,7 @@ def teach(
         for task in transfer.teachers
     }
     lessons: dict[str, dict[str, Lesson]] = {}
+    single: dict[str, Split] = {}
     devices = [experiment.device] if experiment.device.type == "cuda" else []
     # Labelling draws no random numbers; if a part of a user does, the run is still the same.
     with torch.random.fork_rng(devices):
@@ -130,19 +136,22 @@ def teach(
             if words and batch_limits(run, name).streams is None:
                 pairs = any(reads_pairs(run, task) for task in tasks_of(run, name))
                 split = corpus.splits["train"]
+                single |= {} if pairs else {name: split}
                 lessons[name] = {
-                    task: make(split)
+                    task: make(name, split)
                     for task, make in makers.items()
                     if reads_pairs(run, task) == pairs
                 }
         if transfer.corpus:
+            split = single[TRANSFER] = transfer.corpus.splits["train"]
             lessons[TRANSFER] = {
-                task: make(transfer.corpus.splits["train"])
+                task: make(TRANSFER, split)
                 for task, make in makers.items()
                 if not reads_pairs(run, task)
             }
+        states = store_states(run, transfer.teachers, single, progress)
     lessons = {name: own for name, own in lessons.items() if own}
-    return Teaching(transfer.corpus, lessons, options.gold)
+    return Teaching(transfer.corpus, lessons, options.gold, states)
 
 
 class _LessonMaker:
@@ -171,17 +180,18 @@ class _LessonMaker:
         self.reads_paths = self.target.level == "token" and options.tokens == "paths"
         self.path_labels = [path_labels(own) for own in self.teachers] if self.reads_paths else []
 
-    def __call__(self, split: Split) -> Lesson:
-        """Return the outputs of the teachers for a split."""
+    def __call__(self, corpus: str, split: Split) -> Lesson:
+        """Return the outputs of the teachers for the training text of a corpus."""
+        progress = of_corpus(self.progress, corpus)
         if self.reads_paths:
             form: OutputForm = BestPaths(self.options.paths or _PATHS)
-            found = [label_split(own, split, form, self.progress) for own in self.teachers]
+            found = [label_split(own, split, form, progress) for own in self.teachers]
             sources = list(zip(self.path_labels, found, strict=True))
             return PathLesson(sources, split.lengths, self.target)
         form = Probabilities(self.options.top)
         stored = [
             StoredProbabilities(
-                label_split(teacher, split, form, self.progress), len(teacher.labels), align
+                label_split(teacher, split, form, progress), len(teacher.labels), align
             )
             for teacher, align in zip(self.teachers, self.alignments, strict=True)
         ]
