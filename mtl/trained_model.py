@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from mtl.display.reading import show_import, show_reading
-from mtl.errors import MtlError, did_you_mean
+from mtl.errors import MtlError
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.calibration import Calibration, fit_temperatures
-from mtl.experiment.corpora import by_corpus, cut_of, reads_pairs, with_data
+from mtl.experiment.corpora import by_corpus, cut_of, no_split, with_data
 from mtl.experiment.experiment import label_split, score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
@@ -82,14 +82,11 @@ class TrainedModel:
         kind = f"ensemble of {len(models)} models" if self.members else "model"
         lines = [f"{kind} in {self.folder}, {parameters:,} parameters"]
         for name, task in self.run.tasks.items():
-            heads = dict.fromkeys(m._head_name(name) for m in models if name in m.tasks)
+            own = [m.run.tasks[name].head for m in models if name in m.tasks]
+            heads = dict.fromkeys(head if isinstance(head, str) else head.type for head in own)
             summary = self.predictor.targets[name].summary()
             lines.append(f"task {name}: {task.use}, head {', '.join(heads)}, {summary}")
         return "\n".join(lines)
-
-    def _head_name(self, task: str) -> str:
-        head = self.run.tasks[task].head
-        return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the folder and the device; unpickling loads the model from the folder."""
@@ -231,8 +228,7 @@ class TrainedModel:
         selected = self.selection.labelling([task] if task else None)
         if len(selected) > 1:
             raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
-        pairs = self.selection.compare_pairs(selected)
-        read = list(read_sentences(sentences, pairs=pairs))
+        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs(selected)))
         return probabilities(self.predictor, read, selected[0])
 
     def best_paths(
@@ -258,21 +254,13 @@ class TrainedModel:
         return best_paths(self.experiment.predictor, examples, selected, number)
 
     def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
-        """Return the hidden states that the head of a task reads, for each token of each sentence.
-
-        Args:
-            sentences: As for `predict`.
-            task: The task; not one that compares sentences.
-
-        Returns:
-            Per sentence an array `[T, H]`, T tokens.
+        """Return the states that the head of a task reads, an array `[T, H]` per sentence.
 
         Raises:
             MtlError: As for `predict`; or it is an ensemble.
         """
-        (selected,) = self.selection.labelling([task])
-        read = list(read_sentences(sentences, pairs=False))
-        return hidden_states(self.experiment.predictor, read, selected)
+        (name,) = self.selection.labelling([task])
+        return hidden_states(self.experiment.predictor, sentences, name)
 
     def explain(
         self,
@@ -301,20 +289,10 @@ class TrainedModel:
         Raises:
             MtlError: A part of the model cannot be exported, or the file cannot be written.
         """
-        from mtl.export.bundle import TaskForm, export_bundle
+        from mtl.export.bundle import export_bundle
 
-        predictor = self.experiment.predictor
-        selected = self.selection.labelling(tasks)
-        by_sentence = self.selection.by_sentence(selected)
-        forms = {
-            task: TaskForm(
-                "sentence" if task in by_sentence else "record",
-                reads_pairs(self.run, task),
-                self.run.tasks[task].source.derived,
-            )
-            for task in selected
-        }
-        export_bundle(predictor, forms, Path(path))
+        forms = self.selection.forms(self.selection.labelling(tasks))
+        export_bundle(self.experiment.predictor, forms, Path(path))
 
     def evaluate(
         self,
@@ -362,7 +340,7 @@ class TrainedModel:
             kept |= {"streams": streams, "dynamic": dynamic, "cache": cache}
             evaluation = self.experiment.evaluate(corpora, split, selected, **kept)
         if not evaluation.metrics:
-            raise _no_split(split, corpora)
+            raise no_split(split, corpora)
         return evaluation
 
     def _corpora(self, split: str, data: Any, tasks: Sequence[str]) -> list[Corpus]:
@@ -407,10 +385,9 @@ class TrainedModel:
             MtlError: No corpus has such a split.
         """
         corpora = self._corpora(split, None, tasks)
-        labels = label_split(self.run, self.predictor, corpora, split, tasks)
-        if not labels:
-            raise _no_split(split, corpora)
-        return labels
+        if labels := label_split(self.run, self.predictor, corpora, split, tasks):
+            return labels
+        raise no_split(split, corpora)
 
     def generate(
         self,
@@ -457,11 +434,6 @@ class TrainedModel:
         return words_of(prompt, cut, self.experiment.subwords)
 
 
-def _no_split(split: str, corpora: Sequence[Corpus]) -> MtlError:
-    known = {name for corpus in corpora for name in corpus.splits}
-    return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
-
-
 def load(
     folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
 ) -> TrainedModel:
@@ -503,9 +475,8 @@ def load_model(
         description = read_ensemble(folder)
         folders = [member_folder(folder, n + 1) for n in range(len(description["members"]))]
         members = [load_model(own, device, on_import) for own in folders]
-        experiments = [member.experiment for member in members]
-        joint = join(experiments, list(map(str, folders)), description["tasks"])
-        model = TrainedModel(folder, joint, members)
+        own = [member.experiment for member in members]
+        model = TrainedModel(folder, join(own, [*map(str, folders)], description["tasks"]), members)
     else:
         check_run_folder(folder)
         check_files(folder)

@@ -335,3 +335,9 @@ def _python_reader(corpus: CorpusConfig) -> Part:
         for name, option in part_options(Python).items()
     }
     return Part(type=PYTHON, options=options)
+
+
+def no_split(split: str, corpora: Sequence[Corpus]) -> MtlError:
+    """Return the error for a split that none of the corpora has."""
+    known = {name for corpus in corpora for name in corpus.splits}
+    return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")

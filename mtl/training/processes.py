@@ -351,7 +351,7 @@ def check_device(processes: Processes, device: torch.device) -> None:
             f"training.device: several processes train on cpu or cuda, got {device}; set cpu, or "
             "train in one process"
         )
-    if device.index is not None:
+    if str(device) != "cuda":
         raise MtlError(
             f"training.device: each process takes the GPU of its number, got {device}; set cuda"
         )
