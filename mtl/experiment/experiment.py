@@ -172,7 +172,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         from mtl.training.evaluation import gather
 
@@ -196,7 +196,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         self.fit_thresholds(corpora, processes)
         return self.evaluate(corpora, "dev", processes=processes)
