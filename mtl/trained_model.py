@@ -350,9 +350,7 @@ class TrainedModel:
         return [*load_corpora(run, subwords, given=given, progress=show_reading).values()]
 
     def calibrate(self, tasks: Sequence[str] | None = None, *, data: Any = None) -> Calibration:
-        """Fit the temperatures of the probabilities on the dev set, and save them in the folder.
-
-        Labels do not change. From now on, all probabilities have these temperatures.
+        """Fit temperatures of the probabilities to the dev set, and save them in the folder.
 
         Args:
             tasks: The tasks; None: all that have confidences.
