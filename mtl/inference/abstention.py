@@ -92,7 +92,7 @@ def sure_answers(
 
 
 class Coverage:
-    """Counts the answers that were given, per task."""
+    """Counts the answers of a model that may abstain, per task."""
 
     def __init__(self) -> None:
         self.counts: dict[str, tuple[int, int]] = {}

@@ -55,9 +55,9 @@ class TaskPrediction(NamedTuple):
         attention_b: Attention weights in the second sentence of a pair.
         logits: The scores of the labels, or of a number, `[S]`. None for one label per token, or
             if not requested.
-        coverage: The number of answers that were given, and the number of all answers, if unsure
-            ones were left out; see `mtl.inference.abstention`. The label of a sentence that was
-            left out is still in `labels`; tokens have None.
+        coverage: The number of answers, and this number with the unsure answers that the model
+            leaves out; see `mtl.inference.abstention`. None: it leaves out none. An omitted label
+            of a sentence is still in `labels`; tokens have None.
     """
 
     labels: Labels

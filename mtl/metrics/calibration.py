@@ -36,7 +36,7 @@ class ReliabilityBin(NamedTuple):
 
 
 class CoveragePoint(NamedTuple):
-    """The answers that are left above a threshold.
+    """The answers above a threshold.
 
     Args:
         coverage: Their share of all answers.
@@ -117,8 +117,8 @@ class Reliability:
         """Return the error that perfect confidences have on average, since answers are finite.
 
         In a bin, the number of right answers is a sum of independent draws with the confidences as
-        probabilities. Its mean distance from its expectation is that of a normal distribution with
-        the same variance, √(2 / π · Σ p (1 − p)). An error near this one cannot be told from 0.
+        probabilities. For a normal distribution with the same variance, its mean distance from its
+        expectation is √(2 / π · Σ p (1 − p)). An error near this one may be chance alone.
         """
         if not len(self):
             return UNDEFINED

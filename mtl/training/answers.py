@@ -80,7 +80,7 @@ def answered_part(
 ) -> Iterator[tuple[Labels, Labels]]:
     """Yield gold and predicted labels of the part that a model answers.
 
-    A sentence or a token without an answer does not count. A span that is left out counts as not
+    A sentence or a token without an answer does not count. An omitted span counts as not
     found, so that recall shows the cost.
 
     Args:
