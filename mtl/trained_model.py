@@ -22,7 +22,7 @@ from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
-from mtl.inference.abstention import sure_answers
+from mtl.inference.abstention import check_threshold, sure_answers
 from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
@@ -326,10 +326,12 @@ class TrainedModel:
             abstain: Score also the answers of at least this confidence: `Evaluation.answered`.
 
         Raises:
-            MtlError: No corpus has such a split; or `dynamic` or `cache` are used for tasks other
-                than language models that read streams forwards.
+            MtlError: No corpus has such a split; `abstain` is not a probability; or `dynamic` or
+                `cache` are used for tasks other than language models that read streams forwards.
         """
         selected = self.selection.named(tasks)
+        if abstain is not None:
+            check_threshold(abstain)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
         corpora = self._corpora(split, data, selected)

@@ -18,6 +18,7 @@ from mtl.display.training import Display
 from mtl.errors import MtlError
 from mtl.experiment import Experiment
 from mtl.experiment.folder import check_data
+from mtl.options import count
 from mtl.runs.checkpoint import (
     MODEL,
     load_training,
@@ -131,7 +132,8 @@ def train_steps(
             display.show(event)
             if stopped:
                 place = describe_place(trainer)
-                text = f"stopped after {trainer.step} steps; --resume continues {place}"
+                steps = count(trainer.step, "step")
+                text = f"stopped after {steps}; --resume continues {place}"
                 log.note(text)
                 tell(console, text)
                 return True

@@ -41,6 +41,7 @@ from mtl.experiment.folder import (
 from mtl.experiment.plan import describe, make_plan
 from mtl.files import run_folder
 from mtl.registry import OnImport
+from mtl.runs.calibration import CALIBRATION, read_calibration
 from mtl.runs.checkpoint import (
     MODEL,
     load_weights,
@@ -394,6 +395,9 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
+            if (folder / CALIBRATION).is_file():
+                remedy = f"fit the temperatures again after training: mtl calibrate {folder}"
+                lines.append(f"note: {CALIBRATION} is removed, as the weights change; {remedy}")
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 saving = Saving(run.training.checkpoint.minutes if lock else None)
@@ -413,4 +417,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
         processes.copy_from_main(experiment.model)
         experiment.model.eval()
-        return TrainedModel(folder, experiment), stopped
+        model = TrainedModel(folder, experiment)
+        # A finished run that was not trained any more keeps its temperatures.
+        model.predictor.temperatures = read_calibration(folder, model.networks, model.tasks)
+        return model, stopped

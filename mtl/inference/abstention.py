@@ -86,9 +86,14 @@ def sure_answers(
     """
     if threshold is None:
         return predictions
-    if not 0 <= threshold <= 1:
-        raise MtlError(f"abstain: expected a probability from 0 to 1, got {threshold}")
+    check_threshold(threshold)
     return (abstain(own, threshold, confidence=confidence) for own in predictions)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise an MtlError if a threshold is not a probability."""
+    if not 0 <= threshold <= 1:  # NaN too
+        raise MtlError(f"abstain: expected a probability from 0 to 1, got {threshold}")
 
 
 class Coverage:

@@ -190,6 +190,20 @@ def test_temperatures_of_other_weights_are_refused(folder: Path) -> None:
     assert "was fitted for other weights than the model has; delete it" in found.err
 
 
+def test_a_finished_run_that_is_resumed_keeps_its_temperatures(folder: Path) -> None:
+    model = library.train(folder / "run.yaml", output=folder, resume=True, progress=False)
+    assert isinstance(model, library.TrainedModel)
+    assert model.predictor.temperatures == library.load(folder).predictor.temperatures != {}
+
+
+def test_training_tells_that_it_removes_the_temperatures(folder: Path) -> None:
+    found = mtl("train", str(folder / "run.yaml"), "training.epochs=13", "--output", str(folder),
+                "--resume")  # fmt: skip
+    assert found.code == 0, found.err
+    assert f"again after training: mtl calibrate {folder}\n" in found.err
+    assert library.load(folder).predictor.temperatures == {}
+
+
 def test_an_ensemble_has_temperatures_of_its_own(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(folder, other)
@@ -210,3 +224,5 @@ def test_mistakes_are_told(folder: Path) -> None:
     assert mtl("predict", str(folder), "--abstain", "2", stdin="Ann").code == 2
     with pytest.raises(MtlError, match="abstain: expected a probability from 0 to 1, got 2"):
         library.load(folder).predict(["Ann"], abstain=2)
+    with pytest.raises(MtlError, match="abstain: expected a probability from 0 to 1, got nan"):
+        library.load(folder).evaluate("dev", abstain=float("nan"))
