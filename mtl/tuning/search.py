@@ -160,10 +160,11 @@ def _check(run: Run, space: Space, config: Config) -> None:
             f"{place}: no range to search; write one in place of a value, such as "
             "training.optimizer.lr='{search: [1.0e-4, 1.0e-2], log: true}'"
         )
-    if run.seeds > 1:
+    if run.seeds > 1 or "seeds" in space.ranges:
+        found = "a range" if "seeds" in space.ranges else run.seeds
         raise MtlError(
-            f"{place}: seeds: expected 1, got {run.seeds}, since a trial has one model; train "
-            f"{BEST} with several seeds afterwards"
+            f"{place}: seeds: expected 1, got {found}, since a trial has one model; train {BEST} "
+            "with several seeds afterwards"
         )
 
 

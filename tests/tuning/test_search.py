@@ -333,6 +333,8 @@ def test_a_run_without_ranges_or_with_several_seeds_is_refused() -> None:
         tune({})
     with pytest.raises(MtlError, match=r"^run.yaml: seeds: expected 1, got 2, since a trial has"):
         tune({**RANGES, "seeds": 2})
+    with pytest.raises(MtlError, match=r"^run.yaml: seeds: expected 1, got a range, since"):
+        tune({**RANGES, "seeds": {"search": [1, 3]}})
 
 
 def test_there_must_be_a_dev_score() -> None:
