@@ -51,7 +51,7 @@ def show_reading(path: Path, console: Console | None = None) -> Iterator[Callabl
 
 
 def reading_bar(console: Console, verb: str = "reading") -> Progress:
-    """Return a progress bar with ETA that disappears at the end."""
+    """Return a progress bar with ETA for terminals, which disappears at the end."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
@@ -59,6 +59,7 @@ def reading_bar(console: Console, verb: str = "reading") -> Progress:
         BarColumn(bar_width=24),
         TimeRemainingColumn(),
         console=console,
+        disable=not console.is_terminal,
         transient=True,
     )
 

@@ -49,7 +49,7 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[tuple[str, str]]:
             f"expected a task of the run with one label per token, got {tags!r}",
         )
     if options.hidden and (reason := _unimitable(run, able)):
-        yield "distillation.hidden", f"{reason}; leave it out"
+        yield "distillation.hidden", reason
     if idle:
         yield from _idle(run, options, able)
 
@@ -59,18 +59,18 @@ def _unimitable(run: Run, able: list[str]) -> str:
     if not issubclass(SHARING.find(run.sharing.type), Hard):
         return (
             f"under {run.sharing.type!r} tasks have layers of their own, and hidden states belong "
-            "to the sentence, not to a task; set sharing: hard"
+            "to the sentence, not to a task; set sharing: hard, or leave it out"
         )
     if TRUNKS.find(run.trunk.type).sight(run.trunk.options) == "left":
         return (
             "the trunk does not see the words after a word, and the hidden states of the teachers "
-            "depend on them; take a bidirectional trunk"
+            "depend on them; take a bidirectional trunk, or leave it out"
         )
     tuning = run.training.fine_tuning
     if tuning and {"embedding", "trunk"} <= set(tuning.frozen):
-        return "embedding and trunk are frozen, so that they imitate nothing"
+        return "embedding and trunk are frozen, so that they imitate nothing; leave it out"
     if able and all(reads_pairs(run, task) for task in able):
-        return "all tasks that can have a teacher compare two sentences"
+        return "all tasks that can have a teacher compare two sentences; leave it out"
     return ""
 
 
