@@ -36,14 +36,20 @@ def calibrate(
     from mtl.runs.checkpoint import seed_folders
 
     folders = seed_folders(folder) or [folder]
-    found = {own: api.load(own, device=device, trust=trust).calibrate(task) for own in folders}
+    found: dict[Path, Calibration] = {}
+    for own in folders:
+        model = api.load(own, device=device, trust=trust)
+        found[own] = model.calibrate(task)
     if as_json:
         records = {str(own): result.to_dict() for own, result in found.items()}
         typer.echo(json.dumps(records if len(records) > 1 else records[str(folders[0])], indent=1))
         return
     for own, result in found.items():
         _print(own, result)
-    typer.echo(f"next:  mtl evaluate {folders[-1]} --calibration")
+    # The command must work as it is printed: it needs a test set.
+    splits = {name for corpus in model.run.corpora.values() for name in corpus.split_names}
+    after = "evaluate {} --calibration" if "test" in splits else "predict {} FILE --confidence"
+    typer.echo(f"next:  mtl {after.format(folders[-1])}")
 
 
 def _print(folder: Path, found: Calibration) -> None:

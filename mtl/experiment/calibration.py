@@ -14,12 +14,14 @@ from mtl.experiment.experiment import score_labels
 from mtl.inference.base import BasePredictor
 from mtl.inference.temperature import Temperatures
 from mtl.metrics.calibration import Reliability
+from mtl.options import count
 
 ByKind = Mapping[str, Reliability]
 """Kind of answers, such as "words" or "spans", to the answers."""
 
 _FEW = 200
 """Fewer labels than these give a note."""
+_NO_DEV = "its corpus has no dev set"
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ class Calibration:
         for task, reason in self.skipped.items():
             yield f"{task}: not calibrated: {reason}"
         for task, temperature in self.temperatures.items():
-            for kind, count, own in zip(
+            for kind, number, own in zip(
                 temperature._fields, self.counts[task], temperature, strict=True
             ):
                 if kind == "spans" and "spans" not in self.after[task]:
                     continue
-                if count < _FEW:
-                    yield f"{task}: fitted on only {count} {kind}, so its confidences are uncertain"
+                if number < _FEW:
+                    found = count(number, kind.removesuffix("s"))
+                    yield f"{task}: fitted on only {found}, so its confidences are uncertain"
                 if not 1.01 * LIMITS[0] < own < LIMITS[1] / 1.01:
                     yield f"{task}: the temperature of {kind} is at its limit, {own:.3g}"
 
@@ -110,7 +113,7 @@ def fit_temperatures(
         if reason := calibrated(predictor, task):
             skipped[task] = reason
         elif run.tasks[task].corpus not in dev:
-            skipped[task] = "its corpus has no dev set"
+            skipped[task] = _NO_DEV
         else:
             groups.setdefault(_owner(run, task), []).append(task)
     temperatures: dict[str, Temperatures] = {}
@@ -118,7 +121,7 @@ def fit_temperatures(
     for users in groups.values():
         splits = [(dev[run.tasks[task].corpus], task) for task in users]
         labels = [likelihood(predictor, *own) for own in splits]
-        if not (count := sum(own for _, own in labels)):
+        if not (number := sum(own for _, own in labels)):
             skipped |= dict.fromkeys(users, "its dev set has no labels")
             continue
         spans = [
@@ -128,10 +131,11 @@ def fit_temperatures(
         found = sum(own for _, own in spans)
         own = Temperatures(temperature, fit_temperature(_total(spans)) if found else temperature)
         temperatures |= dict.fromkeys(users, own)
-        counts |= dict.fromkeys(users, (count, found))
+        counts |= dict.fromkeys(users, (number, found))
     if not temperatures:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in skipped.items())
-        raise MtlError(f"there is no task to calibrate: {reasons}")
+        remedy = "; add a split dev to a corpus" if _NO_DEV in skipped.values() else ""
+        raise MtlError(f"there is no task to calibrate: {reasons}{remedy}")
     fitted = [task for task in tasks if task in temperatures]
     others = {t: v for t, v in predictor.temperatures.items() if t not in temperatures}
     measured = []
