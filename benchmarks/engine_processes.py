@@ -127,10 +127,9 @@ def main() -> None:
         ],
     ]
     head = ["processes", "tokens/s", "processor s", "ratio by the clock", "by processor time"]
-    text = (
-        f"{' '.join([options.run.name, *options.changes])}, {options.steps} steps per round, "
-        f"{options.rounds} rounds; the ratios are median, smallest and largest.\n\n"
-    )
+    measured = " ".join([options.run.name, *options.changes])
+    text = f"{measured}, {options.steps} steps per round, {options.rounds} rounds; the ratios are "
+    text += "median, smallest and largest.\n\n"
     text += f"{table(head, rows)}\n\n{conditions(['torch'])}"
     report("engine_processes", text)
 

@@ -228,8 +228,7 @@ class TrainedModel:
         selected = self.selection.labelling([task] if task else None)
         if len(selected) > 1:
             raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
-        pairs = self.selection.compare_pairs(selected)
-        read = list(read_sentences(sentences, pairs=pairs))
+        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs(selected)))
         return probabilities(self.predictor, read, selected[0])
 
     def best_paths(
@@ -255,21 +254,13 @@ class TrainedModel:
         return best_paths(self.experiment.predictor, examples, selected, number)
 
     def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
-        """Return the hidden states that the head of a task reads, for each token of each sentence.
-
-        Args:
-            sentences: As for `predict`.
-            task: The task; not one that compares sentences.
-
-        Returns:
-            Per sentence an array `[T, H]`, T tokens.
+        """Return the states that the head of a task reads, an array `[T, H]` per sentence.
 
         Raises:
             MtlError: As for `predict`; or it is an ensemble.
         """
-        (selected,) = self.selection.labelling([task])
-        read = list(read_sentences(sentences, pairs=False))
-        return hidden_states(self.experiment.predictor, read, selected)
+        (name,) = self.selection.labelling([task])
+        return hidden_states(self.experiment.predictor, sentences, name)
 
     def explain(
         self,

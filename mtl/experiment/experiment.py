@@ -183,8 +183,8 @@ class Experiment:
                 if not (self.batcher.targets[task].tuned and "dev" in corpus.splits):
                     continue
                 own = corpus.splits["dev"].part(*processes.part)
-                parts = processes.gather(gather(self.predictor, own, task))
-                scored[self.model.head_of[task]] += [part for part in parts if part]
+                found = processes.gather(gather(self.predictor, own, task))
+                scored[self.model.head_of[task]] += [part for part in found if part]
         for name, parts in scored.items():
             head = self.model.heads[name]
             assert isinstance(head, Classifier)

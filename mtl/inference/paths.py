@@ -56,9 +56,10 @@ def best_paths(
             scores = scores / temperature
             size = scores.shape[2]
             none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
-            steps = tuple(own / temperature for own in head.steps() or none)
-            paths, totals = crf_n_best(scores, *steps, batch.mask, number)
-            log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
+            transitions, first, last = (own / temperature for own in head.steps() or none)
+            paths, totals = crf_n_best(scores, transitions, first, last, batch.mask, number)
+            partition = crf_log_partition(scores, transitions, first, last, batch.mask)
+            log_probs = totals - partition.unsqueeze(1)
             paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
             for row, own, own_scores in zip(
                 rows, paths.cpu(), log_probs.double().cpu(), strict=True

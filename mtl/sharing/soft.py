@@ -116,8 +116,9 @@ class Soft(NoSharing):
 
     def epoch_state(self) -> dict[str, Tensor]:
         """Return the covariance of "relationship"."""
-        related = isinstance(self.penalty, Relationship)
-        return {"covariance": self.penalty.covariance} if related else {}
+        if isinstance(self.penalty, Relationship):
+            return {"covariance": self.penalty.covariance}
+        return {}
 
     def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
         """Restore the covariance of "relationship"."""

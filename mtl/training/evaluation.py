@@ -247,7 +247,10 @@ def evaluate(
             for kept_of, values in zip(kept_labels, sides, strict=True):
                 kept_of.setdefault(task, []).extend(map(target.plain, values))
     reliability = {task: found for task, own in answers.items() if (found := own.reliability())}
-    return Evaluation(counted, _counted(unseen), _counted(pairs), *kept_labels, reliability, sure)
+    golds, predicted = kept_labels
+    return Evaluation(
+        counted, _counted(unseen), _counted(pairs), golds, predicted, reliability, sure
+    )
 
 
 def _counted(counters: Mapping[str, Counter[_Key]]) -> dict[str, Counter[_Key]]:
