@@ -94,6 +94,7 @@ def test_a_finished_run_resumes_to_nothing_more(project: Path) -> None:
         before = content()
 
 
+@pytest.mark.slow
 def test_stopped_in_the_first_epoch_the_same_command_goes_on(project: Path) -> None:
     long = ("train", "run.yaml", "tasks.ner.sampling=1000")
     running = start(*long)
@@ -119,6 +120,7 @@ def test_stopped_in_the_first_epoch_the_same_command_goes_on(project: Path) -> N
     assert err.startswith(f"runs/run: training continues {place[2]}\n")
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_training(project: Path) -> None:
     assert mtl("check", "run.yaml").code == 0  # fills the cache, which has room
     result = process("train", "run.yaml", shell="ulimit -f 8")
@@ -138,6 +140,7 @@ def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.Monke
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_behind_the_output(trained: Path) -> None:
     result = process("predict", str(trained), stdin="Ann left.\n", shell="exec >/dev/full")
@@ -149,6 +152,7 @@ def test_a_full_disk_behind_the_output(trained: Path) -> None:
     assert result.err.count("No space left on device") == 1
 
 
+@pytest.mark.slow
 def test_output_may_go_to_head(trained: Path) -> None:
     with start("predict", str(trained)) as running:
         assert running.stdin
