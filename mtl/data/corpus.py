@@ -16,15 +16,8 @@ import numpy as np
 from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
-from mtl.data.store import (
-    ReadingProgress,
-    SentenceTable,
-    Summary,
-    default_cache,
-    label_column,
-    stored,
-    weight_column,
-)
+from mtl.data.store import SentenceTable, default_cache, stored
+from mtl.data.writer import ReadingProgress, Summary, label_column, weight_column
 from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.files import PACKAGE
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
