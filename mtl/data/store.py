@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mtl.data.hints import LabelSource
+from mtl.data.memo import LARGE, stored_digest, stored_result
 from mtl.data.readers.base import Reader
 from mtl.data.writer import ReadingProgress, Summary, Writer
 from mtl.errors import MtlError
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 _FORMAT = 7
 """The version of the cache format. Increase it when older entries can no longer be used."""
 
+_RESULTS = "results"
+"""The folder of the cache for what takes long to compute for a large file."""
+
+_TOUCHED = 1000
+"""The number of sentences after which they are; the system maps about 64 KB for a column of one."""
+
 _HINT = "set MTL_CACHE to a folder with room for the cache"
 
 
@@ -34,19 +42,34 @@ class SentenceTable:
 
     Args:
         table: The table.
+        mapped: The file that it lies in, mapped into memory; None for a table in memory.
+        results: The folder of stored results, and the digest of the file; None without a file.
     """
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        mapped: mmap.mmap | None = None,
+        results: tuple[Path, str] | None = None,
+    ) -> None:
         self.table = table
+        self._results = results
+        # Only Linux and macOS can give pages back.
+        large = mapped is not None and len(mapped) >= LARGE and hasattr(mapped, "madvise")
+        self._mapped = mapped if large else None
+        self._touched = 0
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
     @classmethod
-    def from_file(cls, path: Path) -> SentenceTable:
-        """Map an Arrow stream into memory."""
+    def from_file(cls, path: Path, results: tuple[Path, str] | None = None) -> SentenceTable:
+        """Map an Arrow stream into memory; see the arguments of the class."""
         import pyarrow as pa
 
-        return cls(pa.ipc.open_stream(pa.memory_map(str(path))).read_all())
+        with open(path, "rb") as file:
+            # Not `pa.memory_map`, whose pages cannot be given back.
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls(pa.ipc.open_stream(pa.py_buffer(mapped)).read_all(), mapped, results)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -56,10 +79,38 @@ class SentenceTable:
         """The names of the columns."""
         return list(self.table.schema.names)
 
+    def result(self, key: object, compute: Callable[[], Any]) -> Any:
+        """Return a result of the sentences, made of JSON types; stored for a large file.
+
+        Args:
+            key: The name of the result and its arguments.
+            compute: Computes the result.
+        """
+        if self._mapped is None or self._results is None:
+            return compute()
+        folder, digest = self._results
+        return stored_result(folder, (digest, key), compute)
+
+    def touched(self, sentences: int) -> None:
+        """Note that some sentences were read; give the pages of a large file back now and then.
+
+        The file stays in the page cache of the system, from which it is mapped again when needed.
+        Otherwise, resident memory would grow to the size of the file.
+
+        Args:
+            sentences: The number of sentences.
+        """
+        self._touched += sentences
+        if self._mapped is not None and self._touched >= _TOUCHED:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
+
     @cached_property
     def hashes(self) -> np.ndarray:
         """The hash of each sentence, `[sentences]` int64."""
-        return np.asarray(self.table.column("hash"))
+        hashes = np.asarray(self.table.column("hash"))
+        self.touched(len(self))
+        return hashes
 
     def fetch(self, rows: np.ndarray, columns: Sequence[str]) -> dict[str, list[Any]]:
         """Return the values of some columns in some rows, in the order of the rows.
@@ -84,6 +135,7 @@ class SentenceTable:
         ]
         table = pa.Table.from_batches(slices, self.table.schema).select(columns)
         values: dict[str, list[Any]] = table.to_pydict()
+        self.touched(len(rows))
         return values
 
 
@@ -112,7 +164,7 @@ def stored(
         DataError: The files cannot be read or contain no sentence.
         MtlError: The cache cannot be written.
     """
-    entry = _Entry(cache / "corpora", _key(reader, paths, sources))
+    entry = _Entry(cache / "corpora", _key(reader, paths, sources, cache / _RESULTS))
     content = entry.open()
     if content is None:
         entry.build(reader, paths, sources, progress)
@@ -122,7 +174,9 @@ def stored(
     return content
 
 
-def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) -> str:
+def _key(
+    reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource], results: Path
+) -> str:
     """Return a hash of everything that the stored sentences depend on."""
     kind = type(reader)
     # A subclass may read other records than the class above, so only its own version counts.
@@ -139,10 +193,19 @@ def _key(reader: Reader, paths: list[Path], sources: Mapping[str, LabelSource]) 
         vars(reader),
         {task: asdict(source) for task, source in sources.items()},
         # Contents instead of times of change: a copy of a corpus reuses the cache.
-        [reader.digest(path) for path in paths],
+        [_content(reader, path, results) for path in paths],
     ]
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _content(reader: Reader, path: Path, results: Path) -> str:
+    """Return the fingerprint of the content of a file."""
+    compute = partial(reader.digest, path)
+    # Only for a hash of the bytes is the time of change enough.
+    if type(reader).digest is not Reader.digest or not path.is_file():
+        return compute()
+    return stored_digest(path, results, compute)
 
 
 def _plain(value: Any) -> Any:
@@ -160,6 +223,7 @@ class _Entry:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder
+        self.results = folder.parent / _RESULTS
         self.data = folder / f"{key}.arrow"
         self.summary = folder / f"{key}.json"
 
@@ -168,9 +232,11 @@ class _Entry:
         try:
             summary = json.loads(self.summary.read_text("utf-8"))
             # Arrow may read a damaged file without an error; the digest detects the damage.
-            if summary.pop("digest") != _digest(self.data):
+            digest = summary.pop("digest")
+            if digest != stored_digest(self.data, self.results, partial(_digest, self.data)):
                 return None
-            return SentenceTable.from_file(self.data), Summary(**summary)
+            table = SentenceTable.from_file(self.data, (self.results, digest))
+            return table, Summary(**summary)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
