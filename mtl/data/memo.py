@@ -6,9 +6,11 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mtl.errors import MtlError
 from mtl.files import atomic_write
 
 LARGE = 64 << 20
@@ -19,15 +21,12 @@ _RECENT = 2.0
 
 
 def stored_result(folder: Path, key: object, compute: Callable[[], Any]) -> Any:
-    """Return a result made of JSON types; it is computed only the first time.
+    """Return a result made of JSON types; it is computed only if it is not stored.
 
     Args:
         folder: The folder of the results.
         key: Everything that the result depends on; `repr` describes it.
         compute: Computes the result.
-
-    Raises:
-        MtlError: The result cannot be written.
     """
     name = hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
     file = folder / f"{name}.json"
@@ -39,9 +38,11 @@ def stored_result(folder: Path, key: object, compute: Callable[[], Any]) -> Any:
         pass
     result = compute()
     text = json.dumps(result)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as stream:
-        stream.write(f"{_checksum(text)}\n{text}")
+    # Also a cache that cannot be written serves its corpora; the result is computed again.
+    with suppress(OSError, MtlError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as stream:
+            stream.write(f"{_checksum(text)}\n{text}")
     return result
 
 

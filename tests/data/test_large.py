@@ -79,3 +79,8 @@ def test_counts_and_rows_of_a_mapped_table(
             assert [list(example.tokens) for example in part] == [rows[row] for row in chosen]
             assert part.words(0, 2) == [rows[row] for row in chosen[:2]]
     assert (tmp_path / "cache" / "results").exists() == large
+
+
+def test_a_result_that_cannot_be_stored_is_computed_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert stored_result(tmp_path / "file" / "results", "key", lambda: 7) == 7

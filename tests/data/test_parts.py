@@ -161,9 +161,7 @@ def test_labels_of_two_forms_in_two_parts_are_an_error(
     assert "file:41: task 'task': one value per token here, one per sentence before" in error
 
 
-def test_a_missing_file_is_the_usual_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_file_is_the_usual_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = corpus(CASES[2], tmp_path / "file")
     for other in (tmp_path / "none", tmp_path):
         _, error = both(Jsonl(), [path, other], monkeypatch)
