@@ -9,7 +9,7 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data english test test-slow lint types check bench
+.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,10 +24,13 @@ quickstart: quickstart-data $(TRAINED)  ## Download text, train for some minutes
 	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
 test: $(OPERATORS)  ## Run the tests except the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not faults"
 
 test-slow: $(OPERATORS)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-faults: $(OPERATORS)  ## Kill runs, fill disks and damage files for 20 minutes; longer: FAULT_MINUTES=60
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults tests/faults
 
 lint: $(INSTALLED)  ## Check format, style and the direction of imports
 	$(BIN)/ruff format --check .

@@ -38,14 +38,15 @@ class Group:
         run: The run file.
         number: The number of processes.
         factor: The number of batches of the run file in a batch of all of them.
+        changes: Overrides of the run file.
     """
 
-    def __init__(self, run: Path, number: int, factor: int) -> None:
+    def __init__(self, run: Path, number: int, factor: int, changes: list[str]) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         given = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        command = [sys.executable, __file__, str(run), "--worker", str(factor)]
+        command = [sys.executable, __file__, str(run), *changes, "--worker", str(factor)]
         self.processor_time: list[float] = []
         """Seconds of the busiest process, by order."""
         self.processes = [
@@ -77,10 +78,11 @@ class Group:
             process.wait()
 
 
-def work(run: Path, factor: int) -> None:
+def work(run: Path, factor: int, changes: list[str]) -> None:
     """Train as one of the processes, whenever standard input has a number of steps."""
     processes = join()
-    config = load_config(run, {"training.processes": factor, "training.threads": 1})
+    own = [f"training.processes={factor}", "training.threads=1"]
+    config = load_config(run, [*changes, *own])
     corpora = load_corpora(config)
     trainer = make_trainer(prepare(config, corpora), corpora, processes=processes)
     trainer.evaluate = None  # only steps are measured
@@ -96,16 +98,17 @@ def main() -> None:
     """Measure, print and save the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, default=RUN, help="the run file")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changes to it")
     parser.add_argument("--processes", type=int, default=2, help="number of processes")
     parser.add_argument("--steps", type=int, default=20, help="steps per round")
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(options.run, options.worker)
+        work(options.run, options.worker, options.changes)
         return
     number = options.processes
-    groups = {n: Group(options.run, n, number) for n in (1, number)}
+    groups = {n: Group(options.run, n, number, options.changes) for n in (1, number)}
     speeds = alternate(
         {str(n): lambda group=group: group.train(options.steps) for n, group in groups.items()},
         options.rounds,
@@ -124,10 +127,9 @@ def main() -> None:
         ],
     ]
     head = ["processes", "tokens/s", "processor s", "ratio by the clock", "by processor time"]
-    text = (
-        f"{options.run.name}, {options.steps} steps per round, {options.rounds} rounds; the ratios "
-        "are median, smallest and largest.\n\n"
-    )
+    measured = " ".join([options.run.name, *options.changes])
+    text = f"{measured}, {options.steps} steps per round, {options.rounds} rounds; the ratios are "
+    text += "median, smallest and largest.\n\n"
     text += f"{table(head, rows)}\n\n{conditions(['torch'])}"
     report("engine_processes", text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from mtl.display.reading import show_import, show_reading
-from mtl.errors import MtlError, did_you_mean
+from mtl.errors import MtlError
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
-from mtl.experiment.corpora import cut_of, reads_pairs, with_data
-from mtl.experiment.experiment import score_labels
+from mtl.experiment.calibration import Calibration, fit_temperatures
+from mtl.experiment.corpora import by_corpus, cut_of, no_split, with_data
+from mtl.experiment.experiment import label_split, score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
+from mtl.inference.abstention import sure_answers
 from mtl.inference.base import BasePredictor
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
@@ -30,6 +32,7 @@ from mtl.inference.probabilities import probabilities
 from mtl.inference.states import hidden_states
 from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
+from mtl.runs.calibration import read_calibration, write_calibration
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
 from mtl.runs.checksums import check_files
 from mtl.runs.ensemble import is_ensemble, member_folder, read_ensemble
@@ -39,7 +42,7 @@ from mtl.text.tokenizer import words_of
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
     from mtl.experiment.ensemble import JointExperiment
-    from mtl.text.subwords import Subwords
+    from mtl.model import MultiTaskModel
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
     from mtl.training.evaluation import Evaluation
@@ -75,18 +78,15 @@ class TrainedModel:
 
     def __str__(self) -> str:
         models = self.members or [self]
-        parameters = sum(p.numel() for m in models for p in m.experiment.model.parameters())
+        parameters = sum(p.numel() for model in self.networks for p in model.parameters())
         kind = f"ensemble of {len(models)} models" if self.members else "model"
         lines = [f"{kind} in {self.folder}, {parameters:,} parameters"]
         for name, task in self.run.tasks.items():
-            heads = dict.fromkeys(m._head_name(name) for m in models if name in m.tasks)
+            own = [m.run.tasks[name].head for m in models if name in m.tasks]
+            heads = dict.fromkeys(head if isinstance(head, str) else head.type for head in own)
             summary = self.predictor.targets[name].summary()
             lines.append(f"task {name}: {task.use}, head {', '.join(heads)}, {summary}")
         return "\n".join(lines)
-
-    def _head_name(self, task: str) -> str:
-        head = self.run.tasks[task].head
-        return head if isinstance(head, str) else head.type
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the folder and the device; unpickling loads the model from the folder."""
@@ -122,6 +122,7 @@ class TrainedModel:
         tasks: Sequence[str] | None = None,
         *,
         unit: TextUnit | None = None,
+        abstain: float | None = None,
     ) -> dict[str, list[Any]]:
         """Predict the labels of texts.
 
@@ -134,6 +135,8 @@ class TrainedModel:
             unit: The unit of text that the tasks read: "sentence" splits raw texts into sentences,
                 "record" does not. None: as each task was trained, see `unit` of a corpus. A
                 classifier that reads sentences returns one label per text, from its mean scores.
+            abstain: Answers whose confidence is below this probability are None; see
+                `mtl.inference.abstention.abstain`.
 
         Returns:
             Task to a list with one item per text. An item is a list with one label per token
@@ -145,7 +148,7 @@ class TrainedModel:
         """
         selected = self.selection.labelling(tasks)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
-        for prediction in self.annotate(sentences, selected, unit=unit):
+        for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
             for task, value in prediction.labels.items():
                 labels[task].append(value)
         return labels
@@ -160,6 +163,7 @@ class TrainedModel:
         unit: TextUnit | None = None,
         split_sentences: bool = False,
         chunk_size: int | None = None,
+        abstain: float | None = None,
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
@@ -180,6 +184,7 @@ class TrainedModel:
                 per sentence instead of one per text.
             chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
                 labelled immediately.
+            abstain: As for `predict`.
 
         Raises:
             MtlError: As for `predict`; a named task has no attention; or splitting into sentences
@@ -194,14 +199,15 @@ class TrainedModel:
             raise MtlError("split_sentences=True and unit='record' exclude each other")
         by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
-        return self.predictor.run(
+        predictions = self.predictor.run(
             split_texts(stream) if split_sentences else stream,
             selected,
-            confidence=confidence,
+            confidence=confidence or abstain is not None,
             attention=attending,
             by_sentence=by_sentence,
             chunk_size=chunk_size,
         )
+        return sure_answers(predictions, abstain, confidence=confidence)
 
     def probabilities(
         self, sentences: Sentences, task: str | None = None
@@ -222,8 +228,7 @@ class TrainedModel:
         selected = self.selection.labelling([task] if task else None)
         if len(selected) > 1:
             raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
-        pairs = self.selection.compare_pairs(selected)
-        read = list(read_sentences(sentences, pairs=pairs))
+        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs(selected)))
         return probabilities(self.predictor, read, selected[0])
 
     def best_paths(
@@ -249,21 +254,13 @@ class TrainedModel:
         return best_paths(self.experiment.predictor, examples, selected, number)
 
     def hidden_states(self, sentences: Sentences, task: str) -> list[NDArray[np.float32]]:
-        """Return the hidden states that the head of a task reads, for each token of each sentence.
-
-        Args:
-            sentences: As for `predict`.
-            task: The task; not one that compares sentences.
-
-        Returns:
-            Per sentence an array `[T, H]`, T tokens.
+        """Return the states that the head of a task reads, an array `[T, H]` per sentence.
 
         Raises:
             MtlError: As for `predict`; or it is an ensemble.
         """
-        (selected,) = self.selection.labelling([task])
-        read = list(read_sentences(sentences, pairs=False))
-        return hidden_states(self.experiment.predictor, read, selected)
+        (name,) = self.selection.labelling([task])
+        return hidden_states(self.experiment.predictor, sentences, name)
 
     def explain(
         self,
@@ -292,20 +289,10 @@ class TrainedModel:
         Raises:
             MtlError: A part of the model cannot be exported, or the file cannot be written.
         """
-        from mtl.export.bundle import TaskForm, export_bundle
+        from mtl.export.bundle import export_bundle
 
-        predictor = self.experiment.predictor
-        selected = self.selection.labelling(tasks)
-        by_sentence = self.selection.by_sentence(selected)
-        forms = {
-            task: TaskForm(
-                "sentence" if task in by_sentence else "record",
-                reads_pairs(self.run, task),
-                self.run.tasks[task].source.derived,
-            )
-            for task in selected
-        }
-        export_bundle(predictor, forms, Path(path))
+        forms = self.selection.forms(self.selection.labelling(tasks))
+        export_bundle(self.experiment.predictor, forms, Path(path))
 
     def evaluate(
         self,
@@ -317,6 +304,8 @@ class TrainedModel:
         streams: int = STREAMS,
         dynamic: Dynamic | None = None,
         cache: Cache | None = None,
+        confidence: bool = False,
+        abstain: float | None = None,
     ) -> Evaluation:
         """Evaluate the model on a split of its corpora.
 
@@ -332,6 +321,9 @@ class TrainedModel:
             dynamic: Options of dynamic evaluation, in which language models learn from the text
                 that they have scored; None: no dynamic evaluation.
             cache: Options of the neural cache of language models; None: no cache.
+            confidence: Whether to compare confidences with the share of right answers:
+                `Evaluation.reliability`.
+            abstain: Score also the answers of at least this confidence: `Evaluation.answered`.
 
         Raises:
             MtlError: No corpus has such a split; or `dynamic` or `cache` are used for tasks other
@@ -340,41 +332,43 @@ class TrainedModel:
         selected = self.selection.named(tasks)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
-        run, given = with_data(self.run, split, self._by_corpus(data, selected), selected)
-        corpora = load_corpora(run, self._subwords, given=given, progress=show_reading)
+        corpora = self._corpora(split, data, selected)
+        kept: Any = {"labels": labels, "confidence": confidence, "abstain": abstain}
         if self.members:  # an ensemble has no language models
-            evaluation = score_labels(
-                self.run, self.predictor, corpora.values(), split, selected, labels=labels
-            )
+            evaluation = score_labels(self.run, self.predictor, corpora, split, selected, **kept)
         else:
-            evaluation = self.experiment.evaluate(
-                corpora.values(),
-                split,
-                selected,
-                streams=streams,
-                dynamic=dynamic,
-                cache=cache,
-                labels=labels,
-            )
+            kept |= {"streams": streams, "dynamic": dynamic, "cache": cache}
+            evaluation = self.experiment.evaluate(corpora, split, selected, **kept)
         if not evaluation.metrics:
-            raise _no_split(split, corpora)
+            raise no_split(split, corpora)
         return evaluation
 
-    @property
-    def _subwords(self) -> Subwords | None:
-        return None if self.members else self.experiment.subwords
+    def _corpora(self, split: str, data: Any, tasks: Sequence[str]) -> list[Corpus]:
+        """Return the corpora of some tasks, with other data for a split if there is some."""
+        run, given = with_data(self.run, split, by_corpus(self.run, data, tasks), tasks)
+        subwords = None if self.members else self.experiment.subwords
+        return [*load_corpora(run, subwords, given=given, progress=show_reading).values()]
 
-    def _by_corpus(self, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
-        """Return data by corpus; data that is not a mapping belongs to the only corpus."""
-        if data is None or isinstance(data, Mapping):
-            return data or {}
-        names = list(dict.fromkeys(self.run.tasks[task].corpus for task in tasks))
-        if len(names) > 1:
-            raise MtlError(
-                f"data: the tasks have several corpora ({', '.join(names)}); pass a dict of corpus "
-                "to its data"
-            )
-        return {names[0]: data}
+    def calibrate(self, tasks: Sequence[str] | None = None, *, data: Any = None) -> Calibration:
+        """Fit temperatures of the probabilities to the dev set, and save them in the folder.
+
+        Args:
+            tasks: The tasks; None: all that have confidences.
+            data: Data in place of the dev sets, as for `evaluate`.
+
+        Raises:
+            MtlError: There is no task to calibrate, or the folder cannot be written.
+        """
+        selected = self.selection.named(tasks)
+        dev = self._corpora("dev", data, selected)
+        found = fit_temperatures(self.run, self.predictor, dev, selected)
+        write_calibration(self.folder, self.networks, self.predictor.temperatures)
+        return found
+
+    @property
+    def networks(self) -> list[MultiTaskModel]:
+        """Its network, or the networks of all members."""
+        return [model.experiment.model for model in self.members or [self]]
 
     def label(
         self, split: str, tasks: Sequence[str]
@@ -388,22 +382,10 @@ class TrainedModel:
         Raises:
             MtlError: No corpus has such a split.
         """
-        from mtl.training.evaluation import label
-
-        labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
-        run, _ = with_data(self.run, split, {}, tasks)
-        corpora = load_corpora(run, self._subwords, progress=show_reading)
-        for name, corpus in corpora.items():
-            if split not in corpus.splits:
-                continue
-            served = [task for task in tasks if self.run.tasks[task].corpus == name]
-            for task, gold, predicted in label(self.predictor, corpus.splits[split], served):
-                all_gold, all_predicted = labels.setdefault(task, ([], []))
-                all_gold.extend(gold)
-                all_predicted.extend(predicted)
-        if not labels:
-            raise _no_split(split, corpora)
-        return labels
+        corpora = self._corpora(split, None, tasks)
+        if labels := label_split(self.run, self.predictor, corpora, split, tasks):
+            return labels
+        raise no_split(split, corpora)
 
     def generate(
         self,
@@ -450,11 +432,6 @@ class TrainedModel:
         return words_of(prompt, cut, self.experiment.subwords)
 
 
-def _no_split(split: str, corpora: Mapping[str, Corpus]) -> MtlError:
-    known = {name for corpus in corpora.values() for name in corpus.splits}
-    return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")
-
-
 def load(
     folder: str | PathLike[str], *, device: str | None = None, trust: bool = False
 ) -> TrainedModel:
@@ -496,14 +473,17 @@ def load_model(
         description = read_ensemble(folder)
         folders = [member_folder(folder, n + 1) for n in range(len(description["members"]))]
         members = [load_model(own, device, on_import) for own in folders]
-        experiments = [member.experiment for member in members]
-        joint = join(experiments, list(map(str, folders)), description["tasks"])
-        return TrainedModel(folder, joint, members)
-    check_run_folder(folder)
-    check_files(folder)
-    overrides = {"training.device": device or "auto"}
-    run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
-    experiment = restore(run, folder)
-    load_weights(weights or folder / MODEL, experiment.model)
-    experiment.model.eval()
-    return TrainedModel(folder, experiment)
+        own = [member.experiment for member in members]
+        model = TrainedModel(folder, join(own, [*map(str, folders)], description["tasks"]), members)
+    else:
+        check_run_folder(folder)
+        check_files(folder)
+        overrides = {"training.device": device or "auto"}
+        run = load_config(folder / RUN, overrides, must_exist=False, on_import=on_import)
+        experiment = restore(run, folder)
+        load_weights(weights or folder / MODEL, experiment.model)
+        experiment.model.eval()
+        model = TrainedModel(folder, experiment)
+    if weights is None:  # temperatures belong to the best model, and not to other weights
+        model.predictor.temperatures = read_calibration(folder, model.networks, model.tasks)
+    return model

@@ -24,6 +24,7 @@ MODULES = (
     "data/windows.py",
     "errors.py",
     "files.py",
+    "inference/abstention.py",
     "inference/confidence.py",
     "inference/cutting.py",
     "inference/inputs.py",

@@ -18,6 +18,7 @@ from mtl.experiment.ensemble import JointExperiment, join
 from mtl.experiment.experiment import score_labels
 from mtl.files import find_shipped, new_folder
 from mtl.metrics.spread import Scores
+from mtl.runs.calibration import CALIBRATION
 from mtl.runs.checkpoint import MODEL, save_tensors, weights_of
 from mtl.runs.ensemble import copy_description, member_folder, sources, write_ensemble
 from mtl.trained_model import TrainedModel, load, load_model
@@ -73,6 +74,12 @@ def ensemble(
         joint = join([model.experiment for model in models], names, tasks)
         for note in joint.notes:
             tell(console, f"note: {note}")
+        if any((own.folder / CALIBRATION).is_file() for own in found):
+            tell(
+                console,
+                "note: the members predict without their temperatures; fit temperatures of the "
+                f"ensemble with: mtl calibrate {folder}",
+            )
         own, dev = _dev_scores(joint, [model.experiment for model in models], console)
         for number, (source, model) in enumerate(zip(found, models, strict=True), 1):
             copy_description(source.folder, member_folder(place, number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from torch import Tensor
 
+from mtl.api.steps import Saving, describe_end, describe_place, follow_steps, restore, train_steps
 from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
@@ -23,9 +23,8 @@ from mtl.data.writer import ReadingProgress
 from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
-from mtl.display.training import Display
 from mtl.errors import MtlError, TrainingError
-from mtl.experiment import Experiment, load_config, load_corpora, make_trainer, prepare
+from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.distillation.record import check_teachers, write_teachers
 from mtl.experiment.distillation.teaching import teach
@@ -34,7 +33,6 @@ from mtl.experiment.folder import (
     SEEDS,
     Begun,
     begun_processes,
-    check_data,
     check_place,
     find_begun,
     remove_temporaries,
@@ -45,25 +43,16 @@ from mtl.files import run_folder
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import (
     MODEL,
-    load_training,
     load_weights,
-    save_snapshot,
-    save_tensors,
-    save_training,
     seed_folder,
     seed_folders,
     to_device,
-    weights_of,
 )
 from mtl.runs.history import write_summary
 from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
-from mtl.training.events import Epoch
 from mtl.training.interrupt import Interrupt
-from mtl.training.log import RunLog
 from mtl.training.processes import Processes, is_restarted, join
-from mtl.training.state import restore_training_state, training_state
-from mtl.training.trainer import Trainer
 
 __all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
@@ -377,7 +366,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
     with request.lock(folder) as lock:
         begun = processes.from_main(partial(_begin, run, folder, request))
         if begun == "finished":
-            tell(console, _finished(folder, run.training.epochs))
+            tell(console, describe_end(folder, run.training.epochs))
             return load(folder, device=run.training.device, trust=on_import is not None), False
         reading = None if console.quiet else show_reading
         with processes.one_first():
@@ -397,97 +386,31 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
         trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":
-            _restore(trainer, folder, experiment, console)
-            start = f"{folder}: training continues after epoch {trainer.epoch}"
+            restore(trainer, folder, experiment, console)
+            start = f"{folder}: training continues {describe_place(trainer)}"
         stopped = False
         if trainer.finished:
-            tell(console, _finished(folder, trainer.epoch))
+            tell(console, describe_end(folder, trainer.epoch))
         else:
             plan = list(describe(make_plan(experiment, corpora, trainer)))
             lines = [start, *plan] if request.resume else plan
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
-                processes.ask = lambda: [interrupt.wanted]
+                saving = Saving(run.training.checkpoint.minutes if lock else None)
+                processes.ask = lambda: [interrupt.wanted, saving.due]
                 if lock:
                     start_folder(folder, experiment, resume=begun == "resumable")
                     if fingerprints:
                         write_teachers(folder, fingerprints)
-                    stopped = _run(trainer, lock, console, lines)
+                    stopped = train_steps(trainer, lock, console, lines, saving)
                 else:
-                    stopped = _follow(trainer)
+                    stopped = follow_steps(trainer)
         if not processes.from_main((folder / MODEL).is_file):
-            raise MtlError(f"{folder}: no model; stopped before the end of the first epoch")
+            raise MtlError(
+                f"{folder}: no model; stopped before the end of the first epoch; continue with "
+                "--resume"
+            )
         processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
         processes.copy_from_main(experiment.model)
         experiment.model.eval()
         return TrainedModel(folder, experiment), stopped
-
-
-def _restore(trainer: Trainer, folder: Path, experiment: Experiment, console: Console) -> None:
-    """Restore the newest checkpoint; data or a model that differ from the run folder are errors."""
-    main = trainer.processes.from_main
-
-    def read() -> tuple[dict[str, Tensor], dict[str, Any]]:
-        check_data(folder, experiment)
-        if not (folder / MODEL).is_file():
-            raise MtlError(f"{folder}: no model; {MODEL} is gone")
-        # A damaged file is an error before training.
-        load_weights(folder / MODEL, experiment.model)
-        return load_training(folder, partial(tell, console))
-
-    tensors, values = main(read)
-    trainer.processes.copy_from_main(experiment.model)
-    restore_training_state(trainer, tensors, values)
-
-
-def _finished(folder: Path, epochs: int) -> str:
-    return f"{folder}: training is finished after epoch {epochs}; there is nothing to resume"
-
-
-def _follow(trainer: Trainer) -> bool:
-    """Train as a process that writes nothing; return whether a signal came.
-
-    It returns the parts of the state that the first process saves, at the same steps.
-    """
-    for event in trainer.run():
-        if isinstance(event, Epoch):
-            training_state(trainer)
-        if any(trainer.processes.answers()):
-            return True
-    return False
-
-
-def _run(trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str]) -> bool:
-    """Show and log some lines, and train until the end or a signal; return whether one came."""
-    folder = lock.folder
-    with ExitStack() as stack:
-        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step))
-        for line in (*lines, *(f"note: {note}" for note in log.notes)):
-            log.note(line)
-            tell(console, line)
-        steps, best = trainer.sampler.steps_per_epoch, trainer.selection.best
-        display = stack.enter_context(Display(console, steps, trainer.epochs, best))
-        for event in trainer.run():
-            if isinstance(event, Epoch):
-                lock.check()
-            # The log comes first: resuming drops its lines after the last checkpoint.
-            log.write(event)
-            if isinstance(event, Epoch):
-                if event.improved or event.snapshot:
-                    with trainer.averaged():
-                        weights = weights_of(trainer.model)
-                        if event.improved:
-                            save_tensors(folder / MODEL, weights)
-                        if event.snapshot:
-                            save_snapshot(folder, event.snapshot, weights)
-                save_training(folder, *training_state(trainer))
-            display.show(event)
-            if any(trainer.processes.answers()):
-                place = (
-                    f"continues after epoch {trainer.epoch}" if trainer.epoch else "starts again"
-                )
-                text = f"stopped after {trainer.step} steps; --resume {place}"
-                log.note(text)
-                tell(console, text)
-                return True
-    return False

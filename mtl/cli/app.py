@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.calibrate import calibrate
 from mtl.cli.check import check
 from mtl.cli.distil import distil
 from mtl.cli.ensemble import ensemble
@@ -43,6 +44,7 @@ app.command(
 )(tune)
 app.command(epilog="Example: mtl check phones.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
+app.command(epilog="Example: mtl calibrate runs/phones")(calibrate)
 app.command(epilog="Example: mtl ensemble runs/lstm runs/qrnn --output runs/both")(ensemble)
 app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
 app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)

@@ -17,6 +17,7 @@ from mtl.cli.arguments import (
     TrustOption,
     refuse_idle,
 )
+from mtl.cli.reliability import print_answered, print_errors
 from mtl.cli.tables import plain_console, print_spread
 
 if TYPE_CHECKING:
@@ -72,6 +73,23 @@ def evaluate(
         bool,
         typer.Option("--confusion", help="Print confusion matrices of labels or span types."),
     ] = False,
+    calibration: Annotated[
+        bool,
+        typer.Option(
+            "--calibration",
+            help="Compare confidences with the share of right answers. The dev set has fitted "
+            "them, the test set is honest.",
+        ),
+    ] = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="PROBABILITY",
+            help="Score also the answers of at least this confidence alone.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, which includes all scores per label.")
     ] = False,
@@ -103,11 +121,17 @@ def evaluate(
             streams=streams,
             dynamic=Dynamic(lr, decay, plain) if dynamic else None,
             cache=Cache(window, theta, weight) if cache else None,
+            confidence=calibration,
+            abstain=abstain,
         )
         return model, found
 
     title = split if data is None else str(data)
     if seeds := seed_folders(folder):
+        if calibration or abstain is not None:
+            name = "--calibration" if calibration else "--abstain"
+            message = f"{folder} has several seeds; name one of them, such as {seeds[0]}"
+            raise typer.BadParameter(message, param_hint=name)
         evaluations = [score(own)[1] for own in seeds]
         scores = spread([evaluation.scores() for evaluation in evaluations])
         if as_json:
@@ -122,10 +146,18 @@ def evaluate(
     for name in found.unscored():
         text = f"{name}: not scored, the score is undefined for the labels of {title}"
         typer.echo(text, err=True)
+    if calibration or abstain is not None:
+        for name in found.metrics:
+            if name not in found.reliability:
+                typer.echo(f"{name}: has no confidences", err=True)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=1))
         return
     _print(plain_console(), title, found, confusion)
+    if calibration and found.reliability:
+        print_errors(title, found)
+    if abstain is not None:
+        print_answered(title, found, abstain)
 
 
 def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:

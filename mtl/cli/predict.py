@@ -71,6 +71,16 @@ def predict(
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Write the probabilities of labels.")
     ] = False,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="PROBABILITY",
+            help="Leave out answers of a lower confidence; the share of answers is printed at the "
+            "end. See mtl calibrate.",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Write attention weights, if the head has them.")
     ] = False,
@@ -113,6 +123,7 @@ def predict(
                 "--input": input_format,
                 "--unit": "record" if whole else unit,
                 "--output": None if output is None else str(output),
+                "--abstain": None if abstain is None else str(abstain),
             },
             {"--confidence": confidence},
             {
@@ -166,25 +177,25 @@ def predict(
         raise typer.BadParameter(message, param_hint="--format")
     interactive = source is None and sys.stdin.isatty()
     size = CHUNK_OF_MATRICES if explain and matrices else CHUNK
-    label = Labeller(model, task, confidence, explain, whole_unit)
+    label = Labeller(model, task, confidence, explain, whole_unit, abstain)
     if written == "text":
         from mtl.cli.shading import write_text
 
-        blank = 0
+        notes = _Notes()
         for prediction in label.predictions(found.sentences):
             sys.stdout.write(write_text(prediction))
-            blank += _is_blank(prediction)
-        _note_blank(blank)
+            notes.add(prediction)
+        notes.show()
         return
     writer = _writer(model, written, tasks, confidence, found.table)
     with progress, _opened(output) as out:
         if interactive:  # at a terminal each line is answered at once
-            blank = _write(label, writer, found.sentences, progress, out, chunk_size=1)
+            notes = _write(label, writer, found.sentences, progress, out, chunk_size=1)
         elif workers == 1:
-            blank = _write(label, writer, found.sentences, progress, out)
+            notes = _write(label, writer, found.sentences, progress, out)
         else:
-            blank = _write_parallel(label, writer, found.sentences, progress, out, workers, size)
-    _note_blank(blank)
+            notes = _write_parallel(label, writer, found.sentences, progress, out, workers, size)
+    notes.show()
 
 
 @contextmanager
@@ -211,6 +222,7 @@ class Labeller:
         confidence: Whether to write the probabilities of labels.
         explain: Whether to write attention weights.
         unit: The unit of text that the tasks label.
+        abstain: The least confidence of an answer; None: any.
     """
 
     model: TrainedModel
@@ -218,6 +230,7 @@ class Labeller:
     confidence: bool
     explain: bool
     unit: TextUnit | None
+    abstain: float | None = None
 
     def predictions(
         self, sentences: Iterable[Sentence], chunk_size: int | None = None
@@ -230,13 +243,44 @@ class Labeller:
             attention=self.explain,
             unit=self.unit,
             chunk_size=chunk_size,
+            abstain=self.abstain,
         )
 
     def __call__(self, part: _Part) -> _Rows:
         """Return the output for a chunk."""
         found = list(self.predictions(part.chunk))
-        text, blank = "".join(map(part.writer.row, found)), sum(map(_is_blank, found))
-        return _Rows(text, len(found), _count(part.chunk), part.position, blank)
+        text, notes = "".join(map(part.writer.row, found)), _Notes()
+        for prediction in found:
+            notes.add(prediction)
+        return _Rows(text, len(found), _count(part.chunk), part.position, notes)
+
+
+class _Notes:
+    """Counts predictions for the notes after the last one."""
+
+    def __init__(self) -> None:
+        from mtl.inference.abstention import Coverage
+
+        self._blank = 0
+        self._coverage = Coverage()
+
+    def add(self, prediction: Prediction) -> None:
+        """Count a prediction."""
+        self._blank += prediction.is_blank and any(map(prediction.lacks_label, prediction.by_task))
+        self._coverage.add(prediction)
+
+    def merge(self, other: _Notes) -> None:
+        """Add the counts of other predictions."""
+        self._blank += other._blank
+        self._coverage.merge(other._coverage)
+
+    def show(self) -> None:
+        """Print the notes on standard error."""
+        if self._blank:
+            subject = "text has" if self._blank == 1 else "texts have"
+            print(f"note: {self._blank:,} {subject} no words, and so no label", file=sys.stderr)
+        for line in self._coverage.lines():
+            print(line, file=sys.stderr)
 
 
 class _Part(NamedTuple):
@@ -254,7 +298,7 @@ class _Rows(NamedTuple):
     sentences: int
     tokens: int
     position: int | None
-    blank: int
+    notes: _Notes
 
 
 def _count(sentences: Iterable[Sentence]) -> int:
@@ -268,8 +312,8 @@ def _write(
     progress: LabellingProgress,
     out: IO[str],
     chunk_size: int | None = None,
-) -> int:
-    """Label sentences in this process, write them, and return the number of blank texts."""
+) -> _Notes:
+    """Label sentences in this process, write them, and return their notes."""
     from mtl.inference.cutting import CHUNK, first_chunk
 
     predictions = label.predictions(sentences, chunk_size)
@@ -277,15 +321,15 @@ def _write(
     head = first_chunk(predictions, chunk_size or CHUNK)
     out.write(writer.begin(head))
     _note(writer)
-    blank = 0
+    notes = _Notes()
     for number, prediction in enumerate(chain(head, predictions), 1):
         out.write(writer.row(prediction))
-        blank += _is_blank(prediction)
+        notes.add(prediction)
         progress.add(1, len(prediction.sentence.example), progress.position)
         # A file is read when it is complete; to flush a compressed one would change its bytes.
         if out is sys.stdout and (chunk_size == 1 or number % CHUNK == 0):
             out.flush()
-    return blank
+    return notes
 
 
 def _write_parallel(
@@ -296,7 +340,7 @@ def _write_parallel(
     out: IO[str],
     count: int,
     size: int,
-) -> int:
+) -> _Notes:
     """Label sentences in several processes; write and return the same as `_write`.
 
     This process labels the first chunk while the others start; for one chunk they do not start.
@@ -325,17 +369,19 @@ def _write_parallel(
         _note(writer)
         out.writelines(map(writer.row, head))
         progress.add(len(head), _count(first.chunk), first.position)
-        blank = sum(map(_is_blank, head))
+        notes = _Notes()
+        for prediction in head:
+            notes.add(prediction)
         if pool and second:
             for rows in pool.map(chain([second], rest)):
                 out.write(rows.text)
                 if out is sys.stdout:
                     out.flush()
                 progress.add(rows.sentences, rows.tokens, rows.position)
-                blank += rows.blank
+                notes.merge(rows.notes)
     if failed:
         raise failed
-    return blank
+    return notes
 
 
 class _Input(NamedTuple):
@@ -418,17 +464,6 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(note, file=sys.stderr)
     if added := writer.unnamed:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
-
-
-def _is_blank(prediction: Prediction) -> bool:
-    """Return whether a text has no words, and so lacks a label."""
-    return any(map(prediction.lacks_label, prediction.by_task))
-
-
-def _note_blank(count: int) -> None:
-    if count:
-        subject = "text has" if count == 1 else "texts have"
-        print(f"note: {count:,} {subject} no words, and so no label", file=sys.stderr)
 
 
 def _format(file: Path) -> str:

@@ -70,3 +70,6 @@ def train(
     }
     # The command must work as it is printed: evaluation is on the test set by default.
     typer.echo(f"next:  mtl evaluate {folder}{'' if 'test' in splits else ' --split dev'}")
+    targets = trained.models[0].predictor.targets.values()
+    if "dev" in splits and any(target.values in ("labels", "sets") for target in targets):
+        typer.echo(f"then:  mtl calibrate {folder}")

@@ -95,6 +95,17 @@ class FineTuning(Settings):
     )
 
 
+class Checkpoint(Settings):
+    """When the state of training is saved, apart from the end of each epoch and a stop."""
+
+    minutes: PositiveFloat | None = Field(
+        default=10.0,
+        description="Save the state within epochs too, when this many minutes have passed since "
+        "the last time; null: only at the end of each epoch, and when Ctrl-C or SIGTERM ends "
+        "training.",
+    )
+
+
 class Training(Settings):
     """Settings of training."""
 
@@ -159,6 +170,9 @@ class Training(Settings):
     fine_tuning: FineTuning | None = Field(
         default=None,
         description="Fine-tuning of pretrained weights; null: they train like all other weights.",
+    )
+    checkpoint: Checkpoint = Field(
+        default=Checkpoint(), description="When the state is saved, from which a run continues."
     )
     max_length: PositiveInt = Field(
         default=512,

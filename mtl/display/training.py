@@ -30,10 +30,17 @@ class Display:
         steps_per_epoch: The number of steps per epoch.
         epochs: The largest number of epochs.
         best: The best epoch so far, from 0, for a resumed run.
+        begin: The current epoch and its first step, for a run that resumes within an epoch.
     """
 
     def __init__(
-        self, console: Console, steps_per_epoch: int, epochs: int, best: int | None = None
+        self,
+        console: Console,
+        steps_per_epoch: int,
+        epochs: int,
+        best: int | None = None,
+        *,
+        begin: tuple[int, int] = (-1, 0),
     ) -> None:
         self.console = console
         self.steps_per_epoch = steps_per_epoch
@@ -52,7 +59,7 @@ class Display:
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
         self._best = best
         self._refreshed = 0.0
-        self._epoch_begin = (-1, 0)
+        self._epoch_begin = begin
         """The current epoch and its first step."""
 
     def __enter__(self) -> Self:

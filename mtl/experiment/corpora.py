@@ -259,6 +259,19 @@ def count_malformed(run: Run, corpora: Mapping[str, Corpus]) -> dict[str, int]:
     return {name: count for name, count in broken.items() if count}
 
 
+def by_corpus(run: Run, data: Any, tasks: Sequence[str]) -> Mapping[str, Any]:
+    """Return data by corpus; data that is not a mapping belongs to the only corpus of the tasks."""
+    if data is None or isinstance(data, Mapping):
+        return data or {}
+    names = list(dict.fromkeys(run.tasks[task].corpus for task in tasks))
+    if len(names) > 1:
+        raise MtlError(
+            f"data: the tasks have several corpora ({', '.join(names)}); pass a dict of corpus to "
+            "its data"
+        )
+    return {names[0]: data}
+
+
 def with_data(
     run: Run, split: str, data: Mapping[str, Any], tasks: Sequence[str]
 ) -> tuple[Run, dict[str, GivenCorpus]]:
@@ -322,3 +335,9 @@ def _python_reader(corpus: CorpusConfig) -> Part:
         for name, option in part_options(Python).items()
     }
     return Part(type=PYTHON, options=options)
+
+
+def no_split(split: str, corpora: Sequence[Corpus]) -> MtlError:
+    """Return the error for a split that none of the corpora has."""
+    known = {name for corpus in corpora for name in corpus.splits}
+    return MtlError(f"no split {split!r} of these tasks{did_you_mean(split, known)}")

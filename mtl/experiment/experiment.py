@@ -43,6 +43,7 @@ from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
 from mtl.runs.checksums import check_files
 from mtl.targets import Target
+from mtl.text.example import Labels
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.processes import ALONE, Processes, check_device, current
@@ -112,6 +113,8 @@ class Experiment:
         cache: Cache | None = None,
         labels: bool = False,
         processes: Processes = ALONE,
+        confidence: bool = False,
+        abstain: float | None = None,
     ) -> Evaluation:
         """Return the scores on a split; corpora without this split are skipped.
 
@@ -126,6 +129,8 @@ class Experiment:
             labels: Whether to keep the gold and predicted labels, except of language models.
             processes: The processes of the run. Each of them scores a part of the split, without
                 keeping labels, and all return the scores on the whole split.
+            confidence: As for `score_labels`.
+            abstain: As for `score_labels`.
         """
         from mtl.training.evaluation import Evaluation
         from mtl.training.likelihood import measure
@@ -138,9 +143,18 @@ class Experiment:
             metrics = make_metrics(self.run, wanted.intersection(tasks_of(self.run, corpus.name)))
             text = {task: metrics[task] for task in language_models(self.run) if task in metrics}
             if labelled := [task for task in metrics if task not in text]:
-                evaluate = partial(score_labels, labels=labels, part=processes.part)
-                own = evaluate(self.run, self.predictor, [corpus], split, labelled)
-                evaluations.append(Evaluation.merged(processes.gather(own)) if several else own)
+                found = score_labels(
+                    self.run,
+                    self.predictor,
+                    [corpus],
+                    split,
+                    labelled,
+                    labels=labels,
+                    confidence=confidence,
+                    abstain=abstain,
+                    part=processes.part,
+                )
+                evaluations.append(Evaluation.merged(processes.gather(found)) if several else found)
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(
@@ -158,7 +172,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         from mtl.training.evaluation import gather
 
@@ -169,8 +183,8 @@ class Experiment:
                 if not (self.batcher.targets[task].tuned and "dev" in corpus.splits):
                     continue
                 own = corpus.splits["dev"].part(*processes.part)
-                parts = processes.gather(gather(self.predictor, own, task))
-                scored[self.model.head_of[task]] += [part for part in parts if part]
+                found = processes.gather(gather(self.predictor, own, task))
+                scored[self.model.head_of[task]] += [part for part in found if part]
         for name, parts in scored.items():
             head = self.model.heads[name]
             assert isinstance(head, Classifier)
@@ -182,7 +196,7 @@ class Experiment:
 
         Args:
             corpora: Corpora of the run.
-            processes: The processes of the run, each of which scores a part of the sentences.
+            processes: The processes of the run; each scores a part of the sentences.
         """
         self.fit_thresholds(corpora, processes)
         return self.evaluate(corpora, "dev", processes=processes)
@@ -207,6 +221,8 @@ def score_labels(
     *,
     labels: bool = False,
     part: tuple[int, int] = (0, 1),
+    confidence: bool = False,
+    abstain: float | None = None,
 ) -> Evaluation:
     """Return the scores of predicted labels on a split; corpora without it are skipped.
 
@@ -218,6 +234,8 @@ def score_labels(
         tasks: The tasks, none of them a language model.
         labels: Whether to keep the gold and predicted labels.
         part: The part of the split to score, from 0, and the number of parts.
+        confidence: Whether to collect the confidences of the predictions.
+        abstain: The threshold below which an answer does not count in `Evaluation.answered`.
     """
     from mtl.training.evaluation import Evaluation, evaluate
 
@@ -225,9 +243,37 @@ def score_labels(
     for corpus in corpora:
         metrics = make_metrics(run, wanted.intersection(tasks_of(run, corpus.name)))
         if metrics and split in corpus.splits:
-            own = corpus.splits[split].part(*part)
-            evaluations.append(evaluate(predictor, own, metrics, labels=labels))
+            found = evaluate(
+                predictor,
+                corpus.splits[split].part(*part),
+                metrics,
+                labels=labels,
+                confidence=confidence,
+                abstain_below=abstain,
+            )
+            evaluations.append(found)
     return Evaluation.joined(evaluations)
+
+
+def label_split(
+    run: Run,
+    predictor: BasePredictor,
+    corpora: Iterable[Corpus],
+    split: str,
+    tasks: Sequence[str],
+) -> dict[str, tuple[list[Labels], list[Labels]]]:
+    """Return task to gold and predicted labels of a split; arguments as for `score_labels`."""
+    from mtl.training.evaluation import label
+
+    labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
+    for corpus in corpora:
+        if split not in corpus.splits:
+            continue
+        served = [task for task in tasks if run.tasks[task].corpus == corpus.name]
+        for task, *sides in label(predictor, corpus.splits[split], served):
+            for own, found in zip(labels.setdefault(task, ([], [])), sides, strict=True):
+                own.extend(found)
+    return labels
 
 
 def prepare(

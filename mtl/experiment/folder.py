@@ -15,6 +15,7 @@ from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, read_numberings
 from mtl.files import atomic_write, is_temporary
 from mtl.registry import OnImport
+from mtl.runs.calibration import CALIBRATION
 from mtl.runs.checkpoint import (
     MODEL,
     RUN,
@@ -173,6 +174,7 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
     """Yield both values and the path of each difference between two runs."""
     # These may change on resuming: they do not affect the steps that are already done.
     free = {"training.epochs", "training.device", "training.threads", "training.patience"}
+    free |= {"training.checkpoint.minutes"}
 
     def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         if isinstance(one, dict) and isinstance(other, dict):
@@ -201,6 +203,7 @@ def start_folder(folder: Path, experiment: Experiment, *, resume: bool) -> None:
         for path in (*old, *folder.glob(EVENTS), *snapshot_files(folder)):
             path.unlink(missing_ok=True)
     remove_checksums(folder)
+    (folder / CALIBRATION).unlink(missing_ok=True)  # the weights will change
     with atomic_write(folder / RUN) as file:
         file.write(run_to_yaml(experiment.run))
     save_vocabularies(folder, experiment.vocabularies, experiment.targets, experiment.subwords)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
 from mtl.config.run import Run
 from mtl.data.readers import READERS, Reader
@@ -14,6 +14,9 @@ from mtl.experiment.kinds import build
 from mtl.experiment.loaders import batch_limits
 from mtl.inference.attention import heads_with_attention
 from mtl.inference.base import BasePredictor
+
+if TYPE_CHECKING:
+    from mtl.export.bundle import TaskForm
 
 TextUnit: TypeAlias = Literal["sentence", "record"]
 """The unit of text that a task labels: a sentence, or a whole line, row or object."""
@@ -97,6 +100,20 @@ class TaskSelection:
                 "of one kind"
             )
         return bool(pairs)
+
+    def forms(self, tasks: Sequence[str]) -> dict[str, TaskForm]:
+        """Return how a bundle reads and writes each task."""
+        from mtl.export.bundle import TaskForm
+
+        by_sentence = self.by_sentence(tasks)
+        return {
+            task: TaskForm(
+                "sentence" if task in by_sentence else "record",
+                reads_pairs(self._run, task),
+                self._run.tasks[task].source.derived,
+            )
+            for task in tasks
+        }
 
     def by_sentence(self, tasks: Sequence[str], unit: TextUnit | None = None) -> list[str]:
         """Return the tasks that read each sentence of a text by itself.

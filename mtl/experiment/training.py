@@ -104,6 +104,8 @@ def make_trainer(
     # Initial weights may differ in their last bits between machines.
     processes.copy_from_main(model)
     processes.copy_from_main(weighting)
+    if imitation:
+        processes.copy_from_main(imitation)
     processes.separate_random(run.seed)
     schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
     complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)

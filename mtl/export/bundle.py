@@ -317,6 +317,8 @@ def _task(
         **form._asdict(),
         "decode": decode,
         "confidence": _confidence(head, target),
+        "temperature": predictor.temperature(task).labels,
+        "span_temperature": predictor.temperature(task).spans,
         "thresholds": None,
         "scale": None,
         "padding": None,

@@ -72,9 +72,13 @@ def export_files(
 
 
 def _labels(predictor: Predictor, task: str) -> dict[str, Any]:
-    """Return the JSON entry of a task: labels, scheme, and transition scores for Viterbi."""
+    """Return the JSON entry of a task: labels, scheme, temperature, and scores for Viterbi."""
     head = tagger(predictor.model, task)
-    entry: dict[str, Any] = {"labels": list(head.labels), "scheme": predictor.schemes.get(task)}
+    entry: dict[str, Any] = {
+        "labels": list(head.labels),
+        "scheme": predictor.schemes.get(task),
+        "temperature": predictor.temperature(task).labels,
+    }
     steps = head.steps()
     if steps is not None:
         names = ("transitions", "start", "end")

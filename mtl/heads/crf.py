@@ -132,20 +132,26 @@ class CRFTagger(Tagger):
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
         return self.crf.decode(self.scores(hidden, mask), mask)
 
-    def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the logarithms of the marginals, `[B, T, K]`, zero on padding."""
-        marginals = self.crf.marginals(self.scores(hidden, mask), mask)
+        marginals = self.crf.marginals(scores, mask, temperature)
         tiny = torch.finfo(marginals.dtype).tiny
         return marginals.clamp(min=tiny).log().masked_fill(~mask.unsqueeze(2), 0)
 
-    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    def log_prob_of(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        chosen: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """Return the log-probability of all paths with the chosen labels, `[B]`."""
         ids = torch.arange(scores.shape[2], device=scores.device)
         possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
         # Scores add up over a document, and the difference of two large sums is inexact.
         scores = scores - scores.amax(2, keepdim=True)
-        log_prob: Tensor = self.crf(scores, possible, mask)
-        return log_prob
+        return self.crf.log_prob_of(scores, possible, mask, temperature)
 
 
 def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:

@@ -77,9 +77,9 @@ class SoftmaxTagger(Tagger):
         decoded = self.objective.decode(scores.flatten(0, 1))
         return decoded.reshape(*mask.shape, *decoded.shape[1:])
 
-    def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return `[B, T, K]`, zero on padding."""
-        scores = self.scores(hidden, mask)
+    def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return the log-probability of every label, `[B, T, K]`, zero on padding."""
+        scores = scores / temperature
         if self.objective is None:
             log_probs = scores.log_softmax(2)
         else:
@@ -87,7 +87,15 @@ class SoftmaxTagger(Tagger):
             log_probs = log_probs.reshape(*mask.shape, -1)
         return log_probs.masked_fill(~mask.unsqueeze(2), 0)
 
-    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    def log_prob_of(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        chosen: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """Return the summed log-probabilities of the chosen labels, `[B]`."""
-        own = scores.log_softmax(2).gather(2, labels.unsqueeze(2)).squeeze(2)  # [B, T]
+        log_probs = (scores / temperature).log_softmax(2)
+        own = log_probs.gather(2, labels.unsqueeze(2)).squeeze(2)  # [B, T]
         return own.masked_fill(~(chosen & mask), 0).sum(1)

@@ -181,12 +181,29 @@ class Tagger(SingleLabelHead):
         """
         return None
 
-    @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return `[B, T, K]`, zero on padding."""
+        return self.log_marginals(self.scores(hidden, mask), mask)
 
     @abstractmethod
-    def log_prob_of(self, scores: Tensor, mask: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+    def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return the log-probability of every label of every token, `[B, T, K]`, zero on padding.
+
+        Args:
+            scores: The result of `scores`, `[B, T, K]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            temperature: All scores, also of transitions, are divided by it.
+        """
+
+    @abstractmethod
+    def log_prob_of(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        chosen: Tensor,
+        temperature: float = 1.0,
+    ) -> Tensor:
         """Return the log-probability that the chosen tokens have these labels, `[B]`.
 
         Args:
@@ -194,6 +211,7 @@ class Tagger(SingleLabelHead):
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
             chosen: `[B, T]` bool: the chosen tokens; all others may have any label.
+            temperature: As for `log_marginals`.
         """
 
     @torch.no_grad()
@@ -222,7 +240,12 @@ class Tagger(SingleLabelHead):
 
     @torch.no_grad()
     def confidences(
-        self, hidden: Tensor, mask: Tensor, labels: Tensor, spans: Sequence[Sequence[Span]]
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        spans: Sequence[Sequence[Span]],
+        temperature: float = 1.0,
     ) -> list[list[float]]:
         """Return the joint probability of the labels of each span.
 
@@ -231,6 +254,29 @@ class Tagger(SingleLabelHead):
             mask: `[B, T]` bool, True on real tokens, which come first.
             labels: Label ids, `[B, T]`.
             spans: The spans of each sentence.
+            temperature: As for `log_marginals`.
+        """
+        scores = self.scores(hidden, mask)
+        found = self.span_log_probs(scores, mask, labels, spans, temperature)
+        certain = iter(found.exp().tolist())
+        return [[next(certain) for _ in own] for own in spans]
+
+    def span_log_probs(
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        labels: Tensor,
+        spans: Sequence[Sequence[Span]],
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Return the joint log-probability of the labels of each of N spans, `[N]`.
+
+        Args:
+            scores: The result of `scores`, `[B, T, K]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            labels: Label ids, `[B, T]`.
+            spans: The spans of each sentence.
+            temperature: As for `log_marginals`.
         """
         rows = torch.tensor(
             [[row, s.start, s.end] for row, own in enumerate(spans) for s in own],
@@ -240,6 +286,4 @@ class Tagger(SingleLabelHead):
         row, start, end = rows.unbind(1)
         positions = torch.arange(mask.shape[1], device=mask.device)
         inside = (positions >= start.unsqueeze(1)) & (positions < end.unsqueeze(1))  # [N, T]
-        scores = self.scores(hidden, mask)[row]
-        certain = iter(self.log_prob_of(scores, mask[row], labels[row], inside).exp().tolist())
-        return [[next(certain) for _ in own] for own in spans]
+        return self.log_prob_of(scores[row], mask[row], labels[row], inside, temperature)

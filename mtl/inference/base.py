@@ -24,6 +24,7 @@ from mtl.inference.merging import merge_windows
 from mtl.inference.prediction import Prediction
 from mtl.inference.readouts import read_head
 from mtl.inference.task_prediction import Readout, TaskPrediction
+from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Target
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -85,6 +86,12 @@ class BasePredictor(ABC):
         self.overlap = overlap
         self.max_tokens = max_tokens
         self._cutter = Cutter(max_length, overlap, max_tokens)
+        self.temperatures: Mapping[str, Temperatures] = {}
+        """Task to the temperature of its probabilities; tasks without one have 1."""
+
+    def temperature(self, task: str) -> Temperatures:
+        """Return the temperature of the probabilities of a task."""
+        return self.temperatures.get(task, NEUTRAL)
 
     # ---- the model
 
@@ -209,6 +216,7 @@ class BasePredictor(ABC):
                     scheme=self.schemes.get(task),
                     confidence=confidence,
                     logits=logits,
+                    temperature=self.temperature(task).labels,
                 )
                 if task in attention:
                     whole = task not in by_sentence
@@ -254,6 +262,7 @@ class BasePredictor(ABC):
                     confidence=confidence,
                     scheme=self.schemes.get(task),
                     attention=task in attention,
+                    temperature=self.temperature(task),
                 )
                 for index, readout in zip(batch.indices, outputs, strict=True):
                     found[task][batch.pieces[index].row][index] = readout

@@ -198,7 +198,7 @@ class JointMarginals(_Tokens):
 
     def read(self, head: Head, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the log-probabilities of each token, `[B, T, K]`."""
-        if isinstance(head, SoftmaxTagger) and type(head).log_probs is SoftmaxTagger.log_probs:
+        if isinstance(head, SoftmaxTagger) and _has_softmax(head):
             # In float64 from the scores on, so that the order of labels stays the same.
             return wide(head.scores(hidden, mask)).log_softmax(2)
         return wide(head.log_probs(hidden, mask))
@@ -206,6 +206,15 @@ class JointMarginals(_Tokens):
     def join(self, scores: Sequence[Tensor]) -> Tensor:
         """Return the logarithms of the mean probabilities, `[B, T, K]`."""
         return log_mean(scores)
+
+
+def _has_softmax(head: SoftmaxTagger) -> bool:
+    """Return whether the probabilities of a head are the softmax of its scores."""
+    own = type(head)
+    return (
+        own.log_probs is SoftmaxTagger.log_probs
+        and own.log_marginals is SoftmaxTagger.log_marginals
+    )
 
 
 def join_heads(heads: Sequence[Head], target: Target) -> JointTask:

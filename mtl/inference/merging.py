@@ -26,6 +26,7 @@ def merge_windows(
     scheme: Scheme | None,
     confidence: bool = False,
     logits: bool = False,
+    temperature: float = 1.0,
 ) -> list[TaskPrediction]:
     """Return the prediction of a head for each of N sentences, without attention.
 
@@ -37,11 +38,12 @@ def merge_windows(
         scheme: The output scheme of span tags; None leaves tags as the head learned them.
         confidence: Whether to include confidences.
         logits: Whether to include the logits.
+        temperature: The mean logits are divided by it for confidences, and not for labels.
     """
     if target.level == "token":
         spans = scheme is not None and isinstance(head, Tagger)
         return [merge_tokens(row, scheme, confidence=confidence, spans=spans) for row in readouts]
-    return _merge_logits(head, target, readouts, padding, confidence, logits)
+    return _merge_logits(head, target, readouts, padding, confidence, logits, temperature)
 
 
 def _merge_logits(
@@ -51,12 +53,13 @@ def _merge_logits(
     padding: Tensor,
     confidence: bool,
     logits: bool,
+    temperature: float,
 ) -> list[TaskPrediction]:
     # The mean is taken before decoding: heads decode logits, and thresholds were fitted on means.
     means = _mean_logits(head, readouts, padding)
     merged = [TaskPrediction(answer) for answer in head.named(head.conclude(means))]
     if confidence:
-        probabilities = head.log_probs_from(means).exp().tolist()
+        probabilities = head.log_probs_from(means / temperature).exp().tolist()
         merged = [
             answer._replace(
                 confidence=target.confidence(

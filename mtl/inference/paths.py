@@ -44,6 +44,7 @@ def best_paths(
     head = predictor.head(task)
     if not (isinstance(head, Tagger) and head.objective is None):
         raise MtlError(f"task {task!r}: has no label sequences")
+    temperature = predictor.temperature(task).labels
     shapes = [(number, len(example)) for example in examples]
     found = [(np.zeros(shape, dtype=np.int64), np.full(number, -np.inf)) for shape in shapes]
     able = [row for row, example in enumerate(examples) if 0 < len(example) <= predictor.max_length]
@@ -52,11 +53,13 @@ def best_paths(
             batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
             batch = batch.to(predictor.device)
             scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
+            scores = scores / temperature
             size = scores.shape[2]
             none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
-            steps = head.steps() or none
-            paths, totals = crf_n_best(scores, *steps, batch.mask, number)
-            log_probs = totals - crf_log_partition(scores, *steps, batch.mask).unsqueeze(1)
+            transitions, first, last = (own / temperature for own in head.steps() or none)
+            paths, totals = crf_n_best(scores, transitions, first, last, batch.mask, number)
+            partition = crf_log_partition(scores, transitions, first, last, batch.mask)
+            log_probs = totals - partition.unsqueeze(1)
             paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
             for row, own, own_scores in zip(
                 rows, paths.cpu(), log_probs.double().cpu(), strict=True

@@ -12,7 +12,7 @@ from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
 from mtl.inference.task_prediction import Confidence, TaskPrediction
 from mtl.text.example import ABSENT, of_tokens
-from mtl.text.spans import Scheme, read_spans
+from mtl.text.spans import OUTSIDE, Scheme, read_spans
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,8 +104,10 @@ class Prediction:
         return not self.tokens or self.tokens_b == ()
 
     def lacks_label(self, task: str) -> bool:
-        """Return whether the label of a task means nothing, since the sentence has no words."""
-        return self.is_blank and self.targets[task].level == "sentence"
+        """Return whether the sentence has no label: it has no words, or the model is not sure."""
+        if self.targets[task].level == "token":
+            return False
+        return self.is_blank or self.by_task[task].coverage == (0, 1)
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -113,9 +115,15 @@ class Prediction:
 
         A value is a label, a sorted list of labels, a number, or a dictionary of probabilities.
 
-        `TrainedModel.predict` returns the same lists.
+        `TrainedModel.predict` returns the same lists. Labels that the model left out, since it is
+        not sure of them, are None.
         """
-        return {task: self.targets[task].plain(p.labels) for task, p in self.by_task.items()}
+        return {
+            task: None
+            if p.coverage == (0, 1) and self.lacks_label(task)
+            else self.targets[task].plain(p.labels)
+            for task, p in self.by_task.items()
+        }
 
     @property
     def confidence(self) -> dict[str, Confidence]:
@@ -145,7 +153,8 @@ class Prediction:
 
     def _spans(self, prediction: TaskPrediction) -> list[TextSpan]:
         if prediction.spans is None:
-            return [self._span(*span) for span in read_spans(of_tokens(prediction.labels))]
+            tags = (OUTSIDE if tag is None else tag for tag in of_tokens(prediction.labels))
+            return [self._span(*span) for span in read_spans(tags)]
         return [self._span(*span, confidence) for span, confidence in prediction.spans]
 
     def _span(self, kind: str, start: int, end: int, confidence: float | None = None) -> TextSpan:

@@ -15,7 +15,7 @@ from mtl.errors import MtlError
 from mtl.inference.base import BasePredictor
 from mtl.inference.cutting import CHUNK, bounded
 from mtl.inference.inputs import Sentence
-from mtl.inference.readouts import label_probabilities
+from mtl.inference.readouts import label_probabilities, token_log_probs
 
 
 def probabilities(
@@ -52,7 +52,8 @@ def _of_sentences(
     if not rows:
         return []
     logits = torch.stack([row for row in rows if row is not None])
-    return list(predictor.head(task).log_probs_from(logits.double()).exp().cpu().numpy())
+    logits = logits.double() / predictor.temperature(task).labels
+    return list(predictor.head(task).log_probs_from(logits).exp().cpu().numpy())
 
 
 @torch.inference_mode()
@@ -60,13 +61,15 @@ def _of_tokens(
     predictor: BasePredictor, sentences: Sequence[Sentence], task: str
 ) -> tuple[list[str], list[NDArray[np.float64]]]:
     head, scheme = predictor.head(task), predictor.schemes.get(task)
+    temperature = predictor.temperature(task).labels
     labels, _ = label_probabilities(head, torch.empty(0, 0, len(head.labels)), scheme)
     found: list[NDArray[np.float64]] = []
     for chunk in bounded(sentences, CHUNK):
         rows = [np.zeros((len(sentence.example), len(labels))) for sentence in chunk]
         with predictor.evaluating():
             for batch in predictor.encoded(chunk, [task]):
-                log_probs = head.log_probs(batch.hidden[task], batch.mask)  # [B, T, K]
+                states = batch.hidden[task]
+                log_probs = token_log_probs(head, states, batch.mask, temperature)  # [B, T, K]
                 own = label_probabilities(head, log_probs.exp(), scheme)[1].double().cpu().numpy()
                 for index, probabilities in zip(batch.indices, own, strict=True):
                     row, w = batch.pieces[index]

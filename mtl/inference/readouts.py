@@ -14,6 +14,7 @@ from torch import Tensor
 from mtl.data.windows import Window
 from mtl.heads import Head, Tagger
 from mtl.inference.task_prediction import Readout
+from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Objective, Target
 from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
 
@@ -28,6 +29,7 @@ def read_head(
     confidence: bool = False,
     scheme: Scheme | None = None,
     attention: bool = False,
+    temperature: Temperatures = NEUTRAL,
 ) -> list[Readout]:
     """Return the output of a head for each window.
 
@@ -43,13 +45,16 @@ def read_head(
             head uses IOBES and the output is BIO, the probability of a BIO tag is the sum over the
             corresponding IOBES tags.
         attention: Whether to compute attention weights.
+        temperature: The temperature of the probabilities.
     """
     if target.level == "sentence":
         readouts = [Readout(logits=row) for row in head.evidence(hidden, mask)]
     elif isinstance(head, Tagger) and head.objective is not None:
-        readouts = _read_values(head, head.objective, target, hidden, mask, windows, confidence)
+        readouts = _read_values(
+            head, head.objective, target, hidden, mask, windows, confidence, temperature
+        )
     else:
-        readouts = _read_tags(head, hidden, mask, windows, confidence, scheme)
+        readouts = _read_tags(head, hidden, mask, windows, confidence, scheme, temperature)
     if attention:
         weights = _attention(head, hidden, mask)
         # For pairs, the second sentence of window i is row i + B.
@@ -68,6 +73,7 @@ def _read_values(
     mask: Tensor,
     windows: Sequence[Window],
     confidence: bool,
+    temperature: Temperatures,
 ) -> list[Readout]:
     """Return the outputs of a head that predicts sets, numbers or distributions per token."""
     decoded = head.decode(hidden, mask)
@@ -75,7 +81,7 @@ def _read_values(
     values = [objective.named(row[part]) for row, part in zip(decoded, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in values]
-    probabilities = head.log_probs(hidden, mask).exp()  # [B, T, K]
+    probabilities = token_log_probs(head, hidden, mask, temperature.labels).exp()
     by_token = [row[part].tolist() for row, part in zip(probabilities, kept, strict=True)]
     return [
         Readout(
@@ -96,6 +102,7 @@ def _read_tags(
     windows: Sequence[Window],
     confidence: bool,
     scheme: Scheme | None,
+    temperature: Temperatures,
 ) -> list[Readout]:
     ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
@@ -104,7 +111,7 @@ def _read_tags(
     tags = [row[part] for row, part in zip(named, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in tags]
-    by_token = _tag_probabilities(head, hidden, mask, ids, scheme).tolist()
+    by_token = _tag_probabilities(head, hidden, mask, ids, scheme, temperature.labels).tolist()
     readouts = [
         Readout(row, confidence=probabilities[part])
         for row, probabilities, part in zip(tags, by_token, kept, strict=True)
@@ -117,18 +124,38 @@ def _read_tags(
         [Span(kind, start + part.start, end + part.start) for kind, start, end in row]
         for row, part in zip(spans, kept, strict=True)
     ]
-    confidences = head.confidences(hidden, mask, ids, shifted)
+    confidences = head.confidences(hidden, mask, ids, shifted, temperature.spans)
     return [
         readout._replace(spans=list(map(FoundSpan, row, probabilities)))
         for readout, row, probabilities in zip(readouts, spans, confidences, strict=True)
     ]
 
 
+def token_log_probs(head: Head, hidden: Tensor, mask: Tensor, temperature: float) -> Tensor:
+    """Return the log-probabilities of the labels of tokens, `[B, T, K]`, at a temperature.
+
+    Args:
+        head: The head; only a `Tagger` may have a temperature other than 1.
+        hidden: `[B, T, H]`.
+        mask: `[B, T]` bool, True on real tokens, which come first.
+        temperature: The scores are divided by it.
+    """
+    if temperature == 1:
+        return head.log_probs(hidden, mask)
+    assert isinstance(head, Tagger)
+    return head.log_marginals(head.scores(hidden, mask), mask, temperature)
+
+
 def _tag_probabilities(
-    head: Head, hidden: Tensor, mask: Tensor, ids: Tensor, scheme: Scheme | None
+    head: Head,
+    hidden: Tensor,
+    mask: Tensor,
+    ids: Tensor,
+    scheme: Scheme | None,
+    temperature: float,
 ) -> Tensor:
     """Return the probability of each predicted label, `[B, T]`, in the output scheme."""
-    probabilities = head.log_probs(hidden, mask).exp()  # [B, T, K]
+    probabilities = token_log_probs(head, hidden, mask, temperature).exp()  # [B, T, K]
     labels, sums = label_probabilities(head, probabilities, scheme)
     index = {label: position for position, label in enumerate(labels)}
     targets = torch.tensor([index[label] for label in _outputs(head, scheme)], device=ids.device)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mtl.inference.cutting import CHUNK, bounded
-from mtl.inference.inputs import Sentence
+from mtl.inference.inputs import Sentences, read_sentences
 from mtl.inference.predictor import Predictor
 
 
 @torch.inference_mode()
 def hidden_states(
-    predictor: Predictor, sentences: Sequence[Sentence], task: str
+    predictor: Predictor, sentences: Sentences, task: str
 ) -> list[NDArray[np.float32]]:
     """Return the hidden states that the head of a task reads, `[T, H]` per sentence.
 
@@ -28,7 +26,7 @@ def hidden_states(
     """
     width = predictor.head(task).in_features - predictor.model.embedding.head_size
     found: list[NDArray[np.float32]] = []
-    for chunk in bounded(sentences, CHUNK):
+    for chunk in bounded(read_sentences(sentences, pairs=False), CHUNK):
         rows = [np.zeros((len(each.example), width), dtype=np.float32) for each in chunk]
         with predictor.evaluating():
             for batch in predictor.encoded(chunk, [task]):

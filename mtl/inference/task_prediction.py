@@ -55,6 +55,9 @@ class TaskPrediction(NamedTuple):
         attention_b: Attention weights in the second sentence of a pair.
         logits: The scores of the labels, or of a number, `[S]`. None for one label per token, or
             if not requested.
+        coverage: The number of answers, and this number with the unsure answers that the model
+            leaves out; see `mtl.inference.abstention`. None: it leaves out none. An omitted label
+            of a sentence is still in `labels`; tokens have None.
     """
 
     labels: Labels
@@ -63,3 +66,4 @@ class TaskPrediction(NamedTuple):
     attention: Tensor | None = None
     attention_b: Tensor | None = None
     logits: Tensor | None = None
+    coverage: tuple[int, int] | None = None

@@ -136,13 +136,10 @@ class CRF(nn.Module):
         self._check_tags(tags, emissions)
         scores = self.steps()
         if tags.dtype == torch.bool:
-            possible = emissions.masked_fill(~tags, -torch.inf)
-            numerator = crf_log_partition(possible, *scores, mask)
-            likelihood = numerator - crf_log_partition(emissions, *scores, mask)
+            likelihood = self.log_prob_of(emissions, tags, mask)
         else:
             check_labels("tags", tags, self.num_tags, mask)
-            likelihood = crf_log_likelihood(emissions, *scores, mask, tags)
-        likelihood = likelihood.clamp(max=0)  # rounding can make a probability exceed 1
+            likelihood = crf_log_likelihood(emissions, *scores, mask, tags).clamp(max=0)
         if reduction == "sum":
             return likelihood.sum()
         if reduction == "mean":
@@ -152,6 +149,23 @@ class CRF(nn.Module):
         if reduction != "none":
             raise ValueError(f"reduction: expected one of {get_args(Reduction)}, got {reduction!r}")
         return likelihood
+
+    def log_prob_of(
+        self, emissions: Tensor, possible: Tensor, mask: Tensor, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the log-probability of all paths through the possible labels, `[B]`.
+
+        Args:
+            emissions: `[B, T, K]`.
+            possible: The possible labels of each token, `[B, T, K]` bool.
+            mask: `[B, T]` bool.
+            temperature: As for `marginals`.
+        """
+        emissions, transitions, start, end = self._divided(emissions, temperature)
+        steps = transitions, start, end
+        numerator = crf_log_partition(emissions.masked_fill(~possible, -torch.inf), *steps, mask)
+        # Rounding can make a probability exceed 1.
+        return (numerator - crf_log_partition(emissions, *steps, mask)).clamp(max=0)
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the most likely paths, `[B, T]` int64, 0 on padding."""
@@ -178,10 +192,32 @@ class CRF(nn.Module):
         mask = self._checked_mask(emissions, mask)
         return crf_log_partition(emissions, *self.steps(), mask)
 
-    def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the probability of each label at each token, `[B, T, K]`, zero on padding."""
+    def marginals(
+        self, emissions: Tensor, mask: Tensor | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the probability of each label at each token, `[B, T, K]`, zero on padding.
+
+        Args:
+            emissions: `[B, T, K]`.
+            mask: `[B, T]` bool.
+            temperature: All scores are divided by it: p(y | x) ∝ exp(score of y / temperature).
+        """
         mask = self._checked_mask(emissions, mask)
-        return crf_marginals(emissions, *self.steps(), mask)
+        return crf_marginals(*self._divided(emissions, temperature), mask)
+
+    def _divided(
+        self, emissions: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return emissions, transitions, start and end, divided by a temperature."""
+        transitions, start, end = self.steps()
+        if temperature == 1:  # the quotients would be equal, and cost time
+            return emissions, transitions, start, end
+        return (
+            emissions / temperature,
+            transitions / temperature,
+            start / temperature,
+            end / temperature,
+        )
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the entropy of the distribution over paths in nats, `[B]`."""

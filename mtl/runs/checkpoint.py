@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mtl.errors import CheckpointError, printable, shorten
+from mtl.errors import CheckpointError, MtlError, printable, shorten
 from mtl.files import atomic_write
 from mtl.runs.checksums import tensors_checksum
 from mtl.targets import Target, saved_target, target_to_json
@@ -144,14 +144,15 @@ def from_json(path: Path, kind: Any, make: Callable[[Any], MadeT], data: Any) ->
     )
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file atomically."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors to a safetensors file atomically, and return the SHA-256 of the file."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # A single entry: safetensors writes entries in random order, and equal runs must produce equal
     # files.
     data = save(plain, metadata={"mtl": f"{__version__} {_SHA256}{tensors_checksum(plain)}"})
     with atomic_write(path, "wb") as file:
         file.write(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def save_snapshot(folder: Path, cycle: int, tensors: Mapping[str, Tensor]) -> None:
@@ -329,15 +330,22 @@ def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[s
     Args:
         folder: The run folder.
         tensors: The tensors of the state.
-        values: The other values of the state, as JSON types, with the key "epoch".
+        values: The other values of the state, as JSON types, with the key "epoch". The key "place"
+            is the number of draws of a further epoch that are done.
+
+    Raises:
+        MtlError: A file cannot be written, or does not contain afterwards what was written.
     """
-    # Each epoch has its own file of tensors, and the JSON file that names it is replaced last: if
+    # Each state has its own file of tensors, and the JSON file that names it is replaced last: if
     # the process is killed in between, the earlier pair is still complete.
     target = folder / TRAINING
     target.mkdir(exist_ok=True)
-    name = f"epoch-{values['epoch']}.safetensors"
-    save_tensors(target / name, tensors)
-    state = {**values, "tensors": name, "sha256": _file_checksum(target / name)}
+    place = values.get("place", 0)
+    name = f"epoch-{values['epoch']}{f'-{place}' if place else ''}.safetensors"
+    checksum = save_tensors(target / name, tensors)
+    if _file_checksum(target / name) != checksum:
+        raise MtlError(f"{target / name}: was not written correctly; check the disk")
+    state = {**values, "tensors": name, "sha256": checksum}
     kept = {name}
     with suppress(CheckpointError):  # there is none yet, or it cannot be used
         previous = _read_state(target / STATE)
@@ -416,7 +424,7 @@ def _read_state(path: Path) -> dict[str, Any]:
         fault = f"{path}: not the training state that was saved (another version, or changed since)"
         raise _DamagedStateError(fault, "train into another folder")
     # The name comes from a file, and must not lead to another folder.
-    if not re.fullmatch(r"epoch-\d+\.safetensors", str(state["tensors"])):
+    if not re.fullmatch(r"epoch-\d+(-\d+)?\.safetensors", str(state["tensors"])):
         raise CheckpointError(f"{path}: tensors: expected a file name such as epoch-1.safetensors")
     return state
 

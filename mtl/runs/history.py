@@ -136,7 +136,8 @@ def read_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
             record = json.loads(line)
-            known = record["type"] in ("step", "epoch") and type(record["epoch"]) is int
+            known = record["type"] in ("step", "epoch")
+            known &= type(record["epoch"]) is int and type(record["step"]) is int
             known &= all(isinstance(scores, dict) for scores in record.get("dev", {}).values())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             known = False

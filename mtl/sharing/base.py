@@ -139,7 +139,17 @@ class Sharing(Checked, nn.Module, ABC):
         return {}
 
     def begin_epoch(self, epoch: int) -> None:
-        """Prepare an epoch (from 0). Any state it stores must follow from the weights."""
+        """Prepare an epoch (from 0). Any state it stores must follow from the weights.
+
+        The weights change during the epoch, so `epoch_state` contains this state.
+        """
+
+    def epoch_state(self) -> dict[str, Tensor]:
+        """Return the state that `begin_epoch` has stored, for resuming within the epoch."""
+        return {}
+
+    def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the result of `epoch_state`, in place of `begin_epoch`."""
 
     def learnt(self) -> dict[str, Tensor]:
         """Return learned quantities for the report, by name: scalars, vectors or matrices."""

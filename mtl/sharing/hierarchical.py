@@ -155,6 +155,15 @@ class Hierarchical(Columns):
         below = self._weights(len(self.order) - 1)
         self._start = parameters_to_vector(below) if self.successive else None
 
+    def epoch_state(self) -> dict[str, Tensor]:
+        """Return the weights from which the penalty measures the movement."""
+        return {} if self._start is None else {"start": self._start}
+
+    def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the weights from which the penalty measures the movement."""
+        device = next(self.parameters()).device
+        self._start = state["start"].to(device) if self.successive else None
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all levels but the highest."""
         return self._weights(len(self.order) - 1)

@@ -114,6 +114,17 @@ class Soft(NoSharing):
         if epoch and isinstance(self.penalty, Relationship):
             self.penalty.covariance = task_covariance(self._weights(), floor=FLOOR)
 
+    def epoch_state(self) -> dict[str, Tensor]:
+        """Return the covariance of "relationship"."""
+        if isinstance(self.penalty, Relationship):
+            return {"covariance": self.penalty.covariance}
+        return {}
+
+    def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the covariance of "relationship"."""
+        if isinstance(self.penalty, Relationship):
+            self.penalty.covariance = state["covariance"].to(self.penalty.covariance.device)
+
     def _weights(self) -> Tensor:
         """Return the weights of all trunks, one row per trunk."""
         return torch.stack(
@@ -144,7 +155,7 @@ class Soft(NoSharing):
 class Relationship(nn.Module):
     """tr(Wᵀ Σ⁻¹ W) of weights `[M, ...]`; Σ starts as I / M.
 
-    Σ follows from the weights, so checkpoints do not contain it.
+    Σ follows from the weights at the start of an epoch; checkpoints within the epoch contain it.
 
     Args:
         tasks: The number M of tasks.

@@ -65,7 +65,7 @@ class PartialLabelTarget(TokenLabelTarget):
     @classmethod
     def item_text(cls, item: Any) -> str:
         """Return a label, or possible labels with bars between, or "_" for an open token."""
-        return item if isinstance(item, str) else "|".join(sorted(item)) or ABSENT
+        return item if isinstance(item, str) else "|".join(sorted(item or ())) or ABSENT
 
     @classmethod
     def plain(cls, value: Labels) -> list[Any]:
@@ -74,8 +74,8 @@ class PartialLabelTarget(TokenLabelTarget):
 
     @classmethod
     def plain_item(cls, item: Any) -> Any:
-        """Return a label, or possible labels in alphabetical order."""
-        return item if isinstance(item, str) else sorted(item)
+        """Return a label, or possible labels in alphabetical order; None for no answer."""
+        return item if item is None or isinstance(item, str) else sorted(item)
 
     def comparable(self, gold: Labels) -> Labels | None:
         """Return the labels if each token has exactly one, else None."""

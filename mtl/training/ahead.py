@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Value = TypeVar("Value")
+Prepared = TypeVar("Prepared")
 
 
-def ahead(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+def ahead(function: Callable[[Item], Prepared], items: Iterable[Item]) -> Iterator[Prepared]:
     """Yield the value of each item, in order; the next value is computed in the meantime.
 
     An exception of the function is raised in the place of the value. A caller that stops early
@@ -22,7 +22,7 @@ def ahead(function: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[
         items: The items; at most two are taken before the first value has been used.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as worker:
-        waiting: Future[Value] | None = None
+        waiting: Future[Prepared] | None = None
         for item in items:
             current, waiting = waiting, worker.submit(function, item)
             if current:

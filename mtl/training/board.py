@@ -24,8 +24,7 @@ class Board:
 
     Args:
         folder: The folder of the file.
-        step: The number of completed steps. TensorBoard hides events of other files in the folder
-            that were logged after them.
+        step: TensorBoard hides events of other files in the folder from this step on; 0: none.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -40,8 +39,7 @@ class Board:
         self._file = (folder / EVENTS.replace("*", place)).open("xb")
         self._records = RecordWriter(self._file)
         self._write(file_version="brain.Event:2")
-        # Scores of an epoch have the number of its completed steps, hence the 1.
-        self._write(step=step and step + 1, session_log=SessionLog(status=SessionLog.START))
+        self._write(step=step, session_log=SessionLog(status=SessionLog.START))
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Add a value of a curve."""

@@ -93,7 +93,9 @@ def _joined(
         imitated,
     ]
     sizes = [len(cells)] * 2 + [len(tasks)] * 4 + [1]
-    rows, factors, labels, scales, words, known, states = processes.exchange(values).split(sizes, 1)
+    rows, factors, labels, scales, words, known, states = torch.split(
+        processes.exchange(values), sizes, 1
+    )
     scale = scales.max(0).values
     # Weights of 1, which have no scale, beside others.
     scales = torch.where((scales == 0) & (known > 0), 1, scales)

@@ -20,8 +20,10 @@ class LossWatch:
     """Notices a loss that grows far beyond its first value, once per run."""
 
     def __init__(self) -> None:
-        self._first: dict[str, float] = {}
-        self._warned = False
+        self.first: dict[str, float] = {}
+        """The first loss by task."""
+        self.warned = False
+        """Whether a warning was returned."""
 
     def warning(self, step: int, losses: Mapping[str, float]) -> str:
         """Return a warning for the losses of a step, or an empty string.
@@ -31,9 +33,9 @@ class LossWatch:
             losses: The mean loss by task.
         """
         for task, loss in losses.items():
-            first = self._first.setdefault(task, loss)
-            if not self._warned and loss > max(LARGE_LOSS, GROWTH * first):
-                self._warned = True
+            first = self.first.setdefault(task, loss)
+            if not self.warned and loss > max(LARGE_LOSS, GROWTH * first):
+                self.warned = True
                 return (
                     f"warning: the loss of task {task!r} is {loss:,.0f} at step {step}, it began "
                     f"at {first:.3g}; a lower training.optimizer.lr, or a clip_norm, prevents this"

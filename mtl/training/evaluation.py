@@ -12,12 +12,17 @@ import torch
 from torch import Tensor
 
 from mtl.data.corpus import Split
+from mtl.inference.abstention import give_answers
 from mtl.inference.base import BasePredictor
 from mtl.inference.cutting import CHUNK, chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import aligned
+from mtl.inference.task_prediction import TaskPrediction
 from mtl.metrics.base import Metric, Pair, Unit, defined
+from mtl.metrics.calibration import Reliability
+from mtl.metrics.span_f1 import SpanF1
 from mtl.text.example import Labels
+from mtl.training.answers import AnswerCounts, answered_part
 
 _Key = TypeVar("_Key")
 
@@ -34,6 +39,9 @@ class Evaluation:
         gold: Task to the gold values of its labelled sentences, made of JSON types, if requested:
             a list of labels per sentence (taggers), one label, a sorted list for a set, …
         predicted: Task to the predictions for the same sentences, if requested.
+        reliability: Task to its answers by kind ("words", "spans", …) with their confidences, if
+            requested; see `AnswerCounts`. Empty for tasks without confidences.
+        answered: Task to the metric of the answers above a threshold, if one was given.
     """
 
     metrics: Mapping[str, Metric]
@@ -41,6 +49,8 @@ class Evaluation:
     pairs: Mapping[str, Counter[Pair]] = field(default_factory=dict)
     gold: Mapping[str, list[Any]] = field(default_factory=dict)
     predicted: Mapping[str, list[Any]] = field(default_factory=dict)
+    reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
+    answered: Mapping[str, Metric] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the main score of the task.
@@ -81,7 +91,8 @@ class Evaluation:
         """Return everything by task, made of JSON types, as `mtl evaluate --json` prints it.
 
         Each task has its scores by name, and, if they are not empty, `per_label`, `confusion`,
-        `unseen`, `gold` and `predicted`.
+        `unseen`, `gold`, `predicted`, `calibration` (by kind of answer) and `answered`, the scores
+        of the answers above a threshold.
         """
         details: dict[str, Mapping[str, Any]] = {
             "per_label": self.per_label(),
@@ -89,6 +100,14 @@ class Evaluation:
             "unseen": {task: dict(labels) for task, labels in self.unseen.items()},
             "gold": self.gold,
             "predicted": self.predicted,
+            "calibration": {
+                task: {kind: answers.to_dict() for kind, answers in own.items()}
+                for task, own in self.reliability.items()
+            },
+            "answered": {
+                task: {name: defined(score) for name, score in metric.compute().items()}
+                for task, metric in self.answered.items()
+            },
         }
         return {
             task: scores | {name: own[task] for name, own in details.items() if own.get(task)}
@@ -132,7 +151,7 @@ class Evaluation:
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
         """Return one evaluation from several evaluations of different tasks."""
-        joined = cls({}, {}, {}, {}, {})
+        joined = cls({})
         for part in parts:
             both = ({**getattr(joined, f.name), **getattr(part, f.name)} for f in fields(cls))
             joined = cls(*both)
@@ -185,6 +204,8 @@ def evaluate(
     metrics: Mapping[str, Callable[[], Metric]],
     *,
     labels: bool = False,
+    confidence: bool = False,
+    abstain_below: float | None = None,
 ) -> Evaluation:
     """Predict the labels of a split and compare them with the gold labels.
 
@@ -195,20 +216,41 @@ def evaluate(
         split: The sentences.
         metrics: Task to a function that makes its (empty) metric.
         labels: Whether to keep the gold and predicted labels.
+        confidence: Whether to collect the confidences of the predictions.
+        abstain_below: The threshold of `Evaluation.answered`; None: none.
     """
+    confidence = confidence or abstain_below is not None
+    answers = {
+        task: AnswerCounts(spans=bool(predictor.schemes.get(task)))
+        for task in (metrics if confidence else ())
+    }
+    sure = {task: make() for task, make in metrics.items() if abstain_below is not None}
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
     pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
-    kept: tuple[dict[str, list[Any]], ...] = ({}, {})
-    for task, *sides in label(predictor, split, list(metrics)):
+    kept_labels: tuple[dict[str, list[Any]], ...] = ({}, {})
+    for task, gold, predictions in compare(predictor, split, list(metrics), confidence=confidence):
+        sides = gold, [own.labels for own in predictions]
         target = predictor.targets[task]
+        if confidence:
+            for right, own in zip(gold, predictions, strict=True):
+                answers[task].add(right, own)
+        if abstain_below is not None:
+            kept = [give_answers(own, abstain_below) for own in predictions]
+            spans = isinstance(sure[task], SpanF1)
+            part = list(answered_part(gold, predictions, kept, spans=spans))
+            sure[task].update([pair[0] for pair in part], [pair[1] for pair in part])
         counted[task].update(*sides)
         pairs[task].update(counted[task].pairs(*sides))
         unseen[task] += target.unseen(sides[0])
         if labels:
-            for own, values in zip(kept, sides, strict=True):
-                own.setdefault(task, []).extend(map(target.plain, values))
-    return Evaluation(counted, _counted(unseen), _counted(pairs), *kept)
+            for kept_of, values in zip(kept_labels, sides, strict=True):
+                kept_of.setdefault(task, []).extend(map(target.plain, values))
+    reliability = {task: found for task, own in answers.items() if (found := own.reliability())}
+    golds, predicted = kept_labels
+    return Evaluation(
+        counted, _counted(unseen), _counted(pairs), golds, predicted, reliability, sure
+    )
 
 
 def _counted(counters: Mapping[str, Counter[_Key]]) -> dict[str, Counter[_Key]]:
@@ -223,14 +265,29 @@ def label(
 
     Sentences without labels for a task are left out.
     """
-    predictions = predictor.run(map(Sentence, split), tasks)
+    for task, gold, predictions in compare(predictor, split, tasks):
+        yield task, gold, [own.labels for own in predictions]
+
+
+def compare(
+    predictor: BasePredictor, split: Split, tasks: Sequence[str], *, confidence: bool = False
+) -> Iterator[tuple[str, list[Labels], list[TaskPrediction]]]:
+    """Yield task, gold labels and predictions; see `label`.
+
+    Args:
+        predictor: The predictor of the model.
+        split: The sentences.
+        tasks: The tasks.
+        confidence: Whether to compute the probabilities of labels.
+    """
+    predictions = predictor.run(map(Sentence, split), tasks, confidence=confidence)
     for chunk in chunks(predictions, CHUNK):
         for task in tasks:
             comparable = predictor.targets[task].comparable
             pairs = [
-                (gold, prediction[task].labels)
+                (gold, prediction[task])
                 for prediction in chunk
                 if task in (labels := prediction.sentence.example.labels)
                 and (gold := comparable(labels[task])) is not None
             ]
-            yield task, [gold for gold, _ in pairs], [predicted for _, predicted in pairs]
+            yield task, [gold for gold, _ in pairs], [own for _, own in pairs]

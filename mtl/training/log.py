@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -45,23 +47,30 @@ class RunLog:
 
     Args:
         folder: The run folder.
-        resumed: The number of completed epochs; records of later epochs are removed.
-        step: The number of completed steps; TensorBoard hides what was logged after them.
+        epoch: The number of completed epochs.
+        step: The number of completed steps. What was logged after them is removed, and TensorBoard
+            hides it.
+        within: Whether some of these steps belong to a further epoch.
     """
 
-    def __init__(self, folder: Path, resumed: int = 0, step: int = 0) -> None:
-        self.metrics = folder / RECORDS
+    def __init__(
+        self, folder: Path, epoch: int = 0, step: int = 0, *, within: bool = False
+    ) -> None:
+        self.metrics, text = folder / RECORDS, folder / TEXT
         if self.metrics.is_file():
-            self._remove_after(resumed)
+            _keep_records(self.metrics, epoch, step)
+        if text.is_file():
+            _keep_text(text, epoch, step)
         self._metrics = self.metrics.open("a", encoding="utf-8")
-        self._text = (folder / TEXT).open("a", encoding="utf-8")
+        self._text = text.open("a", encoding="utf-8")
         self.notes: list[str] = []
         """Notes for the user."""
         self._board: Board | None = None
         try:
             from mtl.training.board import Board
 
-            self._board = Board(folder, step)
+            # Scores of an epoch have the number of its completed steps, so they must be before it.
+            self._board = Board(folder, step if within or not step else step + 1)
         except ImportError as error:
             self.notes.append(not_installed("a log for TensorBoard", "tensorboard", error))
 
@@ -79,12 +88,10 @@ class RunLog:
         if self._board:
             self._board.close()
 
-    def _remove_after(self, epochs: int) -> None:
-        """Keep the records of the first epochs only; the run repeats the later ones."""
-        records = read_lines(self.metrics)
-        lines = [line for line, record in records if record["epoch"] < epochs]
-        with atomic_write(self.metrics) as file:
-            file.writelines(f"{line}\n" for line in lines)
+    def sync(self) -> None:
+        """Write all lines to the disk, so that no crash loses lines before a checkpoint."""
+        for file in (self._metrics, self._text):
+            os.fsync(file.fileno())
 
     def note(self, text: str) -> None:
         """Write a line to log.txt."""
@@ -157,6 +164,32 @@ class RunLog:
     def _line(self, record: dict[str, Any]) -> None:
         self._metrics.write(json.dumps(record) + "\n")
         self._metrics.flush()
+
+
+def _keep_records(path: Path, epochs: int, steps: int) -> None:
+    """Keep the records of completed epochs and steps; the run repeats the later ones."""
+    lines = [
+        line
+        for line, record in read_lines(path)
+        if record["epoch"] < epochs or (record["type"] == "step" and record["step"] < steps)
+    ]
+    with atomic_write(path) as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+_EPOCH = re.compile(rb"epoch (\d+), step \d+: ")
+_WARNING = re.compile(rb"warning: .* at step (\d+), ")
+
+
+def _keep_text(path: Path, epochs: int, steps: int) -> None:
+    """Keep the lines of completed epochs and steps in log.txt, and all lines without a step."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    with atomic_write(path, "wb") as file:
+        for line in lines:
+            epoch, warning = _EPOCH.match(line), _WARNING.match(line)
+            later = (epoch and int(epoch[1]) > epochs) or (warning and int(warning[1]) >= steps)
+            if line.endswith(b"\n") and not later:
+                file.write(line)
 
 
 def _curves(step: Step) -> dict[str, float]:

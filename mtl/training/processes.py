@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from mtl.errors import MtlError
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 ValueT = TypeVar("ValueT")
 
@@ -57,7 +62,7 @@ class Processes:
         world: int = 1,
         local_rank: int = 0,
         local_world: int = 1,
-        store: distributed.Store | None = None,
+        store: Store | None = None,
     ) -> None:
         self.rank = rank
         self.world = world
@@ -125,7 +130,7 @@ class Processes:
         tensors = [*gradients, flags, *others]
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         self._sum(flat)
-        sums = flat.split([tensor.numel() for tensor in tensors])
+        sums = torch.split(flat, [tensor.numel() for tensor in tensors])
         # Most steps use all parameters in all processes; one transfer from the device is enough.
         found = sums[len(trained)].tolist()
         for parameter, total, count in zip(trained, sums, found, strict=False):
@@ -184,7 +189,8 @@ class Processes:
             return self.main
         try:
             self._store.set(_FAILED, "1")
-            return self._store.add(f"error {hashlib.sha256(message.encode()).hexdigest()}", 1) == 1
+            key = f"error {hashlib.sha256(message.encode()).hexdigest()}"
+            return bool(self._store.add(key, 1) == 1)
         except RuntimeError:  # the store has ended with the process that holds it
             return True
 
@@ -192,7 +198,7 @@ class Processes:
     def failed(self) -> bool:
         """Whether a process has ended with an error."""
         try:
-            return self._store is not None and self._store.check([_FAILED])
+            return self._store is not None and bool(self._store.check([_FAILED]))
         except RuntimeError:
             return True
 
@@ -275,6 +281,10 @@ def leave() -> None:
 
 
 def _join(environment: Mapping[str, str]) -> Processes:
+    # Here, as they are missing in a PyTorch that was built without them.
+    from torch._C._distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     rank, world = int(environment["RANK"]), int(environment["WORLD_SIZE"])
     local = int(environment.get("LOCAL_RANK", rank))
     local_world = int(environment.get("LOCAL_WORLD_SIZE", world))
@@ -282,10 +292,11 @@ def _join(environment: Mapping[str, str]) -> Processes:
     if gpus and local < gpus:
         torch.cuda.set_device(local)
     try:
-        store, *_ = next(distributed.rendezvous("env://", timeout=START))
+        store, *_ = next(rendezvous("env://", timeout=START))
+        store = PrefixStore(_token(store, rank, world), store)
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo",
-            store=distributed.PrefixStore("group", store),
+            store=PrefixStore("group", store),
             rank=rank,
             world_size=world,
             timeout=TIMEOUT,
@@ -295,7 +306,36 @@ def _join(environment: Mapping[str, str]) -> Processes:
         reason = str(error).strip().splitlines()[0]
         message = f"process {rank} of {world} cannot join the others at {place}: {reason}"
         raise MtlError(message) from error
-    return Processes(rank, world, local, local_world, distributed.PrefixStore("mtl", store))
+    return Processes(rank, world, local, local_world, PrefixStore("mtl", store))
+
+
+def _token(store: Store, rank: int, world: int) -> str:
+    """Return a name that only the processes of this start know.
+
+    After a restart, the store of torchrun still has the addresses of the processes that have
+    ended, and on several machines no variable counts the restarts alike. The first process answers
+    each request with a new name, also old requests, whose answers nobody reads.
+    """
+    own = secrets.token_hex(8)
+    if rank:
+        store.set(f"mtl/request/{store.add('mtl/requests', 1)}", own)
+        token = store.get(f"mtl/answer/{own}").decode()
+        store.add(f"{token}/joined", 1)
+        return token
+    answered = 0
+    until = time.monotonic() + START.total_seconds()
+    while store.add(f"{own}/joined", 0) < world - 1:
+        if time.monotonic() > until:
+            raise RuntimeError("some processes are missing")
+        while answered < store.add("mtl/requests", 0):
+            answered += 1
+            request = f"mtl/request/{answered}"
+            # A process that was killed between two calls has a number without a request.
+            with suppress(RuntimeError):
+                store.wait([request], timedelta(seconds=10))
+                store.set(f"mtl/answer/{store.get(request).decode()}", own)
+        time.sleep(0.01)
+    return own
 
 
 def check_device(processes: Processes, device: torch.device) -> None:
@@ -311,7 +351,7 @@ def check_device(processes: Processes, device: torch.device) -> None:
             f"training.device: several processes train on cpu or cuda, got {device}; set cpu, or "
             "train in one process"
         )
-    if device.index is not None:
+    if str(device) != "cuda":
         raise MtlError(
             f"training.device: each process takes the GPU of its number, got {device}; set cuda"
         )
@@ -324,6 +364,5 @@ def check_device(processes: Processes, device: torch.device) -> None:
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -12,22 +12,34 @@ from torch import Tensor
 from mtl.data.streams import Streams
 from mtl.errors import CheckpointError
 from mtl.runs.checkpoint import constants_of, set_weights, weights_of
+from mtl.training.sums import EpochSums
 from mtl.training.trainer import Trainer
 from mtl.trunks.base import mapped
 
 
-def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def training_state(
+    trainer: Trainer, *, whole: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the state of a trainer: tensors by name, and all other values as JSON types.
 
-    All processes of a run call it at the same step. The state fits any number of processes.
+    All processes of a run call it at the same step. The state fits any number of processes. Within
+    an epoch, the place in the data is the number of draws of the sampler that are done, from which
+    the batches and the streams follow.
+
+    Args:
+        trainer: The trainer, between two steps or epochs.
+        whole: Whether the constants of the model are included. Otherwise the file of the model has
+            them, and large ones are not written with each checkpoint.
     """
-    # The file of the model contains the constants, and large ones are not written every epoch.
-    constants = constants_of(trainer.model)
+    constants = set() if whole else constants_of(trainer.model)
     weights = weights_of(trainer.model).items()
     tensors = {f"model.{name}": value for name, value in weights if name not in constants}
     tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
     if trainer.imitation:
         tensors |= {f"imitation.{n}": v for n, v in trainer.imitation.state_dict().items()}
+    if trainer.place:
+        sharing = trainer.model.sharing.epoch_state()
+        tensors |= {f"sharing.{name}": value for name, value in sharing.items()}
     numbers: dict[str, Any] = {}
     for index, values in trainer.optimizer.state_dict()["state"].items():
         for name, value in values.items():
@@ -47,6 +59,9 @@ def training_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]
     values = {
         "epoch": trainer.epoch,
         "step": trainer.step,
+        "place": trainer.place,
+        "sums": trainer.sums.to_json(),
+        "watch": {"first": trainer.watch.first, "warned": trainer.watch.warned},
         "selection": trainer.selection.to_json(),
         "numbers": numbers,
     }
@@ -60,7 +75,7 @@ def restore_training_state(
 
     Args:
         trainer: A trainer made from the same run file and data. Its model has the constants of
-            the file of the model already.
+            the file of the model already, if there is one.
         tensors: The tensors by name.
         values: All other values, as JSON types.
 
@@ -88,17 +103,33 @@ class _SelectionValues(_Strict):
     task_scores: dict[str, list[float]]
 
 
+class _SumsValues(_Strict):
+    losses: dict[str, float] = {}
+    steps: dict[str, _Count] = {}
+    tokens: dict[str, _Count] = {}
+    seconds: dict[str, float] = {}
+    total_seconds: float = 0.0
+
+
+class _WatchValues(_Strict):
+    first: dict[str, float] = {}
+    warned: bool = False
+
+
 class _StateValues(_Strict):
-    """The types of the values in a state."""
+    """The types of the values in a state. Earlier versions wrote no values with a default."""
 
     epoch: _Count
     step: _Count
+    place: _Count = 0
+    sums: _SumsValues = _SumsValues()
+    watch: _WatchValues = _WatchValues()
     selection: _SelectionValues
     numbers: dict[str, int | FiniteFloat | bool | None]
 
 
 def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    _StateValues.model_validate(values)
+    checked = _StateValues.model_validate(values)
     weights, constants = weights_of(trainer.model), constants_of(trainer.model)
     kept = {name: value for name, value in weights.items() if name in constants}
     set_weights(trainer.model, kept | _part(tensors, "model"))
@@ -139,8 +170,11 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
         torch.set_rng_state(tensors[names["cpu"]].cpu())
     if trainer.device.type == "cuda" and names["cuda"] in tensors:
         torch.cuda.set_rng_state(tensors[names["cuda"]].cpu(), trainer.device)
-    trainer.epoch = values["epoch"]
-    trainer.step = values["step"]
+    if checked.place:
+        trainer.model.sharing.restore_epoch(_part(tensors, "sharing"))
+    trainer.epoch, trainer.step, trainer.place = checked.epoch, checked.step, checked.place
+    trainer.sums = EpochSums(checked.sums.model_dump())
+    trainer.watch.first, trainer.watch.warned = dict(checked.watch.first), checked.watch.warned
     trainer.selection.restore(values["selection"])
 
 

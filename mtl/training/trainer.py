@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
+from mtl.training.sums import EpochSums
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 from mtl.weighting.gradients import TaskGradients
@@ -122,32 +123,40 @@ class Trainer:
         self.imitation = imitation
         self.epoch = 0
         self.step = 0
+        self.place = 0
+        """The number of draws of the sampler in the current epoch that are done.
+
+        Unlike `step`, it counts steps that were skipped. All processes of a run count alike."""
+        self.sums = EpochSums()
+        """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}
         """The best weights so far, if the learning rate's schedule restarts from them."""
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
-        self._watch = LossWatch()
+        self.watch = LossWatch()
         self._penalty_names: dict[Any, list[str]] = {}
         self._base_lr = [group["lr"] for group in optimizer.param_groups]
 
     def run(self) -> Iterator[Step | Epoch]:
-        """Train, and yield each step and epoch. The state can be saved after an `Epoch`."""
+        """Train, and yield each step and epoch. The state can be saved after each of them."""
         while not self.finished:
-            steps: list[Step] = []
             self._unfreeze()
-            self.model.sharing.begin_epoch(self.epoch)
+            if not self.place:  # otherwise the state of the epoch has been restored
+                self.model.sharing.begin_epoch(self.epoch)
             stopped = self.selection.stopped
             self.model.train()
             prepare = partial(self._parts, stopped=stopped)
+            draws = islice(self.sampler.epoch(self.epoch), self.place, None)
             began = time.perf_counter()
             # The batches of a step are a function of its draws, so they can be made ahead of it.
-            for parts in ahead(prepare, self.sampler.epoch(self.epoch)):
+            for parts in ahead(prepare, draws):
+                self.place += 1
                 # A step without labels for the remaining tasks is skipped.
                 if step := self._step(parts, began):
-                    steps.append(step)
+                    self.sums.add(step)
                     yield step
                 began = time.perf_counter()
-            yield self._end_epoch(steps)
+            yield self._end_epoch()
 
     @property
     def finished(self) -> bool:
@@ -288,7 +297,7 @@ class Trainer:
             grad_norm=norm["norm"] if updated else 0.0,
             tokens=dict(counts.tokens),
             seconds=time.perf_counter() - began,
-            warning=self._watch.warning(self.step, loss_values),
+            warning=self.watch.warning(self.step, loss_values),
         )
         self.step += 1
         return step
@@ -388,7 +397,7 @@ class Trainer:
             f"{remedy[0].upper()}{remedy[1:]}"
         )
 
-    def _end_epoch(self, steps: Sequence[Step]) -> Epoch:
+    def _end_epoch(self) -> Epoch:
         with self.averaged():
             if not all(weight.isfinite().all() for weight in self.model.parameters()):
                 raise self._diverged("weights are no longer finite")
@@ -408,7 +417,8 @@ class Trainer:
         if dev:
             self._apply_schedule(self.selection.scores)
         self.epoch += 1
-        losses = _means(steps)
+        sums, self.sums, self.place = self.sums, EpochSums(), 0
+        losses = sums.losses()
         self.weighting.end_epoch(losses)
         return Epoch(
             epoch=self.epoch - 1,
@@ -418,8 +428,8 @@ class Trainer:
             score=self.selection.scores[-1] if dev else None,
             improved=improved,
             stopped=frozenset(self.selection.stopped),
-            tokens_per_second=_speeds(steps),
-            seconds=sum(step.seconds for step in steps),
+            tokens_per_second=sums.speeds(),
+            seconds=sums.seconds,
             snapshot=self._snapshot(),
             learnt=learned,
         )
@@ -464,21 +474,3 @@ def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
     scalars = [x.detach() for group in groups for x in group.values()]
     values = iter(torch.stack(scalars).tolist())
     return [{name: next(values) for name in group} for group in groups]
-
-
-def _means(steps: Sequence[Step]) -> dict[str, float]:
-    losses = defaultdict(list)
-    for step in steps:
-        for task, loss in step.losses.items():
-            losses[task].append(loss)
-    return {task: sum(values) / len(values) for task, values in losses.items()}
-
-
-def _speeds(steps: Sequence[Step]) -> dict[str, float]:
-    tokens: dict[str, int] = defaultdict(int)
-    seconds: dict[str, float] = defaultdict(float)
-    for step in steps:
-        for task, count in step.tokens.items():
-            tokens[task] += count
-            seconds[task] += step.seconds
-    return {task: tokens[task] / max(seconds[task], 1e-9) for task in tokens}

@@ -33,7 +33,7 @@ class TrialResult:
         state: How it ended: `complete`, `pruned` if it was stopped for its low scores, `failed`; or
             `running` and `waiting`.
         params: Path of each range to its value, or to the text of its choice.
-        values: ObjectiveName to its value. A trial that was stopped has its best dev score so far.
+        values: Objective to its value. A trial that was stopped has its best dev score so far.
         epoch: The epoch of the dev score, from 1; None if there is none.
         seconds: Duration of its process.
         threads: Number of its CPU threads; None: as in the run file.

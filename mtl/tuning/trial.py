@@ -111,8 +111,8 @@ class RunningTrial:
         """Return the results of a process that has ended.
 
         Returns:
-            ObjectiveName to value; the error in one line, empty for none; all that the process
-            wrote to standard error.
+            Objective to value; the error in one line, empty for none; all that the process wrote
+            to standard error.
         """
         assert self._process.stdin
         self._process.stdin.close()

@@ -131,6 +131,12 @@ def _parser() -> ArgumentParser:
     )
     add("--confidence", action="store_true", help="write the probabilities of labels")
     add(
+        "--abstain",
+        metavar="PROBABILITY",
+        type=float,
+        help="leave out answers of a lower confidence; the share of answers is printed at the end",
+    )
+    add(
         "--output",
         metavar="FILE",
         help="the file to write, compressed if the name ends in .gz; default: standard output",
@@ -142,6 +148,7 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
     """Yield the output, one text per prediction."""
     from itertools import chain
 
+    from mtl_runtime._mtl.inference.abstention import Coverage
     from mtl_runtime._mtl.inference.cutting import CHUNK, first_chunk
 
     tasks = model.select(options.task)
@@ -153,6 +160,7 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
         _read(model, source, options.input, tasks, unit),
         tasks,
         confidence=options.confidence,
+        abstain=options.abstain,
         unit=unit,
         chunk_size=1 if options.interactive else None,
     )
@@ -167,13 +175,16 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
     for name, new in writer.renamed.items():
         note = f"note: the input has a field {name!r}; the prediction is in {new!r}"
         print(note, file=sys.stderr)
-    blank = 0
+    blank, coverage = 0, Coverage()
     for prediction in chain(head, predictions):
         yield writer.row(prediction)
-        blank += any(map(prediction.lacks_label, prediction.by_task))
+        blank += prediction.is_blank and any(map(prediction.lacks_label, prediction.by_task))
+        coverage.add(prediction)
     if blank:
         subject = "text has" if blank == 1 else "texts have"
         print(f"note: {blank:,} {subject} no words, and so no label", file=sys.stderr)
+    for line in coverage.lines():
+        print(line, file=sys.stderr)
 
 
 def _read(

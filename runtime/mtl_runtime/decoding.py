@@ -5,6 +5,7 @@ Letters: B windows, T tokens, K labels, N sentences, S logits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -59,6 +60,9 @@ class Decoder:
         self.scheme: Scheme | None = task["scheme"]
         self.has_spans = self.scheme is not None
         self.confidence: Confidence = task["confidence"]
+        # Bundles of earlier versions have no temperature.
+        self._temperature = np.float32(task.get("temperature", 1.0))
+        self._span_temperature = np.float32(task.get("span_temperature", 1.0))
         self._names = np.array(self.labels, dtype=object)
         self._thresholds = tensors[task["thresholds"]] if task["thresholds"] else 0.5
         scale: Sequence[float] = task["scale"] or (0.0, 1.0)
@@ -183,9 +187,11 @@ class Decoder:
 
     def probabilities(self, scores: Scores, mask: NDArray[np.bool_]) -> NDArray[Any]:
         """Return the probabilities of the output labels, `[B, T, K]`; anything on padding."""
+        scores = scores / self._temperature
         if self.confidence == "marginals":
-            assert self._steps is not None
-            found: NDArray[Any] = kernels.marginals(scores, *self._steps, mask)
+            found: NDArray[Any] = kernels.marginals(
+                scores, *self._divided_steps(self._temperature), mask
+            )
             found = np.maximum(found, _TINY)
         else:
             found = np.exp(log_softmax(scores))
@@ -210,21 +216,32 @@ class Decoder:
         positions = np.arange(mask.shape[1])
         inside = (positions >= starts[:, None]) & (positions < ends[:, None])
         labels = ids[rows]
+        scores = scores / self._span_temperature
         if self.confidence != "marginals":
             own = np.take_along_axis(log_softmax(scores)[rows], labels[..., None], axis=2)[..., 0]
             logarithms = np.where(inside, own, 0).sum(1, dtype=np.float32)
         else:
-            assert self._steps is not None
+            steps = self._divided_steps(self._span_temperature)
             # Scores add up over a document, and the difference of two large sums is inexact.
             scores = scores - scores.max(axis=2, keepdims=True)
             other = inside[..., None] & (labels[..., None] != np.arange(len(self.labels)))
             possible = np.where(other, np.float32(-np.inf), scores[rows])
             some, row_of = np.unique(rows, return_inverse=True)
-            every = kernels.log_partition(scores[some], *self._steps, mask[some])
-            logarithms = kernels.log_partition(possible, *self._steps, mask[rows]) - every[row_of]
+            every = kernels.log_partition(scores[some], *steps, mask[some])
+            logarithms = kernels.log_partition(possible, *steps, mask[rows]) - every[row_of]
             logarithms = np.minimum(logarithms, 0)
         certain: list[float] = np.exp(logarithms).tolist()
         return certain
+
+    def _divided_steps(self, temperature: np.float32) -> list[Scores]:
+        """Return transitions, start and end, divided by a temperature."""
+        assert self._steps is not None
+        return [own / temperature for own in self._steps]
+
+    def label_probabilities(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Return the probabilities of the labels of sentences, `[N, K]`, from logits `[N, K]`."""
+        found: NDArray[Any] = np.exp(log_softmax(logits / self._temperature))
+        return found
 
     # ---- one value per sentence
 
@@ -251,9 +268,9 @@ class Decoder:
     def _certain(self, values: Sequence[Any], scores: Scores) -> Sequence[Any]:
         """Return the confidence of each value; None for numbers and distributions."""
         if self.form.kind == "set":
-            return self._by_label(sigmoid(scores))
+            return self._by_label(sigmoid(scores / self._temperature))
         if self.form.kind == "label":
-            probabilities = np.exp(log_softmax(scores))
+            probabilities = self.label_probabilities(scores)
             own: list[float] = probabilities[np.arange(len(scores)), scores.argmax(1)].tolist()
             return own
         return [None] * len(values)
@@ -278,6 +295,10 @@ def _check(task: Mapping[str, Any]) -> None:
             raise ValueError(f"unknown {name} {task[name]!r}")
     if task["decode"]["kind"] not in ("argmax", "viterbi"):
         raise ValueError(f"unknown search {task['decode']['kind']!r}")
+    for name in ("temperature", "span_temperature"):
+        number = task.get(name, 1.0)
+        if type(number) not in (int, float) or not 0 < number < math.inf:
+            raise ValueError(f"{name}: expected a number above 0, got {number!r}")
     labels = task["labels"]
     if not all(isinstance(label, str) for label in labels):
         raise ValueError("expected labels that are strings")

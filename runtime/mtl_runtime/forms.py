@@ -51,6 +51,8 @@ class Form:
         return list(value if self.kind in ("label", "number") else map(self._plain_item, value))
 
     def _plain_item(self, item: Any) -> Any:
+        if item is None:
+            return None
         if self.kind == "set":
             return sorted(item)
         if self.kind == "distribution":
@@ -59,6 +61,8 @@ class Form:
 
     def item_text(self, item: Any) -> str:
         """Return the value of one sentence or token on one line, for a person."""
+        if item is None:
+            return ABSENT
         if self.kind == "set":
             if self.level == "token":
                 return "|".join(sorted(item)) or ABSENT

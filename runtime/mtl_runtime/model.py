@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_runtime._mtl.errors import MtlError, did_you_mean
+from mtl_runtime._mtl.inference.abstention import sure_answers
 from mtl_runtime._mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl_runtime._mtl.inference.prediction import Prediction
-from mtl_runtime.decoding import log_softmax
 from mtl_runtime.predictor import Network, Predictor
 
 TextUnit: TypeAlias = Literal["sentence", "record"]
@@ -50,6 +50,7 @@ class Model:
         tasks: Sequence[str] | None = None,
         *,
         unit: TextUnit | None = None,
+        abstain: float | None = None,
     ) -> dict[str, list[Any]]:
         """Return the labels of texts: task to one item per text.
 
@@ -60,6 +61,7 @@ class Model:
             unit: The unit of text that the tasks read: "sentence" splits raw texts into sentences,
                 "record" does not. None: as each task was trained. A classifier that reads sentences
                 returns one label per text, from its mean scores.
+            abstain: Answers whose confidence is below this probability are None.
 
         Returns:
             An item is a list with one label per token (taggers), or one label (classifiers). A set
@@ -71,7 +73,7 @@ class Model:
         """
         selected = self.select(tasks)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
-        for prediction in self.annotate(sentences, selected, unit=unit):
+        for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
             for task, value in prediction.labels.items():
                 labels[task].append(value)
         return labels
@@ -85,6 +87,7 @@ class Model:
         unit: TextUnit | None = None,
         split_sentences: bool = False,
         chunk_size: int | None = None,
+        abstain: float | None = None,
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
@@ -99,6 +102,7 @@ class Model:
                 per sentence instead of one per text.
             chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
                 labelled at once.
+            abstain: As for `predict`.
 
         Raises:
             MtlError: As for `predict`; or pairs are to be split.
@@ -111,13 +115,14 @@ class Model:
             raise MtlError("split_sentences=True and unit='record' exclude each other")
         by_sentence = self.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
-        return self.predictor.run(
+        predictions = self.predictor.run(
             split_texts(stream) if split_sentences else stream,
             selected,
-            confidence=confidence,
+            confidence=confidence or abstain is not None,
             by_sentence=by_sentence,
             chunk_size=chunk_size,
         )
+        return sure_answers(predictions, abstain, confidence=confidence)
 
     def probabilities(
         self, sentences: Sentences, task: str | None = None
@@ -149,7 +154,7 @@ class Model:
         if decoder.form.level == "token":
             return list(decoder.outputs), predictor.token_probabilities(read, chosen)
         logits = predictor.logits(read, chosen).astype(np.float64)
-        return list(decoder.labels), list(np.exp(log_softmax(logits)))
+        return list(decoder.labels), list(decoder.label_probabilities(logits))
 
     # ---- tasks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -35,7 +36,7 @@ def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Pa
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=300)
     assert (running.returncode, out) == (130, "")
-    assert "; --resume continues after epoch " in err
+    assert re.search(r"; --resume continues (after epoch|in epoch \d+, after step) \d+\n", err)
     command = f"mtl train {' '.join(SAME)} training.epochs=4000 --output cut --resume"
     assert err.endswith(f"\nstopped by Ctrl-C; continue with: {command}\n")
     assert mtl("predict", "cut", stdin="Ann left.").code == 0
@@ -93,14 +94,17 @@ def test_a_finished_run_resumes_to_nothing_more(project: Path) -> None:
         before = content()
 
 
-def test_stopped_in_the_first_epoch_the_same_command_starts_again(project: Path) -> None:
+@pytest.mark.slow
+def test_stopped_in_the_first_epoch_the_same_command_goes_on(project: Path) -> None:
     long = ("train", "run.yaml", "tasks.ner.sampling=1000")
     running = start(*long)
     wait_for("runs/run/metrics.jsonl", running)
     running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=300)
     assert running.returncode == 143
-    assert "; --resume starts again\n" in err
+    place = re.search(r"^stopped after (\d+) steps; --resume continues (.*)$", err, re.MULTILINE)
+    assert place
+    assert place[2] == f"in epoch 1, after step {place[1]}"
     command = "mtl train run.yaml tasks.ner.sampling=1000 --resume"
     assert err.endswith(f"\nstopped by SIGTERM; continue with: {command}\n")
     message = (
@@ -108,16 +112,15 @@ def test_stopped_in_the_first_epoch_the_same_command_starts_again(project: Path)
         "--output, or remove it"
     )
     assert mtl("train", "run.yaml").err == f"error: runs/run: {message}\n"
-    Path("runs/run/metrics.jsonl").unlink()
+    Path("runs/run/log.txt").unlink()
     again = start(*long, "--resume")
-    wait_for("runs/run/metrics.jsonl", again)
+    wait_for("runs/run/log.txt", again)
     again.send_signal(signal.SIGTERM)
     _, err = again.communicate(timeout=300)
-    assert err.startswith(
-        "runs/run: training starts from the beginning, since the folder has no checkpoint\n"
-    )
+    assert err.startswith(f"runs/run: training continues {place[2]}\n")
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_training(project: Path) -> None:
     assert mtl("check", "run.yaml").code == 0  # fills the cache, which has room
     result = process("train", "run.yaml", shell="ulimit -f 8")
@@ -137,6 +140,7 @@ def test_a_full_disk_while_reading_data(project: Path, monkeypatch: pytest.Monke
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_behind_the_output(trained: Path) -> None:
     result = process("predict", str(trained), stdin="Ann left.\n", shell="exec >/dev/full")
@@ -148,6 +152,7 @@ def test_a_full_disk_behind_the_output(trained: Path) -> None:
     assert result.err.count("No space left on device") == 1
 
 
+@pytest.mark.slow
 def test_output_may_go_to_head(trained: Path) -> None:
     with start("predict", str(trained)) as running:
         assert running.stdin

@@ -21,6 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mtl.config.load import run_to_yaml
 from mtl.experiment import load_config
+from mtl.training.events import Epoch, Step
+from mtl.training.log import RunLog
 from tests.cli import project as small
 from tests.cli.command import assert_told, mtl, start
 from tests.cli.records import records
@@ -211,6 +213,38 @@ def stop_and_resume(number: signal.Signals, rng: random.Random, whole: Path) -> 
     assert mtl(*command).code == 0
     assert same(Path("cut"), whole)
     assert not [p for p in Path("cut").rglob("*") if p.suffix == ".tmp" or p.name == ".lock"]
+
+
+class Killed(BaseException):
+    """The process would be gone."""
+
+
+@pytest.mark.parametrize(("stop", "steps"), [("signal", 3), ("kill", 17)])
+def test_a_run_stopped_within_an_epoch_goes_on_after_the_step(
+    project: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stop: str, steps: int
+) -> None:
+    write = RunLog.write
+
+    def stopping(log: RunLog, event: Step | Epoch) -> None:
+        write(log, event)
+        if isinstance(event, Step) and event.step == steps:
+            if stop == "kill":
+                raise Killed
+            signal.raise_signal(signal.SIGTERM)
+
+    command = (*COMMAND, f"training.checkpoint.minutes={'10' if stop == 'signal' else '1e-9'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "write", stopping)
+        if stop == "kill":
+            with pytest.raises(Killed):
+                mtl(*command)
+        else:
+            assert mtl(*command).code == 143
+    done = steps if stop == "kill" else steps + 2  # a signal waits for the end of the next step
+    result = mtl(*COMMAND, "--resume")
+    place = f"in epoch {done // 10 + 1}, after step {done}"
+    assert result.err.startswith(f"runs/run: training continues {place}\n")
+    assert same(Path("runs/run"), whole)
 
 
 # ---- locks and temporary files

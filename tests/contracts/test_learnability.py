@@ -1,4 +1,7 @@
-"""Every trunk with every head learns twenty sentences by heart."""
+"""Every trunk with every head learns twenty sentences by heart.
+
+The quick tests have each head with one trunk, and each trunk with one tagger.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,26 @@ TRUNK_OPTIONS = {
 }
 HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
 # Without a trunk no head sees the word before.
-trunks = over([v for v in variants(TRUNKS, TRUNK_OPTIONS) if v.cls.layered])
+LAYERED = [variant for variant in variants(TRUNKS, TRUNK_OPTIONS) if variant.cls.layered]
+trunks = over(LAYERED)
 # The trunk learns against an adversary; tests/heads/test_domain*.py test what they learn.
 LEARNERS = [variant for variant in variants(HEADS, HEAD_OPTIONS) if not variant.cls.adversarial]
-heads = pytest.mark.parametrize("head", with_forms(LEARNERS), ids=lambda variant: variant.name)
+ALL_HEADS = with_forms(LEARNERS)
+every_pair = pytest.mark.parametrize(
+    ("trunk", "head"),
+    [
+        pytest.param(
+            trunk,
+            head,
+            marks=[pytest.mark.slow]
+            if trunk is not LAYERED[0] and head is not ALL_HEADS[0]
+            else [],
+            id=f"{trunk}-{head.name}",
+        )
+        for trunk in LAYERED
+        for head in ALL_HEADS
+    ],
+)
 
 
 def sentences() -> list[Example]:
@@ -82,10 +101,9 @@ def predicted(model: MultiTaskModel, batcher: Batcher, examples: list[Example]) 
     return [labels["task"] for labels in predictor.predict(examples, ["task"])]
 
 
-@trunks
-@heads
-def test_twenty_sentences_are_learnt_by_heart(variant: Variant, head: Variant) -> None:
-    model, batcher = made(variant, head)
+@every_pair
+def test_twenty_sentences_are_learnt_by_heart(trunk: Variant, head: Variant) -> None:
+    model, batcher = made(trunk, head)
     field, _ = answers(head)
     examples = [Example(e.tokens, {"task": e.labels[field]}) for e in sentences()]
     batch = batcher.batch(examples, ["task"])

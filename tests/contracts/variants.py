@@ -26,6 +26,10 @@ class Variant:
     cls: type
     options: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        """Return the name and the options."""
+        return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
+
     def make(self, *given: Any, **more: Any) -> Any:
         """Return the part; fail and say what to do if options without default have no value."""
         options = {**self.options, **more}
@@ -76,12 +80,8 @@ def variants(registry: Registry[Any], table: Table | None = None) -> list[Varian
 
 
 def over(chosen: Sequence[Variant]) -> pytest.MarkDecorator:
-    """Run a test once a variant."""
-
-    def called(variant: Variant) -> str:
-        return "-".join([variant.name, *(f"{k}={v}" for k, v in variant.options.items())])
-
-    return pytest.mark.parametrize("variant", chosen, ids=called)
+    """Run a test once per variant."""
+    return pytest.mark.parametrize("variant", chosen, ids=str)
 
 
 def prefix_mask(lengths: Sequence[int], width: int | None = None) -> Tensor:

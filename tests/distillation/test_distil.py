@@ -66,7 +66,7 @@ def test_a_student_is_exported_like_any_other_run(at: School, tmp_path: Path) ->
 def killed(monkeypatch: pytest.MonkeyPatch, place: str, when: Any) -> Any:
     """Replace a function by one that raises an error at some call."""
     module, _, name = place.rpartition(".")
-    owner = __import__(module, fromlist=[name]) if module == "mtl.api.training" else outputs
+    owner = __import__(module, fromlist=[name]) if module == "mtl.api.steps" else outputs
     before = getattr(owner, name)
 
     class Killed(Exception):
@@ -96,7 +96,7 @@ def test_who_is_killed_ends_as_if_not(
     assert len(list((tmp_path / "other" / "teachers").iterdir())) == 3
     with monkeypatch.context() as patch:
         error = killed(
-            patch, "mtl.api.training.save_training", lambda _, __, values: values["epoch"] == 2
+            patch, "mtl.api.steps.save_training", lambda _, __, values: values["epoch"] == 2
         )
         with pytest.raises(error):
             distil(at, tmp_path / "half", options, resume=True)

@@ -46,7 +46,13 @@ EMBEDDING = {
     "subwords": {"type": "subwords", "dim": 3},
 }
 TEXTS = [["Ada sat", "the unseenword cat ran up a dog the cat", "up", "a dog"], ["Ada"]]
-trunks = pytest.mark.parametrize("trunk", TRUNKS)
+trunks = pytest.mark.parametrize(
+    "trunk",
+    [
+        name if name in ("lstm", "qrnn", "conv") else pytest.param(name, marks=pytest.mark.slow)
+        for name in TRUNKS
+    ],
+)
 
 
 def made(

@@ -36,6 +36,7 @@ def test_a_level_without_the_task_below_has_the_scores_of_the_model(tmp_path: Pa
     torch.testing.assert_close(torch.from_numpy(found)[batch.mask], expected[batch.mask])
 
 
+@pytest.mark.slow
 def test_a_level_upon_a_crf_has_no_onnx_file(tmp_path: Path) -> None:
     experiment, path = made(tmp_path, "ner", "pos"), tmp_path / "m.onnx"
     with pytest.raises(MtlError, match="crf_marginals"):

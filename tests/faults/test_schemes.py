@@ -17,8 +17,14 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("head", [None, "bio", "iobes", "bilou", "bmes"])
-@pytest.mark.parametrize("scheme", FILES)
+@pytest.mark.parametrize(
+    ("scheme", "head"),
+    [
+        pytest.param(scheme, head, marks=[pytest.mark.slow] if head not in (None, "iobes") else [])
+        for scheme in FILES
+        for head in (None, "bio", "iobes", "bilou", "bmes")
+    ],
+)
 def test_the_letters_of_the_file_are_predicted(scheme: str, head: str | None) -> None:
     files = {"train.txt": FILES[scheme] * 10, "dev.txt": FILES[scheme]}
     training = {"epochs": 25, "optimizer": {"type": "adam", "lr": 0.05}}

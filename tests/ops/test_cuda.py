@@ -151,7 +151,8 @@ def test_nan_stays_in_its_channel_from_its_step_on(machine, dtype) -> None:
 
 
 @pytest.mark.skipif(not NVCC, reason="there is no nvcc")
-@pytest.mark.parametrize("kind", [80, pytest.param(90, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [80, 90])
 def test_the_kernels_compile(kind: int, tmp_path: Path) -> None:
     code = f"arch=compute_{kind},code=sm_{kind}"
     command = [NVCC, "-std=c++17", "-gencode", code, "-c", SOURCE, "-o", tmp_path / "pool.o"]

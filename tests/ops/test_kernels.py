@@ -37,7 +37,9 @@ operators = pytest.mark.parametrize(
     "operators", [pytest.param("compiled", marks=compiled), "reference"]
 )
 kinds = pytest.mark.parametrize("kind", GATES)
-instruction_sets = pytest.mark.parametrize("wanted", ["base", "avx2", "avx512"])
+instruction_sets = pytest.mark.parametrize(
+    "wanted", [pytest.param("base", marks=pytest.mark.slow), "avx2", "avx512"]
+)
 
 
 @pytest.fixture(autouse=True)

@@ -89,6 +89,8 @@ class Network:
             "unit": "sentence" if target.level == "token" else "record",
             "decode": decode,
             "confidence": "marginals" if marginals else softmax,
+            "temperature": predictor.temperature(task).labels,
+            "span_temperature": predictor.temperature(task).spans,
             "thresholds": thresholds,
             "scale": [objective.mean, objective.scale] if isinstance(objective, Number) else None,
             "padding": padding,

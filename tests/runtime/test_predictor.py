@@ -29,6 +29,7 @@ from mtl.heads import (
 from mtl.inference.inputs import Sentences, read_sentences
 from mtl.inference.predictor import Predictor
 from mtl.inference.probabilities import probabilities
+from mtl.inference.temperature import Temperatures
 from mtl.model import MultiTaskModel
 from mtl.sharing import Hard
 from mtl.targets import (
@@ -193,3 +194,16 @@ def test_probabilities(task: str) -> None:
     for own, other in zip(found, expected, strict=True):
         assert own.dtype == other.dtype
         assert own == pytest.approx(other, abs=2e-6)
+
+
+@pytest.mark.parametrize("task", SINGLE)
+def test_temperatures(task: str) -> None:
+    in_torch, neutral = predictor(max_length=9), predictor(max_length=9)
+    in_torch.temperatures = {task: Temperatures(2.3, 0.7)}
+    read = list(read_sentences(TEXTS, pairs=False))
+    expected = [p.to_dict() for p in in_torch.run(read, [task], confidence=True)]
+    model = Model(Network(in_torch, units=dict.fromkeys(TARGETS, "record")))
+    found = [p.to_dict() for p in model.annotate(TEXTS, [task], confidence=True)]
+    assert same(found, expected)
+    plain = [p.to_dict() for p in neutral.run(read, [task], confidence=True)]
+    assert (plain == expected) == (task in ("time", "number", "votes", "soft"))

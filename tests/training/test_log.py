@@ -99,6 +99,22 @@ def test_resuming_forgets_what_came_after_the_checkpoint(tmp_path: Path) -> None
     assert [line["step"] for line in lines(tmp_path)] == [0, 30, 40]
 
 
+def test_resuming_within_an_epoch_keeps_its_steps(tmp_path: Path) -> None:
+    warned = replace(
+        step(31), warning="warning: the loss of task 'pos' is 900 at step 31, it began"
+    )
+    with RunLog(tmp_path) as log:
+        for event in (step(0), epoch(0), warned, step(40), step(60), epoch(1)):
+            log.write(event)
+        log.note("a note")
+    for steps, kept, texts in ((41, [0, 30, 40], 3), (31, [0, 30], 2)):
+        with RunLog(tmp_path, 1, steps, within=True) as log:
+            log.sync()
+        assert [line["step"] for line in lines(tmp_path)] == kept
+        assert len((tmp_path / "log.txt").read_text().splitlines()) == texts
+    assert (tmp_path / "log.txt").read_text().endswith("\na note\n")
+
+
 def test_tensorboard_reads_losses_and_scores(tmp_path: Path) -> None:
     with RunLog(tmp_path) as log:
         for event in (step(0), step(20), epoch(0)):

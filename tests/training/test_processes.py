@@ -28,7 +28,7 @@ UNITS: list[dict[str, Any]] = [
     {"unit": "streams", "mixing": "uniform", "weighting": "uncertainty"},
     {"mixing": "proportional", "weighting": "gradnorm"},
     {"accumulate": 2, "weighting": "pcgrad"},
-    {"average": 0.9, "optimizer": {"type": "sgd", "lr": 0.1}},
+    {"optimizer": {"type": "sgd", "lr": 0.1}},
 ]
 
 

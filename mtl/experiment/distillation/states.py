@@ -94,7 +94,7 @@ class Components(OutputForm):
         return [self.dim or 0]
 
     def label(self, teacher: TaskTeacher, sentences: Sequence[Sentence]) -> Arrays:
-        """Return `mean [H]`, `matrix [H, D]` and `variance [1]`, the share that is kept."""
+        """Return `mean [H]`, `matrix [H, D]` and `variance [1]`, the kept share."""
         return components(_encode(teacher, sentences), self.dim)
 
 
@@ -150,9 +150,10 @@ class HiddenStates(OutputForm):
 
     def label(self, teacher: TaskTeacher, sentences: Sequence[Sentence]) -> Arrays:
         """Return `states`, float16 `[N, D]`."""
-        rows = _encode(teacher, sentences) - self.basis["mean"]
+        mean, matrix = (self.basis[name].astype(np.float32) for name in ("mean", "matrix"))
+        rows = (_encode(teacher, sentences) - mean) @ matrix
         largest = np.finfo(np.float16).max
-        return {"states": (rows @ self.basis["matrix"]).clip(-largest, largest).astype(np.float16)}
+        return {"states": rows.clip(-largest, largest).astype(np.float16)}
 
 
 class StoredStates:
