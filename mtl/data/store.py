@@ -60,6 +60,7 @@ class SentenceTable:
         self._touched = 0
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self.touched(len(self))  # the heads of the batches lie in the whole file
 
     @classmethod
     def from_file(cls, path: Path, results: tuple[Path, str] | None = None) -> SentenceTable:
