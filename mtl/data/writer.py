@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from mtl.data.hints import LabelSource
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.parts import Part, divided
+from mtl.data.readers.parts import FilePart, divided
 from mtl.data.sources import Source
 from mtl.data.splits import sentence_hash
 from mtl.errors import DataError, MtlError
@@ -109,7 +109,7 @@ class _Piece(NamedTuple):
 
     file: int
     path: Path
-    part: Part | None
+    part: FilePart | None
 
 
 class _Read(NamedTuple):

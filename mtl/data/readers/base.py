@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from mtl.data.readers.parts import Part
+from mtl.data.readers.parts import FilePart
 from mtl.files import open_bytes
 from mtl.options import Checked
 from mtl.text.tokenizer import Cut
@@ -104,7 +104,7 @@ class Reader(Checked, ABC):
         """
         return None
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file; None is the whole file.
 
         All parts together give the sentences of `read`. Needed if `ends` is not None.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, by_name, check_columns, excerpt, is_header
-from mtl.data.readers.parts import BLANK_LINE, Part, open_lines
+from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 
@@ -68,7 +68,7 @@ class Conll(Reader):
         """Return blank lines."""
         return BLANK_LINE
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         first = ""
         if part and part.lines:

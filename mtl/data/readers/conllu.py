@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, excerpt
-from mtl.data.readers.parts import BLANK_LINE, Part, open_lines
+from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, shorten
 
 _COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
@@ -38,7 +38,7 @@ class Conllu(Reader):
         """Return blank lines."""
         return BLANK_LINE
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         with open_lines(path, part) as lines:
             yield from self._records(path, lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import by_name, check_columns, excerpt, is_header
-from mtl.data.readers.parts import LINE, Part
+from mtl.data.readers.parts import LINE, FilePart
 from mtl.errors import DataError, OptionError, did_you_mean, shorten
 from mtl.files import open_part, open_text
 from mtl.text.tokenizer import words_of
@@ -63,7 +63,7 @@ class Csv(Reader):
         """Return the ends of lines; None if cells may be quoted, and contain such ends."""
         return None if self.quotes else LINE
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         # The default limit of the module, 128 KB per cell, is less than a long document. On some
         # systems it must fit into 32 bits.

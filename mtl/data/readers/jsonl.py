@@ -10,7 +10,7 @@ from typing import Any
 
 from mtl.data.readers.base import RawValue, Reader, Record
 from mtl.data.readers.offsets import OffsetSpans
-from mtl.data.readers.parts import LINE, Part, open_lines
+from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, did_you_mean, shorten
 from mtl.text.tokenizer import words_of
 
@@ -64,7 +64,7 @@ class Jsonl(Reader):
         """Return the ends of lines."""
         return LINE
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         with open_lines(path, part) as lines:
             for line, text in lines:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import excerpt, first_look
-from mtl.data.readers.parts import LINE, Part, open_lines
+from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
 from mtl.text.tokenizer import words_of
 
@@ -51,7 +51,7 @@ class Lines(Reader):
         """Return the ends of lines."""
         return LINE
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         with open_lines(path, part) as file:
             lines, oddity = first_look(file)

@@ -22,7 +22,7 @@ _TAIL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """A part of a file; it starts where a line starts.
 
     Args:
@@ -36,7 +36,7 @@ class Part:
     lines: int
 
 
-def divided(path: Path, ends: re.Pattern[bytes]) -> Iterator[Part | None]:
+def divided(path: Path, ends: re.Pattern[bytes]) -> Iterator[FilePart | None]:
     """Yield the parts of a file in order; None is the whole file.
 
     Compressed and small files are not divided.
@@ -56,11 +56,11 @@ def divided(path: Path, ends: re.Pattern[bytes]) -> Iterator[Part | None]:
         while block := file.read(PART):
             content += block
             if size := _last_end(content, ends):
-                yield Part(start, start + size, lines)
+                yield FilePart(start, start + size, lines)
                 start, lines = start + size, lines + content.count(b"\n", 0, size)
                 content = content[size:]
         if content:
-            yield Part(start, start + len(content), lines)
+            yield FilePart(start, start + len(content), lines)
 
 
 def _last_end(content: bytes, ends: re.Pattern[bytes]) -> int:
@@ -75,7 +75,7 @@ def _last_end(content: bytes, ends: re.Pattern[bytes]) -> int:
 
 
 @contextmanager
-def open_lines(path: Path, part: Part | None) -> Iterator[Iterator[tuple[int, str]]]:
+def open_lines(path: Path, part: FilePart | None) -> Iterator[Iterator[tuple[int, str]]]:
     """Open a file, or a part of it, as its lines with their numbers from 1.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import first_look
-from mtl.data.readers.parts import BLANK_LINE, LINE, Part, open_lines
+from mtl.data.readers.parts import BLANK_LINE, LINE, FilePart, open_lines
 from mtl.options import Bounds, Default, Requires
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import Cut, words_of
@@ -58,7 +58,7 @@ class Text(Reader):
         """Return the ends of lines or paragraphs; None if a file is one sentence."""
         return {"line": LINE, "paragraph": BLANK_LINE}.get(self.by)
 
-    def read_part(self, path: Path, part: Part | None) -> Iterator[Record]:
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
         """Yield the sentences of a part of a file."""
         with open_lines(path, part) as file:
             lines, oddity = first_look(file)
