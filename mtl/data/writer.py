@@ -19,10 +19,10 @@ from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.parts import FilePart, divided
 from mtl.data.sources import Source
 from mtl.data.splits import sentence_hash
+from mtl.data.workers import Workers
 from mtl.errors import DataError, MtlError
 from mtl.targets import target_by_name
 from mtl.text.running import whole_words
-from mtl.workers import Workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
