@@ -76,7 +76,7 @@ quickstart-data: $(OPERATORS)
 	$(BIN)/python scripts/quickstart_data.py
 
 # A finished run is used again; a changed configuration trains anew.
-$(TRAINED): configs/quickstart.yaml configs/base/lstm.yaml | quickstart-data
+$(TRAINED): configs/quickstart.yaml configs/base/english.yaml configs/base/lstm.yaml | quickstart-data
 	rm -rf $(QUICKSTART)
 	$(BIN)/mtl train configs/quickstart.yaml --output $(QUICKSTART)
 	touch $@

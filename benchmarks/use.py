@@ -47,13 +47,14 @@ from mtl.api import TrainedModel
 from mtl.experiment import load_corpora
 
 WORKER = Path(__file__).with_name("use_worker.py")
+RECURRENT = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
 TRUNKS: dict[str, dict[str, Any]] = {
-    "lstm": {},
-    "qrnn1": {"trunk.type": "qrnn", "trunk.window": 1},
-    "qrnn2": {"trunk.type": "qrnn", "trunk.window": 2},
+    "lstm": {"trunk": {"type": "lstm", **RECURRENT}},
+    "qrnn1": {"trunk": {"type": "qrnn", "window": 1, **RECURRENT}},
+    "qrnn2": {"trunk": {"type": "qrnn", "window": 2, **RECURRENT}},
     "conv": {"trunk": {"type": "conv", "num_layers": 4}},
 }
-"""Name of a trunk to overrides of the run file, which has one LSTM layer."""
+"""Name of a trunk to overrides of the run file; all start from random weights."""
 TITLES = {
     "lstm": "LSTM",
     "qrnn1": "QRNN, window 1",

@@ -70,6 +70,8 @@ def train(
     }
     # The command must work as it is printed: evaluation is on the test set by default.
     typer.echo(f"next:  mtl evaluate {folder}{'' if 'test' in splits else ' --split dev'}")
-    targets = trained.models[0].predictor.targets.values()
-    if "dev" in splits and any(target.values in ("labels", "sets") for target in targets):
+    if isinstance(trained, api.TrainedSeeds) or "dev" not in splits:
+        return
+    targets = trained.predictor.targets.values()
+    if any(target.values in ("labels", "sets") for target in targets):
         typer.echo(f"then:  mtl calibrate {folder}")

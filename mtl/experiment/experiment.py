@@ -186,6 +186,8 @@ class Experiment:
                 found = processes.gather(gather(self.predictor, own, task))
                 scored[self.model.head_of[task]] += [part for part in found if part]
         for name, parts in scored.items():
+            if not parts:  # no process has labels of the task
+                continue
             head = self.model.heads[name]
             assert isinstance(head, Classifier)
             assert isinstance(head.objective, LabelSet)

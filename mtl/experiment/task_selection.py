@@ -102,7 +102,7 @@ class TaskSelection:
         return bool(pairs)
 
     def forms(self, tasks: Sequence[str]) -> dict[str, TaskForm]:
-        """Return how a bundle reads and writes each task."""
+        """Return task to the form in which a bundle reads and writes it."""
         from mtl.export.bundle import TaskForm
 
         by_sentence = self.by_sentence(tasks)

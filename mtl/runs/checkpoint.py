@@ -334,7 +334,7 @@ def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[s
             is the number of draws of a further epoch that are done.
 
     Raises:
-        MtlError: A file cannot be written, or does not contain afterwards what was written.
+        MtlError: A file cannot be written, or does not have the written content afterwards.
     """
     # Each state has its own file of tensors, and the JSON file that names it is replaced last: if
     # the process is killed in between, the earlier pair is still complete.

@@ -43,7 +43,7 @@ class LostProcess(MtlError):
 
 
 class Processes:
-    """One process among those of a run. A run in one process has a world of 1.
+    """One of the processes of a run. A run in one process has a world of 1.
 
     All processes call the same methods in the same order. With a world of 1 the methods return at
     once.
@@ -93,7 +93,7 @@ class Processes:
         return max(1, cores() // self.local_world)
 
     def answers(self) -> list[bool]:
-        """Return which wishes at least one process had before the current step; see `ask`.
+        """Return, for each wish, whether at least one process had it before the step; see `ask`.
 
         All processes get the same answers. One process gets its current wishes.
         """

@@ -163,7 +163,7 @@ def error(*arguments: str) -> str:
 def test_labels_that_disagree_are_one_error() -> None:
     message = error("seeds", "bio", "--output", "new/place")
     assert message.startswith("task 'ner': seeds/seed-1 has labels that bio lacks: 'E-LOC', ")
-    assert "choose other tasks with --task" in message
+    assert "select other tasks with --task" in message
 
 
 @pytest.mark.parametrize(

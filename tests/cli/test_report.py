@@ -176,7 +176,7 @@ def test_runs_with_other_sentences_are_not_compared(tmp_path: Path) -> None:
 
 def test_a_run_without_a_finished_epoch_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("")
-    (tmp_path / "metrics.jsonl").write_text('{"type": "step", "epoch": 0}\n{"ty')
+    (tmp_path / "metrics.jsonl").write_text('{"type": "step", "epoch": 0, "step": 0}\n{"ty')
     message = f"{tmp_path}: no epoch is finished yet; try again later"
     assert mtl("report", str(tmp_path)) == (2, "", f"error: {message}\n")
 

@@ -37,7 +37,8 @@ def test_the_tasks_are_learnt_together(trained: Path) -> None:
 
 def test_the_end_says_what_to_type_next(project: Path) -> None:
     result = mtl("train", "run.yaml", "training.epochs=1", "--output", "out")
-    assert result.out.splitlines() == ["model: out", "next:  mtl evaluate out"]
+    lines = ["model: out", "next:  mtl evaluate out", "then:  mtl calibrate out"]
+    assert result.out.splitlines() == lines
     assert "epoch 1/1, " in result.err
 
 
@@ -154,7 +155,7 @@ def test_labels_that_training_never_saw_are_counted_as_errors(project: Path) -> 
     assert mtl("train", "run.yaml", "training.epochs=1").code == 0
     result = mtl("evaluate", "runs/run")
     assert result.code == 0
-    assert "never saw, counted as errors: XYZ (10)" in result.out
+    assert "do not occur in train, counted as errors: XYZ (10)" in result.out
 
 
 def test_a_long_document_is_read_in_windows(project: Path) -> None:

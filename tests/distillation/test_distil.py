@@ -205,7 +205,7 @@ def test_a_teacher_of_other_labels_is_an_error(at: School, tmp_path: Path) -> No
         ({"match.verbs": ["runs/tagger:pos"]}, "distillation.match.verbs: the run has no task"),
         ({"match.pos": ["pos"]}, "distillation.match.pos: expected FOLDER:TASK, got 'pos'"),
         ({"paths": 3}, "distillation.paths: has no effect unless `tokens` is paths"),
-        ({"augmentation.replace": 0.5}, "needs a task in `tags`"),
+        ({"augmentation.replace": 0.5}, "needs `tags`: the task in which"),
         (
             {"augmentation.replace": 0.5, "augmentation.tags": "mood"},
             "distillation.augmentation.tags: expected a task of the run with one label per token",

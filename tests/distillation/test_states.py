@@ -157,7 +157,7 @@ def test_who_imitates_and_is_killed_ends_as_if_not(
             distil(at, tmp_path / "half", options)
     with monkeypatch.context() as patch:
         error = killed(
-            patch, "mtl.api.training.save_training", lambda _, __, values: values["epoch"] == 2
+            patch, "mtl.api.steps.save_training", lambda _, __, values: values["epoch"] == 2
         )
         with pytest.raises(error):
             distil(at, tmp_path / "half", options, resume=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtl.api import steps
 from mtl.api import training as api
 from mtl.runs.checkpoint import load_tensors, snapshot_files, weights_of
 from mtl.training.events import Epoch
@@ -49,9 +50,9 @@ def test_the_files_are_the_models_of_these_epochs_also_after_resuming(
         "training": {"epochs": 4, "batch": {"sentences": 4}, "schedule": CYCLES, "device": "cpu"},
     }
     seen: list[dict[str, Tensor]] = []
-    show = api.Display.show
+    show = steps.Display.show
 
-    def watch(self: api.Display, event: Any) -> None:
+    def watch(self: steps.Display, event: Any) -> None:
         if isinstance(event, Epoch):
             seen.append({name: value.clone() for name, value in weights_of(owner[-1]).items()})
             if len(seen) == 3:
@@ -67,7 +68,7 @@ def test_the_files_are_the_models_of_these_epochs_also_after_resuming(
         return made
 
     monkeypatch.setattr(api, "make_trainer", remember)
-    monkeypatch.setattr(api.Display, "show", watch)
+    monkeypatch.setattr(steps.Display, "show", watch)
     with pytest.raises(RuntimeError, match="killed"):
         api.train(run, output=tmp_path / "run", progress=False)
     assert len(snapshot_files(tmp_path / "run")) == 1
