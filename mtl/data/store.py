@@ -42,7 +42,7 @@ class SentenceTable:
 
     Args:
         table: The table.
-        mapped: The file that it lies in, mapped into memory; None for a table in memory.
+        mapped: The file of the table, mapped into memory; None for a table in memory.
         results: The folder of stored results, and the digest of the file; None without a file.
     """
 

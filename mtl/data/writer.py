@@ -177,7 +177,7 @@ class Writer:
     ) -> None:
         """Write the sentences of some files in batches, to bound the memory.
 
-        Files of which the reader can read parts are read part by part. If they are large, several
+        Files that the reader can divide are read part by part. If they are large, several
         processes do it; the bytes, the counts and the errors are the same.
 
         Raises:

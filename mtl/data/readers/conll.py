@@ -188,7 +188,7 @@ def _to_first_token(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, s
     """Read to the first token, which decides which `#` lines are comments.
 
     Returns:
-        The lines that were read, and the line of the token without its end.
+        The lines, and the line of the token without its end.
     """
     head = []
     for number, line in lines:

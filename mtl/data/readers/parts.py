@@ -1,4 +1,4 @@
-"""Parts of a large file, each of which can be read without the parts before it."""
+"""Parts of a large file, which can be read independently of each other."""
 
 from __future__ import annotations
 
