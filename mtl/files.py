@@ -246,6 +246,26 @@ def open_text(
 
 
 @contextmanager
+def open_part(path: Path, start: int, end: int, lines: int) -> Iterator[Iterator[str]]:
+    """Open a part of a plain file as `open_text` does; errors name the lines of the file.
+
+    Args:
+        path: The file.
+        start: The first byte, where a line starts.
+        end: The byte after the last one.
+        lines: The number of lines before the part.
+
+    Raises:
+        DataError: As in `open_text`.
+    """
+    with open_bytes(path) as file:
+        if not start:
+            _refuse_binary(file.peek(_PEEK)[:_PEEK], path)
+        file.seek(start)
+        yield text_lines(io.BytesIO(file.read(end - start)), path, before=lines)
+
+
+@contextmanager
 def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.BufferedReader]:
     """Open a file of a user as bytes.
 
@@ -274,7 +294,7 @@ def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.Buffere
 
 
 def text_lines(
-    stream: io.BufferedIOBase, name: str | Path, *, lone_returns: bool = False
+    stream: io.BufferedIOBase, name: str | Path, *, lone_returns: bool = False, before: int = 0
 ) -> Iterator[str]:
     r"""Yield the lines of a stream of UTF-8 text as `open_text` does, as soon as they are there.
 
@@ -282,12 +302,13 @@ def text_lines(
         stream: The bytes.
         name: The name of the stream, for messages.
         lone_returns: Whether lines may contain carriage returns.
+        before: The number of lines before the stream, if it is a part of a file.
 
     Raises:
         DataError: As in `open_text`.
     """
-    encoding = "utf-8-sig"
-    number = 0
+    encoding = "utf-8" if before else "utf-8-sig"
+    number = before
     try:
         for block in _whole_lines(stream):
             # Blocks are several times faster than lines, but only lines know their number.

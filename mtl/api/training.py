@@ -19,7 +19,7 @@ from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.given import GivenCorpus, read_given
-from mtl.data.store import ReadingProgress
+from mtl.data.writer import ReadingProgress
 from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading

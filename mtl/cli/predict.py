@@ -345,8 +345,8 @@ def _write_parallel(
 
     This process labels the first chunk while the others start; for one chunk they do not start.
     """
+    from mtl.data.workers import Workers
     from mtl.inference.cutting import CHUNK, bounded
-    from mtl.inference.workers import Workers
 
     def parts() -> Iterator[_Part]:
         # The names of the output follow from the fields of the first records.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Indices: TypeAlias = NDArray[np.intp]
+Indices: TypeAlias = NDArray[np.int32] | NDArray[np.intp]
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -54,14 +54,15 @@ def batches(
         raise ValueError("expected max_tokens or sentences, got neither")
     if min(limits) < 1:
         raise ValueError(f"expected limits from 1, got {max_tokens=} and {sentences=}")
-    exact = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
+    # Orders and lengths have 32 bits: a large corpus has millions of sentences.
+    exact = np.maximum(np.asarray(lengths, dtype=np.int32), 1)
     if not shuffle:
-        order = np.argsort(exact, kind="stable")
+        order = np.argsort(exact, kind="stable").astype(np.int32)
         return _slices(order, exact[order], max_tokens, sentences)
     random = generator(seed, corpus, epoch)
     # Without rounding, sentences of a rare length would meet the same sentences in every epoch.
     rounded = _round_up(exact)
-    order = np.lexsort((random.random(len(exact)), rounded))
+    order = np.lexsort((random.random(len(exact)), rounded)).astype(np.int32)
     slices = _slices(order, rounded[order], max_tokens, sentences)
     return [slices[i] for i in random.permutation(len(slices))]
 
@@ -85,22 +86,22 @@ def dealt(lengths: Sequence[int] | NDArray[np.integer], part: int, parts: int) -
     return chosen
 
 
-def _round_up(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _round_up(lengths: NDArray[np.int32]) -> NDArray[np.int32]:
     """Round up to four significant binary digits: 16, 18, 20, … 32, 36, 40, … 64, 72, …."""
     exponents = np.frexp(lengths)[1]
-    unit = np.left_shift(1, np.maximum(exponents - 4, 0).astype(np.int64))
-    rounded: NDArray[np.int64] = -(-lengths // unit) * unit
+    unit = np.left_shift(np.int32(1), np.maximum(exponents - 4, 0).astype(np.int32))
+    rounded: NDArray[np.int32] = -(-lengths // unit) * unit
     return rounded
 
 
 def _slices(
-    order: Indices, widths: NDArray[np.int64], max_tokens: int | None, sentences: int | None
+    order: Indices, widths: NDArray[np.int32], max_tokens: int | None, sentences: int | None
 ) -> list[Indices]:
-    return [order[start:end] for start, end in _cuts(widths.tolist(), max_tokens, sentences)]
+    return [order[start:end] for start, end in _cuts(widths, max_tokens, sentences)]
 
 
 def _cuts(
-    widths: list[int], max_tokens: int | None, sentences: int | None
+    widths: NDArray[np.int32], max_tokens: int | None, sentences: int | None
 ) -> Iterator[tuple[int, int]]:
     """Yield start and end of each batch of ascending widths; batches are as large as allowed."""
     start, total = 0, len(widths)
@@ -108,9 +109,9 @@ def _cuts(
         end = min(total, start + sentences) if sentences else total
         if max_tokens:
             # The first sentence is the shortest, which bounds the number of candidates.
-            last = min(end, start + max(1, max_tokens // widths[start]))
+            last = min(end, start + max(1, max_tokens // int(widths[start])))
             ends = range(start + 1, last + 1)
-            fitting = bisect_right(ends, max_tokens, key=lambda e: (e - start) * widths[e - 1])
+            fitting = bisect_right(ends, max_tokens, key=lambda e: (e - start) * int(widths[e - 1]))
             end = start + max(1, fitting)
         yield start, end
         start = end

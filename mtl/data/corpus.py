@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,15 +17,8 @@ import numpy as np
 from mtl.data.hints import Hint, LabelSource, read_lexicon
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
-from mtl.data.store import (
-    ReadingProgress,
-    SentenceTable,
-    Summary,
-    default_cache,
-    label_column,
-    stored,
-    weight_column,
-)
+from mtl.data.store import SentenceTable, default_cache, stored
+from mtl.data.writer import ReadingProgress, Summary, label_column, weight_column
 from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.files import PACKAGE
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
@@ -39,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 1000
 """The number of examples that are fetched at once during iteration."""
 
-_COUNTED = 100_000
+_COUNTED = 20_000
 """The number of sentences whose words or labels are counted at once; that part is copied."""
 
 
@@ -63,7 +57,7 @@ class Split(Sequence[Example]):
     ) -> None:
         self.table = table
         self.targets = dict(targets)
-        self.rows = np.arange(len(table)) if rows is None else rows
+        self.rows = np.arange(len(table), dtype=np.int32) if rows is None else rows
         self.withheld = dict(withheld or {})
 
     def __len__(self) -> int:
@@ -189,8 +183,8 @@ class Split(Sequence[Example]):
         name = weight_column(task)
         if name not in self.table.table.column_names:
             return None
-        weights = self.table.table.column(name).take(self._labelled_rows(task)).to_pylist()
-        return math.fsum(weight for weight in weights if weight is not None)
+        weights = self.table.table.column(name).take(self._labelled_rows(task)).drop_null()
+        return math.fsum(chain.from_iterable(part.to_numpy() for part in weights.iterchunks()))
 
     def _labelled_rows(self, task: str) -> np.ndarray:
         known = np.asarray(self.table.table.column(label_column(task)).is_valid())
@@ -201,14 +195,29 @@ class Split(Sequence[Example]):
 
     def _counts(self, name: str, rows: np.ndarray) -> Counter[str]:
         """Return the number of occurrences of each string in a column of lists."""
+        key = "counts", name, hashlib.blake2b(rows.astype(np.int64).tobytes()).hexdigest()
+        # A list keeps the order, in which words of equal frequency are numbered.
+        pairs = self.table.result(key, lambda: [*self._count(name, rows).items()])
+        return Counter(dict(pairs))
+
+    def _count(self, name: str, rows: np.ndarray) -> Counter[str]:
         import pyarrow.compute as pc
 
         column = self.table.table.column(name)
         counts: Counter[str] = Counter()
-        for start in range(0, len(rows), _COUNTED):
-            table = pc.value_counts(pc.list_flatten(column.take(rows[start : start + _COUNTED])))
+        rows = np.sort(rows)
+        for start in range(0, len(self.table), _COUNTED):
+            # `take` copies its whole input, so each part of the table is taken from alone.
+            first, last = np.searchsorted(rows, [start, start + _COUNTED]).tolist()
+            if first == last:
+                continue
+            part = column.slice(start, _COUNTED)
+            part = part.take(rows[first:last] - start) if last - first < len(part) else part
+            table = pc.value_counts(pc.list_flatten(part))
             strings, numbers = table.field("values").to_pylist(), table.field("counts").to_pylist()
-            counts.update(dict(zip(strings, numbers, strict=True)))
+            for string, number in zip(strings, numbers, strict=True):
+                counts[string] += number
+            self.table.touched(_COUNTED)
         return counts
 
     def words(self, start: int, end: int) -> list[list[str]]:
@@ -218,6 +227,7 @@ class Split(Sequence[Example]):
         # `take` copies its whole input, so the input is first narrowed to the rows in question.
         near = self.table.table.column("tokens").slice(first, int(rows.max()) - first + 1)
         sentences: list[list[str]] = near.take(rows - first).to_pylist()
+        self.table.touched(len(rows))
         return sentences
 
     @cached_property
@@ -225,8 +235,10 @@ class Split(Sequence[Example]):
         """The number of tokens of each sentence, `[sentences]` int32."""
         import pyarrow.compute as pc
 
-        lengths = pc.list_value_length(self.table.table.column("tokens"))
-        return np.asarray(lengths, dtype=np.int32)[self.rows]
+        column = pc.list_value_length(self.table.table.column("tokens"))
+        lengths: np.ndarray = np.asarray(column, dtype=np.int32)[self.rows]
+        self.table.touched(len(self.table))
+        return lengths
 
     def _fetch(self, columns: Sequence[str], indices: Sequence[int]) -> dict[str, list[Any]]:
         return self.table.fetch(self.rows[np.asarray(indices, dtype=np.intp)], columns)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mtl.data.encoding import Batcher
 
 
-def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int64]:
+def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int32]:
     """Return row, start and end of each piece of a split, `[pieces, 3]`, in order.
 
     A piece is a whole sentence, or a window of a sentence that is too long.
@@ -30,16 +30,25 @@ def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray
         overlap: The number of tokens that neighbouring windows share; with 0 each token is in
             exactly one window.
     """
-    whole = np.column_stack([np.arange(len(lengths)), np.zeros_like(lengths), lengths])
-    long = lengths > max_length
-    cut = [
-        (row, w.start, w.end) if overlap else (row, w.keep_start, w.keep_end)
-        for row in np.flatnonzero(long).tolist()
-        for w in windows(int(lengths[row]), max_length, overlap)
-    ]
-    parts = np.concatenate([whole[~long], np.array(cut, dtype=np.int64).reshape(-1, 3)])
-    # The last key of lexsort is the primary one: by row, then by start.
-    return parts[np.lexsort((parts[:, 1], parts[:, 0]))]
+    long = np.flatnonzero(lengths > max_length)
+    cut = {
+        row: [
+            (w.start, w.end) if overlap else (w.keep_start, w.keep_end)
+            for w in windows(int(lengths[row]), max_length, overlap)
+        ]
+        for row in long.tolist()
+    }
+    number = np.ones(len(lengths), dtype=np.int32)
+    number[long] = [len(parts) for parts in cut.values()]
+    # Numbers of 32 bits, and no copies of whole columns: a large corpus has millions of rows.
+    found = np.zeros((int(number.sum(dtype=np.int64)), 3), dtype=np.int32)
+    found[:, 0] = np.repeat(np.arange(len(lengths), dtype=np.int32), number)
+    found[:, 2] = lengths[found[:, 0]]
+    if len(long):
+        first = np.cumsum(number, dtype=np.int64) - number
+        places = [np.arange(first[row], first[row] + number[row]) for row in long]
+        found[np.concatenate(places), 1:] = [part for parts in cut.values() for part in parts]
+    return found
 
 
 class Loader:
@@ -107,7 +116,7 @@ class Loader:
     def pieces(self, epoch: int, index: int) -> NDArray[np.int64]:
         """Return row, start and end of each piece of a batch, `[pieces, 3]`; see `pieces`."""
         chosen: Indices = self._pass(epoch)[index]
-        found: NDArray[np.int64] = self._pieces[chosen]
+        found: NDArray[np.int64] = self._pieces[chosen].astype(np.int64)
         if self._part == (0, 1):
             return found
         return found[dealt(found[:, 2] - found[:, 1], *self._part)]

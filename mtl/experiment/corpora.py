@@ -15,7 +15,7 @@ from mtl.config.run import Run, Task
 from mtl.data.corpus import Corpus, load_corpus
 from mtl.data.given import GivenCorpus, given_split
 from mtl.data.readers import READERS, Python
-from mtl.data.store import ReadingProgress
+from mtl.data.writer import ReadingProgress
 from mtl.errors import ConfigError, DataError, MtlError, did_you_mean
 from mtl.experiment.kinds import build
 from mtl.options import part_options

@@ -50,7 +50,8 @@ class RunningTrial:
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            # Trials run side by side; the search has read the corpora before.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MTL_READERS": "1"},
             # Ctrl-C reaches the search alone, which then stops its trials.
             start_new_session=True,
         )

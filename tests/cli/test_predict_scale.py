@@ -92,7 +92,7 @@ def test_workers_write_what_comes_before_an_error(trained: Path, tmp_path: Path)
 
 
 def test_a_small_input_needs_no_workers(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtl.inference.workers.Workers", None)
+    monkeypatch.setattr("mtl.data.workers.Workers", None)
     arguments = ("predict", str(trained))
     for text in ("", "Ann left Rome.\n"):
         assert mtl(*arguments, "--workers", "4", stdin=text) == mtl(*arguments, stdin=text)

@@ -61,7 +61,5 @@ def test_contradictory_rules_are_reported_before_training(tmp_path: Path) -> Non
 
 def test_a_crf_without_a_scheme_to_obey_is_told(tmp_path: Path) -> None:
     head = {"type": "crf", "constrained": True}
-    with pytest.raises(
-        ConfigError, match="head 'crf': constrained: the labels have no"
-    ):
+    with pytest.raises(ConfigError, match="head 'crf': constrained: the labels have no"):
         prepared(tmp_path, {"pos": {"use": "c/pos", "head": head}})

@@ -77,18 +77,14 @@ def test_a_pickle_is_refused_and_not_read(tmp_path: Path) -> None:
 
 
 def test_a_wrong_shape_names_the_tensor_and_both_shapes(weights: Path) -> None:
-    expected = (
-        r"tensor '0.weight' has shape \(2, 3\), expected \(2, 5\); it belongs"
-    )
+    expected = r"tensor '0.weight' has shape \(2, 3\), expected \(2, 5\); it belongs"
     with pytest.raises(CheckpointError, match=expected):
         load_weights(weights, network(5))
 
 
 def test_a_lacking_tensor_is_named(weights: Path) -> None:
     bigger = nn.Sequential(*network(), nn.Linear(2, 2))
-    with pytest.raises(
-        CheckpointError, match=r"has no tensor '2\.weight'; it belongs"
-    ):
+    with pytest.raises(CheckpointError, match=r"has no tensor '2\.weight'; it belongs"):
         load_weights(weights, bigger)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from mtl.data.readers.parts import FilePart
 from mtl.files import open_bytes
 from mtl.options import Checked
 from mtl.text.tokenizer import Cut
@@ -93,6 +95,24 @@ class Reader(Checked, ABC):
         Raises:
             DataError: The file is malformed; the error names the file, the line and a remedy.
         """
+
+    def ends(self) -> re.Pattern[bytes] | None:
+        """Return the text after which a file may be divided into parts, for `read_part`.
+
+        Large files are then read by several processes. None: files are not divided. A subclass
+        that defines `read` is never asked.
+        """
+        return None
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file; None is the whole file.
+
+        All parts together give the sentences of `read`. Needed if `ends` is not None.
+
+        Raises:
+            DataError: As in `read`.
+        """
+        raise NotImplementedError
 
     def digest(self, path: Path) -> str:
         """Return a fingerprint of the content of `path`; by default, a hash of its bytes.

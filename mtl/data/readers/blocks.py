@@ -152,8 +152,12 @@ def looks_like_columns(lines: Iterable[str]) -> bool:
     )
 
 
-def first_look(lines: Iterator[str]) -> tuple[Iterator[str], str]:
-    """Return the lines of a text, and its oddity if it looks like a file of columns, else ""."""
+def first_look(lines: Iterator[tuple[int, str]]) -> tuple[Iterator[tuple[int, str]], str]:
+    """Return the numbered lines of a text, and its oddity if it looks like a file of columns.
+
+    The oddity is "" if it does not, and for the lines of a later part.
+    """
     head = list(islice(lines, 100))
     oddity = "the lines look like words with tags in columns; see `reader: {type: conll}`"
-    return chain(head, lines), oddity if looks_like_columns(head) else ""
+    columns = bool(head) and head[0][0] == 1 and looks_like_columns(text for _, text in head)
+    return chain(head, lines), oddity if columns else ""

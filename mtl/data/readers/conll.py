@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, by_name, check_columns, excerpt, is_header
+from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
 from mtl.files import open_text
 
@@ -61,24 +62,41 @@ class Conll(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences; comments such as `# sent_id = 7` are metadata."""
-        with open_text(path) as file:
-            yield from self.parse(file, path)
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes]:
+        """Return blank lines."""
+        return BLANK_LINE
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
+        first = ""
+        if part and part.lines:
+            with open_text(path) as file:
+                _, first = _to_first_token(enumerate(file, 1))
+        with open_lines(path, part) as lines:
+            if first:
+                yield from self._records(path, lines, first, begun=True)
+            else:
+                yield from self._all(path, lines)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
-        lines = enumerate(text, 1)
-        # The first token decides which `#` lines are comments, so read ahead to it.
-        head, first = [], ""
-        for number, line in lines:
-            head.append((number, line))
-            if line.strip(" \t\n") and not line.startswith(("#", "-DOCSTART-")):
-                first = line.rstrip(" \t\n")
-                break
+        return self._all(path, enumerate(text, 1))
+
+    def _all(self, path: str | Path, lines: Iterator[tuple[int, str]]) -> Iterator[Record]:
+        head, first = _to_first_token(lines)
         yield from self._records(path, chain(head, lines), first)
 
     def _records(
-        self, path: str | Path, lines: Iterable[tuple[int, str]], first: str
+        self,
+        path: str | Path,
+        lines: Iterable[tuple[int, str]],
+        first: str,
+        *,
+        begun: bool = False,
     ) -> Iterator[Record]:
+        """Yield the sentences of some lines; `begun`: the lines follow others of the file."""
         split = self._splitter(first)
         width = len(split(first))
         checked: set[int] = set()
@@ -91,7 +109,7 @@ class Conll(Reader):
             tokens = columns.pop("tokens")
             # A tag may be called like its column, so the word has to be a name as well.
             names = {name: cells[0] for name, cells in columns.items()}
-            if not checked and tokens[0].casefold() in _WORD_NAMES and is_header(names):
+            if not (begun or checked) and tokens[0].casefold() in _WORD_NAMES and is_header(names):
                 message = f"the first row names the columns: {excerpt(row)}"
                 raise DataError(f"{message}; remove it from the file", path, line)
             checked |= widths
@@ -164,6 +182,20 @@ class Conll(Reader):
         if tabs and len(row) == 1:
             return True
         return len(row) != width and (text == "#" or " " in text)
+
+
+def _to_first_token(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], str]:
+    """Read to the first token, which decides which `#` lines are comments.
+
+    Returns:
+        The lines, and the line of the token without its end.
+    """
+    head = []
+    for number, line in lines:
+        head.append((number, line))
+        if line.strip(" \t\n") and not line.startswith(("#", "-DOCSTART-")):
+            return head, line.rstrip(" \t\n")
+    return head, ""
 
 
 def _at_tabs(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import blocks, excerpt
+from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, shorten
-from mtl.files import open_text
 
 _COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
 _READ = {"form": 1, **_COLUMNS}
@@ -32,12 +32,22 @@ class Conllu(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
-        with open_text(path) as file:
-            yield from self.parse(file, path)
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes]:
+        """Return blank lines."""
+        return BLANK_LINE
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
+        with open_lines(path, part) as lines:
+            yield from self._records(path, lines)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
-        lines = enumerate(text, 1)
+        return self._records(path, enumerate(text, 1))
+
+    def _records(self, path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[Record]:
         for block in blocks(lines, _split, lambda line, _: line.startswith("#")):
             rows: list[list[str]] = []
             for number, row in block.rows:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import by_name, check_columns, excerpt, is_header
+from mtl.data.readers.parts import LINE, FilePart
 from mtl.errors import DataError, OptionError, did_you_mean, shorten
-from mtl.files import open_text
+from mtl.files import open_part, open_text
 from mtl.text.tokenizer import words_of
 
 
@@ -55,24 +57,47 @@ class Csv(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes] | None:
+        """Return the ends of lines; None if cells may be quoted, and contain such ends."""
+        return None if self.quotes else LINE
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
         # The default limit of the module, 128 KB per cell, is less than a long document. On some
         # systems it must fit into 32 bits.
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
         # A quoted cell may contain line ends of any kind.
-        with open_text(path, lone_returns=self.quotes) as file:
-            rows = csv.reader(
-                file,
-                delimiter=self.separator,
-                quoting=csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
-                strict=True,  # without it, broken quotes silently merge rows
-            )
-            yield from self._records(path, self._rows(path, rows))
+        whole = partial(open_text, path, lone_returns=self.quotes)
+        if not part or not part.lines:
+            with whole() if part is None else open_part(path, 0, part.end, 0) as file:
+                yield from self._records(path, self._rows(path, file), None)
+            return
+        with whole() as file:
+            first = next(self._rows(path, file), None)
+        with open_part(path, part.start, part.end, part.lines) as file:
+            yield from self._records(path, self._rows(path, file, part.lines), first)
 
-    def _rows(self, path: Path, rows: Any) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows that are not empty, each with the line where it starts."""
+    def _rows(
+        self, path: Path, file: Iterator[str], before: int = 0
+    ) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows that are not empty, each with the line where it starts.
+
+        Args:
+            path: The file, for messages.
+            file: Its lines, or some of them.
+            before: The number of lines before them.
+        """
+        rows = csv.reader(
+            file,
+            delimiter=self.separator,
+            quoting=csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE,
+            strict=True,  # without it, broken quotes silently merge rows
+        )
         while True:
             # A quoted cell may span lines, so the line where a row ends says less.
-            line = rows.line_num + 1
+            line = before + rows.line_num + 1
             try:
                 row = next(rows, None)
             except csv.Error as error:
@@ -88,9 +113,17 @@ class Csv(Reader):
             if row:
                 yield line, row
 
-    def _records(self, path: Path, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Record]:
+    def _records(
+        self,
+        path: Path,
+        rows: Iterator[tuple[int, list[str]]],
+        first: tuple[int, list[str]] | None,
+    ) -> Iterator[Record]:
+        """Yield the sentences of some rows; `first` is the first row if it is not among them."""
         columns: dict[str, int] = {}
         width = 0
+        if first:
+            columns, width = self._columns(path, first[1], first[0]), len(first[1])
         for line, row in rows:
             if not width:
                 # The first row, header or not, sets the number of columns.

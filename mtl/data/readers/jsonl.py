@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mtl.data.readers.base import RawValue, Reader, Record
 from mtl.data.readers.offsets import OffsetSpans
+from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, did_you_mean, shorten
-from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
 _LABEL_TYPES = (str, bool, int, float)
@@ -57,8 +58,16 @@ class Jsonl(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
-        with open_text(path) as file:
-            for line, text in enumerate(file, 1):
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes]:
+        """Return the ends of lines."""
+        return LINE
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
+        with open_lines(path, part) as lines:
+            for line, text in lines:
                 if text.strip():
                     yield self.record(_parse(text, path, line), path, line)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import excerpt, first_look
+from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
-from mtl.files import open_text
 from mtl.text.tokenizer import words_of
 
 _PREFIX = "__label__"
@@ -44,9 +45,17 @@ class Lines(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
-        with open_text(path) as file:
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes]:
+        """Return the ends of lines."""
+        return LINE
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
+        with open_lines(path, part) as file:
             lines, oddity = first_look(file)
-            for line, row in enumerate(lines, 1):
+            for line, row in lines:
                 if not row.strip():
                     continue
                 row = row.removesuffix("\n")

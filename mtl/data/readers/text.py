@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import first_look
-from mtl.files import open_text
+from mtl.data.readers.parts import BLANK_LINE, LINE, FilePart, open_lines
 from mtl.options import Bounds, Default, Requires
 from mtl.text.subwords import BYTES, Subwords
 from mtl.text.tokenizer import Cut, words_of
@@ -51,11 +52,19 @@ class Text(Reader):
 
     def read(self, path: Path) -> Iterator[Record]:
         """Yield the sentences."""
-        with open_text(path) as file:
+        return self.read_part(path, None)
+
+    def ends(self) -> re.Pattern[bytes] | None:
+        """Return the ends of lines or paragraphs; None if a file is one sentence."""
+        return {"line": LINE, "paragraph": BLANK_LINE}.get(self.by)
+
+    def read_part(self, path: Path, part: FilePart | None) -> Iterator[Record]:
+        """Yield the sentences of a part of a file."""
+        with open_lines(path, part) as file:
             lines, oddity = first_look(file)
             words: list[str] = []
             start = 0
-            for line, text in enumerate(lines, 1):
+            for line, text in lines:
                 line_words = words_of(text, self.tokenize, self.segmenter)
                 if words and (self.by == "line" or (self.by == "paragraph" and not line_words)):
                     yield Record(words, line=start, oddity=oddity)

@@ -15,7 +15,8 @@ from mtl.data.augmentation import Augmenter, TagLexicon
 from mtl.data.corpus import Corpus, Split, load_corpus
 from mtl.data.readers import READERS
 from mtl.data.readers.unlabelled import Unlabelled
-from mtl.data.store import ReadingProgress, SentenceTable
+from mtl.data.store import SentenceTable
+from mtl.data.writer import ReadingProgress
 from mtl.experiment.build import target_of
 from mtl.experiment.corpora import labels_sentences, reads_pairs, tasks_of, unit_of
 from mtl.experiment.kinds import build

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.store import ReadingProgress
+from mtl.data.writer import ReadingProgress
 from mtl.errors import ConfigError
 from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.distillation.teachers import (

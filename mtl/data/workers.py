@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 import warnings
 from collections import deque
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from mtl.errors import MtlError
@@ -36,9 +37,16 @@ class Workers(Generic[_WorkItem, _Result]):
     Args:
         work: The function. It is pickled.
         count: The number of processes.
+        advice: The remedy in the error for a process that was killed.
     """
 
-    def __init__(self, work: Callable[[_WorkItem], _Result], count: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[_WorkItem], _Result],
+        count: int,
+        advice: str = "if memory is short, use fewer workers",
+    ) -> None:
+        self._advice = advice
         self._context = _Context()
         self._executor = ProcessPoolExecutor(
             count, self._context, initializer=_begin, initargs=(pickle.dumps(work),)
@@ -100,15 +108,14 @@ class Workers(Generic[_WorkItem, _Result]):
             # The others are ended by SIGTERM when one has ended.
             code = next((code for code in codes if code not in (0, -signal.SIGTERM)), 0)
             how = f" by signal {-code}" if code < 0 else f" with exit code {code}" * (code > 0)
-            message = "if memory is short, use fewer workers"
-            raise MtlError(f"a worker process has ended{how}; {message}") from None
+            raise MtlError(f"a worker process has ended{how}; {self._advice}") from None
 
 
 class _WorkerProcess(SpawnProcess):
     """A process that Ctrl-C does not interrupt: its parent ends it."""
 
     def start(self) -> None:
-        with _no_interrupt():
+        with _no_interrupt(), _no_main():
             super().start()
 
 
@@ -136,6 +143,20 @@ def _no_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Hide the main module, which a process that is started meanwhile would import.
+
+    A script without `if __name__ == "__main__":` would otherwise run again in each process.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class _Worker:
