@@ -74,6 +74,7 @@ def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert " ".join(records[0]["ner"]) == EXPECTED
 
 
+@pytest.mark.slow
 def test_a_pool_of_processes(folder: Path) -> None:
     assert run(POOL, folder).startswith("[['B-PER', 'O', 'B-LOC', 'O']]\n")
 
