@@ -359,7 +359,7 @@ class TrainedModel:
             data: Data in place of the dev sets, as for `evaluate`.
 
         Raises:
-            MtlError: There is no task to calibrate, or the folder cannot be written.
+            MtlError: No task can be calibrated, or the folder cannot be written.
         """
         selected = self.selection.named(tasks)
         dev = self._corpora("dev", data, selected)

@@ -26,7 +26,8 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from mtl.training.processes import cores, is_started
+    from mtl.data.workers import cores
+    from mtl.training.processes import is_started
 
     if is_started():
         raise MtlError("--processes: torchrun has started several processes; leave it out")

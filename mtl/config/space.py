@@ -9,7 +9,7 @@ from typing import Any
 
 from mtl.config.build import Kinds
 from mtl.config.document import Node
-from mtl.config.load import Check, Complete, Config, Given, build_run, read_tree
+from mtl.config.load import Check, Complete, Config, build_run, read_tree
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.config.search import NumberRange, Range, find_ranges, with_values
@@ -102,8 +102,6 @@ def load_space(
     overrides: Overrides = (),
     *,
     kinds: Kinds,
-    given: Given | None = None,
-    must_exist: bool = True,
     on_import: OnImport | None = silently,
     complete: Complete = lambda run: run,
     check: Check = lambda run: (),
@@ -122,8 +120,8 @@ def load_space(
         build_run,
         folder,
         kinds=kinds,
-        given=given,
-        must_exist=must_exist,
+        given=None,
+        must_exist=True,
         on_import=on_import,
         complete=complete,
         check=check,

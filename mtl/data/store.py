@@ -21,6 +21,7 @@ from mtl.data.readers.base import Reader
 from mtl.data.writer import ReadingProgress, Summary, Writer
 from mtl.errors import MtlError
 from mtl.files import atomic_write
+from mtl.version import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,7 @@ class SentenceTable:
         if self._mapped is None or self._results is None:
             return compute()
         folder, digest = self._results
-        return stored_result(folder, (digest, key), compute)
+        return stored_result(folder, (__version__, digest, key), compute)
 
     def touched(self, sentences: int) -> None:
         """Note that some sentences were read; give the pages of a large file back now and then.

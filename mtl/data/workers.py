@@ -10,22 +10,29 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType, TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from mtl.errors import MtlError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _WorkItem = TypeVar("_WorkItem")
 _Result = TypeVar("_Result")
 
 _AHEAD = 2
 """Chunks per worker that are in work or wait: while one is labelled, the next one is read."""
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class Workers(Generic[_WorkItem, _Result]):
@@ -46,6 +53,9 @@ class Workers(Generic[_WorkItem, _Result]):
         count: int,
         advice: str = "if memory is short, use fewer workers",
     ) -> None:
+        # Here, as most programs import this module without starting processes.
+        from concurrent.futures import ProcessPoolExecutor
+
         self._advice = advice
         self._context = _Context()
         self._executor = ProcessPoolExecutor(
@@ -100,6 +110,8 @@ class Workers(Generic[_WorkItem, _Result]):
 
     @contextmanager
     def _one_error(self) -> Iterator[None]:
+        from concurrent.futures.process import BrokenProcessPool
+
         try:
             yield
         except BrokenProcessPool:

@@ -19,14 +19,13 @@ from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.parts import FilePart, divided
 from mtl.data.sources import Source
 from mtl.data.splits import sentence_hash
+from mtl.data.workers import Workers, cores
 from mtl.errors import DataError, MtlError
 from mtl.targets import target_by_name
 from mtl.text.running import whole_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from mtl.data.workers import Workers
 
 _BATCH = 1000
 """The number of sentences per record batch."""
@@ -100,9 +99,7 @@ def reading_processes() -> int:
         return 1
     if written:
         return int(written)
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores, _MOST)
+    return min(cores(), _MOST)
 
 
 class _Piece(NamedTuple):
@@ -192,8 +189,6 @@ class Writer:
             stream = stack.enter_context(pa.ipc.new_stream(target, self.schema()))
             workers = None
             if count > 1:
-                from mtl.data.workers import Workers  # small corpora do without its imports
-
                 work = _PieceReader(self.reader, self.sources)
                 advice = "if memory is short, set the environment variable MTL_READERS=1"
                 workers = stack.enter_context(Workers(work, count, advice))

@@ -104,13 +104,13 @@ def fit_temperatures(
     Raises:
         MtlError: No task can be calibrated; the message says why.
     """
-    from mtl.training.calibration import calibrated, fit_temperature, likelihood, span_likelihood
+    from mtl.training.calibration import fit_temperature, likelihood, obstacle, span_likelihood
 
     dev = {own.name: own.splits["dev"] for own in corpora if "dev" in own.splits}
     skipped: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for task in tasks:
-        if reason := calibrated(predictor, task):
+        if reason := obstacle(predictor, task):
             skipped[task] = reason
         elif run.tasks[task].corpus not in dev:
             skipped[task] = _NO_DEV
@@ -135,7 +135,7 @@ def fit_temperatures(
     if not temperatures:
         reasons = "; ".join(f"{task}: {reason}" for task, reason in skipped.items())
         remedy = "; add a split dev to a corpus" if _NO_DEV in skipped.values() else ""
-        raise MtlError(f"there is no task to calibrate: {reasons}{remedy}")
+        raise MtlError(f"no task can be calibrated: {reasons}{remedy}")
     fitted = [task for task in tasks if task in temperatures]
     others = {t: v for t, v in predictor.temperatures.items() if t not in temperatures}
     measured = []

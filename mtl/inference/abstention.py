@@ -1,4 +1,4 @@
-"""Answers that a model is not sure of, left out; without torch."""
+"""Abstention: answers of low confidence are left out. This module does not need torch."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ NegativeLogLikelihood = Callable[[float], float]
 """Maps a temperature to the negative log-likelihood of labels, in nats."""
 
 
-def calibrated(predictor: BasePredictor, task: str) -> str | None:
-    """Return why the probabilities of a task have no temperature; None if they can have one."""
+def obstacle(predictor: BasePredictor, task: str) -> str | None:
+    """Return the reason why a task cannot be calibrated; None if it can."""
     target, head = predictor.targets[task], predictor.head(task)
     if target.open_vocabulary or target.values not in ("labels", "sets"):
         return f"predicts {target.noun}, which have no confidence"
@@ -58,7 +58,7 @@ def likelihood(
     Args:
         predictor: The predictor of the model.
         split: The sentences.
-        task: A task that `calibrated` accepts.
+        task: A task without an `obstacle`.
     """
     if predictor.targets[task].level == "token":
         return _of_tokens(predictor, split, task)
@@ -118,7 +118,7 @@ def span_likelihood(
     Args:
         predictor: The predictor of the model.
         split: The sentences.
-        task: A task with span tags that `calibrated` accepts.
+        task: A task with span tags and without an `obstacle`.
     """
     head, comparable = predictor.head(task), predictor.targets[task].comparable
     assert isinstance(head, Tagger)

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from mtl.data.workers import cores
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
-    from torch._C._distributed_c10d import Store
+    from torch.distributed import Store
 
 ValueT = TypeVar("ValueT")
 
@@ -282,8 +283,7 @@ def leave() -> None:
 
 def _join(environment: Mapping[str, str]) -> Processes:
     # Here, as they are missing in a PyTorch that was built without them.
-    from torch._C._distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
+    from torch.distributed import PrefixStore, rendezvous
 
     rank, world = int(environment["RANK"]), int(environment["WORLD_SIZE"])
     local = int(environment.get("LOCAL_RANK", rank))
@@ -360,9 +360,3 @@ def check_device(processes: Processes, device: torch.device) -> None:
             f"training.device: {processes.local_world} processes on this machine, which has "
             f"{gpus} GPUs; start one process per GPU, or set cpu"
         )
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -165,11 +165,12 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
             )
     # A process that did not exist when the state was saved gets new random numbers.
     trainer.processes.separate_random(trainer.sampler.seed, values["step"])
-    names = _random_names(trainer.processes.rank)
-    if names["cpu"] in tensors:
-        torch.set_rng_state(tensors[names["cpu"]].cpu())
-    if trainer.device.type == "cuda" and names["cuda"] in tensors:
-        torch.cuda.set_rng_state(tensors[names["cuda"]].cpu(), trainer.device)
+    random, rank = _part(tensors, "random"), trainer.processes.rank
+    if (state_cpu := random.get(_random_name("cpu", rank))) is not None:
+        torch.set_rng_state(state_cpu.cpu())
+    state_cuda = random.get(_random_name("cuda", rank))
+    if trainer.device.type == "cuda" and state_cuda is not None:
+        torch.cuda.set_rng_state(state_cuda.cpu(), trainer.device)
     if checked.place:
         trainer.model.sharing.restore_epoch(_part(tensors, "sharing"))
     trainer.epoch, trainer.step, trainer.place = checked.epoch, checked.step, checked.place
@@ -200,17 +201,16 @@ def _of_all_processes(trainer: Trainer) -> tuple[dict[str, list[Tensor]], dict[s
         for corpus in corpora
     }
     states = {
-        _random_names(rank)[kind].removeprefix("random."): state
+        _random_name(kind, rank): state
         for rank, (_, own) in enumerate(every)
         for kind, state in own.items()
     }
     return joined, states
 
 
-def _random_names(rank: int) -> dict[str, str]:
-    """Return the names of the random states of a process."""
-    end = f".{rank}" if rank else ""
-    return {kind: f"random.{kind}{end}" for kind in ("cpu", "cuda")}
+def _random_name(kind: str, rank: int) -> str:
+    """Return the name of the random state of a process; the first one has no number."""
+    return f"{kind}.{rank}" if rank else kind
 
 
 def _stream_dims(trainer: Trainer) -> list[int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -17,6 +16,7 @@ from mtl.config.load import Config
 from mtl.config.overrides import Overrides
 from mtl.config.run import Run
 from mtl.config.space import Space
+from mtl.data.workers import cores
 from mtl.display.console import notes_console, tell
 from mtl.display.reading import show_import, show_reading
 from mtl.display.training import scoring_bar
@@ -25,6 +25,7 @@ from mtl.experiment import load_corpora
 from mtl.experiment.checks.scores import scorable_tasks
 from mtl.experiment.config import load_search_space
 from mtl.experiment.folder import check_place
+from mtl.files import atomic_write
 from mtl.options import count
 from mtl.runs.checkpoint import to_device
 from mtl.training.interrupt import Interrupt
@@ -56,11 +57,11 @@ if TYPE_CHECKING:
     from mtl.tuning.study import SharedStudy
 
 _TURN = 0.1
-"""Seconds between two looks at the trials."""
+"""Seconds between two checks of the running trials."""
 _ALIVE_EVERY = 60.0
 """Seconds between two signs of life of a trial."""
 _LOOK_AGAIN = 5.0
-"""Seconds between two looks for a trial to start, when there was none."""
+"""Seconds until the study is asked again for a trial to start, after there was none."""
 _UNITS = {"score": "", "speed": " tokens/s", "size": " kB"}
 _FREE = {"training.device", "training.threads"}
 """Keys that may differ between the processes of a study."""
@@ -121,8 +122,8 @@ def tune(
         The trials, the best one, and the importance of each range.
 
     Raises:
-        MtlError: As for `mtl.train`; there is no range, no dev score, or no completed trial; the
-            study belongs to another run; or `optuna` is not installed.
+        MtlError: As for `mtl.train`; the run has no range or no dev score; no trial was completed;
+            the study belongs to another run; or `optuna` is not installed.
     """
     chosen = cast("tuple[ObjectiveName, ...]", tuple(objectives))
     settings = TuneSettings(trials, minutes, jobs, sampler, pruning, chosen, seed, storage)
@@ -136,11 +137,11 @@ def tune(
     # Read here too: errors of the data end the search, and the trials find the data in the cache.
     corpora = load_corpora(run, progress=None if console.quiet else show_reading)
     if not scorable_tasks(run, corpora):
-        raise MtlError("there is no dev score to choose by; add a split dev to a corpus")
+        raise MtlError("no task has a dev score to compare trials; add a split dev to a corpus")
     del corpora
     study = _open_study(folder, settings, space, run, resume)
-    own = _Search(study, settings, space, folder, console, trust)
-    own.write_best = partial(_write_best, folder / BEST, config, overrides, space)
+    keep = partial(_write_best, folder / BEST, config, overrides, space)
+    own = _Search(study, settings, space, folder, console, trust, keep)
     with Interrupt() as interrupt:
         own.run(interrupt)
     found = trials_of(study, settings, folder)
@@ -263,6 +264,7 @@ class _Search:
         folder: The folder of the trials.
         console: The console.
         trust: As for `mtl.train`.
+        write_best: Writes the run file of the best trial.
     """
 
     def __init__(
@@ -273,6 +275,7 @@ class _Search:
         folder: Path,
         console: Console,
         trust: bool,
+        write_best: Callable[[TrialResult, Run], None],
     ) -> None:
         self.study = study
         self.settings = settings
@@ -280,13 +283,13 @@ class _Search:
         self.folder = folder
         self.console = console
         self.trust = trust
-        self.write_best: Any = None
+        self.write_best = write_best
         self._active: list[_Active] = []
         self._best: int | None = None
         self._look = 0.0
         """When to look for a trial to start."""
         shared = settings.jobs > 1 and space.run().training.threads is None
-        self._threads = max(1, (os.cpu_count() or 1) // settings.jobs) if shared else None
+        self._threads = max(1, cores() // settings.jobs) if shared else None
         """The number of threads of a trial; None: as in the run file."""
 
     def run(self, interrupt: Interrupt) -> None:
@@ -414,7 +417,8 @@ class _Search:
             how = f"stopped after epoch {own.last}, below the others"
             tell(self.console, f"trial {own.name}: {how}; {shown}")
         elif error:
-            (self.folder / f"trial-{own.name}.err").write_text(log, encoding="utf-8")
+            with atomic_write(self.folder / f"trial-{own.name}.err") as file:
+                file.write(log)
             self._fail(own.trial, error)
         else:
             assert own.process.best

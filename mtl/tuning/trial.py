@@ -23,7 +23,7 @@ _PATIENCE = 120.0
 
 
 class RunningTrial:
-    """A process that trains a run into a folder, or continues to.
+    """A process that trains a run, or continues its training.
 
     Args:
         run: The run.
@@ -101,11 +101,11 @@ class RunningTrial:
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """The best epoch so far, the first of equal ones, and its score."""
+        """The best epoch so far, and its score; the last of equal ones, whose model is saved."""
         if not self.scores:
             return None
-        epoch = max(sorted(self.scores), key=lambda own: self.scores[own])
-        return epoch, self.scores[epoch]
+        score, epoch = max((score, epoch) for epoch, score in self.scores.items())
+        return epoch, score
 
     def close(self) -> tuple[dict[str, float], str, str]:
         """Return the results of a process that has ended.

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import pytest
 
-from mtl.data import workers, writer
+from mtl.data import writer
 from mtl.data.readers import Conll, Conllu, Csv, Jsonl, Lines, Reader, Text, Tsv, parts
 from mtl.data.sources import Source
 from mtl.data.writer import Writer, reading_processes
@@ -114,7 +114,7 @@ def both(reader: Reader, paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MTL_READERS", "1")
     alone = written(reader, paths)
     monkeypatch.setenv("MTL_READERS", "2")
-    monkeypatch.setattr(workers, "Workers", Here)
+    monkeypatch.setattr(writer, "Workers", Here)
     together = written(reader, paths)
     assert together == alone
     return alone

@@ -23,6 +23,7 @@ from mtl.experiment.config import load_search_space
 from mtl.tuning import search
 from mtl.tuning.settings import TuneSettings
 from mtl.tuning.study import SharedStudy
+from mtl.tuning.trial import RunningTrial
 
 LR = "training.optimizer.lr"
 RANGES: dict[str, Any] = {LR: {"search": [0.001, 0.1], "log": True}}
@@ -303,8 +304,16 @@ def test_each_sampler_stays_in_the_ranges(sampler: str) -> None:
         assert 0 <= trial.params["tasks.ner.weight"] <= 2
 
 
+def test_of_equal_epochs_the_last_is_the_best_as_its_model_is_saved() -> None:
+    trial = RunningTrial.__new__(RunningTrial)  # without its process
+    trial.scores = {1: 0.2, 2: 0.7, 3: 0.7, 4: 0.5}
+    assert trial.best == (3, 0.7)
+    trial.scores = {}
+    assert trial.best is None
+
+
 def test_several_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("mtl.tuning.search.cores", lambda: 8)
     found = tune(trials=3, jobs=3)
     assert {own.run.training.threads for own in Formula.started} == {2}
     assert load_config(found.best_file).training.threads == 2
@@ -339,5 +348,5 @@ def test_a_run_without_ranges_or_with_several_seeds_is_refused() -> None:
 
 def test_there_must_be_a_dev_score() -> None:
     files = {f"corpora.{name}.files.dev": None for name in ("news", "mood")}
-    with pytest.raises(MtlError, match="there is no dev score to choose by"):
+    with pytest.raises(MtlError, match="no task has a dev score to compare trials"):
         tune({**RANGES, **files})

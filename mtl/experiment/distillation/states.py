@@ -215,7 +215,7 @@ def store_states(
         The states; None if the run does not imitate them.
 
     Raises:
-        MtlError: There is no text of single sentences, or the cache cannot be written.
+        MtlError: The teachers read no single sentences, or the cache cannot be written.
     """
     assert run.distillation
     options = run.distillation.hidden
