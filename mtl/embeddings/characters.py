@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.embeddings.base import Embedding, spread
+from mtl.layers.gates import initialize_gates
 from mtl.layers.largest_sum import largest_sum
 from mtl.layers.sequence import last_real, reverse_padded
 from mtl.options import PositiveInt, Probability
@@ -110,6 +111,8 @@ class CharacterLSTM(Embedding):
         self.dropout = nn.Dropout(dropout)
         self.forwards = nn.LSTM(dim, hidden_size, batch_first=True)
         self.backwards = nn.LSTM(dim, hidden_size, batch_first=True)
+        for direction in (self.forwards, self.backwards):
+            initialize_gates(direction, (0.0, 1.0, 0.0, 0.0))  # input, forget, cell, output
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, given `features["characters"] [U, C]` and `features["types"]`."""

@@ -13,15 +13,18 @@ from mtl.model import MultiTaskModel
 
 _LEAST = 1e-5
 """ε in the update, so that weights with tiny gradients hardly move."""
+_TINY = 1e-30
+"""The smallest mean of √v, for text without any gradient."""
 
 
 @dataclass(frozen=True)
 class Dynamic:
     """Options of dynamic evaluation (Krause et al. 2017).
 
-    After each chunk of text, θ ← θ − η·g / (√v + ε) + λ·(θ₀ − θ). Here g is the gradient of the
-    mean loss per word, v the mean of g² over the chunks so far (in the paper, over the training
-    text), and θ₀ the trained weights. With `plain`, θ ← θ − η·g + λ·(θ₀ − θ).
+    After each chunk of text, θ ← θ − η·g / (√v + ε) + min(1, λ·r)·(θ₀ − θ). Here g is the gradient
+    of the mean loss per word, v the mean of g² over the chunks so far (in the paper, over the
+    training text), r = √v / mean(√v) with the mean over all weights, and θ₀ the trained weights.
+    Weights with large gradients thus return faster. With `plain`, θ ← θ − η·g + λ·(θ₀ − θ).
 
     Args:
         lr: The learning rate η.
@@ -50,11 +53,21 @@ class Dynamic:
             nonlocal steps
             steps += 1
             gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-            for p, start, v, g in zip(weights, trained, squares, gradients, strict=True):
+            if self.plain:
+                for p, start, g in zip(weights, trained, gradients, strict=True):
+                    if g is not None:
+                        p.sub_(self.lr * g).lerp_(start, self.decay)
+                return
+            roots = []
+            for v, g in zip(squares, gradients, strict=True):
                 if g is not None:
                     v.lerp_(g.square(), 1 / steps)
-                    p.sub_(self.lr * (g if self.plain else g / (v.sqrt() + _LEAST)))
-                    p.lerp_(start, self.decay)
+                roots.append(v.sqrt())
+            mean = torch.cat([root.flatten() for root in roots]).mean().clamp(min=_TINY)
+            for p, start, root, g in zip(weights, trained, roots, gradients, strict=True):
+                if g is not None:
+                    p.sub_(self.lr * g / (root + _LEAST))
+                    p.lerp_(start, (self.decay * root / mean).clamp_(max=1))
 
         try:
             # Recurrent cuDNN kernels have no backward pass in evaluation mode.

@@ -199,6 +199,71 @@ class SlantedTriangular(Schedule):
         return (1 + p * (self.ratio - 1)) / self.ratio
 
 
+class OneCycle(Schedule):
+    """One cycle: a long rise, a decay, and a final decay to almost zero (Smith & Topin 2019).
+
+    Both parts follow a cosine, from 1 / `divide` to 1 and from there to 1 / (`divide` · 10⁴), as in
+    `torch.optim.lr_scheduler.OneCycleLR`. The momentum of the optimiser does not change.
+
+    Args:
+        total_steps: The number of steps of the run without early stopping.
+        rise: Fraction of the steps in which the factor rises.
+        divide: Ratio of the highest factor, 1, to the first one.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        rise: Fraction = 0.3,
+        divide: Annotated[float, Bounds(ge=1)] = 25.0,
+    ) -> None:
+        super().__init__(total_steps, warmup=0)
+        self.peak = max(1.0, rise * total_steps - 1)  # as torch has it, from step 0
+        self.divide = divide
+
+    def after_warmup(self, step: int, scores: Sequence[float]) -> float:
+        """Return the factor."""
+        first, last = 1 / self.divide, 1e-4 / self.divide
+        if step <= self.peak:
+            return _along_cosine(first, 1.0, step / self.peak)
+        rest = max(1e-9, self.total_steps - 1 - self.peak)
+        return _along_cosine(1.0, last, min(1.0, (step - self.peak) / rest))
+
+
+def _along_cosine(start: float, end: float, fraction: float) -> float:
+    """Return the value between two values, at a fraction of half a cosine wave."""
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+class Milestones(Schedule):
+    """Lower the learning rate at fixed points of the run (–).
+
+    Args:
+        total_steps: The number of steps of the run without early stopping.
+        warmup: Number of steps of linear warm-up from 0; null: a quarter of the first epoch, at
+            most 100 steps (without a run: none).
+        decay: Factor of the learning rate at each point.
+        points: Completed fractions of the run at which the learning rate falls.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        *,
+        warmup: NonNegativeInt | None = None,
+        decay: Fraction = 0.1,
+        points: tuple[Fraction, ...] = (0.5, 0.75),
+    ) -> None:
+        super().__init__(total_steps, warmup=warmup)
+        self.decay = decay
+        self.points = points
+
+    def after_warmup(self, step: int, scores: Sequence[float]) -> float:
+        """Return decay to the power of the number of points that the run has passed."""
+        return float(self.decay ** sum(step >= point * self.total_steps for point in self.points))
+
+
 class Plateau(Schedule):
     """Lower the learning rate each time the score has not improved for some epochs (–).
 
@@ -300,6 +365,8 @@ SCHEDULES: Registry[Schedule] = Registry(
         "linear": Linear,
         "cosine": Cosine,
         "cosine_restarts": CosineRestarts,
+        "one_cycle": OneCycle,
+        "milestones": Milestones,
         "slanted": SlantedTriangular,
         "plateau": Plateau,
         "anneal_restart": AnnealRestart,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from mtl.layers.gates import initialize_gates
 from mtl.layers.sequence import reverse_padded
 from mtl.ops.rows import pack_cells
 from mtl.trunks.base import mapped
@@ -64,12 +65,7 @@ class Direction(nn.Module, ABC):
         self.weight_drop = weight_drop
         self.hidden_size = rnn.get_parameter(RECURRENT).shape[1]
         self.start = nn.Parameter(torch.zeros(parts, self.hidden_size)) if learned_start else None
-        nn.init.xavier_uniform_(rnn.get_parameter("weight_ih_l0"))
-        nn.init.orthogonal_(rnn.get_parameter(RECURRENT))
-        nn.init.zeros_(rnn.get_parameter("bias_hh_l0"))
-        with torch.no_grad():
-            gates = torch.tensor(biases).repeat_interleave(self.hidden_size)
-            rnn.get_parameter("bias_ih_l0").copy_(gates)
+        initialize_gates(rnn, biases)
 
     @property
     def recurrent(self) -> Tensor:

@@ -3,11 +3,13 @@
 from mtl.registry import Registry
 from mtl.weighting.base import Weighting
 from mtl.weighting.dwa import DWA
+from mtl.weighting.gls import GeometricLoss
 from mtl.weighting.gradients import task_gradients
 from mtl.weighting.gradnorm import GradNorm
 from mtl.weighting.pcgrad import PCGrad
+from mtl.weighting.random import RandomWeights
 from mtl.weighting.static import Static
-from mtl.weighting.uncertainty import Uncertainty
+from mtl.weighting.uncertainty import ImpartialLoss, Uncertainty
 
 WEIGHTING: Registry[Weighting] = Registry(
     "weighting",
@@ -19,14 +21,20 @@ WEIGHTING: Registry[Weighting] = Registry(
         "dwa": DWA,
         "gradnorm": GradNorm,
         "pcgrad": PCGrad,
+        "imtl": ImpartialLoss,
+        "gls": GeometricLoss,
+        "random": RandomWeights,
     },
 )
 
 __all__ = [
     "DWA",
     "WEIGHTING",
+    "GeometricLoss",
     "GradNorm",
+    "ImpartialLoss",
     "PCGrad",
+    "RandomWeights",
     "Static",
     "Uncertainty",
     "Weighting",

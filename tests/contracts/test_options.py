@@ -56,6 +56,7 @@ OTHER: Mapping[str, Sequence[Any]] = {
     "columns": [["labels", "tokens"]],
     "data_files": [{"train": "other.json"}],
     "betas": [[0.5, 0.9]],
+    "points": [[0.2, 0.9]],
     "num_heads": [1],
     "num_layers": [1, 3],
     "window": [1, 2],

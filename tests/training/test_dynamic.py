@@ -40,10 +40,17 @@ def test_each_piece_is_scored_before_it_is_learnt(tmp_path: Path, dynamic: Dynam
         model.zero_grad()
         (output.losses["next"].sum() / batch.tokens).backward()
         squares.append([p.grad**2 for p in model.parameters()])
-        for p, first, *own in zip(model.parameters(), start, *squares, strict=True):
-            scale = 1 if dynamic.plain else (sum(own) / len(own)).sqrt() + 1e-5
-            new = p.data - dynamic.lr * p.grad / scale
-            p.data = new + dynamic.decay * (first - new)
+        roots = [(sum(own) / len(own)).sqrt() for own in zip(*squares, strict=True)]
+        mean = torch.cat([root.flatten() for root in roots]).mean()
+        for p, first, root in zip(model.parameters(), start, roots, strict=True):
+            if dynamic.plain:
+                new, decay = p.data - dynamic.lr * p.grad, torch.tensor(dynamic.decay)
+            else:
+                new, decay = (
+                    p.data - dynamic.lr * p.grad / (root + 1e-5),
+                    dynamic.decay * root / mean,
+                )
+            p.data = new + decay.clamp(max=1) * (first - new)
     found = perplexity(experiment, corpora["t"], dynamic=dynamic)
     assert found == pytest.approx(math.exp(nats / words), rel=1e-9)
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
 from mtl.options import RunContext
 from mtl.training.schedules import (
@@ -14,6 +15,8 @@ from mtl.training.schedules import (
     Cosine,
     CosineRestarts,
     Linear,
+    Milestones,
+    OneCycle,
     Plateau,
     Schedule,
     SlantedTriangular,
@@ -42,6 +45,34 @@ def test_each_cycle_falls_from_the_full_rate_as_in_the_paper(total: int, cycles:
     schedule = CosineRestarts(total, warmup=0, cycles=cycles)
     assert [schedule.factor(t, []) for t in range(total)] == pytest.approx(expected)
     assert expected.count(1) == cycles
+
+
+@pytest.mark.parametrize(("total", "rise", "divide"), [(40, 0.3, 25.0), (11, 0.5, 4.0)])
+def test_one_cycle_is_that_of_torch(total: int, rise: float, divide: float) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 1.0, total_steps=total, pct_start=rise, div_factor=divide, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(total):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(expected) < total:
+            theirs.step()
+    schedule = OneCycle(total, rise=rise, divide=divide)
+    assert [schedule.factor(t, []) for t in range(total)] == pytest.approx(expected)
+
+
+def test_one_cycle_of_a_few_steps_stays_between_its_ends() -> None:
+    for total in range(1, 6):
+        factors = [OneCycle(total, rise=0.1).factor(t, []) for t in range(total + 2)]
+        assert all(0 < factor <= 1 for factor in factors)
+
+
+def test_the_rate_falls_at_each_milestone() -> None:
+    schedule = Milestones(100, warmup=0, decay=0.5, points=(0.5, 0.75))
+    factors = [schedule.factor(step, []) for step in range(100)]
+    assert factors == [1.0] * 50 + [0.5] * 25 + [0.25] * 25
 
 
 def test_epochs_that_cannot_be_divided_into_cycles_are_an_error() -> None:

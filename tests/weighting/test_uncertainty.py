@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mtl.errors import TrainingError
-from mtl.weighting import Uncertainty
+from mtl.weighting import ImpartialLoss, Uncertainty
 
 
 def settled(weighting: Uncertainty, losses: dict[str, float], steps: int = 600) -> dict[str, float]:
@@ -34,6 +34,21 @@ def test_a_weighted_loss_is_that_of_the_paper() -> None:
     assert combined.item() == pytest.approx(3.0 * (0.7 / 2.0**2 + math.log(2.0)))
     assert weighting.weights() == pytest.approx({"pos": 3.0 / 4})
     assert weighting.learnt()["variances"].tolist() == pytest.approx([4.0])
+
+
+def test_the_scale_of_an_impartial_loss_becomes_the_loss() -> None:
+    # d/ds (L e^(−s) + s) = 1 − L e^(−s) = 0 where e^s = L
+    scales = settled(ImpartialLoss({"pos": 1.0, "lm": 0.3}), {"pos": 0.05, "lm": 6.0})
+    assert scales == pytest.approx({"pos": 0.05, "lm": 6.0}, rel=1e-3)
+
+
+def test_an_impartial_loss_is_that_of_the_paper() -> None:
+    weighting = ImpartialLoss({"pos": 3.0}, initial=math.log(4.0))
+    combined = weighting.combine({"pos": torch.tensor(0.7)})["pos"]
+    assert combined.item() == pytest.approx(3.0 * (0.7 / 4.0 + math.log(4.0)))
+    assert weighting.learnt()["scales"].tolist() == pytest.approx([4.0])
+    with pytest.raises(TrainingError, match=r"'imtl': expected .* task 'pos'"):
+        weighting.combine({"pos": torch.tensor(-0.1)})
 
 
 def test_at_the_start_it_is_static() -> None:
