@@ -12,7 +12,10 @@ import torch
 from tests.cli.command import mtl
 
 
-@pytest.mark.parametrize(("to", "name"), [("torch-export", "a.pt2"), ("onnx", "a.onnx")])
+@pytest.mark.parametrize(
+    ("to", "name"),
+    [("torch-export", "a.pt2"), pytest.param("onnx", "a.onnx", marks=pytest.mark.slow)],
+)
 def test_taggers_are_exported(to: str, name: str, trained: Path, tmp_path: Path) -> None:
     path, description = tmp_path / name, tmp_path / "a.json"
     found = mtl("export", str(trained), "--to", to, "--output", str(path))

@@ -103,7 +103,10 @@ def test_comments_that_describe_columns_are_not_copied(model: str) -> None:
     assert again == found
 
 
-@pytest.mark.parametrize("environment", ["PYTHONIOENCODING=ascii", "LC_ALL=C PYTHONUTF8=0"])
+@pytest.mark.parametrize(
+    "environment",
+    ["PYTHONIOENCODING=ascii", pytest.param("LC_ALL=C PYTHONUTF8=0", marks=pytest.mark.slow)],
+)
 def test_the_output_is_utf_8_on_any_terminal(model: str, environment: str) -> None:
     found = process("predict", model, stdin="Zoë saw Köln 漢.\n", shell=f"export {environment}")
     assert found.code == 0, found.err
@@ -183,7 +186,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON, st.booleans())
 def test_json_is_read_unless_it_has_infinite_numbers(value: object, ascii_only: bool) -> None:
     line = json.dumps({"text": "a b", "x": value}, ensure_ascii=ascii_only)

@@ -77,6 +77,7 @@ def test_workers_write_the_same_bytes_also_compressed(
     assert written[0] == written[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_chunks")
 def test_workers_write_what_comes_before_an_error(trained: Path, tmp_path: Path) -> None:
     file = write(tmp_path)["in.jsonl"]
@@ -141,6 +142,7 @@ def test_signals_end_all_workers(trained: Path, tmp_path: Path, number: int) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.txt"]
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_worker_that_dies_gives_one_error(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.conll.gz"
@@ -158,6 +160,7 @@ def test_a_worker_that_dies_gives_one_error(trained: Path, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.txt", "out.conll.gz"]
 
 
+@pytest.mark.slow
 @needs_proc
 def test_workers_end_with_a_parent_that_was_killed(trained: Path, tmp_path: Path) -> None:
     running = start("predict", str(trained), long_text(tmp_path), "--workers", "2")

@@ -30,6 +30,7 @@ def test_train_evaluate_predict(project: Path) -> None:
     assert "Eva\tB-PER\tNNP\n" in predicted.out
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_and_resuming_ends_as_if_never_stopped(project: Path) -> None:
     running = start("train", *SAME, "training.epochs=4000", "--output", "cut")
     wait_for("cut/checkpoint/state.json", running)

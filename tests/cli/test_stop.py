@@ -277,6 +277,7 @@ def test_a_second_process_is_kept_out(training: subprocess.Popen[str]) -> None:
     assert mtl("predict", "runs/run", stdin="Ann left.").code == 0  # needs no lock
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_removed_while_training(training: subprocess.Popen[str]) -> None:
     Path("runs/run").rename("gone")
     out, err = training.communicate(timeout=120)

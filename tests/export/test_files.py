@@ -49,7 +49,7 @@ TEXTS = [["Ada sat", "the unseenword cat ran up a dog the cat", "up", "a dog"], 
 trunks = pytest.mark.parametrize(
     "trunk",
     [
-        name if name in ("lstm", "qrnn", "conv") else pytest.param(name, marks=pytest.mark.slow)
+        name if name in ("lstm", "qrnn") else pytest.param(name, marks=pytest.mark.slow)
         for name in TRUNKS
     ],
 )
@@ -120,6 +120,7 @@ def test_an_onnx_file_gives_the_scores_of_the_model(trunk: str, tmp_path: Path) 
             close(own, expected[task], batch, 1e-5)
 
 
+@pytest.mark.slow
 def test_all_kinds_of_features_are_read(tmp_path: Path) -> None:
     experiment, path = made(tmp_path, embedding=EMBEDDING), tmp_path / "m.onnx"
     description = export_files(experiment.predictor, ["pos"], path, "onnx")
@@ -147,7 +148,7 @@ def test_scores_and_description_reproduce_the_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "trunk", ["qrnn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "conv"))]
+    "trunk", [pytest.param(name, marks=pytest.mark.slow) for name in ("qrnn", "lstm", "conv")]
 )
 def test_a_quantized_file_is_smaller_and_near(trunk: str, tmp_path: Path) -> None:
     experiment, whole, small = made(tmp_path, trunk, hidden_size=64), tmp_path / "a", tmp_path / "b"
@@ -161,6 +162,7 @@ def test_a_quantized_file_is_smaller_and_near(trunk: str, tmp_path: Path) -> Non
         close(found, expected, batch, 0.2 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_nothing_of_the_machine_is_in_the_file(tmp_path: Path) -> None:
     experiment, path = made(tmp_path), tmp_path / "m.onnx"
     export_files(experiment.predictor, ["pos"], path, "onnx")

@@ -25,6 +25,7 @@ def made(folder: Path, *order: str) -> Experiment:
     return experiment
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_level_without_the_task_below_has_the_scores_of_the_model(tmp_path: Path) -> None:
     experiment, path = made(tmp_path, "pos", "ner"), tmp_path / "m.onnx"

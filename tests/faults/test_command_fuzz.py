@@ -20,7 +20,7 @@ import yaml
 from tests.cli.command import Result, mtl
 from tests.faults.damage import change, changed
 
-COUNT = int(os.environ.get("MTL_FUZZ", "60"))
+COUNT = int(os.environ.get("MTL_FUZZ", "24"))
 SECONDS = 30
 """The time that a single command may take on a busy machine."""
 

@@ -40,7 +40,7 @@ def test_the_first_of_the_n_best_is_that_of_viterbi() -> None:
     torch.testing.assert_close((paths[:, 0], scores[:, 0]), crf_viterbi(*chain.arguments))
 
 
-@few
+@settings(max_examples=8)
 @given(lengths, labels, st.booleans())
 def test_entropy_is_that_of_all_paths(lengths: list[int], labels: int, forbid: bool) -> None:
     chain = Chain.random(lengths, labels)
