@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -118,6 +119,16 @@ class MultiTaskModel(nn.Module):
         head = self.heads[self.head_of[task]]
         assert isinstance(head, Head)
         return head
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that several tasks train: embedding, sharing and shared heads."""
+        if len(self.head_of) < 2:
+            return []
+        users = Counter(self.head_of.values())
+        heads = (own for name, own in self.heads.items() if users[name] > 1)
+        found = [*self.embedding.parameters(), *self.sharing.shared_parameters()]
+        found += (parameter for head in heads for parameter in head.parameters())
+        return list(dict.fromkeys(found))  # an output layer may use the word vectors
 
     def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> HeadInputs:
         """Return the inputs of the heads of some tasks."""

@@ -140,11 +140,11 @@ def make_trainer(
 
 def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None:
     """Check that a weighting that reads shared gradients has shared trainable parameters."""
-    shared = model.sharing.shared_parameters()
+    shared = model.shared_parameters()
     if weighting.reads_gradients and not any(p.requires_grad for p in shared):
         raise ConfigError(
             f"weighting: {run.weighting.type!r} needs shared trainable parameters, and there are "
-            "none (trunk frozen, or nothing shared); unfreeze the trunk or choose another weighting"
+            "none (embedding and trunk are frozen); train them, or choose another weighting"
         )
 
 

@@ -249,7 +249,7 @@ class Trainer:
         factor *= counts.lr_factor
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
-        shared = [p for p in self.model.sharing.shared_parameters() if p.requires_grad]
+        shared = [p for p in self.model.shared_parameters() if p.requires_grad]
         logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of

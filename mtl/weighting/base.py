@@ -58,6 +58,11 @@ class Weighting(Checked, nn.Module, ABC):
         self.tasks = dict(tasks)
         self.task_gradients: TaskGradients | None = None
 
+    @classmethod
+    def adds_parts(cls) -> bool:
+        """Return whether a step may have several parts: `add` agrees with `backward`."""
+        return cls.add is not Weighting.add or cls.backward is Weighting.backward
+
     @abstractmethod
     def weights(self) -> dict[str, float]:
         """Return the current weight of each task's loss, for the log."""

@@ -79,8 +79,8 @@ def test_tasks_that_never_meet_in_a_step_cannot_be_compared(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("weighting", ["gradnorm", "pcgrad"])
-def test_gradients_of_a_frozen_trunk_cannot_be_compared(weighting: str, tmp_path: Path) -> None:
-    tuning = {"fine_tuning": {"frozen": ["trunk"]}}
+def test_gradients_of_frozen_parameters_cannot_be_compared(weighting: str, tmp_path: Path) -> None:
+    tuning = {"fine_tuning": {"frozen": ["trunk", "embedding"]}}
     made = prepared(tmp_path, {"pos": POS, "ner": NER}, weighting=weighting, **tuning)
     with pytest.raises(ConfigError, match=f"weighting: '{weighting}' needs shared trainable"):
         make_trainer(*made)

@@ -69,9 +69,22 @@ def test_joint_mixing_compares_tasks_of_several_corpora(tmp_path: Path) -> None:
     assert set(next(together.run()).gradients.cosines["pos"]) == {"verb"}
 
 
-def test_a_frozen_trunk_is_not_looked_at(tmp_path: Path) -> None:
-    made = trainer(tmp_path, TASKS, fine_tuning={"frozen": ["trunk"]})
+def test_frozen_parameters_are_not_compared(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, fine_tuning={"frozen": ["trunk", "embedding"]})
     assert next(made.run()).gradients is None
+
+
+def test_tasks_without_a_common_trunk_share_the_embedding(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, sharing="none")
+    first = next(made.run())
+    assert set(first.gradients.norms) == set(TASKS)
+    assert {*made.model.shared_parameters()} == {*made.model.embedding.parameters()}
+
+
+def test_a_head_of_two_tasks_is_shared_with_its_embedding_and_trunk(tmp_path: Path) -> None:
+    tasks = {"pos": TASKS["pos"], "again": {"use": "c/pos", "head": "pos"}}
+    made = trainer(tmp_path, tasks)
+    assert {*made.model.shared_parameters()} == {*made.model.parameters()}
 
 
 @pytest.mark.parametrize("trunk", [QRNN, {**QRNN, "type": "lstm"}], ids=["qrnn", "lstm"])
@@ -80,7 +93,7 @@ def test_looking_at_gradients_leaves_them_as_they_are(
 ) -> None:
     made = trainer(tmp_path, TASKS, trunk=trunk)
     batch = made.loaders["c"].batch(made.batcher, 0, 0, list(TASKS))
-    shared = made.model.sharing.shared_parameters()
+    shared = made.model.shared_parameters()
     losses = {task: own.sum() for task, own in made.model(batch).losses.items()}
     rows, random = task_gradients(losses, shared), torch.get_rng_state()
     torch.testing.assert_close(task_gradients(losses, shared), rows, rtol=0, atol=0)

@@ -25,7 +25,7 @@ from mtl.targets import NextWordTarget, Target
 from mtl.training.optimizers import decays
 from mtl.training.processes import current
 from mtl.trunks import TRUNKS
-from mtl.weighting import WEIGHTING, Weighting
+from mtl.weighting import WEIGHTING
 
 Mistake = tuple[str, str]
 """The dotted path of a key, and the error."""
@@ -290,16 +290,13 @@ def _weighting(run: Run) -> Iterator[Mistake]:
             f"the weighting {name!r} compares gradients, which lose their smallest numbers in "
             "float16; choose bf16 or fp32",
         )
-    # A weighting that overrides `backward` alone needs a method `add` that agrees with it.
-    own = weighting.__mro__[: weighting.__mro__.index(Weighting)]
-    changed = {method for cls in own for method in ("add", "backward") if method in vars(cls)}
-    if current().several and changed == {"backward"}:
+    if current().several and not weighting.adds_parts():
         yield (
             "weighting",
             f"{name!r} cannot add up the parts of several processes, as it has no method `add`; "
             "train in one process, or choose another weighting",
         )
-    if run.training.accumulate > 1 and changed == {"backward"}:
+    if run.training.accumulate > 1 and not weighting.adds_parts():
         yield (
             "training.accumulate",
             f"the weighting {name!r} cannot add up the parts of a step, as it has no method `add`; "
