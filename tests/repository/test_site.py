@@ -53,6 +53,12 @@ def test_every_page_has_one_place_in_the_navigation() -> None:
     assert sorted(own) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 
 
+def test_the_readme_links_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
+    assert [page for page in pages if f"]({page})" not in readme] == []
+
+
 def test_every_place_in_the_navigation_is_a_page(folder: Path) -> None:
     pages = folder / SETTINGS["docs_dir"]
     assert [page for page in places(SETTINGS["nav"]) if not (pages / page).is_file()] == []
