@@ -9,7 +9,7 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench
+.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench docs docs-serve
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,13 @@ check: lint types test  ## Run lint, types and tests; every change must pass
 bench: $(OPERATORS)  ## Run the benchmarks
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
+
+docs: $(INSTALLED)  ## Build the site of the documentation in site/; warnings are errors
+	$(BIN)/python scripts/site_pages.py
+	$(BIN)/zensical build --clean --strict
+
+docs-serve: docs  ## Build the site and show it at http://127.0.0.1:8001
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8001
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.
 $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* runtime/csrc/*)
