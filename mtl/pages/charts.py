@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 COLOURS = 8
 """The number of distinct colours in `style.css`; later ones repeat them."""
 _DASHES = ("", "6 4", "2 3", "9 3 2 3")
-_WIDTH, _HEIGHT = 400, 220
+_WIDTH, _HEIGHT = 360, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 34
 _POINTS = 200
 """The most points of a line that are drawn; longer lines are thinned out evenly."""
@@ -112,7 +112,7 @@ def heat_map(
     title: str,
     low: float | None = None,
     high: float | None = None,
-    shown: Callable[[float], str] = number,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> Markup:
     """Return a matrix of shaded cells.
 
@@ -125,13 +125,14 @@ def heat_map(
         title: The title above the chart.
         low: The number without shade, if no number is negative; default: the smallest.
         high: The number of the strongest shade; default: the largest absolute value.
-        shown: The text of a number; may be empty.
+        texts: The texts of the cells, which may be empty; default: the numbers.
     """
     finite = [value for row in values for value in row if math.isfinite(value)]
     signed = min(finite, default=0.0) < 0
     high = max((abs(v) for v in finite), default=0.0) if high is None else high
     low = 0.0 if signed else min(finite, default=0.0) if low is None else low
-    texts = [[shown(value) if math.isfinite(value) else "" for value in row] for row in values]
+    if texts is None:
+        texts = [[number(value) if math.isfinite(value) else "" for value in row] for row in values]
     width = max(34.0, 8 + 6.4 * max((len(text) for row in texts for text in row), default=0))
     left = 10 + 6.4 * max((len(_cut(name)) for name in rows or ()), default=0)
     longest = max((len(_cut(name)) for name in columns or ()), default=0)
@@ -245,8 +246,8 @@ def _range(values: Sequence[float], margin: float = 0.0) -> tuple[float, float]:
     """Return the ends of an axis, which are never equal."""
     low, high = min(values), max(values)
     if low == high:
-        half = abs(low) / 2 or 0.5
-        return low - half, high + half
+        half = abs(low) / 2
+        return (low - half, high + half) if half else (0.0, 1.0)
     return low - margin * (high - low), high + margin * (high - low)
 
 

@@ -28,6 +28,11 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(values)
 
 
+def part(macro: str, *values: Any) -> Markup:
+    """Return the result of a macro of `parts.html`."""
+    return Markup(getattr(_environment().get_template("parts.html").module, macro)(*values))
+
+
 def _file(name: str) -> Markup:
     return Markup((FOLDER / name).read_text(encoding="utf-8"))
 

@@ -85,8 +85,8 @@ def test_lines_draw_all_finite_values_within_the_chart(values: list[float]) -> N
     found = charts.lines([charts.Line("a", list(enumerate(values)))], title="t")
     (picture,) = ElementTree.fromstring(f"<div>{found}</div>").iter("figure")
     for circle in picture.iter("circle"):
-        assert 0 <= float(circle.get("cx", "nan")) <= 400
-        assert 0 <= float(circle.get("cy", "nan")) <= 220
+        assert 0 <= float(circle.get("cx", "nan")) <= 360
+        assert 0 <= float(circle.get("cy", "nan")) <= 210
 
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
