@@ -40,7 +40,7 @@ def filters(identifier: str, columns: Sequence[tuple[str, int]]) -> Markup:
 
 
 def frames(pictures: Sequence[tuple[str, Markup]], name: str) -> Markup:
-    """Return pictures of which a slider shows one at a time.
+    """Return a series of pictures; a slider shows one at a time.
 
     Args:
         pictures: The title of each picture, and the picture.

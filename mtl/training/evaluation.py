@@ -132,6 +132,14 @@ class Evaluation:
     def __repr__(self) -> str:
         return f"<Evaluation {'; '.join(f'{t}: {s}' for t, s in self._shown().items())}>"
 
+    def _repr_html_(self) -> str:
+        """Return the scores, tables of the labels and confusions for a notebook."""
+        from mtl.metrics.pictures import evaluation_parts
+        from mtl.pages import render
+
+        found = evaluation_parts(self.metrics, self.pairs, self.reliability)
+        return render("notebook.html", parts=list(found))
+
     def _shown(self) -> dict[str, str]:
         """Return the scores of each task on one line."""
         return {
@@ -296,5 +304,4 @@ def compare(
                 if task in (example := prediction.sentence.example).labels
                 and (gold := comparable(example.labels[task])) is not None
             ]
-            examples, golds, predicted = ([own[i] for own in found] for i in range(3))
-            yield task, examples, golds, predicted
+            yield task, [o[0] for o in found], [o[1] for o in found], [o[2] for o in found]

@@ -15,7 +15,7 @@ from mtl.trained_model import TrainedModel
 from mtl.training.evaluation import Evaluation
 
 _AROUND = 12
-"""The number of tokens that are shown on each side of a wrong token or span."""
+"""The number of tokens on each side of a wrong token or span."""
 
 
 class WrongAnswer(NamedTuple):

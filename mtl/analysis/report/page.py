@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from mtl.analysis.report import predictions, training
 from mtl.analysis.report.records import Section, read_run
 from mtl.pages import render
@@ -22,6 +24,13 @@ class ReportPage(NamedTuple):
 
     text: str
     notes: Sequence[str]
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of a notebook."""
+        frame = (
+            '<iframe srcdoc="{}" title="report" style="width:100%;height:85vh;border:0"></iframe>'
+        )
+        return str(Markup(frame).format(self.text))
 
 
 def report_page(

@@ -10,14 +10,11 @@ from markupsafe import Markup
 from mtl.analysis.report.errors import chosen, wrong_answers
 from mtl.analysis.report.records import ReportedRun, Section
 from mtl.errors import MtlError
-from mtl.metrics.confusion import confusion_matrix
-from mtl.pages import charts, parts
+from mtl.metrics.pictures import calibration_parts, confusion_picture, label_table
+from mtl.pages import parts
 from mtl.registry import OnImport
 from mtl.trained_model import TrainedModel, load_model
 from mtl.training.evaluation import Evaluation
-
-_LABELS = 24
-"""The most labels in a confusion matrix."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,9 @@ def sections(
     notes = [parts.note(reason) for reason in reasons]
     seeds = [own.name for own in found if own.name != own.run.name]
     if seeds:
-        notes.append(parts.note(f"Of several seeds, the first is shown: {'; '.join(seeds)}."))
+        notes.append(
+            parts.note(f"Runs with several seeds are shown by their first one: {'; '.join(seeds)}.")
+        )
     labels = [part for task in tasks for part in _labels(found, task)]
     none = parts.note(f"No run has predictions of labels of {split}.")
     yield Section("labels", f"Labels of {split}", [*notes, *(labels or [none])])
@@ -107,19 +106,9 @@ def _labels(found: Sequence[Predicted], task: str) -> Iterator[Markup]:
     if not tables:
         return
     yield parts.heading(task)
-    names = ("precision", "recall", "f1")
-    header = ["label", "support"]
-    for run in tables:
-        header += [f"{run}: {name}" if len(tables) > 1 else name for name in names]
-    rows = []
-    for label in sorted({label for table in tables.values() for label in table}):
-        own_rows = [table.get(label) for table in tables.values()]
-        support = next((f"{row['support']:,.0f}" for row in own_rows if row), None)
-        cells = [f"{100 * row[n]:.2f}" if row else None for row in own_rows for n in names]
-        rows.append([label, support, *cells])
-    yield parts.table(header, rows, caption=f"{task} by label, in per cent")
+    yield label_table(f"{task} by label, in per cent", tables)
     figures = [
-        _confusion(f"{own.name}: {task}, gold in rows, predicted in columns", pairs)
+        confusion_picture(f"{own.name}: {task}, gold in rows, predicted in columns", pairs)
         for own in found
         if (pairs := own.evaluation.pairs.get(task))
     ]
@@ -131,33 +120,16 @@ def _labels(found: Sequence[Predicted], task: str) -> Iterator[Markup]:
             yield parts.note(f"{own.name}, {task}: {text}")
 
 
-def _confusion(title: str, pairs: Mapping[tuple[str | None, str | None], int]) -> Markup:
-    names, counts = confusion_matrix(pairs, _LABELS)
-    shares = [[n / max(sum(row), 1) for n in row] for row in counts]
-    texts = [[f"{n:,}" if n else "" for n in row] for row in counts]
-    return charts.heat_map(shares, names, names, title=title, low=0.0, high=1.0, texts=texts)
-
-
 def _calibration(found: Sequence[Predicted], tasks: Sequence[str]) -> Iterator[Markup]:
-    rows, figures = [], []
-    for task in tasks:
-        for own in found:
-            for kind, answers in own.evaluation.reliability.get(task, {}).items():
-                if not len(answers):
-                    continue
-                numbers = (answers.accuracy(), answers.mean(), answers.error(), answers.chance())
-                rows.append(
-                    [own.name, task, kind, f"{len(answers):,}", *(f"{n:.4f}" for n in numbers)]
-                )
-                title = f"{own.name}: {task}, confidences of {kind}"
-                figures.append(charts.reliability(answers.bins(), title=title))
-    if not rows:
-        return
-    header = ["run", "task", "answers", "number", "right", "confidence", "ECE", "by chance"]
-    caption = "Expected calibration error (ECE), and the error of perfect confidences by chance"
-    yield parts.table(header, rows, caption=caption, left=3)
-    yield parts.note("Bars: share of right answers; dots: mean confidence; dashes: perfect.")
-    yield parts.grid(figures)
+    answers = [
+        ([own.name, task, kind], reliability)
+        for task in tasks
+        for own in found
+        for kind, reliability in own.evaluation.reliability.get(task, {}).items()
+        if len(reliability)
+    ]
+    if answers:
+        yield from calibration_parts(answers, ["run", "task", "answers"])
 
 
 def _errors(found: Sequence[Predicted], tasks: Sequence[str], most: int) -> list[Markup]:

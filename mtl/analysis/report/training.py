@@ -229,7 +229,8 @@ def learned(runs: Sequence[ReportedRun]) -> Section:
 
 def _quantities(recorded: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
     """Yield the learned values of a run: lines of scalars and vectors, heat maps of matrices."""
-    scalars, figures, matrices = [], [], []
+    scalars: list[charts.Line] = []
+    figures, matrices = [], []
     for name, last in recorded[-1]["learnt"].items():
         values = [(epoch["epoch"] + 1, epoch["learnt"][name]) for epoch in recorded]
         axes = recorded[-1].get("axes", {}).get(name, [])
