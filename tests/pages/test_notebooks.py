@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 
 
 def body(result: object) -> ElementTree.Element:
-    """Return what a notebook shows, without the style; it must be well-formed."""
+    """Return the HTML in a notebook without its style; it must be well-formed."""
     found = result._repr_html_()  # type: ignore[attr-defined]
     return ElementTree.fromstring(re.sub(r"<style>.*?</style>", "", found, flags=re.DOTALL))
 

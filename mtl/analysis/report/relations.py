@@ -62,17 +62,25 @@ def relations_page(found: Relations, title: str) -> str:
     """
     tasks = list(found.traits)
     mains = list(found.scores)
-    values = [
-        [found.gains[main, other].mean if (main, other) in found.gains else float("nan")
-         for other in tasks]
-        for main in mains
-    ]  # fmt: skip
+    # Shades are comparable among scores of the same unit alone.
+    largest: dict[str, float] = {}
+    for (main, _), gain in found.gains.items():
+        unit = found.units[main]
+        largest[unit] = max(largest.get(unit, 0.0), abs(gain.mean))
+
+    def share(main: str, other: str) -> float:
+        gain = found.gains.get((main, other))
+        return float("nan") if gain is None else gain.mean / (largest[found.units[main]] or 1.0)
+
+    values = [[share(main, other) for other in tasks] for main in mains]
     texts = [[_gain(found, main, other) for other in tasks] for main in mains]
     matrix = charts.heat_map(
         values,
         [f"{main}, {found.scores[main]}" for main in mains],
         [f"+ {task}" for task in tasks],
         title="Gain of the task of a row when it is trained with the task of a column",
+        low=0.0,
+        high=1.0,
         texts=texts,
     )
     header, rows = gain_table(found)
