@@ -76,7 +76,9 @@ def calibration_parts(
     names = [*header, "number", "right", "confidence", "ECE", "by chance"]
     caption = "Expected calibration error (ECE), and the error of perfect confidences by chance"
     yield parts.table(names, rows, caption=caption, left=len(header))
-    yield parts.note("Bars: share of right answers; dots: mean confidence; dashes: perfect.")
+    yield parts.note(
+        "Bars: share of right answers; dots: their mean confidence; dashes: perfect confidences."
+    )
     yield parts.grid(figures)
 
 
