@@ -20,6 +20,8 @@ _POINTS = 200
 """The most points of a line that are drawn; longer lines are thinned out evenly."""
 _TITLES = 40
 """The most points of a line that show their values below the pointer."""
+_LETTER = 7.2
+"""The width of a letter in pixels, for names; capitals are wide."""
 _LONGEST = 18
 """The most characters of the name of a row or column."""
 
@@ -133,11 +135,11 @@ def heat_map(
     low = 0.0 if signed else min(finite, default=0.0) if low is None else low
     if texts is None:
         texts = [[number(value) if math.isfinite(value) else "" for value in row] for row in values]
-    width = max(34.0, 8 + 6.4 * max((len(text) for row in texts for text in row), default=0))
-    left = 10 + 6.4 * max((len(_cut(name)) for name in rows or ()), default=0)
+    width = max(34.0, 8 + _LETTER * max((len(text) for row in texts for text in row), default=0))
+    left = 10 + _LETTER * max((len(_cut(name)) for name in rows or ()), default=0)
     longest = max((len(_cut(name)) for name in columns or ()), default=0)
-    slanted = 6.4 * longest + 6 > width
-    top = 0.0 if not columns else 10 + 4.4 * longest if slanted else 18.0
+    slanted = _LETTER * longest + 6 > width
+    top = 0.0 if not columns else 14 + 0.7 * _LETTER * longest if slanted else 18.0
     height, parts = 22, []
     for i, name in enumerate(columns or ()):
         middle = left + (i + 0.5) * width
@@ -158,7 +160,7 @@ def heat_map(
             names = [name[k] for name, k in ((rows, i), (columns, j)) if name]
             parts.append(_cell(left + j * width, y, width, height, share, value < 0, text, names))
     # Slanted names of the last columns reach beyond their cells.
-    beyond = 4.8 * longest if slanted else 4
+    beyond = 0.75 * _LETTER * longest if slanted else 4
     size = (left + width * len(values[0]) + beyond, top + height * len(values) + 2)
     return _figure(title, Markup(), _svg(*size, title, parts, kind="map"))
 
@@ -175,8 +177,8 @@ def bars(
     """
     finite = [value for value in values.values() if math.isfinite(value)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
-    left = 10 + 6.4 * max((len(_cut(name)) for name in values), default=0)
-    room = 8 + 6.4 * max((len(shown(value)) for value in values.values()), default=0)
+    left = 10 + _LETTER * max((len(_cut(name)) for name in values), default=0)
+    room = 8 + _LETTER * max((len(shown(value)) for value in values.values()), default=0)
     start = left + (room if low < 0 else 0)
     scale = _Scale(low, high if high > low else low + 1, start, _WIDTH - room)
     parts = []

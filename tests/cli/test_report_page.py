@@ -118,6 +118,7 @@ def test_the_browser_shows_the_page_without_messages() -> None:
         browser.window(375)
         browser.open(Path("page.html"))
         assert browser.console() == []
+        browser.lay_out()
         assert browser.run("return document.documentElement.scrollWidth") <= 375
         choose = "const s = document.querySelectorAll('.filters select')[1]; s.value = 'mood';"
         browser.run(f"{choose} s.dispatchEvent(new Event('input'))")

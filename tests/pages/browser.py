@@ -71,12 +71,22 @@ class Browser:
         values = {"media": "print" if paper else "", "features": [scheme]}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", values)
 
+    def lay_out(self) -> None:
+        """Lay out the whole page, with sections that are far outside of the window."""
+        rule = "* {content-visibility: visible !important}"
+        script = """
+          document.head.append(document.createElement('style'));
+          document.head.lastChild.textContent = arguments[0];
+        """
+        self.run(script, rule)
+
     def picture(self, path: Path, *, whole: bool = True) -> None:
         """Save a PNG of the page, or of the part in the window."""
         import base64
 
         values: dict[str, Any] = {"format": "png", "captureBeyondViewport": whole}
         if whole:
+            self.lay_out()
             size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
             size = {name: size[name] for name in ("x", "y", "width", "height")}
             values["clip"] = {**size, "scale": 1}

@@ -18,6 +18,8 @@ _LARGEST = 16
 """The most rows or columns of a learned matrix that is drawn."""
 _FRAMES = 12
 """The most epochs whose matrices are drawn."""
+_WINDOW = 50
+"""The number of logged steps over which shares of tasks are counted."""
 _FIXED_ORDER = ("round_robin", "joint")
 """Mixings whose order of corpora is fixed, so that every 20th step is not a fair sample."""
 
@@ -184,7 +186,7 @@ def _by_step(
 
 
 def _shares(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> list[Markup]:
-    """Return the shares of the logged steps in which each task was trained, by epoch."""
+    """Return the shares of the logged steps in which each task was trained."""
     figures, found = [], []
     for run in runs:
         mixing = run.settings.get("training", {}).get("mixing", {})
@@ -195,20 +197,26 @@ def _shares(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> list[Markup]:
             continue
         if not run.steps:
             continue
-        lines = []
-        for number, task in enumerate(tasks):
-            counts: dict[int, list[bool]] = {}
-            for step in run.steps[0]:
-                counts.setdefault(step["epoch"] + 1, []).append(task in step["losses"])
-            points = [(epoch, fmean(own)) for epoch, own in sorted(counts.items())]
-            if any(share for _, share in points):
-                lines.append(charts.Line(task, points, number))
-        title = f"{run.name}: share of the logged steps with each task"
-        figures.append(charts.lines(lines, title=title, x="epoch", y="share"))
+        lines = [
+            charts.Line(task, _running(run.steps[0], task), number)
+            for number, task in enumerate(tasks)
+            if any(task in step["losses"] for step in run.steps[0])
+        ]
+        title = f"{run.name}: share of the last {_WINDOW} logged steps"
+        figures.append(charts.lines(lines, title=title, x="step", y="share"))
     if figures:
-        text = "Every 20th step is logged, so shares of short epochs are inexact."
+        text = "Every 20th step is logged, so these shares are estimates."
         found += [parts.grid(figures), parts.note(text)]
     return [parts.heading("Shares of tasks"), *found] if found else []
+
+
+def _running(steps: Sequence[Mapping[str, Any]], task: str) -> list[tuple[float, float]]:
+    """Return the share of the last logged steps that train a task, from the tenth one."""
+    trained = [task in step["losses"] for step in steps]
+    return [
+        (steps[i]["step"], fmean(trained[max(0, i + 1 - _WINDOW) : i + 1]))
+        for i in range(9, len(steps))
+    ]
 
 
 def learned(runs: Sequence[ReportedRun]) -> Section:
