@@ -227,10 +227,12 @@ class Prediction:
         answers = (f"{task}={self.described(task, _SHORT_TOKENS)}" for task in self.by_task)
         return f"<Prediction {text!r}: {', '.join(answers)}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
         """Return the sentence for a notebook: coloured spans, labels below words, or a label."""
-        from mtl.pages import render
-
+        try:
+            from mtl.pages import render
+        except ImportError:  # mtl-runtime has a copy of this module, but no pages
+            return None
         return render("notebook.html", parts=prediction_parts(self))
 
     def columns(self, task: str) -> dict[str, list[str]] | None:
