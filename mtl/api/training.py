@@ -106,7 +106,8 @@ def train(
             start if there is none. A finished run is not changed, so the call can be repeated until
             training is finished.
         progress: Whether to show the plan, the scores and a progress bar on standard error. None:
-            show them, but the bar only on a terminal. False: show nothing.
+            show them, but the bar only on a terminal or in a notebook with ipywidgets. False: show
+            nothing.
         trust: Whether to import (and run) modules outside mtl that a run folder names: the folder
             to resume or to start from. Modules that your own run file names are always imported.
 

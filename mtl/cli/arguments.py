@@ -36,3 +36,12 @@ def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, giv
             raise typer.BadParameter(
                 f"has no effect without --{switch}", param_hint=f"--{name.replace('_', '-')}"
             )
+
+
+def check_page(path: Path) -> None:
+    """Raise an error for a page that could not be written at the end of a long command."""
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; name a file", param_hint="--html")
+    if not path.parent.is_dir():
+        message = f"{path}: the folder {path.parent} does not exist; create it first"
+        raise typer.BadParameter(message, param_hint="--html")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -199,26 +198,9 @@ _SHOWN = 8
 
 
 def _confusion_rows(pairs: Mapping[Pair, int]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the confusion matrix, with the labels of most errors.
+    """Return header and rows of the confusion matrix, with the labels of most errors."""
+    from mtl.metrics.confusion import confusion_matrix
 
-    Args:
-        pairs: The number of each pair of a gold and a predicted label.
-    """
-    errors = Counter({label: 0 for pair in pairs for label in pair if label is not None})
-    for pair, count in pairs.items():
-        if pair[0] != pair[1]:
-            errors.update({label: count for label in pair if label is not None})
-    own = {label for label, _ in errors.most_common(_SHOWN)}
-
-    def name(label: str | None) -> str:
-        if label is None:
-            return "(none)"
-        return label if label in own else "(others)"
-
-    cells: Counter[tuple[str, str]] = Counter()
-    for (gold, predicted), count in pairs.items():
-        cells[name(gold), name(predicted)] += count
-    last = [e for e in ("(others)", "(none)") if any(e in pair for pair in cells)]
-    names = [*sorted(own), *last]
-    rows = [[row, *(f"{cells[row, column]:,}" for column in names)] for row in names]
+    names, counts = confusion_matrix(pairs, _SHOWN)
+    rows = [[name, *(f"{n:,}" for n in row)] for name, row in zip(names, counts, strict=True)]
     return ["gold", *names], rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, check_page
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ def relate(
         bool, typer.Option("--resume", help="Continue a stopped command, or start.")
     ] = False,
     trust: TrustOption = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with a matrix of gains.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure which tasks of a run help each other.
@@ -41,6 +44,8 @@ def relate(
     in the best dev score of each task from each other task, with a 95 % confidence interval, and
     properties of the tasks that may predict the gain.
     """
+    if html is not None:
+        check_page(html)
     from mtl.analysis.relations import relate
 
     found = relate(
@@ -53,6 +58,12 @@ def relate(
         resume=resume,
         trust=trust,
     )
+    if html is not None:
+        from mtl.analysis.report.relations import relations_page
+        from mtl.files import atomic_write
+
+        with atomic_write(html) as file:
+            file.write(relations_page(found, f"Relations of the tasks of {run.stem}"))
     if as_json:
         typer.echo(json.dumps(_json(found), indent=1))
         return
@@ -60,45 +71,10 @@ def relate(
 
 
 def _print(found: Relations) -> None:
-    from mtl.analysis.relations import SLOPES
-    from mtl.metrics import shown
+    from mtl.analysis.report.relations import GAINS, gain_table, trait_table
 
-    tasks = list(found.traits)
-    rows = []
-    for main, score in found.scores.items():
-        unit = found.units[main]
-        row = [main, score, found.alone[main].shown(unit)]
-        for other in tasks:
-            gain = found.gains.get((main, other))
-            margin = "" if gain is None or gain.margin is None else shown(gain.margin, unit)
-            mean = "" if gain is None else shown(gain.mean, unit, sign=True)
-            row.append(f"{mean} ± {margin}" if margin else mean or "–")
-        rows.append(row)
-    print_rows(
-        "dev: a task alone, mean ± standard deviation; gains by a second one, mean ± 95 % interval",
-        ["task", "score", "alone", *(f"+ {task}" for task in tasks)],
-        rows,
-        left=2,
-    )
-    traits = found.traits.values()
-    rows = [
-        ["training sentences", *(f"{own.sentences:,}" for own in traits)],
-        ["different labels", *(f"{own.labels:,}" for own in traits)],
-        ["entropy of the labels, bits", *(f"{own.entropy:.2f}" for own in traits)],
-        ["different words by words", *(f"{own.type_token_ratio:.3f}" for own in traits)],
-        [
-            "words of dev not in training, %",
-            *("–" if own.unknown is None else f"{100 * own.unknown:.1f}" for own in traits),
-        ],
-        *(
-            [
-                f"slope of the loss at {100 * at:.0f} %",
-                *(f"{own.slopes[at]:z.2f}" if own.slopes else "–" for own in traits),
-            ]
-            for at in SLOPES
-        ),
-    ]
-    print_rows("the tasks", ["", *tasks], rows)
+    print_rows(GAINS, *gain_table(found), left=2)
+    print_rows("the tasks", *trait_table(found))
 
 
 def _json(found: Relations) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, refuse_idle
+from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, check_page, refuse_idle
 from mtl.cli.ensemble import score_rows
 from mtl.cli.tables import plain_console, print_rows
 from mtl.errors import MtlError, did_you_mean
@@ -35,9 +35,25 @@ def report(
             metavar="A B", help="Run folders of two models to compare by a significance test."
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a page with curves, learned values and errors instead. A browser shows it "
+            "without a network.",
+        ),
+    ] = None,
     split: Annotated[
-        str, typer.Option(help="With --test: the split: train, dev or test.")
-    ] = "test",
+        str | None,
+        typer.Option(
+            help="The split of the predictions: train, dev or test. Default with --test: test; "
+            "with --html: dev."
+        ),
+    ] = None,
+    errors: Annotated[
+        int,
+        typer.Option(min=0, help="With --html: the most wrong answers per run and task."),
+    ] = 100,
     task: TaskOption = None,
     draws: Annotated[
         int, typer.Option(min=1, max=10**7, help="With --test: the number of random exchanges.")
@@ -55,9 +71,18 @@ def report(
     For one run: the best epoch, the dev scores, their curves over the epochs, and the learned
     values of the sharing. For several runs: the dev scores side by side. With --test, a permutation
     test exchanges the predictions of two models at random, and estimates how often their scores
-    would differ as much if both models were equally good.
+    would differ as much if both models were equally good. With --html, a page shows the runs in
+    detail; its predictions need the data of the runs.
     """
-    refuse_idle(context, ("split", "draws", "seed", "device"), "test", test is not None)
+    refuse_idle(context, ("draws", "seed"), "test", test is not None)
+    refuse_idle(context, ("errors",), "html", html is not None)
+    if html is None:
+        refuse_idle(context, ("split", "device"), "test or --html", test is not None)
+    else:
+        check_page(html)
+        if test is not None or output_format != "text":
+            other = "--format" if test is None else "--test"
+            raise typer.BadParameter("cannot be combined with --html", param_hint=other)
     from mtl.display.reading import show_import
     from mtl.runs.history import read_history
 
@@ -67,6 +92,10 @@ def report(
     on_import = show_import if trust else None
     runs = [read_history(folder, on_import) for folder in shown]
     tasks = _tasks(runs, task)
+    if html is not None:
+        _write_page(html, shown, tasks, split or "dev", errors, device, trust)
+        return
+    split = split or "test"
     found = _compare(*test, split, task, draws, seed, device, trust) if test else {}
     if output_format == "json":
         results = {name: own.to_json() for name, own in found.items()}
@@ -89,6 +118,36 @@ def report(
         units = {name: unit for run in runs for name, unit in run.units.items()}
         tested = [_row(name, result, units[name]) for name, result in found.items()]
         print_rows(title, header, tested, output_format, left=2)
+
+
+def _write_page(
+    path: Path,
+    folders: Sequence[Path],
+    tasks: Sequence[str],
+    split: str,
+    errors: int,
+    device: str | None,
+    trust: bool,
+) -> None:
+    from mtl.analysis.report.page import report_page
+    from mtl.display.reading import show_import
+    from mtl.files import atomic_write
+
+    on_import = show_import if trust else None
+    page = report_page(
+        folders,
+        _short(folders),
+        tasks,
+        split=split,
+        errors=errors,
+        device=device,
+        on_import=on_import,
+    )
+    with atomic_write(path) as file:
+        file.write(page.text)
+    for note in page.notes:
+        typer.echo(note, err=True)
+    typer.echo(f"{path}: {len(page.text.encode()) / 1000:,.0f} kB")
 
 
 def _tasks(runs: Sequence[History], wanted: list[str] | None) -> list[str]:

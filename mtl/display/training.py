@@ -9,6 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mtl.display.console import draws_bars
 from mtl.display.tables import Cells, print_rows
 from mtl.metrics import shown
 from mtl.training.evaluation import Evaluation
@@ -54,7 +55,7 @@ class Display:
             TimeRemainingColumn(),
             TextColumn("{task.fields[status]}"),
             console=console,
-            disable=not console.is_terminal,  # a log file gets the tables without the bar
+            disable=not draws_bars(console),  # a log file gets the tables without the bar
         )
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
         self._best = best
@@ -143,7 +144,7 @@ def scoring_bar(console: Console) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Progress(*columns, console=console, disable=not draws_bars(console), transient=True)
 
 
 def score_names(evaluation: Evaluation | None) -> list[str]:

@@ -19,6 +19,8 @@ from mtl.options import count
 from mtl.training.precision import computes_bfloat16
 from mtl.training.trainer import Trainer
 
+_BARS = 20
+"""The most labels of a task that are drawn in a notebook."""
 FEW_STEPS = 100
 """Runs with fewer steps get a note."""
 
@@ -54,6 +56,22 @@ class Plan:
     labels: Counts
     operators: str
     notes: list[str]
+
+    def _repr_html_(self) -> str:
+        """Return the plan for a notebook: sizes, counts of labels, and notes."""
+        from mtl.pages import charts, parts, render
+
+        lines = [line.partition(": ") for line in describe(self)]
+        rows = [[name, text] for name, _, text in lines if name != "note"]
+        bars = [
+            charts.bars(dict(found.most_common(_BARS)), title=f"{task}: labels of {split}")
+            for task, by_split in self.labels.items()
+            for split, found in by_split.items()
+            if split == "train"
+        ]
+        notes = [parts.note(note) for note in self.notes]
+        found = [parts.table(["", "plan"], rows, left=2), *notes, parts.grid(bars)]
+        return render("notebook.html", parts=found)
 
 
 def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Trainer) -> Plan:

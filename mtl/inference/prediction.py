@@ -15,6 +15,7 @@ from mtl.text.example import ABSENT, of_tokens
 from mtl.text.spans import OUTSIDE, Scheme, read_spans
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from torch import Tensor
 
     from mtl.targets import Target
@@ -218,13 +219,21 @@ class Prediction:
                 columns |= task_columns
         if len(columns) > 1:
             return "\n".join([*lines, *aligned(columns)])
-        return "\n".join([self._shown_text(), *lines])
+        return "\n".join([self.shown_text(), *lines])
 
     def __repr__(self) -> str:
-        text = self._shown_text()
+        text = self.shown_text()
         text = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
         answers = (f"{task}={self.described(task, _SHORT_TOKENS)}" for task in self.by_task)
         return f"<Prediction {text!r}: {', '.join(answers)}>"
+
+    def _repr_html_(self) -> str | None:
+        """Return the sentence for a notebook: coloured spans, labels below words, or a label."""
+        try:
+            from mtl.pages import render
+        except ImportError:  # mtl-runtime has a copy of this module, but no pages
+            return None
+        return render("notebook.html", parts=prediction_parts(self))
 
     def columns(self, task: str) -> dict[str, list[str]] | None:
         """Return a column of values per token, and one of confidences if they were requested.
@@ -254,7 +263,8 @@ class Prediction:
         text = target.text(labels)
         return text if confidence is None else f"{text} ({confidence_text(confidence)})"
 
-    def _shown_text(self) -> str:
+    def shown_text(self) -> str:
+        """Return the text of the sentence, or of both sentences of a pair."""
         sentence = self.sentence
         first = " ".join(sentence.tokens) if sentence.text is None else sentence.text
         if sentence.tokens_b is None:
@@ -321,3 +331,30 @@ def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _rounded(weights: Tensor) -> Any:
     return weights.double().round(decimals=DIGITS).tolist()
+
+
+def prediction_parts(prediction: Prediction) -> list[Markup]:
+    """Return the parts of a page that show a prediction, task by task."""
+    from mtl.inference.attention import rows_of
+    from mtl.pages import parts, text
+
+    spans = prediction.spans
+    whole = all(not isinstance(own.labels, tuple) for own in prediction.by_task.values())
+    found = [text.spans([prediction.shown_text()], [])] if whole else []
+    for task, own in prediction.by_task.items():
+        columns = prediction.columns(task)
+        if task in spans:
+            marks = [(*span.tokens, span.type) for span in spans[task]]
+            found += [parts.heading(task), text.spans(prediction.tokens, marks)]
+        elif columns is not None:
+            found += [parts.heading(task), text.labelled(prediction.tokens, columns[task])]
+        else:
+            found.append(parts.heading(f"{task}: {prediction.described(task)}"))
+        sides = ((prediction.tokens, own.attention), (prediction.tokens_b, own.attention_b))
+        found += [
+            text.shaded(tokens, row)
+            for tokens, weights in sides
+            if tokens is not None and weights is not None
+            for row in rows_of(weights)
+        ]
+    return found

@@ -65,6 +65,37 @@ class History:
         """Return the dev scores of each task in the best epochs."""
         return spread([epoch["dev"] for epoch in self.best])
 
+    def _repr_html_(self) -> str:
+        """Return the dev scores and their curves for a notebook."""
+        from mtl.pages import charts, parts, render
+
+        dev = self.dev()
+        rows = [
+            [task, name, score.shown(self.units[task])]
+            for task, scores in dev.items()
+            for name, score in scores.items()
+        ]
+        figures = []
+        for task, scores in dev.items():
+            name = next(iter(scores))
+            lines = [
+                charts.Line(f"seed {number}", _curve(epochs, task, name), number - 1)
+                for number, epochs in enumerate(self.seeds, 1)
+            ]
+            figures.append(charts.lines(lines, title=f"{task}: dev {name}", x="epoch", y=name))
+        caption = f"{self.folder}: dev scores in the best epochs"
+        found = [parts.table(["task", "score", "dev"], rows, caption=caption, left=2)]
+        return render("notebook.html", parts=[*found, parts.grid(figures)])
+
+
+def _curve(epochs: Sequence[Mapping[str, Any]], task: str, name: str) -> list[tuple[float, float]]:
+    """Return a score by epoch, from 1; an ensemble has one record without a number."""
+    return [
+        (epoch.get("epoch", 0) + 1, epoch["dev"][task][name])
+        for epoch in epochs
+        if name in epoch["dev"].get(task, {})
+    ]
+
 
 def read_history(folder: Path, on_import: OnImport | None = None) -> History:
     """Read the history of a run folder, of a folder of several seeds, or of an ensemble.

@@ -21,7 +21,7 @@ from mtl.inference.task_prediction import TaskPrediction
 from mtl.metrics.base import Metric, Pair, Unit, defined
 from mtl.metrics.calibration import Reliability
 from mtl.metrics.span_f1 import SpanF1
-from mtl.text.example import Labels
+from mtl.text.example import Example, Labels
 from mtl.training.answers import AnswerCounts, answered_part
 
 _Key = TypeVar("_Key")
@@ -42,6 +42,7 @@ class Evaluation:
         reliability: Task to its answers by kind ("words", "spans", …) with their confidences, if
             requested; see `AnswerCounts`. Empty for tasks without confidences.
         answered: Task to the metric of the answers above a threshold, if one was given.
+        examples: Task to the sentences of `gold` and `predicted`, if requested.
     """
 
     metrics: Mapping[str, Metric]
@@ -51,6 +52,7 @@ class Evaluation:
     predicted: Mapping[str, list[Any]] = field(default_factory=dict)
     reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
     answered: Mapping[str, Metric] = field(default_factory=dict)
+    examples: Mapping[str, list[Example]] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the main score of the task.
@@ -129,6 +131,14 @@ class Evaluation:
 
     def __repr__(self) -> str:
         return f"<Evaluation {'; '.join(f'{t}: {s}' for t, s in self._shown().items())}>"
+
+    def _repr_html_(self) -> str:
+        """Return the scores, tables of the labels and confusions for a notebook."""
+        from mtl.metrics.pictures import evaluation_parts
+        from mtl.pages import render
+
+        found = evaluation_parts(self.metrics, self.pairs, self.reliability)
+        return render("notebook.html", parts=list(found))
 
     def _shown(self) -> dict[str, str]:
         """Return the scores of each task on one line."""
@@ -215,7 +225,7 @@ def evaluate(
         predictor: The predictor of the model.
         split: The sentences.
         metrics: Task to a function that makes its (empty) metric.
-        labels: Whether to keep the gold and predicted labels.
+        labels: Whether to keep the sentences with their gold and predicted labels.
         confidence: Whether to collect the confidences of the predictions.
         abstain_below: The threshold of `Evaluation.answered`; None: none.
     """
@@ -229,14 +239,17 @@ def evaluate(
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
     pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
     kept_labels: tuple[dict[str, list[Any]], ...] = ({}, {})
-    for task, gold, predictions in compare(predictor, split, list(metrics), confidence=confidence):
-        sides = gold, [own.labels for own in predictions]
+    examples: dict[str, list[Example]] = {}
+    for task, own, gold, predictions in compare(
+        predictor, split, list(metrics), confidence=confidence
+    ):
+        sides = gold, [guess.labels for guess in predictions]
         target = predictor.targets[task]
         if confidence:
-            for right, own in zip(gold, predictions, strict=True):
-                answers[task].add(right, own)
+            for right, guess in zip(gold, predictions, strict=True):
+                answers[task].add(right, guess)
         if abstain_below is not None:
-            kept = [give_answers(own, abstain_below) for own in predictions]
+            kept = [give_answers(guess, abstain_below) for guess in predictions]
             spans = isinstance(sure[task], SpanF1)
             part = list(answered_part(gold, predictions, kept, spans=spans))
             sure[task].update([pair[0] for pair in part], [pair[1] for pair in part])
@@ -244,12 +257,13 @@ def evaluate(
         pairs[task].update(counted[task].pairs(*sides))
         unseen[task] += target.unseen(sides[0])
         if labels:
+            examples.setdefault(task, []).extend(own)
             for kept_of, values in zip(kept_labels, sides, strict=True):
                 kept_of.setdefault(task, []).extend(map(target.plain, values))
     reliability = {task: found for task, own in answers.items() if (found := own.reliability())}
     golds, predicted = kept_labels
     return Evaluation(
-        counted, _counted(unseen), _counted(pairs), golds, predicted, reliability, sure
+        counted, _counted(unseen), _counted(pairs), golds, predicted, reliability, sure, examples
     )
 
 
@@ -265,14 +279,14 @@ def label(
 
     Sentences without labels for a task are left out.
     """
-    for task, gold, predictions in compare(predictor, split, tasks):
+    for task, _, gold, predictions in compare(predictor, split, tasks):
         yield task, gold, [own.labels for own in predictions]
 
 
 def compare(
     predictor: BasePredictor, split: Split, tasks: Sequence[str], *, confidence: bool = False
-) -> Iterator[tuple[str, list[Labels], list[TaskPrediction]]]:
-    """Yield task, gold labels and predictions; see `label`.
+) -> Iterator[tuple[str, list[Example], list[Labels], list[TaskPrediction]]]:
+    """Yield task, labelled sentences, gold labels and predictions; see `label`.
 
     Args:
         predictor: The predictor of the model.
@@ -284,10 +298,10 @@ def compare(
     for chunk in chunks(predictions, CHUNK):
         for task in tasks:
             comparable = predictor.targets[task].comparable
-            pairs = [
-                (gold, prediction[task])
+            found = [
+                (example, gold, prediction[task])
                 for prediction in chunk
-                if task in (labels := prediction.sentence.example.labels)
-                and (gold := comparable(labels[task])) is not None
+                if task in (example := prediction.sentence.example).labels
+                and (gold := comparable(example.labels[task])) is not None
             ]
-            yield task, [gold for gold, _ in pairs], [own for _, own in pairs]
+            yield task, [o[0] for o in found], [o[1] for o in found], [o[2] for o in found]

@@ -218,3 +218,14 @@ def test_options_that_do_nothing_or_too_much_are_refused(
     result = mtl(*command.split())
     assert result.code == 2
     assert said in " ".join(result.err.split())
+
+
+def test_a_page_has_the_curves_of_language_models_but_no_wrong_answers(model: str) -> None:
+    result = mtl("report", model, "--html", "page.html", "--split", "test")
+    assert (result.code, result.err) == (0, "")
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "next: training loss" in page
+    assert "next has no labels whose errors can be listed" in page
+    missing = mtl("report", model, "--html", "page.html")
+    assert "no predictions" in missing.err
+    assert "no predictions" in Path("page.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -26,7 +27,7 @@ def related(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small.write(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = mtl(*COMMAND, "out", "--json")
+        result = mtl(*COMMAND, "out", "--json", "--html", "page.html")
         Path("told").write_text(result.err)
     assert result.code == 0, result.err
     (folder / "found.json").write_text(result.out)
@@ -182,3 +183,18 @@ def test_mistakes_are_told(arguments: list[str], message: str) -> None:
     result = mtl(*arguments)
     assert (result.code, result.out) == (2, "")
     assert f"error: {message}" in result.err
+
+
+def test_the_page_has_the_mean_gains() -> None:
+    page = Path("page.html").read_text(encoding="utf-8")
+    gains = json.loads(Path("found.json").read_text())["gains"]
+    for main, by_other in gains.items():
+        for other, gain in by_other.items():
+            assert f"{100 * gain['mean']:+z.2f} ± {100 * gain['margin']:.2f}" in page, (main, other)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_training() -> None:
+    result = mtl(*COMMAND, "late", "--html", "no/page.html")
+    assert result.code == 2
+    assert "does not exist" in " ".join(re.sub("[│╭╮╰╯─]", " ", result.err).split())
+    assert not Path("late").exists()

@@ -55,6 +55,7 @@ NOT_OPTIONS = {
     ("cli/formats.py", "attention"),
     ("inference/prediction.py", "tokens"),  # a field of the record of a prediction
     ("inference/prediction.py", "text"),
+    ("analysis/report/training.py", "lr"),  # a field of the record of a step
     ("config/corpus.py", "label"),  # a form of labels
 }
 

@@ -45,3 +45,17 @@ def test_copies_are_complete(tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text("")
     conftest.vendor.vendor(conftest.RUNTIME.parent / "mtl", tmp_path)
     assert not (tmp_path / "old.py").exists()
+
+
+def test_predictions_have_no_html_in_the_runtime() -> None:
+    kernels()
+    code = (
+        "from mtl_runtime._mtl.inference.inputs import Sentence\n"
+        "from mtl_runtime._mtl.inference.prediction import Prediction\n"
+        "print(Prediction(Sentence(None), {}, {}, {})._repr_html_())"
+    )
+    program = PROGRAM.replace("print(mtl_runtime.Model.__name__)", code)
+    environment = {"PYTHONPATH": str(conftest.RUNTIME)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
