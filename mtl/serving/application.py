@@ -86,6 +86,7 @@ class Application:
         begun = time.monotonic()
         status, headers = 200, list[tuple[bytes, bytes]]()
         self._open += 1
+        self._counters.load(self._waiting, self._open)
         try:
             body = await self._predict(scope, receive)
         except _ClientGone:

@@ -26,7 +26,7 @@ class BoundedProtocol(HttpToolsProtocol):
     seconds = 30.0
     """The most seconds in which a request is read."""
     _since: float | None = None
-    """When the first byte of a request came that is not complete yet."""
+    """When the first byte of a request came that is not complete yet; None between requests."""
     _size = 0
     _timer: asyncio.TimerHandle | None = None
 
@@ -54,7 +54,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open for the answer, if a client only ends its own side."""
-        return self.cycle is not None and not self.cycle.response_complete
+        if self._since is not None or self.cycle.response_complete:
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """Begin a request."""

@@ -43,7 +43,7 @@ _LONGEST = 500
 class QueryOptions(NamedTuple):
     """The options of a request. Texts with equal options are labelled together."""
 
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] | None
     confidence: bool
     attention: bool
     abstain: float | None
@@ -170,7 +170,8 @@ class QueryReader:
                 if name not in self._model.tasks:
                     hint = did_you_mean(name, self._model.tasks)
                     raise Refusal(422, f"the model has no such task{hint}", f"tasks[{index}]")
-        tasks, pairs, attending = self._select(None if names is None else frozenset(names))
+        named = None if names is None else frozenset(names)
+        pairs, attending = self._select(named)
         attention = _flag(fields, "attention")
         if attention and not attending:
             raise Refusal(422, "not all tasks have attention; name those that have it", "attention")
@@ -181,17 +182,18 @@ class QueryReader:
             raise Refusal(422, 'expected "sentence" or "record"', "unit")
         if unit == "sentence" and pairs:
             raise Refusal(422, "pairs are not split into sentences; leave it out", "unit")
+        tasks = None if named is None else tuple(sorted(named))
         return QueryOptions(tasks, _flag(fields, "confidence"), attention, abstain, unit), pairs
 
-    def _selected(self, names: frozenset[str] | None) -> tuple[tuple[str, ...], bool, bool]:
-        """Return the tasks, whether they read pairs, and whether they have attention."""
+    def _selected(self, names: frozenset[str] | None) -> tuple[bool, bool]:
+        """Return whether the tasks read pairs, and whether their attention can be returned."""
         try:
             tasks = self._model.select(None if names is None else sorted(names))
             pairs = self._model.compare_pairs(tasks)
         except self._model.errors as error:
             raise Refusal(422, str(error), "tasks") from None
         attention = [self._model.tasks[task].attention for task in tasks]
-        return tuple(tasks), pairs, any(attention) if names is None else all(attention)
+        return pairs, any(attention) if names is None else all(attention)
 
 
 _EXPECTED = '"texts" (a list), "text" (a string) or "tokens" (a list of words)'

@@ -42,6 +42,7 @@ class RunningServer(uvicorn.Server):
                 lifespan="on",
                 interface="asgi3",
                 log_config=None,
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
