@@ -204,5 +204,7 @@ def _values(level: str, values: str) -> dict[str, Any]:
         "sets": {"type": ["array", "null"], "items": {"type": "string"}},
         "numbers": {"type": ["number", "null"]},
         "distributions": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
+        "log_probs": {"type": ["string", "null"]},
     }
-    return kinds[values] if level == "sentence" else {"type": "array", "items": kinds[values]}
+    own = kinds[values]
+    return own if level == "sentence" else {"type": "array", "items": own}

@@ -23,7 +23,7 @@ class ServedTask:
 
     Args:
         level: "token" or "sentence".
-        values: "labels", "sets", "numbers" or "distributions".
+        values: The kind of values: "labels", "sets", "numbers", "distributions" or "log_probs".
         pairs: Whether it reads pairs of sentences.
         spans: Whether its tags form spans.
         attention: Whether its attention weights can be requested.
