@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
@@ -13,7 +12,7 @@ from mtl.serving.batching import Batcher
 from mtl.serving.counters import Counters
 from mtl.serving.limits import Limits
 from mtl.serving.openapi import describe
-from mtl.serving.queries import QueryReader, Refusal
+from mtl.serving.queries import RETRY, QueryReader, Refusal
 from mtl.serving.served_model import ServedModel
 
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -30,7 +29,8 @@ _PAGE_POLICY = (
     b"form-action 'none'"
 )
 """The page may load nothing from elsewhere, and send texts only to this server."""
-_log = logging.getLogger(__name__)
+LATE = "mtl.late"
+"""The key of the scope of a request that was not complete in time, and was refused."""
 
 
 class _ClientGone(Exception):
@@ -55,7 +55,6 @@ class Application:
         self._openapi = _json(describe(model, limits))
         self._page: bytes | None = None
         self._open = 0
-        self._waiting = 0
         self.is_stopping = False
         """Whether the server ends; load balancers should send requests elsewhere."""
 
@@ -71,7 +70,7 @@ class Application:
     async def _live(self, receive: _Receive, send: _Send) -> None:
         await receive()
         loop = asyncio.get_running_loop()
-        self._batcher = Batcher(self._model, loop, self._counters.labelled)
+        self._batcher = Batcher(self._model, loop, self._counters.labelled, self._limits.seconds)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.is_stopping = True
@@ -86,11 +85,11 @@ class Application:
         begun = time.monotonic()
         status, headers = 200, list[tuple[bytes, bytes]]()
         self._open += 1
-        self._counters.load(self._waiting, self._open)
+        self._count()
         try:
             body = await self._predict(scope, receive)
         except _ClientGone:
-            self._counters.answered(499, 0)
+            self._counters.answered(408 if LATE in scope else 499, 0)
             return
         except Refusal as refusal:
             status, body = refusal.status, _error(refusal.message, refusal.place)
@@ -99,35 +98,24 @@ class Application:
             status, body = 500, _error("an error in the server; its log has the details")
         finally:
             self._open -= 1
-            self._counters.load(self._waiting, self._open)
+            self._count()
         await _respond(send, status, body, headers=headers)
         self._counters.answered(status, time.monotonic() - begun)
 
+    def _count(self) -> None:
+        self._counters.load(0 if self._batcher is None else len(self._batcher), self._open)
+
     async def _predict(self, scope: _Message, receive: _Receive) -> bytes:
         self._check(scope)
-        limits, read = self._limits, False
-        try:
-            async with asyncio.timeout(limits.seconds) as timeout:
-                body = await self._body(receive)
-                read = True
-                query = self._reader.read(body)
-                if self._waiting >= limits.queue:
-                    message = f"{limits.queue:,} requests wait already; try again later"
-                    raise Refusal(429, message, headers=_RETRY)
-                timeout.reschedule(asyncio.get_running_loop().time() + limits.seconds)
-                self._waiting += 1
-                self._counters.load(self._waiting, self._open)
-                try:
-                    assert self._batcher is not None
-                    return await self._batcher.submit(query)
-                finally:
-                    self._waiting -= 1
-        except TimeoutError:
-            if read:
-                message = f"there was no prediction within {limits.seconds:g} seconds"
-                raise Refusal(503, message, headers=_RETRY) from None
-            message = f"the request was not complete within {limits.seconds:g} seconds"
-            raise Refusal(408, message, headers=_CLOSE) from None
+        query = self._reader.read(await self._body(receive))
+        batcher, limit = self._batcher, self._limits.queue
+        assert batcher is not None
+        if len(batcher) >= limit:
+            message = f"{limit:,} requests wait already; try again later"
+            raise Refusal(429, message, headers=RETRY)
+        future = batcher.submit(query)
+        self._count()
+        return await future
 
     def _check(self, scope: _Message) -> None:
         """Refuse a request that need not be read."""
@@ -135,7 +123,7 @@ class Application:
             raise Refusal(405, "expected the method POST", headers=[(b"allow", b"POST")])
         if self._open > self._limits.open:
             message = f"{self._limits.open:,} requests are open already; try again later"
-            raise Refusal(503, message, headers=_RETRY)
+            raise Refusal(503, message, headers=RETRY)
         headers = dict(scope["headers"])
         kind, _, parameters = headers.get(b"content-type", b"").partition(b";")
         # Browsers send other types to any server, without asking it first.
@@ -210,10 +198,6 @@ class Application:
             self._page = page(self._model).encode()
         headers = [(b"content-security-policy", _PAGE_POLICY)]
         await _respond(send, 200, self._page, _HTML, headers)
-
-
-_RETRY = [(b"retry-after", b"1")]
-_CLOSE = [(b"connection", b"close")]
 
 
 async def _respond(

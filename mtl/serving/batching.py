@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
 
-from mtl.serving.queries import Query, QueryOptions, Refusal
+from mtl.serving.queries import RETRY, Query, QueryOptions, Refusal
 from mtl.serving.served_model import ServedModel
 
 TEXTS = 256
@@ -37,17 +36,18 @@ class Job:
     Args:
         query: The request.
         future: Gets the predictions as JSON, or the exception.
+        since: When it came, in the time of the event loop.
     """
 
     __slots__ = ("future", "place", "query", "records", "since")
 
-    def __init__(self, query: Query, future: Future[bytes]) -> None:
+    def __init__(self, query: Query, future: Future[bytes], since: float) -> None:
         self.query = query
         self.future = future
+        self.since = since
         self.place = 0
         """The number of texts that are in a batch already."""
         self.records: list[str] = []
-        self.since = time.monotonic()
 
     @property
     def is_complete(self) -> bool:
@@ -67,22 +67,35 @@ class Batcher:
     A batch has all texts that wait when the model is free. Then a request waits for others only if
     more clients than those that wait were answered just before, and at most `WAIT` seconds.
 
+    The event loop decides, and the thread only labels: it is woken once per batch.
+
     Args:
         model: The model.
         loop: The event loop of the requests.
         labelled: Called with the number of texts of each batch.
+        seconds: The most seconds in which a request is answered.
     """
 
     def __init__(
-        self, model: ServedModel, loop: AbstractEventLoop, labelled: Callable[[int], None]
+        self,
+        model: ServedModel,
+        loop: AbstractEventLoop,
+        labelled: Callable[[int], None],
+        seconds: float,
     ) -> None:
         self._model = model
         self._loop = loop
         self._labelled = labelled
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._seconds = seconds
         self._waiting: deque[Job] = deque()
-        self._closing = False
+        self._open: dict[Job, None] = {}
+        """All requests without an answer, the oldest one first."""
+        self._batches: SimpleQueue[list[_Part]] = SimpleQueue()
+        self._is_busy = False
         self._answered = 0, 0.0
+        """The number of requests that were answered last, and when."""
+        self._timer: TimerHandle | None = None
+        self._limit: TimerHandle | None = None
         self._thread = Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -91,54 +104,54 @@ class Batcher:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def submit(self, query: Query) -> Future[bytes]:
-        """Return the future predictions of a request; call it in the thread of the event loop."""
+        """Return the future predictions of a request.
+
+        The future raises a `Refusal` if the request is not answered in time.
+        """
         future: Future[bytes] = self._loop.create_future()
-        if query.texts:
-            self._queue.put(Job(query, future))
-        else:
+        if not query.texts:
             future.set_result(_response([]))
+            return future
+        job = Job(query, future, self._loop.time())
+        self._waiting.append(job)
+        self._open[job] = None
+        if self._limit is None:
+            self._limit = self._loop.call_later(self._seconds, self._refuse_late)
+        if not self._is_busy:
+            self._start()
         return future
 
     def close(self) -> None:
-        """Answer all requests that wait, and end the thread."""
-        self._queue.put(None)
+        """End the thread after its batch."""
+        self._batches.put([])
         self._thread.join()
 
-    # ---- in the thread
+    # ---- in the event loop
 
-    def _work(self) -> None:
-        while self._collect():
-            parts = self._next_batch()
-            done = self._label(parts) if parts else []
-            self._waiting.extend(job for job, _ in parts if not job.is_complete)
-            self._answered = len(done), time.monotonic()
-            self._loop.call_soon_threadsafe(_deliver, done)
-
-    def _collect(self) -> bool:
-        """Collect the requests for the next batch; return whether there is one."""
-        if not self._waiting and not self._closing:
-            self._take(self._queue.get())
-        while not self._queue.empty():
-            self._take(self._queue.get())
+    def _start(self) -> None:
+        """Start the next batch, now or when enough requests have come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
         number, when = self._answered
-        if self._waiting and time.monotonic() - when < RECENT:
-            self._wait_for(number, self._waiting[0].since + WAIT)
-        return bool(self._waiting)
-
-    def _take(self, job: Job | None) -> None:
-        if job is None:
-            self._closing = True
+        until = self._waiting[0].since + WAIT
+        now = self._loop.time()
+        if len(self._waiting) < number and now - when < RECENT and now < until:
+            self._timer = self._loop.call_at(until, self._start_without_others)
         else:
-            self._waiting.append(job)
+            self._start_without_others()
 
-    def _wait_for(self, number: int, until: float) -> None:
-        """Wait for a number of requests in all, up to a point of time."""
-        while len(self._waiting) < number and not self._closing:
-            try:
-                self._take(self._queue.get(timeout=max(0.0, until - time.monotonic())))
-            except Empty:
-                return
+    def _start_without_others(self) -> None:
+        self._timer = None
+        if parts := self._next_batch():
+            self._is_busy = True
+            self._batches.put(parts)
 
     def _next_batch(self) -> list[_Part]:
         parts: list[_Part] = []
@@ -157,6 +170,43 @@ class Batcher:
             parts.append((job, job.query.texts[first : job.place]))
         return parts
 
+    def _finish(self, parts: Sequence[_Part], done: Sequence[_Answer]) -> None:
+        """Start the next batch, and then answer the requests of the last one."""
+        self._is_busy = False
+        self._waiting.extend(job for job, _ in parts if not job.is_complete)
+        self._answered = len(done), self._loop.time()
+        self._start()
+        for job, answer in done:
+            self._open.pop(job, None)
+            if job.future.done():  # the request ran out of time
+                continue
+            if isinstance(answer, Exception):
+                job.future.set_exception(answer)
+            else:
+                job.future.set_result(answer)
+
+    def _refuse_late(self) -> None:
+        """Refuse the requests that wait for too long."""
+        self._limit = None
+        while self._open:
+            job = next(iter(self._open))
+            limit = job.since + self._seconds
+            if limit > self._loop.time():
+                self._limit = self._loop.call_at(limit, self._refuse_late)
+                return
+            del self._open[job]
+            if not job.future.done():
+                message = f"there was no prediction within {self._seconds:g} seconds"
+                job.future.set_exception(Refusal(503, message, headers=RETRY))
+
+    # ---- in the thread
+
+    def _work(self) -> None:
+        while parts := self._batches.get():
+            done = self._label(parts)
+            self._labelled(sum(len(texts) for _, texts in parts))
+            self._loop.call_soon_threadsafe(self._finish, parts, done)
+
     def _label(self, parts: Sequence[_Part]) -> list[_Answer]:
         """Label the texts of a batch; return the answers of the requests that are complete."""
         groups: dict[QueryOptions, list[_Part]] = {}
@@ -170,7 +220,6 @@ class Batcher:
                 # Only the request that causes the error gets it.
                 for part in group:
                     done += self._label_alone(options, part)
-        self._labelled(sum(len(texts) for _, texts in parts))
         return done
 
     def _label_group(self, options: QueryOptions, group: Sequence[_Part]) -> list[_Answer]:
@@ -202,13 +251,3 @@ class Batcher:
 
 def _response(records: Sequence[str]) -> bytes:
     return f'{{"predictions": [{", ".join(records)}]}}\n'.encode()
-
-
-def _deliver(done: Sequence[_Answer]) -> None:
-    for job, answer in done:
-        if job.future.done():  # the request ran out of time
-            continue
-        if isinstance(answer, Exception):
-            job.future.set_exception(answer)
-        else:
-            job.future.set_result(answer)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mtl.serving.application import LATE
 
 HEADERS = 1 << 16
 """The most bytes of the path and the headers of a request."""
@@ -13,14 +16,12 @@ UNREAD = 1 << 24
 """The most bytes of a body that are read, and dropped, after the request was refused.
 
 A client that still sends would not see the refusal if the connection were closed at once."""
-_GRACE = 1.0
-"""Seconds after which a connection is closed whose request the application did not time out."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """A connection that is closed if a request comes too slowly, or has too long headers.
 
-    The application reads bodies and bounds them; this class bounds the rest.
+    The application bounds the size of bodies.
     """
 
     seconds = 30.0
@@ -34,7 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start to watch the connection."""
         super().connection_made(transport)
         self._since = self.loop.time()
-        self._timer = self.loop.call_later(self.seconds + _GRACE, self._watch)
+        self._timer = self.loop.call_later(self.seconds, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to watch the connection."""
@@ -46,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the connection if its request is late; else look again later."""
         now = self.loop.time()
         last = now if self._since is None else self._since
-        late = last + self.seconds + _GRACE
+        late = last + self.seconds
         if late <= now:
             self._refuse(408, f"the request was not complete within {self.seconds:g} seconds")
         else:
@@ -109,12 +110,17 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close the connection, with a reason unless an answer has begun."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
-            body = json.dumps({"error": message}).encode() + b"\n"
-            self.transport.write(
-                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-                b"connection: close\r\n\r\n%s" % (status, _REASONS[status], len(body), body)
-            )
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+            # The application sees that the client is gone, and does not answer.
+            cast("dict[str, Any]", self.cycle.scope)[LATE] = True
+        body = json.dumps({"error": message}).encode() + b"\n"
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, _REASONS[status], len(body), body)
+        )
         self.transport.close()
 
 

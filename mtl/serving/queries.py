@@ -40,6 +40,10 @@ _LONGEST = 500
 """The most characters of a message, which may quote the request."""
 
 
+RETRY = [(b"retry-after", b"1")]
+"""The header of refusals that depend on other requests."""
+
+
 class QueryOptions(NamedTuple):
     """The options of a request. Texts with equal options are labelled together."""
 
@@ -234,7 +238,7 @@ def _check_characters(text: str, place: str) -> None:
 
 def _object(body: bytes) -> Any:
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_number)
+        return _DECODER.decode(body.decode())
     except UnicodeDecodeError as error:
         raise Refusal(400, f"expected UTF-8, found another byte at {error.start:,}") from None
     except json.JSONDecodeError as error:
@@ -248,6 +252,9 @@ def _object(body: bytes) -> Any:
 
 def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_number)
 
 
 def _kind(value: Any) -> str:

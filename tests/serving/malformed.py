@@ -66,8 +66,16 @@ wrong_bodies = st.one_of(
 """Bodies that are, with few exceptions, no request for predictions."""
 
 _types = st.sampled_from(
-    ["application/json", "application/json; charset=utf-8", "application/json; charset=latin-1"]
-    + ["text/plain", "application/x-www-form-urlencoded", "", ";", "application/jsonl"]
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json; charset=latin-1",
+        "application/jsonl",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        ";",
+        "",
+    ]
 )
 wrong_heads = st.fixed_dictionaries(
     {"method": st.sampled_from(["POST", "GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])},

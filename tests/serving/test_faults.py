@@ -8,8 +8,10 @@ import json
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from threading import Event
 from typing import Any
 
@@ -136,11 +138,12 @@ def test_a_huge_body_without_length(served: ServedModel) -> None:
 
 def test_a_body_without_end_is_cut_off(served: ServedModel) -> None:
     with serving(served, Limits(body=50_000, seconds=10)) as client:
-        with client.connect() as connection, pytest.raises(OSError, match="reset|pipe"):
+        with client.connect() as connection:
             head = raw_post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
             connection.sendall(head)
-            for _ in range(20_000):
-                connection.sendall(b"2710\r\n%s\r\n" % (b" " * 10_000))
+            part = b"2710\r\n%s\r\n" % (b" " * 10_000)
+            with pytest.raises(ConnectionError):
+                deque(map(connection.sendall, repeat(part, 20_000)), maxlen=0)
         assert client.predict(["Ann"])
 
 
