@@ -53,7 +53,7 @@ LOADS = {
 
 
 class Measured(NamedTuple):
-    """What a contestant did in one round."""
+    """The speed of a contestant in one round."""
 
     speed: float
     """Texts per second."""

@@ -38,7 +38,10 @@ def serve(
     ] = 256,
     max_open: Annotated[
         int,
-        typer.Option(min=1, help="Most requests that are read or wait; others get status 503."),
+        typer.Option(
+            min=1,
+            help="Most open requests, which the server reads or answers; others get status 503.",
+        ),
     ] = 1024,
     max_seconds: Annotated[
         float,

@@ -56,7 +56,7 @@ class Job:
 
 
 _Part: TypeAlias = tuple[Job, Sequence[Any]]
-"""A job, and those of its texts that are in a batch."""
+"""A job, and its texts in a batch."""
 _Answer: TypeAlias = tuple[Job, bytes | Exception]
 """A job, and its predictions as JSON or an error."""
 

@@ -23,7 +23,7 @@ _WIDTH = _SIZES + len(BATCHES) + 2
 
 
 class Counters:
-    """The counts of one process, beside those of the other processes of the server.
+    """The counts of one process, and the sums over all processes of the server.
 
     Each process adds to a row of a file of its own, so that none waits for another, and any of
     them reports the sums. A process that was restarted continues the row of the former one.
@@ -77,7 +77,7 @@ class Counters:
         for name, kind, described, cell in (
             ("mtl_texts_total", "counter", "Texts labelled.", _TEXTS),
             ("mtl_queue_requests", "gauge", "Requests that wait for the model.", _QUEUE),
-            ("mtl_open_requests", "gauge", "Requests that are read or answered.", _OPEN),
+            ("mtl_open_requests", "gauge", "Requests that the server reads or answers.", _OPEN),
         ):
             lines += [*_head(name, kind, described), f"{name} {sums[cell]:.0f}"]
         described = "Seconds from the first byte of a request to its predictions."

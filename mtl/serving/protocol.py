@@ -13,7 +13,7 @@ from mtl.serving.application import LATE
 HEADERS = 1 << 16
 """The most bytes of the path and the headers of a request."""
 UNREAD = 1 << 24
-"""The most bytes of a body that are read, and dropped, after the request was refused.
+"""The most bytes of a body that the server reads, and drops, after it has refused the request.
 
 A client that still sends would not see the refusal if the connection were closed at once."""
 

@@ -1,4 +1,4 @@
-"""The Dockerfile: its packages are enough to serve a bundle, and its versions are those of mtl."""
+"""The Dockerfile: its packages are enough to serve a bundle, and have the versions of setup.cfg."""
 
 from __future__ import annotations
 
