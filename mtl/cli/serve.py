@@ -60,8 +60,8 @@ def serve(
     that it has received.
     """
     from mtl.serving.limits import Limits
-    from mtl.serving.server import ServerSettings
     from mtl.serving.server import serve as run
+    from mtl.serving.settings import ServerSettings
 
     if model.is_file() and (device not in (None, "cpu") or trust):
         option = "--trust" if trust else "--device"

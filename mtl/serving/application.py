@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
-from mtl.serving.batching import Batcher
+from mtl.serving.batching import RequestBatcher
 from mtl.serving.counters import Counters
 from mtl.serving.limits import Limits
 from mtl.serving.openapi import describe
-from mtl.serving.queries import RETRY, QueryReader, Refusal
+from mtl.serving.queries import RETRY, QueryReader, Refused
 from mtl.serving.served_model import ServedModel
 
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -51,7 +51,7 @@ class Application:
         self._limits = limits
         self._counters = counters
         self._reader = QueryReader(model, limits)
-        self._batcher: Batcher | None = None
+        self._batcher: RequestBatcher | None = None
         self._openapi = _json(describe(model, limits))
         self._page: bytes | None = None
         self._open = 0
@@ -70,7 +70,9 @@ class Application:
     async def _live(self, receive: _Receive, send: _Send) -> None:
         await receive()
         loop = asyncio.get_running_loop()
-        self._batcher = Batcher(self._model, loop, self._counters.labelled, self._limits.seconds)
+        self._batcher = RequestBatcher(
+            self._model, loop, self._counters.labelled, self._limits.seconds
+        )
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.is_stopping = True
@@ -91,7 +93,7 @@ class Application:
         except _ClientGone:
             self._counters.answered(408 if LATE in scope else 499, 0)
             return
-        except Refusal as refusal:
+        except Refused as refusal:
             status, body = refusal.status, _error(refusal.message, refusal.place)
             headers = list(refusal.headers)
         except Exception:  # the log has it
@@ -112,7 +114,7 @@ class Application:
         assert batcher is not None
         if len(batcher) >= limit:
             message = f"{limit:,} requests wait already; try again later"
-            raise Refusal(429, message, headers=RETRY)
+            raise Refused(429, message, headers=RETRY)
         future = batcher.submit(query)
         self._count()
         return await future
@@ -120,27 +122,27 @@ class Application:
     def _check(self, scope: _Message) -> None:
         """Refuse a request that need not be read."""
         if scope["method"] != "POST":
-            raise Refusal(405, "expected the method POST", headers=[(b"allow", b"POST")])
+            raise Refused(405, "expected the method POST", headers=[(b"allow", b"POST")])
         if self._open > self._limits.open:
             message = f"{self._limits.open:,} requests are open already; try again later"
-            raise Refusal(503, message, headers=RETRY)
+            raise Refused(503, message, headers=RETRY)
         headers = dict(scope["headers"])
         kind, _, parameters = headers.get(b"content-type", b"").partition(b";")
         # Browsers send other types to any server, without asking it first.
         if kind.strip().lower() != _JSON:
-            raise Refusal(415, 'expected the header "Content-Type: application/json"')
+            raise Refused(415, 'expected the header "Content-Type: application/json"')
         charset = parameters.lower().replace(b" ", b"").replace(b'"', b"")
         if charset not in (b"", b"charset=utf-8", b"charset=utf8"):
-            raise Refusal(415, "expected JSON in UTF-8, without parameters or with charset=utf-8")
+            raise Refused(415, "expected JSON in UTF-8, without parameters or with charset=utf-8")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal(415, "expected a body that is not compressed")
+            raise Refused(415, "expected a body that is not compressed")
         length = headers.get(b"content-length", b"0")
         # Longer numbers than this have no meaning, and Python refuses to read them.
         if len(length) > 18 or int(length) > self._limits.body:
             raise self._too_large()
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"expected a body of at most {self._limits.body:,} bytes")
+    def _too_large(self) -> Refused:
+        return Refused(413, f"expected a body of at most {self._limits.body:,} bytes")
 
     async def _body(self, receive: _Receive) -> bytes:
         parts, size = [], 0

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias
 
-from mtl.serving.queries import RETRY, Query, QueryOptions, Refusal
+from mtl.serving.queries import RETRY, Query, QueryOptions, Refused
 from mtl.serving.served_model import ServedModel
 
 TEXTS = 256
@@ -55,13 +55,13 @@ class Job:
         return self.place == len(self.query.texts)
 
 
-_Part: TypeAlias = tuple[Job, Sequence[Any]]
+_JobPart: TypeAlias = tuple[Job, Sequence[Any]]
 """A job, and its texts in a batch."""
 _Answer: TypeAlias = tuple[Job, bytes | Exception]
 """A job, and its predictions as JSON or an error."""
 
 
-class Batcher:
+class RequestBatcher:
     """Labels the texts of concurrent requests together, in one thread.
 
     A batch has all texts that wait when the model is free. Then a request waits for others only if
@@ -90,7 +90,7 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._open: dict[Job, None] = {}
         """All requests without an answer, the oldest one first."""
-        self._batches: SimpleQueue[list[_Part]] = SimpleQueue()
+        self._batches: SimpleQueue[list[_JobPart]] = SimpleQueue()
         self._is_busy = False
         self._answered = 0, 0.0
         """The number of requests that were answered last, and when."""
@@ -110,7 +110,7 @@ class Batcher:
     def submit(self, query: Query) -> Future[bytes]:
         """Return the future predictions of a request.
 
-        The future raises a `Refusal` if the request is not answered in time.
+        The future raises a `Refused` if the request is not answered in time.
         """
         future: Future[bytes] = self._loop.create_future()
         if not query.texts:
@@ -153,8 +153,8 @@ class Batcher:
             self._is_busy = True
             self._batches.put(parts)
 
-    def _next_batch(self) -> list[_Part]:
-        parts: list[_Part] = []
+    def _next_batch(self) -> list[_JobPart]:
+        parts: list[_JobPart] = []
         texts = characters = 0
         while self._waiting and texts < TEXTS and characters < CHARACTERS:
             job = self._waiting.popleft()
@@ -170,7 +170,7 @@ class Batcher:
             parts.append((job, job.query.texts[first : job.place]))
         return parts
 
-    def _finish(self, parts: Sequence[_Part], done: Sequence[_Answer]) -> None:
+    def _finish(self, parts: Sequence[_JobPart], done: Sequence[_Answer]) -> None:
         """Start the next batch, and then answer the requests of the last one."""
         self._is_busy = False
         self._waiting.extend(job for job, _ in parts if not job.is_complete)
@@ -197,7 +197,7 @@ class Batcher:
             del self._open[job]
             if not job.future.done():
                 message = f"there was no prediction within {self._seconds:g} seconds"
-                job.future.set_exception(Refusal(503, message, headers=RETRY))
+                job.future.set_exception(Refused(503, message, headers=RETRY))
 
     # ---- in the thread
 
@@ -207,9 +207,9 @@ class Batcher:
             self._labelled(sum(len(texts) for _, texts in parts))
             self._loop.call_soon_threadsafe(self._finish, parts, done)
 
-    def _label(self, parts: Sequence[_Part]) -> list[_Answer]:
+    def _label(self, parts: Sequence[_JobPart]) -> list[_Answer]:
         """Label the texts of a batch; return the answers of the requests that are complete."""
-        groups: dict[QueryOptions, list[_Part]] = {}
+        groups: dict[QueryOptions, list[_JobPart]] = {}
         for part in parts:
             groups.setdefault(part[0].query.options, []).append(part)
         done: list[_Answer] = []
@@ -222,7 +222,7 @@ class Batcher:
                     done += self._label_alone(options, part)
         return done
 
-    def _label_group(self, options: QueryOptions, group: Sequence[_Part]) -> list[_Answer]:
+    def _label_group(self, options: QueryOptions, group: Sequence[_JobPart]) -> list[_Answer]:
         predictions = self._model.annotate(
             [text for _, texts in group for text in texts],
             options.tasks,
@@ -236,12 +236,12 @@ class Batcher:
             job.records += islice(records, len(texts))
         return [(job, _response(job.records)) for job, _ in group if job.is_complete]
 
-    def _label_alone(self, options: QueryOptions, part: _Part) -> list[_Answer]:
+    def _label_alone(self, options: QueryOptions, part: _JobPart) -> list[_Answer]:
         job, _ = part
         try:
             return self._label_group(options, [part])
         except self._model.errors as error:
-            found: Exception = Refusal(422, str(error))
+            found: Exception = Refused(422, str(error))
         except Exception as error:
             _log.exception("a request failed")
             found = error

@@ -14,8 +14,7 @@ class Limits:
         texts: The most texts of a request.
         characters: The most characters of a text; for a list of words, with one blank per word.
         queue: The most requests that wait for the model. Later ones get the status 429.
-        open: The most requests that the server reads or answers at the same time. Later ones get the
-            status 503.
+        open: The most requests that the server reads or answers. Later ones get the status 503.
         seconds: The most seconds in which a request is read (else status 408), and in which it is
             answered (else status 503).
     """

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
-    from mtl.serving.server import ServerSettings
+    from mtl.serving.settings import ServerSettings
 
 # Not "fork": threads of torch would be missing in the child.
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass
-class _Worker:
+class _Child:
     """A process of the server.
 
     Args:
@@ -67,10 +67,10 @@ def run_workers(
 
 
 def _watch(
-    workers: list[_Worker],
+    workers: list[_Child],
     stopped: int,
     started: Callable[[], None],
-    start: Callable[[int], _Worker],
+    start: Callable[[int], _Child],
 ) -> None:
     """Return after a signal; start workers that have died again."""
     told = False
@@ -93,7 +93,7 @@ def _watch(
             started()
 
 
-def _receive(worker: _Worker) -> None:
+def _receive(worker: _Child) -> None:
     """Read the message of a process that has started, or could not."""
     try:
         error = worker.pipe.recv()
@@ -105,16 +105,16 @@ def _receive(worker: _Worker) -> None:
     worker.is_ready = True
 
 
-def _ended(worker: _Worker) -> MtlError:
+def _ended(worker: _Child) -> MtlError:
     return MtlError(f"a process of the server ended with code {worker.process.exitcode}")
 
 
-def _start(settings: ServerSettings, listener: socket.socket, counters: Path, row: int) -> _Worker:
+def _start(settings: ServerSettings, listener: socket.socket, counters: Path, row: int) -> _Child:
     own, other = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_serve, args=(settings, listener, counters, row, other))
     process.start()
     other.close()
-    return _Worker(process, own)
+    return _Child(process, own)
 
 
 def _serve(
