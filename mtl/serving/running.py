@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -19,8 +18,6 @@ from mtl.serving.protocol import BoundedProtocol
 
 KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed; more than proxies keep theirs."""
-SWITCH = 0.0005
-"""Seconds after which the thread of the model gives way to the one that reads requests."""
 _DRAIN = 0.05
 """Seconds in which requests that were sent before the end are still read."""
 
@@ -53,15 +50,6 @@ class RunningServer(uvicorn.Server):
         self.on_start: Callable[[], None] = lambda: None
         """Called when the server listens."""
         self._application = application
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until a signal comes or `should_exit` is set."""
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH)
-        try:
-            super().run(sockets)
-        finally:
-            sys.setswitchinterval(before)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
