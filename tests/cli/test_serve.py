@@ -62,7 +62,9 @@ def running(*arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
             process.communicate(timeout=60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_in_mid_flight_loses_no_request(trained: Path, number: int) -> None:
     (expected,) = library.load(trained, device="cpu").annotate([TEXT])
     fields = {"texts": [TEXT] * 300}
@@ -78,6 +80,7 @@ def test_a_signal_in_mid_flight_loses_no_request(trained: Path, number: int) -> 
     assert (process.returncode, out, err) == (0, "", "stopped\n")
 
 
+@pytest.mark.slow
 def test_several_workers(trained: Path) -> None:
     with running(str(trained), "--workers", "2") as (port, process):
         with ThreadPoolExecutor(8) as pool:
