@@ -136,7 +136,7 @@ class Application:
             raise Refused(415, "expected JSON in UTF-8, without parameters or with charset=utf-8")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Refused(415, "expected a body that is not compressed")
-        length = headers.get(b"content-length", b"0")
+        length = headers.get(b"content-length") or b"0"
         # Longer numbers than this have no meaning, and Python refuses to read them.
         if len(length) > 18 or int(length) > self._limits.body:
             raise self._too_large()
