@@ -20,6 +20,7 @@ from mtl.cli.predict import predict
 from mtl.cli.relate import relate
 from mtl.cli.report import report
 from mtl.cli.schema import schema
+from mtl.cli.serve import serve
 from mtl.cli.train import train
 from mtl.cli.tune import tune
 from mtl.cli.vectors import vectors
@@ -47,6 +48,7 @@ app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(
 app.command(epilog="Example: mtl calibrate runs/phones")(calibrate)
 app.command(epilog="Example: mtl ensemble runs/lstm runs/qrnn --output runs/both")(ensemble)
 app.command(epilog='Example: echo "My battery is weak." | mtl predict runs/phones')(predict)
+app.command(epilog="Example: mtl serve runs/phones --port 8080")(serve)
 app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top-p 0.9')(generate)
 app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)

@@ -1,0 +1,83 @@
+"""`mtl serve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtl.cli.arguments import DeviceOption, TrustOption
+from mtl.errors import MtlError
+
+
+def serve(
+    model: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The run folder, or a bundle (model.mtl).")
+    ],
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; 0.0.0.0: all addresses of the machine.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0: a free port, which is printed.")
+    ] = 8000,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes, each with the model.")
+    ] = 1,
+    max_body: Annotated[
+        int, typer.Option(min=1, metavar="BYTES", help="Largest body of a request.")
+    ] = 1 << 20,
+    max_texts: Annotated[int, typer.Option(min=1, help="Most texts of a request.")] = 1000,
+    max_characters: Annotated[
+        int, typer.Option(min=1, help="Most characters of a text, or of its words.")
+    ] = 100_000,
+    max_queue: Annotated[
+        int,
+        typer.Option(min=1, help="Most requests that wait for the model; others get status 429."),
+    ] = 256,
+    max_open: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Most open requests, which the server reads or answers; others get status 503.",
+        ),
+    ] = 1024,
+    max_seconds: Annotated[
+        float,
+        typer.Option(min=0.001, help="Most seconds to read a request, and to answer it."),
+    ] = 30,
+    device: DeviceOption = None,
+    trust: TrustOption = False,
+) -> None:
+    """Serve a model over HTTP.
+
+    POST /predict labels texts: {"texts": ["Ann left Rome."], "confidence": true}. The predictions
+    are the records of mtl predict --format jsonl. GET / is a page to try the model, /health the
+    state of the server, /metrics counts for Prometheus, and /openapi.json the description.
+
+    The limits are per process. Ctrl-C and SIGTERM end the server after it has answered all requests
+    that it has received.
+    """
+    from mtl.serving.limits import Limits
+    from mtl.serving.server import serve as run
+    from mtl.serving.settings import ServerSettings
+
+    if model.is_file() and (device not in (None, "cpu") or trust):
+        option = "--trust" if trust else "--device"
+        raise MtlError(f"{option} needs a run folder, and {model} is a bundle; leave it out")
+    settings = ServerSettings(
+        model,
+        device,
+        trust,
+        host,
+        port,
+        workers,
+        Limits(max_body, max_texts, max_characters, max_queue, max_open, max_seconds),
+    )
+
+    def started(address: str) -> None:
+        print(f"serving {model} at {address}; stop with Ctrl-C", flush=True)
+
+    run(settings, started)
+    print("stopped", file=sys.stderr)
