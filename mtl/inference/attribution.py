@@ -110,6 +110,21 @@ class _Outputs:
         """The log-probabilities of the labels of tokens, `[R V, T, K]`."""
         return self.head.log_probs(self.hidden, self.mask)
 
+    def of_token(self, row: int, position: int) -> Tensor:
+        """Return the log-probabilities of the labels of the token at a place, `[V, K]`."""
+        rows, head = self.rows(row), self.head
+        if self.log_probs.requires_grad or not torch.is_grad_enabled():
+            return self.log_probs[rows, position]
+        # The marginals of a CRF have no gradient, but the likelihood of a set of paths has.
+        assert isinstance(head, Tagger)
+        mask, scores, columns = self.mask[rows], self.scores[rows], []
+        chosen = torch.zeros_like(mask)
+        chosen[:, position] = True
+        for label in range(len(head.labels)):
+            labels = torch.full_like(mask, label, dtype=torch.long)
+            columns.append(head.log_prob_of(scores, mask, labels, chosen))
+        return torch.stack(columns, dim=1)
+
     @cached_property
     def scores(self) -> Tensor:
         """The scores of a tagger, `[R V, T, S]`."""
@@ -409,7 +424,7 @@ def _of_token(place: tuple[int, int], kind: str, outputs: _Outputs) -> Tensor:
 
 def _tag_log_odds(row: int, position: int, chosen: Tensor, outputs: _Outputs) -> Tensor:
     """Return the log-odds of the tag of the token at a place, `[V]`."""
-    return _log_odds(outputs.log_probs[outputs.rows(row), position], chosen)
+    return _log_odds(outputs.of_token(row, position), chosen)
 
 
 def _log_odds(log_probs: Tensor, chosen: Tensor) -> Tensor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import mtl
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
 from mtl.embeddings import Concatenation, WordEmbedding
@@ -42,6 +44,7 @@ from mtl.targets.soft import SoftLabel
 from mtl.text.example import Example
 from mtl.text.vocabulary import WordVocabulary
 from mtl.trunks import LSTMTrunk, NoTrunk
+from tests import hub
 
 LETTERS = "abcdefgh"
 IOBES = ["O", "B-X", "I-X", "E-X", "S-X"]
@@ -126,8 +129,8 @@ class _Gates(nn.Module):
 
 def hidden_of(found: Predictor, example: Example, task: str, gates: Tensor) -> tuple[Any, Tensor]:
     """Return head and hidden states in float64, by a model whose embedding has the gates in it."""
-    model = copy.deepcopy(found.model).double()
-    model.embedding = _Gates(model.embedding, gates)
+    model = copy.deepcopy(found.model).double().eval()
+    model.embedding = _Gates(model.embedding, gates).eval()
     batch: Batch = found.batcher.batch([example])
     return model.head(task), model.encode(batch, [task]).hidden[task]
 
@@ -137,6 +140,7 @@ def log_odds(log_probs: Tensor, chosen: list[int]) -> Tensor:
     return (p / (1 - p)).log()
 
 
+@torch.no_grad()
 def score(found: Predictor, example: Example, task: str, answer: Attribution, gates: Tensor) -> Any:
     """Return the explained score, written out by hand for each kind of head."""
     head, hidden = hidden_of(found, example, task, gates)
@@ -163,19 +167,18 @@ def score(found: Predictor, example: Example, task: str, answer: Attribution, ga
     return (p / (1 - p)).log()
 
 
-def example_of(task: str) -> tuple[Predictor, Example, list[Attribution], dict[str, Any]]:
-    """Return a sentence for which a task has answers."""
+def example_of(task: str) -> tuple[Predictor, Example, list[Attribution]]:
+    """Return a model and a sentence for which a task has answers, and their gradients."""
     for seed in range(20):
-        found, example = predictor(seed=seed), text(6, seed)
-        options: dict[str, Any] = {"method": "gradient"}
-        if flat(explained(found, [example], [task])):
-            return found, example, flat(explained(found, [example], [task])), options
+        found, example = predictor(seed=seed), text(4, seed)
+        if answers := flat(explained(found, [example], [task])):
+            return found, example, answers[:3]
     raise AssertionError(task)
 
 
 @pytest.mark.parametrize("task", SINGLE)
 def test_gradients_equal_finite_differences(task: str) -> None:
-    found, example, answers, _ = example_of(task)
+    found, example, answers = example_of(task)
     step, length = 1e-5, len(example)
     for answer in answers:
         for token in range(length):
@@ -189,8 +192,8 @@ def test_gradients_equal_finite_differences(task: str) -> None:
 
 @pytest.mark.parametrize("task", SINGLE)
 def test_occlusion_equals_one_evaluation_per_word(task: str) -> None:
-    found, example, _, _ = example_of(task)
-    for answer in flat(explained(found, [example], [task], method="occlusion")):
+    found, example, _ = example_of(task)
+    for answer in flat(explained(found, [example], [task], method="occlusion"))[:3]:
         ones = torch.ones(len(example), dtype=torch.float64)
         whole = float(score(found, example, task, answer, ones))
         assert answer.score == pytest.approx(whole, rel=1e-9)
@@ -203,11 +206,13 @@ def test_occlusion_equals_one_evaluation_per_word(task: str) -> None:
 
 @pytest.mark.parametrize("task", SINGLE)
 def test_integrated_gradients_add_up_to_the_difference_of_scores(task: str) -> None:
-    found, example, _, _ = example_of(task)
-    for answer in flat(explained(found, [example], [task], method="integrated")):
+    found, example, _ = example_of(task)
+    for answer in flat(explained(found, [example], [task], method="integrated"))[:3]:
         ones = torch.ones(len(example), dtype=torch.float64)
         ends = [float(score(found, example, task, answer, gates)) for gates in (ones, 0 * ones)]
-        assert sum(answer.weights) == pytest.approx(ends[0] - ends[1], abs=1e-6)
+        # The maximum over tokens has kinks, at which quadrature is less exact.
+        exact = {"rel": 0.03} if task in ("soft", "number") else {"abs": 1e-6}
+        assert sum(answer.weights) == pytest.approx(ends[0] - ends[1], **exact)
         assert (answer.score, answer.baseline) == pytest.approx(ends, rel=1e-9)
         total = sum(answer.weights) - (answer.score - answer.baseline)
         assert answer.gap == pytest.approx(total, abs=1e-12)
@@ -225,7 +230,7 @@ def test_the_gap_shrinks_with_the_number_of_steps() -> None:
 def linear() -> Predictor:
     """A model whose score is linear in the vectors of words: no trunk, and a mean over words."""
     found = predictor(lambda: NoTrunk(6))
-    found.model.heads["number"] = PoolClassifier(6, Number(0.0, 1.0), pool=["mean"])
+    found.model.heads["number"] = PoolClassifier(6, Number(0.0, 1.0), pooling="mean")
     return found
 
 
@@ -237,27 +242,28 @@ def test_all_methods_agree_with_the_closed_form_of_a_linear_model(method: str) -
         *(lambda b: (b.features, b.mask))(found.batcher.batch([example]))
     )
     head = found.model.head("number")
-    expected = vectors.vectors[0].double() @ head.output.weight[0].double() / 5
+    expected = vectors.vectors[0].detach().double() @ head.output.weight[0].detach().double() / 5
     torch.testing.assert_close(all_weights([answer])[0], expected, rtol=1e-6, atol=1e-9)
-    bias = float(head.output.bias[0])
+    bias = head.output.bias[0].item()
     assert answer.score == pytest.approx(bias + float(expected.sum()), rel=1e-6)
     assert answer.baseline in (None, pytest.approx(bias, rel=1e-6))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_neither_batch_size_nor_other_sentences_change_a_weight(method: str) -> None:
-    examples = [text(7), text(2, 3), text(9, 1)]
-    together = flat(explained(predictor(max_tokens=10_000), examples, SINGLE, method=method))
-    small = flat(explained(predictor(max_tokens=1), examples, SINGLE, method=method))
+    examples, tasks = [text(5), text(2, 3), text(6, 1)], ["ner", "chunk", "kind", "number"]
+    given = {"method": method, "steps": 3}
+    together = flat(explained(predictor(max_tokens=10_000), examples, tasks, **given))
+    small = flat(explained(predictor(max_tokens=1), examples, tasks, **given))
     alone = [
         answer
         for example in examples
-        for answer in flat(explained(predictor(), [example], SINGLE, method=method))
+        for answer in flat(explained(predictor(), [example], tasks, **given))
     ]
-    for other in (small, alone):
-        assert [a.answer for a in other] == [a.answer for a in together]
-        for first, second in zip(together, other, strict=True):
-            assert first.weights == pytest.approx(second.weights, rel=1e-9, abs=1e-12)
+    assert len(together) == len(small) == len(alone) > 6
+    for first, *others in zip(together, small, alone, strict=True):
+        for other in others:
+            assert first.weights == pytest.approx(other.weights, rel=1e-9, abs=1e-12)
 
 
 def test_a_text_of_several_windows_has_the_mean_score_of_its_windows() -> None:
@@ -283,20 +289,27 @@ def test_a_tag_of_a_long_text_depends_on_its_own_window_alone() -> None:
         assert answer.weights == pytest.approx((*alone.weights, 0, 0, 0, 0), abs=1e-12)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_pairs_have_weights_for_both_sentences(method: str) -> None:
+def test_pairs_have_weights_for_both_sentences() -> None:
     found, pair = predictor(), Example.pair("abc", "defgh")
-    (answer,) = flat(explained(found, [pair], ["pair"], method=method))
-    assert (len(answer.weights), len(answer.weights_b)) == (3, 5)
-    same = Example.pair("abc", "abc")
-    (answer,) = flat(explained(found, [same], ["pair"], method="occlusion"))
-    if method == "integrated":
+    for method in METHODS:
         (answer,) = flat(explained(found, [pair], ["pair"], method=method))
-        assert abs(answer.gap) < 1e-6
+        assert (len(answer.weights), len(answer.weights_b)) == (3, 5)
+    assert abs(answer.gap) < 1e-2  # |u − v| has kinks
+
+
+def test_two_equal_sentences_of_a_pair_are_occluded_alike() -> None:
+    # u, v, |u − v| and u ∘ v with equal weights of u and v do not depend on their order.
+    found, same = predictor(), Example.pair("abc", "abc")
+    weight = found.model.heads["pair"].output.weight
+    with torch.no_grad():
+        weight[:, 6:12] = weight[:, :6]
+    (answer,) = flat(explained(found, [same], ["pair"], method="occlusion"))
+    assert answer.weights == pytest.approx(answer.weights_b, rel=1e-9)
 
 
 def test_the_score_of_a_span_belongs_to_its_confidence() -> None:
-    found, example, answers, _ = example_of("ner")
+    found, example, _ = example_of("ner")
+    answers = flat(explained(found, [example], ["ner"]))
     (prediction,) = found.run([Sentence(example)], ["ner"], confidence=True)
     assert [a.tokens for a in answers] == [span.tokens for span in prediction.spans["ner"]]
     for answer, span in zip(answers, prediction.spans["ner"], strict=True):
@@ -312,7 +325,7 @@ def test_a_word_selects_its_tags() -> None:
 
 
 def test_the_tag_of_a_span_task_is_in_the_output_scheme() -> None:
-    found, example, _, _ = example_of("ner")
+    found, example, _ = example_of("ner")
     (prediction,) = found.run([Sentence(example)], ["ner"], confidence=True)
     for token, word in enumerate(example.tokens):
         answers = flat(explained(found, [example], ["ner"], token=word))
@@ -342,3 +355,27 @@ def test_unknown_methods_and_no_steps_are_errors() -> None:
         explained(predictor(), [text(3)], ["pos"], method="gradients")
     with pytest.raises(MtlError, match="steps: expected at least 1, got 0"):
         explained(predictor(), [text(3)], ["pos"], steps=0)
+
+
+def test_words_of_a_transformer_have_the_weights_of_their_subwords(tmp_path: Path) -> None:
+    folder = hub.bert(tmp_path / "bert")
+    rows = [
+        {"tokens": ["the", "cat", "sat"], "kind": "x"},
+        {"tokens": ["a", "dog", "ran", "up"], "kind": "y"},
+    ]
+    kind = {"labels": "kind", "head": "pool", "metric": "accuracy"}
+    config = {
+        "corpora": {"data": {"tasks": {"kind": kind}}},
+        "embedding": {"characters": {"dim": 4, "filters": 3}},
+        "trunk": {"type": "transformer", "name": str(folder)},
+        "tasks": {"kind": {"use": "data/kind"}},
+        "training": {"epochs": 1},
+    }
+    data = {"data": {"train": rows * 4}}
+    model = mtl.train(config, data=data, output=tmp_path / "run", progress=False)
+    (own,) = model.explain([["the", "dogs", "ran"]], method="integrated", steps=100)
+    (answer,) = own["kind"]
+    assert len(answer.weights) == 3
+    assert answer.gap == pytest.approx(0, abs=0.03 * abs(answer.score - answer.baseline) + 1e-3)
+    (own,) = model.explain([["the", "dogs", "ran"]], method="occlusion")
+    assert all(own["kind"][0].weights)
