@@ -284,7 +284,7 @@ class TrainedModel:
             MtlError: As for `predict`; or it is an ensemble.
         """
         predictor, selected = self.experiment.predictor, self.selection.labelling(tasks)
-        found = self.annotate(sentences, selected, confidence=True, unit=unit)
+        found = self.annotate(sentences, selected, confidence=True, unit=unit, chunk_size=1)
         split = self.selection.by_sentence(selected, unit)
         return explain(predictor, found, selected, split, method, token, steps)
 

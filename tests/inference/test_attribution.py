@@ -369,7 +369,7 @@ def test_words_of_a_transformer_have_the_weights_of_their_subwords(tmp_path: Pat
         "embedding": {"characters": {"dim": 4, "filters": 3}},
         "trunk": {"type": "transformer", "name": str(folder)},
         "tasks": {"kind": {"use": "data/kind"}},
-        "training": {"epochs": 1},
+        "training": {"epochs": 1, "max_length": 20, "overlap": 4},
     }
     data = {"data": {"train": rows * 4}}
     model = mtl.train(config, data=data, output=tmp_path / "run", progress=False)
