@@ -22,6 +22,7 @@ from mtl.api import train
 from mtl.data.given import GivenSplit
 from mtl.errors import CheckpointError, MtlError, did_you_mean
 from mtl.estimators.inputs import InputError
+from mtl.estimators.pretrained import TRANSFORMER_LR, is_run, keys_of_run, keys_of_transformer
 from mtl.runs.checkpoint import read_json, write_json
 from mtl.runs.files import model_files, write_files
 from mtl.trained_model import TrainedModel, load
@@ -32,6 +33,9 @@ _SAVED = "estimator.json"
 _RECURRENT = ("lstm", "gru", "qrnn")
 _ONE_LAYER = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
 """The options of a recurrent trunk if only its name is given."""
+
+_LR = 0.004
+"""The learning rate, unless one is given or the trunk is a pretrained transformer."""
 
 _FEWEST = 20
 """The fewest sentences from which a development set is cut."""
@@ -46,11 +50,11 @@ class Estimator(ABC):
     """The labels of the training data, sorted; set by `fit`."""
 
     head: str | Mapping[str, Any]
-    trunk: str | Mapping[str, Any] = "lstm"
-    init: str | None = None
+    trunk: str | Mapping[str, Any] | None = None
+    init: str | PathLike[str] | None = None
     epochs: int = 20
     patience: int | None = 5
-    lr: float = 0.004
+    lr: float | None = None
     batch_size: int = 8
     dev: str | int | None = "10%"
     seed: int = 1
@@ -92,11 +96,19 @@ class Estimator(ABC):
 
     def _configuration(self) -> dict[str, Any]:
         """Return the run as a dictionary."""
-        trunk = self.trunk
+        trunk = "lstm" if self.trunk is None else self.trunk
         if isinstance(trunk, str):
             trunk = {"type": trunk, **(_ONE_LAYER if trunk in _RECURRENT else {})}
+        start: dict[str, Any] = {}
         if self.init is not None:
-            trunk = {**trunk, "init": self.init}
+            init = os.fspath(self.init)
+            if self.trunk is not None:
+                trunk = {**trunk, "init": init}
+            elif is_run(init):
+                start = keys_of_run(init)
+            else:
+                start = keys_of_transformer(init, TRANSFORMER_LR if self.lr is None else self.lr)
+        further = start.pop("training", {})
         labels = {"labels": self._task, "head": self.head, **self._labels()}
         return {
             "seed": self.seed,
@@ -112,9 +124,11 @@ class Estimator(ABC):
                 "epochs": self.epochs,
                 "patience": self.patience,
                 "batch": {"sentences": self.batch_size},
-                "optimizer": {"type": "adam", "lr": self.lr},
+                "optimizer": {"type": "adam", "lr": _LR if self.lr is None else self.lr},
                 "schedule": {"type": "constant", "warmup": 10},
+                **further,
             },
+            **start,
         }
 
     @abstractmethod
