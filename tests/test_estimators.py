@@ -372,7 +372,7 @@ def test_a_pretrained_transformer_is_a_start(tmp_path: Path) -> None:
 
 
 class OfNumbers(mtl.Classifier):
-    """A classifier of rows of numbers, each of which is a word."""
+    """A classifier of rows of numbers, with numbers as words."""
 
     def fit(self, X: Any, y: Any) -> Any:
         return super().fit(_words(X), y)

@@ -119,7 +119,7 @@ def train_steps(
         within = trainer.place > 0
         show = partial(tell, console)
         log = stack.enter_context(
-            RunLog(folder, trainer.epoch, trainer.step, within=within, tracking=tracking, tell=show)
+            RunLog(folder, trainer.epoch, trainer.step, within=within, tracking=tracking, show=show)
         )
         for line in (*lines, *(f"note: {note}" for note in log.notes)):
             log.note(line)

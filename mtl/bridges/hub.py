@@ -89,8 +89,8 @@ def label_dataset(
 def corpus_datasets(config: Config, overrides: Overrides = ()) -> dict[str, datasets.DatasetDict]:
     """Return the corpora of a run file as data sets, one per corpus, with their splits.
 
-    Tasks whose labels are derived from the text are left out. The class names of a task are those
-    of all its splits.
+    Tasks whose labels are derived from the text are left out. The class names of a task come
+    from all its splits.
 
     Args:
         config: The run file, or a dictionary with its content.

@@ -21,6 +21,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from mtl.errors import MtlError, did_you_mean
 from mtl.files import exists, find_shipped
+from mtl.inference.cutting import chunks
 from mtl.inference.inputs import Sentence
 from mtl.runs.files import model_files, write_files
 from mtl.trained_model import TrainedModel, load
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from mtl.inference.prediction import Prediction
 
-Place: TypeAlias = Literal["tag", "pos", "ents", "spans", "cats"]
+SpacyPlace: TypeAlias = Literal["tag", "pos", "ents", "spans", "cats"]
 """The attribute of spaCy that a task sets."""
 
 UPOS = frozenset(
@@ -63,7 +64,7 @@ class TaskPipe:
         *,
         run: str | None,
         tasks: Sequence[str] | None,
-        assign: Mapping[str, Place],
+        assign: Mapping[str, SpacyPlace],
         device: str | None,
         trust: bool,
     ) -> None:
@@ -94,7 +95,7 @@ class TaskPipe:
         return self._model
 
     @property
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, SpacyPlace]:
         """Task to the attribute that it sets."""
         return places(self.model, self._tasks, self._assign)
 
@@ -110,7 +111,7 @@ class TaskPipe:
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = _BATCH) -> Iterator[Doc]:
         """Label a stream of documents, `batch_size` at a time."""
-        for docs in spacy.util.minibatch(stream, size=batch_size):
+        for docs in chunks(stream, batch_size):
             yield from self._label(docs)
 
     def _label(self, docs: Sequence[Doc]) -> Iterator[Doc]:
@@ -163,8 +164,8 @@ class TaskPipe:
 
 
 def places(
-    model: TrainedModel, tasks: Sequence[str] | None, assign: Mapping[str, Place]
-) -> dict[str, Place]:
+    model: TrainedModel, tasks: Sequence[str] | None, assign: Mapping[str, SpacyPlace]
+) -> dict[str, SpacyPlace]:
     """Return task to the attribute of spaCy that it sets.
 
     Raises:
@@ -174,11 +175,11 @@ def places(
     for task, place in assign.items():
         if task not in selected:
             raise MtlError(f"assign: there is no task {task!r}{did_you_mean(task, selected)}")
-        if place not in get_args(Place):
-            raise MtlError(f"assign: {task}: {place!r}{did_you_mean(place, get_args(Place))}")
+        if place not in get_args(SpacyPlace):
+            raise MtlError(f"assign: {task}: {place!r}{did_you_mean(place, get_args(SpacyPlace))}")
     if model.selection.compare_pairs(selected):
         raise MtlError("documents are not pairs, and the tasks compare two sentences")
-    chosen: dict[str, Place] = {}
+    chosen: dict[str, SpacyPlace] = {}
     for task in selected:
         possible = _possible(model, task)
         if not possible:
@@ -201,7 +202,7 @@ def places(
     return chosen
 
 
-def _possible(model: TrainedModel, task: str) -> list[Place]:
+def _possible(model: TrainedModel, task: str) -> list[SpacyPlace]:
     """Return the places of a task, the default first; empty for none."""
     target = model.predictor.targets[task]
     if target.level == "sentence":

@@ -43,7 +43,7 @@ def keys_of_run(init: str) -> dict[str, Any]:
 
 
 def keys_of_transformer(name: str, lr: float) -> dict[str, Any]:
-    """Return the keys of a run on a pretrained transformer, all of which is fine-tuned.
+    """Return the keys of a run that fine-tunes all layers of a pretrained transformer.
 
     Args:
         name: Its folder, or its name on the hub.

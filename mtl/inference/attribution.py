@@ -294,7 +294,7 @@ class _Explainer:
         return max(1, self._cutter.max_tokens // text.index.numel())
 
     def _parts(self, text: _Text, gates: Tensor) -> Sequence[Tensor]:
-        return torch.split(gates, self._batch(text))  # type: ignore[no-any-return, no-untyped-call]
+        return torch.split(gates, self._batch(text))
 
     def _scores(self, text: _Text, task: str, scores: Sequence[_Score], gates: Tensor) -> Tensor:
         """Return the scores of the answers, `[V, N]`, for gates `[V, L]`."""

@@ -1,4 +1,4 @@
-"""The files of a trained model: what a copy needs."""
+"""The files that a copy of a trained model needs."""
 
 from __future__ import annotations
 

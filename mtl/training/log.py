@@ -54,7 +54,7 @@ class RunLog:
             hides it.
         within: Whether some of these steps belong to a further epoch.
         tracking: The experiment trackers of the run; the log ends their runs.
-        tell: Shows a line to the user.
+        show: Shows a line to the user.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class RunLog:
         *,
         within: bool = False,
         tracking: Tracking | None = None,
-        tell: Callable[[str], None] | None = None,
+        show: Callable[[str], None] | None = None,
     ) -> None:
         self._tracking = tracking
-        self._show = tell
+        self._show = show
         self._values: dict[str, float] = {}
         self.stopped = False
         """Whether training was stopped and can be resumed, which trackers show."""

@@ -168,28 +168,28 @@ class Tracking:
                 ids[name] = own
                 write_json(path, ids)
 
-    def log(self, values: Mapping[str, float], step: int, tell: Callable[[str], None]) -> None:
+    def log(self, values: Mapping[str, float], step: int, note: Callable[[str], None]) -> None:
         """Log values by name for a step. A tracker that fails is left out from then on.
 
         Args:
             values: The values.
             step: The step.
-            tell: Is called with a line about a tracker that fails.
+            note: Is called with a line about a tracker that fails.
         """
         for tracker in [*self._trackers]:
             try:
                 tracker.log(values, step)
             except Exception as error:  # training is worth more than its curves
                 self._trackers.remove(tracker)
-                tell(f"note: {tracker.extra} failed and gets no more values: {_line(error)}")
+                note(f"note: {tracker.extra} failed and gets no more values: {_line(error)}")
 
-    def close(self, end: End, tell: Callable[[str], None]) -> None:
+    def close(self, end: End, note: Callable[[str], None]) -> None:
         """End the run in each tracker."""
         for tracker in self._trackers:
             try:
                 tracker.end(end)
             except Exception as error:
-                tell(f"note: {tracker.extra} failed at the end: {_line(error)}")
+                note(f"note: {tracker.extra} failed at the end: {_line(error)}")
         self._trackers = []
 
 

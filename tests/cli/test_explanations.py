@@ -93,7 +93,7 @@ def test_a_page_has_all_answers(model: str, tmp_path: Path) -> None:
 
 def test_markup_in_a_text_stays_text(model: str) -> None:
     html = explained(model, "--format", "html", "--task", "pos", stdin="a <script>x</script>\n")
-    assert html.count("<script>") == 1  # that of the page
+    assert html.count("<script>") == 1  # the script of the page
     assert "&lt;" in html
 
 

@@ -111,7 +111,7 @@ def test_a_stop_and_a_failure_are_shown(tmp_path: Path) -> None:
 def test_a_tracker_that_fails_does_not_end_training(tmp_path: Path) -> None:
     module, said = Recorder("mlflow", fails="log_metrics"), []
     tracking = Tracking([MlflowTracker(module)], tmp_path, {})
-    with RunLog(tmp_path, tracking=tracking, tell=said.append) as log:
+    with RunLog(tmp_path, tracking=tracking, show=said.append) as log:
         for event in map(step, range(60)):
             log.write(event)
     assert said == ["note: mlflow failed and gets no more values: ConnectionError: no server"]
