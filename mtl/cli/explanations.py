@@ -41,9 +41,9 @@ def chosen_form(wanted: str, output: Path | None) -> str:
     if wanted == "auto":
         form = "text"
         if output is not None:
-            named = form_of(output)
-            page = Path(output.name.removesuffix(".gz")).suffix == ".html"
-            form = "html" if page else "jsonl" if named == "text" else named
+            suffix = form_of(output)
+            page = output.name.endswith((".html", ".html.gz"))
+            form = "html" if page else "jsonl" if suffix == "text" else suffix
     if form not in FORMS:
         message = f"{form} has no weights of words; expected {', '.join(FORMS)}"
         raise typer.BadParameter(message, param_hint="--format")

@@ -46,7 +46,7 @@ class Attribution:
         """Return the attribution as JSON types, without fields that are None."""
         record: dict[str, Any] = {"answer": self.answer}
         if self.tokens is not None:
-            record["tokens"] = list(self.tokens)
+            record |= {"tokens": list(self.tokens)}
         for name in ("score", "baseline", "gap"):
             value = getattr(self, name)
             if value is not None:
