@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -23,14 +22,15 @@ from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
 from mtl.inference import process
 from mtl.inference.abstention import check_threshold, sure_answers
+from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
+from mtl.inference.explanation import Explanation, Method
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
 from mtl.inference.probabilities import probabilities
 from mtl.inference.states import hidden_states
-from mtl.inference.task_prediction import TaskPrediction
 from mtl.registry import OnImport, silently
 from mtl.runs.calibration import read_calibration, write_calibration
 from mtl.runs.checkpoint import MODEL, RUN, check_run_folder, load_weights
@@ -225,11 +225,9 @@ class TrainedModel:
             MtlError: As for `predict`; the task has no fixed list of labels; or there are several
                 tasks and none is named.
         """
-        selected = self.selection.labelling([task] if task else None)
-        if len(selected) > 1:
-            raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
-        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs(selected)))
-        return probabilities(self.predictor, read, selected[0])
+        selected = self.selection.only(task)
+        read = list(read_sentences(sentences, pairs=self.selection.compare_pairs([selected])))
+        return probabilities(self.predictor, read, selected)
 
     def best_paths(
         self, sentences: Sentences, task: str, number: int
@@ -267,17 +265,28 @@ class TrainedModel:
         sentences: Sentences,
         tasks: Sequence[str] | None = None,
         *,
-        attention: bool = False,
-    ) -> dict[str, list[TaskPrediction]]:
-        """Return predictions with confidences: task to one item per sentence.
+        method: Method = "integrated",
+        token: str | None = None,
+        steps: int = STEPS,
+        unit: TextUnit | None = None,
+    ) -> Iterator[Explanation]:
+        """Return an iterator over explanations, one per text: the weight of each word.
 
-        Deprecated: use `annotate` with `confidence=True`, which returns one item per sentence.
+        Args:
+            sentences: As for `predict`.
+            tasks: As for `predict`.
+            method: "integrated" (gradients), "gradient" (× input) or "occlusion".
+            token: Explain the tags of this word; None: each span, or each tag without spans.
+            steps: The number of points of integrated gradients.
+            unit: As for `predict`.
+
+        Raises:
+            MtlError: As for `predict`; or it is an ensemble.
         """
-        message = "explain() is deprecated; use annotate(…, confidence=True)"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        selected = self.selection.labelling(tasks)
-        found = list(self.annotate(sentences, tasks, confidence=True, attention=attention))
-        return {task: [prediction[task] for prediction in found] for task in selected}
+        predictor, selected = self.experiment.predictor, self.selection.labelling(tasks)
+        found = self.annotate(sentences, selected, confidence=True, unit=unit, chunk_size=1)
+        split = self.selection.by_sentence(selected, unit)
+        return explain(predictor, found, selected, split, method, token, steps)
 
     def save_bundle(self, path: str | PathLike[str], tasks: Sequence[str] | None = None) -> None:
         """Export the model to a bundle, a file that `mtl_runtime.load` reads without PyTorch.
@@ -330,8 +339,7 @@ class TrainedModel:
                 `cache` are used for tasks other than language models that read streams forwards.
         """
         selected = self.selection.named(tasks)
-        if abstain is not None:
-            check_threshold(abstain)
+        check_threshold(abstain)
         if dynamic or cache:
             selected = self.selection.language_models(tasks, streams=True)
         corpora = self._corpora(split, data, selected)

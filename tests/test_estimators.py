@@ -20,10 +20,12 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 import mtl
 from mtl.errors import MtlError
+from tests import hub
 from tests.cli.command import mtl as command
 from tests.cli.objects import moods, news
 
@@ -327,3 +329,116 @@ def test_errors_name_the_arguments_of_fit() -> None:
         mtl.Classifier(**SMALL).fit(["\ud83d", "b"], ["x", "y"])
     with pytest.raises(MtlError, match=r"^dev\[0\]\[1\]: a text has an incomplete character"):
         mtl.Classifier(**SMALL).fit(["a", "b"], ["x", "y"], dev=(["a", "\ud83d"], ["x", "y"]))
+
+
+# ---- pretrained weights
+
+
+def test_models_of_the_package_give_trunk_and_embedding() -> None:
+    own = mtl.Tagger(init="english", epochs=1, scheme="bio").fit(TOKENS[:8], NER[:8])
+    trunk = own.model_.run.trunk
+    assert (trunk.type, trunk.options["init"]) == ("qrnn", "english")
+    before = mtl.load("english").networks[0].state_dict()
+    after = own.model_.networks[0].state_dict()
+    (name, *_) = (n for n in after if "trunk" in n and n.endswith("weight"))
+    # One epoch moves the weights a little; random weights would be far away.
+    assert (after[name] - before[name]).norm() < 0.2 * before[name].norm()
+
+
+def test_a_run_folder_gives_trunk_and_embedding(classifier: mtl.Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "saved")
+    own = mtl.Classifier(**{**SMALL, "trunk": None, "epochs": 1}, init=tmp_path / "saved")
+    assert clone(own).get_params() == own.get_params()
+    trunk = own.fit(TEXTS, MOODS).model_.run.trunk
+    assert trunk.options["hidden_size"] == 8
+    with pytest.raises(MtlError, match="run folder"):
+        mtl.Classifier(init=tmp_path).fit(TEXTS, MOODS)
+
+
+def test_a_pretrained_transformer_is_a_start(tmp_path: Path) -> None:
+    folder = hub.bert(tmp_path / "bert")
+    config = {"training.max_length": 20, "training.overlap": 4}
+    own = mtl.Classifier(init=str(folder), epochs=1, config=config).fit(TEXTS[:8], MOODS[:8])
+    assert own.model_.run.trunk.type == "transformer"
+    assert own.model_.run.training.optimizer.options["lr"] == 0.0005
+    assert len(own.predict(TEXTS[:3])) == 3
+
+
+# ---- the checks of scikit-learn
+#
+# Most of them fit a table of numbers, so they get an estimator that reads each number as a word.
+# These do not apply: sample weights and class weights (not supported), sparse and complex numbers,
+# NaN, several outputs, names and numbers of features, transformers, regressors and clusterings.
+
+
+class OfNumbers(mtl.Classifier):
+    """A classifier of rows of numbers, with numbers as words."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        return super().fit(_words(X), y)
+
+    def predict(self, X: Any) -> Any:
+        return super().predict(_words(X))
+
+    def predict_proba(self, X: Any) -> Any:
+        return super().predict_proba(_words(X))
+
+    def score(self, X: Any, y: Any) -> float:
+        return super().score(_words(X), y)
+
+
+def _words(X: Any) -> Any:
+    if isinstance(X, list) and (not X or not np.isscalar(X[0])) and not hasattr(X[0], "dtype"):
+        return X  # from `score`
+    return [[f"{place}:{value:.0f}" for place, value in enumerate(row)] for row in np.asarray(X)]
+
+
+@pytest.mark.parametrize("kind", [mtl.Classifier, mtl.Tagger])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "do_not_raise_errors_in_init_or_set_params",
+        "estimator_cloneable",
+        "estimator_repr",
+        "estimator_tags_renamed",
+        "estimators_unfitted",
+        "get_params_invariance",
+        "mixin_order",
+        "no_attributes_set_in_init",
+        "parameters_default_constructible",
+        "set_params",
+        "valid_tag_types",
+    ],
+)
+def test_checks_of_scikit_learn_without_data(kind: Any, check: str) -> None:
+    getattr(estimator_checks, f"check_{check}", _newer)(kind.__name__, kind())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "check",
+    [
+        "classifiers_classes",
+        "dict_unchanged",
+        "dont_overwrite_parameters",
+        "estimators_fit_returns_self",
+        "estimators_overwrite_params",
+        "estimators_pickle",
+        "f_contiguous_array_estimator",
+        "fit_check_is_fitted",
+        "fit_idempotent",
+        "fit_score_takes_y",
+        "methods_sample_order_invariance",
+        "methods_subset_invariance",
+        "readonly_memmap_input",
+    ],
+)
+def test_checks_of_scikit_learn_with_numbers_as_words(check: str) -> None:
+    config = {"embedding.characters": None, "embedding.affixes": None}
+    trunk = {"type": "lstm", "num_layers": 1, "hidden_size": 8}
+    own = OfNumbers(trunk=trunk, epochs=8, lr=0.03, config=config)
+    getattr(estimator_checks, f"check_{check}", _newer)("OfNumbers", own)
+
+
+def _newer(name: str, estimator: Any) -> None:
+    pytest.skip("this version of scikit-learn does not have the check")

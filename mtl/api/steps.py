@@ -32,6 +32,7 @@ from mtl.runs.lock import FolderLock
 from mtl.training.events import Epoch
 from mtl.training.log import RunLog
 from mtl.training.state import restore_training_state, training_state
+from mtl.training.tracking import Tracking
 from mtl.training.trainer import Trainer
 
 
@@ -102,7 +103,12 @@ def follow_steps(trainer: Trainer) -> bool:
 
 
 def train_steps(
-    trainer: Trainer, lock: FolderLock, console: Console, lines: Sequence[str], saving: Saving
+    trainer: Trainer,
+    lock: FolderLock,
+    console: Console,
+    lines: Sequence[str],
+    saving: Saving,
+    tracking: Tracking | None,
 ) -> bool:
     """Show and log some lines, and train until the end or a signal; return whether one came.
 
@@ -111,7 +117,10 @@ def train_steps(
     folder = lock.folder
     with ExitStack() as stack:
         within = trainer.place > 0
-        log = stack.enter_context(RunLog(folder, trainer.epoch, trainer.step, within=within))
+        show = partial(tell, console)
+        log = stack.enter_context(
+            RunLog(folder, trainer.epoch, trainer.step, within=within, tracking=tracking, show=show)
+        )
         for line in (*lines, *(f"note: {note}" for note in log.notes)):
             log.note(line)
             tell(console, line)
@@ -135,6 +144,7 @@ def train_steps(
                 steps = count(trainer.step, "step")
                 text = f"stopped after {steps}; --resume continues {place}"
                 log.note(text)
+                log.stopped = True
                 tell(console, text)
                 return True
     return False

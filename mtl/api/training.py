@@ -54,6 +54,7 @@ from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
 from mtl.training.interrupt import Interrupt
 from mtl.training.processes import Processes, is_restarted, join
+from mtl.training.tracking import Tracking, check_trackers
 
 __all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
@@ -363,6 +364,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
     """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
     console, on_import, processes = request.console, request.on_import, request.processes
     to_device(run.training.device)  # a missing device is an error before the data is read
+    trackers = check_trackers(run.training.track)
     run = _for_processes(run, folder, request)
     processes.from_main(partial(check_place, folder, request.resume))
     with request.lock(folder) as lock:
@@ -407,7 +409,10 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
                     start_folder(folder, experiment, resume=begun == "resumable")
                     if fingerprints:
                         write_teachers(folder, fingerprints)
-                    stopped = train_steps(trainer, lock, console, lines, saving)
+                    tracking = None
+                    if trackers:
+                        tracking = Tracking(trackers, folder, run.model_dump(mode="json"))
+                    stopped = train_steps(trainer, lock, console, lines, saving, tracking)
                 else:
                     stopped = follow_steps(trainer)
         if not processes.from_main((folder / MODEL).is_file):

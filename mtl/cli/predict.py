@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption
-from mtl.errors import DataError, MtlError
+from mtl.cli.predict_input import form_of, read_input
+from mtl.errors import MtlError
 
 if TYPE_CHECKING:
     from mtl.cli.formats import LineWriter, TableWriter
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from mtl.inference.inputs import Sentence
     from mtl.inference.prediction import Prediction
     from mtl.trained_model import TrainedModel
-
-SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".conll": "conll",
-    ".conllu": "conll",
-    ".iob2": "conll",
-}
-"""Suffix of a file name to its format; files with other suffixes are raw text."""
 
 
 def predict(
@@ -45,11 +36,11 @@ def predict(
     ] = None,
     task: TaskOption = None,
     output_format: Annotated[
-        Literal["auto", "conll", "jsonl", "csv", "tsv", "text"],
+        Literal["auto", "conll", "jsonl", "csv", "tsv", "text", "html"],
         typer.Option(
             "--format",
-            help="The output format. auto: csv or tsv for a table, else conll. text: shaded words, "
-            "with --explain.",
+            help="The output format. auto: csv or tsv for a table, else conll; text for weights of "
+            "words. text: shaded words, with --explain. html: a page with them.",
         ),
     ] = "auto",
     input_format: Annotated[
@@ -82,8 +73,30 @@ def predict(
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Write attention weights, if the head has them.")
+        bool,
+        typer.Option("--explain", help="Write the weight of each word for each answer."),
     ] = False,
+    method: Annotated[
+        Literal["attention", "integrated", "gradient", "occlusion"] | None,
+        typer.Option(
+            help="With --explain: attention weights, integrated gradients, gradient × input, or "
+            "occlusion. Default: attention if a head has it, else integrated."
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="With --explain: explain the tags of this word. Default: each span, or each tag "
+            "without spans.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --method integrated: the number of points of the integral, 32."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -111,6 +124,10 @@ def predict(
     For tasks on sentence pairs, the input is two sentences per line, separated by a tab; JSONL with
     the field "text_b" or "tokens_b"; or a table.
     """
+    weights = {"--method": method, "--token": token, "--steps": steps}
+    for name, value in weights.items():
+        if value is not None and not explain:
+            raise typer.BadParameter("has no effect without --explain", param_hint=name)
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 
@@ -130,18 +147,17 @@ def predict(
                 "--explain": explain,
                 "--workers": workers > 1,
                 "--device": device not in (None, "cpu"),
-                "--format text": output_format == "text",
+                f"--format {output_format}": output_format in ("text", "html"),
                 "--trust": trust,
             },
         )
         return
-    if output_format == "text":
-        if not explain:
-            message = "text shows words shaded by attention weights; add --explain"
-            raise typer.BadParameter(message, param_hint="--format")
-        if workers > 1 or output:
-            message = "text is for a terminal; leave out --workers and --output"
-            raise typer.BadParameter(message, param_hint="--format")
+    if output_format in ("text", "html") and not explain:
+        message = f"{output_format} shows words shaded by weights; add --explain"
+        raise typer.BadParameter(message, param_hint="--format")
+    if output_format == "text" and (workers > 1 or output):
+        message = "text is for a terminal; leave out --workers and --output"
+        raise typer.BadParameter(message, param_hint="--format")
     from mtl.cli.collection import no_collection_at_exit
     from mtl.inference.process import without_collection
 
@@ -155,6 +171,44 @@ def predict(
     from mtl.inference.cutting import CHUNK
 
     tasks = model.selection.labelling(task)
+    whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
+    source = None if file is None or str(file) == "-" else file
+    progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
+    if explain and method is None and not any(map(model.predictor.attention, tasks)):
+        method = "integrated"
+    if explain and method is not None and method != "attention":
+        from mtl.cli.explanations import chosen_form, write_explanations
+        from mtl.inference.attribution import STEPS
+
+        refused = {
+            "--confidence": confidence,
+            "--abstain": abstain is not None,
+            "--workers": workers > 1,
+            "--steps": steps is not None and method != "integrated",
+        }
+        for name in filter(refused.get, refused):
+            message = f"has no effect with --method {method}"
+            raise typer.BadParameter(message, param_hint=name)
+        form = chosen_form(output_format, output)
+        texts = read_input(model, source, input_format, tasks, whole_unit, progress).sentences
+        explained = model.explain(
+            texts,
+            tasks,
+            method=method,
+            token=token,
+            steps=STEPS if steps is None else steps,
+            unit=whole_unit,
+        )
+        title = f"Explanations of {folder}"
+        write_explanations(explained, form, output, title, progress)
+        return
+    for name, value in {"--token": token, "--steps": steps}.items():
+        if value is not None:
+            message = "has no effect with --method attention"
+            raise typer.BadParameter(message, param_hint=name)
+    if output_format == "html":
+        message = "html has no attention weights; expected conll, jsonl or text"
+        raise typer.BadParameter(message, param_hint="--format")
     if explain:
         attending = model.selection.attending(task)
         matrices = [own for own in attending if model.predictor.attention(own) == "matrix"]
@@ -163,15 +217,12 @@ def predict(
             raise MtlError(f"{names}: the attention weights are matrices; add --format jsonl")
         if output_format == "text":
             task = tasks = attending
-    whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
-    source = None if file is None or str(file) == "-" else file
-    progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
-    found = _read(model, source, input_format, tasks, whole_unit, progress)
+    found = read_input(model, source, input_format, tasks, whole_unit, progress)
     written: str = output_format
     if output_format == "auto":
         written = found.form if found.table and not explain else "conll"
-        if output is not None and _format(output) != "text":
-            written = _format(output)
+        if output is not None and form_of(output) != "text":
+            written = form_of(output)
     if explain and written in ("csv", "tsv"):
         message = "tables have no attention weights; expected conll, jsonl or text"
         raise typer.BadParameter(message, param_hint="--format")
@@ -384,56 +435,6 @@ def _write_parallel(
     return notes
 
 
-class _Input(NamedTuple):
-    form: str
-    sentences: Iterator[Sentence]
-    table: Table | None = None
-
-
-def _read(
-    model: TrainedModel,
-    source: Path | None,
-    form: str,
-    tasks: Sequence[str],
-    unit: TextUnit | None,
-    progress: LabellingProgress,
-) -> _Input:
-    """Open the input; it is read lazily."""
-    from mtl.cli import inputs
-    from mtl.cli.table_input import open_table
-    from mtl.data.readers import Conll, Csv, Jsonl
-
-    selection = model.selection
-    pairs = selection.compare_pairs(tasks)
-    lines, name = _lines(source, progress), str(source or "<stdin>")
-    if form == "auto":
-        form = "text" if source is None else _format(source)
-        if form == "text" and not (source is None and sys.stdin.isatty()):
-            lines = inputs.check_prose(lines, name, pairs=pairs)
-    if form in ("csv", "tsv"):
-        table = open_table(lines, name, form, selection.readers(tasks, Csv))
-        if pairs != (table.reader.pair is not None):
-            expected = "pairs of sentences" if pairs else "single sentences"
-            found = "single sentences" if pairs else "pairs of sentences"
-            raise DataError(f"the tasks read {expected}, and the table has {found}", name)
-        return _Input(form, table.rows, table)
-    if form == "jsonl":
-        known: list[Jsonl | Csv] = [
-            *selection.readers(tasks, Jsonl),
-            *selection.readers(tasks, Csv),
-        ]
-        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
-    if pairs and form != "text":
-        raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
-    if form == "conll":
-        return _Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
-    if pairs:
-        return _Input(form, inputs.read_text_pairs(lines, name))
-    split = len(selection.by_sentence(tasks, unit)) == len(tasks)
-    texts = inputs.read_text(lines, split=split, paragraphs=form == "paragraphs")
-    return _Input(form, texts)
-
-
 def _writer(
     model: TrainedModel,
     form: str,
@@ -464,18 +465,3 @@ def _note(writer: LineWriter | TableWriter) -> None:
         print(note, file=sys.stderr)
     if added := writer.unnamed:
         print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)
-
-
-def _format(file: Path) -> str:
-    """Return the format of a file, according to its name."""
-    return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
-
-
-def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:
-    from mtl.files import open_text, text_lines
-
-    if file is None:
-        yield from text_lines(sys.stdin.buffer, "<stdin>")  # type: ignore[arg-type]  # has read1
-    else:
-        with open_text(file, stream=True, on_open=progress.opened) as text:
-            yield from text

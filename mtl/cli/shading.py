@@ -1,4 +1,4 @@
-"""Sentences with words shaded by their attention weights, for a terminal."""
+"""Sentences with words shaded by their weights, for a terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ MOST_TOKENS = 20
 """Tokens whose values are shown on the line of a task."""
 SHADES = ("", *(f"white on color({number})" for number in (52, 88, 124, 160, 196)))
 """From no shade to bright red, for weights from 0 to the largest weight of the sentence."""
+AGAINST = ("", *(f"white on color({number})" for number in (17, 18, 19, 20, 21)))
+"""From no shade to bright blue, for weights from 0 to the least weight of the sentence."""
 
 
 def write_text(prediction: Prediction) -> str:
@@ -38,5 +40,16 @@ def shaded(tokens: Sequence[str], weights: Sequence[float]) -> Text:
     line = Text("  ")
     for i, (token, weight) in enumerate(zip(tokens, weights, strict=True)):
         shade = SHADES[round((len(SHADES) - 1) * weight / largest)] if largest else ""
+        line.append(" " * (i > 0)).append(one_line(token), shade)
+    return line
+
+
+def signed(tokens: Sequence[str], weights: Sequence[float]) -> Text:
+    """Return words on shades of red for positive weights, and of blue for negative ones."""
+    largest = max(map(abs, weights), default=0)
+    line = Text("  ")
+    for i, (token, weight) in enumerate(zip(tokens, weights, strict=True)):
+        shades = SHADES if weight > 0 else AGAINST
+        shade = shades[round((len(shades) - 1) * abs(weight) / largest)] if largest else ""
         line.append(" " * (i > 0)).append(one_line(token), shade)
     return line

@@ -174,6 +174,12 @@ class Training(Settings):
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."
     )
+    track: list[Literal["mlflow", "wandb"]] = Field(
+        default=[],
+        description="Experiment trackers that get the configuration, losses, weights, learning "
+        "rates and scores: mlflow, wandb (Weights & Biases). Their environment variables select "
+        "the server and the project.",
+    )
     max_length: PositiveInt = Field(
         default=512,
         description="Maximum length of a sentence in tokens; longer sentences are split into "

@@ -87,11 +87,14 @@ class EmbeddingOutput(NamedTuple):
         mask: `[B, P]` bool, True on real positions.
         to_words: Maps hidden states of positions `[B, P, H]` to hidden states of words
             `[B, T, H]`.
+        words: The word of each position, `[B, P]` int64, counted from 1; 0 for special tokens and
+            padding. None where positions are words.
     """
 
     vectors: Tensor
     mask: Tensor
     to_words: Callable[[Tensor], Tensor]
+    words: Tensor | None = None
 
 
 class InputEmbedding(nn.Module, ABC):

@@ -90,7 +90,7 @@ class TransformerEmbedding(InputEmbedding):
         merge = partial(to_words, words=layout.words, length=mask.shape[1], alignment=self.align)
         if self.beside is not None:
             merge = partial(_appended, merge, self.beside(features, mask).vectors)
-        return EmbeddingOutput(self.table(layout.numbers), layout.mask, merge)
+        return EmbeddingOutput(self.table(layout.numbers), layout.mask, merge, layout.words)
 
 
 def _appended(merge: Callable[[Tensor], Tensor], vectors: Tensor, hidden: Tensor) -> Tensor:

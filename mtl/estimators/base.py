@@ -22,7 +22,9 @@ from mtl.api import train
 from mtl.data.given import GivenSplit
 from mtl.errors import CheckpointError, MtlError, did_you_mean
 from mtl.estimators.inputs import InputError
-from mtl.runs.checkpoint import TRAINING, read_json, write_json
+from mtl.estimators.pretrained import TRANSFORMER_LR, is_run, keys_of_run, keys_of_transformer
+from mtl.runs.checkpoint import read_json, write_json
+from mtl.runs.files import model_files, write_files
 from mtl.trained_model import TrainedModel, load
 
 _SAVED = "estimator.json"
@@ -31,6 +33,9 @@ _SAVED = "estimator.json"
 _RECURRENT = ("lstm", "gru", "qrnn")
 _ONE_LAYER = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
 """The options of a recurrent trunk if only its name is given."""
+
+_LR = 0.004
+"""The learning rate, unless one is given or the trunk is a pretrained transformer."""
 
 _FEWEST = 20
 """The fewest sentences from which a development set is cut."""
@@ -45,11 +50,11 @@ class Estimator(ABC):
     """The labels of the training data, sorted; set by `fit`."""
 
     head: str | Mapping[str, Any]
-    trunk: str | Mapping[str, Any] = "lstm"
-    init: str | None = None
+    trunk: str | Mapping[str, Any] | None = None
+    init: str | PathLike[str] | None = None
     epochs: int = 20
     patience: int | None = 5
-    lr: float = 0.004
+    lr: float | None = None
     batch_size: int = 8
     dev: str | int | None = "10%"
     seed: int = 1
@@ -91,11 +96,19 @@ class Estimator(ABC):
 
     def _configuration(self) -> dict[str, Any]:
         """Return the run as a dictionary."""
-        trunk = self.trunk
+        trunk = "lstm" if self.trunk is None else self.trunk
         if isinstance(trunk, str):
             trunk = {"type": trunk, **(_ONE_LAYER if trunk in _RECURRENT else {})}
+        start: dict[str, Any] = {}
         if self.init is not None:
-            trunk = {**trunk, "init": self.init}
+            init = os.fspath(self.init)
+            if self.trunk is not None:
+                trunk = {**trunk, "init": init}
+            elif is_run(init):
+                start = keys_of_run(init)
+            else:
+                start = keys_of_transformer(init, TRANSFORMER_LR if self.lr is None else self.lr)
+        further = start.pop("training", {})
         labels = {"labels": self._task, "head": self.head, **self._labels()}
         return {
             "seed": self.seed,
@@ -111,9 +124,11 @@ class Estimator(ABC):
                 "epochs": self.epochs,
                 "patience": self.patience,
                 "batch": {"sentences": self.batch_size},
-                "optimizer": {"type": "adam", "lr": self.lr},
+                "optimizer": {"type": "adam", "lr": _LR if self.lr is None else self.lr},
                 "schedule": {"type": "constant", "warmup": 10},
+                **further,
             },
+            **start,
         }
 
     @abstractmethod
@@ -160,9 +175,7 @@ class Estimator(ABC):
             raise _not_fitted(type(self).__name__)
         if self._model is None:
             folder = self._temporary() / "run"
-            for name, content in (self._files or {}).items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
+            write_files(folder, self._files or {})
             self._model = load(folder)
         return self._model
 
@@ -175,7 +188,7 @@ class Estimator(ABC):
         state = dict(vars(self))
         if self.__sklearn_is_fitted__():
             # A run folder is data: unpickling creates files, and reads them as `load` does.
-            state |= {"_model": None, "_files": self._files or _content(self.model_.folder)}
+            state |= {"_model": None, "_files": self._files or model_files(self.model_.folder)}
         return state
 
     def save(self, folder: str | PathLike[str]) -> None:
@@ -186,7 +199,9 @@ class Estimator(ABC):
                 parameter cannot be written as JSON.
         """
         folder = Path(folder)
-        content = _content(self.model_.folder)
+        content = {
+            name: data for name, data in model_files(self.model_.folder).items() if name != _SAVED
+        }
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise MtlError(f"{folder}: exists already; choose another folder, or remove it")
         params = {name: _saved(value) for name, value in self.get_params().items()}
@@ -197,9 +212,7 @@ class Estimator(ABC):
         }
         unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
-            for name, data in content.items():
-                (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
-                (unfinished / name).write_bytes(data)
+            write_files(unfinished, content)
             write_json(unfinished / _SAVED, record)
             os.replace(unfinished, folder)
         except OSError as error:
@@ -227,17 +240,6 @@ class Estimator(ABC):
             raise CheckpointError(f"{path}: not a saved {cls.__name__}: {error}") from error
         estimator._model, estimator._files = load(folder), None
         return estimator
-
-
-def _content(folder: Path) -> dict[str, bytes]:
-    """Return the files of a run folder, without the state and the curves of training."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder): path for path in files}
-    return {
-        name.as_posix(): path.read_bytes()
-        for name, path in names.items()
-        if name.parts[0] not in (TRAINING, _SAVED) and not name.name.startswith("events.")
-    }
 
 
 def _saved(value: Any) -> Any:

@@ -27,12 +27,14 @@ class Classifier(Estimator):
     Args:
         head: The head, as a name or a dictionary of options: "pool", "attention" or "cnn".
         trunk: The trunk, as a name ("lstm", "gru" or "qrnn", one layer; "conv") or a dictionary of
-            options.
-        init: A run folder, or "wikitext2": training starts from its trunk and embedding.
+            options; None: the trunk of `init`, else "lstm".
+        init: Pretrained weights: a run folder, a model of the package ("wikitext2", "english"), or
+            a pretrained transformer, as a folder or a name on the hub. Training starts from its
+            trunk and embedding; None: random weights.
         epochs: The maximum number of epochs.
         patience: The number of epochs without improvement on the dev set after which training
             stops; None: no early stopping.
-        lr: The learning rate.
+        lr: The learning rate; None: 0.004, or 0.0005 for a pretrained transformer.
         batch_size: The number of sentences per batch.
         dev: The share of the training data, or the number of sentences, used as the dev set, which
             selects the best epoch, if `fit` gets no dev set; None: no dev set. Fewer than 20

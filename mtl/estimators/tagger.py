@@ -23,7 +23,7 @@ class Tagger(Estimator):
             None: the tags are not spans. With a scheme, `score` is the F1 of spans.
         head: The head, as a name or a dictionary of options: "crf", "softmax" or "constrained".
         trunk: As for `Classifier`, like all parameters below.
-        init: A run folder, or "wikitext2": training starts from its trunk and embedding.
+        init: Pretrained weights: a run folder, a model of the package, or a transformer.
         epochs: The maximum number of epochs.
         patience: The number of epochs without improvement after which training stops; None: no
             early stopping.

@@ -32,6 +32,7 @@ from mtl.runs.history import RECORDS, SUMMARY, read_records
 from mtl.runs.lock import LOCK
 from mtl.training.board import EVENTS
 from mtl.training.log import TEXT
+from mtl.training.tracking import TRACKING
 
 Begun: TypeAlias = Literal["no", "resumable", "finished"]
 """The state of a run in its folder. A run without a checkpoint has to begin again."""
@@ -174,7 +175,7 @@ def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:
     """Yield both values and the path of each difference between two runs."""
     # These may change on resuming: they do not affect the steps that are already done.
     free = {"training.epochs", "training.device", "training.threads", "training.patience"}
-    free |= {"training.checkpoint.minutes"}
+    free |= {"training.checkpoint.minutes", "training.track"}
 
     def walk(one: Any, other: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         if isinstance(one, dict) and isinstance(other, dict):
@@ -199,7 +200,7 @@ def start_folder(folder: Path, experiment: Experiment, *, resume: bool) -> None:
         MtlError: The folder cannot be written.
     """
     if not resume:
-        old = (folder / MODEL, folder / RECORDS, folder / TEXT)
+        old = (folder / MODEL, folder / RECORDS, folder / TEXT, folder / TRACKING)
         for path in (*old, *folder.glob(EVENTS), *snapshot_files(folder)):
             path.unlink(missing_ok=True)
     remove_checksums(folder)

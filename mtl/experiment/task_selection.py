@@ -62,6 +62,17 @@ class TaskSelection:
         check_words(self._run, selected)
         return selected
 
+    def only(self, task: str | None) -> str:
+        """Return the named task, by default the only one of `labelling`.
+
+        Raises:
+            MtlError: There are several tasks, and none is named.
+        """
+        selected = self.labelling([task] if task else None)
+        if len(selected) > 1:
+            raise MtlError(f"expected the name of a task, one of: {', '.join(selected)}")
+        return selected[0]
+
     def attending(self, tasks: Sequence[str] | None = None) -> list[str]:
         """Return the named tasks, by default all whose heads have attention.
 

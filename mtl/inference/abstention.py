@@ -90,9 +90,9 @@ def sure_answers(
     return (abstain(own, threshold, confidence=confidence) for own in predictions)
 
 
-def check_threshold(threshold: float) -> None:
-    """Raise an MtlError if a threshold is not a probability."""
-    if not 0 <= threshold <= 1:  # NaN too
+def check_threshold(threshold: float | None) -> None:
+    """Raise an MtlError if a threshold is neither None nor a probability."""
+    if threshold is not None and not 0 <= threshold <= 1:  # NaN too
         raise MtlError(f"abstain: expected a probability from 0 to 1, got {threshold}")
 
 

@@ -47,6 +47,21 @@ class Sentence:
         return cls(Example(tuple(words)), fields=fields)
 
     @classmethod
+    def from_tokens(
+        cls, words: Sequence[str], text: str, bounds: Sequence[tuple[int, int]]
+    ) -> Sentence:
+        """Make a text from its words and its sentences, which another library has cut.
+
+        Args:
+            words: The words.
+            text: The text.
+            bounds: First word of each sentence, and the word after its last one.
+        """
+        sentence = cls(Example(tuple(words)), text)
+        sentence._bounds = bounds
+        return sentence
+
+    @classmethod
     def from_text(
         cls,
         text: str,

@@ -158,7 +158,9 @@ def _tag_probabilities(
     probabilities = token_log_probs(head, hidden, mask, temperature).exp()  # [B, T, K]
     labels, sums = label_probabilities(head, probabilities, scheme)
     index = {label: position for position, label in enumerate(labels)}
-    targets = torch.tensor([index[label] for label in _outputs(head, scheme)], device=ids.device)
+    targets = torch.tensor(
+        [index[label] for label in output_labels(head, scheme)], device=ids.device
+    )
     return sums.gather(2, targets[ids].unsqueeze(2)).squeeze(2)
 
 
@@ -172,7 +174,7 @@ def label_probabilities(
         probabilities: The probabilities of its labels, `[B, T, K]`.
         scheme: The output scheme.
     """
-    outputs = _outputs(head, scheme)
+    outputs = output_labels(head, scheme)
     index = {label: position for position, label in enumerate(dict.fromkeys(outputs))}
     targets = torch.tensor([index[label] for label in outputs], device=probabilities.device)
     sums = probabilities.new_zeros(*probabilities.shape[:2], len(index))
@@ -180,7 +182,7 @@ def label_probabilities(
     return list(index), sums.index_add(2, targets, probabilities).clamp(max=1)
 
 
-def _outputs(head: Head, scheme: Scheme | None) -> Sequence[str]:
+def output_labels(head: Head, scheme: Scheme | None) -> Sequence[str]:
     """Return the label in the output scheme for each label of a head."""
     return [_bio(label) for label in head.labels] if scheme == "bio" else head.labels
 

@@ -1,10 +1,11 @@
-"""Logs of a run: metrics.jsonl, log.txt and, if it is installed, TensorBoard events."""
+"""Logs of a run: metrics.jsonl, log.txt, TensorBoard events if it is installed, and trackers."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,7 @@ from mtl.training.events import Epoch, Learnt, Step
 
 if TYPE_CHECKING:
     from mtl.training.board import Board
+    from mtl.training.tracking import End, Tracking
 
 TEXT = "log.txt"
 """The plan, the scores of each epoch and the stops, for people."""
@@ -51,11 +53,25 @@ class RunLog:
         step: The number of completed steps. What was logged after them is removed, and TensorBoard
             hides it.
         within: Whether some of these steps belong to a further epoch.
+        tracking: The experiment trackers of the run; the log ends their runs.
+        show: Shows a line to the user.
     """
 
     def __init__(
-        self, folder: Path, epoch: int = 0, step: int = 0, *, within: bool = False
+        self,
+        folder: Path,
+        epoch: int = 0,
+        step: int = 0,
+        *,
+        within: bool = False,
+        tracking: Tracking | None = None,
+        show: Callable[[str], None] | None = None,
     ) -> None:
+        self._tracking = tracking
+        self._show = show
+        self._values: dict[str, float] = {}
+        self.stopped = False
+        """Whether training was stopped and can be resumed, which trackers show."""
         self.metrics, text = folder / RECORDS, folder / TEXT
         if self.metrics.is_file():
             _keep_records(self.metrics, epoch, step)
@@ -83,6 +99,9 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._tracking:
+            end: End = "failed" if kind else "stopped" if self.stopped else "finished"
+            self._tracking.close(end, self._tell)
         self._metrics.close()
         self._text.close()
         if self._board:
@@ -108,6 +127,15 @@ class RunLog:
             self._step(event)
         if self._board:
             self._board.flush()
+        if self._tracking and self._values:
+            self._tracking.log(self._values, event.step, self._tell)
+        self._values = {}
+
+    def _tell(self, line: str) -> None:
+        """Write a line to log.txt, and show it."""
+        self.note(line)
+        if self._show:
+            self._show(line)
 
     def _step(self, step: Step) -> None:
         record = {"type": "step", "epoch": step.epoch, "step": step.step, "losses": step.losses}
@@ -141,10 +169,14 @@ class RunLog:
             for name, value in scores.items():
                 if value is not None:
                     self._point(f"dev/{task}.{name}", value, epoch.step)
+        # The curves of TensorBoard are over steps alone.
+        self._values |= {f"epoch/{task}.loss": loss for task, loss in epoch.losses.items()}
+        self._values |= {"epoch": epoch.epoch + 1} | ({} if score is None else {"score": score})
         for name, quantity in epoch.learnt.items():
             self._draw(f"learnt/{name}", quantity, epoch.step)
 
     def _point(self, curve: str, value: float, step: int) -> None:
+        self._values[curve] = value
         if self._board:
             self._board.add_scalar(curve, value, step)
 

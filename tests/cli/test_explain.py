@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-import mtl as library
 from mtl.cli.formats import write_conll, write_jsonl
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import Prediction
@@ -125,16 +124,6 @@ def test_in_a_pipe_text_has_no_shades(model: str) -> None:
     assert lines[1:4] == ["  Ann saw New Rome .", "  Ann saw New Rome .", ""]
 
 
-def test_the_former_explain_returns_the_same_and_warns(model: str) -> None:
-    found = library.load(model)
-    with pytest.warns(DeprecationWarning, match="use annotate"):
-        answers = found.explain(["This is great food."], ["mood", "pos"], attention=True)
-    (own,) = found.annotate(["This is great food."], ["mood", "pos"], confidence=True)
-    (mood,), (pos,) = answers["mood"], answers["pos"]
-    assert (mood.labels, pos.confidence) == (own["mood"].labels, own["pos"].confidence)
-    assert (mood.attention.shape, pos.attention.shape) == ((2, 5), (5, 5))
-
-
 OF_A_PAIR = Prediction(
     Sentence(Example.pair(("a", "b"), ("c",))),
     {
@@ -182,12 +171,12 @@ WHO = "the head attention has it, and with the option `attention` softmax, const
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_is_said(model: str, options: list[str], message: str) -> None:
-    found = mtl("predict", model, "--explain", *options, stdin=TEXT)
+    found = mtl("predict", model, "--explain", "--method", "attention", *options, stdin=TEXT)
     assert found == Result(2, "", f"error: {message}\n")
 
 
 def test_a_model_without_attention_says_so(trained: Path) -> None:
-    found = mtl("predict", str(trained), "--explain", stdin=TEXT)
+    found = mtl("predict", str(trained), "--explain", "--method", "attention", stdin=TEXT)
     assert found == Result(2, "", f"error: ner, pos, mood: the head has no attention; {WHO}\n")
 
 

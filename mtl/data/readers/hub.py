@@ -118,8 +118,10 @@ def _offline() -> Iterator[None]:
 
 
 def _class_names(feature: Any) -> list[str] | None:
-    """Return the class names of a ClassLabel feature or of a list of ClassLabels, else None."""
-    return getattr(getattr(feature, "feature", feature), "names", None)
+    """Return the class names of a ClassLabel feature or of nested lists of them, else None."""
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    return getattr(feature, "names", None)
 
 
 def _named(value: Any, names: list[str] | None) -> Any:
@@ -128,5 +130,8 @@ def _named(value: Any, names: list[str] | None) -> Any:
         return value
     if isinstance(value, list):
         # Each token needs a value; "_" is the value of a missing label.
-        return [names[index] if index >= 0 else "_" for index in value]
+        return [
+            _named(item, names) if isinstance(item, list) else names[item] if item >= 0 else "_"
+            for item in value
+        ]
     return names[value] if value >= 0 else None

@@ -1,0 +1,94 @@
+"""The input of `mtl predict`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mtl.errors import DataError
+
+if TYPE_CHECKING:
+    from mtl.cli.table_input import Table
+    from mtl.display.labelling import LabellingProgress
+    from mtl.experiment.task_selection import TextUnit
+    from mtl.inference.inputs import Sentence
+    from mtl.trained_model import TrainedModel
+
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".conll": "conll",
+    ".conllu": "conll",
+    ".iob2": "conll",
+}
+"""Suffix of a file name to its format; files with other suffixes are raw text."""
+
+
+class Input(NamedTuple):
+    """The input: its format, its sentences, and its table if it is one."""
+
+    form: str
+    sentences: Iterator[Sentence]
+    table: Table | None = None
+
+
+def read_input(
+    model: TrainedModel,
+    source: Path | None,
+    form: str,
+    tasks: Sequence[str],
+    unit: TextUnit | None,
+    progress: LabellingProgress,
+) -> Input:
+    """Open the input; it is read lazily."""
+    from mtl.cli import inputs
+    from mtl.cli.table_input import open_table
+    from mtl.data.readers import Conll, Csv, Jsonl
+
+    selection = model.selection
+    pairs = selection.compare_pairs(tasks)
+    lines, name = _lines(source, progress), str(source or "<stdin>")
+    if form == "auto":
+        form = "text" if source is None else form_of(source)
+        if form == "text" and not (source is None and sys.stdin.isatty()):
+            lines = inputs.check_prose(lines, name, pairs=pairs)
+    if form in ("csv", "tsv"):
+        table = open_table(lines, name, form, selection.readers(tasks, Csv))
+        if pairs != (table.reader.pair is not None):
+            expected = "pairs of sentences" if pairs else "single sentences"
+            found = "single sentences" if pairs else "pairs of sentences"
+            raise DataError(f"the tasks read {expected}, and the table has {found}", name)
+        return Input(form, table.rows, table)
+    if form == "jsonl":
+        known: list[Jsonl | Csv] = [
+            *selection.readers(tasks, Jsonl),
+            *selection.readers(tasks, Csv),
+        ]
+        return Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
+    if pairs and form != "text":
+        raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
+    if form == "conll":
+        return Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
+    if pairs:
+        return Input(form, inputs.read_text_pairs(lines, name))
+    split = len(selection.by_sentence(tasks, unit)) == len(tasks)
+    texts = inputs.read_text(lines, split=split, paragraphs=form == "paragraphs")
+    return Input(form, texts)
+
+
+def form_of(file: Path) -> str:
+    """Return the format of a file, according to its name."""
+    return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
+
+
+def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:
+    from mtl.files import open_text, text_lines
+
+    if file is None:
+        yield from text_lines(sys.stdin.buffer, "<stdin>")  # type: ignore[arg-type]  # has read1
+    else:
+        with open_text(file, stream=True, on_open=progress.opened) as text:
+            yield from text
