@@ -41,11 +41,11 @@ def evaluate(
     ] = False,
     lr: Annotated[
         float, typer.Option(min=0, max=1e6, help="With --dynamic: the learning rate.")
-    ] = 0.0005,
+    ] = 0.002,
     decay: Annotated[
         float,
         typer.Option(min=0, max=1, help="With --dynamic: the decay towards the trained weights."),
-    ] = 0.01,
+    ] = 0.0,
     plain: Annotated[
         bool, typer.Option("--plain", help="With --dynamic: use plain SGD; try --lr 0.1.")
     ] = False,

@@ -32,8 +32,8 @@ class Dynamic:
         plain: Whether to use plain SGD, which needs a larger learning rate.
     """
 
-    lr: float = 0.0005
-    decay: float = 0.01
+    lr: float = 0.002
+    decay: float = 0.0
     plain: bool = False
 
     @contextmanager
