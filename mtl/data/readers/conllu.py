@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import blocks, excerpt
+from mtl.data.readers.blocks import blocks, document_starts, excerpt
 from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, shorten
 
@@ -42,6 +42,10 @@ class Conllu(Reader):
         """Yield the sentences of a part of a file."""
         with open_lines(path, part) as lines:
             yield from self._records(path, lines)
+
+    def document_starts(self, path: Path) -> list[int]:
+        """Return the lines with `-DOCSTART-` or `# newdoc`."""
+        return document_starts(path)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
