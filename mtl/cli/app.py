@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.audit import audit
 from mtl.cli.calibrate import calibrate
 from mtl.cli.check import check
 from mtl.cli.distil import distil
@@ -51,6 +52,7 @@ app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top
 app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
 app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
+app.command(epilog="Example: mtl audit phones.yaml --folds 5 --html audit.html")(audit)
 app.command(
     epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
 )(vectors)
