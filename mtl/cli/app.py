@@ -9,6 +9,7 @@ import typer
 from mtl.cli.audit import audit
 from mtl.cli.calibrate import calibrate
 from mtl.cli.check import check
+from mtl.cli.correct import correct
 from mtl.cli.distil import distil
 from mtl.cli.ensemble import ensemble
 from mtl.cli.evaluate import evaluate
@@ -53,6 +54,7 @@ app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.on
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
 app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
 app.command(epilog="Example: mtl audit phones.yaml --folds 5 --html audit.html")(audit)
+app.command(epilog="Example: mtl correct phones.yaml accepted.jsonl --output corrected")(correct)
 app.command(
     epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
 )(vectors)

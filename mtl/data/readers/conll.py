@@ -174,6 +174,17 @@ class Conll(Reader):
                 raise DataError(f"{message}; write _ for a missing label", path, line)
         return widths
 
+    def column_separator(self, lines: Iterable[str]) -> str | None:
+        """Return the text between the columns of a file; None: blanks and tabs.
+
+        Args:
+            lines: The lines of the file.
+        """
+        split = self._splitter(_to_first_token(iter(enumerate(lines, 1)))[1])
+        if split is _at_blanks:
+            return None
+        return "\t" if split is _at_tabs else self.separator
+
     def _splitter(self, first: str) -> Callable[[str], list[str]]:
         """Return the function that splits the lines of a file into columns.
 

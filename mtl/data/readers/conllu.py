@@ -11,8 +11,9 @@ from mtl.data.readers.blocks import blocks, document_starts, excerpt
 from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, shorten
 
-_COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
-_READ = {"form": 1, **_COLUMNS}
+COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
+"""Column of labels to its index."""
+_READ = {"form": 1, **COLUMNS}
 
 _NO_WORD = re.compile(r"[0-9]+[-.][0-9]+")
 """The ids of ranges and empty nodes, such as 8-9 and 8.1."""
@@ -58,7 +59,7 @@ class Conllu(Reader):
                 # Ranges and empty nodes have no labels of their own.
                 if _is_word(path, number, row, len(rows) + 1):
                     rows.append(row)
-            columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
+            columns = {name: [row[k] for row in rows] for name, k in COLUMNS.items()}
             tokens = [row[1] for row in rows]
             yield Record(tokens, columns, block.metadata, block.rows[0][0])
 
