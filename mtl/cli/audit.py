@@ -114,7 +114,7 @@ def _print(found: Audit, top: int) -> None:
                 ]
             )
         header = ["place", "words", "given", "suggested", "p(given)", "p(sugg.)"]
-        print_rows(f"{name}: the most suspicious labels", header, cells, left=4)
+        print_rows(f"{name}: the most suspicious labels", header, cells, left=4, keys=6)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -166,7 +166,7 @@ def predict(
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
     progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
-    found = _read(model, source, input_format, tasks, whole_unit, progress)
+    found = read_input(model, source, input_format, tasks, whole_unit, progress)
     written: str = output_format
     if output_format == "auto":
         written = found.form if found.table and not explain else "conll"
@@ -384,20 +384,22 @@ def _write_parallel(
     return notes
 
 
-class _Input(NamedTuple):
+class ReadInput(NamedTuple):
+    """An input that is read lazily: its format, its texts, and its table, if it is one."""
+
     form: str
     sentences: Iterator[Sentence]
     table: Table | None = None
 
 
-def _read(
+def read_input(
     model: TrainedModel,
     source: Path | None,
     form: str,
     tasks: Sequence[str],
     unit: TextUnit | None,
     progress: LabellingProgress,
-) -> _Input:
+) -> ReadInput:
     """Open the input; it is read lazily."""
     from mtl.cli import inputs
     from mtl.cli.table_input import open_table
@@ -416,22 +418,22 @@ def _read(
             expected = "pairs of sentences" if pairs else "single sentences"
             found = "single sentences" if pairs else "pairs of sentences"
             raise DataError(f"the tasks read {expected}, and the table has {found}", name)
-        return _Input(form, table.rows, table)
+        return ReadInput(form, table.rows, table)
     if form == "jsonl":
         known: list[Jsonl | Csv] = [
             *selection.readers(tasks, Jsonl),
             *selection.readers(tasks, Csv),
         ]
-        return _Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
+        return ReadInput(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
     if pairs and form != "text":
         raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
-        return _Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
+        return ReadInput(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
     if pairs:
-        return _Input(form, inputs.read_text_pairs(lines, name))
+        return ReadInput(form, inputs.read_text_pairs(lines, name))
     split = len(selection.by_sentence(tasks, unit)) == len(tasks)
     texts = inputs.read_text(lines, split=split, paragraphs=form == "paragraphs")
-    return _Input(form, texts)
+    return ReadInput(form, texts)
 
 
 def _writer(
