@@ -91,7 +91,7 @@ def read_corpus(kind: str, count: int, skip: int) -> Corpus:
     data = Path(os.environ["MTL_DATA"])
     if kind == "pos":
         path = data / "ud_english_ewt" / "en_ewt-ud-train.conllu.gz"
-        text = gzip.open(path, "rt", encoding="utf-8").read()
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
         blocks = [
             [row for line in block.splitlines() if (row := line.split("\t"))[0].isdecimal()]
             for block in text.strip().split("\n\n")
@@ -109,7 +109,9 @@ def read_corpus(kind: str, count: int, skip: int) -> Corpus:
     )
 
 
-def plant_labels(corpus: Corpus, rate: float, similar: bool, rng: random.Random) -> list[set[Place]]:
+def plant_labels(
+    corpus: Corpus, rate: float, similar: bool, rng: random.Random
+) -> list[set[Place]]:
     """Change labels of tokens; return the token of each change."""
     every = sorted({label for row in corpus.labels for label in row})
     places = [(i, j) for i, row in enumerate(corpus.labels) for j in range(len(row))]

@@ -56,7 +56,9 @@ app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard run
 app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
 app.command(epilog="Example: mtl audit phones.yaml --folds 5 --html audit.html")(audit)
 app.command(epilog="Example: mtl correct phones.yaml accepted.jsonl --output corrected")(correct)
-app.command(epilog="Example: mtl suggest runs/phones new.txt --number 50 --output to-label")(suggest)
+app.command(epilog="Example: mtl suggest runs/phones new.txt --number 50 --output to-label")(
+    suggest
+)
 app.command(
     epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
 )(vectors)

@@ -22,7 +22,9 @@ def audit(
     overrides: OverrideArguments = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The output folder; default: runs/NAME-audit for the run file NAME.yaml."),
+        typer.Option(
+            help="The output folder; default: runs/NAME-audit for the run file NAME.yaml."
+        ),
     ] = None,
     folds: Annotated[
         int, typer.Option(min=2, help="Number of folds; one model is trained for each.")

@@ -21,9 +21,9 @@ def correct(
         ),
     ],
     overrides: OverrideArguments = None,
-    output: Annotated[
-        Path, typer.Option(help="The new folder for the corrected copies.")
-    ] = Path("corrected"),
+    output: Annotated[Path, typer.Option(help="The new folder for the corrected copies.")] = Path(
+        "corrected"
+    ),
 ) -> None:
     """Apply corrections of labels to copies of the data files.
 

@@ -45,9 +45,9 @@ def suggest(
         Literal["auto", "text", "paragraphs", "conll", "jsonl", "csv", "tsv"],
         typer.Option("--input", help="The format of the files. auto: from the file names."),
     ] = "auto",
-    output: Annotated[
-        Path, typer.Option(help="The new folder for the suggestions.")
-    ] = Path("suggestions"),
+    output: Annotated[Path, typer.Option(help="The new folder for the suggestions.")] = Path(
+        "suggestions"
+    ),
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:

@@ -87,7 +87,9 @@ def fold(
     if documents is not None:
         units, noun = len(np.unique(documents)), "documents"
     if units < count:
-        raise MtlError(f"{count} folds need at least {count} {noun}, found {units}; use fewer folds")
+        raise MtlError(
+            f"{count} folds need at least {count} {noun}, found {units}; use fewer folds"
+        )
     keys = hashes.astype(np.uint64) if seed is None else _mixed(hashes, seed)
     if documents is None:
         folds = np.array_split(np.argsort(keys, kind="stable"), count)

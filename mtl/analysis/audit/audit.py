@@ -91,8 +91,8 @@ def audit(
         overrides: Changes to the run file, such as `["training.epochs=5"]`.
         output: The folder of all trainings, and of `audit.jsonl`.
         folds: The number of folds. The seed of the run assigns the sentences to them.
-        tasks: The tasks whose labels are examined; None: all tasks with one label per token or
-            sentence, or a set of labels per sentence, that are written in files.
+        tasks: The tasks whose labels are examined; None: all tasks with labels in files, one per
+            token or sentence, or a set of labels per sentence.
         resume: Whether to continue where an earlier call stopped.
         trust: As for `mtl.train`.
         console: Console for the progress; None for standard error.

@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from mtl.analysis.audit.issues import Change, IssueKind, labels_text
 
 
-def suspicion(given: float, others: float) -> float:
-    """Return √(p(given) (1 − p(suggested))), between 0 and 1; the lower, the more suspicious.
+def suspicion(given: float, others: float, tokens: int = 1) -> float:
+    """Return √(p(given)^(1/n) (1 − p(suggested))), from 0 to 1; the lower, the more suspicious.
 
     p(given) alone ranks random errors best, and 1 − p(suggested), which almost equals the margin
     between both, ranks confusions of similar labels best (Northcutt et al. 2021 compare both). The
-    geometric mean is close to the better one in each case.
+    geometric mean is close to the better one in each case. The joint probability of n tokens counts
+    as its geometric mean per token: otherwise, long spans would be more suspicious than short ones.
 
     Args:
         given: The probability of the given label.
         others: One minus the probability of the suggested label.
+        tokens: n, the number of tokens that the labels belong to.
     """
-    return math.sqrt(given * max(given, others))
+    return math.sqrt(given ** (1 / tokens) * max(given, others))
 
 
 class Doubt(NamedTuple):

@@ -13,7 +13,7 @@ from mtl.files import atomic_write, open_text
 
 IssueKind: TypeAlias = Literal["label", "missing", "extra", "type", "boundaries", "several"]
 """The kind of an issue: a wrong label; a missing span, a span that is not one, a span of another
-type, a span with other boundaries; or several spans of which some differ."""
+type, a span with other boundaries; or several spans that differ in part."""
 
 DIGITS = 3
 """Significant digits of probabilities in files."""
@@ -130,9 +130,7 @@ def _read(line: str, path: Path, number: int) -> Issue:
 
 
 def _fits(change: Change) -> bool:
-    labels = [
-        own if isinstance(own, list) else [own] for own in (change.old, change.new)
-    ]
+    labels = [own if isinstance(own, list) else [own] for own in (change.old, change.new)]
     texts = all(isinstance(label, str) for own in labels for label in own)
     return texts and (change.token is None or type(change.token) is int)
 

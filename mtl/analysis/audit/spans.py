@@ -92,7 +92,7 @@ class Labelling(NamedTuple):
         start: The first token.
         labels: One label id per token; `MISSING` stands for any label.
         continued: The label of the next token that would make the last span longer; None if the
-            labels themselves end it. The probability is that of the labels without it.
+            labels themselves end it. The probability excludes it.
         impossible: Whether a label is unknown to the model, so that the probability is 0.
     """
 
@@ -131,11 +131,7 @@ def span_doubts(
         ]
         found.append(own)
         wanted.append(
-            [
-                _labelling(target, tags, cluster)
-                for cluster in own
-                for tags in (given, predicted)
-            ]
+            [_labelling(target, tags, cluster) for cluster in own for tags in (given, predicted)]
         )
     log_probs = joint_log_probs(predictor, examples, task, wanted)
     return [
@@ -149,9 +145,7 @@ def span_doubts(
     ]
 
 
-def _labelling(
-    target: TokenLabelTarget, tags: Sequence[str | None], cluster: Cluster
-) -> Labelling:
+def _labelling(target: TokenLabelTarget, tags: Sequence[str | None], cluster: Cluster) -> Labelling:
     """Return the tags of a cluster as the head learns them."""
     ids = target.encode(tuple(tags))
     impossible = any(
@@ -197,7 +191,7 @@ def _doubt(
         cluster.kind,
         _text(cluster.given, example.tokens),
         _text(cluster.predicted, example.tokens),
-        suspicion(own, 1 - other),
+        suspicion(own, 1 - other, cluster.end - cluster.start),
         own,
         other,
         cluster.start,

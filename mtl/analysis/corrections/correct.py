@@ -16,7 +16,6 @@ from mtl.errors import DataError, MtlError, did_you_mean
 from mtl.experiment import build, load_config
 from mtl.files import atomic_write, new_folder, open_bytes
 
-
 _CHANGED = "the file has changed since the audit; run mtl audit again"
 
 

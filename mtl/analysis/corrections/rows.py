@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from json.decoder import scanstring
 from typing import Any, NamedTuple, TypeAlias
 
@@ -171,9 +172,7 @@ class _Table:
         if reader.columns is not None:
             self._index = reader.columns[source.key]
         else:
-            header = next(
-                number for number, line in enumerate(text.lines(), 1) if line
-            )
+            header = next(number for number, line in enumerate(text.lines(), 1) if line)
             start, _ = text.line(header)
             names = [self._value(*cell).strip() for cell in self._row(start)]
             if source.key not in names:
@@ -265,18 +264,19 @@ class _Objects:
             if change.token >= len(items):
                 raise ValueError(f"{self._source.key!r} has no item {change.token}")
             first, last = items[change.token]
-        return Cell(start + first, start + last, self._write)
+        # A line without other characters than ASCII may be read as ASCII, so it stays like that.
+        return Cell(start + first, start + last, partial(self._write, line.isascii()))
 
-    def _write(self, raw: str, change: Change) -> str:
+    def _write(self, ascii_only: bool, raw: str, change: Change) -> str:
         value = json.loads(raw)
         if isinstance(value, list):
             old = [_label(item) for item in value]
             new = [_like(value[0] if value else "", item) for item in new_items(old, change)]
-            return json.dumps(new, ensure_ascii=raw.isascii())
+            return json.dumps(new, ensure_ascii=ascii_only)
         text = _label(value)
         stripped = text.strip()
         result = text.replace(stripped, new_value(stripped, change, self._source), 1)
-        return json.dumps(_like(value, result), ensure_ascii=raw.isascii() and result.isascii())
+        return json.dumps(_like(value, result), ensure_ascii=ascii_only)
 
 
 def _label(value: Any) -> str:

@@ -60,7 +60,7 @@ def new_items(old: list[str], change: Change) -> list[str]:
     """Return the items of a set after a change: the kept ones in their order, then the new ones.
 
     Raises:
-        ValueError: The items are not those of the old set.
+        ValueError: The items differ from the old set.
     """
     if not (isinstance(change.old, list) and isinstance(change.new, list)):
         raise ValueError(f"expected a label, found the set {', '.join(old) or '(empty)'}")

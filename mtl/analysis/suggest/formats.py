@@ -75,8 +75,7 @@ def _marks(prediction: Prediction, task: str) -> list[tuple[int, int, str]]:
     tags = of_tokens(prediction[task].labels)
     if prediction.schemes.get(task):
         return [
-            (places[span.start][0], places[span.end - 1][1], span.type)
-            for span in read_spans(tags)
+            (places[span.start][0], places[span.end - 1][1], span.type) for span in read_spans(tags)
         ]
     return [(start, end, tag) for (start, end), tag in zip(places, tags, strict=True)]
 
@@ -126,9 +125,9 @@ def _interface(targets: Mapping[str, Target], first: Prediction) -> str:
     """Return the labelling interface of Label Studio that fits the predictions."""
     lines = ["<View>"]
     for task, target in targets.items():
-        name = f"name={quoteattr(task)} toName=\"text\""
+        name = f'name={quoteattr(task)} toName="text"'
         if target.level == "token":
-            tags = [label for label in target.labels]
+            tags = list(target.labels)
             if first.schemes.get(task):
                 tags = sorted({span.type for tag in tags for span in read_spans([tag])})
             values = "".join(f"<Label value={quoteattr(tag)}/>" for tag in tags)

@@ -17,10 +17,10 @@ def choose(
 ) -> list[int]:
     """Return the indices of the chosen sentences, in the order of the choice.
 
-    Each choice is the sentence with the largest product of its uncertainty and its cosine distance
-    to the nearest sentence chosen before: greedy k-centre (Sener and Savarese 2018), weighted by
-    the uncertainty. Only the most uncertain sentences are candidates. Equal products keep the order
-    of the sentences.
+    Each choice is the sentence with the largest product of its uncertainty and its cosine distance,
+    at most 1, to the nearest sentence chosen before: greedy k-centre (Sener and Savarese 2018),
+    weighted by the uncertainty. Only the most uncertain sentences are candidates. Equal products
+    keep the order of the sentences.
 
     >>> choose(np.array([0.9, 0.8, 0.5]), np.eye(3, dtype=np.float32)[[0, 0, 1]], 2)
     [0, 2]
