@@ -36,3 +36,13 @@ def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, giv
             raise typer.BadParameter(
                 f"has no effect without --{switch}", param_hint=f"--{name.replace('_', '-')}"
             )
+
+
+def refuse_beside(context: typer.Context, options: Sequence[str], switch: str) -> None:
+    """Raise an error for options that have no effect together with another one, which is set."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"has no effect with --{switch}", param_hint=f"--{name.replace('_', '-')}"
+            )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, refuse_beside
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ AROUND = 4
 
 
 def audit(
+    context: typer.Context,
     run: RunFileArgument,
     overrides: OverrideArguments = None,
     output: Annotated[
@@ -61,6 +62,11 @@ def audit(
     output folder has all labels for which another label is more probable, the most suspicious
     first. mtl correct applies its lines to copies of the files.
     """
+    if as_json:
+        refuse_beside(context, ["top"], "json")
+    if html is not None and not html.parent.is_dir():
+        # Before training, which may take hours.
+        raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
     from mtl.analysis.audit.audit import ISSUES, audit
 
     found = audit(

@@ -15,7 +15,7 @@ from tests.cli.command import assert_told, mtl, start
 
 COMMAND = ("audit", "run.yaml", "training.epochs=8", "--folds", "2", "--output")
 PLANTED = 3
-"""The sentence whose first word lacks its span, and has the part of speech of a verb."""
+"""The sentence whose first word is left out of its span, and has the part of speech of a verb."""
 
 
 def write(folder: Path) -> None:
@@ -53,7 +53,7 @@ def lines(folder: str = "out") -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("_there")
 def test_planted_errors_come_first() -> None:
-    for task, given in (("ner", "no span"), ("pos", "VBD")):
+    for task, given in (("ner", "PER: Smith"), ("pos", "VBD")):
         first = next(own for own in lines() if own["task"] == task)
         assert (first["sentence"], first["start"], first["given"]) == (PLANTED, 0, given)
         assert first["line"] == sum(len(own.split("\n")) + 1 for own in _sentences()[:PLANTED]) + 1
@@ -154,6 +154,12 @@ def test_mistakes_are_told_before_training(project: Path) -> None:
     result = mtl("audit", "run.yaml", "--folds", "99")
     assert result.code == 2
     assert "99 folds need at least 99 sentences, found 40; use fewer folds" in result.err
+    result = mtl(*COMMAND, "out", "--json", "--top", "3")
+    assert result.code == 2
+    assert "has no effect with --json" in result.err
+    result = mtl(*COMMAND, "out", "--html", "nowhere/page.html")
+    assert result.code == 2
+    assert "no such folder: nowhere" in result.err
     assert not Path("out").exists()
     assert not Path("runs").exists()
 
