@@ -62,6 +62,8 @@ def _row(issue: Issue) -> dict[str, Any]:
         "words": words,
         "after": after,
         "given": issue.given,
+        # The texts of spans are too many for a filter, so it has the type of the first span.
+        "given_kind": issue.given if issue.kind == "label" else issue.given.partition(":")[0],
         "suggested": issue.suggested,
         "editable": issue.kind == "label" and isinstance(issue.changes[0].new, str),
         "given_probability": f"{issue.given_probability:.2g}",
