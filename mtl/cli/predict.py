@@ -385,7 +385,7 @@ def _write_parallel(
 
 
 class ReadInput(NamedTuple):
-    """An input that is read lazily: its format, its texts, and its table, if it is one."""
+    """A lazily read input: its format, its texts, and its table, if it is one."""
 
     form: str
     sentences: Iterator[Sentence]

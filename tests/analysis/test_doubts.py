@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mtl.analysis.audit.doubts import sentence_doubts, set_doubts, suspicion, token_doubts
 from mtl.analysis.audit.issues import Change
-from mtl.analysis.audit.spans import Labelling, clusters, joint_log_probs, span_doubts
+from mtl.analysis.audit.spans import FixedLabels, clusters, joint_log_probs, span_doubts
 from mtl.text.example import Example
 from mtl.text.spans import Span, read_spans
 from tests.training.runs import prepared
@@ -127,10 +127,10 @@ def test_probabilities_of_spans_are_sums_over_all_paths(tmp_path: Path, head: st
     begin, inside, outside = (labels.index(own) for own in (f"B-{kind}", f"I-{kind}", "O"))
     example = Example(("the", "cat", "sat"))
     wanted = [
-        Labelling(0, (begin,), continued=inside),
-        Labelling(1, (begin, inside)),
-        Labelling(0, (begin, -1, outside)),
-        Labelling(1, (outside,), impossible=True),
+        FixedLabels(0, (begin,), continued=inside),
+        FixedLabels(1, (begin, inside)),
+        FixedLabels(0, (begin, -1, outside)),
+        FixedLabels(1, (outside,), impossible=True),
     ]
     (found,) = joint_log_probs(predictor, [example], "ner", [wanted])
     paths = every_path(experiment, "ner", example)

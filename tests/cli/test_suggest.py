@@ -71,9 +71,11 @@ def test_label_studio_reads_the_predictions_and_the_interface(output: Path) -> N
                 assert text[value["start"] : value["end"]] == value["text"]
 
 
-def test_the_files_can_be_read_again(output: Path) -> None:
+def test_the_files_can_be_read_again(model: str) -> None:
+    Path("pool.txt").write_text(TEXT * 3)
+    assert mtl("suggest", model, "pool.txt", "--output", "out").code == 0
     for name in ("doccano-ner.jsonl", "doccano-mood.jsonl"):
-        result = mtl("new", str(output / name), "--name", Path(name).stem.replace("-", "_"))
+        result = mtl("new", str(Path("out") / name), "--name", Path(name).stem.replace("-", "_"))
         assert result.code == 0, result.err
 
 

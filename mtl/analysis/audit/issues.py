@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -120,7 +120,8 @@ def _read(line: str, path: Path, number: int) -> Issue:
     try:
         fields = json.loads(line)
         changes = tuple(Change(**own) for own in fields["changes"])
-        issue = Issue(**{**fields, "changes": changes, "tokens": tuple(fields["tokens"])})
+        issue = Issue(**{**fields, "changes": changes})
+        issue = replace(issue, tokens=tuple(issue.tokens))
         if not changes or not all(map(_fits, changes)):
             raise ValueError("its changes are not labels")
     except (ValueError, TypeError, KeyError) as error:

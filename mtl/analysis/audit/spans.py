@@ -85,7 +85,7 @@ def _cluster(together: Sequence[tuple[Span, bool]]) -> Iterator[Cluster]:
         )
 
 
-class Labelling(NamedTuple):
+class FixedLabels(NamedTuple):
     """The labels of some adjacent tokens.
 
     Args:
@@ -120,7 +120,7 @@ def span_doubts(
     target = predictor.targets[task]
     assert isinstance(target, TokenLabelTarget)
     found: list[list[Cluster]] = []
-    wanted: list[list[Labelling]] = []
+    wanted: list[list[FixedLabels]] = []
     for example, prediction in zip(examples, predictor.predict(examples, [task]), strict=True):
         given, predicted = of_tokens(example.labels[task]), of_tokens(prediction[task])
         known = [tag if tag is not None else OUTSIDE for tag in given]
@@ -145,7 +145,9 @@ def span_doubts(
     ]
 
 
-def _labelling(target: TokenLabelTarget, tags: Sequence[str | None], cluster: Cluster) -> Labelling:
+def _labelling(
+    target: TokenLabelTarget, tags: Sequence[str | None], cluster: Cluster
+) -> FixedLabels:
     """Return the tags of a cluster as the head learns them."""
     ids = target.encode(tuple(tags))
     impossible = any(
@@ -160,7 +162,7 @@ def _labelling(target: TokenLabelTarget, tags: Sequence[str | None], cluster: Cl
         if prefix != OUTSIDE:
             inside = join_tag("I", kind)
             continued = target.labels.index(inside) if inside in target.labels else None
-    return Labelling(cluster.start, labels, continued, impossible)
+    return FixedLabels(cluster.start, labels, continued, impossible)
 
 
 def _doubt(
@@ -210,7 +212,7 @@ def joint_log_probs(
     predictor: BasePredictor,
     examples: Sequence[Example],
     task: str,
-    wanted: Sequence[Sequence[Labelling]],
+    wanted: Sequence[Sequence[FixedLabels]],
 ) -> list[list[Tensor]]:
     """Return the log-probability of each labelling of each sentence, as float64 scalars.
 
@@ -267,7 +269,7 @@ def joint_log_probs(
 
 
 def _masks(
-    labellings: Sequence[Labelling], windows: Sequence[Window], mask: Tensor
+    labellings: Sequence[FixedLabels], windows: Sequence[Window], mask: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return labels `[N, T]`, and the tokens that have them and that continue them, both bool."""
     labels = torch.zeros(mask.shape, dtype=torch.long)

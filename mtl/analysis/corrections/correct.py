@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtl.analysis.audit.folds import CHECKSUM
 from mtl.analysis.audit.issues import Issue, read_issues
-from mtl.analysis.corrections.rows import Locate, Text, locator
+from mtl.analysis.corrections.rows import FileText, Locate, locator
 from mtl.config.run import Run
 from mtl.data.readers.base import Reader
 from mtl.errors import DataError, MtlError, did_you_mean
@@ -92,7 +92,7 @@ def corrected_content(run: Run, file: str, issues: Sequence[Issue]) -> tuple[byt
     path = Path(file)
     with open_bytes(path) as stream:
         raw = stream.read()
-    text = Text((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8"))
+    text = FileText((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8"))
     cells: dict[tuple[int, int], str] = {}
     changed: set[tuple[str, int, int | None]] = set()
     locators: dict[str, Locate] = {}
@@ -119,7 +119,7 @@ def corrected_content(run: Run, file: str, issues: Sequence[Issue]) -> tuple[byt
     return gzip.compress(encoded, mtime=0) if path.suffix == ".gz" else encoded, len(changed)
 
 
-def _locator(run: Run, issue: Issue, path: Path, text: Text) -> Locate:
+def _locator(run: Run, issue: Issue, path: Path, text: FileText) -> Locate:
     """Return the function that finds the labels of a task, after a check of the file."""
     if issue.task not in run.tasks:
         raise MtlError(f"the run has no task {issue.task!r}{did_you_mean(issue.task, run.tasks)}")

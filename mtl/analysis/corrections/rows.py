@@ -32,7 +32,7 @@ class Cell(NamedTuple):
     write: Callable[[str, Change], str]
 
 
-class Text:
+class FileText:
     """The text of a file and the starts of its lines."""
 
     def __init__(self, content: str) -> None:
@@ -63,7 +63,7 @@ Locate: TypeAlias = Callable[[Issue, Change], Cell]
 """Returns the cell of a change; raises ValueError if there is none."""
 
 
-def locator(reader: Reader, text: Text, source: SourceConfig) -> Locate:
+def locator(reader: Reader, text: FileText, source: SourceConfig) -> Locate:
     """Return the function that finds the labels of a source in a file.
 
     Raises:
@@ -102,7 +102,7 @@ def _plain(source: SourceConfig, forbidden: str) -> Callable[[str, Change], str]
 class _Columns:
     """One word per line."""
 
-    def __init__(self, reader: Conll | Conllu, text: Text, source: SourceConfig) -> None:
+    def __init__(self, reader: Conll | Conllu, text: FileText, source: SourceConfig) -> None:
         self._text, self._source = text, source
         self._words_by_id = isinstance(reader, Conllu)
         self._columns = COLUMNS if isinstance(reader, Conllu) else reader.columns
@@ -167,7 +167,7 @@ class _Columns:
 class _Table:
     """One row per sentence."""
 
-    def __init__(self, reader: Csv, text: Text, source: SourceConfig) -> None:
+    def __init__(self, reader: Csv, text: FileText, source: SourceConfig) -> None:
         self._reader, self._text, self._source = reader, text, source
         if reader.columns is not None:
             self._index = reader.columns[source.key]
@@ -227,7 +227,7 @@ class _Table:
 class _LabelledLines:
     """One label and one text per line."""
 
-    def __init__(self, reader: Lines, text: Text, source: SourceConfig) -> None:
+    def __init__(self, reader: Lines, text: FileText, source: SourceConfig) -> None:
         self._reader, self._text = reader, text
         self._write = _plain(source, f"\n|{re.escape(reader.separator)}")
 
@@ -244,7 +244,7 @@ class _LabelledLines:
 class _Objects:
     """One JSON object per line."""
 
-    def __init__(self, reader: Jsonl, text: Text, source: SourceConfig) -> None:
+    def __init__(self, reader: Jsonl, text: FileText, source: SourceConfig) -> None:
         self._text, self._source = text, source
 
     def __call__(self, issue: Issue, change: Change) -> Cell:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.analysis.suggest.selection import choose
-from mtl.analysis.suggest.uncertainty import Uncertainty, uncertainties
+from mtl.analysis.suggest.uncertainty import UncertaintyMeasure, uncertainties
 from mtl.errors import MtlError
 from mtl.inference.cutting import CHUNK, bounded
 from mtl.inference.inputs import Sentence
@@ -38,7 +38,7 @@ def suggest(
     number: int,
     tasks: Sequence[str] | None = None,
     *,
-    measure: Uncertainty = "entropy",
+    measure: UncertaintyMeasure = "entropy",
     diverse: bool = True,
 ) -> list[Suggestion]:
     """Return the sentences to label next, in the order of the choice.

@@ -17,12 +17,12 @@ from mtl.inference.base import BasePredictor
 from mtl.inference.inputs import Sentence
 from mtl.inference.probabilities import probabilities
 
-Uncertainty: TypeAlias = Literal["entropy", "confidence"]
+UncertaintyMeasure: TypeAlias = Literal["entropy", "confidence"]
 """The measure: `entropy` of the labels, or one minus the probability of the best label."""
 
 
 def uncertainties(
-    predictor: BasePredictor, sentences: Sequence[Sentence], task: str, measure: Uncertainty
+    predictor: BasePredictor, sentences: Sequence[Sentence], task: str, measure: UncertaintyMeasure
 ) -> NDArray[np.float64]:
     """Return the uncertainty of each sentence, from 0 to 1, `[sentences]`.
 
@@ -49,13 +49,13 @@ def uncertainties(
     raise MtlError(f"task {task!r}: it has {target.noun}, without probabilities of labels")
 
 
-def _of_set(confidence: object, measure: Uncertainty) -> float:
+def _of_set(confidence: object, measure: UncertaintyMeasure) -> float:
     assert isinstance(confidence, Mapping)
     own = np.array([[p, 1 - p] for p in confidence.values()])
     return _mean(own, measure)
 
 
-def _mean(distributions: NDArray[np.float64], measure: Uncertainty) -> float:
+def _mean(distributions: NDArray[np.float64], measure: UncertaintyMeasure) -> float:
     """Return the mean uncertainty of distributions `[T, K]`; 0 without tokens."""
     count = distributions.shape[1]
     if not len(distributions) or count < 2:
