@@ -12,6 +12,7 @@ from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
     from mtl.analysis.suggest.suggest import Suggestion
+    from mtl.inference.inputs import Sentence
 
 SHOWN = 10
 """The number of sentences that are printed."""
@@ -67,7 +68,7 @@ def suggest(
     check_new(output)
     model = load(folder, device=device, trust=trust)
     tasks = model.selection.labelling(task)
-    pool = []
+    pool: list[Sentence] = []
     for file in text:
         progress = LabellingProgress(file, bar=False)
         pool += read_input(model, file, input_format, tasks, None, progress).sentences

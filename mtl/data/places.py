@@ -62,4 +62,5 @@ def read_places(reader: Reader, paths: Sequence[Path]) -> Places:
             documents.append(document + own)
             number += 1
         document = max(documents, default=-1) + 1
-    return Places(*map(np.asarray, (files, numbers, lines, documents)), marked)
+    arrays = [np.asarray(own, dtype=np.int64) for own in (files, numbers, lines, documents)]
+    return Places(arrays[0], arrays[1], arrays[2], arrays[3], marked)

@@ -261,8 +261,8 @@ def joint_log_probs(
                     for (_, row, number), value in zip(part, log_probs.cpu(), strict=True):
                         found[row][number] += value
         offset += len(chunk)
-    for row, labellings in enumerate(wanted):
-        for number, labelling in enumerate(labellings):
+    for row, own_labels in enumerate(wanted):
+        for number, labelling in enumerate(own_labels):
             if labelling.impossible:
                 found[row][number] = -torch.inf
     return [list(own) for own in found]

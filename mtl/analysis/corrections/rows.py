@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from json.decoder import scanstring
 from typing import Any, NamedTuple, TypeAlias
 
 from mtl.analysis.audit.issues import Change, Issue
@@ -308,7 +307,7 @@ def _members(line: str) -> Iterator[tuple[str, tuple[int, int]]]:
     decoder = json.JSONDecoder()
     place = _after_blanks(line, line.index("{") + 1)
     while line[place] != "}":
-        name, place = scanstring(line, place + 1)
+        name, place = decoder.raw_decode(line, place)
         place = _after_blanks(line, _after_blanks(line, place) + 1)  # a colon
         _, end = decoder.raw_decode(line, place)
         yield name, (place, end)
