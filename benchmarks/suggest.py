@@ -44,27 +44,27 @@ class Task(NamedTuple):
 
     Args:
         description: The task in a run file.
+        trunk: The trunk: small ones, as many models are trained.
         metric: The name of the score.
         start: The number of sentences of the first round.
         step: The number of sentences that each further round adds.
         most: The most labelled sentences.
         pool: The number of sentences of the pool.
-        epochs: The number of epochs of each training.
     """
 
     description: dict[str, Any]
+    trunk: dict[str, Any]
     metric: str
     start: int
     step: int
     most: int
     pool: int
-    epochs: int
 
 
 TASKS = {
     "trec": Task(
         {"labels": "label", "head": {"type": "pool"}, "metric": "accuracy"},
-        *("accuracy", 200, 200, 2000, 4900, 6),
+        *({"type": "none"}, "accuracy", 300, 300, 3000, 4900),
     ),
     "entities": Task(
         {
@@ -73,7 +73,7 @@ TASKS = {
             "head": {"type": "crf", "scheme": "iobes"},
             "metric": "span_f1",
         },
-        *("f1", 300, 300, 3000, 4000, 5),
+        *({"type": "conv", "num_layers": 2, "hidden_size": 100}, "span_f1", 300, 300, 3000, 4000),
     ),
 }
 
@@ -102,16 +102,20 @@ def read_rows(kind: str) -> tuple[list[Row], list[Row]]:
 def trained(task: Task, rows: Sequence[Row], test: Sequence[Row], seed: int, folder: Path) -> Any:
     """Train on some rows; return the model and its test score."""
     run = {
-        "extends": "base/english.yaml",
         "seed": seed,
+        "embedding": {
+            "words": {"dim": 100, "min_count": 1, "dropout": 0.3},
+            "affixes": {"dim": 20},
+        },
+        "trunk": task.trunk,
         "corpora": {"pool": {"tasks": {"own": task.description}}},
         "tasks": {"own": {"use": "pool/own"}},
         "training": {
             # Small training sets get more passes, so that all models are trained enough.
-            "epochs": task.epochs + max(0, 8 - len(rows) // 200),
-            "batch": {"max_tokens": 500},
+            "epochs": max(8, min(40, 16_000 // len(rows))),
+            "batch": {"sentences": 64},
+            "optimizer": {"type": "adam", "lr": 0.004},
             "patience": None,
-            "average": 0.99,
             "threads": 1,
         },
     }
