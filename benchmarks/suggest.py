@@ -64,7 +64,7 @@ class Task(NamedTuple):
 TASKS = {
     "trec": Task(
         {"labels": "label", "head": {"type": "pool"}, "metric": "accuracy"},
-        *({"type": "none"}, "accuracy", 300, 300, 3000, 4900),
+        *({"type": "none"}, "accuracy", 200, 200, 3000, 4900),
     ),
     "entities": Task(
         {
@@ -112,9 +112,10 @@ def trained(task: Task, rows: Sequence[Row], test: Sequence[Row], seed: int, fol
         "tasks": {"own": {"use": "pool/own"}},
         "training": {
             # Small training sets get more passes, so that all models are trained enough.
-            "epochs": max(8, min(40, 16_000 // len(rows))),
+            "epochs": max(8, min(100, 32_000 // len(rows))),
             "batch": {"sentences": 64},
             "optimizer": {"type": "adam", "lr": 0.004},
+            "average": 0.98,
             "patience": None,
             "threads": 1,
         },
