@@ -184,3 +184,43 @@ def test_documents_stay_together(project: Path) -> None:
         assert len(rows) == 10
         assert {row // 5 for row in rows}.isdisjoint(row // 5 for row in own.splits["train"].rows)
     assert sorted(held) == [*range(40)]
+
+
+SETS = """\
+embedding: {words: {dim: 16, min_count: 1}}
+trunk: {type: lstm, hidden_size: 16}
+corpora:
+  own:
+    reader: csv
+    files: {train: rows.csv}
+    tasks:
+      topics:
+        labels: {column: topics, form: set, separator: ";"}
+        head: pool
+        metric: set_f1
+tasks: {topics: {use: own/topics}}
+training:
+  epochs: 10
+  patience: null
+  batch: {sentences: 8}
+  optimizer: {type: adam, lr: 0.02}
+"""
+
+
+def test_a_wrong_set_of_labels_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds = [("food", "soup"), ("music", "song")], [("good", "nice"), ("bad", "poor")]
+    pairs = [(kinds[0][n % 2], kinds[1][n // 2 % 2]) for n in range(40)]
+    rows = [f"The {a[1]} {n} was {b[1]},{a[0]};{b[0]}" for n, (a, b) in enumerate(pairs)]
+    rows[4] = "The soup 4 was nice,music"
+    Path("rows.csv").write_text("\n".join(["text,topics", *rows, ""]))
+    Path("run.yaml").write_text(SETS)
+    result = mtl("audit", "run.yaml", "--folds", "2", "--output", "out")
+    assert result.code == 0, result.err
+    first = lines()[0]
+    assert (first["line"], first["given"], first["suggested"]) == (6, "music", "food, good")
+    Path("first.jsonl").write_text(json.dumps(first))
+    assert mtl("correct", "run.yaml", "first.jsonl", "--output", "copies").code == 0
+    corrected = Path("copies/rows.csv").read_text().splitlines()
+    assert corrected[5] == "The soup 4 was nice,food;good"
+    assert corrected[:5] == Path("rows.csv").read_text().splitlines()[:5]
