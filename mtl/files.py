@@ -118,6 +118,12 @@ def all_or_none() -> Iterator[Callable[[Path, str], None]]:
         raise
 
 
+def check_new(path: Path) -> None:
+    """Raise an error if something exists at a path."""
+    if os.path.lexists(path):
+        raise MtlError(f"{path}: exists already; choose another folder, or remove it")
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Create a folder that gets its name when the block ends without an error.
@@ -130,8 +136,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         MtlError: The folder exists already, or cannot be written.
     """
-    if os.path.lexists(folder):
-        raise MtlError(f"{folder}: exists already; choose another folder, or remove it")
+    check_new(folder)
     created = [path for path in folder.parents if not path.exists()]
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:

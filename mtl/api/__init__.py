@@ -9,6 +9,7 @@ from mtl.api.training import (
     load_teachers,
     load_transfer_set,
     train,
+    train_run,
     train_run_seeds,
     train_seeds,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "load_teachers",
     "load_transfer_set",
     "train",
+    "train_run",
     "train_run_seeds",
     "train_seeds",
 ]

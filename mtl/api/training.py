@@ -239,6 +239,26 @@ def train_run_seeds(
     return TrainedSeeds(folder)
 
 
+def train_run(
+    run: Run,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: bool | None = None,
+    trust: bool = False,
+) -> TrainedModel:
+    """Train the model of a run that has been checked, for its first seed only.
+
+    Arguments and errors as for `train`; Ctrl-C during training is an error too.
+    """
+    request = _request(resume, progress, {}, show_import if trust else None)
+    with _advice(folder):
+        model, stopped = _train(run.model_copy(update={"seeds": 1}), folder, request)
+    if stopped:
+        raise MtlError(f"{folder}: stopped before the end of training; continue with --resume")
+    return model
+
+
 def train_seeds(
     config: Config,
     overrides: Overrides = (),

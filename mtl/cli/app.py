@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from mtl.cli.audit import audit
 from mtl.cli.calibrate import calibrate
 from mtl.cli.check import check
+from mtl.cli.correct import correct
 from mtl.cli.distil import distil
 from mtl.cli.ensemble import ensemble
 from mtl.cli.evaluate import evaluate
@@ -21,6 +23,7 @@ from mtl.cli.relate import relate
 from mtl.cli.report import report
 from mtl.cli.schema import schema
 from mtl.cli.serve import serve
+from mtl.cli.suggest import suggest
 from mtl.cli.train import train
 from mtl.cli.tune import tune
 from mtl.cli.vectors import vectors
@@ -53,6 +56,11 @@ app.command(epilog='Example: mtl generate wikitext2 --prompt "The city of" --top
 app.command(epilog="Example: mtl export runs/tagger --to onnx --output tagger.onnx")(export)
 app.command(epilog="Example: mtl report runs/hard runs/none --test runs/hard runs/none")(report)
 app.command(epilog="Example: mtl relate phones.yaml --epochs 3 --limit 500 --seeds 3")(relate)
+app.command(epilog="Example: mtl audit phones.yaml --folds 5 --html audit.html")(audit)
+app.command(epilog="Example: mtl correct phones.yaml accepted.jsonl --output corrected")(correct)
+app.command(epilog="Example: mtl suggest runs/phones new.txt --number 50 --output to-label")(
+    suggest
+)
 app.command(
     epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
 )(vectors)

@@ -45,3 +45,13 @@ def check_page(path: Path) -> None:
     if not path.parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist; create it first"
         raise typer.BadParameter(message, param_hint="--html")
+
+
+def refuse_beside(context: typer.Context, options: Sequence[str], switch: str) -> None:
+    """Raise an error for options that have no effect together with another one, which is set."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"has no effect with --{switch}", param_hint=f"--{name.replace('_', '-')}"
+            )

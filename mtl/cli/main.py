@@ -73,7 +73,7 @@ class Signals:
         name = self.name
         arguments = sys.argv[1:]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        if command not in ("train", "distil", "relate", "tune", "vectors"):
+        if command not in ("train", "distil", "relate", "tune", "vectors", "audit"):
             return f"stopped by {name}"
         # `mtl vectors` always continues, as its result cannot differ.
         resume = [] if "--resume" in arguments or command == "vectors" else ["--resume"]

@@ -183,7 +183,21 @@ class Folds(Settings):
 
     count: Annotated[int, Bounds(ge=2)] = Field(default=10, description="Number of folds.")
     fold: NonNegativeInt = Field(default=0, description="Index of the test fold, from 0.")
-    dev: SplitSize = Field(default="10%", description="Share of the other folds for the dev set.")
+    dev: SplitSize | None = Field(
+        default="10%",
+        description="Share of the other folds for the dev set; null: the dev set of `files`, or "
+        "none.",
+    )
+    seed: NonNegativeInt | None = Field(
+        default=None,
+        description="Seed of the assignment of sentences to folds; null: in the order of the "
+        "hashes of their words.",
+    )
+    documents: bool = Field(
+        default=False,
+        description="Whether all sentences of a document are in the same fold. Documents begin at "
+        "`-DOCSTART-` or `# newdoc`.",
+    )
 
     @model_validator(mode="after")
     def _fold_exists(self) -> Folds:
@@ -256,16 +270,22 @@ class CorpusConfig(Settings):
     @property
     def split_names(self) -> set[str]:
         """The names of all splits, read from files or cut from the training data."""
-        return {*self.files, *({"dev", "test"} if self.folds else self.splits)}
+        return {*self.files, *self._cut_names}
+
+    @property
+    def _cut_names(self) -> set[str]:
+        """The names of the splits that are cut from the training data."""
+        if self.folds is None:
+            return set(self.splits)
+        return {"test"} if self.folds.dev is None else {"dev", "test"}
 
     @model_validator(mode="after")
     def _splits_fit(self) -> CorpusConfig:
         if "train" not in self.files:
             raise Misfit("files", "missing key 'train'")
-        cut = {"dev", "test"} if self.folds else set(self.splits)
         if self.folds and self.splits:
             raise Misfit("folds", "expected either splits or folds, not both")
-        if twice := sorted(cut & set(self.files)):
+        if twice := sorted(self._cut_names & set(self.files)):
             key = "folds" if self.folds else "splits"
             raise Misfit(key, f"{twice[0]!r} cannot be cut from train; `files` has it already")
         for name in ("where", "limit", "expect"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from mtl.data.hints import Hint, LabelSource, read_lexicon
+from mtl.data.places import read_places
 from mtl.data.sources import Source
 from mtl.data.splits import cut, fold
 from mtl.data.store import SentenceTable, default_cache, stored
@@ -305,7 +306,7 @@ def load_corpus(
     summaries = {split: summary for split, (_, summary) in entries.items()}
     targets = _check_labels(reader, files, sources, summaries)
     splits = {split: Split(table, targets) for split, (table, _) in entries.items()}
-    for split, rows in _cut(config, splits["train"]).items():
+    for split, rows in _cut(config, reader, splits["train"]).items():
         splits[split] = Split(entries["train"][0], targets, rows)
     # For a split with files, `expect` counts them whole, also if other splits are cut from them.
     sizes = {split: len(rows) for split, rows in splits.items()}
@@ -360,13 +361,18 @@ def _notes(
     return empty + odd + cut
 
 
-def _cut(config: CorpusConfig, train: Split) -> dict[str, np.ndarray]:
+def _cut(config: CorpusConfig, reader: Reader, train: Split) -> dict[str, np.ndarray]:
     """Return the rows of all splits that are cut from the training sentences, "train" last."""
     hashes = train.table.hashes
     try:
         if config.folds is not None:
-            others, test = fold(hashes, config.folds.count, config.folds.fold)
-            parts = cut(hashes[others], {"dev": config.folds.dev})
+            own = config.folds
+            paths = [Path(path) for path in config.files["train"]]
+            documents = read_places(reader, paths).documents if own.documents else None
+            others, test = fold(hashes, own.count, own.fold, seed=own.seed, documents=documents)
+            if own.dev is None:
+                return {"test": test, "train": others}
+            parts = cut(hashes[others], {"dev": own.dev})
             return {"test": test, **{split: others[rows] for split, rows in parts.items()}}
         return cut(hashes, config.splits) if config.splits else {}
     except MtlError as error:

@@ -59,23 +59,64 @@ def _size(share: str | int, total: int) -> int:
     return round(float(share.rstrip("%")) / 100 * total)
 
 
-def fold(hashes: np.ndarray, count: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+def fold(
+    hashes: np.ndarray,
+    count: int,
+    number: int,
+    *,
+    seed: int | None = None,
+    documents: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the row indices outside and inside one of `count` folds, each in ascending order.
 
-    The folds are disjoint, cover all sentences, and differ in size by at most one.
+    The folds are disjoint, cover all sentences, and differ in size by at most one sentence; with
+    documents, by at most the longest document.
 
     Args:
         hashes: `[sentences]` int64, the output of `sentence_hash`.
         count: Number of folds.
         number: Index of the fold, from 0.
+        seed: Seed of the order in which sentences are assigned; None: the order of the hashes.
+        documents: The document of each sentence, `[sentences]` int; None: sentences are assigned
+            independently.
 
     Raises:
-        MtlError: There are fewer sentences than folds.
+        MtlError: There are fewer sentences, or documents, than folds.
     """
-    if len(hashes) < count:
+    units, noun = len(hashes), "sentences"
+    if documents is not None:
+        units, noun = len(np.unique(documents)), "documents"
+    if units < count:
         raise MtlError(
-            f"{count} folds need at least {count} sentences, found {len(hashes)}; use fewer folds"
+            f"{count} folds need at least {count} {noun}, found {units}; use fewer folds"
         )
-    folds = np.array_split(np.argsort(hashes, kind="stable"), count)
+    keys = hashes.astype(np.uint64) if seed is None else _mixed(hashes, seed)
+    if documents is None:
+        folds = np.array_split(np.argsort(keys, kind="stable"), count)
+    else:
+        folds = _whole_documents(keys, documents, count)
     inside = np.sort(folds.pop(number))
     return np.sort(np.concatenate(folds)), inside
+
+
+def _mixed(hashes: np.ndarray, seed: int) -> np.ndarray:
+    """Return other hashes for each seed, `[sentences]` uint64; equal hashes stay equal."""
+    # The output function of SplitMix64 (Steele et al. 2014); products wrap around.
+    step = np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = hashes.astype(np.uint64) + step
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: np.ndarray = mixed ^ (mixed >> np.uint64(31))
+    return result
+
+
+def _whole_documents(keys: np.ndarray, documents: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return the rows of each fold: documents in the order of their keys, to the smallest fold."""
+    names, first, owner = np.unique(documents, return_index=True, return_inverse=True)
+    sizes = np.bincount(owner, minlength=len(names))
+    folds = np.zeros(len(names), dtype=np.int64)
+    filled = np.zeros(count, dtype=np.int64)
+    for document in np.argsort(keys[first], kind="stable"):
+        folds[document] = filled.argmin()
+        filled[folds[document]] += sizes[document]
+    return [np.flatnonzero(folds[owner] == number) for number in range(count)]

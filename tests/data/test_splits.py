@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.data.splits import cut, fold, sentence_hash
+from mtl.errors import MtlError
 
 HASHES = st.lists(st.integers(0, 9), min_size=2, max_size=30).map(np.array)
 
@@ -47,3 +49,31 @@ def test_repeated_sentences_fall_into_one_part():
 
 def test_the_hash_of_a_sentence_is_the_same_everywhere():
     assert sentence_hash(["The", "cat"]) == 7421956608189144279
+
+
+@given(HASHES.filter(lambda hashes: len(hashes) > 3), st.data())
+@settings(max_examples=50)
+def test_folds_of_documents_hold_whole_documents(hashes, data):
+    documents = np.array([row // 3 for row in range(len(hashes))])
+    count = data.draw(st.integers(2, documents.max() + 1))
+    seed = data.draw(st.none() | st.integers(0, 5))
+    parts = [fold(hashes, count, n, seed=seed, documents=documents)[1] for n in range(count)]
+    assert sorted(row for part in parts for row in part.tolist()) == list(range(len(hashes)))
+    owners = [set(documents[part].tolist()) for part in parts]
+    assert sum(map(len, owners)) == documents.max() + 1
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 3
+
+
+def test_seeds_change_folds_but_keep_equal_sentences_near():
+    hashes = np.array([sentence_hash([f"word{n // 2}"]) for n in range(400)])
+    folds = {seed: fold(hashes, 4, 0, seed=seed)[1].tolist() for seed in (None, 0, 1)}
+    assert len({tuple(own) for own in folds.values()}) == 3
+    assert fold(hashes, 4, 0, seed=1)[1].tolist() == folds[1]
+    pairs = [row // 2 for row in folds[1]]
+    assert len(set(pairs)) <= len(pairs) / 2 + 1
+
+
+def test_too_few_documents_are_an_error():
+    with pytest.raises(MtlError, match="3 folds need at least 3 documents, found 2; use fewer"):
+        fold(np.arange(9), 3, 0, documents=np.arange(9) // 5)

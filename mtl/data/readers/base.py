@@ -114,6 +114,14 @@ class Reader(Checked, ABC):
         """
         raise NotImplementedError
 
+    def document_starts(self, path: Path) -> list[int]:
+        """Return the lines at which documents begin; empty if the file does not mark documents.
+
+        Raises:
+            DataError: As in `read`.
+        """
+        return []
+
     def digest(self, path: Path) -> str:
         """Return a fingerprint of the content of `path`; by default, a hash of its bytes.
 

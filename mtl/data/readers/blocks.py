@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mtl.errors import DataError, OptionError, shorten
+from mtl.files import open_text
 
 
 @dataclass(slots=True)
@@ -55,6 +56,15 @@ def blocks(
             block.rows.append((number, row))
     if block.rows:
         yield block
+
+
+_DOCUMENT = re.compile(r"-DOCSTART-|# *newdoc\b")
+
+
+def document_starts(path: Path) -> list[int]:
+    """Return the lines of a file that begin a document: `-DOCSTART-` and `# newdoc`."""
+    with open_text(path) as lines:
+        return [number for number, line in enumerate(lines, 1) if _DOCUMENT.match(line)]
 
 
 def excerpt(row: Iterable[str]) -> str:

@@ -9,7 +9,14 @@ from itertools import chain
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import blocks, by_name, check_columns, excerpt, is_header
+from mtl.data.readers.blocks import (
+    blocks,
+    by_name,
+    check_columns,
+    document_starts,
+    excerpt,
+    is_header,
+)
 from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
 from mtl.files import open_text
@@ -79,6 +86,10 @@ class Conll(Reader):
                 yield from self._records(path, lines, first, begun=True)
             else:
                 yield from self._all(path, lines)
+
+    def document_starts(self, path: Path) -> list[int]:
+        """Return the lines with `-DOCSTART-` or `# newdoc`."""
+        return document_starts(path)
 
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
@@ -162,6 +173,17 @@ class Conll(Reader):
                 message = f"column {empty[0]!r} is empty: {excerpt(row)}"
                 raise DataError(f"{message}; write _ for a missing label", path, line)
         return widths
+
+    def column_separator(self, lines: Iterable[str]) -> str | None:
+        """Return the text between the columns of a file; None: blanks and tabs.
+
+        Args:
+            lines: The lines of the file.
+        """
+        split = self._splitter(_to_first_token(iter(enumerate(lines, 1)))[1])
+        if split is _at_blanks:
+            return None
+        return "\t" if split is _at_tabs else self.separator
 
     def _splitter(self, first: str) -> Callable[[str], list[str]]:
         """Return the function that splits the lines of a file into columns.

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mtl.data.readers.base import Reader, Record
-from mtl.data.readers.blocks import blocks, excerpt
+from mtl.data.readers.blocks import blocks, document_starts, excerpt
 from mtl.data.readers.parts import BLANK_LINE, FilePart, open_lines
 from mtl.errors import DataError, shorten
 
-_COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
-_READ = {"form": 1, **_COLUMNS}
+COLUMNS = {"lemma": 2, "upos": 3, "xpos": 4, "feats": 5, "deprel": 7, "misc": 9}
+"""Column of labels to its index."""
+_READ = {"form": 1, **COLUMNS}
 
 _NO_WORD = re.compile(r"[0-9]+[-.][0-9]+")
 """The ids of ranges and empty nodes, such as 8-9 and 8.1."""
@@ -43,6 +44,10 @@ class Conllu(Reader):
         with open_lines(path, part) as lines:
             yield from self._records(path, lines)
 
+    def document_starts(self, path: Path) -> list[int]:
+        """Return the lines with `-DOCSTART-` or `# newdoc`."""
+        return document_starts(path)
+
     def parse(self, text: Iterable[str], path: str | Path) -> Iterator[Record]:
         """Yield the sentences of the lines of `path`, which error messages name."""
         return self._records(path, enumerate(text, 1))
@@ -54,7 +59,7 @@ class Conllu(Reader):
                 # Ranges and empty nodes have no labels of their own.
                 if _is_word(path, number, row, len(rows) + 1):
                     rows.append(row)
-            columns = {name: [row[k] for row in rows] for name, k in _COLUMNS.items()}
+            columns = {name: [row[k] for row in rows] for name, k in COLUMNS.items()}
             tokens = [row[1] for row in rows]
             yield Record(tokens, columns, block.metadata, block.rows[0][0])
 
