@@ -9,7 +9,7 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench
+.PHONY: help setup quickstart quickstart-data english web test test-slow test-faults lint types check bench
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,9 @@ check: lint types test  ## Run lint, types and tests; every change must pass
 bench: $(OPERATORS)  ## Run the benchmarks
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
+
+web:  ## Compile the runtime for browsers; needs Emscripten
+	$(PYTHON) runtime/web/build.py
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.
 $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* runtime/csrc/*)
