@@ -57,6 +57,7 @@ def test_the_source_distribution_has_what_users_and_developers_need(source: Path
     wanted = [path for folder in FOLDERS for path in (source / folder).rglob("*") if path.is_file()]
     assert {*FILES, *(str(path.relative_to(source)) for path in wanted)} - found == set()
     assert {"mtl/configs/base/lstm.yaml", "mtl/tasks/trec.yaml", "mtl/py.typed"} <= found
+    assert {"mtl/pages/style.css", "mtl/pages/templates/base.html"} <= found
 
 
 def test_the_metadata_is_complete_and_its_text_has_no_dead_links(source: Path) -> None:
@@ -71,7 +72,7 @@ def test_the_metadata_is_complete_and_its_text_has_no_dead_links(source: Path) -
     base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {re.match(r"[\w-]+", line)[0].lower() for line in base}  # type: ignore[index]
     light = {"numpy", "pyarrow", "pydantic", "pyyaml", "rich", "safetensors", "torch", "typer"}
-    light |= {"typing-extensions"}
+    light |= {"jinja2", "markupsafe", "typing-extensions"}
     assert names == light
 
 
