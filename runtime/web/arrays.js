@@ -186,6 +186,7 @@ export function binary(run, dtype = null) {
   return (/** @type {Operand} */ x, /** @type {Operand} */ y) => {
     if (!(x instanceof NDArray) && !(y instanceof NDArray)) {
       const found = run(Number(x), Number(y));
+      if (Math.abs(found) === Infinity) throw new Error(`a number made of ${x} and ${y} is too large`);
       return dtype === "bool" ? Boolean(found) : found;
     }
     return broadcast(run, scalar(x), scalar(y), dtype ?? commonType(x, y));

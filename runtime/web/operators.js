@@ -1,6 +1,6 @@
 // Operators of programs, by the names of torch; see runtime/mtl_runtime/operators.py. An operator that is missing
 // here is an error when a bundle is loaded.
-import { NDArray, binary, make, permute, real, unary } from "./arrays.js";
+import { NDArray, binary, broadcastShape, make, permute, promoted, real, unary } from "./arrays.js";
 import * as shapes from "./shapes.js";
 import * as sums from "./sums.js";
 
@@ -13,6 +13,12 @@ const add = binary((x, y) => x + y), subtract = binary((x, y) => x - y), times =
 const divide = binary((x, y) => x / y), floorDivide = binary((x, y) => Math.floor(x / y));
 const same = (/** @type {any} */ x) => x;
 const sigmoid = real((x) => 0.5 * (Math.tanh(0.5 * x) + 1));
+
+/** Return a number of numbers; throw an error for one that is not exact. */
+function exact(/** @type {number} */ size) {
+  if (!Number.isSafeInteger(size)) throw new Error(`a size of ${size} is too large`);
+  return size;
+}
 
 /** Return an operator with a factor for its second operand. */
 const scaled = (/** @type {ReturnType<typeof binary>} */ run) => (/** @type {any} */ x, /** @type {any} */ y, alpha = 1) =>
@@ -28,10 +34,14 @@ function clamp(/** @type {NDArray} */ x, /** @type {number | null} */ low = null
   return unary((own) => (own < least ? least : own > most ? most : own))(x);
 }
 
+/** Return the numbers of x where a mask is true, and those of y elsewhere. */
 function where(/** @type {NDArray} */ mask, /** @type {any} */ x, /** @type {any} */ y) {
-  // Not a sum of products, since 0 times infinity is not a number.
-  const kept = binary((own, real) => (real ? own : 0));
-  return add(kept(x, mask), kept(y, unary((own) => Number(own === 0))(mask)));
+  const [one, two] = [x, y].map((own) => (own instanceof NDArray ? own : shapes.full([], own)));
+  const shape = broadcastShape(mask.shape, one.shape, two.shape);
+  const made = make(shape, promoted(one.dtype, two.dtype));
+  const [chosen, a, b] = [mask, one, two].map((own) => shapes.expand(own, shape).data);
+  for (let i = 0; i < made.size; ++i) made.data[i] = chosen[i] ? a[i] : b[i];
+  return made;
 }
 
 function gelu(/** @type {NDArray} */ x, approximate = "none") {
@@ -166,7 +176,7 @@ const PLAIN = /** @type {Record<string, [Run, string?]>} */ ({
   "python.getitem": [(values, index) => values.at(index)],
   "python.add": [(x, y) => x + y],
   "python.sub": [(x, y) => x - y],
-  "python.mul": [(x, y) => x * y],
+  "python.mul": [(x, y) => exact(x * y)],
   "python.neg": [(x) => -x],
   "python.floordiv": [(x, y) => Math.floor(x / y)],
   "python.sym_max": [Math.max],

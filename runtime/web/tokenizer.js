@@ -153,8 +153,8 @@ function cut(/** @type {string} */ chunk, /** @type {string} */ following) {
   const text = `${chunk} ${following}`;
   /** @type {string[]} */
   const words = [];
-  for (const match of text.matchAll(TOKEN)) {
-    if (match.index >= chunk.length) break;
+  TOKEN.lastIndex = 0; // `matchAll` would copy the long pattern for each chunk
+  for (let match = TOKEN.exec(text); match && match.index < chunk.length; match = TOKEN.exec(text)) {
     const parts = CONTRACTIONS.exec(match[0]);
     if (parts) words.push(...parts.slice(1).filter(Boolean));
     else words.push(match[0]);
