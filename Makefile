@@ -46,7 +46,7 @@ bench: $(OPERATORS)  ## Run the benchmarks
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 
-web:  ## Compile the runtime for browsers; needs Emscripten
+web:  ## Build the runtime and the page for browsers in runtime/web; needs Emscripten
 	$(PYTHON) runtime/web/build.py
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.

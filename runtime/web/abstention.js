@@ -25,7 +25,10 @@ function certainty(/** @type {any} */ value, /** @type {any} */ confidence) {
 export function abstain(prediction, threshold, confidence) {
   const found = [...prediction.byTask].map(([task, own]) => {
     const sure = prediction.lacksLabel(task) ? own : sureAnswers(own, threshold);
-    return /** @type {[string, TaskPrediction]} */ ([task, confidence ? sure : { ...sure, confidence: null, spans: null }]);
+    return /** @type {[string, TaskPrediction]} */ ([
+      task,
+      confidence ? sure : { ...sure, confidence: null, spans: null },
+    ]);
   });
   return new Prediction(prediction.sentence, new Map(found), prediction.decoders);
 }
@@ -41,7 +44,8 @@ function sureAnswers(own, threshold) {
     const count = Array.isArray(labels) ? labels.length : 1;
     return { ...own, coverage: [count, count] };
   }
-  if (!Array.isArray(confidence)) return { ...own, coverage: [Number(certainty(labels, confidence) >= threshold), 1] };
+  if (!Array.isArray(confidence))
+    return { ...own, coverage: [Number(certainty(labels, confidence) >= threshold), 1] };
   const keep = confidence.map((number, i) => certainty(labels[i], number) >= threshold);
   /** @type {[number, number]} */
   let coverage = [keep.filter(Boolean).length, keep.length];

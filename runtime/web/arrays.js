@@ -92,7 +92,8 @@ export function stridesOf(/** @type {number[]} */ shape) {
 }
 
 /**
- * Return a copy of a part of an array: the number at [i, j, …] comes from `offset + i·strides[0] + j·strides[1] + …`.
+ * Return a copy of a part of an array: the number at [i, j, …] comes from the place
+ * `offset + i·strides[0] + j·strides[1] + …`.
  * @param {NDArray} x
  * @param {number[]} shape
  * @param {number[]} strides
@@ -100,12 +101,14 @@ export function stridesOf(/** @type {number[]} */ shape) {
  */
 export function strided(x, shape, strides, offset = 0) {
   const made = make(shape, x.dtype);
-  const from = x.data, to = made.data;
+  const from = x.data,
+    to = made.data;
   if (!to.length) return made;
   const last = shape.length - 1;
-  const count = last < 0 ? 1 : shape[last], step = last < 0 ? 1 : strides[last];
+  const count = last < 0 ? 1 : shape[last],
+    step = last < 0 ? 1 : strides[last];
   const place = new Array(Math.max(last, 0)).fill(0);
-  for (let end = 0, at = offset; ; ) {
+  for (let end = 0, at = offset; ;) {
     if (step === 1 && count > 16) to.set(from.subarray(at, at + count), end);
     else for (let i = 0, own = at; i < count; ++i, own += step) to[end + i] = from[own];
     end += count;
@@ -123,9 +126,14 @@ export function strided(x, shape, strides, offset = 0) {
 /** Return the array with its axes in another order. */
 export function permute(/** @type {NDArray} */ x, /** @type {number[]} */ order) {
   const axes = order.map((dim) => x.axis(dim));
-  if (new Set(axes).size !== x.ndim) throw new Error(`[${order}] is not an order of the dimensions [${x.shape}]`);
+  if (new Set(axes).size !== x.ndim)
+    throw new Error(`[${order}] is not an order of the dimensions [${x.shape}]`);
   const strides = stridesOf(x.shape);
-  return strided(x, axes.map((axis) => x.shape[axis]), axes.map((axis) => strides[axis]));
+  return strided(
+    x,
+    axes.map((axis) => x.shape[axis]),
+    axes.map((axis) => strides[axis]),
+  );
 }
 
 /** Return the common shape of arrays whose axes of size 1 are repeated. */
@@ -133,16 +141,19 @@ export function broadcastShape(/** @type {number[][]} */ ...shapes) {
   const shape = new Array(Math.max(0, ...shapes.map((own) => own.length))).fill(1);
   for (const own of shapes)
     for (let i = 1; i <= own.length; ++i) {
-      const at = shape.length - i, n = own[own.length - i];
+      const at = shape.length - i,
+        n = own[own.length - i];
       if (shape[at] === 1) shape[at] = n;
-      else if (n !== 1 && n !== shape[at]) throw new Error(`the shapes ${shapes.map((s) => `[${s}]`)} do not fit`);
+      else if (n !== 1 && n !== shape[at])
+        throw new Error(`the shapes ${shapes.map((s) => `[${s}]`)} do not fit`);
     }
   return shape;
 }
 
 /** Return the strides with which an array fills a larger shape: 0 where it is repeated. */
 export function broadcastStrides(/** @type {NDArray} */ x, /** @type {number[]} */ shape) {
-  const strides = stridesOf(x.shape), missing = shape.length - x.ndim;
+  const strides = stridesOf(x.shape),
+    missing = shape.length - x.ndim;
   return shape.map((_, i) => (i < missing || x.shape[i - missing] === 1 ? 0 : strides[i - missing]));
 }
 
@@ -202,15 +213,21 @@ export function binary(run, dtype = null) {
 function broadcast(run, x, y, dtype) {
   const shape = broadcastShape(x.shape, y.shape);
   const made = make(shape, dtype);
-  const a = x.data, b = y.data, to = made.data;
+  const a = x.data,
+    b = y.data,
+    to = made.data;
   if (x.size === to.length && y.size === to.length) {
     for (let i = 0; i < to.length; ++i) to[i] = run(a[i], b[i]);
     return made;
   }
-  const steps = broadcastStrides(x, shape), others = broadcastStrides(y, shape);
-  const last = shape.length - 1, count = shape[last], step = steps[last], other = others[last];
+  const steps = broadcastStrides(x, shape),
+    others = broadcastStrides(y, shape);
+  const last = shape.length - 1,
+    count = shape[last],
+    step = steps[last],
+    other = others[last];
   const place = new Array(last).fill(0);
-  for (let end = 0, at = 0, there = 0; end < to.length; ) {
+  for (let end = 0, at = 0, there = 0; end < to.length;) {
     for (let i = 0, p = at, q = there; i < count; ++i, p += step, q += other) to[end++] = run(a[p], b[q]);
     for (let axis = last - 1; axis >= 0; --axis) {
       at += steps[axis];
@@ -264,7 +281,9 @@ export function reduce(x, dim, keep, dtype, run) {
   const axes = new Set((listed.length ? listed : all).map((own) => x.axis(own)));
   const rest = all.filter((axis) => !axes.has(axis));
   const shape = keep ? x.shape.map((n, axis) => (axes.has(axis) ? 1 : n)) : rest.map((axis) => x.shape[axis]);
-  let outer = product(rest.map((axis) => x.shape[axis])), inner = 1, source = x;
+  let outer = product(rest.map((axis) => x.shape[axis])),
+    inner = 1,
+    source = x;
   if (axes.size === 1) {
     const [only] = axes;
     [outer, , inner] = around(x, only);
@@ -272,6 +291,7 @@ export function reduce(x, dim, keep, dtype, run) {
   const made = make(shape, dtype);
   const count = made.size ? x.size / made.size : 0;
   for (let i = 0; i < outer; ++i)
-    for (let j = 0; j < inner; ++j) made.data[i * inner + j] = run(source.data, i * count * inner + j, count, inner);
+    for (let j = 0; j < inner; ++j)
+      made.data[i * inner + j] = run(source.data, i * count * inner + j, count, inner);
   return made;
 }

@@ -11,7 +11,14 @@ const EXPECTED = "expected a bundle, as `mtl export RUN --to bundle` writes it";
 
 /** @typedef {import("./arrays.js").DType} DType */
 /** @typedef {import("./kernels.js").Kernels} Kernels */
-/** @typedef {{meta: any, tensors: Map<string, NDArray>, words: Program, sentences: Program, kernels: Kernels}} Bundle */
+/**
+ * @typedef {object} Bundle
+ * @property {any} meta Vocabularies, tasks and settings; see mtl/export/bundle.py.
+ * @property {Map<string, NDArray>} tensors
+ * @property {Program} words The program from the features of words to the rows of tables.
+ * @property {Program} sentences The program from rows to the scores of tasks.
+ * @property {Kernels} kernels
+ */
 
 /**
  * Read a bundle.
@@ -61,11 +68,17 @@ async function checkSum(/** @type {Uint8Array} */ content, /** @type {number} */
   zeroed.fill("0".charCodeAt(0), at, at + 64);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", zeroed));
   const expected = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (written !== expected) throw new BundleError("damaged: the checksum does not fit; export the model again");
+  if (written !== expected)
+    throw new BundleError("damaged: the checksum does not fit; export the model again");
 }
 
 /** Return the first place of some bytes, or -1. */
-function find(/** @type {Uint8Array} */ content, /** @type {Uint8Array} */ bytes, /** @type {number} */ from, /** @type {number} */ end) {
+function find(
+  /** @type {Uint8Array} */ content,
+  /** @type {Uint8Array} */ bytes,
+  /** @type {number} */ from,
+  /** @type {number} */ end,
+) {
   for (let at = content.indexOf(bytes[0], from); at >= 0 && at < end; at = content.indexOf(bytes[0], at + 1))
     if (bytes.every((byte, i) => content[at + i] === byte)) return at;
   return -1;
@@ -74,17 +87,24 @@ function find(/** @type {Uint8Array} */ content, /** @type {Uint8Array} */ bytes
 /** Return the array of an entry of the header. */
 function tensor(/** @type {Uint8Array} */ content, /** @type {number} */ start, /** @type {any} */ entry) {
   const [first, last] = entry.data_offsets;
-  const bytes = content.slice(start + first, start + last).buffer, count = product(entry.shape);
+  const bytes = content.slice(start + first, start + last).buffer,
+    count = product(entry.shape);
   const made = (/** @type {any} */ numbers, /** @type {DType} */ dtype) => {
     if (numbers.length !== count) throw new Error(`expected ${count} numbers, got ${numbers.length}`);
     return new NDArray(numbers, entry.shape, dtype);
   };
   switch (entry.dtype) {
-    case "F32": return made(new Float32Array(bytes), "float32");
-    case "F64": return made(new Float64Array(bytes), "float64");
-    case "I64": return made(Float64Array.from(new BigInt64Array(bytes), Number), "int64");
-    case "I8": return made(new Int8Array(bytes), "int8");
-    case "BOOL": return made(new Uint8Array(bytes), "bool");
-    default: throw new Error(`unknown type ${entry.dtype}`);
+    case "F32":
+      return made(new Float32Array(bytes), "float32");
+    case "F64":
+      return made(new Float64Array(bytes), "float64");
+    case "I64":
+      return made(Float64Array.from(new BigInt64Array(bytes), Number), "int64");
+    case "I8":
+      return made(new Int8Array(bytes), "int8");
+    case "BOOL":
+      return made(new Uint8Array(bytes), "bool");
+    default:
+      throw new Error(`unknown type ${entry.dtype}`);
   }
 }

@@ -7,9 +7,11 @@ export const SPACE = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\
 export const WORD = String.raw`\p{L}\p{N}_`;
 
 // Digits that are not decimal, such as superscripts: the property Numeric_Type=Digit.
-const OTHER_DIGITS = String.raw`\u{b2}\u{b3}\u{b9}\u{1369}-\u{1371}\u{19da}\u{2070}\u{2074}-\u{2079}\u{2080}-\u{2089}`
-  + String.raw`\u{2460}-\u{2468}\u{2474}-\u{247c}\u{2488}-\u{2490}\u{24ea}\u{24f5}-\u{24fd}\u{24ff}\u{2776}-\u{277e}`
-  + String.raw`\u{2780}-\u{2788}\u{278a}-\u{2792}\u{10a40}-\u{10a43}\u{10e60}-\u{10e68}\u{11052}-\u{1105a}\u{1f100}-\u{1f10a}`;
+const OTHER_DIGITS =
+  String.raw`\u{b2}\u{b3}\u{b9}\u{1369}-\u{1371}\u{19da}\u{2070}\u{2074}-\u{2079}\u{2080}-\u{2089}` +
+  String.raw`\u{2460}-\u{2468}\u{2474}-\u{247c}\u{2488}-\u{2490}\u{24ea}\u{24f5}-\u{24fd}\u{24ff}\u{2776}-\u{277e}` +
+  String.raw`\u{2780}-\u{2788}\u{278a}-\u{2792}\u{10a40}-\u{10a43}\u{10e60}-\u{10e68}\u{11052}-\u{1105a}` +
+  String.raw`\u{1f100}-\u{1f10a}`;
 
 const CHUNK = new RegExp(`[^${SPACE}]+`, "gu");
 const BLANK = new RegExp(`[${SPACE}]`, "u");

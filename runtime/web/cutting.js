@@ -21,18 +21,36 @@ const PADDED = 1 << 18; // the most characters of words that are computed togeth
  * @returns {Piece[]}
  */
 function windows(row, first, length, limit, overlap) {
-  if (length <= limit) return [{ row, start: first, end: first + length, keepStart: first, keepEnd: first + length }];
+  if (length <= limit)
+    return [{ row, start: first, end: first + length, keepStart: first, keepEnd: first + length }];
   const steps = Math.ceil((length - limit) / (limit - overlap));
-  const starts = Array.from({ length: steps + 1 }, (_, i) => first + Math.floor((i * (length - limit)) / steps));
+  const starts = Array.from(
+    { length: steps + 1 },
+    (_, i) => first + Math.floor((i * (length - limit)) / steps),
+  );
   // Adjacent windows meet in the middle of their overlap, where both have equal context.
   const meet = (/** @type {number} */ i) =>
-    i === 0 ? first : i > steps ? first + length : first + Math.floor((starts[i - 1] + limit + starts[i] - 2 * first) / 2);
-  return starts.map((start, i) => ({ row, start, end: start + limit, keepStart: meet(i), keepEnd: meet(i + 1) }));
+    i === 0
+      ? first
+      : i > steps
+        ? first + length
+        : first + Math.floor((starts[i - 1] + limit + starts[i] - 2 * first) / 2);
+  return starts.map((start, i) => ({
+    row,
+    start,
+    end: start + limit,
+    keepStart: meet(i),
+    keepEnd: meet(i + 1),
+  }));
 }
 
 /** Cuts the texts of a chunk into windows, and the windows into batches. */
 export class Cutter {
-  constructor(/** @type {number} */ maxLength, /** @type {number} */ overlap, /** @type {number} */ maxTokens) {
+  constructor(
+    /** @type {number} */ maxLength,
+    /** @type {number} */ overlap,
+    /** @type {number} */ maxTokens,
+  ) {
     this.maxLength = maxLength;
     this.overlap = overlap;
     this.maxTokens = maxTokens;
@@ -49,7 +67,8 @@ export class Cutter {
     const split = tasks.filter((task) => bySentence.includes(task));
     const whole = tasks.filter((task) => !bySentence.includes(task));
     /** @type {number[]} */
-    const one = [], several = /** @type {number[]} */ ([]);
+    const one = [],
+      several = /** @type {number[]} */ ([]);
     sentences.forEach((sentence, row) => {
       if (split.length && whole.length && sentence.bounds.length > 1) several.push(row);
       else if (sentence.words.length) one.push(row);

@@ -48,7 +48,11 @@ export class Decoder {
     this.temperature = task.temperature ?? 1;
     this.spanTemperature = task.span_temperature ?? 1;
     this.thresholds = task.thresholds ? stored(task.thresholds).data : null;
-    [this.mean, this.deviation] = task.scale ?? [0, 1];
+    const [mean, deviation] = task.scale ?? [0, 1];
+    /** @type {number} */
+    this.mean = mean;
+    /** @type {number} */
+    this.deviation = deviation;
     this.padding = task.level === "sentence" ? stored(task.padding) : null;
     if (task.decode.kind === "viterbi")
       this.#steps = ["transitions", "start", "end"].map((name) => stored(task.decode[name]));
@@ -73,7 +77,8 @@ export class Decoder {
     if (this.tags) return this.#readTags(scores, mask, windows, confidence);
     const [, T, K] = scores.shape;
     return windows.map((w, b) => {
-      const first = b * T + w.keepStart - w.start, last = b * T + w.keepEnd - w.start;
+      const first = b * T + w.keepStart - w.start,
+        last = b * T + w.keepEnd - w.start;
       const rows = new NDArray(scores.data.subarray(first * K, last * K), [last - first, K], scores.dtype);
       const values = this.#named(rows);
       return { values, confidence: confidence ? this.#certain(values, rows) : [], spans: [] };
@@ -88,11 +93,15 @@ export class Decoder {
    * @returns {Readout[]}
    */
   #readTags(scores, mask, windows, confidence) {
-    const T = scores.shape[1], K = this.outputs.length;
+    const T = scores.shape[1],
+      K = this.outputs.length;
     const ids = this.#steps ? this.kernels.viterbi(scores, this.#steps, mask) : argmax(scores, 2);
     const certain = confidence ? this.probabilities(scores, mask).data : null;
     const readouts = windows.map((w, b) => {
-      const places = Array.from({ length: w.keepEnd - w.keepStart }, (_, i) => b * T + w.keepStart - w.start + i);
+      const places = Array.from(
+        { length: w.keepEnd - w.keepStart },
+        (_, i) => b * T + w.keepStart - w.start + i,
+      );
       const values = places.map((at) => this.labels[ids.data[at]]);
       const own = certain ? places.map((at) => certain[at * K + this.targets[ids.data[at]]]) : [];
       return { values, confidence: own, spans: /** @type {FoundSpan[]} */ ([]) };
@@ -100,7 +109,12 @@ export class Decoder {
     if (certain && this.scheme) {
       const found = readouts.flatMap(({ values }, row) => {
         const offset = windows[row].keepStart - windows[row].start;
-        return readSpans(values).map((span) => ({ row, span, start: span.start + offset, end: span.end + offset }));
+        return readSpans(values).map((span) => ({
+          row,
+          span,
+          start: span.start + offset,
+          end: span.end + offset,
+        }));
       });
       const numbers = found.length ? this.#spanConfidences(scores, mask, ids, found) : [];
       found.forEach(({ row, span }, i) => readouts[row].spans.push({ span, confidence: numbers[i] }));
@@ -110,10 +124,13 @@ export class Decoder {
 
   /** Return the probabilities of the output labels, `[B, T, K]`; anything on padding. */
   probabilities(/** @type {NDArray} */ scores, /** @type {NDArray} */ mask) {
-    const K = this.labels.length, outputs = this.outputs.length;
+    const K = this.labels.length,
+      outputs = this.outputs.length;
     const own = divided(scores, this.temperature);
     const marginal = this.confidence === "marginals";
-    const found = marginal ? this.kernels.marginals(own, this.#dividedSteps(this.temperature), mask) : logSoftmax(own, -1);
+    const found = marginal
+      ? this.kernels.marginals(own, this.#dividedSteps(this.temperature), mask)
+      : logSoftmax(own, -1);
     const sums = make([scores.shape[0], scores.shape[1], outputs], "float32");
     for (let i = 0; i < found.size; ++i) {
       const probability = marginal ? Math.max(found.data[i], TINY) : Math.exp(found.data[i]);
@@ -146,10 +163,12 @@ export class Decoder {
     // Scores add up over a document, and the difference of two large sums is inexact.
     const shifted = divided(scores, this.spanTemperature);
     for (let at = 0; at < shifted.size; at += K) {
-      const row = shifted.data.subarray(at, at + K), top = Math.max(...row);
+      const row = shifted.data.subarray(at, at + K),
+        top = Math.max(...row);
       for (let k = 0; k < K; ++k) row[k] -= top;
     }
-    const possible = make([places.length, T, K], "float32"), masks = make([places.length, T], "bool");
+    const possible = make([places.length, T, K], "float32"),
+      masks = make([places.length, T], "bool");
     places.forEach(({ row, start, end }, i) => {
       possible.data.set(shifted.data.subarray(row * T * K, (row + 1) * T * K), i * T * K);
       masks.data.set(mask.data.subarray(row * T, (row + 1) * T), i * T);
@@ -188,7 +207,8 @@ export class Decoder {
     if (this.form === "number") return rows.map((row) => Math.fround(this.mean + this.deviation * row[0]));
     if (this.form === "set")
       return rows.map((row) => this.labels.filter((_, k) => sigmoid(row[k]) > (this.thresholds?.[k] ?? 0.5)));
-    if (this.form === "distribution") return rowsOf(logSoftmax(scores, -1)).map((row) => this.#byLabel(row.map(Math.exp)));
+    if (this.form === "distribution")
+      return rowsOf(logSoftmax(scores, -1)).map((row) => this.#byLabel(row.map(Math.exp)));
     return rows.map((row) => this.labels[row.indexOf(Math.max(...row))]);
   }
 
@@ -232,7 +252,8 @@ function check(/** @type {any} */ task) {
   });
   for (const [name, values] of Object.entries(known))
     if (!values.includes(task[name])) throw new Error(`unknown ${name} ${shown(task[name])}`);
-  if (!["argmax", "viterbi"].includes(task.decode.kind)) throw new Error(`unknown search ${shown(task.decode.kind)}`);
+  if (!["argmax", "viterbi"].includes(task.decode.kind))
+    throw new Error(`unknown search ${shown(task.decode.kind)}`);
   for (const name of ["temperature", "span_temperature"]) {
     const number = task[name] ?? 1;
     if (typeof number !== "number" || !(number > 0 && number < Infinity))

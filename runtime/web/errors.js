@@ -29,12 +29,18 @@ export function shown(value) {
   if (typeof value === "string") return quoted(value);
   if (Array.isArray(value)) return `[${value.map(shown).join(", ")}]`;
   if (typeof value !== "object") return String(value);
-  return `{${Object.entries(value).map(([key, own]) => `${quoted(key)}: ${shown(own)}`).join(", ")}}`;
+  return `{${Object.entries(value)
+    .map(([key, own]) => `${quoted(key)}: ${shown(own)}`)
+    .join(", ")}}`;
 }
 
 function quoted(/** @type {string} */ text) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll("\t", "\\t");
+  const escaped = text
+    .replaceAll("\\", "\\\\")
+    .replaceAll("\n", "\\n")
+    .replaceAll("\r", "\\r")
+    .replaceAll("\t", "\\t");
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }
 
@@ -53,13 +59,17 @@ function shorten(/** @type {string} */ text, /** @type {number} */ length) {
 export function didYouMean(name, known) {
   const names = [...known].sort();
   const asked = name.slice(0, 100);
-  let near = "", best = 0.6;
+  let near = "",
+    best = 0.6;
   for (const own of names) {
     const ratio = similarity(own, asked);
     if (ratio >= best) [near, best] = [own, ratio];
   }
   if (near) return `; did you mean ${shown(shorten(near, NAME))}?`;
-  const listed = names.slice(0, NAMES).map((own) => shorten(own, NAME)).join(", ");
+  const listed = names
+    .slice(0, NAMES)
+    .map((own) => shorten(own, NAME))
+    .join(", ");
   const more = names.length > NAMES ? `, … (${names.length} in all)` : "";
   return names.length ? `; expected one of: ${listed}${more}` : "";
 }
@@ -76,7 +86,9 @@ function similarity(/** @type {string} */ a, /** @type {string} */ b) {
  * @returns {number}
  */
 function common(a, b) {
-  let size = 0, inA = 0, inB = 0;
+  let size = 0,
+    inA = 0,
+    inB = 0;
   for (let i = 0; i < a.length; ++i)
     for (let j = 0; j < b.length; ++j) {
       let k = 0;

@@ -51,7 +51,8 @@ export class Program {
         if (room < 0) throw new GraphError("the constants are too large");
         this.#known.set(name, found);
       } else {
-        const constant = (/** @type {any} */ value) => (value instanceof Name ? this.#known.get(value.name) : undefined);
+        const constant = (/** @type {any} */ value) =>
+          value instanceof Name ? this.#known.get(value.name) : undefined;
         this.#nodes.set(name, operators.folded(operator, node, constant));
       }
     }
@@ -71,7 +72,10 @@ export class Program {
    */
   #node(name, operator, values, named, operators, constants) {
     const own = operators.find(operator);
-    if (!own) throw new GraphError(`unknown operator ${operator}; it needs mtl-runtime for Python, or a newer version`);
+    if (!own)
+      throw new GraphError(
+        `unknown operator ${operator}; it needs mtl-runtime for Python, or a newer version`,
+      );
     if (this.inputs.includes(name) || this.#nodes.has(name) || this.#known.has(name) || constants.has(name))
       throw new GraphError(`${name}: occurs twice`);
     const found = values.map(decoded);
@@ -89,7 +93,11 @@ export class Program {
   }
 
   /** Throw an error if a value has not been computed before. */
-  #expect(/** @type {string} */ name, /** @type {Map<string, NDArray>} */ constants, /** @type {string} */ user) {
+  #expect(
+    /** @type {string} */ name,
+    /** @type {Map<string, NDArray>} */ constants,
+    /** @type {string} */ user,
+  ) {
     const constant = constants.get(name);
     if (constant && !this.#known.has(name)) this.#known.set(name, constant);
     if (!this.#known.has(name) && !this.inputs.includes(name) && !this.#nodes.has(name))
@@ -141,7 +149,8 @@ function decoded(value) {
   if (Array.isArray(value)) return value.map(decoded);
   if (value === null || typeof value !== "object") return value;
   if ("of" in value) return new Name(value.of);
-  if ("float" in value) return { inf: Infinity, "-inf": -Infinity }[/** @type {string} */ (value.float)] ?? Number(value.float);
+  if ("float" in value)
+    return { inf: Infinity, "-inf": -Infinity }[/** @type {string} */ (value.float)] ?? Number(value.float);
   if (!isType(value.dtype)) throw new GraphError(`unknown type ${shown(value.dtype)}`);
   return new Type(value.dtype);
 }

@@ -1,10 +1,19 @@
 // The compiled functions of runtime/include/mtl_runtime.h, on arrays. Letters: B sentences, T tokens, H width,
 // K labels. `lengths` [B] are the numbers of real tokens, which come first in a sentence; null means all.
 import { NDArray, make, product } from "./arrays.js";
+import { Frame, expectSize } from "./memory.js";
 
 // The order of mtl_call in runtime/csrc/runtime.cpp.
-const LENGTHS = 0, POOL_ROWS = 1, POOL = 2, CELL_PACK = 3, CELL_ROWS = 4, LINEAR_PACK = 5, LINEAR = 6;
-const VITERBI = 7, MARGINALS = 8, LOG_PARTITION = 9;
+const LENGTHS = 0,
+  POOL_ROWS = 1,
+  POOL = 2,
+  CELL_PACK = 3,
+  CELL_ROWS = 4,
+  LINEAR_PACK = 5,
+  LINEAR = 6;
+const VITERBI = 7,
+  MARGINALS = 8,
+  LOG_PARTITION = 9;
 /** The arguments that error codes are about. */
 const WRONG = /** @type {Record<number, string>} */ ({ 2: "ids: ", 3: "lengths: ", 4: "mask: " });
 const LANES = 4;
@@ -82,7 +91,8 @@ export class Kernels {
     // 64-bit numbers, of which all are below 2^53.
     values.forEach((value, i) => {
       const number = Number(value);
-      if (!(number >= 0 && number <= Number.MAX_SAFE_INTEGER)) throw new Error("a size, stride or count is out of range");
+      if (!(number >= 0 && number <= Number.MAX_SAFE_INTEGER))
+        throw new Error("a size, stride or count is out of range");
       this.whole[this.arguments / 4 + 2 * i] = number | 0;
       this.whole[this.arguments / 4 + 2 * i + 1] = Math.floor(number / 2 ** 32);
     });
@@ -112,13 +122,29 @@ export class Kernels {
   poolRows(table, ids, lengths, start, window, count, reverse, directions) {
     expectGates(count, [2, 3, 4], directions);
     const [B, T] = ids.shape;
-    const stride = table.shape[1], width = parts(stride, window * directions * count);
+    const stride = table.shape[1],
+      width = parts(stride, window * directions * count);
     expectSize("start", start, directions * width);
     return this.with((frame) => {
       const [rows, used, places] = frame.rows(table, ids);
       const h = frame.result([B, T, directions * width]);
       const given = [frame.lengths(lengths, B), frame.floats(start)];
-      this.run(POOL_ROWS, rows, used, stride, places, B, T, ...given, width, window, count, reverse, directions, h);
+      this.run(
+        POOL_ROWS,
+        rows,
+        used,
+        stride,
+        places,
+        B,
+        T,
+        ...given,
+        width,
+        window,
+        count,
+        reverse,
+        directions,
+        h,
+      );
       return frame.read([B, T, directions * width], h);
     });
   }
@@ -135,11 +161,13 @@ export class Kernels {
   pool(gates, c0, lengths, count, reverse, directions) {
     expectGates(count, [2, 3, 4], directions);
     const [B, T, size] = gates.shape;
-    const width = parts(size, directions * count), row = directions * width;
+    const width = parts(size, directions * count),
+      row = directions * width;
     expectSize("c0", c0, B * row);
     return this.with((frame) => {
       const given = [frame.floats(gates), frame.floats(c0), frame.lengths(lengths, B)];
-      const h = frame.result([B, T, row]), last = frame.result([B, row]);
+      const h = frame.result([B, T, row]),
+        last = frame.result([B, row]);
       this.run(POOL, ...given, B, T, width, count, reverse, directions, h, last);
       return [frame.read([B, T, row], h), frame.read([B, row], last)];
     });
@@ -158,7 +186,8 @@ export class Kernels {
       throw new Error(`weights: expected [3 · H, H] or [4 · H, H] and H > 0, got [${rows}, ${width}]`);
     const size = this.#cellSize(rows / width, width);
     return this.with((frame) => {
-      const given = frame.floats(weights), packed = frame.result([size]);
+      const given = frame.floats(weights),
+        packed = frame.result([size]);
       this.run(CELL_PACK, given, rows / width, width, packed);
       return frame.read([size], packed);
     });
@@ -179,17 +208,42 @@ export class Kernels {
   cellRows(table, ids, lengths, start, packed, bias, count, reverse, directions) {
     expectGates(count, [3, 4], directions);
     const [B, T] = ids.shape;
-    const stride = table.shape[1], width = parts(stride, directions * count), row = directions * width;
-    const state = (count - 2) * row, own = start?.ndim === 3 ? state : 0;
+    const stride = table.shape[1],
+      width = parts(stride, directions * count),
+      row = directions * width;
+    const state = (count - 2) * row,
+      own = start?.ndim === 3 ? state : 0;
     expectSize("start", start, own ? B * state : state);
     expectSize("packed", packed, directions * this.#cellSize(count, width));
     expectSize("bias", bias, row);
-    if ((bias === null) === (count === 3)) throw new Error("bias: expected [directions, H] for 3 gates, None for 4");
+    if ((bias === null) === (count === 3))
+      throw new Error("bias: expected [directions, H] for 3 gates, None for 4");
     return this.with((frame) => {
       const [rows, used, places] = frame.rows(table, ids);
       const h = frame.result([B, T, row]);
-      const given = [frame.lengths(lengths, B), frame.floats(start), own, frame.floats(packed), frame.floats(bias)];
-      this.run(CELL_ROWS, rows, used, stride, places, B, T, ...given, width, count, reverse, directions, h, 0);
+      const given = [
+        frame.lengths(lengths, B),
+        frame.floats(start),
+        own,
+        frame.floats(packed),
+        frame.floats(bias),
+      ];
+      this.run(
+        CELL_ROWS,
+        rows,
+        used,
+        stride,
+        places,
+        B,
+        T,
+        ...given,
+        width,
+        count,
+        reverse,
+        directions,
+        h,
+        0,
+      );
       return frame.read([B, T, row], h);
     });
   }
@@ -202,10 +256,17 @@ export class Kernels {
    */
   layer(x, states, weights) {
     const [wih, whh, bih, bhh] = weights;
-    const [B, T, D] = x.shape, H = states[0].shape[2], count = states.length + 2;
+    const [B, T, D] = x.shape,
+      H = states[0].shape[2],
+      count = states.length + 2;
     const packed = whh.ndim === 1 ? whh : this.packCell(whh);
-    [[wih, count * H * D], [packed, this.#cellSize(count, H)], [bih, count * H], [bhh, count * H]].forEach(
-      ([own, size], n) => expectSize(["w_ih", "w_hh", "b_ih", "b_hh"][n], /** @type {any} */ (own), Number(size)),
+    [
+      [wih, count * H * D],
+      [packed, this.#cellSize(count, H)],
+      [bih, count * H],
+      [bhh, count * H],
+    ].forEach(([own, size], n) =>
+      expectSize(["w_ih", "w_hh", "b_ih", "b_hh"][n], /** @type {any} */ (own), Number(size)),
     );
     states.forEach((own) => expectSize("h0", own, B * H));
     // The last gate of a GRU needs its recurrent bias inside of a product.
@@ -222,12 +283,31 @@ export class Kernels {
           start.data.set(own.data.subarray(b * H, (b + 1) * H), (b * states.length + n) * H);
       });
       const rest = count === 3 ? frame.floats(new NDArray(bhh.data.subarray(inside), [H], "float32")) : 0;
-      const h = frame.result([B, T, H]), c = frame.result([1, B, H]);
+      const h = frame.result([B, T, H]),
+        c = frame.result([1, B, H]);
       const first = [0, frame.floats(start), states.length * H, frame.floats(packed), rest];
-      this.run(CELL_ROWS, products, B * T, count * H, 0, B, T, ...first, H, count, false, 1, h, count === 4 ? c : 0);
-      const out = frame.read([B, T, H], h), last = make([1, B, H], "float32");
+      this.run(
+        CELL_ROWS,
+        products,
+        B * T,
+        count * H,
+        0,
+        B,
+        T,
+        ...first,
+        H,
+        count,
+        false,
+        1,
+        h,
+        count === 4 ? c : 0,
+      );
+      const out = frame.read([B, T, H], h),
+        last = make([1, B, H], "float32");
       for (let b = 0; b < B; ++b) {
-        const source = T ? out.data.subarray((b * T + T - 1) * H, (b * T + T) * H) : states[0].data.subarray(b * H, (b + 1) * H);
+        const source = T
+          ? out.data.subarray((b * T + T - 1) * H, (b * T + T) * H)
+          : states[0].data.subarray(b * H, (b + 1) * H);
         last.data.set(source, b * H);
       }
       return count === 4 ? [out, last, frame.read([1, B, H], c)] : [out, last];
@@ -261,16 +341,23 @@ export class Kernels {
     return { weights, bias: at, outputs, inputs };
   }
 
-  #linear(/** @type {number} */ x, /** @type {number} */ rows, /** @type {PackedLinear} */ p, /** @type {number} */ y) {
+  #linear(
+    /** @type {number} */ x,
+    /** @type {number} */ rows,
+    /** @type {PackedLinear} */ p,
+    /** @type {number} */ y,
+  ) {
     this.run(LINEAR, x, rows, p.weights, p.bias, p.outputs, p.inputs, y);
   }
 
   /** Return x `[…, D]` times the transposed weights, plus the bias, `[…, K]`. */
   linear(/** @type {NDArray} */ x, /** @type {PackedLinear} */ packed) {
     const shape = [...x.shape.slice(0, -1), packed.outputs];
-    if (x.shape.at(-1) !== packed.inputs) throw new Error(`x: expected [N, ${packed.inputs}], got [${x.shape}]`);
+    if (x.shape.at(-1) !== packed.inputs)
+      throw new Error(`x: expected [N, ${packed.inputs}], got [${x.shape}]`);
     return this.with((frame) => {
-      const given = frame.floats(x), y = frame.result(shape);
+      const given = frame.floats(x),
+        y = frame.result(shape);
       this.#linear(given, product(shape.slice(0, -1)), packed, y);
       return frame.read(shape, y);
     });
@@ -278,7 +365,12 @@ export class Kernels {
 
   /** Return the same for weights that are used once, `[K, D]`. */
   linearOnce(/** @type {NDArray} */ x, /** @type {NDArray} */ weight, /** @type {NDArray | null} */ bias) {
-    return this.with((frame) => this.linear(x, this.#packed(weight, bias, (bytes) => frame.take(bytes))));
+    return this.with((frame) =>
+      this.linear(
+        x,
+        this.#packed(weight, bias, (bytes) => frame.take(bytes)),
+      ),
+    );
   }
 
   // ---- CRF
@@ -316,109 +408,44 @@ export class Kernels {
   }
 
   /** Return the best path of each sentence, `[B, T]`, 0 on padding. Minus infinity forbids a label or transition. */
-  viterbi(/** @type {NDArray} */ emissions, /** @type {NDArray[]} */ steps, /** @type {NDArray | null} */ mask) {
+  viterbi(
+    /** @type {NDArray} */ emissions,
+    /** @type {NDArray[]} */ steps,
+    /** @type {NDArray | null} */ mask,
+  ) {
     return this.#labelled(VITERBI, emissions, steps, mask, 2);
   }
 
   /** Return the probability of each label at each token, `[B, T, K]`, zero on padding. */
-  marginals(/** @type {NDArray} */ emissions, /** @type {NDArray[]} */ steps, /** @type {NDArray | null} */ mask) {
+  marginals(
+    /** @type {NDArray} */ emissions,
+    /** @type {NDArray[]} */ steps,
+    /** @type {NDArray | null} */ mask,
+  ) {
     return this.#labelled(MARGINALS, emissions, steps, mask, 3);
   }
 
   /** Return the logarithm of the sum over all paths of e^score, `[B]`. */
-  logPartition(/** @type {NDArray} */ emissions, /** @type {NDArray[]} */ steps, /** @type {NDArray | null} */ mask) {
+  logPartition(
+    /** @type {NDArray} */ emissions,
+    /** @type {NDArray[]} */ steps,
+    /** @type {NDArray | null} */ mask,
+  ) {
     return this.#labelled(LOG_PARTITION, emissions, steps, mask, 1);
   }
 }
 
-/** The memory of one call. */
-class Frame {
-  /** @type {number[]} */
-  #taken = [];
-
-  constructor(/** @type {Kernels} */ kernels) {
-    this.kernels = kernels;
-  }
-
-  take(/** @type {number} */ bytes) {
-    const at = this.kernels.allocate(bytes);
-    this.#taken.push(at);
-    return at;
-  }
-
-  free() {
-    for (const at of this.#taken) this.kernels.exports.free(at);
-  }
-
-  /** Return the address of a copy of an array; 0 for null. */
-  floats(/** @type {NDArray | null} */ array) {
-    if (array === null) return 0;
-    const at = this.take(4 * array.size);
-    this.kernels.floats.set(array.data, at / 4);
-    return at;
-  }
-
-  /** Return the address of a copy of whole numbers, as 64-bit ones. */
-  #whole(/** @type {ArrayLike<number>} */ numbers) {
-    const at = this.take(8 * numbers.length);
-    const to = this.kernels.whole;
-    for (let i = 0, place = at / 4; i < numbers.length; ++i) {
-      to[place++] = numbers[i];
-      to[place++] = numbers[i] < 0 ? -1 : 0;
-    }
-    return at;
-  }
-
-  lengths(/** @type {NDArray | null} */ lengths, /** @type {number} */ count) {
-    expectSize("lengths", lengths, count);
-    return lengths ? this.#whole(lengths.data) : 0;
-  }
-
-  /**
-   * Put the rows of a table that ids refer to into memory.
-   * @param {NDArray} table
-   * @param {NDArray} ids
-   * @returns {[number, number, number]} Their address, their number, and the address of the ids among them.
-   */
-  rows(table, ids) {
-    const [rows, stride] = table.shape;
-    const places = new Int32Array(rows).fill(-1), own = new Int32Array(ids.size);
-    const used = [];
-    for (let i = 0; i < ids.size; ++i) {
-      const id = ids.data[i];
-      if (!(id >= 0 && id < rows)) throw new Error("ids: an id is not a row of the table");
-      if (places[id] < 0) places[id] = used.push(id) - 1;
-      own[i] = places[id];
-    }
-    const at = this.take(4 * used.length * stride);
-    const to = this.kernels.floats;
-    used.forEach((id, n) => to.set(table.data.subarray(id * stride, (id + 1) * stride), at / 4 + n * stride));
-    return [at, used.length, this.#whole(own)];
-  }
-
-  /** Return the address of an array to write. */
-  result(/** @type {number[]} */ shape) {
-    return this.take(4 * product(shape));
-  }
-
-  /** Return a copy of an array in memory. */
-  read(/** @type {number[]} */ shape, /** @type {number} */ at) {
-    const found = this.kernels.floats.slice(at / 4, at / 4 + product(shape));
-    return new NDArray(found, shape, "float32");
-  }
-}
-
-function expectGates(/** @type {number} */ count, /** @type {number[]} */ counts, /** @type {number} */ directions) {
+function expectGates(
+  /** @type {number} */ count,
+  /** @type {number[]} */ counts,
+  /** @type {number} */ directions,
+) {
   if (!counts.includes(count)) throw new Error(`count: expected one of ${counts}, got ${count}`);
   if (directions !== 1 && directions !== 2) throw new Error(`directions: expected 1 or 2, got ${directions}`);
 }
 
-/** Throw an error if an array has another number of numbers. */
-function expectSize(/** @type {string} */ name, /** @type {NDArray | null} */ array, /** @type {number} */ size) {
-  if (array && array.size !== size) throw new Error(`${name}: expected ${size} numbers, got [${array.shape}]`);
-}
-
 function parts(/** @type {number} */ size, /** @type {number} */ count) {
-  if (!(count >= 1) || size % count) throw new Error(`expected a multiple of ${count} numbers per row, got ${size}`);
+  if (!(count >= 1) || size % count)
+    throw new Error(`expected a multiple of ${count} numbers per row, got ${size}`);
   return size / count;
 }

@@ -16,6 +16,15 @@ import { readSentences } from "./sentences.js";
  * @property {number} [chunkSize] The number of texts that are labelled at once.
  * @property {number} [abstain] Answers whose confidence is below this probability are null.
  */
+/**
+ * @typedef {object} TaskDescription
+ * @property {"label" | "set" | "number" | "distribution"} form The kind of its values.
+ * @property {"token" | "sentence"} level Whether each token or each sentence has a value.
+ * @property {string[]} labels
+ * @property {boolean} spans Whether the labels are tags of spans.
+ * @property {"sentence" | "record"} unit Whether it reads each sentence of a text by itself, or the whole text.
+ * @property {boolean} pairs Whether it compares two sentences.
+ */
 
 const OPTIONS = ["tasks", "confidence", "unit", "splitSentences", "chunkSize", "abstain"];
 
@@ -36,9 +45,16 @@ export class Model {
     return [...this.#tasks.keys()];
   }
 
-  /** Return the labels of a task. */
-  labels(/** @type {string} */ task) {
-    return [...this.#decoder(this.select([task])[0]).outputs];
+  /**
+   * Return the properties of a task.
+   * @param {string} task
+   * @returns {TaskDescription}
+   */
+  describe(task) {
+    const [own] = this.select([task]),
+      { form, level, outputs, scheme } = this.#decoder(own);
+    const { unit, pairs } = this.#tasks.get(own);
+    return { form, level, labels: [...outputs], spans: scheme !== null, unit, pairs };
   }
 
   /**
@@ -48,7 +64,9 @@ export class Model {
    * @returns {Record<string, any[]>}
    */
   predict(sentences, options = {}) {
-    const labels = Object.fromEntries(this.select(options.tasks).map((task) => [task, /** @type {any[]} */ ([])]));
+    const labels = Object.fromEntries(
+      this.select(options.tasks).map((task) => [task, /** @type {any[]} */ ([])]),
+    );
     for (const prediction of this.annotate(sentences, options))
       for (const [task, value] of Object.entries(prediction.labels)) labels[task].push(value);
     return labels;
@@ -62,9 +80,17 @@ export class Model {
    */
   annotate(sentences, options = {}) {
     for (const name of Object.keys(options))
-      if (!OPTIONS.includes(name)) throw new MtlError(`unknown option ${shown(name)}${didYouMean(name, OPTIONS)}`);
-    const { unit, splitSentences = false, chunkSize, abstain: threshold = null, confidence = false } = options;
-    const selected = this.select(options.tasks), pairs = this.#comparePairs(selected);
+      if (!OPTIONS.includes(name))
+        throw new MtlError(`unknown option ${shown(name)}${didYouMean(name, OPTIONS)}`);
+    const {
+      unit,
+      splitSentences = false,
+      chunkSize,
+      abstain: threshold = null,
+      confidence = false,
+    } = options;
+    const selected = this.select(options.tasks),
+      pairs = this.#comparePairs(selected);
     if (pairs && (splitSentences || unit === "sentence"))
       throw new MtlError("pairs are not split into sentences; leave out splitSentences and unit");
     if (splitSentences && unit === "record")
@@ -73,8 +99,15 @@ export class Model {
       throw new MtlError(`chunkSize: expected a whole number from 1, got ${shown(chunkSize)}`);
     if (threshold !== null) checkThreshold(threshold);
     const bySentence = this.#bySentence(selected, unit);
-    const read = readSentences(sentences, pairs), stream = splitSentences ? allSplit(read) : read;
-    const found = this.#predictor.run(stream, selected, confidence || threshold !== null, bySentence, chunkSize);
+    const read = readSentences(sentences, pairs),
+      stream = splitSentences ? allSplit(read) : read;
+    const found = this.#predictor.run(
+      stream,
+      selected,
+      confidence || threshold !== null,
+      bySentence,
+      chunkSize,
+    );
     return threshold === null ? found : sure(found, threshold, confidence);
   }
 
@@ -86,13 +119,19 @@ export class Model {
    */
   probabilities(sentences, task) {
     const selected = this.select(task ? [task] : undefined);
-    if (selected.length > 1) throw new MtlError(`expected the name of a task, one of: ${selected.join(", ")}`);
+    if (selected.length > 1)
+      throw new MtlError(`expected the name of a task, one of: ${selected.join(", ")}`);
     const read = [...readSentences(sentences, this.#comparePairs(selected))];
     const decoder = this.#decoder(selected[0]);
     if (decoder.form !== "label")
-      throw new MtlError(`task ${shown(selected[0])}: has no probabilities of labels, it predicts a ${decoder.form}`);
+      throw new MtlError(
+        `task ${shown(selected[0])}: has no probabilities of labels, it predicts a ${decoder.form}`,
+      );
     if (decoder.level === "token")
-      return { labels: [...decoder.outputs], probabilities: this.#predictor.tokenProbabilities(read, selected[0]) };
+      return {
+        labels: [...decoder.outputs],
+        probabilities: this.#predictor.tokenProbabilities(read, selected[0]),
+      };
     const probabilities = decoder.labelProbabilities(this.#predictor.logits(read, selected[0]));
     return { labels: [...decoder.labels], probabilities };
   }
@@ -104,9 +143,10 @@ export class Model {
   // ---- tasks
 
   /** Return the named tasks; by default all whose labels are not derived from the text, or else all. */
-  select(/** @type {string[] | undefined} */ tasks) {
+  select(/** @type {string[] | undefined} */ tasks = undefined) {
     for (const task of tasks ?? [])
-      if (!this.#tasks.has(task)) throw new MtlError(`the model has no task ${shown(task)}${didYouMean(task, this.tasks)}`);
+      if (!this.#tasks.has(task))
+        throw new MtlError(`the model has no task ${shown(task)}${didYouMean(task, this.tasks)}`);
     if (tasks?.length) return this.tasks.filter((task) => tasks.includes(task));
     const own = this.tasks.filter((task) => !this.#tasks.get(task).derived);
     return own.length ? own : this.tasks;
@@ -134,6 +174,10 @@ function* allSplit(/** @type {Iterable<Sentence>} */ sentences) {
   for (const sentence of sentences) yield* sentence.split();
 }
 
-function* sure(/** @type {Iterable<Prediction>} */ found, /** @type {number} */ threshold, /** @type {boolean} */ confidence) {
+function* sure(
+  /** @type {Iterable<Prediction>} */ found,
+  /** @type {number} */ threshold,
+  /** @type {boolean} */ confidence,
+) {
   for (const prediction of found) yield abstain(prediction, threshold, confidence);
 }

@@ -32,7 +32,8 @@ export async function load(source) {
     return new Model(bundle);
   } catch (error) {
     const { name, message } = /** @type {Error} */ (error);
-    const told = error instanceof BundleError ? message : `the description of the model is damaged: ${name}: ${message}`;
+    const told =
+      error instanceof BundleError ? message : `the description of the model is damaged: ${name}: ${message}`;
     throw new BundleError(place + told);
   }
 }

@@ -9,8 +9,11 @@ import * as sums from "./sums.js";
 /** @typedef {import("./kernels.js").Kernels} Kernels */
 /** @typedef {import("./arrays.js").DType} DType */
 
-const add = binary((x, y) => x + y), subtract = binary((x, y) => x - y), times = binary((x, y) => x * y);
-const divide = binary((x, y) => x / y), floorDivide = binary((x, y) => Math.floor(x / y));
+const add = binary((x, y) => x + y),
+  subtract = binary((x, y) => x - y),
+  times = binary((x, y) => x * y);
+const divide = binary((x, y) => x / y),
+  floorDivide = binary((x, y) => Math.floor(x / y));
 const same = (/** @type {any} */ x) => x;
 const sigmoid = real((x) => 0.5 * (Math.tanh(0.5 * x) + 1));
 
@@ -21,16 +24,23 @@ function exact(/** @type {number} */ size) {
 }
 
 /** Return an operator with a factor for its second operand. */
-const scaled = (/** @type {ReturnType<typeof binary>} */ run) => (/** @type {any} */ x, /** @type {any} */ y, alpha = 1) =>
-  run(x, alpha === 1 ? y : times(y, alpha));
+const scaled =
+  (/** @type {ReturnType<typeof binary>} */ run) =>
+  (/** @type {any} */ x, /** @type {any} */ y, alpha = 1) =>
+    run(x, alpha === 1 ? y : times(y, alpha));
 
 /** Whole numbers become float32 before a division. */
 const float = (/** @type {any} */ x) => (x instanceof NDArray && !x.isFloat ? x.as("float32") : x);
 const quotient = (/** @type {any} */ x, /** @type {any} */ y, mode = null) =>
   mode === "floor" ? floorDivide(x, y) : divide(float(x), float(y));
 
-function clamp(/** @type {NDArray} */ x, /** @type {number | null} */ low = null, /** @type {number | null} */ high = null) {
-  const least = low ?? -Infinity, most = high ?? Infinity;
+function clamp(
+  /** @type {NDArray} */ x,
+  /** @type {number | null} */ low = null,
+  /** @type {number | null} */ high = null,
+) {
+  const least = low ?? -Infinity,
+    most = high ?? Infinity;
   return unary((own) => (own < least ? least : own > most ? most : own))(x);
 }
 
@@ -55,9 +65,12 @@ function glu(/** @type {NDArray} */ x, dim = -1) {
 }
 
 const softplus = real((x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))));
-const cast = (/** @type {NDArray} */ x, /** @type {DType | null} */ dtype = null) => (dtype === null ? x : x.as(dtype));
-const zeros = (/** @type {number[]} */ shape, /** @type {any} */ dtype = null) => shapes.full(shape, 0, dtype ?? "float32");
-const ones = (/** @type {number[]} */ shape, /** @type {any} */ dtype = null) => shapes.full(shape, 1, dtype ?? "float32");
+const cast = (/** @type {NDArray} */ x, /** @type {DType | null} */ dtype = null) =>
+  dtype === null ? x : x.as(dtype);
+const zeros = (/** @type {number[]} */ shape, /** @type {any} */ dtype = null) =>
+  shapes.full(shape, 0, dtype ?? "float32");
+const ones = (/** @type {number[]} */ shape, /** @type {any} */ dtype = null) =>
+  shapes.full(shape, 1, dtype ?? "float32");
 
 /** Operators on two arrays or numbers, and the type of their results. */
 const BINARY = Object.entries({
@@ -91,7 +104,8 @@ const UNARY = Object.entries({
   rsqrt: real((x) => 1 / Math.sqrt(x)),
   sin: real(Math.sin),
   cos: real(Math.cos),
-  bitwise_not: (/** @type {NDArray} */ x) => unary(x.dtype === "bool" ? (own) => Number(!own) : (own) => ~own)(x),
+  bitwise_not: (/** @type {NDArray} */ x) =>
+    unary(x.dtype === "bool" ? (own) => Number(!own) : (own) => ~own)(x),
   logical_not: unary((x) => Number(x === 0), "bool"),
   alias: same,
   detach: same,
@@ -170,7 +184,10 @@ const PLAIN = /** @type {Record<string, [Run, string?]>} */ ({
   "aten.full.default": [shapes.full, "shape value dtype"],
   "aten.new_zeros.default": [(x, shape, dtype) => zeros(shape, dtype ?? x.dtype), "x shape dtype"],
   "aten.new_ones.default": [(x, shape, dtype) => ones(shape, dtype ?? x.dtype), "x shape dtype"],
-  "aten.new_full.default": [(x, shape, value, dtype) => shapes.full(shape, value, dtype ?? x.dtype), "x shape value dtype"],
+  "aten.new_full.default": [
+    (x, shape, value, dtype) => shapes.full(shape, value, dtype ?? x.dtype),
+    "x shape value dtype",
+  ],
   "aten.sym_size.int": [(x, dim) => x.shape[x.axis(dim)]],
   "aten.scalar_tensor.default": [(value, dtype) => shapes.full([], value, dtype ?? "float32"), "value dtype"],
   "python.getitem": [(values, index) => values.at(index)],
@@ -224,20 +241,18 @@ const compiled = (/** @type {Kernels} */ kernels) =>
         return [h, last, last];
       },
     ],
-    "mtl.pool_rows.default": [(...values) => kernels.poolRows(...head(values, 8))],
-    "mtl.cell_rows.default": [(...values) => kernels.cellRows(...head(values, 9))],
+    "mtl.pool_rows.default": [kernels.poolRows.bind(kernels)],
+    "mtl.cell_rows.default": [kernels.cellRows.bind(kernels)],
     "mtl.pack_cell.default": [(weights) => kernels.packCell(weights)],
     "mtl.lstm.default": [(x, h0, c0, ...weights) => kernels.layer(x, [h0, c0], weights)],
     "mtl.gru.default": [(x, h0, ...weights) => kernels.layer(x, [h0], weights)],
-    "mtl.crf_marginals.default": [(x, transitions, start, end, mask) => kernels.marginals(x, [transitions, start, end], mask)],
+    "mtl.crf_marginals.default": [
+      (x, transitions, start, end, mask) => kernels.marginals(x, [transitions, start, end], mask),
+    ],
     "mtl.crf_viterbi.default": [
       (x, transitions, start, end, mask) => [kernels.viterbi(x, [transitions, start, end], mask), null],
     ],
   });
-
-/** Return so many values, as a list of any types. */
-const head = (/** @type {any[]} */ values, /** @type {number} */ count) =>
-  /** @type {[any, any, any, any, any, any, any, any, any]} */ (values.slice(0, count));
 
 /** The operators that a program may use. */
 export class Operators {
@@ -251,8 +266,10 @@ export class Operators {
     for (const [name, run] of BINARY)
       for (const kind of ["Tensor", "Scalar", "default"]) put(`aten.${name}.${kind}`, run);
     for (const [name, run] of UNARY) put(`aten.${name}.default`, run);
-    for (const [name, [run, names]] of Object.entries({ ...PLAIN, ...compiled(kernels) })) put(name, run, names);
-    for (const [name, other] of Object.entries(ALIASES)) this.#known.set(name, /** @type {any} */ (this.find(other)));
+    for (const [name, [run, names]] of Object.entries({ ...PLAIN, ...compiled(kernels) }))
+      put(name, run, names);
+    for (const [name, other] of Object.entries(ALIASES))
+      this.#known.set(name, /** @type {any} */ (this.find(other)));
   }
 
   /** Return the function of an operator and the names of its arguments; undefined for an unknown operator. */
@@ -269,7 +286,8 @@ export class Operators {
    */
   folded(name, node, constant) {
     const [x, second, third = null] = node.values;
-    let weight = constant(second), bias = null;
+    let weight = constant(second),
+      bias = null;
     if (name === "aten.linear.default") {
       bias = third === null ? null : constant(third);
       if (bias === undefined) return node;

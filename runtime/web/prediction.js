@@ -6,12 +6,23 @@ import { OUTSIDE, convert, readSpans } from "./spans.js";
 /** @typedef {import("./decoding.js").Readout} Readout */
 /** @typedef {import("./sentences.js").Sentence} Sentence */
 /**
- * The prediction of one task: the value of the sentence, or a list with one value per token. `confidence` and
- * `spans` are null if they were not requested or do not exist. `coverage` is the number of answers, and this number
- * with the unsure answers that the model leaves out.
- * @typedef {{labels: any, confidence: any, spans: FoundSpan[] | null, coverage: [number, number] | null}} TaskPrediction
+ * The prediction of one task.
+ * @typedef {object} TaskPrediction
+ * @property {any} labels The value of the sentence, or a list with one value per token.
+ * @property {any} confidence The same for probabilities; null for other values, or if not requested.
+ * @property {FoundSpan[] | null} spans The spans of span tags; null if confidences were not requested.
+ * @property {[number, number] | null} coverage The number of answers, and this number with the unsure answers
+ *     that the model leaves out; null: it leaves out none.
  */
-/** @typedef {{type: string, tokens: [number, number], text: string, start?: number, end?: number, confidence?: number}} TextSpan */
+/**
+ * @typedef {object} TextSpan
+ * @property {string} type
+ * @property {[number, number]} tokens The first token and the token after the last one.
+ * @property {string} text
+ * @property {number} [start] Its place in the input, in UTF-16 units; absent if the input was words.
+ * @property {number} [end]
+ * @property {number} [confidence] The joint probability of its tags, if requested.
+ */
 
 const DIGITS = 1e6;
 const round = (/** @type {number} */ number) => Math.round(number * DIGITS) / DIGITS;
@@ -53,7 +64,7 @@ function mergeSpans(/** @type {Readout[]} */ readouts) {
   return readSpans(readouts.flatMap((readout) => readout.values)).map((span) => {
     // Windows are read independently, so the confidence is the product over the parts.
     let confidence = 1;
-    for (let missing = span.end - span.start; missing > 0; ) {
+    for (let missing = span.end - span.start; missing > 0;) {
       const part = /** @type {FoundSpan} */ (parts.shift());
       missing -= part.span.end - part.span.start;
       confidence *= part.confidence;
@@ -115,7 +126,8 @@ export class Prediction {
     return Object.fromEntries(
       [...this.byTask].map(([task, own]) => {
         const decoder = /** @type {Decoder} */ (this.decoders.get(task));
-        if (decoder.level === "token") return [task, own.labels.map((/** @type {any} */ item) => plain(item))];
+        if (decoder.level === "token")
+          return [task, own.labels.map((/** @type {any} */ item) => plain(item))];
         return [task, this.#leftOut(own) ? null : plain(own.labels)];
       }),
     );
@@ -151,13 +163,15 @@ export class Prediction {
    * @returns {TextSpan}
    */
   #span({ type, start, end }, confidence) {
-    const sentence = this.sentence, certain = confidence === undefined ? {} : { confidence };
+    const sentence = this.sentence,
+      certain = confidence === undefined ? {} : { confidence };
     /** @type {[number, number]} */
     const tokens = [start, end];
     if (sentence.text === null || !sentence.offsets.length)
       return { type, tokens, text: sentence.tokens.slice(start, end).join(" "), ...certain };
     // Cut from the raw text: joined words would not have its original spaces.
-    const first = sentence.offsets[start][0], last = sentence.offsets[end - 1][1];
+    const first = sentence.offsets[start][0],
+      last = sentence.offsets[end - 1][1];
     const text = sentence.text.slice(first - sentence.start, last - sentence.start);
     return { type, tokens, start: first, end: last, text, ...certain };
   }
@@ -167,7 +181,8 @@ export class Prediction {
    * @returns {Record<string, any>}
    */
   toJSON() {
-    const sentence = this.sentence, blank = [...this.byTask.keys()].filter((task) => this.lacksLabel(task));
+    const sentence = this.sentence,
+      blank = [...this.byTask.keys()].filter((task) => this.lacksLabel(task));
     /** @type {Record<string, any>} */
     const record = {};
     if (sentence.text !== null) record.text = sentence.text;
@@ -180,7 +195,8 @@ export class Prediction {
     const certain = Object.entries(this.confidence).filter(([task]) => !blank.includes(task));
     const spans = Object.entries(this.spans).map(([task, own]) => [task, own.map(roundedSpan)]);
     if (spans.length) record.spans = Object.fromEntries(spans);
-    if (certain.length) record.confidence = Object.fromEntries(certain.map(([task, own]) => [task, rounded(own)]));
+    if (certain.length)
+      record.confidence = Object.fromEntries(certain.map(([task, own]) => [task, rounded(own)]));
     return record;
   }
 }

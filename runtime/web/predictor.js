@@ -43,7 +43,9 @@ export class Predictor {
     /** @type {number} */
     this.minTokens = minTokens;
     /** @type {Map<string, Decoder>} */
-    this.decoders = new Map(Object.entries(meta.tasks).map(([task, own]) => [task, new Decoder(own, tensors, kernels)]));
+    this.decoders = new Map(
+      Object.entries(meta.tasks).map(([task, own]) => [task, new Decoder(own, tensors, kernels)]),
+    );
     const encoder = new Encoder(meta.features, meta.vocabularies);
     this.words = new WordTables(words, meta.tables, encoder, maxTokens);
     this.program = sentences;
@@ -75,8 +77,11 @@ export class Predictor {
     const batches = new Batches(this, sentences);
     for (const [together, pieces] of this.cutter.passes(sentences, tasks, bySentence))
       for (const { indices, mask, scores } of batches.of(pieces, together))
-        for (const task of together) results.get(task)?.add(scores.get(task), mask, pieces, indices, confidence);
-    const found = [...results].map(([task, own]) => /** @type {const} */ ([task, own.predictions(confidence)]));
+        for (const task of together)
+          results.get(task)?.add(scores.get(task), mask, pieces, indices, confidence);
+    const found = [...results].map(
+      ([task, own]) => /** @type {const} */ ([task, own.predictions(confidence)]),
+    );
     return sentences.map((sentence, row) => {
       const byTask = new Map(found.map(([task, own]) => [task, own[row]]));
       return new Prediction(sentence, byTask, this.decoders);
@@ -107,7 +112,8 @@ export class Predictor {
    */
   tokenProbabilities(sentences, task) {
     return running(() => {
-      const decoder = this.#decoder(task), K = decoder.outputs.length;
+      const decoder = this.#decoder(task),
+        K = decoder.outputs.length;
       const found = sentences.map((sentence) => sentence.words.map(() => /** @type {number[]} */ ([])));
       const batches = new Batches(this, sentences);
       for (const [, pieces] of this.cutter.passes(sentences, [task], []))
@@ -132,7 +138,9 @@ class Batches {
     this.predictor = predictor;
     this.seconds = sentences.map((sentence) => sentence.second);
     const words = sentences.flatMap((sentence) => sentence.words);
-    const { ids, tables } = words.length ? predictor.words.find(words) : { ids: new Int32Array(), tables: new Map() };
+    const { ids, tables } = words.length
+      ? predictor.words.find(words)
+      : { ids: new Int32Array(), tables: new Map() };
     this.ids = ids;
     this.tables = tables;
     let start = 0;
@@ -159,10 +167,14 @@ class Batches {
       // For pairs, the rows of all first sentences precede the rows of all second ones.
       const cuts = pieces.map(({ row }) => this.seconds[row] ?? 0);
       const firsts = parts.map(({ at }, i) => ({ at, length: cuts[i] }));
-      parts = [...firsts, ...parts.map(({ at, length }, i) => ({ at: at + cuts[i], length: length - cuts[i] }))];
+      parts = [
+        ...firsts,
+        ...parts.map(({ at, length }, i) => ({ at: at + cuts[i], length: length - cuts[i] })),
+      ];
     }
     const width = parts.reduce((most, { length }) => Math.max(most, length), this.predictor.minTokens);
-    const ids = make([parts.length, width], "int64"), mask = make([parts.length, width], "bool");
+    const ids = make([parts.length, width], "int64"),
+      mask = make([parts.length, width], "bool");
     parts.forEach(({ at, length }, i) => {
       ids.data.set(this.ids.subarray(at, at + length), i * width);
       mask.data.fill(1, i * width, i * width + length);
@@ -215,7 +227,8 @@ class Results {
 
   /** Return the mean logits over windows, `[N, S]`; the logits of padding without windows. */
   meanLogits() {
-    const padding = /** @type {NDArray} */ (this.decoder.padding), width = padding.size;
+    const padding = /** @type {NDArray} */ (this.decoder.padding),
+      width = padding.size;
     const means = make([this.#sums.length, width], "float32");
     this.#sums.forEach((sum, row) => {
       means.data.set(sum ? sum.map((own) => own / this.#counts[row]) : padding.data, row * width);

@@ -147,4 +147,3 @@ function checked(/** @type {string} */ text) {
   }
   return text;
 }
-

@@ -1,5 +1,16 @@
 // Operators that move numbers and compute none. Axes may count from the end.
-import { NDArray, around, broadcastShape, broadcastStrides, make, permute, product, promoted, strided, stridesOf } from "./arrays.js";
+import {
+  NDArray,
+  around,
+  broadcastShape,
+  broadcastStrides,
+  make,
+  permute,
+  product,
+  promoted,
+  strided,
+  stridesOf,
+} from "./arrays.js";
 
 /** Return an array repeated along its axes of size 1; -1 keeps a size. */
 export function expand(/** @type {NDArray} */ x, /** @type {number[]} */ sizes) {
@@ -16,7 +27,11 @@ export function repeat(/** @type {NDArray} */ x, /** @type {number[]} */ counts)
   const all = [...new Array(own.length - counts.length).fill(1), ...counts];
   const strides = stridesOf(own);
   const shape = own.flatMap((n, i) => [all[i], n]);
-  return strided(x, shape, own.flatMap((_, i) => [0, strides[i]])).reshape(own.map((n, i) => n * all[i]));
+  return strided(
+    x,
+    shape,
+    own.flatMap((_, i) => [0, strides[i]]),
+  ).reshape(own.map((n, i) => n * all[i]));
 }
 
 export function unsqueeze(/** @type {NDArray} */ x, /** @type {number} */ dim) {
@@ -56,12 +71,15 @@ export function slice(
   /** @type {number | null} */ end = null,
   step = 1,
 ) {
-  const axis = x.axis(dim), n = x.shape[axis];
+  const axis = x.axis(dim),
+    n = x.shape[axis];
   const place = (/** @type {number} */ at) => Math.min(Math.max(at < 0 ? at + n : at, 0), n);
-  const first = place(start ?? 0), last = place(end ?? n);
+  const first = place(start ?? 0),
+    last = place(end ?? n);
   if (first === 0 && last === n && step === 1) return x;
   if (!(step >= 1)) throw new Error(`slice: expected a step of at least 1, got ${step}`);
-  const strides = stridesOf(x.shape), offset = first * strides[axis];
+  const strides = stridesOf(x.shape),
+    offset = first * strides[axis];
   strides[axis] *= step;
   return strided(x, x.shape.with(axis, Math.max(0, Math.ceil((last - first) / step))), strides, offset);
 }
@@ -73,8 +91,13 @@ export function select(/** @type {NDArray} */ x, /** @type {number} */ dim, /** 
 }
 
 /** Return the numbers at some indices of an axis. */
-export function take(/** @type {NDArray} */ x, /** @type {number} */ dim, /** @type {ArrayLike<number>} */ indices) {
-  const axis = x.axis(dim), [outer, n, inner] = around(x, axis);
+export function take(
+  /** @type {NDArray} */ x,
+  /** @type {number} */ dim,
+  /** @type {ArrayLike<number>} */ indices,
+) {
+  const axis = x.axis(dim),
+    [outer, n, inner] = around(x, axis);
   const made = make(x.shape.with(axis, indices.length), x.dtype);
   for (let i = 0, end = 0; i < outer; ++i)
     for (let k = 0; k < indices.length; ++k, end += inner) {
@@ -97,7 +120,8 @@ export function embedding(/** @type {NDArray} */ table, /** @type {NDArray} */ i
 
 export function split(/** @type {NDArray} */ x, /** @type {number | number[]} */ size, dim = 0) {
   const total = x.shape[x.axis(dim)];
-  if (!Array.isArray(size) && !(size >= 1)) throw new Error(`split: expected a size of at least 1, got ${size}`);
+  if (!Array.isArray(size) && !(size >= 1))
+    throw new Error(`split: expected a size of at least 1, got ${size}`);
   const sizes = Array.isArray(size) ? size : new Array(Math.ceil(total / size)).fill(size);
   let at = 0;
   return sizes.map((own) => slice(x, dim, at, (at += own)));
@@ -119,14 +143,18 @@ export function cat(/** @type {NDArray[]} */ arrays, dim = 0) {
     if (own.ndim !== made.ndim || own.shape.some((n, i) => i !== axis && n !== made.shape[i]))
       throw new Error(`cat: the shapes [${own.shape}] and [${made.shape}] do not fit`);
     const size = own.shape[axis] * inner;
-    for (let i = 0; i < outer; ++i) made.data.set(own.data.subarray(i * size, (i + 1) * size), i * total * inner + end);
+    for (let i = 0; i < outer; ++i)
+      made.data.set(own.data.subarray(i * size, (i + 1) * size), i * total * inner + end);
     end += size;
   }
   return made;
 }
 
 export const stack = (/** @type {NDArray[]} */ arrays, dim = 0) =>
-  cat(arrays.map((own) => unsqueeze(own, dim < 0 ? dim + own.ndim + 1 : dim)), dim);
+  cat(
+    arrays.map((own) => unsqueeze(own, dim < 0 ? dim + own.ndim + 1 : dim)),
+    dim,
+  );
 
 /** Return an array with constants before and after its axes, the last axis first; negative widths cut. */
 export function pad(
@@ -138,7 +166,8 @@ export function pad(
   if (mode !== "constant") throw new Error(`pad: unknown mode ${mode}`);
   let found = x;
   for (let i = 0; i < widths.length; i += 2) {
-    const axis = x.ndim - 1 - i / 2, [first, last] = [widths[i], widths[i + 1]];
+    const axis = x.ndim - 1 - i / 2,
+      [first, last] = [widths[i], widths[i + 1]];
     const cut = slice(found, axis, Math.max(0, -first), found.shape[axis] - Math.max(0, -last));
     const side = (/** @type {number} */ n) => full(cut.shape.with(axis, Math.max(0, n)), value ?? 0, x.dtype);
     found = cat([side(first), cut, side(last)], axis);
@@ -147,16 +176,26 @@ export function pad(
 }
 
 /** Return all windows of `size` numbers of an axis, `step` apart; their numbers form a new last axis. */
-export function unfold(/** @type {NDArray} */ x, /** @type {number} */ dim, /** @type {number} */ size, /** @type {number} */ step) {
-  const axis = x.axis(dim), strides = stridesOf(x.shape), own = strides[axis];
-  if (!(size >= 0 && size <= x.shape[axis] && step >= 1)) throw new Error(`unfold: no window of ${size} in [${x.shape}]`);
+export function unfold(
+  /** @type {NDArray} */ x,
+  /** @type {number} */ dim,
+  /** @type {number} */ size,
+  /** @type {number} */ step,
+) {
+  const axis = x.axis(dim),
+    strides = stridesOf(x.shape),
+    own = strides[axis];
+  if (!(size >= 0 && size <= x.shape[axis] && step >= 1))
+    throw new Error(`unfold: no window of ${size} in [${x.shape}]`);
   const shape = x.shape.with(axis, Math.floor((x.shape[axis] - size) / step) + 1);
   return strided(x, [...shape, size], [...strides.with(axis, own * step), own]);
 }
 
 /** Return the numbers at given places of an axis; the other places are those of the result. */
 export function gather(/** @type {NDArray} */ x, /** @type {number} */ dim, /** @type {NDArray} */ index) {
-  const axis = x.axis(dim), made = make(index.shape, x.dtype), strides = stridesOf(x.shape);
+  const axis = x.axis(dim),
+    made = make(index.shape, x.dtype),
+    strides = stridesOf(x.shape);
   if (index.ndim !== x.ndim || index.shape.some((n, i) => i !== axis && n > x.shape[i]))
     throw new Error(`gather: the shapes [${x.shape}] and [${index.shape}] do not fit`);
   const own = stridesOf(index.shape);
@@ -177,7 +216,8 @@ export function index(/** @type {NDArray} */ x, /** @type {(NDArray | null)[]} *
   const first = indices.findIndex((own) => own !== null);
   const arrays = /** @type {NDArray[]} */ (indices.slice(first).filter((own) => own !== null));
   if (first < 0) return x;
-  if (arrays.length < indices.length - first) throw new Error("index: expected indices of neighbouring dimensions");
+  if (arrays.length < indices.length - first)
+    throw new Error("index: expected indices of neighbouring dimensions");
   if (arrays.some((own) => own.dtype === "bool")) throw new Error("index: expected whole numbers, got bool");
   const shape = broadcastShape(...arrays.map((own) => own.shape));
   const wide = arrays.map((own) => expand(own, shape).data);
@@ -185,12 +225,21 @@ export function index(/** @type {NDArray} */ x, /** @type {(NDArray | null)[]} *
   const places = new Float64Array(product(shape));
   for (let i = 0; i < places.length; ++i)
     places[i] = sizes.reduce((at, n, k) => at * n + within(wide[k][i], n), 0);
-  const after = x.shape.slice(first + arrays.length), before = x.shape.slice(0, first);
-  return take(x.reshape([...before, product(sizes), ...after]), first, places).reshape([...before, ...shape, ...after]);
+  const after = x.shape.slice(first + arrays.length),
+    before = x.shape.slice(0, first);
+  return take(x.reshape([...before, product(sizes), ...after]), first, places).reshape([
+    ...before,
+    ...shape,
+    ...after,
+  ]);
 }
 
 /** Return an array that is full of one number. */
-export function full(/** @type {number[]} */ shape, /** @type {number | boolean} */ value, /** @type {any} */ dtype = null) {
+export function full(
+  /** @type {number[]} */ shape,
+  /** @type {number | boolean} */ value,
+  /** @type {any} */ dtype = null,
+) {
   const kind = typeof value === "boolean" ? "bool" : Number.isInteger(value) ? "int64" : "float32";
   const made = make(shape, dtype ?? kind);
   made.data.fill(Number(value));

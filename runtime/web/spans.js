@@ -35,8 +35,10 @@ export function parseTag(tag) {
 
 function advice(/** @type {string} */ tag) {
   const dash = tag.lastIndexOf("-");
-  const kind = tag.slice(0, Math.max(dash, 0)), suffix = tag.slice(dash + 1);
-  if (kind && MEANINGS.has(suffix) && suffix !== OUTSIDE) return `; write the letter first: ${suffix}-${kind}`;
+  const kind = tag.slice(0, Math.max(dash, 0)),
+    suffix = tag.slice(dash + 1);
+  if (kind && MEANINGS.has(suffix) && suffix !== OUTSIDE)
+    return `; write the letter first: ${suffix}-${kind}`;
   return "; for labels that are not spans, use a head without a scheme and a metric such as accuracy";
 }
 
@@ -86,7 +88,8 @@ function writeTags(spans, length, scheme) {
     tags.fill(joinTag(letters.I, span.type), span.start, span.end);
     const touches = before.type === span.type && before.end === span.start && span.start > 0;
     if (scheme !== "iob1" || touches) tags[span.start] = joinTag("B", span.type);
-    if ("E" in letters) tags[span.end - 1] = joinTag(letters[span.end - span.start > 1 ? "E" : "S"], span.type);
+    if ("E" in letters)
+      tags[span.end - 1] = joinTag(letters[span.end - span.start > 1 ? "E" : "S"], span.type);
     before = span;
   }
   return tags;

@@ -25,7 +25,8 @@ export class SubwordVocabulary {
     const parts = [...UTF8.encode(word)].map((byte) => CHARACTERS[byte]).filter((c) => this.ids.has(c));
     // The positions of the parts before and after each one, and the pairs that may be merged.
     const end = parts.length;
-    const before = parts.map((_, at) => at - 1), after = parts.map((_, at) => at + 1);
+    const before = parts.map((_, at) => at - 1),
+      after = parts.map((_, at) => at + 1);
     const pairs = new Queue();
     const add = (/** @type {number} */ at) => {
       if (at < 0 || after[at] === end) return;
@@ -35,7 +36,8 @@ export class SubwordVocabulary {
     parts.forEach((_, at) => add(at));
     // The first of the most frequent pairs is merged until no pair is known.
     for (let pair = pairs.pop(); pair; pair = pairs.pop()) {
-      const [rank, at] = pair, next = after[at];
+      const [rank, at] = pair,
+        next = after[at];
       // The parts may have been merged since.
       if (next === end || this.ranks.get(`${parts[at]} ${parts[next]}`) !== rank) continue;
       parts[at] += parts[next];
@@ -62,10 +64,12 @@ class Queue {
   }
 
   pop() {
-    const items = this.#items, top = items[0], last = items.pop();
+    const items = this.#items,
+      top = items[0],
+      last = items.pop();
     if (last && items.length) {
       items[0] = last;
-      for (let place = 0; ; ) {
+      for (let place = 0; ;) {
         let least = 2 * place + 1;
         if (least + 1 < items.length && this.#precedes(least + 1, least)) ++least;
         if (least >= items.length || !this.#precedes(least, place)) break;
@@ -76,7 +80,8 @@ class Queue {
   }
 
   #precedes(/** @type {number} */ one, /** @type {number} */ two) {
-    const a = this.#items[one], b = this.#items[two];
+    const a = this.#items[one],
+      b = this.#items[two];
     return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
   }
 

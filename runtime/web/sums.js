@@ -8,13 +8,23 @@ import { expand, gather, take } from "./shapes.js";
 /** The type of sums: that of an array, and int64 for smaller whole numbers. */
 const sumType = (/** @type {NDArray} */ x) => (x.isFloat ? x.dtype : "int64");
 
-function total(/** @type {Numbers} */ data, /** @type {number} */ at, /** @type {number} */ count, /** @type {number} */ step) {
+function total(
+  /** @type {Numbers} */ data,
+  /** @type {number} */ at,
+  /** @type {number} */ count,
+  /** @type {number} */ step,
+) {
   let all = 0;
   for (let i = 0; i < count; ++i, at += step) all += data[at];
   return all;
 }
 
-function greatest(/** @type {Numbers} */ data, /** @type {number} */ at, /** @type {number} */ count, /** @type {number} */ step) {
+function greatest(
+  /** @type {Numbers} */ data,
+  /** @type {number} */ at,
+  /** @type {number} */ count,
+  /** @type {number} */ step,
+) {
   if (!count) throw new Error("there is no greatest number of an empty axis");
   let top = data[at];
   for (let i = 1; i < count; ++i) {
@@ -25,7 +35,12 @@ function greatest(/** @type {Numbers} */ data, /** @type {number} */ at, /** @ty
 }
 
 /** Return the place of the first greatest number. */
-function argGreatest(/** @type {Numbers} */ data, /** @type {number} */ at, /** @type {number} */ count, /** @type {number} */ step) {
+function argGreatest(
+  /** @type {Numbers} */ data,
+  /** @type {number} */ at,
+  /** @type {number} */ count,
+  /** @type {number} */ step,
+) {
   if (!count) throw new Error("there is no greatest number of an empty axis");
   let best = 0;
   for (let i = 1; i < count; ++i) if (data[at + i * step] > data[at + best * step]) best = i;
@@ -35,7 +50,13 @@ function argGreatest(/** @type {Numbers} */ data, /** @type {number} */ at, /** 
 export const sum = (/** @type {NDArray} */ x, /** @type {Axes} */ dim = null, keep = false) =>
   reduce(x, dim, keep, sumType(x), total);
 export const mean = (/** @type {NDArray} */ x, /** @type {Axes} */ dim = null, keep = false) =>
-  reduce(x, dim, keep, x.isFloat ? x.dtype : "float64", (data, at, count, step) => total(data, at, count, step) / count);
+  reduce(
+    x,
+    dim,
+    keep,
+    x.isFloat ? x.dtype : "float64",
+    (data, at, count, step) => total(data, at, count, step) / count,
+  );
 export const amax = (/** @type {NDArray} */ x, /** @type {Axes} */ dim = null, keep = false) =>
   reduce(x, dim, keep, x.dtype, greatest);
 export const argmax = (/** @type {NDArray} */ x, /** @type {number | null} */ dim = null, keep = false) =>
@@ -43,13 +64,17 @@ export const argmax = (/** @type {NDArray} */ x, /** @type {number | null} */ di
 export const any = (/** @type {NDArray} */ x, /** @type {Axes} */ dim = null, keep = false) =>
   reduce(x.as("bool"), dim, keep, "bool", (...own) => Number(total(...own) > 0));
 export const all = (/** @type {NDArray} */ x, /** @type {Axes} */ dim = null, keep = false) =>
-  reduce(x.as("bool"), dim, keep, "bool", (data, at, count, step) => Number(total(data, at, count, step) === count));
+  reduce(x.as("bool"), dim, keep, "bool", (data, at, count, step) =>
+    Number(total(data, at, count, step) === count),
+  );
 
 export function cumsum(/** @type {NDArray} */ x, /** @type {number} */ dim) {
-  const [outer, n, inner] = around(x, dim), made = make(x.shape, sumType(x));
+  const [outer, n, inner] = around(x, dim),
+    made = make(x.shape, sumType(x));
   for (let i = 0; i < outer; ++i)
     for (let j = 0; j < inner; ++j)
-      for (let k = 0, at = i * n * inner + j, sum = 0; k < n; ++k, at += inner) made.data[at] = sum += x.data[at];
+      for (let k = 0, at = i * n * inner + j, sum = 0; k < n; ++k, at += inner)
+        made.data[at] = sum += x.data[at];
   return made;
 }
 
@@ -59,10 +84,12 @@ function exponentials(
   /** @type {number} */ dim,
   /** @type {(own: number, top: number, sum: number) => number} */ result,
 ) {
-  const [outer, n, inner] = around(x, dim), made = make(x.shape, x.isFloat ? x.dtype : "float64");
+  const [outer, n, inner] = around(x, dim),
+    made = make(x.shape, x.isFloat ? x.dtype : "float64");
   for (let i = 0; i < outer; ++i)
     for (let j = 0; j < inner; ++j) {
-      const start = i * n * inner + j, end = start + n * inner;
+      const start = i * n * inner + j,
+        end = start + n * inner;
       const top = greatest(x.data, start, n, inner);
       let sum = 0;
       for (let at = start; at < end; at += inner) sum += Math.exp(x.data[at] - top);
@@ -78,7 +105,8 @@ export const logSoftmax = (/** @type {NDArray} */ x, /** @type {number} */ dim) 
 
 export const logsumexp = (/** @type {NDArray} */ x, /** @type {Axes} */ dim, keep = false) =>
   reduce(x, dim, keep, x.isFloat ? x.dtype : "float64", (data, at, count, step) => {
-    const found = greatest(data, at, count, step), top = Number.isFinite(found) ? found : 0;
+    const found = greatest(data, at, count, step),
+      top = Number.isFinite(found) ? found : 0;
     let sum = 0;
     for (let i = 0; i < count; ++i, at += step) sum += Math.exp(data[at] - top);
     return Math.log(sum) + top;
@@ -92,21 +120,24 @@ export function layerNorm(
   /** @type {NDArray | null} */ bias = null,
   eps = 1e-5,
 ) {
-  const count = product(shape), made = make(x.shape, x.dtype);
+  const count = product(shape),
+    made = make(x.shape, x.dtype);
   for (let at = 0; at < x.size; at += count) {
     const middle = total(x.data, at, count, 1) / count;
     let squares = 0;
     for (let i = 0; i < count; ++i) squares += (x.data[at + i] - middle) ** 2;
     const scale = 1 / Math.sqrt(squares / count + eps);
     for (let i = 0; i < count; ++i)
-      made.data[at + i] = (x.data[at + i] - middle) * scale * (weight ? weight.data[i] : 1) + (bias ? bias.data[i] : 0);
+      made.data[at + i] =
+        (x.data[at + i] - middle) * scale * (weight ? weight.data[i] : 1) + (bias ? bias.data[i] : 0);
   }
   return made;
 }
 
 /** Return the places of the numbers of an axis in ascending or descending order; equal ones keep their order. */
 function order(/** @type {NDArray} */ x, /** @type {number} */ dim, /** @type {boolean} */ descending) {
-  const [outer, n, inner] = around(x, dim), made = make(x.shape, "int64");
+  const [outer, n, inner] = around(x, dim),
+    made = make(x.shape, "int64");
   const sign = descending ? -1 : 1;
   for (let i = 0; i < outer; ++i)
     for (let j = 0; j < inner; ++j) {
@@ -124,12 +155,18 @@ export function sort(/** @type {NDArray} */ x, dim = -1, descending = false) {
 }
 
 export function topk(/** @type {NDArray} */ x, /** @type {number} */ k, dim = -1, largest = true) {
-  const places = take(order(x, dim, largest), dim, Array.from({ length: k }, (_, i) => i));
+  const places = take(
+    order(x, dim, largest),
+    dim,
+    Array.from({ length: k }, (_, i) => i),
+  );
   return [gather(x, dim, places), places];
 }
 
-export const maxDim = (/** @type {NDArray} */ x, /** @type {number} */ dim, keep = false) =>
-  [amax(x, dim, keep), argmax(x, dim, keep)];
+export const maxDim = (/** @type {NDArray} */ x, /** @type {number} */ dim, keep = false) => [
+  amax(x, dim, keep),
+  argmax(x, dim, keep),
+];
 
 /** Return the mean of the rows of a table per bag. A bag has the ids from its start to the next one's start. */
 export function embeddingBag(
@@ -144,10 +181,14 @@ export function embeddingBag(
   padding = -1,
 ) {
   if (mode !== 1 || weights !== null || last) throw new Error("embedding_bag: unknown mode or weights");
-  const width = table.shape[1], made = make([starts.size, width], table.dtype);
+  const width = table.shape[1],
+    made = make([starts.size, width], table.dtype);
   for (let bag = 0; bag < starts.size; ++bag) {
-    const own = Array.from(ids.data.slice(starts.data[bag], starts.data[bag + 1] ?? ids.size)).filter((id) => id !== padding);
-    const rows = take(table, 0, own), sum = new Float64Array(width);
+    const own = Array.from(ids.data.slice(starts.data[bag], starts.data[bag + 1] ?? ids.size)).filter(
+      (id) => id !== padding,
+    );
+    const rows = take(table, 0, own),
+      sum = new Float64Array(width);
     for (let i = 0; i < rows.size; ++i) sum[i % width] += rows.data[i];
     for (let i = 0; i < width; ++i) made.data[bag * width + i] = sum[i] / Math.max(own.length, 1);
   }
@@ -157,17 +198,23 @@ export function embeddingBag(
 /** Return a product of matrices; further axes come first. An array with one axis is a row or column. */
 export function matmul(/** @type {NDArray} */ x, /** @type {NDArray} */ y) {
   if (!x.ndim || !y.ndim) throw new Error("matmul: expected arrays with dimensions");
-  const a = x.ndim === 1 ? x.reshape([1, x.size]) : x, b = y.ndim === 1 ? y.reshape([y.size, 1]) : y;
-  const [n, depth] = a.shape.slice(-2), m = b.shape[b.ndim - 1];
-  if (b.shape[b.ndim - 2] !== depth) throw new Error(`matmul: the shapes [${x.shape}] and [${y.shape}] do not fit`);
+  const a = x.ndim === 1 ? x.reshape([1, x.size]) : x,
+    b = y.ndim === 1 ? y.reshape([y.size, 1]) : y;
+  const [n, depth] = a.shape.slice(-2),
+    m = b.shape[b.ndim - 1];
+  if (b.shape[b.ndim - 2] !== depth)
+    throw new Error(`matmul: the shapes [${x.shape}] and [${y.shape}] do not fit`);
   const outer = broadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  const left = expand(a, [...outer, n, depth]), right = expand(b, [...outer, depth, m]);
-  const made = make([...outer, n, m], promoted(x.dtype, y.dtype)), sums = new Float64Array(m);
+  const left = expand(a, [...outer, n, depth]),
+    right = expand(b, [...outer, depth, m]);
+  const made = make([...outer, n, m], promoted(x.dtype, y.dtype)),
+    sums = new Float64Array(m);
   for (let row = 0; row < made.size / (m || 1); ++row) {
     const matrix = Math.floor(row / n) * depth * m;
     sums.fill(0);
     for (let k = 0; k < depth; ++k) {
-      const own = left.data[row * depth + k], at = matrix + k * m;
+      const own = left.data[row * depth + k],
+        at = matrix + k * m;
       if (own !== 0) for (let j = 0; j < m; ++j) sums[j] += own * right.data[at + j];
       else for (let j = 0; j < m; ++j) sums[j] += 0 * right.data[at + j];
     }
@@ -227,7 +274,8 @@ function places(
   const strides = stridesOf(x.shape);
   let found = [0];
   for (const letter of axes) {
-    const axis = letters.indexOf(letter), step = axis < 0 || x.shape[axis] === 1 ? 0 : strides[axis];
+    const axis = letters.indexOf(letter),
+      step = axis < 0 || x.shape[axis] === 1 ? 0 : strides[axis];
     const steps = Array.from({ length: sizes.get(letter) ?? 1 }, (_, i) => i * step);
     found = found.flatMap((at) => steps.map((own) => at + own));
   }

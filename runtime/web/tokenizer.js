@@ -192,7 +192,8 @@ function firstsOf(/** @type {string} */ text, /** @type {Token[]} */ tokens) {
   const hasLines = text.includes("\n");
   for (let index = 1; index < tokens.length; ++index)
     // Most tokens follow a word, which ends no sentence.
-    if ((hasLines || ENDS.has(tokens[index - 1].text.slice(-1))) && starts(text, tokens, index)) firsts.push(index);
+    if ((hasLines || ENDS.has(tokens[index - 1].text.slice(-1))) && starts(text, tokens, index))
+      firsts.push(index);
   return firsts;
 }
 
@@ -202,7 +203,12 @@ function starts(/** @type {string} */ text, /** @type {Token[]} */ tokens, /** @
   let last = index - 1;
   const gap = text.slice(tokens[last].end, token.start);
   // Up to three closing quotes or brackets may separate the full stop from the blank.
-  while (last > 0 && last > index - 4 && CLOSING.has(tokens[last].text) && tokens[last].start === tokens[last - 1].end)
+  while (
+    last > 0 &&
+    last > index - 4 &&
+    CLOSING.has(tokens[last].text) &&
+    tokens[last].start === tokens[last - 1].end
+  )
     --last;
   const before = tokens[last].text;
   const end = before.slice(-1);

@@ -43,10 +43,26 @@ export class Encoder {
   inputs(words) {
     const inputs = new Map();
     const row = [1, words.length];
-    if (this.types) inputs.set("types", new NDArray(Float64Array.from(words, (_, i) => i + 1), row, "int64"));
+    if (this.types)
+      inputs.set(
+        "types",
+        new NDArray(
+          Float64Array.from(words, (_, i) => i + 1),
+          row,
+          "int64",
+        ),
+      );
     for (const [name, { width, own }] of this.#vocabularies) {
       const codes = words.map((word) => own.encode(word));
-      if (width === 1) inputs.set(name, new NDArray(Float64Array.from(codes, (code) => code[0]), row, "int64"));
+      if (width === 1)
+        inputs.set(
+          name,
+          new NDArray(
+            Float64Array.from(codes, (code) => code[0]),
+            row,
+            "int64",
+          ),
+        );
       else inputs.set(name, padded(codes, width ?? 1));
     }
     inputs.set("mask", new NDArray(new Uint8Array(words.length).fill(1), row, "bool"));
@@ -97,6 +113,7 @@ export class WordTables {
     if (bytes > MOST_BYTES) this.#shrink((0.5 * MOST_BYTES) / bytes);
     this.#call += 1;
     const ids = new Int32Array(words.length);
+    /** @type {string[]} */
     const added = [];
     words.forEach((word, i) => {
       let row = this.#rows.get(word);
@@ -135,7 +152,9 @@ export class WordTables {
     const rows = [0, ...kept.map(([, row]) => row)];
     for (const [name, { data, shape, dtype }] of this.#memory) {
       const table = make([rows.length, shape[1]], dtype);
-      rows.forEach((row, i) => table.data.set(data.subarray(row * shape[1], (row + 1) * shape[1]), i * shape[1]));
+      rows.forEach((row, i) =>
+        table.data.set(data.subarray(row * shape[1], (row + 1) * shape[1]), i * shape[1]),
+      );
       this.#memory.set(name, table);
     }
     this.#used = rows.map((row) => this.#used[row]);
@@ -149,8 +168,11 @@ export class WordTables {
     for (const index of wordBatches(words, this.together)) {
       const found = this.program.run(this.encoder.inputs(index.map((i) => words[i])), this.names);
       for (const [name, values] of found) {
-        const width = values.size / index.length, table = this.#room(name, end, width, values.dtype);
-        index.forEach((i, k) => table.data.set(values.data.subarray(k * width, (k + 1) * width), (this.#count + i) * width));
+        const width = values.size / index.length,
+          table = this.#room(name, end, width, values.dtype);
+        index.forEach((i, k) =>
+          table.data.set(values.data.subarray(k * width, (k + 1) * width), (this.#count + i) * width),
+        );
       }
     }
     this.#count = end;

@@ -22,7 +22,9 @@ const ANSWERS = {
   annotate: async ({ path, sentences, options }) => [...(await model(path)).annotate(sentences, options)],
   probabilities: async ({ path, sentences, task }) => (await model(path)).probabilities(sentences, task),
   operators: async ({ names }) => {
-    const module = await WebAssembly.compile(readFileSync(new URL("../../../runtime/web/mtl.wasm", import.meta.url)));
+    const module = await WebAssembly.compile(
+      readFileSync(new URL("../../../runtime/web/mtl.wasm", import.meta.url)),
+    );
     const operators = new Operators(await Kernels.from(module));
     return names.filter((name) => !operators.find(name));
   },

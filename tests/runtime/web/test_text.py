@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mtl.text.tokenizer import split_sentences, tokenize
-from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary import SubwordVocabulary
+from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.characters import CharacterVocabulary
 from mtl.text.vocabulary.words import WordVocabulary
 from tests.runtime.models import WORDS
@@ -92,7 +92,7 @@ def test_characters_have_the_class_that_they_have_in_python(last: int, node: Nod
     assert node.ask("shape", words=known) == list(map(word_shape, known))
 
 
-COUNTS = {word: 5 for word in [*WORDS, "ΟΔΟΣ", "İ", "straße", "２", "x²", "talking", "walked"]}
+COUNTS = dict.fromkeys([*WORDS, "ΟΔΟΣ", "İ", "straße", "２", "x²", "talking", "walked"], 5)
 VOCABULARIES = {
     "words": WordVocabulary.build(COUNTS, digits=True),
     "cased": WordVocabulary.build(COUNTS, vectors=["Ann"], lowercase=False),
