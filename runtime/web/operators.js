@@ -54,9 +54,21 @@ function where(/** @type {NDArray} */ mask, /** @type {any} */ x, /** @type {any
   return made;
 }
 
+/** Return the error function, by a series whose terms are all positive (Abramowitz and Stegun 1964, 7.1.6). */
+function erf(/** @type {number} */ x) {
+  const a = Math.abs(x);
+  if (!(a < 6)) return x / a; // 1 in double precision; NaN for NaN
+  let term = a,
+    sum = a;
+  for (let n = 1; term > 1e-17 * sum; ++n) sum += term *= (2 * a * a) / (2 * n + 1);
+  return (Math.sign(x) * 2 * Math.exp(-a * a) * sum) / Math.sqrt(Math.PI);
+}
+
 function gelu(/** @type {NDArray} */ x, approximate = "none") {
-  if (approximate !== "tanh") throw new Error("gelu: only the approximation by tanh is supported");
-  return real((own) => 0.5 * own * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (own + 0.044715 * own ** 3))))(x);
+  const exactly = (/** @type {number} */ own) => 0.5 * own * (1 + erf(own / Math.SQRT2));
+  const nearly = (/** @type {number} */ own) =>
+    0.5 * own * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (own + 0.044715 * own ** 3)));
+  return real(approximate === "tanh" ? nearly : exactly)(x);
 }
 
 function glu(/** @type {NDArray} */ x, dim = -1) {

@@ -2,10 +2,32 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { load, splitSentences, tokenize } from "../../../runtime/web/mtl.js";
+import { NDArray, make } from "../../../runtime/web/arrays.js";
 import { Kernels } from "../../../runtime/web/kernels.js";
 import { Operators } from "../../../runtime/web/operators.js";
-import { wordShape } from "../../../runtime/web/vocabulary.js";
-import { vocabulary } from "../../../runtime/web/vocabulary.js";
+import { vocabulary, wordShape } from "../../../runtime/web/vocabulary.js";
+
+async function operators() {
+  const file = new URL("../../../runtime/web/mtl.wasm", import.meta.url);
+  return new Operators(await Kernels.from(await WebAssembly.compile(readFileSync(file))));
+}
+
+/** Arrays travel as {numbers, shape, dtype}, infinite numbers as {float}. */
+function decoded(value) {
+  if (Array.isArray(value)) return value.map(decoded);
+  if (value === null || typeof value !== "object") return value;
+  if ("float" in value) return Number(value.float);
+  const made = make(value.shape, value.dtype);
+  made.data.set(value.numbers);
+  return made;
+}
+
+function encoded(value) {
+  if (Array.isArray(value)) return value.map(encoded);
+  if (!(value instanceof NDArray)) return value;
+  const numbers = Array.from(value.data, (own) => (Number.isFinite(own) ? own : String(own)));
+  return { numbers, shape: value.shape, dtype: value.dtype };
+}
 
 const models = new Map();
 async function model(path) {
@@ -22,11 +44,17 @@ const ANSWERS = {
   annotate: async ({ path, sentences, options }) => [...(await model(path)).annotate(sentences, options)],
   probabilities: async ({ path, sentences, task }) => (await model(path)).probabilities(sentences, task),
   operators: async ({ names }) => {
-    const module = await WebAssembly.compile(
-      readFileSync(new URL("../../../runtime/web/mtl.wasm", import.meta.url)),
-    );
-    const operators = new Operators(await Kernels.from(module));
-    return names.filter((name) => !operators.find(name));
+    const known = await operators();
+    return names.filter((name) => !known.find(name));
+  },
+  run: async ({ cases }) => {
+    const known = await operators();
+    return cases.map(({ name, values, named }) => {
+      const { run, names } = known.find(name);
+      const all = values.map(decoded);
+      for (const [key, value] of Object.entries(named)) all[names.indexOf(key)] = value;
+      return encoded(run(...Array.from(all)));
+    });
   },
 };
 
