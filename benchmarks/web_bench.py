@@ -28,6 +28,7 @@ WORKER = Path(__file__).with_name("web_worker.mjs")
 SENTENCE = (
     "Ann Smith flew from New York to Geneva on Monday to meet friends, and she will be back ."
 )
+TEXTS = Path(os.environ.get("MTL_DATA", "data"), "ud_english_ewt", "en_ewt-ud-test.conllu")
 PASSES = 5
 """Passes over the texts after the first one."""
 SINGLE = 200
@@ -72,8 +73,7 @@ def run(command: Sequence[str], given: Mapping[str, Any], isa: str) -> dict[str,
 
 def test_texts() -> list[str]:
     """Return the sentences of the test set of EWT."""
-    path = Path(os.environ.get("MTL_DATA", "data"), "ud_english_ewt", "en_ewt-ud-test.conllu")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = TEXTS.read_text(encoding="utf-8").splitlines()
     return [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
 
 
@@ -87,8 +87,11 @@ def main() -> None:
         given = json.load(sys.stdin)
         print(json.dumps(measured(given["model"], given["texts"])))
         return
-    if not shutil.which("node") or not shutil.which("emcc"):
-        print("web_bench: needs node and emcc; left out")
+    missing = [name for name in ("node", "emcc") if not shutil.which(name)]
+    if not TEXTS.is_file():
+        missing.append("ud_english_ewt under $MTL_DATA")
+    if missing:
+        print(f"web_bench: left out, needs {', '.join(missing)}")
         return
     subprocess.run(
         [sys.executable, RUNTIME / "web" / "build.py"], check=True, stdout=subprocess.DEVNULL

@@ -189,7 +189,7 @@ const scalar = (/** @type {Operand} */ x) =>
   x instanceof NDArray ? x : new NDArray(Float64Array.of(Number(x)), [], "float64");
 
 /**
- * Return an operator of two operands, of which each is an array or a number.
+ * Return an operator of two operands; each is an array or a number.
  * @param {(a: number, b: number) => number} run
  * @param {DType | null} dtype The type of the results; null: the common type of the operands.
  */

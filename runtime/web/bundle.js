@@ -59,7 +59,7 @@ async function parsed(/** @type {Uint8Array} */ content) {
   return { meta, tensors };
 }
 
-/** Throw an error if the checksum is not that of the file; it covers every byte, with 64 zeros in its own place. */
+/** Throw an error if the checksum does not fit. It covers every byte, with 64 zeros in its own place. */
 async function checkSum(/** @type {Uint8Array} */ content, /** @type {number} */ end) {
   const at = find(content, CHECKSUM, 8, end) + CHECKSUM.length;
   if (at < CHECKSUM.length || at + 64 > content.length) throw new BundleError(EXPECTED);

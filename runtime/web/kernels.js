@@ -88,7 +88,7 @@ export class Kernels {
   }
 
   run(/** @type {number} */ code, /** @type {(number | boolean)[]} */ ...values) {
-    // 64-bit numbers, of which all are below 2^53.
+    // 64-bit numbers; all are below 2^53.
     values.forEach((value, i) => {
       const number = Number(value);
       if (!(number >= 0 && number <= Number.MAX_SAFE_INTEGER))

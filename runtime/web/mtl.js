@@ -32,9 +32,9 @@ export async function load(source) {
     return new Model(bundle);
   } catch (error) {
     const { name, message } = /** @type {Error} */ (error);
-    const told =
+    const problem =
       error instanceof BundleError ? message : `the description of the model is damaged: ${name}: ${message}`;
-    throw new BundleError(place + told);
+    throw new BundleError(place + problem);
   }
 }
 

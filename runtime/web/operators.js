@@ -44,7 +44,7 @@ function clamp(
   return unary((own) => (own < least ? least : own > most ? most : own))(x);
 }
 
-/** Return the numbers of x where a mask is true, and those of y elsewhere. */
+/** Return the numbers of x where a mask is true, and the numbers of y elsewhere. */
 function where(/** @type {NDArray} */ mask, /** @type {any} */ x, /** @type {any} */ y) {
   const [one, two] = [x, y].map((own) => (own instanceof NDArray ? own : shapes.full([], own)));
   const shape = broadcastShape(mask.shape, one.shape, two.shape);

@@ -156,7 +156,7 @@ function answer(model, prediction, task, own) {
   if (!confidence.checked || prediction.lacksLabel(task)) return made;
   const rows = Object.entries(own.form === "set" ? certain : own.form === "distribution" ? value : {});
   if (own.form === "label") {
-    // Probabilities of all labels are those of a text that is read as a whole.
+    // `probabilities` reads a text as a whole.
     const whole = own.unit === "record" || prediction.sentence.bounds.length === 1;
     const { sentence } = prediction;
     const [numbers] = whole ? model.probabilities([sentence], task).probabilities : [];

@@ -191,7 +191,7 @@ export function unfold(
   return strided(x, [...shape, size], [...strides.with(axis, own * step), own]);
 }
 
-/** Return the numbers at given places of an axis; the other places are those of the result. */
+/** Return the numbers at given places of an axis; the places of other axes stay the same. */
 export function gather(/** @type {NDArray} */ x, /** @type {number} */ dim, /** @type {NDArray} */ index) {
   const axis = x.axis(dim),
     made = make(index.shape, x.dtype),

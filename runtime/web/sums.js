@@ -5,7 +5,7 @@ import { expand, gather, take } from "./shapes.js";
 /** @typedef {import("./arrays.js").Numbers} Numbers */
 /** @typedef {number | number[] | null} Axes */
 
-/** The type of sums: that of an array, and int64 for smaller whole numbers. */
+/** Return the type of sums: the type of the array, but int64 for whole numbers. */
 const sumType = (/** @type {NDArray} */ x) => (x.isFloat ? x.dtype : "int64");
 
 function total(

@@ -1,4 +1,4 @@
-// Rules that split raw text into sentences and words: those of mtl/text/tokenizer.py, where they are explained.
+// Rules that split raw text into sentences and words; mtl/text/tokenizer.py explains them.
 // Offsets count UTF-16 units, so that `text.slice(start, end)` is a word.
 import { SPACE, WORD, first, isAlnum, isDecimal, isLower, split } from "./characters.js";
 

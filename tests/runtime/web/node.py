@@ -57,7 +57,7 @@ def in_javascript(record: Mapping[str, Any], whole: str | None = None) -> dict[s
 
     Args:
         record: The record.
-        whole: The whole input of which the text of the record is a part; None: the same.
+        whole: The whole input, if the text of the record is a part of it.
     """
     found = dict(record)
     text = whole or record.get("text") or ""
