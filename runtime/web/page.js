@@ -46,17 +46,23 @@ function fail(/** @type {unknown} */ error) {
   problem.hidden = false;
 }
 
-/** Load a model, and show its tasks. */
+let chosenLast = 0;
+
+/** Load a model, and show its tasks. A later call makes an earlier one irrelevant. */
 async function open(/** @type {Blob | URL} */ source, /** @type {string} */ name) {
+  const own = ++chosenLast;
   model = null;
   problem.hidden = form.hidden = true;
   results.replaceChildren();
   status.textContent = `Loading ${name} …`;
   try {
     const start = performance.now();
-    model = await load(source);
+    const found = await load(source);
+    if (own !== chosenLast) return;
+    model = found;
     status.textContent = `${name}: loaded in ${((performance.now() - start) / 1000).toFixed(1)} s`;
   } catch (error) {
+    if (own !== chosenLast) return;
     status.textContent = "Choose the file of a model.";
     fail(error);
     return;
