@@ -9,7 +9,7 @@ QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart quickstart-data english test test-slow test-faults lint types check bench docs docs-serve
+.PHONY: help setup quickstart quickstart-data english web test test-slow test-faults lint types check bench docs docs-serve
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ docs: $(INSTALLED)  ## Build the site of the documentation in site/; warnings ar
 
 docs-serve: docs  ## Build the site and show it at http://127.0.0.1:8001
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8001
+
+web:  ## Build the runtime and the page for browsers in runtime/web; needs Emscripten
+	$(PYTHON) runtime/web/build.py
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.
 $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* runtime/csrc/*)
