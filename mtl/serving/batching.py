@@ -57,7 +57,7 @@ class Job:
 
 _JobPart: TypeAlias = tuple[Job, Sequence[Any]]
 """A job, and its texts in a batch."""
-_Labelled: TypeAlias = tuple[Job, bytes | Exception]
+_Answered: TypeAlias = tuple[Job, bytes | Exception]
 """A job, and its predictions as JSON or an error."""
 
 
@@ -170,7 +170,7 @@ class RequestBatcher:
             parts.append((job, job.query.texts[first : job.place]))
         return parts
 
-    def _finish(self, parts: Sequence[_JobPart], done: Sequence[_Labelled]) -> None:
+    def _finish(self, parts: Sequence[_JobPart], done: Sequence[_Answered]) -> None:
         """Start the next batch, and then answer the requests of the last one."""
         self._is_busy = False
         self._waiting.extend(job for job, _ in parts if not job.is_complete)
@@ -207,12 +207,12 @@ class RequestBatcher:
             self._labelled(sum(len(texts) for _, texts in parts))
             self._loop.call_soon_threadsafe(self._finish, parts, done)
 
-    def _label(self, parts: Sequence[_JobPart]) -> list[_Labelled]:
+    def _label(self, parts: Sequence[_JobPart]) -> list[_Answered]:
         """Label the texts of a batch; return the answers of the requests that are complete."""
         groups: dict[QueryOptions, list[_JobPart]] = {}
         for part in parts:
             groups.setdefault(part[0].query.options, []).append(part)
-        done: list[_Labelled] = []
+        done: list[_Answered] = []
         for options, group in groups.items():
             try:
                 done += self._label_group(options, group)
@@ -222,7 +222,7 @@ class RequestBatcher:
                     done += self._label_alone(options, part)
         return done
 
-    def _label_group(self, options: QueryOptions, group: Sequence[_JobPart]) -> list[_Labelled]:
+    def _label_group(self, options: QueryOptions, group: Sequence[_JobPart]) -> list[_Answered]:
         predictions = self._model.annotate(
             [text for _, texts in group for text in texts],
             options.tasks,
@@ -236,7 +236,7 @@ class RequestBatcher:
             job.records += islice(records, len(texts))
         return [(job, _response(job.records)) for job, _ in group if job.is_complete]
 
-    def _label_alone(self, options: QueryOptions, part: _JobPart) -> list[_Labelled]:
+    def _label_alone(self, options: QueryOptions, part: _JobPart) -> list[_Answered]:
         job, _ = part
         try:
             return self._label_group(options, [part])
