@@ -42,6 +42,12 @@ def pipeline(run: str | None, **config: Any) -> Any:
     return nlp
 
 
+@pytest.fixture(scope="module")
+def nlp(run: str) -> Any:
+    """Return a pipeline that no test changes."""
+    return pipeline(run)
+
+
 def facts(doc: Any) -> list[Any]:
     spans = {
         name: ([(s.label_, s.start, s.end) for s in group], group.attrs["scores"].tolist())
@@ -110,20 +116,16 @@ def test_white_space_has_no_label_and_changes_none(run: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["Ann", "saw", "Rome", ".", " ", "\n", "\t\t", "…"]), max_size=12))
-def test_tokens_stay_as_spacy_cut_them(run: str, parts: list[str]) -> None:
+def test_tokens_stay_as_spacy_cut_them(nlp: Any, parts: list[str]) -> None:
     text = " ".join(parts)
     before = spacy.blank("en")
     before.add_pipe("sentencizer")
-    nlp = PIPELINES.setdefault(run, pipeline(run))
     plain, doc = before(text), nlp(text)
     assert [(t.text, t.idx, t.whitespace_) for t in doc] == [
         (t.text, t.idx, t.whitespace_) for t in plain
     ]
     assert [s.start for s in doc.sents] == [s.start for s in plain.sents]
     assert all(bool(t.tag_ or t.pos_) != t.is_space for t in doc)
-
-
-PIPELINES: dict[str, Any] = {}
 
 
 def test_sentences_are_those_of_spacy(run: str) -> None:

@@ -23,6 +23,7 @@ def test_taggers_are_exported(to: str, name: str, trained: Path, tmp_path: Path)
     assert set(json.loads(description.read_text())["tasks"]) == {"ner", "pos"}
 
 
+@pytest.mark.slow
 def test_what_is_exported_can_be_loaded(trained: Path, tmp_path: Path) -> None:
     for to, load in {
         "torch-export": torch.export.load,

@@ -262,6 +262,7 @@ def training(project: Path) -> Iterator[subprocess.Popen[str]]:
     running.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_kept_out(training: subprocess.Popen[str]) -> None:
     before = (Path("runs/run/run.yaml").read_bytes(), Path("runs/run/.lock").read_bytes())
     live = Path("runs/run/.model.safetensors.89abcdef.tmp")

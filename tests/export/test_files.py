@@ -48,10 +48,7 @@ EMBEDDING = {
 TEXTS = [["Ada sat", "the unseenword cat ran up a dog the cat", "up", "a dog"], ["Ada"]]
 trunks = pytest.mark.parametrize(
     "trunk",
-    [
-        name if name in ("lstm", "qrnn") else pytest.param(name, marks=pytest.mark.slow)
-        for name in TRUNKS
-    ],
+    [name if name == "qrnn" else pytest.param(name, marks=pytest.mark.slow) for name in TRUNKS],
 )
 
 

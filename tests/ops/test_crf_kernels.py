@@ -175,6 +175,7 @@ def test_nan_stays_nan_in_its_sentence(operators: str) -> None:
     assert not gradients[0][[0, 2]].isnan().any()
 
 
+@pytest.mark.slow
 @operators
 @dtypes
 def test_twenty_thousand_tokens_are_as_exact_as_two(operators: str, dtype) -> None:

@@ -217,7 +217,8 @@ def test_what_does_not_fit_is_refused(c0, lengths, message: str) -> None:
 
 # Dynamo makes an instance of every autograd function to find its methods.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-@pytest.mark.parametrize("window", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.slow
 def test_layers_compile_in_one_graph_and_export(window: int) -> None:
     layer = QRNNLayer(4, 5, window=window, reverse=True)
     x = torch.randn(2, 6, 4, requires_grad=True)
