@@ -146,7 +146,7 @@ def test_concatenation_puts_parts_side_by_side(variant: Variant) -> None:
     embedding, batcher = built(variant)
     found = batch(batcher, SENTENCES)
     both = Concatenation({"left": embedding, "right": embedding})
-    x, mask, to_words = both(found.features, found.mask)
+    x, mask, to_words, *_ = both(found.features, found.mask)
     assert mask is found.mask
     assert to_words(x) is x
     assert both.size == x.shape[2] == 2 * embedding.size

@@ -60,7 +60,11 @@ def test_a_tagger_needs_a_trunk_unless_it_reads_layer_0(tmp_path: Path) -> None:
         ({}, {"fine_tuning": {"frozen": ["trunk"]}}, "the run has no trunk to freeze"),
         ({"layer": 1}, {}, "tasks.verb.layer: the trunk has layers 0 .* to 0, got 1"),
         ({"layer": "mix"}, {}, "tasks.verb.layer: a model without a trunk has no layers to mix"),
-        ({}, {"weighting": "pcgrad"}, "weighting: 'pcgrad' needs shared trainable parameters"),
+        (
+            {},
+            {"weighting": "pcgrad", "fine_tuning": {"frozen": ["embedding"]}},
+            "weighting: 'pcgrad' needs shared trainable parameters",
+        ),
     ],
 )
 def test_parts_that_need_layers_say_so(

@@ -37,8 +37,11 @@ COMPARED = {
     "sluice-0",
     "subwords-0",
 }
+QUICK = {"constrained-0-tags", "pool-0-kind-pairs", "attention-0-number", "sluice-0"}
 VARIANTS = [
-    pytest.param(options, id=name) for name, options in models.variants() if name in COMPARED
+    pytest.param(options, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+    for name, options in models.variants()
+    if name in COMPARED
 ]
 
 

@@ -118,19 +118,24 @@ def test_one_sentence_alone_has_the_same_scores(tmp_path: Path) -> None:
             np.testing.assert_array_equal(numbers[0], together[task][row])
 
 
-@pytest.mark.parametrize("size", [0, 7, 8, 100, -1])
-def test_shortened_files_are_refused(size: int, tmp_path: Path) -> None:
-    path = tmp_path / "model.mtl"
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a bundle."""
+    path = tmp_path_factory.mktemp("bundle") / "model.mtl"
     written(predictor(), {}, path)
-    path.write_bytes(path.read_bytes()[:size])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 100, -1])
+def test_shortened_files_are_refused(size: int, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.mtl"
+    path.write_bytes(content[:size])
     with pytest.raises(bundle.BundleError, match=r"model\.mtl: "):
         bundle.read(path)
 
 
-def test_changed_files_are_refused(tmp_path: Path) -> None:
+def test_changed_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.mtl"
-    written(predictor(), {}, path)
-    content = path.read_bytes()
     random = np.random.default_rng(0)
     for _ in range(2000):
         changed = bytearray(content)

@@ -55,7 +55,9 @@ def stopped(folder: Path, tasks: dict[str, Any], after: int, setup: dict[str, An
     return second
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "qrnn"])
+@pytest.mark.parametrize(
+    "kind", ["qrnn", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lstm", "gru"))]
+)
 @pytest.mark.parametrize(
     ("mixing", "growing"), [("proportional", 0), ("uniform", 0), ("proportional", 1.5)]
 )

@@ -80,7 +80,9 @@ def test_one_step_goes_down_the_slope_of_the_papers_sum() -> None:
     assert list(weighting.weights().values()) == pytest.approx(expected.tolist(), rel=1e-5)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize(
+    "alpha", [1.5, *(pytest.param(alpha, marks=pytest.mark.slow) for alpha in (0.0, 0.5, 1.0))]
+)
 def test_tasks_whose_loss_is_slow_to_fall_get_more(alpha: float) -> None:
     weighting, slopes = GradNorm(EVEN, alpha=alpha, lr=0.005), Slopes()
     slopes.balance(weighting, [list(SCALES)])
