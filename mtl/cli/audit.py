@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 AROUND = 4
 """The number of words shown on each side of a suspicious label."""
+_NAME = 24
+"""The number of characters of a printed file name."""
 
 
 def audit(
@@ -57,10 +60,10 @@ def audit(
 ) -> None:
     """Find wrong labels in the training data.
 
-    Trains one model per fold of the training sentences on all other folds, and ranks the given
-    labels by their probability under the model that has not seen them. The file audit.jsonl in the
-    output folder has all labels for which another label is more probable, the most suspicious
-    first. mtl correct applies its lines to copies of the files.
+    Divides the training sentences into folds, and trains one model per fold on all other folds. The
+    labels of a fold are ranked by their probability under the model that has not seen them. The
+    file audit.jsonl in the output folder has all labels for which another label is more probable,
+    the most suspicious first. mtl correct applies its lines to copies of the data files.
     """
     if as_json:
         refuse_beside(context, ["top"], "json")
@@ -89,10 +92,15 @@ def audit(
     typer.echo(f"all: {found.folder / ISSUES}")
     if html is not None:
         typer.echo(f"page: {html}")
+    if found.issues:
+        source = f"{html}: accept corrections and save them" if html else "copy the right lines"
+        command = shlex.join(["mtl", "correct", str(run), "accepted.jsonl", *(overrides or [])])
+        typer.echo(f"next:  {source} as accepted.jsonl; {command}")
 
 
 def _print(found: Audit, top: int) -> None:
     from mtl.analysis.audit.issues import excerpt
+    from mtl.errors import shorten
 
     rows = [
         [name, f"{own.labels:,}", f"{own.issues:,}", _percent(own.issues, own.labels)]
@@ -113,7 +121,7 @@ def _print(found: Audit, top: int) -> None:
             text = f"{before} [{words}] {after}".strip() if issue.start is not None else words
             cells.append(
                 [
-                    f"{Path(issue.file).name}:{issue.line}",
+                    f"{shorten(Path(issue.file).name, _NAME)}:{issue.line}",
                     text,
                     issue.given,
                     issue.suggested,
@@ -122,7 +130,7 @@ def _print(found: Audit, top: int) -> None:
                 ]
             )
         header = ["place", "words", "given", "suggested", "p(given)", "p(sugg.)"]
-        print_rows(f"{name}: the most suspicious labels", header, cells, left=4, keys=6)
+        print_rows(f"{name}: the most suspicious labels", header, cells, left=4, keys=6, whole=1)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -73,7 +73,11 @@ def test_all_is_printed() -> None:
         *("fold 1 of 2", "fold 2 of 2")
     ]
     assert "pos: the most suspicious labels" in printed
-    assert printed.endswith("all: out/audit.jsonl\npage: page.html\n")
+    assert printed.endswith(
+        "all: out/audit.jsonl\npage: page.html\n"
+        "next:  page.html: accept corrections and save them as accepted.jsonl; "
+        "mtl correct run.yaml accepted.jsonl training.epochs=8\n"
+    )
     assert "<table" in Path("page.html").read_text(encoding="utf-8")
 
 
