@@ -156,7 +156,7 @@ def test_numbers_have_no_confidence() -> None:
     assert json.loads(write_jsonl(number)) == {"tokens": ["a"], "t": 2.5}
 
 
-WHO = "the head attention has it, and with the option `attention` softmax, constrained, crf, pool"
+WHO = "heads that have it: attention; softmax, constrained, crf, pool with the option `attention`"
 
 
 @pytest.mark.parametrize(

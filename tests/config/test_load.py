@@ -47,7 +47,7 @@ def test_a_run_folder_is_not_a_run_file(write: Write, kinds: Kinds) -> None:
     own = write("runs/one/run.yaml")
     with pytest.raises(ConfigError, match=f"found a folder; use the run file in it: {own}"):
         load_run(own.parent, kinds=kinds)
-    with pytest.raises(ConfigError, match="found a folder$"):
+    with pytest.raises(ConfigError, match=r"found a folder$"):
         load_run("runs", kinds=kinds)
 
 
