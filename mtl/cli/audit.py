@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 AROUND = 4
 """The number of words shown on each side of a suspicious label."""
+MANY = 0.2
+"""The share of suspicious labels above which the models are probably too weak to judge labels."""
 _NAME = 24
 """The number of characters of a printed file name."""
 
@@ -88,7 +90,7 @@ def audit(
     if as_json:
         typer.echo((found.folder / ISSUES).read_text(encoding="utf-8"), nl=False)
         return
-    _print(found, top)
+    print_audit(found, top)
     typer.echo(f"all: {found.folder / ISSUES}")
     if html is not None:
         typer.echo(f"page: {html}")
@@ -98,7 +100,8 @@ def audit(
         typer.echo(f"next:  {source} as accepted.jsonl; {command}")
 
 
-def _print(found: Audit, top: int) -> None:
+def print_audit(found: Audit, top: int) -> None:
+    """Print the counts of all tasks, and the most suspicious labels of each."""
     from mtl.analysis.audit.issues import excerpt
     from mtl.errors import shorten
 
@@ -111,6 +114,12 @@ def _print(found: Audit, top: int) -> None:
         ["task", "labels", "suspicious", "%"],
         rows,
     )
+    for name, own in found.tasks.items():
+        if own.issues > MANY * own.labels:
+            typer.echo(
+                f"note: {name}: so many labels are suspicious that the models are probably too "
+                "weak to judge them; add training data or epochs"
+            )
     for name in found.tasks:
         issues = [issue for issue in found.issues if issue.task == name][:top]
         if not issues:
