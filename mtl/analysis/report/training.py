@@ -139,8 +139,8 @@ def steps(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> Section:
     if not any(step["gradients"] for run in runs for own in run.steps for step in own):
         notes.append(
             parts.note(
-                "No gradients per task: they are logged every 100th step, if the step trains "
-                "parameters that several tasks share, on several tasks."
+                "No gradients per task: they are logged every 100th step, if tasks that share "
+                "parameters are trained in the same step."
             )
         )
     weights = [
