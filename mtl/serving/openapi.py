@@ -108,7 +108,8 @@ def _schemas(model: ServedModel, limits: Limits) -> dict[str, Any]:
             "type": ["array", "null"],
             "items": {"enum": list(model.tasks)},
             "minItems": 1,
-            "description": "The tasks; default: all except tasks whose labels are derived from the text.",
+            "description": "The tasks; default: all except tasks whose labels are derived from "
+            "the text.",
         },
         "confidence": {
             "type": "boolean",

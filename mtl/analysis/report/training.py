@@ -15,9 +15,9 @@ from mtl.metrics import shown
 from mtl.pages import charts, parts
 
 _LARGEST = 16
-"""The most rows or columns of a learned matrix that is drawn."""
+"""The largest number of rows or columns of a learned matrix that is drawn."""
 _FRAMES = 12
-"""The most epochs whose matrices are drawn."""
+"""The largest number of epochs whose matrices are drawn."""
 _WINDOW = 50
 """The number of logged steps over which shares of tasks are counted."""
 _FIXED_ORDER = ("round_robin", "joint")
