@@ -276,12 +276,12 @@ class TrainedModel:
             sentences: As for `predict`.
             tasks: As for `predict`.
             method: "integrated" (gradients), "gradient" (× input) or "occlusion".
-            token: Explain the tags of this word; None: each span, or each tag without spans.
+            token: Explain the tags of this word; None: each span, or each tag if there are none.
             steps: The number of points of integrated gradients.
             unit: As for `predict`.
 
         Raises:
-            MtlError: As for `predict`; or it is an ensemble.
+            MtlError: As for `predict`; it is an ensemble; or no task has tags for `token`.
         """
         predictor, selected = self.experiment.predictor, self.selection.labelling(tasks)
         found = self.annotate(sentences, selected, confidence=True, unit=unit, chunk_size=1)

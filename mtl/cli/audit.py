@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 AROUND = 4
 """The number of words shown on each side of a suspicious label."""
+MANY = 0.2
+"""The share of suspicious labels above which the models are probably too weak to judge labels."""
+_NAME = 24
+"""The number of characters of a printed file name."""
 
 
 def audit(
@@ -57,10 +62,10 @@ def audit(
 ) -> None:
     """Find wrong labels in the training data.
 
-    Trains one model per fold of the training sentences on all other folds, and ranks the given
-    labels by their probability under the model that has not seen them. The file audit.jsonl in the
-    output folder has all labels for which another label is more probable, the most suspicious
-    first. mtl correct applies its lines to copies of the files.
+    Divides the training sentences into folds, and trains one model per fold on all other folds. The
+    labels of a fold are ranked by their probability under the model that has not seen them. The
+    file audit.jsonl in the output folder has all labels for which another label is more probable,
+    the most suspicious first. mtl correct applies its lines to copies of the data files.
     """
     if as_json:
         refuse_beside(context, ["top"], "json")
@@ -85,14 +90,20 @@ def audit(
     if as_json:
         typer.echo((found.folder / ISSUES).read_text(encoding="utf-8"), nl=False)
         return
-    _print(found, top)
+    print_audit(found, top)
     typer.echo(f"all: {found.folder / ISSUES}")
     if html is not None:
         typer.echo(f"page: {html}")
+    if found.issues:
+        source = f"{html}: accept corrections and save them" if html else "copy the right lines"
+        command = shlex.join(["mtl", "correct", str(run), "accepted.jsonl", *(overrides or [])])
+        typer.echo(f"next:  {source} as accepted.jsonl; {command}")
 
 
-def _print(found: Audit, top: int) -> None:
+def print_audit(found: Audit, top: int) -> None:
+    """Print the counts of all tasks, and the most suspicious labels of each."""
     from mtl.analysis.audit.issues import excerpt
+    from mtl.errors import shorten
 
     rows = [
         [name, f"{own.labels:,}", f"{own.issues:,}", _percent(own.issues, own.labels)]
@@ -103,6 +114,12 @@ def _print(found: Audit, top: int) -> None:
         ["task", "labels", "suspicious", "%"],
         rows,
     )
+    for name, own in found.tasks.items():
+        if own.issues > MANY * own.labels:
+            typer.echo(
+                f"note: {name}: so many labels are suspicious that the models are probably too "
+                "weak to judge them; add training data or epochs"
+            )
     for name in found.tasks:
         issues = [issue for issue in found.issues if issue.task == name][:top]
         if not issues:
@@ -113,7 +130,7 @@ def _print(found: Audit, top: int) -> None:
             text = f"{before} [{words}] {after}".strip() if issue.start is not None else words
             cells.append(
                 [
-                    f"{Path(issue.file).name}:{issue.line}",
+                    f"{shorten(Path(issue.file).name, _NAME)}:{issue.line}",
                     text,
                     issue.given,
                     issue.suggested,
@@ -122,7 +139,7 @@ def _print(found: Audit, top: int) -> None:
                 ]
             )
         header = ["place", "words", "given", "suggested", "p(given)", "p(sugg.)"]
-        print_rows(f"{name}: the most suspicious labels", header, cells, left=4, keys=6)
+        print_rows(f"{name}: the most suspicious labels", header, cells, left=4, keys=6, whole=1)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -26,7 +26,8 @@ TOLERATED = 0.01
 METHODS = {
     "integrated": "Integrated gradients: the weights add up to the score less the score without "
     "words.",
-    "gradient": "Gradient × input: the change of the score per share of the vector of a word.",
+    "gradient": "Gradient × input: the rate at which the score changes with the size of a word "
+    "vector.",
     "occlusion": "Occlusion: the score less the score without the word.",
 }
 

@@ -39,8 +39,8 @@ def predict(
         Literal["auto", "conll", "jsonl", "csv", "tsv", "text", "html"],
         typer.Option(
             "--format",
-            help="The output format. auto: csv or tsv for a table, else conll; text for weights of "
-            "words. text: shaded words, with --explain. html: a page with them.",
+            help="The output format. auto: csv or tsv for a table, text for weights of words, "
+            "else conll. With --explain, text shades words by their weights, and html is a page.",
         ),
     ] = "auto",
     input_format: Annotated[
@@ -88,13 +88,14 @@ def predict(
         typer.Option(
             metavar="WORD",
             help="With --explain: explain the tags of this word. Default: each span, or each tag "
-            "without spans.",
+            "of tasks without spans.",
         ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="With --method integrated: the number of points of the integral, 32."
+            min=1,
+            help="With --method integrated: the number of points of the integral. Default: 32.",
         ),
     ] = None,
     output: Annotated[
@@ -118,8 +119,8 @@ def predict(
     the settings of the training data. A text without words gets no label.
 
     Raw text is split into words; the output contains the position of each word. If all tasks were
-    trained on sentences, the text is also split into sentences. If a task was trained on longer
-    texts, each line gets one label, and taggers read the line sentence by sentence.
+    trained on sentences, the text is also split into sentences. If a task was trained on records,
+    such as the rows of a table, each line gets one label, and taggers read it by sentence.
 
     For tasks on sentence pairs, the input is two sentences per line, separated by a tab; JSONL with
     the field "text_b" or "tokens_b"; or a table.

@@ -39,8 +39,8 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a page with curves, learned values and errors instead. A browser shows it "
-            "without a network.",
+            help="Write a page with curves, learned values and errors, in place of the text. A "
+            "browser shows it without a network.",
         ),
     ] = None,
     split: Annotated[
@@ -52,7 +52,7 @@ def report(
     ] = None,
     errors: Annotated[
         int,
-        typer.Option(min=0, help="With --html: the most wrong answers per run and task."),
+        typer.Option(min=0, help="With --html: largest number of wrong answers per run and task."),
     ] = 100,
     task: TaskOption = None,
     draws: Annotated[

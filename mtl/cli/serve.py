@@ -26,26 +26,34 @@ def serve(
         int, typer.Option(min=1, help="Number of processes, each with the model.")
     ] = 1,
     max_body: Annotated[
-        int, typer.Option(min=1, metavar="BYTES", help="Largest body of a request.")
+        int, typer.Option(min=1, metavar="BYTES", help="Largest size of a request.")
     ] = 1 << 20,
-    max_texts: Annotated[int, typer.Option(min=1, help="Most texts of a request.")] = 1000,
+    max_texts: Annotated[
+        int, typer.Option(min=1, help="Largest number of texts per request.")
+    ] = 1000,
     max_characters: Annotated[
-        int, typer.Option(min=1, help="Most characters of a text, or of its words.")
+        int, typer.Option(min=1, help="Largest number of characters per text.")
     ] = 100_000,
     max_queue: Annotated[
         int,
-        typer.Option(min=1, help="Most requests that wait for the model; others get status 429."),
+        typer.Option(
+            min=1,
+            help="Largest number of requests that wait for the model; others get status 429.",
+        ),
     ] = 256,
     max_open: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Most open requests, which the server reads or answers; others get status 503.",
+            help="Largest number of requests that the server reads or answers at the same time; "
+            "others get status 503.",
         ),
     ] = 1024,
     max_seconds: Annotated[
         float,
-        typer.Option(min=0.001, help="Most seconds to read a request, and to answer it."),
+        typer.Option(
+            min=0.001, help="Most seconds for reading a request, and also for answering it."
+        ),
     ] = 30,
     device: DeviceOption = None,
     trust: TrustOption = False,
@@ -54,7 +62,8 @@ def serve(
 
     POST /predict labels texts: {"texts": ["Ann left Rome."], "confidence": true}. The predictions
     are the records of mtl predict --format jsonl. GET / is a page to try the model, /health the
-    state of the server, /metrics counts for Prometheus, and /openapi.json the description.
+    state of the server, /metrics counts for Prometheus, and /openapi.json a description of all
+    requests and answers.
 
     The limits are per process. Ctrl-C and SIGTERM end the server after it has answered all requests
     that it has received.

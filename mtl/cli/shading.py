@@ -13,10 +13,10 @@ from mtl.inference.prediction import Prediction
 
 MOST_TOKENS = 20
 """Tokens whose values are shown on the line of a task."""
-SHADES = ("", *(f"white on color({number})" for number in (52, 88, 124, 160, 196)))
-"""From no shade to bright red, for weights from 0 to the largest weight of the sentence."""
-AGAINST = ("", *(f"white on color({number})" for number in (17, 18, 19, 20, 21)))
-"""From no shade to bright blue, for weights from 0 to the least weight of the sentence."""
+SHADES = ("", *(f"white on color({number})" for number in (17, 18, 19, 20, 21)))
+"""From no shade to bright blue, as on pages, for weights from 0 to the largest of the sentence."""
+AGAINST = ("", *(f"white on color({number})" for number in (52, 94, 130, 166)))
+"""From no shade to bright orange, for negative weights."""
 
 
 def write_text(prediction: Prediction) -> str:
@@ -45,7 +45,7 @@ def shaded(tokens: Sequence[str], weights: Sequence[float]) -> Text:
 
 
 def signed(tokens: Sequence[str], weights: Sequence[float]) -> Text:
-    """Return words on shades of red for positive weights, and of blue for negative ones."""
+    """Return words on shades of blue for positive weights, and of orange for negative ones."""
     largest = max(map(abs, weights), default=0)
     line = Text("  ")
     for i, (token, weight) in enumerate(zip(tokens, weights, strict=True)):

@@ -54,9 +54,9 @@ def suggest(
 ) -> None:
     """Choose the sentences to label next.
 
-    Chooses sentences about whose labels the model is uncertain and that differ from each other. The
-    output folder has them as JSON lines, and with the predictions of the model in the formats that
-    doccano and Label Studio import.
+    Chooses sentences that differ from each other and whose labels are uncertain under the model.
+    Writes them with the predictions of the model as JSON lines, and as files that doccano and Label
+    Studio import.
     """
     from mtl.analysis.suggest.formats import write_suggestions
     from mtl.analysis.suggest.suggest import suggest
@@ -86,5 +86,6 @@ def _print(found: list[Suggestion], size: int) -> None:
     for rank, own in enumerate(found[:SHOWN], 1):
         shown = shorten(" ".join(own.prediction.tokens), _WIDTH)
         rows.append([str(rank), shown, f"{own.uncertainty:.3f}"])
-    title = f"{len(found):,} of {size:,} sentences to label next; the first {len(rows)}"
+    title = f"{len(found):,} of {size:,} sentences to label next"
+    title += f"; the first {len(rows)}" if len(rows) < len(found) else ""
     print_rows(title, ["", "sentence", "uncertainty"], rows, left=2, keys=3)

@@ -48,6 +48,7 @@ def print_rows(
     *,
     left: int = 1,
     keys: int | None = None,
+    whole: int = 0,
 ) -> None:
     """Print a table on standard output.
 
@@ -58,6 +59,7 @@ def print_rows(
         form: "text" for a terminal, or "markdown".
         left: The number of left-aligned columns; the others are right-aligned.
         keys: See `mtl.display.tables.print_rows`.
+        whole: See `mtl.display.tables.print_rows`.
     """
     from mtl.display import tables
 
@@ -69,4 +71,4 @@ def print_rows(
         ]
         typer.echo("\n".join([f"{title}:", "", *(f"| {' | '.join(row)} |" for row in escaped), ""]))
         return
-    tables.print_rows(plain_console(), title, header, rows, left=left, keys=keys)
+    tables.print_rows(plain_console(), title, header, rows, left=left, keys=keys, whole=whole)

@@ -21,6 +21,7 @@ from mtl.config.paths import run_file
 from mtl.config.run import SLOTS, BatchConfig, Run, Task
 from mtl.config.search import refuse_ranges
 from mtl.errors import ConfigError, Place, did_you_mean
+from mtl.files import exists
 from mtl.registry import OnImport, silently
 
 Complete: TypeAlias = Callable[[Run], Run]
@@ -29,6 +30,8 @@ Config: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
 """A run file, or a dictionary with the content of one."""
 Given: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 """Corpus to its `reader` and its `files`, for data that a caller passes as Python objects."""
+_DATA = {".csv", ".tsv", ".jsonl", ".conll", ".conllu"}
+"""Suffixes of data files, which are easily mistaken for run files."""
 
 
 def load_run(
@@ -104,6 +107,15 @@ def _read(config: Any) -> tuple[Path, Node]:
         return Path(), from_python(config)
     if isinstance(config, str | os.PathLike):
         path = run_file(config)
+        if exists(path, Path.is_dir):
+            own = path / "run.yaml"
+            hint = f"; use the run file in it: {own}" if own.is_file() else ""
+            raise ConfigError(f"{path}: expected a run file, found a folder{hint}")
+        if path.suffix.lower() in _DATA and exists(path, Path.is_file):
+            raise ConfigError(
+                f"{path}: expected a run file, found the name of a data file; write a run file "
+                f"with: mtl new {path}"
+            )
         return path.parent, load(path)
     kind = type(config).__name__
     raise ConfigError(f"config: expected the path of a run file or a dictionary, got {kind}")

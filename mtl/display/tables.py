@@ -30,6 +30,7 @@ def print_rows(
     *,
     left: int = 1,
     keys: int | None = None,
+    whole: int = 0,
 ) -> None:
     """Print a title and a table; if it is too wide, a long table with one value per row.
 
@@ -41,6 +42,7 @@ def print_rows(
         left: The number of left-aligned columns; the others are right-aligned.
         keys: The number of columns that identify a row, and that a long table repeats; None: the
             left-aligned ones.
+        whole: The number of first columns that are never wrapped, such as places in files.
     """
     rows, keys = list(rows), left if keys is None else keys
     if _width(header, rows) > console.width and keys < len(header):
@@ -58,7 +60,7 @@ def print_rows(
             name,
             justify="left" if column < left else "right",
             overflow="fold",
-            no_wrap=column >= keys,
+            no_wrap=column >= keys or column < whole,
         )
     for row in rows:
         table.add_row(*(DASH if cell is None else cell for cell in row))

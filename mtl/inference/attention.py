@@ -68,5 +68,5 @@ def heads_with_attention() -> str:
     for name, head in able.items():
         if head.attention_option is not None:
             optional.setdefault(head.attention_option, []).append(name)
-    by_option = (f"with the option `{o}` {', '.join(names)}" for o, names in optional.items())
-    return f"the head {always} has it, and {' and '.join(by_option)}"
+    by_option = (f"{', '.join(names)} with the option `{o}`" for o, names in optional.items())
+    return f"heads that have it: {always}; {'; '.join(by_option)}"

@@ -70,9 +70,11 @@ def explain(
         steps: The number of points of integrated gradients.
 
     Raises:
-        MtlError: The method is unknown, or there are no steps.
+        MtlError: The method is unknown, `steps` is less than 1, or no task has tags for `token`.
     """
     process.check(predictor.device)
+    if token is not None and all(predictor.targets[task].level == "sentence" for task in tasks):
+        raise MtlError(f"no task labels words, so {token!r} has no tags; leave out the token")
     explainer = _Explainer(predictor, method, token, steps)
 
     def explained(prediction: Prediction) -> Explanation:

@@ -50,7 +50,7 @@ class Attribution:
         for name in ("score", "baseline", "gap"):
             value = getattr(self, name)
             if value is not None:
-                record[name] = round(value, DIGITS)
+                record[name] = round(value, DIGITS) + 0.0  # not −0.0
         record["weights"] = _rounded(self.weights)
         if self.weights_b is not None:
             record["weights_b"] = _rounded(self.weights_b)
@@ -90,4 +90,4 @@ class Explanation:
 
 
 def _rounded(weights: Sequence[float]) -> list[float]:
-    return [round(weight, DIGITS) for weight in weights]
+    return [round(weight, DIGITS) + 0.0 for weight in weights]

@@ -17,13 +17,13 @@ _DASHES = ("", "6 4", "2 3", "9 3 2 3")
 _WIDTH, _HEIGHT = 360, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 34
 _POINTS = 200
-"""The most points of a line that are drawn; longer lines are thinned out evenly."""
+"""The largest number of points of a line that are drawn; longer lines are thinned out evenly."""
 _TITLES = 40
-"""The most points of a line that show their values below the pointer."""
+"""The largest number of points of a line that show their values below the pointer."""
 _LETTER = 7.2
 """The width of a letter in pixels, for names; capitals are wide."""
 _LONGEST = 18
-"""The most characters of the name of a row or column."""
+"""The largest number of characters of the name of a row or column."""
 
 
 class Line(NamedTuple):

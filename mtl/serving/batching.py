@@ -16,13 +16,13 @@ from mtl.serving.queries import RETRY, Query, QueryOptions, Refused
 from mtl.serving.served_model import ServedModel
 
 TEXTS = 256
-"""The most texts of a batch."""
+"""The largest number of texts of a batch."""
 CHARACTERS = 1 << 15
 """A batch ends after the text that brings it to this number of characters.
 
-Longer requests are labelled in several batches, and requests behind them need not wait for all."""
+Longer requests are labelled in several batches, so that they do not delay other requests."""
 WAIT = 0.005
-"""The most seconds that a request waits for others when the model is free."""
+"""The largest number of seconds that a request waits for others when the model is free."""
 RECENT = 0.01
 """Clients that were answered within this number of seconds are expected to ask again."""
 
@@ -64,8 +64,9 @@ _Answered: TypeAlias = tuple[Job, bytes | Exception]
 class RequestBatcher:
     """Labels the texts of concurrent requests together, in one thread.
 
-    A batch has all texts that wait when the model is free. Then a request waits for others only if
-    more clients than those that wait were answered just before, and at most `WAIT` seconds.
+    When the model is free, the waiting texts become the next batch. If more requests were answered
+    just before than wait now, their clients are expected to ask again: the batch then starts after
+    at most `WAIT` seconds.
 
     The event loop decides, and the thread only labels: it is woken once per batch.
 
@@ -73,7 +74,7 @@ class RequestBatcher:
         model: The model.
         loop: The event loop of the requests.
         labelled: Called with the number of texts of each batch.
-        seconds: The most seconds in which a request is answered.
+        seconds: The largest number of seconds in which a request is answered.
     """
 
     def __init__(

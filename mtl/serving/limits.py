@@ -10,13 +10,15 @@ class Limits:
     """The limits of a server. A request beyond one of them is refused, with the reason as JSON.
 
     Args:
-        body: The most bytes of the body of a request.
-        texts: The most texts of a request.
-        characters: The most characters of a text; for a list of words, with one blank per word.
-        queue: The most requests that wait for the model. Later ones get the status 429.
-        open: The most requests that the server reads or answers. Later ones get the status 503.
-        seconds: The most seconds in which a request is read (else status 408), and in which it is
-            answered (else status 503).
+        body: The largest size of the body of a request, in bytes.
+        texts: The largest number of texts per request.
+        characters: The largest number of characters per text; for a list of words, with one blank
+            per word.
+        queue: The largest number of requests that wait for the model; later ones get status 429.
+        open: The largest number of requests that the server reads or answers at the same time;
+            later ones get status 503.
+        seconds: The largest number of seconds for reading a request (else status 408), and also
+            for answering it (else status 503).
     """
 
     body: int = 1 << 20

@@ -100,7 +100,7 @@ def _schemas(model: ServedModel, limits: Limits) -> dict[str, Any]:
             "type": "array",
             "items": item,
             "maxItems": limits.texts,
-            "description": "Texts, or lists of words; two of them each for tasks on pairs.",
+            "description": "Texts or lists of words; for tasks on pairs, lists of two.",
         },
         "text": {**text, "description": "A single text, in place of texts."},
         "tokens": {**words, "description": "The words of a single text, in place of texts."},
@@ -108,7 +108,8 @@ def _schemas(model: ServedModel, limits: Limits) -> dict[str, Any]:
             "type": ["array", "null"],
             "items": {"enum": list(model.tasks)},
             "minItems": 1,
-            "description": "The tasks; default: all but those whose labels follow from the text.",
+            "description": "The tasks; default: all except tasks whose labels are derived from "
+            "the text.",
         },
         "confidence": {
             "type": "boolean",

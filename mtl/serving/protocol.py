@@ -11,9 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from mtl.serving.application import LATE
 
 HEADERS = 1 << 16
-"""The most bytes of the path and the headers of a request."""
+"""The largest number of bytes of the path and the headers of a request."""
 UNREAD = 1 << 24
-"""The most bytes of a body that the server reads, and drops, after it has refused the request.
+"""The largest number of bytes of a body that the server reads, and drops, after a refusal.
 
 A client that still sends would not see the refusal if the connection were closed at once."""
 
@@ -25,7 +25,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     seconds = 30.0
-    """The most seconds in which a request is read."""
+    """The largest number of seconds in which a request is read."""
     _since: float | None = None
     """When the first byte of a request came that is not complete yet; None between requests."""
     _size = 0

@@ -37,7 +37,7 @@ class Refused(Exception):
 
 
 _LONGEST = 500
-"""The most characters of a message, which may quote the request."""
+"""The largest number of characters of a message, which may quote the request."""
 
 
 RETRY = [(b"retry-after", b"1")]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from mtl.analysis.audit.audit import Audit, AuditedTask
+from mtl.cli.audit import print_audit
 from tests.cli import project as small
 from tests.cli.command import assert_told, mtl, start
 
@@ -73,8 +75,20 @@ def test_all_is_printed() -> None:
         *("fold 1 of 2", "fold 2 of 2")
     ]
     assert "pos: the most suspicious labels" in printed
-    assert printed.endswith("all: out/audit.jsonl\npage: page.html\n")
+    assert printed.endswith(
+        "all: out/audit.jsonl\npage: page.html\n"
+        "next:  page.html: accept corrections and save them as accepted.jsonl; "
+        "mtl correct run.yaml accepted.jsonl training.epochs=8\n"
+    )
     assert "<table" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_models_that_are_too_weak_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = {"weak": AuditedTask(10, 3), "strong": AuditedTask(10, 2)}
+    print_audit(Audit(Path("out"), [], tasks, []), top=20)
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: weak: so many labels are suspicious")
 
 
 @pytest.mark.usefixtures("_there")

@@ -115,7 +115,7 @@ def test_text_is_shaded_by_weight(model: str, monkeypatch: pytest.MonkeyPatch) -
     first, _ = objects(model, "--explain", "--task", "mood")
     for line, weights in zip(shades[1:3], first["attention"]["mood"], strict=True):
         strongest = first["tokens"][weights.index(max(weights))]
-        assert f"\x1b[37;48;5;196m{strongest}\x1b[0m" in line
+        assert f"\x1b[37;48;5;21m{strongest}\x1b[0m" in line
     assert predict(model, *options, "--confidence").startswith(f"mood: {first['mood']} (0.")
 
 
@@ -156,7 +156,7 @@ def test_numbers_have_no_confidence() -> None:
     assert json.loads(write_jsonl(number)) == {"tokens": ["a"], "t": 2.5}
 
 
-WHO = "the head attention has it, and with the option `attention` softmax, constrained, crf, pool"
+WHO = "heads that have it: attention; softmax, constrained, crf, pool with the option `attention`"
 
 
 @pytest.mark.parametrize(

@@ -69,14 +69,16 @@ def test_text_shows_answers_words_and_the_largest_weights(model: str) -> None:
     assert second == "pos: nothing to explain"
 
 
-def test_words_against_an_answer_are_blue(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_for_an_answer_are_blue_and_words_against_it_orange(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     out = explained(model, "--task", "mood", "--method", "occlusion")
     (own, *_) = library.load(model).explain(TEXT.splitlines(), ["mood"], method="occlusion")
     weights = own["mood"][0].weights
     strongest = max(range(len(weights)), key=lambda t: abs(weights[t]))
-    colour = 196 if weights[strongest] > 0 else 21
+    colour = 21 if weights[strongest] > 0 else 166
     assert f"\x1b[37;48;5;{colour}m{own.prediction.tokens[strongest]}\x1b[0m" in out
 
 

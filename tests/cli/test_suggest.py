@@ -20,7 +20,7 @@ def output(model: str, tmp_path: Path) -> Path:
     Path("pool.txt").write_text(TEXT)
     result = mtl("suggest", model, "pool.txt", "--number", "2", "--output", "out")
     assert result.code == 0, result.err
-    assert result.out.startswith("2 of 4 sentences to label next; the first 2\n")
+    assert result.out.startswith("2 of 4 sentences to label next\n")
     return tmp_path / "out"
 
 

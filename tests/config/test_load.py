@@ -9,7 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from mtl.config import BatchConfig, Kinds, Part, Run, SourceConfig, run_to_yaml
+from mtl.config import BatchConfig, Kinds, Part, Run, SourceConfig, load_run, run_to_yaml
+from mtl.errors import ConfigError
 
 Load = Callable[..., Run]
 Write = Callable[..., Path]
@@ -34,6 +35,20 @@ def test_a_task_has_what_its_corpus_says(load: Load) -> None:
     crf = {"dropout": 0.4, "scheme": "iobes"}
     assert task.head == Part(type="crf", options=crf)
     assert task.metric == Part(type="span_f1", options={"weights": None, "pairs": []})
+
+
+def test_a_data_file_is_not_a_run_file(write: Write, kinds: Kinds) -> None:
+    table = write("tickets.csv", "text,label")
+    with pytest.raises(ConfigError, match=r"name of a data file; .* mtl new .*tickets\.csv"):
+        load_run(table, kinds=kinds)
+
+
+def test_a_run_folder_is_not_a_run_file(write: Write, kinds: Kinds) -> None:
+    own = write("runs/one/run.yaml")
+    with pytest.raises(ConfigError, match=f"found a folder; use the run file in it: {own}"):
+        load_run(own.parent, kinds=kinds)
+    with pytest.raises(ConfigError, match=r"found a folder$"):
+        load_run("runs", kinds=kinds)
 
 
 def test_labels_say_their_kind_and_key(load: Load) -> None:

@@ -75,3 +75,11 @@ def test_nothing_is_cut(scores: int, tasks: int, name: str, width: int) -> None:
     assert "…" not in text
     for value in [*header[1:], *(cell for row in rows for cell in row[1:])]:
         assert f" {value} " in text
+
+
+def test_places_are_not_wrapped() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=40, color_system=None)
+    rows = [["tickets.csv:128", "a sentence of several words " * 3]]
+    print_rows(console, "title", ["place", "words"], rows, left=2, keys=2, whole=1)
+    assert "│ tickets.csv:128 │" in text.getvalue()

@@ -357,6 +357,11 @@ def test_unknown_methods_and_no_steps_are_errors() -> None:
         explained(predictor(), [text(3)], ["pos"], steps=0)
 
 
+def test_a_token_needs_a_task_with_labels_of_words() -> None:
+    with pytest.raises(MtlError, match="no task labels words, so 'x' has no tags"):
+        explained(predictor(), [text(3)], ["kind"], token="x")
+
+
 def test_words_of_a_transformer_have_the_weights_of_their_subwords(tmp_path: Path) -> None:
     folder = hub.bert(tmp_path / "bert")
     rows = [

@@ -33,9 +33,13 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-def label(browser: Browser, client: Client, text: str, second: str = "") -> None:
-    """Open the page, write texts and wait for their predictions."""
+def label(
+    browser: Browser, client: Client, text: str, second: str = "", without: tuple[str, ...] = ()
+) -> None:
+    """Open the page, choose all tasks but some, write texts and wait for their predictions."""
     browser.open(client.address)
+    for task in without:
+        browser.run(f"document.querySelector('[value={task}]').click()")
     browser.run(WRITE, text, second)
     browser.driver.set_script_timeout(20)
     browser.driver.execute_async_script(WAIT)
@@ -83,6 +87,13 @@ def test_text_is_never_markup(browser: Browser, client: Client) -> None:
     assert browser.run("return document.querySelectorAll('#answers img, #answers a').length") == 0
     shown = "".join(texts(browser, "#answers .answer > .text:last-child")).split()
     assert shown == client.predict([text])[0]["tokens"]
+
+
+def test_labels_of_texts_are_below_their_texts(browser: Browser, client: Client) -> None:
+    label(browser, client, "good news\nbad  food", without=("ner", "pos"))
+    assert texts(browser, "#answers p.text") == ["good news", "bad  food"]
+    label(browser, client, "good news", without=("pos",))
+    assert texts(browser, "#answers p.text") == []
 
 
 def test_one_answer_per_line(browser: Browser, client: Client) -> None:

@@ -52,7 +52,7 @@ def report_page(
         names: Their names on the page.
         tasks: The tasks.
         split: The split whose predictions are shown: "train", "dev" or "test".
-        errors: The most wrong answers per run and task.
+        errors: The largest number of wrong answers per run and task.
         device: The device of predictions; None: a GPU if available.
         on_import: Allows the import of parts of the user's own; see `Registry.find`.
 

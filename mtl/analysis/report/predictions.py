@@ -80,7 +80,7 @@ def sections(
         reasons: The reasons why there are no other predictions.
         split: The split.
         tasks: The tasks.
-        most: The most wrong answers per run and task.
+        most: The largest number of wrong answers per run and task.
     """
     notes = [parts.note(reason) for reason in reasons]
     seeds = [own.name for own in found if own.name != own.run.name]

@@ -15,9 +15,9 @@ from mtl.metrics import shown
 from mtl.pages import charts, parts
 
 _LARGEST = 16
-"""The most rows or columns of a learned matrix that is drawn."""
+"""The largest number of rows or columns of a learned matrix that is drawn."""
 _FRAMES = 12
-"""The most epochs whose matrices are drawn."""
+"""The largest number of epochs whose matrices are drawn."""
 _WINDOW = 50
 """The number of logged steps over which shares of tasks are counted."""
 _FIXED_ORDER = ("round_robin", "joint")
@@ -139,8 +139,8 @@ def steps(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> Section:
     if not any(step["gradients"] for run in runs for own in run.steps for step in own):
         notes.append(
             parts.note(
-                "No gradients per task: they are logged every 100th step, if the step trains "
-                "parameters that several tasks share, on several tasks."
+                "No gradients per task: they are logged every 100th step, if tasks that share "
+                "parameters are trained in the same step."
             )
         )
     weights = [
