@@ -283,6 +283,8 @@ def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.Buffere
             be read.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise DataError("no file has this name", ascii(str(path))[1:-1])
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

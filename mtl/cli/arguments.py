@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,13 @@ def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, giv
             raise typer.BadParameter(
                 f"has no effect without --{switch}", param_hint=f"--{name.replace('_', '-')}"
             )
+
+
+def finite(value: float | None) -> float | None:
+    """Raise an error for a number that is not finite; no bound of an option refuses `nan`."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
 
 
 def check_page(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TrustOption
+from mtl.cli.arguments import DeviceOption, TrustOption, finite
 from mtl.errors import MtlError
 
 
@@ -45,7 +45,9 @@ def serve(
     ] = 1024,
     max_seconds: Annotated[
         float,
-        typer.Option(min=0.001, help="Most seconds to read a request, and to answer it."),
+        typer.Option(
+            callback=finite, min=0.001, help="Most seconds to read a request, and to answer it."
+        ),
     ] = 30,
     device: DeviceOption = None,
     trust: TrustOption = False,

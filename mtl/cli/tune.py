@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, finite
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def tune(
         int, typer.Option(min=1, help="The number of trials of the study, in all.")
     ] = 20,
     minutes: Annotated[
-        float | None, typer.Option(help="Minutes after which no trial starts; default: no limit.")
+        float | None,
+        typer.Option(
+            callback=finite, help="Minutes after which no trial starts; default: no limit."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
     sampler: Annotated[

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from mtl.cli.app import app
 from mtl.experiment import KINDS
 from mtl.heads import HEADS
 from tests.cli.command import mtl
@@ -32,6 +34,19 @@ def test_check_leaves_nothing_behind(project: Path) -> None:
     before = set(project.rglob("*"))
     mtl("check", "run.yaml")
     assert set(project.rglob("*")) == before
+
+
+def test_no_option_reads_nan_as_a_number() -> None:
+    found = 0
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        needed = ["x" for own in command.params if own.required]
+        for option in command.params:
+            if "float" in option.bare_type.name:
+                found += 1
+                result = mtl(name, *needed, option.opts[0], "nan")
+                assert result.code == 2
+                assert "expected a finite number, got nan" in " ".join(result.err.split())
+    assert found == 11
 
 
 def test_list_names_every_part_of_every_kind() -> None:
