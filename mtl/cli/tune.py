@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -120,7 +121,7 @@ def _print(found: Tuned) -> None:
             typer.echo(f"trial {trial.name} failed: {trial.error}")
     typer.echo(f"best:  {found.best_file} (trial {found.best.name}, by dev score)")
     typer.echo(f"model: {found.best.folder}")
-    typer.echo(f"next:  mtl evaluate {found.best.folder} --split dev")
+    typer.echo(f"next:  mtl evaluate {quote(str(found.best.folder))} --split dev")
 
 
 _STATES: Mapping[Literal["complete", "pruned", "failed", "running", "waiting"], str] = {

@@ -41,7 +41,7 @@ def test_no_option_reads_nan_as_a_number() -> None:
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         needed = ["x" for own in command.params if own.required]
         for option in command.params:
-            if "float" in option.bare_type.name:
+            if "float" in option.bare_type():
                 found += 1
                 result = mtl(name, *needed, option.opts[0], "nan")
                 assert result.code == 2
