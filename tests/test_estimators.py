@@ -136,7 +136,7 @@ def test_classes_that_the_model_does_not_have_are_an_error(
     classifier.save(tmp_path / "saved")
     path = tmp_path / "saved" / "estimator.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": classes}))
-    with pytest.raises(MtlError, match="its classes are not those of the model"):
+    with pytest.raises(MtlError, match="its classes differ from the labels"):
         mtl.Classifier.load(tmp_path / "saved")
 
 

@@ -26,7 +26,7 @@ FIELDS = frozenset(
     {"text", "text_b", "tokens", "tokens_b", "offsets", "spans", "confidence", "explanation"}
     | {"attention", "attention_b"}
 )
-"""The fields of predictions as JSON beside those of the tasks, whose names no task can have."""
+"""The fields of predictions as JSON beside the tasks; no task can have such a name."""
 
 
 def _check_device(device: str) -> str:

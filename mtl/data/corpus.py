@@ -322,7 +322,7 @@ def load_corpus(
 
 
 def label_source(config: SourceConfig, scheme: Scheme | None) -> LabelSource:
-    """Return what reads the labels of a task from the records of its corpus."""
+    """Return the source of the labels of a task."""
     if hint := config.hint:
         return Hint(hint.level, hint.pattern, read_lexicon(hint.lexicon) if hint.lexicon else None)
     return Source(

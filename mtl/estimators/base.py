@@ -242,7 +242,9 @@ class Estimator(ABC):
             raise CheckpointError(f"{path}: not a saved {cls.__name__}: {error}") from error
         estimator._model, estimator._files = load(folder), None
         if estimator.classes_.ndim != 1 or not estimator._knows_labels():
-            raise CheckpointError(f"{path}: its classes are not those of the model; save it again")
+            raise CheckpointError(
+                f"{path}: its classes differ from the labels of the model; save it again"
+            )
         return estimator
 
     def _knows_labels(self) -> bool:
