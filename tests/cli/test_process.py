@@ -230,7 +230,7 @@ def test_help_version_and_unknown_options() -> None:
         (["train", "run.yaml", "--ouput", "x"], "No such option: --ouput"),
         (
             ["predict", "x", "--format", "xml"],
-            "'xml' is not one of 'auto', 'conll', 'jsonl', 'csv', 'tsv', 'text'.",
+            "'xml' is not one of 'auto', 'conll', 'jsonl', 'csv', 'tsv', 'text', 'html'.",
         ),
     ],
 )
