@@ -62,12 +62,13 @@ $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* r
 	if ls mtl/ops/_cpu.*so >/dev/null 2>&1; then cd runtime && ../$(BIN)/python setup.py -q build_ext --inplace; fi
 	touch $@
 
-# PyTorch comes first, so that nothing downloads another one for a build.
+# PyTorch comes first, so that nothing downloads another one for a build. Compiling all packages to byte
+# code takes a minute; Python compiles the modules that are imported.
 $(INSTALLED): setup.cfg pyproject.toml build_backend.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt torch 'setuptools>=70'
-	MTL_NO_EXT=1 $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt torch 'setuptools>=70'
+	MTL_NO_EXT=1 $(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 english: $(OPERATORS) quickstart-data  ## Build the pretrained model english again; needs MTL_DATA, npm and some hours

@@ -71,9 +71,12 @@ def atomic_write(
         hint: Remedy to add to the error message if the file cannot be written.
 
     Raises:
-        MtlError: The file cannot be written: disk full, no permission, no such folder.
+        MtlError: The file cannot be written: disk full, no permission, no such folder; or the path
+            is a folder, a pipe or a device, such as /dev/null, which would be replaced.
     """
     path = Path(path)
+    if exists(path) and not exists(path, Path.is_file):
+        raise MtlError(f"cannot write {path}: a folder, a pipe or a device; expected a file")
     # In the same folder, because `os.replace` is only atomic within a file system.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
@@ -163,11 +166,9 @@ def atomic_text(path: str | Path) -> Iterator[IO[str]]:
         path: The file to write. Its folder must exist.
 
     Raises:
-        MtlError: As in `atomic_write`; or the path is a folder, a pipe or a device.
+        MtlError: As in `atomic_write`.
     """
     path = Path(path)
-    if exists(path) and not exists(path, Path.is_file):
-        raise MtlError(f"cannot write {path}: a folder, a pipe or a device; expected a file")
     with ExitStack() as stack:
         file: Any = stack.enter_context(atomic_write(path, "wb"))
         if path.suffix == ".gz":
@@ -283,6 +284,8 @@ def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.Buffere
             be read.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise DataError("no file has this name", ascii(str(path))[1:-1])
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import pickle
 import pickletools
 import subprocess
@@ -25,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import mtl
 from mtl.errors import MtlError
+from mtl.estimators.inputs import InputError
 from tests import hub
 from tests.cli.command import mtl as command
 from tests.cli.objects import moods, news
@@ -98,6 +100,44 @@ def test_labels_of_other_types_come_back(labels: list[Any]) -> None:
     assert own.classes_.dtype == y.dtype
     assert own.score(TEXTS, y) > 0.9
     assert set(own.predict(TEXTS).tolist()) <= set(labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ([True, 1], "expected labels of one type, got bools and numbers"),
+        (["a", 1], "expected labels of one type, got numbers and strings"),
+        ([float("nan"), 1.0], "expected a string or a whole number, got nan"),
+    ],
+)
+def test_labels_of_several_types_are_refused(labels: list[Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        mtl.Classifier(**SMALL).fit(["a", "b"], labels)
+
+
+@pytest.mark.parametrize("labels", [[1, 2.0], ["", "class ''"], [" a", "class ' a'"]])
+def test_no_two_labels_become_one(labels: list[Any]) -> None:
+    y = [labels[mood == "glad"] for mood in MOODS]
+    own = mtl.Classifier(**SMALL).fit(TEXTS, y)
+    assert own.classes_.tolist() == labels
+    assert own.score(TEXTS, y) > 0.9
+
+
+@pytest.mark.parametrize(("init", "dev"), [(3, None), ([], None), (None, 3), (None, "ab")])
+def test_wrong_types_are_refused(init: Any, dev: Any) -> None:
+    with pytest.raises(InputError, match=r"init: expected a folder|dev: expected a pair"):
+        mtl.Classifier(**SMALL, init=init).fit(TEXTS, MOODS, dev=dev)
+
+
+@pytest.mark.parametrize("classes", [{"a": 1}, [["glad"]], ["q"], "glad"])
+def test_classes_that_the_model_does_not_have_are_an_error(
+    classifier: mtl.Classifier, tmp_path: Path, classes: Any
+) -> None:
+    classifier.save(tmp_path / "saved")
+    path = tmp_path / "saved" / "estimator.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": classes}))
+    with pytest.raises(MtlError, match="its classes differ from the labels"):
+        mtl.Classifier.load(tmp_path / "saved")
 
 
 # ---- a tagger

@@ -67,6 +67,20 @@ def test_a_full_disk_is_a_clear_line(tmp_path):
         full.write("x" * 100_000)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_device_or_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with (
+            pytest.raises(MtlError, match="a folder, a pipe or a device; expected a file"),
+            atomic_write(tmp_path / name) as file,
+        ):
+            file.write("x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_text_loses_bom_and_carriage_returns(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\n")
     assert read(tmp_path / "a.txt") == "a\nb\n"

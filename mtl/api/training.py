@@ -18,12 +18,12 @@ from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.given import GivenCorpus, read_given
+from mtl.data.given import GivenCorpus, located, read_given
 from mtl.data.writer import ReadingProgress
 from mtl.display.console import notes_console, tell
 from mtl.display.labelling import show_teacher
 from mtl.display.reading import show_import, show_reading
-from mtl.errors import MtlError, TrainingError
+from mtl.errors import DataError, MtlError, TrainingError
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.corpora import given_keys
 from mtl.experiment.distillation.record import check_teachers, write_teachers
@@ -398,7 +398,10 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             transfer = load_transfer_set(run, corpora, on_import, reading)
         if transfer and begun == "resumable":
             processes.from_main(partial(check_teachers, folder, transfer.fingerprints))
-        experiment = prepare(run, corpora, on_import, transfer)
+        try:
+            experiment = prepare(run, corpora, on_import, transfer)
+        except DataError as error:
+            raise located(error, request.given) from error
         bar = partial(show_teacher, console)
         with processes.one_first():
             teaching = teach(experiment, corpora, transfer, bar) if transfer else None

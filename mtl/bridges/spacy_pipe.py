@@ -159,7 +159,11 @@ class TaskPipe:
         """Load the model from the result of `to_bytes`, by a temporary folder."""
         folder = Path(tempfile.mkdtemp(prefix="mtl-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        write_files(folder, srsly.msgpack_loads(data))
+        try:
+            files = srsly.msgpack_loads(data)
+        except Exception as error:  # its exceptions have no common base
+            raise MtlError(f"{self.name}: not the result of to_bytes: {error}") from error
+        write_files(folder, files)
         return self.from_disk(folder)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import typer
+
+from mtl.files import exists
 
 RunFileArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run file; its suffix .yaml may be omitted.")
@@ -38,13 +42,27 @@ def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, giv
             )
 
 
+def finite(value: float | None) -> float | None:
+    """Raise an error for a number that is not finite; no bound of an option refuses `nan`."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
+
+
 def check_page(path: Path) -> None:
     """Raise an error for a page that could not be written at the end of a long command."""
-    if path.is_dir():
-        raise typer.BadParameter(f"{path} is a folder; name a file", param_hint="--html")
+    if exists(path) and not exists(path, Path.is_file):
+        kind = "folder" if exists(path, Path.is_dir) else "pipe or a device"
+        raise typer.BadParameter(f"{path} is a {kind}; name a file", param_hint="--html")
     if not path.parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist; create it first"
         raise typer.BadParameter(message, param_hint="--html")
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
+            pass
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}; name another file"
+        raise typer.BadParameter(message, param_hint="--html") from error
 
 
 def refuse_beside(context: typer.Context, options: Sequence[str], switch: str) -> None:

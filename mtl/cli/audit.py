@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, refuse_beside
+from mtl.cli.arguments import (
+    OverrideArguments,
+    RunFileArgument,
+    TrustOption,
+    check_page,
+    refuse_beside,
+)
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -69,9 +75,8 @@ def audit(
     """
     if as_json:
         refuse_beside(context, ["top"], "json")
-    if html is not None and not html.parent.is_dir():
-        # Before training, which may take hours.
-        raise typer.BadParameter(f"no such folder: {html.parent}", param_hint="--html")
+    if html is not None:
+        check_page(html)
     from mtl.analysis.audit.audit import ISSUES, audit
 
     found = audit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,7 +91,7 @@ def distil(
     for model in trained.models:
         _print_comparison(model, scratch, trust)
         typer.echo(f"model: {model.folder}")
-    typer.echo(f"next:  mtl evaluate {trained.models[0].folder} --split dev")
+    typer.echo(f"next:  mtl evaluate {quote(str(trained.models[0].folder))} --split dev")
 
 
 def _matches(written: Sequence[str]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from mtl.cli.arguments import (
     RunFolderArgument,
     TaskOption,
     TrustOption,
+    finite,
     refuse_idle,
 )
 from mtl.cli.reliability import print_answered, print_errors
@@ -40,11 +41,17 @@ def evaluate(
         typer.Option("--dynamic", help="Language models learn from the text after scoring it."),
     ] = False,
     lr: Annotated[
-        float, typer.Option(min=0, max=1e6, help="With --dynamic: the learning rate.")
+        float,
+        typer.Option(callback=finite, min=0, max=1e6, help="With --dynamic: the learning rate."),
     ] = 0.002,
     decay: Annotated[
         float,
-        typer.Option(min=0, max=1, help="With --dynamic: the decay towards the trained weights."),
+        typer.Option(
+            callback=finite,
+            min=0,
+            max=1,
+            help="With --dynamic: the decay towards the trained weights.",
+        ),
     ] = 0.0,
     plain: Annotated[
         bool, typer.Option("--plain", help="With --dynamic: use plain SGD; try --lr 0.1.")
@@ -59,11 +66,16 @@ def evaluate(
     theta: Annotated[
         float,
         typer.Option(
-            min=0, help="With --cache: sharpness; higher favours the most similar states."
+            callback=finite,
+            min=0,
+            help="With --cache: sharpness; higher favours the most similar states.",
         ),
     ] = 0.3,
     weight: Annotated[
-        float, typer.Option(min=1e-9, max=1 - 1e-9, help="With --cache: the weight of the cache.")
+        float,
+        typer.Option(
+            callback=finite, min=1e-9, max=1 - 1e-9, help="With --cache: the weight of the cache."
+        ),
     ] = 0.1,
     streams: Annotated[
         int, typer.Option(min=1, max=10, help="Language models: the largest number of streams.")
@@ -83,6 +95,7 @@ def evaluate(
     abstain: Annotated[
         float | None,
         typer.Option(
+            callback=finite,
             min=0,
             max=1,
             metavar="PROBABILITY",

@@ -43,8 +43,7 @@ def chosen_form(wanted: str, output: Path | None) -> str:
         form = "text"
         if output is not None:
             suffix = form_of(output)
-            page = output.name.endswith((".html", ".html.gz"))
-            form = "html" if page else "jsonl" if suffix == "text" else suffix
+            form = "jsonl" if suffix == "text" else suffix
     if form not in FORMS:
         message = f"{form} has no weights of words; expected {', '.join(FORMS)}"
         raise typer.BadParameter(message, param_hint="--format")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument, TrustOption
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TrustOption, finite
 
 
 def generate(
@@ -19,7 +19,8 @@ def generate(
     ] = None,
     length: Annotated[int, typer.Option(min=1, help="The maximum number of words.")] = 50,
     temperature: Annotated[
-        float, typer.Option(min=1e-3, help="Values below 1 make likely words likelier.")
+        float,
+        typer.Option(callback=finite, min=1e-3, help="Values below 1 make likely words likelier."),
     ] = 1.0,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Sample from the K most likely words.")
@@ -27,7 +28,10 @@ def generate(
     top_p: Annotated[
         float,
         typer.Option(
-            min=1e-9, max=1, help="Sample from the most likely words with this total probability."
+            callback=finite,
+            min=1e-9,
+            max=1,
+            help="Sample from the most likely words with this total probability.",
         ),
     ] = 1.0,
     seed: Annotated[

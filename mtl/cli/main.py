@@ -96,8 +96,9 @@ def main() -> None:
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 (open until the end)
     # Output is UTF-8, whatever the encoding of the terminal: a file or pipe gets the same bytes.
+    # Names of files that are not UTF-8 stay as they are.
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     code: Any = 0
     message, fault_found = "", None
     worker = Worker.started()
@@ -129,7 +130,11 @@ def main() -> None:
         broken = isinstance(fault, BrokenPipeError)
         message, code = ("", 141) if broken else (f"standard output: {fault.strerror}", 2)
     if message and (worker is None or worker.prints(fault_found, message)):
-        print(f"error: {message}", file=worker.errors if worker else sys.stderr)
+        from mtl.errors import printable
+
+        # Names of files and labels in it may have characters that control a terminal.
+        lines = "\n".join(map(printable, message.split("\n")))
+        print(f"error: {lines}", file=worker.errors if worker else sys.stderr)
     if signals.received:
         print(_signal_line(signals), end="", file=sys.stderr)
         code = signals.code

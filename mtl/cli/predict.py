@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption
-from mtl.cli.predict_input import form_of, read_input
+from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, finite
+from mtl.cli.predict_input import form_of, is_page, read_input
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def predict(
     abstain: Annotated[
         float | None,
         typer.Option(
+            callback=finite,
             min=0,
             max=1,
             metavar="PROBABILITY",
@@ -129,6 +130,8 @@ def predict(
     for name, value in weights.items():
         if value is not None and not explain:
             raise typer.BadParameter("has no effect without --explain", param_hint=name)
+    if output_format == "auto" and output is not None and is_page(output):
+        output_format = "html"
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 

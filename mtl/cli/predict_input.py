@@ -84,6 +84,11 @@ def form_of(file: Path) -> str:
     return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
 
 
+def is_page(file: Path) -> bool:
+    """Return whether a file is an HTML page, according to its name."""
+    return file.name.endswith((".html", ".html.gz"))
+
+
 def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:
     from mtl.files import open_text, text_lines
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TrustOption
+from mtl.cli.arguments import DeviceOption, TrustOption, finite
 from mtl.errors import MtlError
 
 
@@ -52,7 +52,9 @@ def serve(
     max_seconds: Annotated[
         float,
         typer.Option(
-            min=0.001, help="Most seconds for reading a request, and also for answering it."
+            callback=finite,
+            min=0.001,
+            help="Most seconds for reading a request, and also for answering it.",
         ),
     ] = 30,
     device: DeviceOption = None,

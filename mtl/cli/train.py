@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -69,9 +70,11 @@ def train(
         name for corpus in trained.models[0].run.corpora.values() for name in corpus.split_names
     }
     # The command must work as it is printed: evaluation is on the test set by default.
-    typer.echo(f"next:  mtl evaluate {folder}{'' if 'test' in splits else ' --split dev'}")
+    typer.echo(
+        f"next:  mtl evaluate {quote(str(folder))}{'' if 'test' in splits else ' --split dev'}"
+    )
     if isinstance(trained, api.TrainedSeeds) or "dev" not in splits:
         return
     targets = trained.predictor.targets.values()
     if any(target.values in ("labels", "sets") for target in targets):
-        typer.echo(f"then:  mtl calibrate {folder}")
+        typer.echo(f"then:  mtl calibrate {quote(str(folder))}")

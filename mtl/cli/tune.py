@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, finite
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def tune(
         int, typer.Option(min=1, help="The number of trials of the study, in all.")
     ] = 20,
     minutes: Annotated[
-        float | None, typer.Option(help="Minutes after which no trial starts; default: no limit.")
+        float | None,
+        typer.Option(
+            callback=finite, help="Minutes after which no trial starts; default: no limit."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
     sampler: Annotated[
@@ -117,7 +121,7 @@ def _print(found: Tuned) -> None:
             typer.echo(f"trial {trial.name} failed: {trial.error}")
     typer.echo(f"best:  {found.best_file} (trial {found.best.name}, by dev score)")
     typer.echo(f"model: {found.best.folder}")
-    typer.echo(f"next:  mtl evaluate {found.best.folder} --split dev")
+    typer.echo(f"next:  mtl evaluate {quote(str(found.best.folder))} --split dev")
 
 
 _STATES: Mapping[Literal["complete", "pruned", "failed", "running", "waiting"], str] = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, TrustOption
+from mtl.cli.arguments import DeviceOption, TrustOption, finite
 
 
 def vectors(
@@ -43,6 +43,7 @@ def vectors(
     sif: Annotated[
         float,
         typer.Option(
+            callback=finite,
             min=0,
             help="The constant a: vectors are multiplied by a / (a + p), where p is the "
             "probability of the word. 0: no scaling.",

@@ -18,7 +18,7 @@ from mtl.config.document import IMPLICIT, Node, from_python, load, merge
 from mtl.config.overrides import Overrides, override_nodes
 from mtl.config.parts import Kind, Misfit, Part
 from mtl.config.paths import run_file
-from mtl.config.run import SLOTS, BatchConfig, Run, Task
+from mtl.config.run import FIELDS, SLOTS, BatchConfig, Run, Task
 from mtl.config.search import refuse_ranges
 from mtl.errors import ConfigError, Place, did_you_mean
 from mtl.files import exists
@@ -235,6 +235,9 @@ class _RunLoader:
         # Task names are parts of override keys, state-dict keys and names of folders.
         if not re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name):
             message = f"task name {name!r}: expected a letter, then letters, digits, - and _"
+            self.problems.add(node.key or node.place, path, message)
+        if name in FIELDS:
+            message = f"task name {name!r}: predictions have a field of this name; choose another"
             self.problems.add(node.key or node.place, path, message)
         values = self.builder.fields(Task, node, path, but=("head", "metric"))
         used = self._use(node, path)

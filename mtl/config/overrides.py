@@ -21,6 +21,9 @@ def override_nodes(overrides: Overrides) -> list[Node]:
     """
     if isinstance(overrides, Mapping):
         return [_from_python(key, value) for key, value in overrides.items()]
+    if isinstance(overrides, str) or not isinstance(overrides, Iterable):
+        message = f"expected a dict or a list of KEY=VALUE, got {overrides!r}"
+        raise DocumentError(Place("overrides"), message)
     return [_from_text(text) for text in overrides]
 
 

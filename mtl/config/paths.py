@@ -55,6 +55,10 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
         # A device has no end, and a pipe can be read only once.
         if not (existing[0].is_file() or existing[0].is_dir()):
             raise ConfigError(f"{existing[0]}: {NO_FILE}")
+        # The run folder records the path, in files that are UTF-8.
+        if os.fsencode(existing[0]) != str(existing[0]).encode("utf-8", "replace"):
+            name = printable(str(existing[0]))
+            raise ConfigError(f"{name}: the name of a file or folder is not UTF-8; rename it")
         # The name is the same on every machine; the path of the package is not.
         shipped = mark.shipped and existing[0].parent == PACKAGE / mark.shipped
         return existing[0].name if shipped else str(existing[0])

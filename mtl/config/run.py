@@ -22,6 +22,12 @@ from mtl.text.spans import Scheme
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
 """Feature that can be embedded, to its default type of embedding."""
 
+FIELDS = frozenset(
+    {"text", "text_b", "tokens", "tokens_b", "offsets", "spans", "confidence", "explanation"}
+    | {"attention", "attention_b"}
+)
+"""The fields of predictions as JSON beside the tasks; no task can have such a name."""
+
 
 def _check_device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device):

@@ -294,7 +294,7 @@ def load_corpus(
             sentences differs from `expect`.
     """
     cache = cache or default_cache()
-    sources = {task: _source(part.labels, part.scheme) for task, part in config.tasks.items()}
+    sources = {task: label_source(part.labels, part.scheme) for task, part in config.tasks.items()}
     files = {split: [Path(path) for path in paths] for split, paths in config.files.items()}
     for path in chain(*files.values()):
         if PACKAGE in path.parents and not path.exists():
@@ -321,7 +321,8 @@ def load_corpus(
     return Corpus(config.name, taken, notes + chosen)
 
 
-def _source(config: SourceConfig, scheme: Scheme | None) -> LabelSource:
+def label_source(config: SourceConfig, scheme: Scheme | None) -> LabelSource:
+    """Return the source of the labels of a task."""
     if hint := config.hint:
         return Hint(hint.level, hint.pattern, read_lexicon(hint.lexicon) if hint.lexicon else None)
     return Source(

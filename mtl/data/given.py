@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,12 @@ class GivenCorpus:
         return self.label
 
 
+def located(error: DataError, given: Mapping[str, GivenCorpus]) -> MtlError:
+    """Return an error about the digest of some rows as an error about their place."""
+    every = (corpus.located(error) for corpus in given.values())
+    return next((found for found in every if found is not error), error)
+
+
 def read_given(data: Any) -> dict[str, GivenCorpus]:
     """Return data by corpus, as a caller passes it.
 
@@ -117,7 +124,8 @@ def _corpus(name: str, value: Any) -> GivenCorpus:
     for key, rows in value.items():
         split = str(_SPLITS.get(key, key))
         if split in splits:
-            raise MtlError(f"{place}: has both {split!r} and {key!r}, which are one split")
+            first = next(own for own in value if _SPLITS.get(own, own) == split)
+            raise MtlError(f"{place}: has both {first!r} and {key!r}, which are one split")
         if rows is not None:
             splits[split] = given_split(rows, f"{place}[{key!r}]")
     if "train" not in splits:
@@ -159,8 +167,11 @@ def _is_dataset(value: Any) -> bool:
 def plain(value: Any) -> Any:
     """Return a value made of JSON types.
 
-    Arrays and tuples become lists, sets become sorted lists, and other objects become strings.
+    Arrays and tuples become lists, sets become sorted lists, and other objects become strings. NaN
+    becomes None: it is a missing value, as in frames of pandas.
     """
+    if type(value) is float and math.isnan(value):
+        return None
     if value is None or type(value) in (str, bool, int, float):
         return value
     if hasattr(value, "tolist"):  # numpy, and series of pandas
@@ -173,5 +184,5 @@ def plain(value: Any) -> Any:
         return sorted(map(plain, value), key=str)
     for kind in (str, bool, int, float):
         if isinstance(value, kind):
-            return kind(value)
+            return plain(kind(value))
     return str(value)

@@ -101,6 +101,8 @@ class Estimator(ABC):
             trunk = {"type": trunk, **(_ONE_LAYER if trunk in _RECURRENT else {})}
         start: dict[str, Any] = {}
         if self.init is not None:
+            if not isinstance(self.init, str | PathLike):
+                raise InputError(f"init: expected a folder or a name, got {self.init!r}")
             init = os.fspath(self.init)
             if self.trunk is not None:
                 trunk = {**trunk, "init": init}
@@ -239,7 +241,15 @@ class Estimator(ABC):
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: not a saved {cls.__name__}: {error}") from error
         estimator._model, estimator._files = load(folder), None
+        if estimator.classes_.ndim != 1 or not estimator._knows_labels():
+            raise CheckpointError(
+                f"{path}: its classes differ from the labels of the model; save it again"
+            )
         return estimator
+
+    def _knows_labels(self) -> bool:
+        """Return whether `classes_` has all labels that the model may predict."""
+        return True
 
 
 def _saved(value: Any) -> Any:

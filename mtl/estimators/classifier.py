@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mtl.estimators.base import Estimator, sklearn_tags
 from mtl.estimators.inputs import (
+    check_dev,
     class_labels,
     in_order,
     make_rows,
@@ -66,6 +67,7 @@ class Classifier(Estimator):
         rows = make_rows(self._task, texts, labels)
         held = None
         if dev is not None:
+            check_dev(dev)
             held = make_rows(
                 self._task, read_texts(dev[0], "dev[0]"), class_labels(dev[1], "dev[1]")
             )
@@ -86,6 +88,10 @@ class Classifier(Estimator):
         """Return the probability of each label, `[N, K]`, in the order of `classes_`."""
         labels, rows = self.model_.probabilities(read_texts(X, "X"), self._task)
         return in_order(np.array(rows).reshape(-1, len(labels)), labels, self._names())
+
+    def _knows_labels(self) -> bool:
+        target = self.model_.predictor.targets.get(self._task)
+        return target is not None and {*target.labels} <= {*self._names()}
 
     def _names(self) -> list[str]:
         return list(map(name_of, self.classes_.tolist()))

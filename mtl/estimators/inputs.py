@@ -13,6 +13,9 @@ from mtl.errors import MtlError
 _NOT_LABELS = ("", "_", "-1")
 """Strings that mean a missing label in files."""
 
+_CHANGED = ("class '", 'class "')
+"""The start of the names of labels whose own name a file cannot have."""
+
 
 class InputError(MtlError, ValueError):
     """The data does not have the form that an estimator expects."""
@@ -83,16 +86,40 @@ def class_labels(value: Any, name: str) -> list[Any]:
         whole = isinstance(label, float) and label.is_integer()
         if not (isinstance(label, str | int) or whole):
             raise InputError(f"{name}[{i}]: expected a string or a whole number, got {label!r}")
-    if len({isinstance(label, str) for label in labels}) > 1:
-        raise InputError(f"{name}: expected labels of one type, got strings and numbers")
-    return labels
+    kinds = {_kind(label) for label in labels}
+    if len(kinds) > 1:
+        raise InputError(f"{name}: expected labels of one type, got {' and '.join(sorted(kinds))}")
+    # 1 and 1.0 are equal, so they are one label.
+    return [float(own) for own in labels] if float in map(type, labels) else labels
+
+
+def _kind(label: Any) -> str:
+    return (
+        "strings"
+        if isinstance(label, str)
+        else "bools"
+        if label is True or label is False
+        else "numbers"
+    )
+
+
+def check_dev(dev: Any) -> None:
+    """Check that a dev set is a pair.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not isinstance(dev, Sequence) or isinstance(dev, str) or len(dev) != 2:
+        raise InputError("dev: expected a pair of inputs and labels")
 
 
 def name_of(label: Any) -> str:
     """Return the name of a label in the run folder."""
     name = str(label)
-    # Readers remove the blanks around a label, and take some strings as missing values.
-    return f"class {name!r}" if name in _NOT_LABELS or name != name.strip() else name
+    # Readers remove the blanks around a label, and take some strings as missing values. No two
+    # labels have the same name.
+    changed = name in _NOT_LABELS or name != name.strip() or name.startswith(_CHANGED)
+    return f"class {name!r}" if changed else name
 
 
 def same_length(X: Any, y: Any) -> None:

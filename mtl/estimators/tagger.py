@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl.estimators.base import Estimator, sklearn_tags
-from mtl.estimators.inputs import in_order, make_rows, read_tagged, read_words
+from mtl.estimators.inputs import check_dev, in_order, make_rows, read_tagged, read_words
 from mtl.metrics import Accuracy, SpanF1
 
 
@@ -56,6 +56,7 @@ class Tagger(Estimator):
         sentences, tags = read_tagged(X, y, "X", "y")
         held = None
         if dev is not None:
+            check_dev(dev)
             held = make_rows(self._task, *read_tagged(*dev, "dev[0]", "dev[1]"))
         self._fit(make_rows(self._task, sentences, tags), held)
         self.classes_ = np.array(sorted({tag for row in tags for tag in row}))

@@ -161,7 +161,13 @@ def first_chunk(predictions: Iterator[Prediction], size: int) -> list[Prediction
 
 
 def chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    """Yield lists of `size` items, the last one shorter; the items are read lazily."""
+    """Yield lists of `size` items, the last one shorter; the items are read lazily.
+
+    Raises:
+        ValueError: The size is below 1; no item would ever be yielded.
+    """
+    if size < 1:
+        raise ValueError(f"expected a size of at least 1, got {size}")
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
+from mtl.config.run import FIELDS
 from mtl.data.readers import READERS, Record
 from mtl.errors import DataError, MtlError
 from mtl.inspection.columns import TaskPlan, Unsuitable, name_of, plan_sentences, plan_tokens
@@ -154,7 +155,7 @@ def _plan_tasks(
 def _task_name(column: str, taken: Iterable[str]) -> str:
     """Return a name for the task of a column that no other task has."""
     name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_") or "label"
-    name = name if name[0].isalpha() else f"label_{name}"
+    name = name if name[0].isalpha() and name not in FIELDS else f"label_{name}"
     number = 2
     unique = name
     while unique in taken:

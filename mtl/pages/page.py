@@ -25,7 +25,9 @@ def render(template: str, **values: Any) -> str:
     Raises:
         jinja2.UndefinedError: The template uses a variable without a value.
     """
-    return _environment().get_template(template).render(values)
+    text = _environment().get_template(template).render(values)
+    # Names of files may be no UTF-8, which is the encoding of all pages.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def part(macro: str, *values: Any) -> Markup:

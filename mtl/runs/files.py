@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from mtl.runs.checkpoint import TRAINING
+from mtl.errors import CheckpointError
+from mtl.runs.calibration import CALIBRATION
+from mtl.runs.checkpoint import RUN, TRAINING
+from mtl.runs.checksums import CHECKSUMS
+from mtl.runs.ensemble import ENSEMBLE
 
 
 def model_files(folder: Path) -> dict[str, bytes]:
@@ -27,7 +31,21 @@ def model_files(folder: Path) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, which is created."""
+    """Write the files of a model into a folder, which is created.
+
+    Files of an earlier model in the folder that would change this one are removed.
+
+    Raises:
+        CheckpointError: These are not the files of a model, or one would be outside of the folder.
+    """
+    if not isinstance(files, Mapping) or not {RUN, ENSEMBLE} & files.keys():
+        raise CheckpointError("not the files of a model; save the model again")
+    for name, content in files.items():
+        path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("/")
+        if path.is_absolute() or ".." in path.parts or not isinstance(content, bytes):
+            raise CheckpointError(f"{name!r} is not a file of a model; save the model again")
+    for name in {ENSEMBLE, CALIBRATION, CHECKSUMS} - files.keys():
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

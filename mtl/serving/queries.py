@@ -246,7 +246,7 @@ def _object(body: bytes) -> Any:
         raise Refused(400, f"expected JSON: {error.msg}", place) from None
     except RecursionError:
         raise Refused(400, "expected JSON with fewer levels of lists and objects") from None
-    except ValueError as error:  # a number with thousands of digits
+    except ValueError as error:  # a field that occurs twice, a number with thousands of digits
         raise Refused(400, f"expected JSON: {error}") from None
 
 
@@ -254,7 +254,16 @@ def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_number)
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {shorten(twice, 80)!r} occurs twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_number, object_pairs_hook=_unique)
 
 
 def _kind(value: Any) -> str:

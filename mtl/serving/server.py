@@ -60,6 +60,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise MtlError(f"--host {host}: {error.strerror or error}") from None
+    except UnicodeError as error:  # names that no address can have
+        raise MtlError(f"--host {host}: not the name of a machine: {error}") from None
     with listener:
         if os.name == "posix":  # a port whose last connections have just ended
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -252,10 +252,12 @@ class Milestones(Schedule):
         total_steps: int,
         *,
         warmup: NonNegativeInt | None = None,
-        decay: Fraction = 0.1,
-        points: tuple[Fraction, ...] = (0.5, 0.75),
+        decay: Annotated[float, Bounds(ge=0, lt=1)] = 0.1,
+        points: tuple[Annotated[float, Bounds(gt=0, lt=1)], ...] = (0.5, 0.75),
     ) -> None:
         super().__init__(total_steps, warmup=warmup)
+        if not points:
+            raise OptionError("points", "expected at least one number between 0 and 1")
         self.decay = decay
         self.points = points
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from mtl.errors import MtlError, not_installed
-from mtl.runs.checkpoint import read_json, write_json
+from mtl.runs.checkpoint import from_json, read_json, write_json
 
 TRACKING = "tracking.json"
 """The ids of a run in its trackers, with which a resumed run continues them."""
@@ -149,7 +149,9 @@ class Tracking:
     ) -> None:
         self._trackers: list[Tracker] = []
         path = folder / TRACKING
-        ids: dict[str, str] = read_json(path) if path.is_file() and trackers else {}
+        ids: dict[str, str] = {}
+        if path.is_file() and trackers:
+            ids = from_json(path, dict[str, str], dict, read_json(path))
         keys = flat(config)
         for tracker in trackers:
             name = tracker.extra

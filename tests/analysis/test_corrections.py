@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,40 @@ def test_a_label_that_the_format_cannot_contain_is_an_error(tmp_path: Path) -> N
     assert found.endswith("the new label is empty")
 
 
+@pytest.mark.parametrize(
+    ("text", "reader", "line", "new", "told"),
+    [
+        ("a Y\n", COLUMNS, 1, "_", "'_' would be read as no label; choose another label"),
+        ("label,text\nY,a\n", "{type: csv}", 2, " Z ", "' Z ' would be read as 'Z'"),
+        ("Y a\n", "{type: lines}", 1, "a\tb", "a new label makes the file unreadable: the label"),
+        ("Y\ta\n", '{type: lines, separator: "\\t"}', 1, "\rZ", "unreadable: a carriage return"),
+    ],
+)
+def test_a_label_with_a_meaning_in_the_format_is_an_error(
+    tmp_path: Path, text: str, reader: str, line: int, new: str, told: str
+) -> None:
+    token, head = (0, "softmax") if reader is COLUMNS else (None, "pool")
+    found = refused(tmp_path, text, reader, (line, Change(token, "Y", new)), head=head)
+    assert f"data.txt:{line}: " in found
+    assert told in found
+
+
+def test_a_place_outside_of_its_sentence_is_an_error(tmp_path: Path) -> None:
+    text = "a X\nb Y\n\nc X\n"
+    found = refused(tmp_path, text, COLUMNS, (1, Change(3, "X", "Z")))
+    assert found.endswith("data.txt:1: task 'own': the sentence has no word 4")
+    found = refused(tmp_path, text, COLUMNS, (2, Change(0, "Y", "Z")))
+    assert found.endswith("data.txt:2: no sentence starts here; copy the line of audit.jsonl again")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", b"a X\n\xff Y\n"), ("a.txt.gz", b"a X\nb Y\n")]
+)
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path, name: str, content: bytes) -> None:
+    found = refused(tmp_path, content, COLUMNS, (1, Change(0, "X", "Z")), name=name)
+    assert f"{name}: cannot be read as text: " in found
+
+
 def test_two_different_corrections_of_a_label_are_an_error(tmp_path: Path) -> None:
     changes = [(1, Change(1, "Y", new)) for new in ("Z", "W")]
     found = refused(tmp_path, "a X\nb Y\n", COLUMNS, *changes)
@@ -312,6 +347,51 @@ def test_broken_lines_of_corrections_are_errors(tmp_path: Path) -> None:
         path.write_text("\n" + text + "\n")
         with pytest.raises(MtlError, match=r"issues.jsonl:2: expected a line of audit.jsonl"):
             read_issues(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"line": "3"}, "line: "),
+        ({"line": 0}, "line: expected a number from 1"),
+        ({"sentence": -1}, "from 0 for the sentence"),
+        ({"task": ["own"]}, "task: "),
+        ({"file": 3}, "file: "),
+        ({"score": float("nan")}, "score: "),
+        ({"tokens": "w"}, "tokens: "),
+        ({"tokenz": ["w"]}, "tokenz: "),
+        ({"changes": []}, "changes: expected at least one"),
+        ({"changes": [{"token": -1, "old": "a", "new": "b"}]}, "the index of a token, from 0"),
+        ({"changes": [{"token": 1.0, "old": "a", "new": "b"}]}, "changes.0.token: "),
+        ({"changes": [{"token": 1, "old": "a", "new": "\ud800"}]}, "hex escape"),
+        ({"changes": [{"token": 1, "old": "a"}]}, "changes.0.new: "),
+    ],
+)
+def test_each_field_of_a_correction_is_checked(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "a").write_text("x")
+    fields = issue(tmp_path / "a", 3, Change(0, "a", "b")).to_dict()
+    path = tmp_path / "issues.jsonl"
+    path.write_text(json.dumps(fields | changes) + "\n")
+    with pytest.raises(MtlError, match=r"issues.jsonl:1: expected a line of audit.jsonl") as caught:
+        read_issues(path)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"changes": ' + "9" * 5000 + "}"])
+def test_extreme_lines_of_corrections_are_errors(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "issues.jsonl"
+    path.write_text(text)
+    with pytest.raises(MtlError, match=r"issues.jsonl:1: expected a line of audit.jsonl"):
+        read_issues(path)
+
+
+def test_a_file_name_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("a X\n")
+    own = replace(issue(tmp_path / "data.txt", 1, Change(0, "X", "b")), file="a\0b")
+    with pytest.raises(MtlError, match="no file has this name"):
+        apply(tmp_path, tmp_path / "data.txt", COLUMNS, [own])
 
 
 def test_issues_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -204,3 +204,41 @@ def test_a_missing_run_is_named_by_the_first_document() -> None:
         pipeline(None)("Ann")
     with pytest.raises(MtlError, match="nowhere"):
         pipeline("runs/nowhere")("Ann")
+
+
+def test_no_document_is_lost_by_the_size_of_a_batch(run: str) -> None:
+    nlp = pipeline(run)
+    pipe = nlp.get_pipe("mtl")
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=f"expected a size of at least 1, got {size}"):
+            [*pipe.pipe([nlp.make_doc("Ann left.")], batch_size=size)]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (b"nonsense", "mtl: not the result of to_bytes"),
+        ({}, "not the files of a model"),
+        (["run.yaml"], "not the files of a model"),
+        ({"run.yaml": b"", "../../outside": b"x"}, "outside' is not a file of a model"),
+        ({"run.yaml": b"", "/outside": b"x"}, "outside' is not a file of a model"),
+        ({"run.yaml": "text"}, "'run.yaml' is not a file of a model"),
+    ],
+)
+def test_bytes_of_others_write_nothing_elsewhere(tmp_path: Path, files: Any, told: str) -> None:
+    import srsly
+
+    data = files if isinstance(files, bytes) else srsly.msgpack_dumps(files)
+    with pytest.raises(MtlError, match=told):
+        pipeline(None).get_pipe("mtl").from_bytes(data)
+
+
+def test_a_model_in_the_place_of_another_is_read_alone(run: str, tmp_path: Path) -> None:
+    nlp = pipeline(run)
+    place = tmp_path / "pipe"
+    nlp.to_disk(place)
+    for name in ("ensemble.json", "calibration.json", "checksums.txt"):
+        if not (Path(run) / name).exists():
+            (place / "mtl" / name).write_text("of an earlier model")
+    nlp.to_disk(place)
+    assert facts(spacy.load(place)(TEXTS[0])) == facts(nlp(TEXTS[0]))

@@ -173,7 +173,9 @@ def test_mistakes_are_told_before_training(project: Path) -> None:
     assert "has no effect with --json" in result.err
     result = mtl(*COMMAND, "out", "--html", "nowhere/page.html")
     assert result.code == 2
-    assert "no such folder: nowhere" in result.err
+    assert "the folder nowhere does not exist; create it first" in result.err
+    result = mtl(*COMMAND, "out", "--html", "data")
+    assert "data is a folder; name a file" in result.err
     assert not Path("out").exists()
     assert not Path("runs").exists()
 

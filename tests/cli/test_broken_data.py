@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,27 @@ def test_a_sentence_of_50000_words_is_trained_on_in_windows(project: Path) -> No
     result = mtl("train", "run.yaml", "training.epochs=1", "training.batch={max_tokens: 4096}")
     assert result.code == 0, result.err
     assert "additional windows, for sentences of more than 512 tokens: 111\n" in result.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+def test_names_that_are_not_utf8_are_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    small.write(folder)
+    monkeypatch.chdir(folder)
+    for command in ("check", "train", "audit"):
+        result = mtl(command, "run.yaml")
+        assert result.code == 2
+        assert "the name of a file or folder is not UTF-8; rename it" in result.err
+        assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there")
+def test_a_page_of_a_folder_whose_name_is_not_utf8(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    shutil.copytree(trained, folder)
+    result = mtl("report", str(folder), "--html", str(tmp_path / "page.html"))
+    assert result.code == 0, result.err
+    assert "Report: ?" in (tmp_path / "page.html").read_text(encoding="utf-8")

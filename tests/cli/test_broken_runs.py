@@ -32,6 +32,8 @@ IN_THE_RUN = {
         "run.yaml:7:14: tasks.pos.use: expected CORPUS/TASK, got 'news'"),
     "use of a run": ("news/pos", "run/pos",
         "run.yaml:7:14: 'run' is a run file (run.yaml); expected a corpus file"),
+    "name of a field": ("  pos:", "  spans:", "run.yaml:7:3: task name 'spans': predictions have a "
+        "field of this name; choose another"),
     "duplicate task": ("  pos:", "  ner:",
         "run.yaml:7:3: duplicate key 'ner', first at run.yaml:6:3; remove one of them"),
     "duplicate key": ("epochs: 2", "epochs: 2\n  epochs: 3", "run.yaml:11:3: "

@@ -136,6 +136,7 @@ def test_a_large_gap_is_named(model: str) -> None:
         (["--explain", "--abstain", "0.5"], "--abstain: has no effect with --method integrated"),
         (["--explain", "--method", "attention"], "the head has no attention"),
         (["--format", "html"], "html shows words shaded by weights; add --explain"),
+        (["--output", "out.html"], "html shows words shaded by weights; add --explain"),
     ],
 )
 def test_options_without_effect_are_refused(model: str, options: list[str], expected: str) -> None:

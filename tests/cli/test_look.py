@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from mtl.cli.app import app
 from mtl.experiment import KINDS
 from mtl.heads import HEADS
 from tests.cli.command import mtl
@@ -32,6 +34,20 @@ def test_check_leaves_nothing_behind(project: Path) -> None:
     before = set(project.rglob("*"))
     mtl("check", "run.yaml")
     assert set(project.rglob("*")) == before
+
+
+def test_options_read_finite_numbers_alone() -> None:
+    found = 0
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        needed = ["x" for own in command.params if own.required]
+        for option in command.params:
+            if "float" in str(option.bare_type()):
+                found += 1
+                for value in ("nan", "inf"):
+                    result = mtl(name, *needed, option.opts[0], value)
+                    assert result.code == 2
+                    assert f"Invalid value for '{option.opts[0]}'" in " ".join(result.err.split())
+    assert found == 11
 
 
 def test_list_names_every_part_of_every_kind() -> None:

@@ -133,6 +133,14 @@ def test_an_unknown_host(trained: Path) -> None:
     assert found.err.startswith("error: --host nowhere.invalid: ")
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", "\u0130." * 40])
+def test_a_name_that_no_machine_has(trained: Path, host: str) -> None:
+    found = mtl("serve", str(trained), "--host", host)
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith(f"error: --host {host}: ")
+    assert found.err.count("\n") == 1
+
+
 def test_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert mtl("serve", "nothing", "--port", "0") == mtl("predict", "nothing")

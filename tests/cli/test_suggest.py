@@ -91,6 +91,17 @@ def test_files_of_words_have_their_words_with_blanks_between(model: str) -> None
     assert not Path("out/doccano-mood.jsonl").exists()
 
 
+def test_fields_of_the_input_keep_their_values(model: str) -> None:
+    own = {"text": "Ann left Rome.", "index": "a", "uncertainty": "b", "mood": "c"}
+    Path("pool.jsonl").write_text(json.dumps(own) + "\n")
+    assert mtl("suggest", model, "pool.jsonl", "--output", "out").code == 0
+    (found,) = rows(Path("out/suggestions.jsonl"))
+    assert own.items() <= found.items()
+    assert found["suggestion_index"] == 0
+    assert 0 <= found["suggestion_uncertainty"] <= 1
+    assert found["predicted_mood"] in ("glad", "sad")
+
+
 def test_mistakes(model: str) -> None:
     Path("out").mkdir()
     Path("pool.txt").write_text(TEXT)

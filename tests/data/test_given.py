@@ -201,3 +201,16 @@ def test_a_wrong_row_is_named(row: Any, message: str) -> None:
 def test_data_of_an_earlier_process_has_to_be_passed_again() -> None:
     with pytest.raises(DataError, match="pass it again, with data="):
         list(Python(GivenCorpus()).read(Path("abc")))
+
+
+def test_nan_is_a_missing_value() -> None:
+    rows = [{"text": "a", "y": float("nan")}, {"text": "b", "y": [np.float32("nan"), 1.0]}]
+    assert [*given_split(rows, "rows")] == [
+        {"text": "a", "y": None},
+        {"text": "b", "y": [None, 1.0]},
+    ]
+
+
+def test_two_names_of_a_split_are_both_told() -> None:
+    with pytest.raises(MtlError, match="has both 'validation' and 'dev', which are one split"):
+        read_given({"c": {"train": ["a"], "validation": ["a"], "dev": ["a"]}})

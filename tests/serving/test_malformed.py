@@ -63,6 +63,8 @@ def small(served: ServedModel) -> Iterator[Client]:
         (b"[" * 100_000, 400, ""),
         (b'{"abstain": ' + b"9" * 5000 + b"}", 400, ""),
         (b"", 400, "line 1, column 1"),
+        (b'{"text": "a", "text": "b"}', 400, ""),
+        (b'{"text": "a", "abstain": 1e400}', 422, "abstain"),
     ],
 )
 def test_status_and_place(small: Client, fields: Any, status: int, place: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from mtl.errors import OptionError
 from mtl.options import RunContext
 from mtl.training.schedules import (
     AnnealRestart,
@@ -33,6 +34,11 @@ from mtl.training.schedules import (
 )
 def test_factors_over_the_run(schedule: Schedule, expected: list[float]) -> None:
     assert [schedule.factor(step, []) for step in range(0, 9, 2)] == pytest.approx(expected)
+
+
+def test_milestones_without_points_are_refused() -> None:
+    with pytest.raises(OptionError, match="points: expected at least one number"):
+        Milestones(8, points=())
 
 
 @pytest.mark.parametrize(("total", "cycles"), [(40, 4), (9, 3), (7, 1)])

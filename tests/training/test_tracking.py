@@ -126,6 +126,15 @@ def test_a_tracker_that_cannot_begin_is_an_error_before_training(tmp_path: Path)
     assert good.calls[-1] == ("end_run", ("FAILED",), {})
 
 
+@pytest.mark.parametrize("content", ["[]", '{"mlflow": 1}', "{", "null"])
+def test_damaged_ids_are_an_error_before_training(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tracking.json").write_text(content)
+    module = Recorder("mlflow")
+    with pytest.raises(MtlError, match=r"tracking\.json"):
+        Tracking([MlflowTracker(module)], tmp_path, {})
+    assert not module.calls
+
+
 def test_a_missing_extra_is_an_error_before_the_data_is_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mtl.errors import DataError
 from mtl.files import atomic_write, open_text
@@ -17,6 +20,9 @@ type, a span with other boundaries; or several spans that differ in part."""
 
 DIGITS = 3
 """Significant digits of probabilities in files."""
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+"""Lines of files may be changed by hand, so their fields are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class Change:
     token: int | None
     old: str | list[str]
     new: str | list[str]
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class Issue:
     tokens: tuple[str, ...]
     changes: tuple[Change, ...]
     second: int | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     @property
     def words(self) -> str:
@@ -116,24 +126,35 @@ def read_issues(path: Path) -> list[Issue]:
     return issues
 
 
+@cache
+def _adapter() -> TypeAdapter[Issue]:
+    return TypeAdapter(Issue)
+
+
 def _read(line: str, path: Path, number: int) -> Issue:
     try:
-        fields = json.loads(line)
-        changes = tuple(Change(**own) for own in fields["changes"])
-        issue = Issue(**{**fields, "changes": changes})
-        issue = replace(issue, tokens=tuple(issue.tokens))
-        if not changes or not all(map(_fits, changes)):
-            raise ValueError("its changes are not labels")
-    except (ValueError, TypeError, KeyError) as error:
-        message = f"expected a line of audit.jsonl: {error}; copy the line again"
-        raise DataError(message, path, number) from error
+        issue = _adapter().validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        problem = f"{place}: {first['msg']}" if place else first["msg"]
+    else:
+        problem = _problem(issue)
+    if problem:
+        message = f"expected a line of audit.jsonl: {problem}; copy the line again"
+        raise DataError(message, path, number)
     return issue
 
 
-def _fits(change: Change) -> bool:
-    labels = [own if isinstance(own, list) else [own] for own in (change.old, change.new)]
-    texts = all(isinstance(label, str) for own in labels for label in own)
-    return texts and (change.token is None or type(change.token) is int)
+def _problem(issue: Issue) -> str:
+    """Return the reason why no file can have this issue; empty if one can."""
+    if not issue.changes:
+        return "changes: expected at least one"
+    if issue.line < 1 or issue.sentence < 0:
+        return "line: expected a number from 1, and from 0 for the sentence"
+    if any(change.token is not None and change.token < 0 for change in issue.changes):
+        return "changes: expected the index of a token, from 0"
+    return ""
 
 
 def excerpt(issue: Issue, around: int) -> tuple[str, str, str]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtl.analysis.audit.folds import CHECKSUM
 from mtl.analysis.audit.issues import Issue, read_issues
+from mtl.analysis.corrections.copies import check_copy, task_reader
 from mtl.analysis.corrections.rows import FileText, Locate, locator
+from mtl.config.corpus import SourceConfig
 from mtl.config.run import Run
 from mtl.data.readers.base import Reader
-from mtl.errors import DataError, MtlError, did_you_mean
-from mtl.experiment import build, load_config
+from mtl.errors import DataError, MtlError
+from mtl.experiment import load_config
 from mtl.files import atomic_write, new_folder, open_bytes
 
 _CHANGED = "the file has changed since the audit; run mtl audit again"
@@ -62,6 +65,7 @@ def correct(
         for file, name in names.items():
             with atomic_write(folder / name, "wb") as copy:
                 copy.write(corrected[file][0])
+            check_copy(run, by_file[file], Path(file), folder / name)
     return [
         CorrectedFile(Path(file), output / name, corrected[file][1]) for file, name in names.items()
     ]
@@ -90,17 +94,18 @@ def corrected_content(run: Run, file: str, issues: Sequence[Issue]) -> tuple[byt
         MtlError: As in `correct`.
     """
     path = Path(file)
-    with open_bytes(path) as stream:
-        raw = stream.read()
-    text = FileText((gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8"))
+    readers = {issue.task: task_reader(run, issue.task) for issue in issues}
+    for reader in readers.values():
+        if {reader.digest(path)[:CHECKSUM]} != {issue.checksum for issue in issues}:
+            raise DataError(_CHANGED, path)
+    text = FileText(_content(path))
     cells: dict[tuple[int, int], str] = {}
     changed: set[tuple[str, int, int | None]] = set()
     locators: dict[str, Locate] = {}
     for issue in issues:
         if issue.task not in locators:
-            locators[issue.task] = _locator(run, issue, path, text)
-        if issue.checksum != issues[0].checksum:
-            raise DataError(_CHANGED, path)
+            reader = readers[issue.task]
+            locators[issue.task] = _locator(reader, run.tasks[issue.task].source, path, text)
         for change in issue.changes:
             try:
                 cell = locators[issue.task](issue, change)
@@ -119,15 +124,17 @@ def corrected_content(run: Run, file: str, issues: Sequence[Issue]) -> tuple[byt
     return gzip.compress(encoded, mtime=0) if path.suffix == ".gz" else encoded, len(changed)
 
 
-def _locator(run: Run, issue: Issue, path: Path, text: FileText) -> Locate:
-    """Return the function that finds the labels of a task, after a check of the file."""
-    if issue.task not in run.tasks:
-        raise MtlError(f"the run has no task {issue.task!r}{did_you_mean(issue.task, run.tasks)}")
-    task = run.tasks[issue.task]
-    reader: Reader = build("reader", run.corpora[task.corpus].reader)
-    if reader.digest(path)[:CHECKSUM] != issue.checksum:
-        raise DataError(_CHANGED, path)
+def _content(path: Path) -> str:
+    with open_bytes(path) as stream:
+        raw = stream.read()
     try:
-        return locator(reader, text, task.source)
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read as text: {error}; run mtl audit again", path) from error
+
+
+def _locator(reader: Reader, source: SourceConfig, path: Path, text: FileText) -> Locate:
+    try:
+        return locator(reader, text, source)
     except ValueError as error:
         raise DataError(str(error), path) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 from mtl.analysis.suggest.suggest import Suggestion
 from mtl.files import new_folder
 from mtl.inference.confidence import DIGITS
-from mtl.inference.prediction import Prediction
+from mtl.inference.prediction import Prediction, new_names
 from mtl.targets import Target
 from mtl.text.example import of_tokens
 from mtl.text.spans import read_spans
@@ -33,7 +33,7 @@ def write_suggestions(suggestions: Sequence[Suggestion], folder: Path) -> list[P
     """
     first = suggestions[0].prediction
     tasks = list(first.by_task)
-    contents = {"suggestions.jsonl": _lines(map(_record, suggestions))}
+    contents = {"suggestions.jsonl": _lines(_records(suggestions))}
     for task in tasks:
         rows = [_doccano(own.prediction, task) for own in suggestions]
         contents[f"doccano-{task}.jsonl"] = _lines(iter(rows))
@@ -50,9 +50,22 @@ def _lines(rows: Iterator[dict[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _record(own: Suggestion) -> dict[str, Any]:
-    record = own.prediction.to_dict()
-    return {"index": own.index, "uncertainty": round(own.uncertainty, DIGITS), **record}
+def _records(suggestions: Sequence[Suggestion]) -> Iterator[dict[str, Any]]:
+    """Yield the records of suggestions; the fields of the input keep their names and values."""
+    taken = {name for own in suggestions for name in own.prediction.sentence.fields or ()}
+    predicted = {name for own in suggestions for name in own.prediction.own_fields()}
+    renamed = new_names(predicted, taken)
+    taken |= predicted | {*renamed.values()}
+    index, uncertainty = _free("index", taken), _free("uncertainty", taken)
+    for own in suggestions:
+        values = {index: own.index, uncertainty: round(own.uncertainty, DIGITS)}
+        yield values | own.prediction.to_dict(renamed)
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name = f"suggestion_{name}"
+    return name
 
 
 def _text(prediction: Prediction) -> tuple[str, list[tuple[int, int]]]:

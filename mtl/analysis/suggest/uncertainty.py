@@ -46,7 +46,10 @@ def uncertainties(
     if target.values == "sets" and target.level == "sentence":
         answers = predictor.run(sentences, [task], confidence=True)
         return np.array([_of_set(answer[task].confidence, measure) for answer in answers])
-    raise MtlError(f"task {task!r}: it has {target.noun}, without probabilities of labels")
+    raise MtlError(
+        f"task {task!r}: it has {target.noun}, without probabilities of labels; name other tasks "
+        "with --task"
+    )
 
 
 def _of_set(confidence: object, measure: UncertaintyMeasure) -> float:
