@@ -153,6 +153,9 @@ def remove_temporaries(folder: Path) -> None:
                 path.unlink()
 
 
+_CHANGED = "the text has changed since; restore it, or train into another folder, without --resume"
+
+
 def check_data(folder: Path, experiment: Experiment) -> None:
     """Check, to resume, that vocabularies and labels are the same as in the run folder.
 
@@ -163,12 +166,12 @@ def check_data(folder: Path, experiment: Experiment) -> None:
     vocabularies, targets = read_numberings(experiment.run, folder)
     for name, vocabulary in experiment.vocabularies.items():
         if vocabulary.to_json() != vocabularies[name].to_json():
-            raise MtlError(f"{folder}: was trained with other {name}; the text has changed since")
+            raise MtlError(f"{folder}: was trained with other {name}; {_CHANGED}")
     subwords = experiment.subwords
     if subwords and subwords.to_json() != load_subwords(folder).to_json():
-        raise MtlError(f"{folder}: was trained with other subwords; the text has changed since")
+        raise MtlError(f"{folder}: was trained with other subwords; {_CHANGED}")
     if experiment.targets != targets:
-        raise MtlError(f"{folder}: was trained with other labels; the text has changed since")
+        raise MtlError(f"{folder}: was trained with other labels; {_CHANGED}")
 
 
 def _differences(run: Run, before: Run) -> Iterator[tuple[Any, Any, str]]:

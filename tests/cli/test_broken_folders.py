@@ -153,7 +153,8 @@ def test_resuming_on_text_that_has_changed(project: Path) -> None:
     text = Path("data/train.txt").read_text()
     Path("data/train.txt").write_text(text.replace("Ann", "Una"))
     result = mtl("train", "run.yaml", "training.epochs=2", "--resume")
-    assert_told(result, "runs/run: was trained with other words; the text has changed since")
+    fault = "runs/run: was trained with other words; the text has changed since; restore it, or "
+    assert_told(result, fault + "train into another folder, without --resume")
 
 
 def test_resuming_with_more_epochs_is_what_the_folder_says(project: Path) -> None:
