@@ -54,7 +54,7 @@ def reduced(hidden: NDArray[np.float64], dim: int) -> NDArray[np.float64]:
     return (centred @ (rows * signs[:, None]).T)[:, :dim]
 
 
-@pytest.mark.parametrize("make", [bert, roberta])
+@pytest.mark.parametrize("make", [pytest.param(bert, marks=pytest.mark.slow), roberta])
 def test_vectors_of_counted_words_follow_the_formula(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(3)
     folder = make(tmp_path / "model")

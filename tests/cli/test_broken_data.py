@@ -132,6 +132,7 @@ def test_sentences_without_words_are_left_out_and_said(project: Path) -> None:
     assert "note: mood: train: 1 rows without words left out" in result.err
 
 
+@pytest.mark.slow
 def test_a_sentence_of_50000_words_is_trained_on_in_windows(project: Path) -> None:
     with open("data/train.txt", "a") as file:
         file.write("\n" + "Ann NNP B-PER\nleft VBD O\n" * 25000)

@@ -152,6 +152,7 @@ def test_workers_count_the_same(folder: Path) -> None:
     assert one.err == two.err
 
 
+@pytest.mark.slow
 def test_a_bundle_has_the_temperatures(folder: Path, tmp_path: Path) -> None:
     built.kernels()
     bundle = str(tmp_path / "model.mtl")

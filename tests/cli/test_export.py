@@ -42,6 +42,7 @@ def test_a_bundle_has_all_tasks_in_one_file(trained: Path, tmp_path: Path) -> No
     assert (found.code, found.err.count("\n")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_the_tasks_asked_for_come_alone(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     options = ["--to", "onnx", "--task", "pos", "--output", str(path), "--quantize"]

@@ -97,7 +97,7 @@ def test_a_model_that_learns_much_too_fast_says_so(model: str, way: list[str]) -
 
 
 def test_a_cache_that_is_much_too_sure_says_so(model: str) -> None:
-    result = mtl("evaluate", model, "--cache", "--theta", "inf")
+    result = mtl("evaluate", model, "--cache", "--theta", "1e300")
     assert (result.code, result.out) == (2, "")
     assert "the cache is too confident; lower --theta" in result.err
 
@@ -157,6 +157,7 @@ def test_a_model_of_characters_is_measured_by_words_and_writes_them(project: Pat
     assert found.startswith(("the cat saw Rome\n", "the cat saw Roman "))
 
 
+@pytest.mark.slow
 def test_a_model_of_subwords_writes_whole_words_and_is_measured_by_them(project: Path) -> None:
     text = "naïve walkers walked home\nthe talkers talked\n" * 30
     for split in ("train", "test"):

@@ -103,6 +103,7 @@ def test_comments_that_describe_columns_are_not_copied(model: str) -> None:
     assert again == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     ["PYTHONIOENCODING=ascii", pytest.param("LC_ALL=C PYTHONUTF8=0", marks=pytest.mark.slow)],

@@ -47,6 +47,7 @@ def write(folder: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_chunks")
 @pytest.mark.parametrize(
     "name",

@@ -39,6 +39,7 @@ def _there(related: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(related)
 
 
+@pytest.mark.slow
 def test_each_task_and_each_pair_is_trained_with_every_seed() -> None:
     assert {path.name for path in Path("out").iterdir()} == CONTENT
     for name in CONTENT:

@@ -36,6 +36,7 @@ def test_aliases_of_aliases_count_as_often_as_they_are_used() -> None:
     assert time.process_time() - start < 0.5
 
 
+@pytest.mark.slow
 def test_as_many_values_as_allowed_are_read() -> None:
     text = f"[{'x,' * (MAX_VALUES - 1)}]"
     assert len(parse(text, "x.yaml").plain()) == MAX_VALUES - 1
@@ -106,6 +107,7 @@ def test_a_data_file_that_is_none(load: Load, write: Write, name: str) -> None:
         load()
 
 
+@pytest.mark.slow
 def test_a_hundred_errors_are_enough(load: Load, write: Write) -> None:
     write("run.yaml", "".join(f"key{n}: 1\n" for n in range(100_000)))
     start = time.process_time()

@@ -18,7 +18,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "crf": {**NER, "head": {"label_smoothing": 0.1, "class_weights": {"O": 0.5}}},
     "crf_constrained": {**NER, "head": {"scheme": "iobes", "constrained": True}},
     "softmax": {"use": "c/pos", "head": {"attention": "key_value", "window": 2}},
-    "attention": {**VERB, "head": {"type": "attention", "hops": 2, "penalty": 0.1}},
+    "attending": {**VERB, "head": {"type": "attention", "hops": 2, "penalty": 0.1}},
     "cnn": {**VERB, "head": {"type": "cnn", "maps": 4, "k": 2}},
     "domain": {**VERB, "head": {"type": "domain", "ramp": 5}},
     "coral": {**VERB, "head": {"type": "domain_distance", "distance": "coral"}},

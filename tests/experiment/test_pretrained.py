@@ -137,6 +137,7 @@ def test_a_run_learns_layer_by_layer(tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_trained_run_needs_neither_model_nor_library(tmp_path: Path) -> None:
     bert(tmp_path / "model")
     trained = mtl.train(run_file(tmp_path, {}), {"training.epochs": 1}, output=tmp_path / "out")

@@ -128,6 +128,7 @@ def test_all_kinds_of_features_are_read(tmp_path: Path) -> None:
         close(session.run(["pos"], given)[0], emissions(experiment, batch)["pos"], batch, 1e-5)
 
 
+@pytest.mark.slow
 def test_scores_and_description_reproduce_the_labels(tmp_path: Path) -> None:
     experiment, path = made(tmp_path), tmp_path / "m.onnx"
     description = export_files(experiment.predictor, list(TASKS), path, "onnx")

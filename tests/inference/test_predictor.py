@@ -272,6 +272,7 @@ assert torch.get_num_threads() == 2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_predicts_too(run_folder: Path) -> None:
     command = [sys.executable, "-c", FORK, str(run_folder)]

@@ -32,6 +32,7 @@ def results(folder: Path) -> dict[str, Result]:
         return PAGE.run()
 
 
+@pytest.mark.slow
 def test_its_commands_work(results: dict[str, Result]) -> None:
     assert {line: result.err for line, result in results.items() if result.code} == {}
     (snapshots,) = (own.out for line, own in results.items() if line.endswith("runs/snapshots"))

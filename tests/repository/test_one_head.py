@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.repository.test_layers import HEAVY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "one-head.md").read_text(encoding="utf-8")
@@ -16,6 +18,7 @@ def blocks(language: str) -> str:
     return "".join(re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL))
 
 
+@pytest.mark.slow
 def test_the_program_needs_torch_only_and_prints_the_result() -> None:
     program = blocks("python") + "\nimport sys\nprint(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", program]

@@ -26,7 +26,6 @@ ALL = dict(variants())
 # One export takes a second. The others are slow tests.
 QUICK = {
     "crf-0-tags", "cnn-2-kind-pairs", "attention-4-soft", "lstm-0",
-    "gru-8", "conv-0", "sluice-0", "layer-mix-False",
 }  # fmt: skip
 FACTORED = {name for name, kind in ALL.items() if kind.get("sharing", {}).get("type") == "tensor"}
 STEPWISE = {name for name, kind in ALL.items() if kind.get("trunk", {}).get("layer_norm")}

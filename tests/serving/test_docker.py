@@ -9,6 +9,8 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+import pytest
+
 from mtl.trained_model import TrainedModel
 from tests.runtime import built
 
@@ -46,6 +48,7 @@ def test_versions_are_those_of_the_package() -> None:
     assert found == {name: known[name] for name in found}
 
 
+@pytest.mark.slow
 def test_a_bundle_needs_no_other_package(trained: TrainedModel, tmp_path: Path) -> None:
     built.kernels()
     trained.save_bundle(tmp_path / "model.mtl", ["ner"])
