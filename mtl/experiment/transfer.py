@@ -15,6 +15,7 @@ from mtl.errors import CheckpointError
 from mtl.experiment.build import head_owners, head_part, make_head, vocabulary_classes
 from mtl.experiment.corpora import language_units
 from mtl.experiment.pretrained import reads_subwords
+from mtl.files import PACKAGE
 from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
@@ -83,7 +84,9 @@ class Start:
             for name, head in model.heads.items()
             if isinstance(head, LanguageModel)
         ]
-        return f"starts from {self.folder}: trunk; " + ", ".join(copied)
+        shipped = self.folder.parent == PACKAGE / "pretrained"
+        name = self.folder.name if shipped else self.folder
+        return f"starts from {name}: trunk; " + ", ".join(copied)
 
     def _check(self, run: Run) -> None:
         """Raise CheckpointError for weights of the right shape with another meaning."""
