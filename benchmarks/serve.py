@@ -6,7 +6,7 @@ Texts are the test sentences of UD English EWT; without MTL_DATA, the lines of d
 seen in an earlier call. All contestants make the same records, as JSON; the server has one process,
 and everything has one thread per process. They work in turn, and each load ends after some seconds.
 Clients are a process of their own, so three threads share the cores: the clients, and in the server
-the one of HTTP and the one of the model.
+the one of HTTP and the one of the model. `--bundle` needs mtl-runtime: pip install ./runtime
 
     python benchmarks/serve.py --malformed 10000
 
