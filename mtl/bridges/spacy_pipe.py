@@ -23,7 +23,7 @@ from mtl.errors import MtlError, did_you_mean
 from mtl.files import exists, find_shipped
 from mtl.inference.cutting import chunks
 from mtl.inference.inputs import Sentence
-from mtl.runs.files import model_files, write_files
+from mtl.runs.model_files import model_files, write_files
 from mtl.trained_model import TrainedModel, load
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TaskPipe:
         """The trained model.
 
         Raises:
-            MtlError: There is no run folder of this name.
+            MtlError: No run folder has this name.
         """
         if self._model is None:
             if self.run is None:
@@ -178,7 +178,7 @@ def places(
     selected = model.selection.labelling(tasks)
     for task, place in assign.items():
         if task not in selected:
-            raise MtlError(f"assign: there is no task {task!r}{did_you_mean(task, selected)}")
+            raise MtlError(f"assign: the pipe has no task {task!r}{did_you_mean(task, selected)}")
         if place not in get_args(SpacyPlace):
             raise MtlError(f"assign: {task}: {place!r}{did_you_mean(place, get_args(SpacyPlace))}")
     if model.selection.compare_pairs(selected):

@@ -34,12 +34,20 @@ TrustOption = Annotated[
 
 def refuse_idle(context: typer.Context, options: Sequence[str], switch: str, given: bool) -> None:
     """Raise an error for options that have no effect without another option."""
+    if not given:
+        _refuse(context, options, f"has no effect without --{switch}")
+
+
+def refuse_beside(context: typer.Context, options: Sequence[str], switch: str) -> None:
+    """Raise an error for options that have no effect together with another one, which is set."""
+    _refuse(context, options, f"has no effect with --{switch}")
+
+
+def _refuse(context: typer.Context, options: Sequence[str], message: str) -> None:
     for name in options:
         source = context.get_parameter_source(name)
-        if not given and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(
-                f"has no effect without --{switch}", param_hint=f"--{name.replace('_', '-')}"
-            )
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(message, param_hint=f"--{name.replace('_', '-')}")
 
 
 def finite(value: float | None) -> float | None:
@@ -63,13 +71,3 @@ def check_page(path: Path) -> None:
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror}; name another file"
         raise typer.BadParameter(message, param_hint="--html") from error
-
-
-def refuse_beside(context: typer.Context, options: Sequence[str], switch: str) -> None:
-    """Raise an error for options that have no effect together with another one, which is set."""
-    for name in options:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(
-                f"has no effect with --{switch}", param_hint=f"--{name.replace('_', '-')}"
-            )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mtl.cli.predict_input import form_of
-from mtl.errors import MtlError
 
 if TYPE_CHECKING:
     from mtl.display.labelling import LabellingProgress
@@ -162,11 +161,9 @@ def _listed(tokens: Sequence[str], weights: Sequence[float]) -> str:
 
 
 def _page(explanations: Sequence[Explanation], title: str) -> str:
-    try:
-        from mtl.pages import render
-        from mtl.pages.text import shaded
-    except ImportError as error:
-        raise MtlError(f"--format html needs {error.name}; run pip install jinja2") from error
+    from mtl.pages import render
+    from mtl.pages.text import shaded
+
     items: list[dict[str, Any]] = []
     for own in explanations:
         answers = [

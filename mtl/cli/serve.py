@@ -10,6 +10,8 @@ import typer
 
 from mtl.cli.arguments import DeviceOption, TrustOption, finite
 from mtl.errors import MtlError
+from mtl.serving.limits import Limits
+from mtl.serving.settings import ServerSettings
 
 
 def serve(
@@ -18,29 +20,29 @@ def serve(
     ],
     host: Annotated[
         str, typer.Option(help="The address to listen at; 0.0.0.0: all addresses of the machine.")
-    ] = "127.0.0.1",
+    ] = ServerSettings.host,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0: a free port, which is printed.")
-    ] = 8000,
+    ] = ServerSettings.port,
     workers: Annotated[
         int, typer.Option(min=1, help="Number of processes, each with the model.")
-    ] = 1,
+    ] = ServerSettings.workers,
     max_body: Annotated[
         int, typer.Option(min=1, metavar="BYTES", help="Largest size of a request.")
-    ] = 1 << 20,
+    ] = Limits.body,
     max_texts: Annotated[
         int, typer.Option(min=1, help="Largest number of texts per request.")
-    ] = 1000,
+    ] = Limits.texts,
     max_characters: Annotated[
         int, typer.Option(min=1, help="Largest number of characters per text.")
-    ] = 100_000,
+    ] = Limits.characters,
     max_queue: Annotated[
         int,
         typer.Option(
             min=1,
             help="Largest number of requests that wait for the model; others get status 429.",
         ),
-    ] = 256,
+    ] = Limits.queue,
     max_open: Annotated[
         int,
         typer.Option(
@@ -48,7 +50,7 @@ def serve(
             help="Largest number of requests that the server reads or answers at the same time; "
             "others get status 503.",
         ),
-    ] = 1024,
+    ] = Limits.open,
     max_seconds: Annotated[
         float,
         typer.Option(
@@ -56,7 +58,7 @@ def serve(
             min=0.001,
             help="Most seconds for reading a request, and also for answering it.",
         ),
-    ] = 30,
+    ] = Limits.seconds,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
@@ -70,9 +72,7 @@ def serve(
     The limits are per process. Ctrl-C and SIGTERM end the server after it has answered all requests
     that it has received.
     """
-    from mtl.serving.limits import Limits
     from mtl.serving.server import serve as run
-    from mtl.serving.settings import ServerSettings
 
     if model.is_file() and (device not in (None, "cpu") or trust):
         option = "--trust" if trust else "--device"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
 
@@ -21,6 +21,9 @@ from mtl.text.spans import Scheme
 
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
 """Feature that can be embedded, to its default type of embedding."""
+
+TrackerName: TypeAlias = Literal["mlflow", "wandb"]
+"""The name of an experiment tracker, of its package, and of the extra that installs it."""
 
 FIELDS = frozenset(
     {"text", "text_b", "tokens", "tokens_b", "offsets", "spans", "confidence", "explanation"}
@@ -180,7 +183,7 @@ class Training(Settings):
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."
     )
-    track: list[Literal["mlflow", "wandb"]] = Field(
+    track: list[TrackerName] = Field(
         default=[],
         description="Experiment trackers that get the configuration, losses, weights, learning "
         "rates and scores: mlflow, wandb (Weights & Biases). Their environment variables select "

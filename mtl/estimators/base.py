@@ -24,7 +24,7 @@ from mtl.errors import CheckpointError, MtlError, did_you_mean
 from mtl.estimators.inputs import InputError
 from mtl.estimators.pretrained import TRANSFORMER_LR, is_run, keys_of_run, keys_of_transformer
 from mtl.runs.checkpoint import read_json, write_json
-from mtl.runs.files import model_files, write_files
+from mtl.runs.model_files import model_files, write_files
 from mtl.trained_model import TrainedModel, load
 
 _SAVED = "estimator.json"

@@ -94,13 +94,9 @@ def class_labels(value: Any, name: str) -> list[Any]:
 
 
 def _kind(label: Any) -> str:
-    return (
-        "strings"
-        if isinstance(label, str)
-        else "bools"
-        if label is True or label is False
-        else "numbers"
-    )
+    if isinstance(label, str):
+        return "strings"
+    return "bools" if isinstance(label, bool) else "numbers"
 
 
 def check_dev(dev: Any) -> None:

@@ -430,7 +430,7 @@ def _tag_log_odds(row: int, position: int, chosen: Tensor, outputs: _Outputs) ->
 
 
 def _log_odds(log_probs: Tensor, chosen: Tensor) -> Tensor:
-    """Return the log-odds of some labels against the others, `[V]`; 0 if there are no others.
+    """Return the log-odds of some labels against the others, `[V]`; 0 if all labels are chosen.
 
     Args:
         log_probs: `[V, K]`.

@@ -170,7 +170,7 @@ class Application:
         }
         if path not in views:
             paths = ", ".join(["/predict", *views])
-            await _respond(send, 404, _error(f"there is no such path; expected one of {paths}"))
+            await _respond(send, 404, _error(f"unknown path; expected one of {paths}"))
         elif scope["method"] not in ("GET", "HEAD"):
             body = _error("expected the method GET")
             await _respond(send, 405, body, headers=[(b"allow", b"GET, HEAD")])

@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from mtl.config.run import TrackerName
 from mtl.errors import MtlError, not_installed
 from mtl.runs.checkpoint import from_json, read_json, write_json
 
 TRACKING = "tracking.json"
 """The ids of a run in its trackers, with which a resumed run continues them."""
-TrackerName: TypeAlias = Literal["mlflow", "wandb"]
 End: TypeAlias = Literal["finished", "stopped", "failed"]
 """How training ended; a stopped run can be resumed."""
 _TOGETHER = 100
@@ -33,7 +33,7 @@ class Tracker(ABC):
     """A client of a tracker. Its methods raise the exceptions of the client."""
 
     extra: ClassVar[TrackerName]
-    """Its module, which is also the extra that installs it."""
+    """Its name."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -113,10 +113,10 @@ class WandbTracker(Tracker):
         self._run.finish(exit_code=int(end == "failed"))
 
 
-TRACKERS: Mapping[str, type[Tracker]] = {"mlflow": MlflowTracker, "wandb": WandbTracker}
+TRACKERS: Mapping[TrackerName, type[Tracker]] = {"mlflow": MlflowTracker, "wandb": WandbTracker}
 
 
-def check_trackers(names: Iterable[str]) -> list[Tracker]:
+def check_trackers(names: Iterable[TrackerName]) -> list[Tracker]:
     """Return the trackers of a run, which have not begun.
 
     Raises:

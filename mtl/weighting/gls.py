@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtl.weighting.base import (
-    WeightedLosses,
-    Weighting,
-    accumulate,
-    check_not_negative,
-    values_of,
-)
+from mtl.weighting.base import Weighting, check_not_negative, values_of
 
 
 class GeometricLoss(Weighting):
@@ -36,6 +30,11 @@ class GeometricLoss(Weighting):
         super().__init__(tasks)
         self.factors = dict(tasks)
 
+    @classmethod
+    def adds_parts(cls) -> bool:
+        """Return False: the weights depend on the losses of the whole step."""
+        return False
+
     def weights(self) -> dict[str, float]:
         """Return the factors of the gradients in the last step, (w_t / W) · (L / L_t)."""
         return dict(self.factors)
@@ -56,14 +55,3 @@ class GeometricLoss(Weighting):
         ratios = dict(zip(losses, (mean - logs).exp(), strict=True))
         self.factors.update(values_of({task: shares[task] * ratios[task] for task in losses}))
         return {task: shares[task] * ratios[task] * loss for task, loss in losses.items()}
-
-    def backward(
-        self,
-        losses: Mapping[str, Tensor],
-        shared: Sequence[nn.Parameter],
-        penalty: Tensor | None = None,
-    ) -> WeightedLosses:
-        """Accumulate the gradients; see `Weighting.backward`."""
-        weighted = self.combine(losses)
-        accumulate(weighted, penalty)
-        return self.result(weighted)

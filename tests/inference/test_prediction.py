@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 import mtl as library
+from mtl.config.run import FIELDS
 from mtl.errors import MtlError
+from mtl.inference.explanation import FIELD
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import Prediction
 from mtl.inference.task_prediction import TaskPrediction
@@ -211,3 +215,8 @@ def test_models_and_scores_print_readably(model: library.TrainedModel) -> None:
         "  .      1.0000     1.0000  1.0000  10",
     ]
     assert repr(evaluation).startswith("<Evaluation ner: span_f1 ")
+
+
+def test_no_task_can_have_the_name_of_a_field() -> None:
+    source = inspect.getsource(Prediction.own_fields)
+    assert {*re.findall(r'"(\w+)"(?=\]|: \{)', source), FIELD} == FIELDS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtl.analysis.audit.folds import CHECKSUM
 from mtl.analysis.audit.issues import Issue, read_issues
-from mtl.analysis.corrections.copies import check_copy, task_reader
+from mtl.analysis.corrections.checks import check_copy, task_reader
 from mtl.analysis.corrections.rows import FileText, Locate, locator
 from mtl.config.corpus import SourceConfig
 from mtl.config.run import Run

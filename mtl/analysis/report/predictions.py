@@ -77,7 +77,7 @@ def sections(
 
     Args:
         found: The predictions.
-        reasons: The reasons why there are no other predictions.
+        reasons: The reasons why the other runs have no predictions.
         split: The split.
         tasks: The tasks.
         most: The largest number of wrong answers per run and task.

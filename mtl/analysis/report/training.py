@@ -11,6 +11,7 @@ import yaml
 from markupsafe import Markup
 
 from mtl.analysis.report.records import ReportedRun, Section
+from mtl.data.mixing import MIXING
 from mtl.metrics import shown
 from mtl.pages import charts, parts
 
@@ -20,8 +21,6 @@ _FRAMES = 12
 """The largest number of epochs whose matrices are drawn."""
 _WINDOW = 50
 """The number of logged steps over which shares of tasks are counted."""
-_FIXED_ORDER = ("round_robin", "joint")
-"""Mixings whose order of corpora is fixed, so that every 20th step is not a fair sample."""
 
 
 def scores(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> Section:
@@ -190,8 +189,9 @@ def _shares(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> list[Markup]:
     figures, found = [], []
     for run in runs:
         mixing = run.settings.get("training", {}).get("mixing", {})
-        kind = mixing.get("type") if isinstance(mixing, dict) else mixing
-        if kind in _FIXED_ORDER:
+        kind = str(mixing.get("type") if isinstance(mixing, dict) else mixing)
+        # Every 20th step is logged. A mixing of the user's own counts as random.
+        if kind in MIXING and MIXING.find(kind).fixed_order:
             text = f"{run.name}: no shares of tasks, since the mixing {kind} has a fixed order."
             found.append(parts.note(text))
             continue
@@ -223,13 +223,11 @@ def learned(runs: Sequence[ReportedRun]) -> Section:
     """Return the section of the values that the sharing and the weighting have learned."""
     found: list[Markup] = []
     for run in runs:
-        for folder, epochs in list(zip(run.folders, run.epochs, strict=False))[:1]:
-            recorded = [epoch for epoch in epochs if epoch.get("learnt")]
-            if not recorded:
-                continue
-            name = f"{run.name}, {folder.name}" if len(run.epochs) > 1 else run.name
-            found.append(parts.heading(name))
-            found += _quantities(recorded)
+        first = run.epochs[0] if run.epochs else ()
+        recorded = [epoch for epoch in first if epoch.get("learnt")]
+        if recorded:
+            name = f"{run.name}, {run.folders[0].name}" if len(run.epochs) > 1 else run.name
+            found += [parts.heading(name), *_quantities(recorded)]
     if not found:
         found = [parts.note("No run has learned values, such as matrices of a sharing.")]
     return Section("learned", "Learned values", found)

@@ -23,6 +23,8 @@ class Mixing(Checked, ABC):
 
     joint: ClassVar[bool] = False
     """Whether each step takes one batch of every corpus, instead of one batch of one corpus."""
+    fixed_order: ClassVar[bool] = False
+    """Whether the order of the corpora is fixed. Every n-th step is then not a fair sample."""
     needs_scores: ClassVar[bool] = False
     """Whether the factors depend on the dev scores."""
 

@@ -13,6 +13,7 @@ class Joint(Mixing):
     """
 
     joint = True
+    fixed_order = True
 
     @property
     def steps_per_epoch(self) -> int:

@@ -15,6 +15,8 @@ class RoundRobin(Mixing):
     Draws each corpus as often as `uniform`, but in a fixed order: the waiting time is constant.
     """
 
+    fixed_order = True
+
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N, at every step."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))

@@ -293,13 +293,13 @@ def _weighting(run: Run) -> Iterator[Mistake]:
     if current().several and not weighting.adds_parts():
         yield (
             "weighting",
-            f"{name!r} cannot add up the parts of several processes, as it has no method `add`; "
+            f"{name!r} cannot add up the parts of several processes; "
             "train in one process, or choose another weighting",
         )
     if run.training.accumulate > 1 and not weighting.adds_parts():
         yield (
             "training.accumulate",
-            f"the weighting {name!r} cannot add up the parts of a step, as it has no method `add`; "
+            f"the weighting {name!r} cannot add up the parts of a step; "
             "set 1, or choose another weighting",
         )
     if len(run.tasks) < weighting.min_tasks:
