@@ -19,6 +19,7 @@ FOLDERS = ["benchmarks", "configs", "csrc", "docs", "mtl", "runtime", "scripts"]
 FOLDERS += ["tasks", "tests"]
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "build_backend.py"]
 FILES += ["constraints.txt", "pyproject.toml", "setup.cfg", "setup.py"]
+FILES += [".dockerignore", "Dockerfile", "zensical.toml"]
 GENERATED = shutil.ignore_patterns("__pycache__", "*.so", "not_built.txt", "build", "*.egg-info")
 MINE = "".join(
     f"{who} B-PER\n{does} O\n{when} O\nNew B-LOC\nYork I-LOC\n\n"
