@@ -2,8 +2,8 @@
 
 Both label the raw texts of the test set of EWT with parts of speech and entities. Each program runs
 in its own process with one thread of its own; times are processor time, which includes the threads
-of Node.js that compile and collect garbage. Programs take turns. Needs Node.js and Emscripten, and
-is left out where they are missing.
+of Node.js that compile and collect garbage. Programs take turns. Needs Node.js, Emscripten and the
+corpus in the folder $MTL_DATA, and is left out where one of them is missing.
 """
 
 from __future__ import annotations
