@@ -86,7 +86,7 @@ def read_corpus(kind: str, count: int, skip: int) -> Corpus:
     Args:
         kind: "pos" or "chunks".
         count: The number of sentences; 0: all.
-        skip: The number of sampled sentences to leave out first.
+        skip: The number of sampled sentences to leave out first, if `count` is not 0.
     """
     data = Path(os.environ["MTL_DATA"])
     if kind == "pos":
@@ -251,7 +251,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=("pos", "chunks"))
     parser.add_argument("--sentences", type=int, default=2500, help="0: all")
-    parser.add_argument("--skip", type=int, default=3500, help="sentences used for development")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=3500,
+        help="sentences to leave out, used for development; none if --sentences is 0",
+    )
     parser.add_argument("--rates", type=float, nargs="+", default=[0.02])
     parser.add_argument("--noise", choices=("uniform", "similar"), default="uniform")
     parser.add_argument("--folds", type=int, default=4)
@@ -260,6 +265,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for the runs; default: temporary")
     parser.add_argument("--json", type=Path, help="append the results to this file")
     options = parser.parse_args()
+    if options.kind == "chunks" and options.noise != "uniform":
+        parser.error("--noise is for pos only")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         for rate in options.rates:

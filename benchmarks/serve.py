@@ -2,11 +2,11 @@
 
     MTL_DATA=… python benchmarks/serve.py [--rounds N] [--seconds N] [--bundle] [MODEL]
 
-Texts are the test sentences of UD English EWT; without MTL_DATA, the lines of docs/. All words were
-seen in an earlier call. All contestants make the same records, as JSON; the server has one process,
-and everything has one thread per process. They work in turn, and each load ends after some seconds.
-Clients are a process of their own, so three threads share the cores: the clients, and in the server
-the one of HTTP and the one of the model. `--bundle` needs mtl-runtime: pip install ./runtime
+Texts are the test sentences of UD English EWT; all their words were seen in an earlier call. All
+contestants make the same records, as JSON; the server has one process, and everything has one
+thread per process. They work in turn, and each load ends after some seconds. Clients are a process
+of their own, so three threads share the cores: the clients, and in the server the one of HTTP and
+the one of the model. `--bundle` needs mtl-runtime: pip install ./runtime
 
     python benchmarks/serve.py --malformed 10000
 
@@ -35,8 +35,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-from side_by_side import ROOT, conditions, report, table
+from side_by_side import EWT_TEST, ROOT, conditions, ewt_test_texts, report, table
 
+PACKAGES = ["mtl", "torch", "uvicorn", "httptools", "uvloop"]
 LOAD = Path(__file__).with_name("serve_load.py")
 MOST = 100_000
 """The most requests per load."""
@@ -61,15 +62,6 @@ class Measured(NamedTuple):
     """Seconds of processor time per text; for the server, without its clients."""
     times: Sequence[float]
     """Seconds of each request."""
-
-
-def sentences() -> list[str]:
-    """Return the texts."""
-    if folder := os.environ.get("MTL_DATA"):
-        text = Path(folder, "ud_english_ewt", "en_ewt-ud-test.conllu").read_text(encoding="utf-8")
-        return re.findall("^# text = (.+)$", text, re.MULTILINE)
-    pages = sorted((ROOT / "docs").glob("*.md"))
-    return [line for page in pages for line in page.read_text().splitlines() if line.strip()]
 
 
 @contextmanager
@@ -234,15 +226,16 @@ def main() -> None:
     parser.add_argument("--malformed", type=int, metavar="N", help="send N wrong requests per kind")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    versions = conditions(["mtl", "torch", "uvicorn", "httptools", "uvloop"])
     if options.malformed:
         found = malformed(options.model, options.malformed)
-        report("serve_malformed", f"# Wrong requests\n\n{found}\n\n{versions}")
+        report("serve_malformed", f"# Wrong requests\n\n{found}\n\n{conditions(PACKAGES)}")
         return
+    if not EWT_TEST.is_file():
+        parser.error("needs ud_english_ewt in the folder $MTL_DATA")
     import torch
 
     torch.set_num_threads(1)
-    texts = sentences()
+    texts = ewt_test_texts()
     head = ["", "texts/s", f"of {BATCH} in process", "processor µs/text", "p50 ms", "p99 ms"]
     parts = ["# The server beside the model in process"]
     with TemporaryDirectory() as folder:
@@ -253,9 +246,7 @@ def main() -> None:
         for title, model in models.items():
             rows = measure(model, texts, options.rounds, options.seconds)
             parts.append(f"## {title}\n\n{table(head, rows)}")
-    # The load at the end belongs to the conditions.
-    versions = conditions(["mtl", "torch", "uvicorn", "httptools", "uvloop"])
-    report("serve", "\n\n".join([*parts, versions]))
+    report("serve", "\n\n".join([*parts, conditions(PACKAGES)]))
 
 
 if __name__ == "__main__":

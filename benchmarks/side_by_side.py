@@ -15,6 +15,13 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
+EWT_TEST = Path(os.environ.get("MTL_DATA", "data"), "ud_english_ewt", "en_ewt-ud-test.conllu")
+
+
+def ewt_test_texts() -> list[str]:
+    """Return the raw sentences of the test set of UD English EWT."""
+    lines = EWT_TEST.read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
 
 
 def alternate(contestants: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
     MTL_DATA=DATA python benchmarks/suggest.py trec --seeds 3
     MTL_DATA=DATA python benchmarks/suggest.py entities --seeds 3
 
-Both ways begin with the same random sentences. In each round, a new model is trained on all
+All ways begin with the same random sentences. In each round, a new model is trained on all
 sentences labelled so far, and further sentences are added. The result is the smallest number of
 labelled sentences, and of their words, from which on the test score of two rounds in a row is at
 least 95 % of the score with all sentences of the pool.
@@ -128,6 +128,11 @@ def trained(task: Task, rows: Sequence[Row], test: Sequence[Row], seed: int, fol
     return model, score
 
 
+def reached(rounds: Sequence[dict], full: float) -> bool:
+    """Return whether the last two rounds have a sufficient score."""
+    return len(rounds) > 1 and min(own["score"] for own in rounds[-2:]) >= SHARE * full
+
+
 def simulate(task: Task, kind: str, way: str, seed: int, full: float, folder: Path) -> list[dict]:
     """Return the rounds of a simulation: the labelled sentences and words, and the score."""
     train, test = read_rows(kind)
@@ -141,8 +146,7 @@ def simulate(task: Task, kind: str, way: str, seed: int, full: float, folder: Pa
         model, score = trained(task, rows, test, seed, folder)
         words = sum(len(row.tokens) for row in rows)
         rounds.append({"sentences": len(rows), "words": words, "score": score})
-        done = len(rounds) > 1 and min(own["score"] for own in rounds[-2:]) >= SHARE * full
-        if done or len(labelled) >= task.most:
+        if reached(rounds, full) or len(labelled) >= task.most:
             return rounds
         known = set(labelled)
         rest = [own for own in range(len(pool)) if own not in known]
@@ -187,9 +191,8 @@ def main() -> None:
             for way in options.ways:
                 begun = time.monotonic()
                 rounds = simulate(task, options.kind, way, seed, full, folder)
-                last, reached = rounds[-1], rounds[-2:]
-                met = len(rounds) > 1 and min(own["score"] for own in reached) >= SHARE * full
-                first = rounds[-2] if met else last
+                met = reached(rounds, full)
+                first = rounds[-2] if met else rounds[-1]
                 more = "" if met else "> "
                 row = [seed, way, f"{more}{first['sentences']}", f"{more}{first['words']}"]
                 row += [f"{100 * first['score']:.2f}", f"{time.monotonic() - begun:.0f}"]

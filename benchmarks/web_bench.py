@@ -2,8 +2,8 @@
 
 Both label the raw texts of the test set of EWT with parts of speech and entities. Each program runs
 in its own process with one thread of its own; times are processor time, which includes the threads
-of Node.js that compile and collect garbage. Programs take turns. Needs Node.js and Emscripten, and
-is left out where they are missing.
+of Node.js that compile and collect garbage. Programs take turns. Needs Node.js, Emscripten and the
+corpus in the folder $MTL_DATA, and is left out where one of them is missing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from side_by_side import ROOT, conditions, report, table
+from side_by_side import EWT_TEST, ROOT, conditions, ewt_test_texts, report, table
 
 RUNTIME = ROOT / "runtime"
 WORKER = Path(__file__).with_name("web_worker.mjs")
 SENTENCE = (
     "Ann Smith flew from New York to Geneva on Monday to meet friends, and she will be back ."
 )
-TEXTS = Path(os.environ.get("MTL_DATA", "data"), "ud_english_ewt", "en_ewt-ud-test.conllu")
 PASSES = 5
 """Passes over the texts after the first one."""
 SINGLE = 200
@@ -71,12 +70,6 @@ def run(command: Sequence[str], given: Mapping[str, Any], isa: str) -> dict[str,
     return found
 
 
-def test_texts() -> list[str]:
-    """Return the sentences of the test set of EWT."""
-    lines = TEXTS.read_text(encoding="utf-8").splitlines()
-    return [line.removeprefix("# text = ") for line in lines if line.startswith("# text = ")]
-
-
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,7 +81,7 @@ def main() -> None:
         print(json.dumps(measured(given["model"], given["texts"])))
         return
     missing = [name for name in ("node", "emcc") if not shutil.which(name)]
-    if not TEXTS.is_file():
+    if not EWT_TEST.is_file():
         missing.append("ud_english_ewt under $MTL_DATA")
     if missing:
         print(f"web_bench: left out, needs {', '.join(missing)}")
@@ -109,7 +102,7 @@ def main() -> None:
         mtl.load("english", device="cpu").save_bundle(model)
         given = {
             "model": str(model),
-            "texts": test_texts(),
+            "texts": ewt_test_texts(),
             "sentence": SENTENCE,
             "passes": PASSES,
             "single": SINGLE,

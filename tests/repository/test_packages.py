@@ -19,7 +19,10 @@ FOLDERS = ["benchmarks", "configs", "csrc", "docs", "mtl", "runtime", "scripts"]
 FOLDERS += ["tasks", "tests"]
 FILES = ["CHANGELOG.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "build_backend.py"]
 FILES += ["constraints.txt", "pyproject.toml", "setup.cfg", "setup.py"]
+FILES += [".dockerignore", "Dockerfile", "zensical.toml"]
 GENERATED = shutil.ignore_patterns("__pycache__", "*.so", "not_built.txt", "build", "*.egg-info")
+WEB = ["mtl.html", "mtl.wasm", "style.css"]
+"""The files that `make web` writes in runtime/web."""
 MINE = "".join(
     f"{who} B-PER\n{does} O\n{when} O\nNew B-LOC\nYork I-LOC\n\n"
     for who in ("Ann", "Bob", "Eve", "Joe")
@@ -36,6 +39,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=GENERATED)
     for name in FILES:
         shutil.copy(ROOT / name, folder)
+    for name in WEB:
+        (folder / "runtime" / "web" / name).unlink(missing_ok=True)
     return folder
 
 
