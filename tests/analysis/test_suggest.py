@@ -47,6 +47,12 @@ def test_equal_sentences_are_not_chosen_twice() -> None:
     assert choose(np.array([0.9, 0.9, 0.1]), vectors, 2) == [0, 2]
 
 
+def test_equal_products_keep_the_order_of_the_sentences() -> None:
+    vectors = np.array([[0, 1, -1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=np.float32)
+    # After the second sentence, the products are 1/4 · 1 and 1/2 · 1/2.
+    assert choose(np.array([0.25, 1.0, 0.5]), vectors, 2) == [1, 0]
+
+
 def test_only_the_most_uncertain_sentences_are_candidates() -> None:
     size = CANDIDATES + 1
     uncertainty = np.full(size, 0.9)
