@@ -64,10 +64,11 @@ export class Model {
    * @returns {Record<string, any[]>}
    */
   predict(sentences, options = {}) {
+    const found = this.annotate(sentences, options);
     const labels = Object.fromEntries(
       this.select(options.tasks).map((task) => [task, /** @type {any[]} */ ([])]),
     );
-    for (const prediction of this.annotate(sentences, options))
+    for (const prediction of found)
       for (const [task, value] of Object.entries(prediction.labels)) labels[task].push(value);
     return labels;
   }
@@ -79,6 +80,8 @@ export class Model {
    * @returns {Generator<Prediction>}
    */
   annotate(sentences, options = {}) {
+    if (options === null || typeof options !== "object")
+      throw new MtlError(`expected options, such as {confidence: true}, got ${shown(options)}`);
     for (const name of Object.keys(options))
       if (!OPTIONS.includes(name))
         throw new MtlError(`unknown option ${shown(name)}${didYouMean(name, OPTIONS)}`);
@@ -144,6 +147,8 @@ export class Model {
 
   /** Return the named tasks; by default all whose labels are not derived from the text, or else all. */
   select(/** @type {string[] | undefined} */ tasks = undefined) {
+    if (tasks && !(Array.isArray(tasks) && tasks.every((task) => typeof task === "string")))
+      throw new MtlError(`tasks: expected a list of names, got ${shown(tasks)}`);
     for (const task of tasks ?? [])
       if (!this.#tasks.has(task))
         throw new MtlError(`the model has no task ${shown(task)}${didYouMean(task, this.tasks)}`);

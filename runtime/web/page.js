@@ -47,10 +47,12 @@ function fail(/** @type {unknown} */ error) {
 }
 
 let chosenLast = 0;
+let latest = 0; // the number of calls of `update`, and of `open`, that end the work of earlier ones
 
 /** Load a model, and show its tasks. A later call makes an earlier one irrelevant. */
-async function open(/** @type {Blob | URL} */ source, /** @type {string} */ name) {
+async function open(/** @type {Blob | string} */ source, /** @type {string} */ name) {
   const own = ++chosenLast;
+  ++latest; // the text is no longer labelled with the model before
   model = null;
   problem.hidden = form.hidden = true;
   results.replaceChildren();
@@ -86,8 +88,6 @@ function showTasks(/** @type {Model} */ model) {
 }
 
 // ---- labels
-
-let latest = 0;
 
 /** Label the text anew. A later call ends the work of an earlier one. */
 async function update() {
@@ -250,4 +250,4 @@ file.addEventListener("change", () => {
   if (file.files.length) open(file.files[0], file.files[0].name);
 });
 const address = new URLSearchParams(location.search).get("model");
-if (address) open(new URL(address, location.href), address);
+if (address) open(address, address);

@@ -143,6 +143,7 @@ def test_a_compressed_file_stays_compressed(tmp_path: Path) -> None:
     options = {"labels": "upos", "name": "data.conllu.gz"}
     found = corrected(tmp_path, packed, "{type: conllu}", (3, change), **options)
     assert gzip.decompress(found).decode() == CONLLU.replace("PART", "ADV")
+    assert found[4:8] == bytes(4)  # no time: equal corrections give equal files
 
 
 # ---- tables
@@ -333,6 +334,25 @@ def test_a_file_that_has_changed_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MtlError, match="the file has changed since the audit; run mtl audit again"):
         apply(tmp_path, file, COLUMNS, [own])
     assert not (tmp_path / "copies").exists()
+
+
+def test_corrections_of_two_states_of_a_file_are_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "data.txt"
+    file.write_text("a X\nb Y\n")
+    new = issue(file, 1, Change(1, "Y", "Z"))
+    old = replace(new, checksum="0" * CHECKSUM, changes=(Change(0, "X", "Z"),))
+    with pytest.raises(MtlError, match="the file has changed since the audit"):
+        apply(tmp_path, file, COLUMNS, [new, old])
+
+
+def test_two_files_of_one_name_are_an_error(tmp_path: Path) -> None:
+    files = [tmp_path / name / "data.txt" for name in (".", "other")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("a X\n")
+    issues = [issue(file, 1, Change(0, "X", "Z")) for file in files]
+    with pytest.raises(MtlError, match=r"another corrected file is called data\.txt too"):
+        apply(tmp_path, files[0], COLUMNS, issues)
 
 
 def test_spans_by_offsets_are_not_corrected(tmp_path: Path) -> None:

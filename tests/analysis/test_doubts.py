@@ -48,6 +48,12 @@ def test_scores_of_nearly_certain_suggestions_differ() -> None:
     rows = np.array([[1.0, 1e-20], [1.0, 1e-19]])
     first, second = token_doubts(["a", "b"], rows, ["b", "b"])
     assert 0 < first.score < second.score
+    (doubt,) = token_doubts(LABELS, np.array([[1.0, 1e-20, 1e-18]]), ["b"])
+    assert doubt.score == pytest.approx(1e-19, rel=0.01, abs=0)
+
+
+def test_probabilities_of_several_tokens_count_as_their_mean_per_token() -> None:
+    assert suspicion(0.008, 0.5, 3) == pytest.approx(math.sqrt(0.2 * 0.5))
 
 
 @given(*[st.floats(0, 1)] * 3)

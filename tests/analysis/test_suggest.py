@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from mtl.analysis.suggest.selection import CANDIDATES, choose
 from mtl.analysis.suggest.uncertainty import uncertainties
+from mtl.errors import MtlError
+from mtl.heads import LabelSet, PoolClassifier, SoftmaxTagger
 from mtl.inference.inputs import Sentence
+from mtl.targets import LabelSetTarget, TokenSetTarget
+from tests.inference.untrained import text, untrained
 from tests.training.runs import prepared
 
 NUMBERS = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -47,6 +51,16 @@ def test_equal_sentences_are_not_chosen_twice() -> None:
     assert choose(np.array([0.9, 0.9, 0.1]), vectors, 2) == [0, 2]
 
 
+def test_equal_products_keep_the_order_of_the_sentences() -> None:
+    vectors = np.array([[0, 1, -1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=np.float32)
+    # After the second sentence, the products are 1/4 · 1 and 1/2 · 1/2.
+    assert choose(np.array([0.25, 1.0, 0.5]), vectors, 2) == [1, 0]
+
+
+def test_a_sentence_without_uncertainty_is_chosen_once() -> None:
+    assert choose(np.zeros(3), np.ones((3, 2), dtype=np.float32), 3) == [0, 1, 2]
+
+
 def test_only_the_most_uncertain_sentences_are_candidates() -> None:
     size = CANDIDATES + 1
     uncertainty = np.full(size, 0.9)
@@ -71,3 +85,30 @@ def test_uncertainty_is_the_normalised_entropy(tmp_path: Path, task: str) -> Non
         rest = np.mean([1 - max(token) for token in own.tolist()])
         assert confidence[row] == pytest.approx(rest * len(labels) / (len(labels) - 1))
     assert ((entropy >= 0) & (entropy <= 1 + 1e-9)).all()
+
+
+HEADS = {
+    "set": lambda: PoolClassifier(6, LabelSet("xyz")),
+    "traits": lambda: SoftmaxTagger(6, LabelSet("xyz")),
+}
+TARGETS = {"set": LabelSetTarget("xyz"), "traits": TokenSetTarget("xyz")}
+
+
+def test_the_uncertainty_of_a_set_is_the_mean_over_its_labels() -> None:
+    predictor = untrained(HEADS, TARGETS, schemes={})
+    sentences = [Sentence(text(4)), Sentence(text(2, 1))]
+    found = [own["set"].confidence for own in predictor.run(sentences, ["set"], confidence=True)]
+    entropy = uncertainties(predictor, sentences, "set", "entropy")
+    confidence = uncertainties(predictor, sentences, "set", "confidence")
+    for row, own in enumerate(found):
+        bits = [-p * math.log2(p) - (1 - p) * math.log2(1 - p) for p in own.values()]
+        assert entropy[row] == pytest.approx(np.mean(bits))
+        assert confidence[row] == pytest.approx(np.mean([2 * min(p, 1 - p) for p in own.values()]))
+
+
+def test_tasks_without_probabilities_of_labels_are_an_error() -> None:
+    predictor = untrained(HEADS, TARGETS, schemes={})
+    with pytest.raises(
+        MtlError, match=r"task 'traits': it has .*, without probabilities of labels"
+    ):
+        uncertainties(predictor, [Sentence(text(2))], "traits", "entropy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -74,6 +75,9 @@ def test_all_is_printed() -> None:
     assert [line for line in told.splitlines() if line.startswith("fold")] == [
         *("fold 1 of 2", "fold 2 of 2")
     ]
+    words = sum(len(own.strip().split("\n")) for own in _sentences())
+    for task, labels in {"ner": words, "pos": words, "mood": 40}.items():
+        assert re.search(rf"^│ {task} +│ +{labels} │", printed, re.MULTILINE)
     assert "pos: the most suspicious labels" in printed
     assert printed.endswith(
         "all: out/audit.jsonl\npage: page.html\n"
@@ -214,7 +218,8 @@ corpora:
         labels: {column: topics, form: set, separator: ";"}
         head: pool
         metric: set_f1
-tasks: {topics: {use: own/topics}}
+      kind: {labels: kind, head: pool, metric: accuracy}
+tasks: {topics: {use: own/topics}, kind: {use: own/kind}}
 training:
   epochs: 10
   patience: null
@@ -227,16 +232,21 @@ def test_a_wrong_set_of_labels_comes_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     kinds = [("food", "soup"), ("music", "song")], [("good", "nice"), ("bad", "poor")]
     pairs = [(kinds[0][n % 2], kinds[1][n // 2 % 2]) for n in range(40)]
-    rows = [f"The {a[1]} {n} was {b[1]},{a[0]};{b[0]}" for n, (a, b) in enumerate(pairs)]
-    rows[4] = "The soup 4 was nice,music"
-    Path("rows.csv").write_text("\n".join(["text,topics", *rows, ""]))
+    rows = [f"The {a[1]} {n} was {b[1]},{a[0]};{b[0]},{a[0]}" for n, (a, b) in enumerate(pairs)]
+    rows[4] = "The soup 4 was nice,music,music"
+    rows[:4] = [row.rpartition(",")[0] + ",_" for row in rows[:4]]  # without a kind
+    Path("rows.csv").write_text("\n".join(["text,topics,kind", *rows, ""]))
     Path("run.yaml").write_text(SETS)
     result = mtl("audit", "run.yaml", "--folds", "2", "--output", "out")
     assert result.code == 0, result.err
-    first = lines()[0]
-    assert (first["line"], first["given"], first["suggested"]) == (6, "music", "food, good")
+    first, kind = (
+        next(own for own in lines() if own["task"] == task) for task in ("topics", "kind")
+    )
+    assert (first["line"], first["sentence"]) == (kind["line"], kind["sentence"]) == (6, 4)
+    assert (first["given"], first["suggested"]) == ("music", "food, good")
+    assert (kind["given"], kind["suggested"]) == ("music", "food")
     Path("first.jsonl").write_text(json.dumps(first))
     assert mtl("correct", "run.yaml", "first.jsonl", "--output", "copies").code == 0
     corrected = Path("copies/rows.csv").read_text().splitlines()
-    assert corrected[5] == "The soup 4 was nice,food;good"
+    assert corrected[5] == "The soup 4 was nice,food;good,music"
     assert corrected[:5] == Path("rows.csv").read_text().splitlines()[:5]

@@ -10,22 +10,9 @@ import pytest
 import mtl as library
 from mtl.cli.explanations import headline
 from mtl.inference.explanation import Attribution
-from tests.cli import project as small
 from tests.cli.command import mtl
 
 TEXT = "Ann saw New Rome.\nThis is great food.\n"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a run folder that no test changes, whose heads have no attention."""
-    folder = tmp_path_factory.mktemp("explained")
-    small.write(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        result = mtl("train", "run.yaml", "training.epochs=6")
-    assert result.code == 0, result.err
-    return str(folder / "runs/run")
 
 
 def explained(model: str, *options: str, stdin: str = TEXT, note: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ from torch import Tensor, nn
 
 import mtl
 from mtl.data.batch import Batch
-from mtl.data.encoding import Batcher
-from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.errors import MtlError
 from mtl.heads import (
     AttentionClassifier,
@@ -29,8 +28,6 @@ from mtl.inference.attribution import explain
 from mtl.inference.explanation import Attribution, Explanation
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
-from mtl.model import MultiTaskModel
-from mtl.sharing import Hard
 from mtl.targets import (
     LabelSetTarget,
     NumberTarget,
@@ -42,11 +39,10 @@ from mtl.targets import (
 )
 from mtl.targets.soft import SoftLabel
 from mtl.text.example import Example
-from mtl.text.vocabulary import WordVocabulary
-from mtl.trunks import LSTMTrunk, NoTrunk
+from mtl.trunks import NoTrunk
 from tests import hub
+from tests.inference.untrained import text, untrained
 
-LETTERS = "abcdefgh"
 IOBES = ["O", "B-X", "I-X", "E-X", "S-X"]
 HEADS = {
     "pos": lambda: SoftmaxTagger(6, ["D", "N", "V"], attention="additive"),
@@ -77,25 +73,13 @@ SCHEMES = {"ner": "bio", "chunk": "bio"}
 METHODS = ["gradient", "occlusion", "integrated"]
 
 
-def predictor(trunk: Any = None, *, seed: int = 3, **options: Any) -> Predictor:
+def predictor(trunk: Any = None, **options: Any) -> Predictor:
     """An untrained model at work."""
-    torch.manual_seed(seed)
-    words = WordVocabulary.build(dict.fromkeys(LETTERS, 1))
-    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
-    make = trunk or (lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
-    sharing = Hard(list(HEADS), make)
-    heads = {task: make() for task, make in HEADS.items()}
-    own, layers = {task: task for task in HEADS}, dict.fromkeys(HEADS, -1)
-    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers).eval()
+    found = untrained(HEADS, TARGETS, trunk=trunk, **{"schemes": SCHEMES, **options})
     with torch.no_grad():  # scores of untrained heads are almost equal
-        for weights in model.parameters():
+        for weights in found.model.parameters():
             weights.mul_(3)
-    defaults = {"schemes": SCHEMES, "max_length": 100, "overlap": 4}
-    return Predictor(model, Batcher({"words": words}, TARGETS), **{**defaults, **options})
-
-
-def text(length: int, start: int = 0) -> Example:
-    return Example(tuple(LETTERS[(start + i * i) % 8] for i in range(length)))
+    return found
 
 
 def explained(
@@ -283,10 +267,67 @@ def test_a_text_of_several_windows_has_the_mean_score_of_its_windows() -> None:
 def test_a_tag_of_a_long_text_depends_on_its_own_window_alone() -> None:
     found, example = predictor(max_length=6, overlap=2), text(10)
     answers = flat(explained(found, [example], ["pos"], method="occlusion"))
-    first = flat(explained(found, [Example(example.tokens[:6])], ["pos"], method="occlusion"))
-    assert len(answers) == 10
-    for answer, alone in zip(answers[:5], first, strict=False):
-        assert answer.weights == pytest.approx((*alone.weights, 0, 0, 0, 0), abs=1e-12)
+    first, second = (
+        flat(explained(found, [Example(tokens)], ["pos"], method="occlusion"))
+        for tokens in (example.tokens[:6], example.tokens[4:])
+    )
+    none = (0, 0, 0, 0)
+    expected = [
+        *((*alone.weights, *none) for alone in first[:5]),
+        *((*none, *alone.weights) for alone in second[1:]),
+    ]
+    assert len(answers) == len(expected) == 10
+    for answer, weights in zip(answers, expected, strict=True):
+        assert answer.weights == pytest.approx(weights, abs=1e-12)
+
+
+def test_a_span_across_windows_has_the_log_odds_of_its_confidence() -> None:
+    found, example = predictor(max_length=6, overlap=2), text(10)
+    nn.init.constant_(found.model.head("chunk").output.bias[2], 2.0)
+    (prediction,) = found.run([Sentence(example)], ["chunk"], confidence=True)
+    answers = flat(explained(found, [example], ["chunk"]))
+    assert max(end - start for start, end in (a.tokens for a in answers)) > 6
+    certain = [torch.tensor(a.score).sigmoid().item() for a in answers]
+    assert certain == pytest.approx([s.confidence for s in prediction.spans["chunk"]], rel=1e-4)
+
+
+def test_a_certain_span_has_finite_log_odds() -> None:
+    found = predictor()
+    nn.init.constant_(found.model.head("chunk").output.bias[1], 1000.0)
+    answers = flat(explained(found, [text(3)], ["chunk"]))
+    assert [a.tokens for a in answers] == [(0, 1), (1, 2), (2, 3)]
+    assert all(math.isfinite(a.score) for a in answers)
+    assert all_weights(answers).isfinite().all()
+
+
+def test_a_task_that_reads_sentences_has_the_mean_score_of_the_sentences() -> None:
+    found, sentence = predictor(), Sentence.from_text("a b c . D e f g .")
+    predictions = found.run([sentence], ["number"], confidence=True, by_sentence=["number"])
+    (own,) = explain(found, predictions, ["number"], ["number"], "gradient")
+    parts = flat(explained(found, [Example(tuple(t)) for t in ("abc.", "Defg.")], ["number"]))
+    (answer,) = own["number"]
+    assert answer.score == pytest.approx(sum(part.score for part in parts) / 2)
+    expected = torch.tensor([w / 2 for part in parts for w in part.weights]).double()
+    torch.testing.assert_close(all_weights([answer])[0], expected)
+
+
+def test_the_answers_of_a_text_are_those_of_its_prediction() -> None:
+    found, example = predictor(), text(5)
+    nn.init.constant_(found.model.head("set").output.bias, 9.0)
+    (prediction,) = found.run([Sentence(example)], ["set", "soft"], confidence=True)
+    (own,) = explained(found, [example], ["set", "soft"])
+    assert [a.answer for a in own["set"]] == ["x", "y", "z"]
+    shares = prediction.labels["soft"]
+    assert [a.answer for a in own["soft"]] == [max(shares, key=shares.get)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batches_of_variants_have_the_size_of_other_batches(method: str) -> None:
+    found, sizes = predictor(max_tokens=20), []
+    found.model.embedding.register_forward_pre_hook(lambda _, own: sizes.append(own[1].numel()))
+    explained(found, [text(5)], ["kind"], method=method)
+    assert len(sizes) > 1
+    assert max(sizes) <= 20
 
 
 def test_pairs_have_weights_for_both_sentences() -> None:
@@ -382,5 +423,16 @@ def test_words_of_a_transformer_have_the_weights_of_their_subwords(tmp_path: Pat
     (answer,) = own["kind"]
     assert len(answer.weights) == 3
     assert answer.gap == pytest.approx(0, abs=0.03 * abs(answer.score - answer.baseline) + 1e-3)
+    # The special tokens keep their vectors.
+    certain = torch.tensor(answer.score).sigmoid().item()
+    assert certain == pytest.approx(own.prediction["kind"].confidence, rel=1e-4)
     (own,) = model.explain([["the", "dogs", "ran"]], method="occlusion")
     assert all(own["kind"][0].weights)
+    # The characters reach the head beside the transformer, and are left out with their word.
+    found = model.predictor.model
+    width = found.head("kind").in_features
+    with torch.no_grad():
+        weights = found.head("kind").output.weight.unflatten(1, (-1, width))
+        weights[..., : -found.embedding.head_size] = 0
+    (own,) = model.explain([["the", "dogs", "ran"]], method="occlusion")
+    assert any(own["kind"][0].weights)

@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
-from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.errors import MtlError
 from mtl.heads import (
     AttentionClassifier,
@@ -25,14 +23,10 @@ from mtl.heads import (
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
 from mtl.inference.task_prediction import TaskPrediction
-from mtl.model import MultiTaskModel
-from mtl.sharing import Hard
 from mtl.targets import LabelSetTarget, NumberTarget, SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.text.vocabulary import WordVocabulary
-from mtl.trunks import LSTMTrunk
+from tests.inference.untrained import text, untrained
 
-LETTERS = "abcdefgh"
 IOBES = ["O", "B-X", "I-X", "E-X", "S-X"]
 HEADS = {
     "pos": lambda: SoftmaxTagger(6, ["D", "N", "V"], attention="additive"),
@@ -59,19 +53,8 @@ SCHEMES = {"ner": "bio", "chunk": "bio"}
 
 def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
     """An untrained model at work; with `lookup` its heads read the word vectors alone."""
-    torch.manual_seed(3)
-    words = WordVocabulary.build(dict.fromkeys(LETTERS, 1))
-    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
-    sharing = Hard(list(HEADS), lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
-    heads = {task: make() for task, make in HEADS.items()}
-    own, layers = {task: task for task in HEADS}, dict.fromkeys(HEADS, 0 if lookup else -1)
-    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers).eval()
-    defaults = {"schemes": SCHEMES, "max_length": 100, "overlap": 4}
-    return Predictor(model, Batcher({"words": words}, TARGETS), **{**defaults, **options})
-
-
-def text(length: int, start: int = 0) -> Example:
-    return Example(tuple(LETTERS[(start + i * i) % 8] for i in range(length)))
+    layer = 0 if lookup else -1
+    return untrained(HEADS, TARGETS, layer=layer, **{"schemes": SCHEMES, **options})
 
 
 def states(found: Predictor, example: Example, task: str) -> tuple[Head, Tensor, Tensor]:

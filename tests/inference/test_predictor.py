@@ -18,22 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mtl
-from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
-from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import CRFTagger, PoolClassifier, SoftmaxTagger
 from mtl.inference.cutting import CHUNK, CHUNK_CHARACTERS
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
-from mtl.model import MultiTaskModel
-from mtl.sharing import Hard
 from mtl.targets import SentenceLabelTarget, TokenLabelTarget
 from mtl.text.example import Example
-from mtl.text.vocabulary import WordVocabulary
-from mtl.trunks import LSTMTrunk
 from tests.cli import project
+from tests.inference.untrained import text, untrained
 
-LETTERS = "abcdefgh"
 LABELS = {
     "pos": TokenLabelTarget(["D", "N", "V"]),
     "ner": TokenLabelTarget(["O", "B-X", "I-X", "E-X", "S-X"], scheme="iobes"),
@@ -42,26 +36,18 @@ LABELS = {
 TASKS = list(LABELS)
 
 
+HEADS = {
+    "pos": lambda: SoftmaxTagger(6, LABELS["pos"].labels),
+    "ner": lambda: CRFTagger(6, LABELS["ner"].labels),
+    "kind": lambda: PoolClassifier(6, LABELS["kind"].labels, pooling="mean"),
+}
+
+
 def predictor(*, lookup: bool = False, **options: Any) -> Predictor:
     """An untrained model at work; with `lookup` its heads read the word vectors alone."""
-    torch.manual_seed(3)
-    words = WordVocabulary.build(dict.fromkeys(LETTERS, 1))
-    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
-    sharing = Hard(TASKS, lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
-    heads = {
-        "pos": SoftmaxTagger(6, LABELS["pos"].labels),
-        "ner": CRFTagger(6, LABELS["ner"].labels),
-        "kind": PoolClassifier(6, LABELS["kind"].labels, pooling="mean"),
-    }
-    own, layers = {task: task for task in TASKS}, dict.fromkeys(TASKS, 0 if lookup else -1)
-    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
     schemes = {"pos": None, "ner": "bio", "kind": None}
-    defaults = {"schemes": schemes, "max_length": 100, "overlap": 10}
-    return Predictor(model, Batcher({"words": words}, LABELS), **{**defaults, **options})
-
-
-def text(length: int, start: int = 0) -> Example:
-    return Example(tuple(LETTERS[(start + i * i) % 8] for i in range(length)))
+    defaults = {"schemes": schemes, "overlap": 10}
+    return untrained(HEADS, LABELS, layer=0 if lookup else -1, **{**defaults, **options})
 
 
 TEXTS = [text(5), text(0), text(1, 3), text(17), text(5, 2), text(100), text(2)]

@@ -5,40 +5,26 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtl.data.encoding import Batcher
 from mtl.data.windows import windows
-from mtl.embeddings import Concatenation, WordEmbedding
 from mtl.heads import LabelSet, Number, PoolClassifier
 from mtl.inference.inputs import Sentence
 from mtl.inference.predictor import Predictor
-from mtl.model import MultiTaskModel
-from mtl.sharing import Hard
 from mtl.targets import LabelSetTarget, NumberTarget
 from mtl.text.example import Example
-from mtl.text.vocabulary import WordVocabulary
-from mtl.trunks import LSTMTrunk
+from tests.inference.untrained import text, untrained
 
 LABELS = {"set": LabelSetTarget("pqr"), "number": NumberTarget(50.0, 10.0)}
 TASKS = list(LABELS)
 
 
+HEADS = {
+    "set": lambda: PoolClassifier(6, LabelSet("pqr")),
+    "number": lambda: PoolClassifier(6, Number(50.0, 10.0), pooling="mean"),
+}
+
+
 def predictor(max_length: int = 100) -> Predictor:
-    torch.manual_seed(3)
-    words = WordVocabulary.build(dict.fromkeys("abcdefgh", 1))
-    embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
-    sharing = Hard(TASKS, lambda: LSTMTrunk(6, num_layers=1, hidden_size=3))
-    heads = {
-        "set": PoolClassifier(6, LabelSet("pqr")),
-        "number": PoolClassifier(6, Number(50.0, 10.0), pooling="mean"),
-    }
-    own, layers = {task: task for task in TASKS}, dict.fromkeys(TASKS, -1)
-    model = MultiTaskModel(embedding, sharing, heads, head_of=own, layers=layers)
-    batcher = Batcher({"words": words}, LABELS)
-    return Predictor(model, batcher, schemes={}, max_length=max_length, overlap=4)
-
-
-def text(length: int) -> Example:
-    return Example(tuple("abcdefgh"[i * i % 8] for i in range(length)))
+    return untrained(HEADS, LABELS, schemes={}, max_length=max_length)
 
 
 def test_a_long_text_gets_the_mean_number_of_its_windows() -> None:

@@ -98,6 +98,31 @@ def test_ticks_are_few_and_inside(low: float, width: float) -> None:
     assert len(found) <= 7
 
 
+def test_larger_values_are_higher_and_gaps_stay_open() -> None:
+    points = [(0.0, 1.0), (1.0, 2.0), (2.0, float("nan")), (3.0, 1.0), (4.0, 2.0)]
+    found = str(charts.lines([charts.Line("a", points)], title="t"))
+    low, high = (float(own) for own in re.findall(r'cy="([\d.]+)"', found)[:2])
+    assert high < low
+    (path,) = re.findall(r'class="line" d="([^"]+)"', found)
+    assert re.sub(r"[^ML]", "", path) == "MLML"
+
+
+def test_long_lines_keep_their_ends() -> None:
+    points = [(float(x), 1.0 if x in (0, 999) else 0.0) for x in range(1000)]
+    found = str(charts.lines([charts.Line("a", points)], title="t"))
+    titles = re.findall(r"<title>a: (\S+) ", found)
+    assert (titles[0], titles[-1]) == ("1.000", "1.000")
+    assert len(titles) <= 40
+
+
+def test_negative_numbers_have_their_own_colour() -> None:
+    kind = r'<rect class="(plus|minus)"'
+    assert re.findall(kind, str(charts.bars({"a": 1.0, "b": -1.0}, title="t"))) == ["plus", "minus"]
+    found = str(charts.heat_map([[0.5, -1.0]], None, None, title="t"))
+    assert re.findall(kind, found) == ["plus", "minus"]
+    assert re.findall(r"--s:([\d.]+)", found) == ["0.50", "1.00"]
+
+
 def test_the_largest_weight_has_the_strongest_shade() -> None:
     found = str(text.shaded(["a", "b", "c"], [0.5, -2.0, 0.0]))
     assert '<span class="weight plus" style="--s:0.25" title="0.5">a</span>' in found

@@ -40,6 +40,7 @@ const ANSWERS = {
   shape: ({ words }) => words.map(wordShape),
   encode: ({ feature, data, words }) => words.map((word) => vocabulary(feature, data).encode(word)),
   load: async ({ path }) => (await model(path)).tasks,
+  open: async ({ source }) => (await load(source)).tasks,
   predict: async ({ path, sentences, options }) => (await model(path)).predict(sentences, options),
   annotate: async ({ path, sentences, options }) => [...(await model(path)).annotate(sentences, options)],
   probabilities: async ({ path, sentences, task }) => (await model(path)).probabilities(sentences, task),

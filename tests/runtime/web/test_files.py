@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,6 +101,20 @@ def test_changed_files_are_refused(sound: Path, node: Node, tmp_path: Path) -> N
         path.write_bytes(other)
         with pytest.raises(JavaScriptError, match="BundleError: "):
             node.ask("load", path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "MtlError: expected the address or the bytes of a bundle, got None"),
+        ({"path": "a"}, "MtlError: expected the address or the bytes of a bundle, got {'path': "),
+        ("no/model.mtl", "BundleError: cannot read no/model.mtl: ENOENT"),
+        ("http://", "BundleError: cannot read http://: Invalid URL"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(source: Any, message: str, node: Node) -> None:
+    with pytest.raises(JavaScriptError, match=f"^{re.escape(message)}"):
+        node.ask("open", source=source)
 
 
 def test_without_a_compiler_the_build_says_how_to_install_it(

@@ -114,6 +114,16 @@ def test_a_broken_model_is_one_message(site: str, browser: Browser) -> None:
     assert not browser.console()
 
 
+@pytest.mark.parametrize("address", ["nowhere.mtl", "http://"])
+def test_a_model_that_cannot_be_read_is_one_message(
+    address: str, site: str, browser: Browser
+) -> None:
+    browser.open(f"{site}/?model={address}")
+    wait(browser, "document.getElementById('error').hidden === false")
+    message = browser.run("return document.getElementById('error').textContent")
+    assert message.startswith(f"cannot read {address}: ")
+
+
 def test_labels_of_the_text_are_never_read_as_html(site: str, browser: Browser) -> None:
     browser.open(f"{site}/?model=model.mtl")
     wait(browser, "document.getElementById('form').hidden === false")

@@ -158,6 +158,23 @@ def test_unknown_options_are_an_error(bundle: Path, node: Node) -> None:
         node.ask("annotate", path=str(bundle), sentences=["a"], options={"confidences": True})
 
 
+@pytest.mark.parametrize("do", ["predict", "annotate"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (None, "expected options, such as {confidence: true}, got None"),
+        ({"tasks": "tags"}, "tasks: expected a list of names, got 'tags'"),
+        ({"tasks": [1]}, "tasks: expected a list of names, got [1]"),
+    ],
+)
+def test_options_of_other_types_are_errors(
+    do: str, options: Any, message: str, bundle: Path, node: Node
+) -> None:
+    with pytest.raises(JavaScriptError) as found:
+        node.ask(do, path=str(bundle), sentences=["a"], options=options)
+    assert str(found.value) == f"MtlError: {message}"
+
+
 def test_every_operator_of_python_exists(node: Node) -> None:
     assert node.ask("operators", names=sorted(OPERATORS)) == []
 
