@@ -11,26 +11,17 @@ from markupsafe import Markup
 from mtl.pages.charts import COLOURS
 
 
-def colour(label: str, labels: Sequence[str] = ()) -> int:
-    """Return the number of the colour of a label.
-
-    Args:
-        label: The label.
-        labels: All labels. Labels that are not in it have a colour that depends on their name.
-    """
-    place = labels.index(label) if label in labels else crc32(label.encode())
-    return place % COLOURS
+def colour(label: str) -> int:
+    """Return the number of the colour of a label, which depends on its name only."""
+    return crc32(label.encode()) % COLOURS
 
 
-def spans(
-    tokens: Sequence[str], marks: Sequence[tuple[int, int, str]], labels: Sequence[str] = ()
-) -> Markup:
+def spans(tokens: Sequence[str], marks: Sequence[tuple[int, int, str]]) -> Markup:
     """Return a sentence with coloured spans, each with its label.
 
     Args:
         tokens: The words.
         marks: First token, token after the last, and label of each span. Spans may not overlap.
-        labels: All labels; see `colour`.
 
     Raises:
         ValueError: A span is empty, overlaps another one, or is not in the sentence.
@@ -45,7 +36,7 @@ def spans(
         text = " ".join(tokens[first:end])
         parts.append(
             Markup('<span class="span c{}"><b>{}</b><small>{}</small></span>').format(
-                colour(label, labels), text, label
+                colour(label), text, label
             )
         )
         place = end
@@ -53,22 +44,19 @@ def spans(
     return Markup('<div class="text">{}</div>').format(Markup(" ").join(parts))
 
 
-def labelled(
-    tokens: Sequence[str], own: Sequence[str | None], labels: Sequence[str] = ()
-) -> Markup:
+def labelled(tokens: Sequence[str], own: Sequence[str | None]) -> Markup:
     """Return words with their labels below.
 
     Args:
         tokens: The words.
         own: The label of each word, or None.
-        labels: All labels; see `colour`.
 
     Raises:
         ValueError: The numbers of words and labels differ.
     """
     parts = [
         Markup('<span class="c{}"><b>{}</b><small>{}</small></span>').format(
-            colour(label, labels), token, label
+            colour(label), token, label
         )
         if label is not None
         else Markup("<span><b>{}</b></span>").format(token)
@@ -77,9 +65,7 @@ def labelled(
     return Markup('<div class="words">{}</div>').format(Markup(" ").join(parts))
 
 
-def shaded(
-    tokens: Sequence[str], weights: Sequence[float], *, largest: float | None = None
-) -> Markup:
+def shaded(tokens: Sequence[str], weights: Sequence[float]) -> Markup:
     """Return words shaded by their weights.
 
     Positive weights are blue; negative ones are orange and underlined. The title of a word has its
@@ -88,13 +74,11 @@ def shaded(
     Args:
         tokens: The words.
         weights: The weight of each word; words without a finite weight have no shade.
-        largest: The absolute weight of the strongest shade; default: the largest of the sentence.
 
     Raises:
         ValueError: The numbers of words and weights differ.
     """
-    if largest is None:
-        largest = max((abs(w) for w in weights if math.isfinite(w)), default=0.0)
+    largest = max((abs(w) for w in weights if math.isfinite(w)), default=0.0)
     parts = []
     for token, weight in zip(tokens, weights, strict=True):
         share = min(abs(weight) / largest, 1.0) if largest and math.isfinite(weight) else 0.0

@@ -60,12 +60,14 @@ def token_doubts(
     index = {label: place for place, label in enumerate(labels)}
     best = probabilities.argmax(1)
     for token, label in enumerate(given):
-        if label is None or index.get(label, -1) == best[token]:
+        if label is None:
             continue
         own = float(probabilities[token, index[label]]) if label in index else 0.0
+        most = float(probabilities[token, best[token]])
+        if own == most:
+            continue
         other = labels[best[token]]
         change = Change(token, label, other)
-        most = float(probabilities[token, best[token]])
         # The sum of the others is exact where one minus the largest is rounded to zero.
         rest = float(np.delete(probabilities[token], best[token]).sum())
         score = suspicion(own, rest)
