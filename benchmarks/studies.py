@@ -1,9 +1,14 @@
-"""Compare sharings or heads: mean and standard deviation of test scores over seeds.
+"""Compare parts or options: mean and standard deviation of test scores over seeds.
 
     MTL_DATA=… python benchmarks/studies.py taggers --seeds 1 2 3
 
-benchmarks/studies.yaml defines the runs. A finished run is not trained again. The table can be
-printed at any time: each row uses the finished seeds, and shows their number.
+Each file in benchmarks/studies/ is a study. It has the run in configs/, the overrides of all rows
+(`common`), and a mapping from row to further overrides (`rows`). `alone` trains each task in a
+separate model. The table has all tasks, or the tasks in `scores`. If a study has `fold`, a corpus
+with ten folds, seed 1 uses fold 0 as test set, seed 2 fold 1, and so on.
+
+A finished run is not trained again. The table can be printed at any time: each row uses the
+finished seeds, and shows their number.
 """
 
 from __future__ import annotations
@@ -19,7 +24,10 @@ import yaml
 from quality import finished, tasks, train
 from side_by_side import table
 
-STUDIES = yaml.safe_load(Path(__file__).with_name("studies.yaml").read_text(encoding="utf-8"))
+STUDIES = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted(Path(__file__).with_name("studies").glob("*.yaml"))
+}
 
 
 def runs_of(study: dict, row: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
