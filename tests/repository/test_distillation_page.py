@@ -34,7 +34,7 @@ def results(folder: Path) -> dict[str, Result]:
 
 
 def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:
-    assert len(results) == 9
+    assert len(results) == 11
     assert {line: result.err for line, result in results.items() if result.code} == {}
     first, copies, paths, states = [line for line in results if line.startswith("mtl distil")]
     table = results[first].out

@@ -203,7 +203,7 @@ class _LessonMaker:
         of_tokens = self.target.level == "token"
         loss = self.options.tokens if of_tokens else self.options.sentences
         if loss == "hard":
-            return HardOutputs(self.target)
+            return HardOutputs(self.target, self.options.threshold)
         return SoftOutputs(
             math.inf if loss == "logits" else self.options.temperature or _TEMPERATURE
         )
