@@ -57,7 +57,7 @@ def _give(start: Start, owner: str, head: Head, run: Run, target: Target) -> str
     if _form(known) != _form(target):
         return "new, as its labels have another form or scale"
     if len(known.labels) == len(target.labels) and known.labels != target.labels:
-        # The sizes of a tensor then do not show which of its dimensions are those of labels.
+        # The sizes of a tensor then do not show which of its dimensions has labels.
         return "new, as it has as many labels, but others"
     prefix = f"heads.{theirs}."
     tensors = {
