@@ -36,6 +36,7 @@ from mtl.training.log import logs_gradients
 from mtl.training.objective import mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
+from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.training.sums import EpochSums
@@ -257,6 +258,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        replay = Replay(self.device, self.carried) if self.weighting.reads_change else None
         whole = len(parts) == 1 and not self.processes.several
         for part in parts:
             own, terms = self._losses(part, counts, gold_share)
@@ -284,6 +286,10 @@ class Trainer:
             {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
         updated = self._update(norm["norm"], losses, weights, penalties)
+        if replay and updated:
+            with replay(self.carried):
+                after, _ = self._losses(parts[0], counts, gold_share)
+            self.weighting.observe(losses, after)
         step = Step(
             epoch=self.epoch,
             step=self.step,
