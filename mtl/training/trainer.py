@@ -32,7 +32,6 @@ from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
-from mtl.training.log import logs_gradients
 from mtl.training.objective import mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
@@ -68,7 +67,7 @@ class Trainer:
             float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
-        log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
+        log_gradients: Every Nth step computes gradient statistics.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
         processes: The processes that train together. Each has a trainer whose loaders return its
@@ -96,7 +95,7 @@ class Trainer:
         precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
-        log_gradients: Callable[[int], bool] = logs_gradients,
+        log_gradients: int = 100,
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
         imitation: StateProjection | None = None,
@@ -251,7 +250,8 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         shared = [p for p in self.model.shared_parameters() if p.requires_grad]
-        logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        due = self.step % self.log_gradients == 0
+        logged = due and len(counts.totals) > 1 and len(shared) > 0
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
