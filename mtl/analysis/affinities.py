@@ -38,11 +38,11 @@ def joint_training(run: Run) -> Run:
 def read_affinities(folder: Path, tasks: Sequence[str]) -> dict[tuple[str, str], float]:
     """Return the relative fall of the loss of a task by a step of another (Fifty et al. 2021).
 
-    These are the affinities of TAG. If the shared parameters move along the gradient g_i of task i with the learning rate η, the
-    loss of task j changes by the factor 1 − A, where A = η · g_i · g_j / L_j to first order. The
-    paper computes the loss after such a step instead, which costs further forward passes and has
-    the same limit for small η. The result is the mean of A over the logged steps that have both
-    tasks; pairs without one are omitted.
+    These are the affinities of TAG. If the shared parameters move along the gradient g_i of task i
+    with the learning rate η, the loss of task j changes by the factor 1 − A, where
+    A = η · g_i · g_j / L_j to first order. The paper computes the loss after such a step instead,
+    which costs further forward passes and has the same limit for small η. The result is the mean of
+    A over the logged steps that have both tasks; pairs without one are omitted.
 
     Args:
         folder: The run folder of a joint training.
