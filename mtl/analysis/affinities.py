@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,13 @@ EVERY = 5
 EXHAUSTIVE = 9
 """Largest number of tasks for which all groupings are compared; 9 tasks have 21,147."""
 
-Pairs = Mapping[tuple[str, str], float]
+PairNumbers = Mapping[tuple[str, str], float]
 """A number by task and other task."""
 
 
 def joint_training(run: Run) -> Run:
     """Return a run whose steps train all tasks, and whose log has the gradients of the tasks."""
-    training = {"log_gradients": EVERY}
+    training: dict[str, Any] = {"log_gradients": EVERY}
     if not MIXING.find(run.training.mixing.type).joint:
         training["mixing"] = default_part("joint", MIXING)
     # Joint mixing takes one batch of every corpus, so that it refuses other factors.
@@ -65,7 +66,7 @@ def read_affinities(folder: Path, tasks: Sequence[str]) -> dict[tuple[str, str],
     return {pair: fmean(found[pair]) for pair in permutations(tasks, 2) if pair in found}
 
 
-def agreement(gains: Pairs, affinities: Pairs) -> float | None:
+def agreement(gains: PairNumbers, affinities: PairNumbers) -> float | None:
     """Return Kendall's τ within tasks: whether both rank the other tasks in the same order.
 
     It is the mean, over all tasks and all pairs of other tasks, of 1 if both prefer the same of the
@@ -88,7 +89,7 @@ def agreement(gains: Pairs, affinities: Pairs) -> float | None:
     return float(np.mean(signs)) if signs else None
 
 
-def best_groups(tasks: Sequence[str], affinities: Pairs, most: int) -> list[list[str]]:
+def best_groups(tasks: Sequence[str], affinities: PairNumbers, most: int) -> list[list[str]]:
     """Return the groups of tasks with the largest sum of the values of all tasks.
 
     The value of a task is its mean affinity from the other tasks of its group, and 0 alone. If
