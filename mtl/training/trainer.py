@@ -32,10 +32,10 @@ from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
-from mtl.training.log import logs_gradients
 from mtl.training.objective import mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
+from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.training.sums import EpochSums
@@ -67,7 +67,7 @@ class Trainer:
             float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
-        log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
+        log_gradients: Every Nth step computes gradient statistics.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
         processes: The processes that train together. Each has a trainer whose loaders return its
@@ -95,7 +95,7 @@ class Trainer:
         precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
-        log_gradients: Callable[[int], bool] = logs_gradients,
+        log_gradients: int = 100,
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
         imitation: StateProjection | None = None,
@@ -250,13 +250,15 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         shared = [p for p in self.model.shared_parameters() if p.requires_grad]
-        logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        due = self.step % self.log_gradients == 0
+        logged = due and len(counts.totals) > 1 and len(shared) > 0
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        replay = Replay(self.device, self.carried) if self.weighting.reads_change else None
         whole = len(parts) == 1 and not self.processes.several
         for part in parts:
             own, terms = self._losses(part, counts, gold_share)
@@ -284,6 +286,10 @@ class Trainer:
             {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
         updated = self._update(norm["norm"], losses, weights, penalties)
+        if replay and updated:
+            with replay(self.carried):
+                after, _ = self._losses(parts[0], counts, gold_share)
+            self.weighting.observe(losses, after)
         step = Step(
             epoch=self.epoch,
             step=self.step,
