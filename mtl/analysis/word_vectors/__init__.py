@@ -1,6 +1,6 @@
 """Learning word vectors from text, their evaluation, and maps between two languages."""
 
-from mtl.analysis.word_vectors.base import Progress, VectorMethod
+from mtl.analysis.word_vectors.base import LearningProgress, VectorMethod
 from mtl.analysis.word_vectors.glove import GloVe
 from mtl.analysis.word_vectors.negative_sampling import ContinuousBag, SkipGram
 from mtl.analysis.word_vectors.next_word import NeuralModel
@@ -30,8 +30,8 @@ __all__ = [
     "ContinuousBag",
     "CountedText",
     "GloVe",
+    "LearningProgress",
     "NeuralModel",
-    "Progress",
     "Ranking",
     "SkipGram",
     "VectorMethod",

@@ -15,7 +15,7 @@ from mtl.analysis.word_vectors.text import CountedText
 from mtl.errors import TrainingError
 from mtl.options import PositiveFloat, PositiveInt
 
-Progress: TypeAlias = Callable[[float], object]
+LearningProgress: TypeAlias = Callable[[float], object]
 """Called with the share of the work that is done, from 0 to 1."""
 
 
@@ -24,7 +24,7 @@ class VectorMethod(ABC):
 
     @abstractmethod
     def learn(
-        self, text: CountedText, dim: int, *, seed: int, progress: Progress
+        self, text: CountedText, dim: int, *, seed: int, progress: LearningProgress
     ) -> NDArray[np.float32]:
         """Return one vector per word, `[V, D]`.
 
@@ -40,7 +40,7 @@ class VectorMethod(ABC):
         """
 
 
-class Objective(nn.Module, ABC):
+class VectorObjective(nn.Module, ABC):
     """A loss whose minimum has good word vectors among its parameters."""
 
     batch_size: int
@@ -80,11 +80,11 @@ class GradientMethod(VectorMethod):
         self.lr = lr
 
     @abstractmethod
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Return the loss, with random parameters."""
 
     def learn(
-        self, text: CountedText, dim: int, *, seed: int, progress: Progress
+        self, text: CountedText, dim: int, *, seed: int, progress: LearningProgress
     ) -> NDArray[np.float32]:
         """Minimise the objective; see `VectorMethod.learn`."""
         generator = torch.Generator().manual_seed(seed)

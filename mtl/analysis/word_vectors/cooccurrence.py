@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl.analysis.word_vectors.base import Progress
+from mtl.analysis.word_vectors.base import LearningProgress
 from mtl.analysis.word_vectors.text import CountedText
 
 
@@ -29,7 +29,7 @@ class PairCounts(NamedTuple):
 
 
 def count_pairs(
-    text: CountedText, weights: Sequence[float], progress: Progress = lambda done: None
+    text: CountedText, weights: Sequence[float], progress: LearningProgress = lambda done: None
 ) -> PairCounts:
     """Count the pairs of words within a window, on both sides and within the sentence.
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl.analysis.word_vectors.base import GradientMethod, Objective, uniform_table
+from mtl.analysis.word_vectors.base import GradientMethod, VectorObjective, uniform_table
 from mtl.analysis.word_vectors.cooccurrence import PairCounts, count_pairs
 from mtl.analysis.word_vectors.text import CountedText
 from mtl.options import PositiveFloat, PositiveInt
@@ -44,13 +44,13 @@ class GloVe(GradientMethod):
         self.alpha = alpha
         self.add_contexts = add_contexts
 
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Count the pairs, and return the loss."""
         weights = [1 / distance for distance in range(1, self.window + 1)]
         return GloVeObjective(len(text.words), count_pairs(text, weights), dim, self, generator)
 
 
-class GloVeObjective(Objective):
+class GloVeObjective(VectorObjective):
     """The loss of `GloVe`.
 
     Args:

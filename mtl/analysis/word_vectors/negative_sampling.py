@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtl.analysis.word_vectors.base import GradientMethod, Objective
-from mtl.analysis.word_vectors.ngrams import NgramTable, WordTable
+from mtl.analysis.word_vectors.base import GradientMethod, VectorObjective
+from mtl.analysis.word_vectors.ngrams import InputTable, NgramTable
 from mtl.analysis.word_vectors.text import CountedText
 from mtl.analysis.word_vectors.windows import OUTSIDE, blocks, neighbours
 from mtl.errors import OptionError
@@ -68,7 +68,7 @@ class NegativeSampling(GradientMethod):
         self.ngrams = ngrams
 
 
-class WindowObjective(Objective):
+class WindowObjective(VectorObjective):
     """Base of the losses with negative samples.
 
     The paper draws K random words for each pair. Here, all pairs of a step share S random words,
@@ -91,13 +91,13 @@ class WindowObjective(Objective):
         self.text = text
         self.options = options
         self.noise = torch.from_numpy(text.counts.astype(np.float64) ** options.smoothing)
-        self.inputs: WordTable | NgramTable
+        self.inputs: InputTable | NgramTable
         words: Sequence[str] = text.words
         if options.ngrams:
             least, most = options.ngrams
             self.inputs = NgramTable(words, (least, most), dim, generator)
         else:
-            self.inputs = WordTable(len(words), dim, generator)
+            self.inputs = InputTable(len(words), dim, generator)
         self.outputs = nn.Embedding(len(words), dim, sparse=True)
         nn.init.zeros_(self.outputs.weight)
 
@@ -171,7 +171,7 @@ class SkipGram(NegativeSampling):
         )
         self.add_contexts = add_contexts
 
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Return the loss of skip-gram."""
         return SkipGramObjective(text, dim, self, generator)
 
@@ -205,7 +205,7 @@ class ContinuousBag(NegativeSampling):
     v are the word vectors; negative words n are drawn at random.
     """
 
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Return the loss of CBOW."""
         return BagObjective(text, dim, self, generator)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtl.analysis.word_vectors.base import GradientMethod, Objective, uniform_table
+from mtl.analysis.word_vectors.base import GradientMethod, VectorObjective, uniform_table
 from mtl.analysis.word_vectors.text import CountedText
 from mtl.analysis.word_vectors.windows import OUTSIDE, blocks
 from mtl.layers.adaptive import AdaptiveSoftmax
@@ -48,12 +48,12 @@ class NeuralModel(GradientMethod):
         self.context = context
         self.hidden_size = hidden_size
 
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Return the loss of the language model."""
         return NextWordObjective(text, dim, self, generator)
 
 
-class NextWordObjective(Objective):
+class NextWordObjective(VectorObjective):
     """The loss of `NeuralModel`: −log p of each word.
 
     Args:

@@ -16,7 +16,7 @@ from mtl.analysis.word_vectors.base import uniform_table
 from mtl.text.vocabulary.ngrams import ngrams_of
 
 
-class WordTable(nn.Module):
+class InputTable(nn.Module):
     """One vector per word.
 
     Args:

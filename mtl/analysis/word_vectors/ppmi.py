@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtl.analysis.word_vectors.base import Progress, VectorMethod
+from mtl.analysis.word_vectors.base import LearningProgress, VectorMethod
 from mtl.analysis.word_vectors.cooccurrence import PairCounts, count_pairs
 from mtl.analysis.word_vectors.text import CountedText
 from mtl.errors import MtlError
@@ -53,7 +53,7 @@ class PPMI(VectorMethod):
         self.shift = shift
         self.subsample = subsample
 
-    def information(self, text: CountedText, seed: int, progress: Progress) -> PairCounts:
+    def information(self, text: CountedText, seed: int, progress: LearningProgress) -> PairCounts:
         """Return the positive values of all pairs, in place of their counts."""
         window = self.window
         weights = [1 - dynamic / window for dynamic in range(window)]
@@ -62,7 +62,7 @@ class PPMI(VectorMethod):
         return positive_information(pairs, self.smoothing, self.shift)
 
     def learn(
-        self, text: CountedText, dim: int, *, seed: int, progress: Progress
+        self, text: CountedText, dim: int, *, seed: int, progress: LearningProgress
     ) -> NDArray[np.float32]:
         """Count the pairs, and return the values of D contexts; see `VectorMethod.learn`."""
         if dim > len(text.words):
@@ -108,7 +108,7 @@ class SVD(PPMI):
         self.add_contexts = add_contexts
 
     def learn(
-        self, text: CountedText, dim: int, *, seed: int, progress: Progress
+        self, text: CountedText, dim: int, *, seed: int, progress: LearningProgress
     ) -> NDArray[np.float32]:
         """Return the singular vectors; see `VectorMethod.learn`."""
         size = len(text.words)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtl.analysis.word_vectors.base import GradientMethod, Objective, uniform_table
+from mtl.analysis.word_vectors.base import GradientMethod, VectorObjective, uniform_table
 from mtl.analysis.word_vectors.text import CountedText
 from mtl.analysis.word_vectors.windows import OUTSIDE, blocks
 from mtl.options import PositiveFloat, PositiveInt
@@ -46,12 +46,12 @@ class Ranking(GradientMethod):
         self.window = window
         self.hidden_size = hidden_size
 
-    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> Objective:
+    def objective(self, text: CountedText, dim: int, generator: torch.Generator) -> VectorObjective:
         """Return the ranking loss."""
         return RankingObjective(text, dim, self, generator)
 
 
-class RankingObjective(Objective):
+class RankingObjective(VectorObjective):
     """The loss of `Ranking`.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtl.analysis.word_vectors import ContinuousBag, GloVe, NeuralModel, Ranking, SkipGram
-from mtl.analysis.word_vectors.base import Objective
+from mtl.analysis.word_vectors.base import VectorObjective
 from mtl.analysis.word_vectors.cooccurrence import count_pairs
 from mtl.analysis.word_vectors.negative_sampling import WindowObjective
 from mtl.analysis.word_vectors.ngrams import NgramTable
@@ -31,7 +31,9 @@ def _without_gradients() -> Iterator[None]:
 
 def drawn(method: Any) -> Any:
     """An objective in float64 with random parameters."""
-    objective: Objective = method.objective(TEXT, 4, torch.Generator().manual_seed(0)).double()
+    objective: VectorObjective = method.objective(
+        TEXT, 4, torch.Generator().manual_seed(0)
+    ).double()
     generator = torch.Generator().manual_seed(1)
     for parameter in objective.parameters():
         parameter.data.normal_(generator=generator)
