@@ -92,6 +92,7 @@ def methods(
 
     With a name, also the meaning of each option.
     """
+    from dataclasses import replace
     from textwrap import fill
 
     from mtl.analysis.word_vectors import METHODS
@@ -104,7 +105,9 @@ def methods(
         return
     typer.echo(fill(f"{name}: {first_line(METHODS.find(name))}", 100))
     for keys in part_keys({"method": METHODS}, name).values():
-        typer.echo("\n".join(option_lines(keys)))
+        # Users write window=3, without the name of the kind.
+        own = (replace(key, path=key.path.removeprefix("method.")) for key in keys)
+        typer.echo("\n".join(option_lines(own)))
 
 
 def _method(name: str, options: Sequence[str]) -> VectorMethod:

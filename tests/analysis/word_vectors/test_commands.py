@@ -76,7 +76,7 @@ def test_methods_are_listed_with_their_options() -> None:
     out = mtl("vectors", "methods").out
     assert all(f"│ {name} " in out for name in METHODS)
     out = mtl("vectors", "methods", "svd").out
-    assert "method.weighting\n    a number in [0, 1]; default 0.5\n" in out
+    assert "\nweighting\n    a number in [0, 1]; default 0.5\n" in out
 
 
 def test_mistakes_are_told_in_one_line() -> None:
