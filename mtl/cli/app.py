@@ -61,9 +61,7 @@ app.command(epilog="Example: mtl correct phones.yaml accepted.jsonl --output cor
 app.command(epilog="Example: mtl suggest runs/phones new.txt --number 50 --output to-label")(
     suggest
 )
-app.command(
-    epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
-)(vectors)
+app.add_typer(vectors, name="vectors")
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl explain training.patience")(explain)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)

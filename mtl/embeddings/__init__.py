@@ -4,6 +4,7 @@ from mtl.embeddings.affixes import AffixEmbedding
 from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
+from mtl.embeddings.ngrams import NgramEmbedding
 from mtl.embeddings.subwords import SubwordEmbedding
 from mtl.embeddings.transformer import TransformerEmbedding
 from mtl.embeddings.words import WordEmbedding
@@ -17,6 +18,7 @@ EMBEDDINGS: Registry[Embedding] = Registry(
         "cnn": CharacterCNN,
         "lstm": CharacterLSTM,
         "affixes": AffixEmbedding,
+        "ngrams": NgramEmbedding,
         "subwords": SubwordEmbedding,
     },
 )
@@ -30,6 +32,7 @@ __all__ = [
     "Embedding",
     "EmbeddingOutput",
     "InputEmbedding",
+    "NgramEmbedding",
     "SubwordEmbedding",
     "TransformerEmbedding",
     "WordEmbedding",

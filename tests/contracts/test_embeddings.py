@@ -24,6 +24,7 @@ OPTIONS = {
     "words": [{"dim": 6}, {"dim": 6, "dropout": 0.5}, {"dim": 6, "multichannel": True}],
     "cnn": [{"width": 1}, {"width": 3, "dropout": 0.5}, {"width": 4}],
     "lstm": [{}, {"dropout": 0.5}],
+    "ngrams": [{"activation": "tanh"}, {"activation": "relu"}, {"activation": "linear"}],
 }
 COUNTS = {"the": 9, "cat": 5, "sat": 5, "Cats": 4, "walking": 3, "on": 3, "1984": 3, "naïve": 3}
 SENTENCES = ["the cat sat on the Cats", "walking", "", "1984 naïve Cats"]

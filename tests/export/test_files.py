@@ -42,6 +42,7 @@ WORDS = {"words": {"dim": 8}}
 EMBEDDING = {
     **WORDS,
     "characters": {"type": "lstm", "dim": 4, "hidden_size": 3},
+    "ngrams": {"type": "ngrams", "dim": 3},
     "affixes": {"type": "affixes", "dim": 3},
     "subwords": {"type": "subwords", "dim": 3},
 }
