@@ -134,9 +134,7 @@ class _CRFBackward(torch.autograd.Function):
         raise NotImplementedError("the CRF operators have no second derivatives")
 
 
-def _to_common_type(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor
-) -> Chain:
+def _to_common_type(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> Chain:
     """Convert the scores to the type of the computation: float64 if any has it, else float32."""
     scores = emissions, transitions, start, end
     dtype = emissions.dtype
@@ -157,10 +155,12 @@ class _LogPartition(torch.autograd.Function):
         return values.to(emissions.dtype).masked_fill(~mask.any(1), 0)
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, ...]:
-        mask = ctx.saved_tensors[-1]
-        by_emissions, by_transitions = log_backward(*ctx.saved_tensors, by_values)
+        emissions, transitions, start, end, mask = ctx.saved_tensors
+        by_emissions, by_transitions = log_backward(
+            emissions, transitions, start, end, mask, by_values
+        )
         # First and last labels enter a path together with the first and the last emission.
         by_end = (by_emissions * ends(mask).unsqueeze(2)).sum((0, 1))
         return by_emissions, by_transitions, by_emissions[:, 0].sum(0), by_end, None

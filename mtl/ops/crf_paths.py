@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.ops.crf_semirings import entropy as path_entropy
-from mtl.ops.crf_semirings import fold, sampled, step, walk
+from mtl.ops.crf_semirings import fold, sampled, step, walk, zeros
 
 
 def ends(mask: Tensor) -> Tensor:
@@ -118,6 +118,5 @@ def crf_entropy(
     if not emissions.shape[1]:
         return emissions.sum((1, 2))  # zeros that stay connected to the graph
     chain = emissions, transitions, start, end
-    none = tuple(map(torch.zeros_like, chain))
-    _, found = fold(path_entropy, mask, chain, none)
+    _, found = fold(path_entropy, mask, chain, zeros(chain))
     return found.masked_fill(~mask[:, 0], 0)

@@ -7,8 +7,8 @@ weights adds their scores, and the sum of the weights of several paths differs:
 |---|---|---|---|
 | `logarithm` | (score,) | log Σ exp | the log partition |
 | `maximum` | (score,) | max | the score of the best path |
-| `expectation` | (score, value) | log Σ exp; the mean value under the softmax of the scores | E[value] |
-| `entropy` | (score, entropy) | log Σ exp; the entropy of the mixture | the entropy of the paths |
+| `expectation` | (score, value) | log Σ exp; the mean value under its softmax | E[value] |
+| `entropy` | (score, entropy) | log Σ exp; the entropy of the mixture | the entropy |
 
 `maximum` and `sampled` also choose one of the paths, so that `walk` can return it.
 
@@ -67,6 +67,12 @@ def _shares(scores: Tensor) -> tuple[Tensor, Tensor]:
     return logs.exp() * possible.any(1, keepdim=True), logs.masked_fill(~possible, 0)
 
 
+def zeros(chain: Chain) -> Chain:
+    """Return a chain of the same shape whose scores are zero."""
+    emissions, transitions, start, end = map(torch.zeros_like, chain)
+    return emissions, transitions, start, end
+
+
 def step(transitions: Tensor, token: int) -> Tensor:
     """Return the transitions to a token, `[K, K]` or `[B, K, K]`."""
     return transitions if transitions.dim() == 2 else transitions[:, token - 1]
@@ -92,9 +98,7 @@ def forward(add: Sum, mask: Tensor, *chains: Chain) -> list[Weight]:
             for part, (emissions, _, _, _) in zip(add(moves), chains, strict=True)
         )
         real = mask[:, t : t + 1]
-        weight = tuple(
-            torch.where(real, new, old) for new, old in zip(moved, weight, strict=True)
-        )
+        weight = tuple(torch.where(real, new, old) for new, old in zip(moved, weight, strict=True))
         found.append(weight)
     return found
 

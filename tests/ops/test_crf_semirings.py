@@ -18,7 +18,7 @@ from mtl.ops import (
     crf_sample,
     crf_viterbi,
 )
-from mtl.ops.crf_semirings import entropy, expectation, fold, logarithm, maximum
+from mtl.ops.crf_semirings import entropy, expectation, fold, logarithm, maximum, zeros
 
 LENGTHS, LABELS = [4, 1, 3, 2], 3
 MASK = torch.arange(4) < torch.tensor(LENGTHS).unsqueeze(1)
@@ -99,7 +99,7 @@ def test_expectations_and_entropy_are_those_of_all_paths(scores: tuple[Tensor, .
     values = chain(constant=scores[1].dim() == 2)
     _, mean = fold(expectation, MASK, scores, values)
     found = crf_entropy(*scores, MASK)
-    by_semiring = fold(entropy, MASK, scores, tuple(map(torch.zeros_like, scores)))[1]
+    by_semiring = fold(entropy, MASK, scores, zeros(scores))[1]
     for row in range(4):
         own, value = paths_of(scores, row), paths_of(values, row)
         total = sum(map(math.exp, own.values()))
