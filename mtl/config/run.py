@@ -19,7 +19,13 @@ from mtl.options import (
 )
 from mtl.text.spans import Scheme
 
-SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
+SLOTS = {
+    "words": "words",
+    "characters": "cnn",
+    "affixes": "affixes",
+    "subwords": "subwords",
+    "gazetteers": "gazetteers",
+}
 """Feature that can be embedded, to its default type of embedding."""
 
 TrackerName: TypeAlias = Literal["mlflow", "wandb"]

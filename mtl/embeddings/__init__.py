@@ -4,6 +4,7 @@ from mtl.embeddings.affixes import AffixEmbedding
 from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
+from mtl.embeddings.gazetteers import GazetteerEmbedding
 from mtl.embeddings.subwords import SubwordEmbedding
 from mtl.embeddings.transformer import TransformerEmbedding
 from mtl.embeddings.words import WordEmbedding
@@ -18,6 +19,7 @@ EMBEDDINGS: Registry[Embedding] = Registry(
         "lstm": CharacterLSTM,
         "affixes": AffixEmbedding,
         "subwords": SubwordEmbedding,
+        "gazetteers": GazetteerEmbedding,
     },
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "Concatenation",
     "Embedding",
     "EmbeddingOutput",
+    "GazetteerEmbedding",
     "InputEmbedding",
     "SubwordEmbedding",
     "TransformerEmbedding",

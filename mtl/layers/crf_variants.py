@@ -87,9 +87,8 @@ class MEMM(CRF):
 
     def __init__(self, num_tags: int) -> None:
         super().__init__(num_tags)
-        with torch.no_grad():
-            self.end_transitions.zero_()
-        self.end_transitions.requires_grad_(False)
+        del self.end_transitions
+        self.register_buffer("end_transitions", torch.zeros(num_tags), persistent=False)
 
     def chain(self, emissions: Tensor, temperature: float = 1.0) -> Chain:
         """Return a chain whose scores are log-probabilities; its log partition is 0.

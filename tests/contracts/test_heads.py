@@ -30,7 +30,7 @@ OPTIONS = {
     "constrained": [
         {},
         {"scheme": "bio"},
-        {"rules": ({"at_most": 1, "labels": ("B-X",)},)},
+        {"rules": ({"at_least": 1, "labels": ("O",)},)},
         {"attention": "key_value", "window": 2},
     ],
     "crf": [
@@ -41,7 +41,7 @@ OPTIONS = {
         {**TRAINED},
         {"transitions": "input", "rank": 2},
         {"transitions": "input", "scheme": "bio", "constrained": True},
-        {"rules": ({"at_most": 1, "labels": "X"},)},
+        {"rules": ({"at_least": 1, "labels": "O"},)},
     ],
     "memm": [{}, {"hidden_size": 4}],
     "cnn": [
@@ -125,7 +125,7 @@ def every_loss(head: Head, hidden: Tensor, length: int) -> tuple[Tensor, Tensor]
 def allowed(variant: Variant, targets: Tensor) -> Tensor:
     """Which labellings the head may give: all, unless it obeys a scheme or the rule of OPTIONS."""
     if variant.option("rules"):
-        return (targets == LABELS.index("B-X")).sum(1) <= 1
+        return (targets == LABELS.index("O")).any(1)
     if variant.cls is not ConstrainedTagger or not (scheme := variant.option("scheme")):
         return torch.ones(len(targets), dtype=torch.bool)
     return torch.tensor([not malformed([LABELS[i] for i in row], scheme) for row in targets])
