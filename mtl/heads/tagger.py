@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
@@ -16,7 +15,7 @@ from mtl.heads.pairs import Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.inputs import check_width
-from mtl.layers.rules import Rules, n_best_paths
+from mtl.layers.rules import Rules, n_best_paths, warn_once
 from mtl.layers.token_attention import (
     TokenAttention,
     TokenAttentionLayer,
@@ -242,10 +241,9 @@ class Tagger(SingleLabelHead):
         paths, log_probs = n_best_paths(chain, mask, n, self.rules)
         lost = log_probs[:, 0].isneginf() & mask.any(1)
         if allowed is not None and lost.any():
-            warnings.warn(
+            warn_once(
                 "the labels given for some sentences allow no sequence under the scheme of the "
-                "head; their other tokens are labelled one by one",
-                stacklevel=2,
+                "head; their other tokens are labelled one by one"
             )
             alone = scores[lost, :, : len(self.labels)].masked_fill(refused[lost], -torch.inf)
             none = torch.zeros_like(start)

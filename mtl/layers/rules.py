@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -167,8 +168,10 @@ class Rules(nn.Module):
         )
 
 
-class UnruledWarning(UserWarning):
-    """Some sentences are labelled without the rules."""
+@cache  # one warning per text
+def warn_once(text: str) -> None:
+    """Log a warning, once per process."""
+    logging.getLogger(__name__).warning(text)
 
 
 def refuse_rules(rules: Rules | None) -> None:
@@ -183,8 +186,8 @@ def refuse_rules(rules: Rules | None) -> None:
 def best_paths(chain: Chain, mask: Tensor, rules: Rules | None) -> Tensor:
     """Return the best label ids, `[B, T]`, 0 on padding.
 
-    A sentence in which no sequence obeys the rules gets its best sequence without them, and an
-    `UnruledWarning` says so.
+    A sentence in which no sequence obeys the rules gets its best sequence without them, and a
+    warning says so once.
 
     Args:
         chain: Emissions, transitions, first and last labels; see `Rules.widened`.
@@ -243,12 +246,9 @@ def _unruled(scores: Tensor, mask: Tensor) -> Tensor:
     """Return which sentences have no sequence, given the best scores `[B]`, and warn of them."""
     unruled = scores.isneginf() & mask.any(1)
     if unruled.any():
-        # The same text each time, so that Python shows it once.
-        warnings.warn(
+        warn_once(
             "some sentences have no label sequence that obeys the rules of the head; they are "
-            "labelled without the rules",
-            UnruledWarning,
-            stacklevel=3,
+            "labelled without the rules"
         )
     return unruled
 

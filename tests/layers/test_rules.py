@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from itertools import product
 
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.layers import CRF, Rules
-from mtl.layers.rules import Rule, UnruledWarning, best_paths, n_best_paths
+from mtl.layers.rules import Rule, best_paths, n_best_paths, warn_once
 
 LABELS = ["O", "B-X", "S-X", "I-X", "Y"]
 MASK = torch.arange(4) < torch.tensor([[4], [1], [3], [0]])
@@ -82,10 +81,8 @@ def test_the_best_paths_are_those_of_all_that_obey(
             every = product(LABELS, repeat=length)
             assert not any(all(obeys(path, rule) for rule in rules) for path in every)
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnruledWarning)
-        paths, log_probs = n_best_paths(scores, MASK, 3, compiled)
-        best = best_paths(scores, MASK, compiled)
+    paths, log_probs = n_best_paths(scores, MASK, 3, compiled)
+    best = best_paths(scores, MASK, compiled)
     for row, length in enumerate([4, 1, 3]):
         every = {
             path: total
@@ -106,11 +103,17 @@ def test_the_best_paths_are_those_of_all_that_obey(
     assert not best[~MASK].any()
 
 
-def test_a_sentence_without_a_sequence_is_labelled_without_rules_and_told() -> None:
+def test_a_sentence_without_a_sequence_is_labelled_without_rules_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warn_once.cache_clear()
     scores = CRF(5).chain(torch.randn(4, 4, 5))
     rules = Rules(LABELS, [{"at_least": 2, "labels": "Y"}])
-    with pytest.warns(UnruledWarning, match="are labelled without the rules"):
-        paths = best_paths(scores, MASK, rules)
+    paths, _ = (best_paths(scores, MASK, rules) for _ in range(2))  # told once
+    assert [record.message for record in caplog.records] == [
+        "some sentences have no label sequence that obeys the rules of the head; they are labelled "
+        "without the rules"
+    ]
     assert torch.equal(paths[1], best_paths(scores, MASK, None)[1])  # a sentence of one token
     assert (paths[0] == LABELS.index("Y")).sum() >= 2
 
