@@ -9,6 +9,7 @@ from mtl.errors import OptionError
 from mtl.heads.crf import CRFTagger
 from mtl.heads.tagger import TaggerOptions
 from mtl.layers.crf_variants import MEMM
+from mtl.options import complete
 
 
 class MEMMTagger(CRFTagger):
@@ -28,7 +29,7 @@ class MEMMTagger(CRFTagger):
     def __init__(
         self, in_features: int, labels: Sequence[str], **options: Unpack[TaggerOptions]
     ) -> None:
-        super().__init__(in_features, labels, **options)
+        super().__init__(in_features, labels, **complete(TaggerOptions, options))
         if self.label_smoothing:
             raise OptionError("label_smoothing", "expected 0 in a memm; leave it out, or use a crf")
         self.crf = MEMM(len(self.labels))

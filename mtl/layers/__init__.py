@@ -22,6 +22,7 @@ from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.hmm import HMM
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
@@ -43,6 +44,7 @@ from mtl.layers.weight_penalties import (
 
 __all__ = [
     "CRF",
+    "HMM",
     "MEMM",
     "QRNN",
     "AdaptiveSoftmax",
