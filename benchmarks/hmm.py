@@ -28,7 +28,7 @@ FOLDER = Path(os.environ.get("MTL_DATA", "data")) / "ud_english_ewt"
 
 def read(split: str, count: int | None = None) -> list[Record]:
     """Return the first sentences of a split."""
-    (path,) = FOLDER.glob(f"*{split}.conllu")
+    (path,) = FOLDER.glob(f"*{split}.conllu*")
     return list(islice(Conllu().read(path), count))
 
 

@@ -94,7 +94,7 @@ def read_given(value: Any, count: int, name: str) -> Given:
     try:
         read = PartialLabelTarget.read(value, "|")
     except ValueError as error:
-        raise DataError(f"the labels that are given: {error}", name) from None
+        raise DataError(f"given labels: {error}", name) from None
     items = PartialLabelTarget.items(read) if read is not None else ()
     if len(items) != count:
         message = f"expected labels of {count} words, got {len(items)}; leave unknown ones null"

@@ -21,7 +21,7 @@ class GazetteerEmbedding(Embedding):
 
     A token is the first one of a listed phrase, further inside of one, or outside, and each of the
     three has a learned vector. A list with numbers, such as a sentiment lexicon, gives the number
-    of the phrase instead, and 0 outside (Teng et al. 2016). Of several phrases, the longest counts.
+    of the phrase instead, and 0 outside (Teng et al. 2016). The longest phrase counts.
     The lists are stored in the run folder, so that predictions need no files.
 
     Args:

@@ -32,8 +32,8 @@ class ConstrainedTagger(SoftmaxTagger):
         never: Pairs of labels whose second label never directly follows the first, as in
             [[B-PER, I-LOC]]; null in place of a label is the edge of the sentence: [null, X]
             never starts with X, [X, null] never ends with it.
-        rules: Rules on whole sequences: at most one A, at least one A, X after Y, X with Y; see
-            the page on taggers.
+        rules: Rules on whole sequences: {at_most: 1, labels: [A]}, {at_least: 1, labels: [A]},
+            {labels: [X], after: [Y]}, {labels: [X], with: [Y]}.
     """
 
     takes_objective: ClassVar[bool] = False

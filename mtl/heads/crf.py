@@ -38,8 +38,8 @@ class CRFTagger(Tagger):
         transitions: Whether scores of transitions are constant, or depend on the input, too. Then
             label smoothing is not defined, and the model has no place in ensembles and exports.
         rank: The number of matrices that each token mixes.
-        rules: Rules on whole sequences, for prediction: at most one A, at least one A, X after Y,
-            X with Y; see the page on taggers.
+        rules: Rules on whole sequences, for prediction: {at_most: 1, labels: [A]}, {at_least: 1,
+            labels: [A]}, {labels: [X], after: [Y]}, {labels: [X], with: [Y]}.
     """
 
     reads_temperature: ClassVar[bool] = False

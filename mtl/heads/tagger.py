@@ -133,9 +133,7 @@ class Tagger(SingleLabelHead):
         """
         assert not isinstance(context.labels, Pairs)
         if options.get("rules") and context.scheme == "iob1":
-            raise OptionError(
-                "rules", "the labels of iob1 do not tell where a span begins; set scheme: bio"
-            )
+            raise OptionError("rules", "in iob1, a span may begin with I or B; set scheme: bio")
         own = constructor_options(cls, options)
         for option in options_of(cls):
             # Only a constrained CRF reads the scheme, and it refuses one that it would not read.

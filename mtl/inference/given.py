@@ -55,7 +55,7 @@ def allowed_labels(
 
 
 def _names(labels: Sequence[str], scheme: Scheme | None) -> dict[str, Tensor]:
-    """Return which labels each name stands for, `[K]` bool.
+    """Return a mask of the labels of each name, `[K]` bool.
 
     A name is a label, a tag of the output scheme, or the type of a span.
     """

@@ -243,7 +243,7 @@ def _parts(chain: Chain, mask: Tensor, rules: Rules, n: int) -> Iterator[tuple[C
 
 
 def _unruled(scores: Tensor, mask: Tensor) -> Tensor:
-    """Return which sentences have no sequence, given the best scores `[B]`, and warn of them."""
+    """Return a mask of the sentences without a sequence, given best scores `[B]`, and warn."""
     unruled = scores.isneginf() & mask.any(1)
     if unruled.any():
         warn_once(

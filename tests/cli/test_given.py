@@ -87,7 +87,7 @@ def test_fields_that_are_missing_or_too_short_are_told(model: str) -> None:
     for record, message in [
         ({"tokens": ["a"]}, "an object has no field 'tags'"),
         ({"tokens": ["a", "b"], "tags": ["O"]}, "expected labels of 2 words, got 1"),
-        ({"tokens": ["a"], "tags": "O"}, "the labels that are given: expected"),
+        ({"tokens": ["a"], "tags": "O"}, "given labels: expected"),
     ]:
         options = ["--input", "jsonl", "--given", "ner=tags"]
         found = mtl("predict", model, *NER, *options, stdin=json.dumps(record))
