@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import TaggerOptions
+from mtl.layers.automata import Rule
 from mtl.layers.constraints import Constraints
-from mtl.layers.rules import Rule, Rules, best_paths, refuse_rules
+from mtl.layers.rules import Rules, best_paths, refuse_rules
 from mtl.ops.crf_semirings import Chain
 from mtl.targets.base import Target
 from mtl.text.spans import Scheme

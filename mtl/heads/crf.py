@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from mtl.errors import MtlError, OptionError
 from mtl.heads.tagger import Tagger, TaggerOptions
+from mtl.layers.automata import Rule
 from mtl.layers.crf import CRF
 from mtl.layers.crf_variants import InputCRF
-from mtl.layers.rules import Rule, Rules, best_paths, refuse_rules
+from mtl.layers.rules import Rules, best_paths, refuse_rules
 from mtl.ops.crf_semirings import Chain
 from mtl.options import PositiveInt, Requires, refuse_idle
 from mtl.targets.base import Target, labelled

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtl.layers import CRF, Rules
-from mtl.layers.rules import Rule, best_paths, n_best_paths, warn_once
+from mtl.layers.automata import Rule
+from mtl.layers.rules import best_paths, n_best_paths, warn_once
 
 LABELS = ["O", "B-X", "S-X", "I-X", "Y"]
 MASK = torch.arange(4) < torch.tensor([[4], [1], [3], [0]])
@@ -124,7 +125,8 @@ def test_a_sentence_without_a_sequence_is_labelled_without_rules_and_told(
         ({"at_most": 1}, "expected {at_least: N, at_most: N, labels"),
         ({"labels": ["Y"]}, "got {labels: "),
         ({"labels": "Y", "after": "O", "with": "O"}, "expected {at_least"),
-        ({"at_most": -1, "labels": "Y"}, "at_most: expected a number from 0, got -1"),
+        ({"at_most": -1, "labels": "Y"}, "at_most: expected a number from 0 to 1000, got -1"),
+        ({"at_least": 10**9, "labels": "Y"}, "at_least: expected a number from 0 to 1000, got 1"),
         ({"at_most": 1, "labels": []}, "labels: expected a label or a list"),
         ({"at_most": 1, "at_least": 2, "labels": "Y"}, "at_least: expected at most 1, got 2"),
         ({"at_least": 0, "labels": "Y"}, "at_least: 0 is true of every sequence"),
