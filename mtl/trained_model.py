@@ -164,6 +164,7 @@ class TrainedModel:
         split_sentences: bool = False,
         chunk_size: int | None = None,
         abstain: float | None = None,
+        n_best: int = 0,
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
@@ -180,11 +181,10 @@ class TrainedModel:
             confidence: Whether to compute the probabilities of labels.
             attention: Whether to compute the attention weights of heads that have them.
             unit: As for `predict`.
-            split_sentences: Whether to split raw texts into sentences. Then there is one prediction
-                per sentence instead of one per text.
-            chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
-                labelled immediately.
+            split_sentences: Whether to predict each sentence of a raw text by itself.
+            chunk_size: The number of texts per chunk, such as 1; None: a few thousand.
             abstain: As for `predict`.
+            n_best: The number of label sequences, in `paths`, of tasks with one label per token.
 
         Raises:
             MtlError: As for `predict`; a named task has no attention; or splitting into sentences
@@ -206,6 +206,7 @@ class TrainedModel:
             attention=attending,
             by_sentence=by_sentence,
             chunk_size=chunk_size,
+            n_best=n_best,
         )
         return sure_answers(predictions, abstain, confidence=confidence)
 

@@ -25,6 +25,7 @@ SLOTS = {
     "ngrams": "ngrams",
     "affixes": "affixes",
     "subwords": "subwords",
+    "gazetteers": "gazetteers",
 }
 """Feature that can be embedded, to its default type of embedding."""
 
@@ -33,7 +34,7 @@ TrackerName: TypeAlias = Literal["mlflow", "wandb"]
 
 FIELDS = frozenset(
     {"text", "text_b", "tokens", "tokens_b", "offsets", "spans", "confidence", "explanation"}
-    | {"attention", "attention_b"}
+    | {"attention", "attention_b", "paths"}
 )
 """The fields of predictions as JSON beside the tasks; no task can have such a name."""
 

@@ -4,6 +4,7 @@ from mtl.embeddings.affixes import AffixEmbedding
 from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
+from mtl.embeddings.gazetteers import GazetteerEmbedding
 from mtl.embeddings.ngrams import NgramEmbedding
 from mtl.embeddings.subwords import SubwordEmbedding
 from mtl.embeddings.transformer import TransformerEmbedding
@@ -20,6 +21,7 @@ EMBEDDINGS: Registry[Embedding] = Registry(
         "affixes": AffixEmbedding,
         "ngrams": NgramEmbedding,
         "subwords": SubwordEmbedding,
+        "gazetteers": GazetteerEmbedding,
     },
 )
 
@@ -31,6 +33,7 @@ __all__ = [
     "Concatenation",
     "Embedding",
     "EmbeddingOutput",
+    "GazetteerEmbedding",
     "InputEmbedding",
     "NgramEmbedding",
     "SubwordEmbedding",

@@ -88,8 +88,8 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     refuse_factored(model)
     if model.embedding.contextual:
         raise MtlError(
-            "the embedding reads the whole sentence, as transformers do, but a bundle has one row "
-            "per word; export a model with another embedding"
+            "the embedding reads the whole sentence, as transformers and gazetteers do, but a "
+            "bundle has one row per word; export a model with another embedding"
         )
     if any(isinstance(module, TransformerTrunk) for module in model.modules()):
         raise MtlError(

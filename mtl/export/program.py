@@ -98,6 +98,11 @@ def export_program(
             "trunk: a pretrained transformer reads subwords, whose number differs from the number "
             "of words, and cannot be exported; export a model with another trunk"
         )
+    if model.embedding.contextual:
+        raise MtlError(
+            "embedding: gazetteers read whole phrases and cannot be exported; export a model "
+            "without them"
+        )
     copy = with_whole_layers(deepcopy(model).cpu().eval())
     # Heads of other tasks are left out, except those whose predictions the sharing reads.
     used = {copy.head_of[task] for task in (*tasks, *copy.label_vectors)}

@@ -9,6 +9,7 @@ from mtl.heads.crf import CRFTagger
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
 from mtl.heads.lm import LanguageModel
+from mtl.heads.memm import MEMMTagger
 from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
@@ -24,6 +25,7 @@ HEADS: Registry[Head] = Registry(
         "softmax": SoftmaxTagger,
         "constrained": ConstrainedTagger,
         "crf": CRFTagger,
+        "memm": MEMMTagger,
         "cnn": CNNClassifier,
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
@@ -47,6 +49,7 @@ __all__ = [
     "HeadContext",
     "LabelSet",
     "LanguageModel",
+    "MEMMTagger",
     "Number",
     "Objective",
     "OneLabel",

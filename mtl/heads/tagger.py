@@ -15,12 +15,14 @@ from mtl.heads.pairs import Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.inputs import check_width
+from mtl.layers.rules import Rules, n_best_paths, warn_once
 from mtl.layers.token_attention import (
     TokenAttention,
     TokenAttentionLayer,
     token_attention,
     token_weights,
 )
+from mtl.ops.crf_semirings import Chain
 from mtl.options import (
     Default,
     PositiveInt,
@@ -85,6 +87,8 @@ class Tagger(SingleLabelHead):
     takes_objective: ClassVar[bool] = False
     """Whether tokens are scored independently, so that an objective may replace labels."""
     objective: Objective | None
+    rules: Rules | None
+    """Rules on whole label sequences, which `decode` obeys."""
     recipe = TaggerRecipe
     attention_option = "attention"
 
@@ -106,6 +110,7 @@ class Tagger(SingleLabelHead):
         if objective is not None and not self.takes_objective:
             raise ValueError(f"labels: {type(self).__name__} expects label names, got an objective")
         self.objective = objective
+        self.rules = None
         hidden_size = options["hidden_size"]
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
@@ -127,6 +132,8 @@ class Tagger(SingleLabelHead):
         A constructor that takes the option `scheme` gets the scheme of the labels.
         """
         assert not isinstance(context.labels, Pairs)
+        if options.get("rules") and context.scheme == "iob1":
+            raise OptionError("rules", "in iob1, a span may begin with I or B; set scheme: bio")
         own = constructor_options(cls, options)
         for option in options_of(cls):
             # Only a constrained CRF reads the scheme, and it refuses one that it would not read.
@@ -142,8 +149,9 @@ class Tagger(SingleLabelHead):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
-        """Yield an error if a scheme is set and the labels are not span tags."""
+        """Yield errors of rules, and of a scheme if the labels are not span tags."""
         yield from super().check(options, context)
+        yield from Rules.check(options.get("rules", ()))
         if (scheme := cls.tag_scheme(options)) and context.task not in context.spans:
             yield OptionError(
                 "scheme",
@@ -178,8 +186,68 @@ class Tagger(SingleLabelHead):
 
         `decode` returns the sequence with the largest sum of label and transition scores. None: all
         transition scores are zero.
+
+        Raises:
+            MtlError: `decode` does more, so that the head has no place in an exported model or an
+                ensemble.
         """
         return None
+
+    def chain(self, scores: Tensor, temperature: float = 1.0) -> Chain:
+        """Return scores of labels, transitions, first and last labels, `[B, T, K]`, …, `[K]`.
+
+        Transitions are `[K, K]`, or `[B, T - 1, K, K]` if they depend on the sentence.
+
+        Args:
+            scores: The result of `scores`.
+            temperature: All scores are divided by it.
+        """
+        size = len(self.labels)
+        none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
+        transitions, start, end = (own.to(scores) / temperature for own in self.steps() or none)
+        return scores / temperature, transitions, start, end
+
+    @torch.no_grad()
+    def n_best(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        n: int,
+        allowed: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the n best label sequences `[B, n, T]`, best first, and their log-probabilities.
+
+        The log-probabilities `[B, n]` are among the sequences that `allowed`, the scheme and the
+        rules of the head leave. A missing sequence has −∞, and the labels of the first one. If they
+        leave none, the rules are given up first, and then the transitions, with a warning.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            n: The number of sequences.
+            allowed: `[B, T, K]` bool, the labels that each token may have, at least one; None: any.
+            temperature: As for `chain`.
+        """
+        scores = self.scores(hidden, mask)
+        emissions, *steps = self.chain(scores, temperature)
+        if allowed is not None:
+            refused = ~allowed & mask.unsqueeze(2)
+            emissions = emissions.masked_fill(refused, -torch.inf)
+        transitions, start, end = steps
+        chain = emissions, transitions, start, end
+        paths, log_probs = n_best_paths(chain, mask, n, self.rules)
+        lost = log_probs[:, 0].isneginf() & mask.any(1)
+        if allowed is not None and lost.any():
+            warn_once(
+                "the labels given for some sentences allow no sequence under the scheme of the "
+                "head; their other tokens are labelled one by one"
+            )
+            alone = scores[lost, :, : len(self.labels)].masked_fill(refused[lost], -torch.inf)
+            none = torch.zeros_like(start)
+            free = alone / temperature, none.expand(len(none), -1), none, none
+            paths[lost], log_probs[lost] = n_best_paths(free, mask[lost], n, None)
+        return torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1]), log_probs
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return `[B, T, K]`, zero on padding."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -30,6 +30,8 @@ class Sentence:
         fields: Further fields of the input, which are copied to the output; None: no fields.
         cut: How the words were cut from `text`: by the rules of `tokenize` (True), or at blanks
             (False). None if they were not, and for pairs.
+        given: Task to the labels that each word may have: a collection of names, or None for any.
+            A name is a label, or the type of a span. None: no labels are given.
     """
 
     example: Example
@@ -38,6 +40,7 @@ class Sentence:
     text_b: str | None = None
     fields: Mapping[str, Any] | None = None
     cut: bool | None = None
+    given: Mapping[str, Sequence[Collection[str] | None]] | None = None
     _offsets: Offsets | None = field(default=None, init=False, repr=False, compare=False)
     _bounds: Sequence[tuple[int, int]] = field(default=(), init=False, repr=False, compare=False)
 

@@ -17,15 +17,18 @@ from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
+from mtl.layers.crf_variants import MEMM, InputCRF
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.hmm import HMM
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
+from mtl.layers.rules import Rules
 from mtl.layers.scalar_mix import ScalarMix
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
@@ -41,6 +44,8 @@ from mtl.layers.weight_penalties import (
 
 __all__ = [
     "CRF",
+    "HMM",
+    "MEMM",
     "QRNN",
     "AdaptiveSoftmax",
     "AdditiveScore",
@@ -52,6 +57,7 @@ __all__ = [
     "FullSoftmax",
     "GradientReversal",
     "Highway",
+    "InputCRF",
     "KeyValueAttention",
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
@@ -60,6 +66,7 @@ __all__ = [
     "QRNNLayer",
     "QueryPooling",
     "Residual",
+    "Rules",
     "ScalarMix",
     "ScaledDotScore",
     "SelfAttention",

@@ -27,14 +27,23 @@ ATTENTION = ["additive", "concat", "multiplicative", "scaled", "key_value", "mul
 TRAINED = {"label_smoothing": 0.1, "class_weights": {"O": 0.5}}
 OPTIONS = {
     "softmax": [{}, {"hidden_size": 4}, *({"attention": name} for name in ATTENTION)],
-    "constrained": [{}, {"scheme": "bio"}, {"attention": "key_value", "window": 2}],
+    "constrained": [
+        {},
+        {"scheme": "bio"},
+        {"rules": ({"at_least": 1, "labels": ("O",)},)},
+        {"attention": "key_value", "window": 2},
+    ],
     "crf": [
         {},
         {"hidden_size": 4},
         {"scheme": "bio", "constrained": True},
         {"attention": "multi_head"},
         {**TRAINED},
+        {"transitions": "input", "rank": 2},
+        {"transitions": "input", "scheme": "bio", "constrained": True},
+        {"rules": ({"at_least": 1, "labels": "O"},)},
     ],
+    "memm": [{}, {"hidden_size": 4}],
     "cnn": [
         {},
         {"widths": (1, 2), "maps": 6},
@@ -114,7 +123,9 @@ def every_loss(head: Head, hidden: Tensor, length: int) -> tuple[Tensor, Tensor]
 
 
 def allowed(variant: Variant, targets: Tensor) -> Tensor:
-    """Which labellings the head may give: all, unless it obeys a scheme."""
+    """Which labellings the head may give: all, unless it obeys a scheme or the rule of OPTIONS."""
+    if variant.option("rules"):
+        return (targets == LABELS.index("O")).any(1)
     if variant.cls is not ConstrainedTagger or not (scheme := variant.option("scheme")):
         return torch.ones(len(targets), dtype=torch.bool)
     return torch.tensor([not malformed([LABELS[i] for i in row], scheme) for row in targets])

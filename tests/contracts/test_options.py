@@ -29,6 +29,9 @@ TASKS = ["a", "b", "c"]
 LABELS = ["O", "B-X", "I-X"]
 WORDS = {"The": 9, "the": 5, "cats": 4, "1984": 3, "1985": 2, "naive": 1, "walking": 1}
 
+LISTS = Path(__file__).parents[1] / "fixtures" / "gazetteers"
+VOCABULARY: Mapping[str, Options] = {"gazetteers": {"lists": {"names": str(LISTS / "words.txt")}}}
+"""Options without which a vocabulary is empty."""
 BASE: Mapping[tuple[str, str], Options] = {
     ("trunk", "transformer"): {
         "num_layers": 2,
@@ -47,6 +50,8 @@ BASE: Mapping[tuple[str, str], Options] = {
 OTHER: Mapping[str, Sequence[Any]] = {
     "class_weights": [{"O": 0.5}],
     "never": [[["O", "B-X"]]],
+    "rules": [[{"at_most": 1, "labels": "O"}]],
+    "lists": [{"names": str(LISTS / "labels.tsv")}],
     "clusters": [[["a", "b"], ["c"]]],
     "groups": [[["a", "b"], ["c"]]],
     "order": [["c", "a", "b"]],
@@ -184,12 +189,13 @@ def head_behaviour(make: Callable[..., Any]) -> list[Any]:
         for scale in (1, -3):  # sequences that a rule forbids are then the best
             found += [numbers(head.decode(scale * x, mask)), numbers(head.log_probs(x, mask))]
         found.append(numbers(head.attention_weights(x, mask)))
-        found.append(numbers(head.steps()) if hasattr(head, "steps") else [])
+        found.append(numbers(head.chain(head.scores(x, mask))) if hasattr(head, "chain") else [])
     return found
 
 
 def embedding_behaviour(make: Callable[..., Any], cls: Any) -> list[Any]:
-    vocabularies = {cls.vocabulary.feature: cls.vocabulary.build(WORDS)}
+    own = cls.vocabulary
+    vocabularies = {own.feature: own.build(WORDS, **VOCABULARY.get(own.feature, {}))}
     embedding = make(vocabularies)
     batch = words_batch(Batcher(vocabularies, {}))
     torch.manual_seed(1)
