@@ -34,7 +34,7 @@ class DomainClassifier(Classifier):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
-        pooling: The mean or maximum over the tokens, or the state of the last token.
+        pooling: The mean, maximum or sum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer.
         strength: λ: the gradient for the trunk is multiplied by −λ; with 0 only the head learns.
         ramp: Number of batches over which λ grows from 0, with the factor 2 / (1 + e^(−10 p)) − 1;

@@ -31,7 +31,7 @@ class DomainDistance(Classifier):
         labels: The K label names; each sentence has one label.
         distance: "coral" compares covariances, "mmd" whole distributions.
         strength: Weight λ of the distance.
-        pooling: The mean or maximum over the tokens, or the state of the last token.
+        pooling: The mean, maximum or sum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer of the classifier.
         dropout: Dropout probability of the hidden layer.
     """

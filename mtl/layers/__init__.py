@@ -17,6 +17,7 @@ from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
+from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
@@ -47,6 +48,7 @@ __all__ = [
     "ConcatScore",
     "Constraints",
     "ConvLayer",
+    "CrossAttention",
     "EmbeddingDropout",
     "FactoredStack",
     "FullSoftmax",

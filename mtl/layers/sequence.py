@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Pooling = Literal["mean", "max", "last"]
+Pooling = Literal["mean", "max", "last", "sum"]
 
 
 def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
@@ -68,11 +68,13 @@ def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     Args:
         x: `[B, T, H]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
-        pooling: The mean or the maximum over the tokens, or the vector of the last one.
+        pooling: The mean, the maximum or the sum over the tokens, or the vector of the last one.
     """
     if not x.shape[1]:
         return x.sum(1)  # zeros that stay connected to the graph
     real = mask.unsqueeze(-1)
+    if pooling == "sum":
+        return (x * real).sum(1)
     if pooling == "mean":
         return (x * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
     if pooling == "max":

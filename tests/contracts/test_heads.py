@@ -45,6 +45,7 @@ OPTIONS = {
         {"pooling": "mean"},
         {"pooling": "max"},
         {"pooling": "last"},
+        {"pooling": "sum"},
         {"pooling": "concat"},
         {"attention": "additive"},
         {"attention": "key_value", "pooling": "last"},
