@@ -6,6 +6,7 @@ from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
 from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
+from mtl.heads.deep_cnn import DeepCNNClassifier
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
 from mtl.heads.lm import LanguageModel
@@ -25,6 +26,7 @@ HEADS: Registry[Head] = Registry(
         "constrained": ConstrainedTagger,
         "crf": CRFTagger,
         "cnn": CNNClassifier,
+        "deep_cnn": DeepCNNClassifier,
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
         "domain": DomainClassifier,
@@ -40,6 +42,7 @@ __all__ = [
     "CRFTagger",
     "Classifier",
     "ConstrainedTagger",
+    "DeepCNNClassifier",
     "DomainClassifier",
     "DomainDistance",
     "FoundSpan",

@@ -11,7 +11,14 @@ from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability, RunContext, check_choice
+from mtl.options import (
+    NonNegativeFloat,
+    PositiveInt,
+    Probability,
+    RunContext,
+    check_choice,
+    one_process,
+)
 from mtl.targets.base import Target
 
 
@@ -68,12 +75,7 @@ class DomainDistance(Classifier):
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error for several processes, which have a part of each batch."""
         yield from super().check(options, context)
-        if context.processes > 1:
-            yield OptionError(
-                "",
-                "compares all sentences of a batch, and each of several processes has a part of "
-                "them; train in one process, or take the head 'domain'",
-            )
+        yield from one_process("", context)
 
     @classmethod
     def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
+from mtl.text.running import characters
 from mtl.text.tokenizer import first_tokens, split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
@@ -87,6 +88,16 @@ class Sentence:
         """Make a pair from two sentences."""
         example = Example.pair(first.example.tokens, second.example.tokens)
         return cls(example, first.text, text_b=second.text, fields=fields)
+
+    def in_characters(self) -> Sentence:
+        """Return the item with characters as tokens, for classifiers that read characters."""
+        texts = [" ".join(words) for words in self.example.texts]
+        if self.text is not None:
+            texts[0] = self.text
+        if self.text_b is not None:
+            texts[1] = self.text_b
+        sides = [tuple(characters(text)) for text in texts]
+        return Sentence(Example.pair(*sides) if len(sides) > 1 else Example(*sides))
 
     @property
     def offsets(self) -> Offsets:

@@ -13,6 +13,7 @@ from mtl.layers.attention import (
     SelfAttention,
     SelfAttentionPooling,
 )
+from mtl.layers.batch_norm import MaskedBatchNorm
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
@@ -55,6 +56,7 @@ __all__ = [
     "GradientReversal",
     "Highway",
     "KeyValueAttention",
+    "MaskedBatchNorm",
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
     "MultiplicativeScore",

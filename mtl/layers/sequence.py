@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 Pooling = Literal["mean", "max", "last", "sum"]
 
@@ -81,3 +82,21 @@ def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
         empty = ~mask.any(1, keepdim=True)
         return x.masked_fill(~real, -torch.inf).amax(1).masked_fill(empty, 0)
     return last_real(x * real, mask)
+
+
+def k_max(x: Tensor, real: Tensor, k: int) -> Tensor:
+    """Return the k largest values of each channel, in their order (Kalchbrenner et al. 2014).
+
+    Args:
+        x: `[B, C, T]`.
+        real: `[B, 1, T]` bool, True on the positions that count.
+        k: The number of values.
+
+    Returns:
+        `[B, C, k]`; missing values are −∞, and come last.
+    """
+    x = x.masked_fill(~real, -torch.inf)
+    if k == 1:
+        return x.amax(2, keepdim=True)
+    x = functional.pad(x, (0, k - 1), value=-torch.inf)  # topk needs at least k positions
+    return x.gather(2, x.topk(k, dim=2).indices.sort(dim=2).values)

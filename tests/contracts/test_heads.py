@@ -40,6 +40,12 @@ OPTIONS = {
         {"widths": (1, 2), "maps": 6},
         {"widths": (1, 2), "maps": 6, "k": 3},
         {"widths": (1, 2), "maps": 6, "pooling": "mean"},
+        {"widths": (1, 2), "maps": 6, "batch_norm": True},
+    ],
+    "deep_cnn": [
+        {"layers": (1, 2), "maps": 8, "k": 2},
+        {"layers": (1, 2), "widths": (2, 3), "maps": 8, "pool": 3, "batch_norm": False},
+        {"layers": (1,), "maps": 16, "doubling": False, "hidden_size": 16, "batch_norm": False},
     ],
     "pool": [
         {"pooling": "mean"},
