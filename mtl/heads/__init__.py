@@ -9,6 +9,7 @@ from mtl.heads.crf import CRFTagger
 from mtl.heads.deep_cnn import DeepCNNClassifier
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
+from mtl.heads.hierarchical import HierarchicalClassifier
 from mtl.heads.lm import LanguageModel
 from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
@@ -29,6 +30,7 @@ HEADS: Registry[Head] = Registry(
         "deep_cnn": DeepCNNClassifier,
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
+        "hierarchical": HierarchicalClassifier,
         "domain": DomainClassifier,
         "domain_distance": DomainDistance,
         "lm": LanguageModel,
@@ -48,6 +50,7 @@ __all__ = [
     "FoundSpan",
     "Head",
     "HeadContext",
+    "HierarchicalClassifier",
     "LabelSet",
     "LanguageModel",
     "Number",

@@ -91,13 +91,13 @@ class Sentence:
 
     def in_characters(self) -> Sentence:
         """Return the item with characters as tokens, for classifiers that read characters."""
-        texts = [" ".join(words) for words in self.example.texts]
-        if self.text is not None:
-            texts[0] = self.text
-        if self.text_b is not None:
-            texts[1] = self.text_b
-        sides = [tuple(characters(text)) for text in texts]
-        return Sentence(Example.pair(*sides) if len(sides) > 1 else Example(*sides))
+        sides = [
+            characters(" ".join(words) if text is None else text)
+            for words, text in zip(self.example.texts, (self.text, self.text_b), strict=False)
+        ]
+        if len(sides) == 1:
+            return Sentence(Example(tuple(sides[0])))
+        return Sentence(Example.pair(sides[0], sides[1]))
 
     @property
     def offsets(self) -> Offsets:

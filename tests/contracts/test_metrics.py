@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtl.metrics import METRICS, Metric
 from tests.contracts.variants import Variant, over, variants
 
-OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}]}
+OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}], "top_k": [{"k": 1}]}
 metrics = over(variants(METRICS, OPTIONS))
 Sentences = list[tuple[str, ...]]
 GOLD = [("B-X", "I-X", "O"), ("O", "B-Y"), ("O",), ("B-Y", "B-X", "I-X", "O")]
@@ -20,6 +20,8 @@ GUESS = [("B-X", "O", "O"), ("O", "B-Y"), ("B-Y",), ("B-Y", "B-Z", "I-Z", "O")]
 
 def formed(variant: Variant, sentences: Sentences) -> list[Any]:
     """The labels in the form that the metric reads."""
+    if variant.cls.level == "sentence":
+        return [tags[0] for tags in sentences]
     found = [[tag for tag in tags if tag != "O"] for tags in sentences]
     if variant.cls.reads == "sets":
         return [frozenset(tags) for tags in found]
