@@ -14,7 +14,7 @@ from mtl.text.example import Labels
 class TopK(CountedMetric):
     """The fraction of sentences whose label is among the k most probable labels (–).
 
-    `accuracy` and the scores of single labels are those of the most probable label.
+    `accuracy` and the scores of single labels compare the most probable label alone.
 
     Args:
         k: The number of labels.

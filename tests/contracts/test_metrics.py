@@ -32,6 +32,8 @@ def formed(variant: Variant, sentences: Sentences) -> list[Any]:
 
 def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
     """The input of the metric: predicted labels, or log probabilities of the gold labels."""
+    if variant.cls.ranked:
+        return [(tags[0], "B-X", "B-Y", "O") for tags in guess]
     if variant.cls.reads != "log_probs":
         return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]
