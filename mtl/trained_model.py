@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from mtl.inference import process
 from mtl.inference.abstention import check_threshold, sure_answers
 from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
+from mtl.inference.characters import in_characters
 from mtl.inference.explanation import Explanation, Method
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
@@ -146,7 +148,7 @@ class TrainedModel:
             MtlError: `sentences` is a single string, an item is neither text nor words, or the
                 model has no such task.
         """
-        selected = self.selection.labelling(tasks)
+        selected = self.selection.labelling(tasks, characters=True)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
         for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
             for task, value in prediction.labels.items():
@@ -190,24 +192,29 @@ class TrainedModel:
             MtlError: As for `predict`; a named task has no attention; or splitting into sentences
                 is requested for pairs.
         """
-        selected = self.selection.labelling(tasks)
+        selected = self.selection.labelling(tasks, characters=True)
         attending = self.selection.attending(tasks) if attention else []
         pairs = self.selection.compare_pairs(selected)
         if pairs and (split_sentences or unit == "sentence"):
             raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
         if split_sentences and unit == "record":
             raise MtlError("split_sentences=True and unit='record' exclude each other")
+        characters = self.selection.read_characters(selected)
+        if characters and unit == "sentence":
+            raise MtlError("the tasks read the characters of whole texts; leave out unit")
         by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
-        predictions = self.predictor.run(
-            split_texts(stream) if split_sentences else stream,
-            selected,
+        label = partial(
+            self.predictor.run,
+            tasks=selected,
             confidence=confidence or abstain is not None,
             attention=attending,
             by_sentence=by_sentence,
             chunk_size=chunk_size,
             n_best=n_best,
         )
+        stream = split_texts(stream) if split_sentences else stream
+        predictions = in_characters(stream, label) if characters else label(stream)
         return sure_answers(predictions, abstain, confidence=confidence)
 
     def probabilities(

@@ -201,7 +201,7 @@ def predict(
     from mtl.inference.base import CHUNK_OF_MATRICES
     from mtl.inference.cutting import CHUNK
 
-    tasks = model.selection.labelling(task)
+    tasks = model.selection.labelling(task, characters=True)
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
     progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())

@@ -6,8 +6,10 @@ from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
 from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
+from mtl.heads.deep_cnn import DeepCNNClassifier
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
+from mtl.heads.hierarchical import HierarchicalClassifier
 from mtl.heads.lm import LanguageModel
 from mtl.heads.memm import MEMMTagger
 from mtl.heads.pairs import Pairs
@@ -27,8 +29,10 @@ HEADS: Registry[Head] = Registry(
         "crf": CRFTagger,
         "memm": MEMMTagger,
         "cnn": CNNClassifier,
+        "deep_cnn": DeepCNNClassifier,
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
+        "hierarchical": HierarchicalClassifier,
         "domain": DomainClassifier,
         "domain_distance": DomainDistance,
         "lm": LanguageModel,
@@ -42,11 +46,13 @@ __all__ = [
     "CRFTagger",
     "Classifier",
     "ConstrainedTagger",
+    "DeepCNNClassifier",
     "DomainClassifier",
     "DomainDistance",
     "FoundSpan",
     "Head",
     "HeadContext",
+    "HierarchicalClassifier",
     "LabelSet",
     "LanguageModel",
     "MEMMTagger",

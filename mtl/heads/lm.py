@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,16 @@ from mtl.layers.activation_penalties import activation_penalty, temporal_activat
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.inputs import check_width
+from mtl.layers.look_back import LookBack
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
+from mtl.layers.token_attention import TokenAttention
 from mtl.options import (
     Bounds,
     NonNegativeFloat,
     PositiveInt,
     Probability,
     Requires,
+    RunContext,
     refuse_idle,
 )
 from mtl.targets.base import Target
@@ -48,6 +51,11 @@ class LanguageModel(Head):
             Values below 1 are fractions of the vocabulary; larger values are numbers of words,
             which stay the same if the vocabulary grows when a run starts from another one.
         num_softmaxes: Number of softmaxes of "mos".
+        attention: Adds a context vector to each state: the mean of the states of preceding tokens,
+            weighted by a score of both states. Names as for taggers; "key_value" has separate parts
+            of the states for scores and means (Daniluk et al. 2017). For tasks that predict the
+            next word. In training, a chunk of a stream does not attend to the chunk before.
+        window: The number of preceding tokens that the attention reads.
         dropout: Dropout probability of the hidden states; the same units for all tokens.
         activation: Weight α of the penalty α·mean(h²) on the states after dropout, in training (AR;
             Merity et al. 2017 use 2).
@@ -69,14 +77,26 @@ class LanguageModel(Head):
             Requires("output", ("adaptive", "tied_adaptive")),
         ] = (0.1, 0.4),
         num_softmaxes: Annotated[PositiveInt, Requires("output", ("mos",))] = 4,
+        attention: TokenAttention | None = None,
+        window: Annotated[PositiveInt, Requires("attention")] = 5,
         dropout: Probability = 0.4,
         activation: NonNegativeFloat = 0.0,
         temporal: NonNegativeFloat = 0.0,
     ) -> None:
         refuse_idle(
-            LanguageModel, {"output": output, "cutoffs": cutoffs, "num_softmaxes": num_softmaxes}
+            LanguageModel,
+            {
+                "output": output,
+                "cutoffs": cutoffs,
+                "num_softmaxes": num_softmaxes,
+                "attention": attention,
+                "window": window,
+            },
         )
         super().__init__(in_features, labels)
+        self.look_back = LookBack(in_features, attention, window) if attention else None
+        self.reach = window if attention else 0
+        """The number of preceding states that a prediction reads, beside its own state."""
         self.dropout = VariationalDropout(dropout)
         self.activation = activation
         self.temporal = temporal
@@ -110,6 +130,17 @@ class LanguageModel(Head):
         """Return whether the labels are the words of the text."""
         return target.open_vocabulary
 
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if the attention would read the word that the task predicts."""
+        yield from super().check(options, context)
+        if options.get("attention") and context.texts.get(context.task) != "next":
+            yield OptionError(
+                "attention",
+                "looks back at preceding tokens, which have read the word to predict; leave it "
+                "out, or predict the next word",
+            )
+
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the negative log-likelihood of each sentence in nats, `[B]`.
 
@@ -137,6 +168,8 @@ class LanguageModel(Head):
     def _log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         values = hidden.new_zeros(mask.shape)
         if mask.any():
+            if self.look_back is not None:
+                hidden = self.look_back(hidden, mask)[0]
             # Real tokens only: scores over the vocabulary are most of the cost.
             values[mask] = -self.output.loss(hidden[mask], target[mask])
         return values
@@ -148,5 +181,8 @@ class LanguageModel(Head):
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the log-probabilities of all words, `[B, T, V]`, zero on padding."""
         check_width(hidden, self.in_features)
-        flat = self.output.log_probs(self.dropout(hidden).flatten(0, 1))
+        states = self.dropout(hidden)
+        if self.look_back is not None:
+            states = self.look_back(states, mask)[0]
+        flat = self.output.log_probs(states.flatten(0, 1))
         return flat.view(*mask.shape, -1).masked_fill(~mask.unsqueeze(2), 0)

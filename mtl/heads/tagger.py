@@ -13,10 +13,12 @@ from mtl.errors import OptionError
 from mtl.heads.base import HeadContext
 from mtl.heads.pairs import Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.layers.attention import KeyValueAttention
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.inputs import check_width
 from mtl.layers.rules import Rules, n_best_paths, warn_once
 from mtl.layers.token_attention import (
+    BOTH_SIDES,
     TokenAttention,
     TokenAttentionLayer,
     token_attention,
@@ -47,7 +49,11 @@ class TaggerOptions(TypedDict, total=False):
         attention: Adds a context vector to the state of each token: the mean of the other tokens of
             the sentence, weighted by a score of both states; with key_value, of the tokens just
             before it; with multi_head, four such means; null for none.
+        look_back: Whether the attention reads the preceding tokens of the sentence alone; key_value
+            always does.
         window: The number of preceding tokens that key_value reads.
+        values_alone: Whether the context of key_value joins the values of a token in place of its
+            whole state, which contains its key too (Daniluk et al. 2017).
         label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
             label with ε.
         class_weights: Label to the weight of its tokens in training, by default 1; or balanced: all
@@ -58,7 +64,9 @@ class TaggerOptions(TypedDict, total=False):
     dropout: Annotated[Probability, Default(0.4)]
     hidden_size: Annotated[PositiveInt | None, Default(None)]
     attention: Annotated[TokenAttention | None, Default(None)]
+    look_back: Annotated[bool, Default(False), Requires("attention", BOTH_SIDES)]
     window: Annotated[PositiveInt, Default(5), Requires("attention", ("key_value",))]
+    values_alone: Annotated[bool, Default(False), Requires("attention", ("key_value",))]
     label_smoothing: LabelSmoothing
     class_weights: ClassWeights
 
@@ -115,8 +123,14 @@ class Tagger(SingleLabelHead):
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
         if attention := options["attention"]:
-            layer = token_attention(attention, in_features, options["window"])
-            self.attention, in_features = layer, in_features + layer.out_features
+            back = options["look_back"]
+            window = options["window"] if attention == "key_value" else None
+            layer = token_attention(attention, in_features, window, causal=back)
+            self.attention, self.joined = layer, slice(None)
+            if options["values_alone"]:
+                assert isinstance(layer, KeyValueAttention)
+                self.joined = layer.values
+            in_features = len(range(in_features)[self.joined]) + layer.out_features
         self.hidden = (
             nn.Sequential(nn.Linear(in_features, hidden_size), nn.Tanh())
             if hidden_size
@@ -173,7 +187,7 @@ class Tagger(SingleLabelHead):
         x = self.dropout(hidden)
         if self.attention is not None:
             contexts, _ = self.attention(x, mask)
-            x = torch.cat([x, contexts], dim=2)
+            x = torch.cat([x[..., self.joined], contexts], dim=2)
         scores: Tensor = self.output(self.hidden(x))
         return scores
 

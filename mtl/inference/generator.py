@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mtl.data.encoding import Batcher
+from mtl.heads import LanguageModel
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
 from mtl.text.running import END
@@ -86,13 +87,17 @@ def generate(
     head = model.head(task)
     state = model.sharing.initial_state(1)
     words = tuple(prompt) if whole_sentences else (END, *prompt)
+    assert isinstance(head, LanguageModel)
+    past = None
     for _ in range(length):
         batch = batcher.batch([Example(words, {})]).to(device)
         encoding = model.encode(batch, [task], state)
         # The state contains the text so far, so the next step reads only the new word.
         state = encoding.state
-        last = encoding.hidden[task][:, -1:]
-        log_probs = head.log_probs(last, batch.mask[:, -1:])[0, 0].cpu()
+        states = encoding.hidden[task]
+        states = states if past is None else torch.cat([past, states], dim=1)
+        past = states[:, -head.reach - 1 :]  # the last state, and those that it attends to
+        log_probs = head.log_probs(past, past.new_ones(past.shape[:2]).bool())[0, -1].cpu()
         log_probs[: len(SPECIAL)] = -torch.inf
         chosen = torch.multinomial(sampling.probabilities(log_probs), 1, generator=random)
         words = (head.labels[int(chosen)],)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
+from mtl.text.running import characters
 from mtl.text.tokenizer import first_tokens, split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
@@ -90,6 +91,16 @@ class Sentence:
         """Make a pair from two sentences."""
         example = Example.pair(first.example.tokens, second.example.tokens)
         return cls(example, first.text, text_b=second.text, fields=fields)
+
+    def in_characters(self) -> Sentence:
+        """Return the item with characters as tokens, for classifiers that read characters."""
+        sides = [
+            characters(" ".join(words) if text is None else text)
+            for words, text in zip(self.example.texts, (self.text, self.text_b), strict=False)
+        ]
+        if len(sides) == 1:
+            return Sentence(Example(tuple(sides[0])))
+        return Sentence(Example.pair(sides[0], sides[1]))
 
     @property
     def offsets(self) -> Offsets:

@@ -13,11 +13,13 @@ from mtl.layers.attention import (
     SelfAttention,
     SelfAttentionPooling,
 )
+from mtl.layers.batch_norm import MaskedBatchNorm
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
 from mtl.layers.crf_variants import MEMM, InputCRF
+from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
@@ -52,6 +54,7 @@ __all__ = [
     "ConcatScore",
     "Constraints",
     "ConvLayer",
+    "CrossAttention",
     "EmbeddingDropout",
     "FactoredStack",
     "FullSoftmax",
@@ -59,6 +62,7 @@ __all__ = [
     "Highway",
     "InputCRF",
     "KeyValueAttention",
+    "MaskedBatchNorm",
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
     "MultiplicativeScore",

@@ -26,7 +26,13 @@ from tests.contracts.variants import (
 ATTENTION = ["additive", "concat", "multiplicative", "scaled", "key_value", "multi_head"]
 TRAINED = {"label_smoothing": 0.1, "class_weights": {"O": 0.5}}
 OPTIONS = {
-    "softmax": [{}, {"hidden_size": 4}, *({"attention": name} for name in ATTENTION)],
+    "softmax": [
+        {},
+        {"hidden_size": 4},
+        *({"attention": name} for name in ATTENTION),
+        {"attention": "key_value", "values_alone": True},
+        {"attention": "multi_head", "look_back": True},
+    ],
     "constrained": [
         {},
         {"scheme": "bio"},
@@ -49,11 +55,18 @@ OPTIONS = {
         {"widths": (1, 2), "maps": 6},
         {"widths": (1, 2), "maps": 6, "k": 3},
         {"widths": (1, 2), "maps": 6, "pooling": "mean"},
+        {"widths": (1, 2), "maps": 6, "batch_norm": True},
+    ],
+    "deep_cnn": [
+        {"layers": (1, 2), "maps": 8, "k": 2},
+        {"layers": (1, 2), "widths": (2, 3), "maps": 8, "pool": 3, "batch_norm": False},
+        {"layers": (1,), "maps": 16, "doubling": False, "hidden_size": 16, "batch_norm": False},
     ],
     "pool": [
         {"pooling": "mean"},
         {"pooling": "max"},
         {"pooling": "last"},
+        {"pooling": "sum"},
         {"pooling": "concat"},
         {"attention": "additive"},
         {"attention": "key_value", "pooling": "last"},
@@ -62,13 +75,15 @@ OPTIONS = {
         {"score": s, "dropout": 0.1} for s in ("additive", "concat", "multiplicative", "scaled")
     ]
     + [{"hops": 3, "penalty": 0.1}],
+    "hierarchical": [{"block": 3}, {"block": 2, "size": 4}],
     "domain": [{}, {"pooling": "max", "strength": 0.1}],
     "domain_distance": [{}, {"distance": "coral", "pooling": "max"}],
     "lm": [
         {"output": name, "dropout": 0.1}
         for name in ("tied", "full", "mos", "adaptive", "tied_adaptive")
     ]
-    + [{"activation": 2.0, "temporal": 1.0, "dropout": 0.1}],
+    + [{"activation": 2.0, "temporal": 1.0, "dropout": 0.1}]
+    + [{"attention": name, "window": 2, "dropout": 0.1} for name in ("key_value", "additive")],
 }
 LABELS = ["O", "B-X", "I-X"]
 WIDTH = 5

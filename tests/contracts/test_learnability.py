@@ -33,7 +33,7 @@ TRUNK_OPTIONS = {
         {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "feed_forward": 32, "positions": 8}
     ],
 }
-HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
+HEAD_OPTIONS = {"cnn": [{"maps": 16}], "deep_cnn": [{"layers": (1, 1), "maps": 16}]}
 # Without a trunk no head sees the word before.
 LAYERED = [variant for variant in variants(TRUNKS, TRUNK_OPTIONS) if variant.cls.layered]
 trunks = over(LAYERED)

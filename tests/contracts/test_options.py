@@ -44,6 +44,9 @@ BASE: Mapping[tuple[str, str], Options] = {
     ("reader", "hub"): {"name": "json"},
     ("optimizer", "sgd"): {"lr": 0.1, "momentum": 0.5},
     ("head", "attention"): {"hops": 2},
+    ("head", "deep_cnn"): {"layers": [1, 1], "widths": [3, 3], "maps": 4, "k": 2, "dropout": 0.0},
+    ("head", "hierarchical"): {"block": 2},
+    ("metric", "top_k"): {"k": 1},
     ("schedule", "plateau"): {"decay": 0.5},
 }
 """The options of a part that the others are set beside; by default those of the part."""
@@ -57,6 +60,7 @@ OTHER: Mapping[str, Sequence[Any]] = {
     "order": [["c", "a", "b"]],
     "shared_only": [["b"]],
     "widths": [[1, 2]],
+    "layers": [[1, 2]],
     "cutoffs": [[2]],
     "columns": [["labels", "tokens"]],
     "data_files": [{"train": "other.json"}],

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mtl.heads import LanguageModel
+from mtl.options import RunContext
 from tests.contracts.variants import prefix_mask
 
 WORDS = [f"w{i}" for i in range(30)]
@@ -98,3 +99,11 @@ def test_cutoffs_that_do_not_rise_are_refused(cutoffs: tuple[float, ...]) -> Non
 def test_cutoffs_beyond_all_words_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected one below the 30 words .*, got \[100\]"):
         LanguageModel(6, WORDS, output="tied_adaptive", cutoffs=(100,))
+
+
+@pytest.mark.parametrize("word", ["previous", "same"])
+def test_models_of_other_words_cannot_look_back(word: str) -> None:
+    context = RunContext(("a",), task="a", texts={"a": word})
+    (error,) = LanguageModel.check({"attention": "scaled"}, context)
+    assert (error.option, "predict the next word" in str(error)) == ("attention", True)
+    assert not [*LanguageModel.check({"attention": None}, context)]

@@ -61,9 +61,10 @@ def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
         Sampling(**options)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Experiment:
-    experiment, _ = language_model(tmp_path, {"type": "gru"}, {"next": NEXT})
+@pytest.fixture(params=[{}, {"attention": "key_value", "window": 3}], ids=str)
+def model(tmp_path: Path, request: pytest.FixtureRequest) -> Experiment:
+    task = {**NEXT, "head": {"type": "lm", **request.param}}
+    experiment, _ = language_model(tmp_path, {"type": "gru"}, {"next": task})
     experiment.model.eval()
     return experiment
 

@@ -73,7 +73,7 @@ def predictor(
     trunk: Mapping[str, Any] = TRUNK,
     sharing: Mapping[str, Any] | None = None,
     embeddings: Mapping[str, Mapping[str, Any]] | None = None,
-    pairs: bool = False,
+    pairs: bool | str = False,
     layer: int | str = -1,
     max_length: int = 12,
 ) -> Predictor:
@@ -85,7 +85,7 @@ def predictor(
         trunk: Name and options of the trunks.
         sharing: Name and options of the sharing.
         embeddings: Name of each embedding to its options.
-        pairs: Whether classifiers compare pairs.
+        pairs: Whether classifiers compare pairs; "attending": with cross-attention.
         layer: The layer that all heads read.
         max_length: The most tokens of a window.
     """
@@ -112,8 +112,9 @@ def predictor(
         labels = target.labelling()
         head = HEADS.find(name)
         width = shared.sizes_of(task)[layer if isinstance(layer, int) else -1]
-        paired = pairs and not issubclass(head, Tagger)
-        heads[task] = head(width, Pairs(labels, PARTS) if paired else labels, **options)
+        if pairs and not issubclass(head, Tagger):
+            labels = Pairs(labels, PARTS, pairs == "attending")
+        heads[task] = head(width, labels, **options)
         targets[task] = target
     own = {task: task for task in tasks}
     model = MultiTaskModel(
@@ -145,6 +146,8 @@ def variants() -> Iterator[tuple[str, dict[str, Any]]]:
                     if not issubclass(head, Tagger) and head.pairs:
                         pair = {"tasks": {form: (name, options)}, "pairs": True}
                         yield f"{name}-{number}-{form}-pairs", pair
+    for name in ("pool", "cnn", "attention"):
+        yield f"{name}-attending", {"tasks": {"kind": (name, {})}, "pairs": "attending"}
     for name, rows in test_trunks.OPTIONS.items():
         for number, options in enumerate(rows):
             yield f"{name}-{number}", {"trunk": {"type": name, **options}}

@@ -76,6 +76,18 @@ def test_a_text_in_pieces_costs_what_it_does_in_one_pass(
     assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("attention", ["key_value", "multi_head"])
+@pytest.mark.parametrize("bptt", [1, 7])
+def test_attention_reaches_into_earlier_pieces(attention: str, bptt: int, tmp_path: Path) -> None:
+    head = {"type": "lm", "attention": attention, "window": 3, "dropout": 0.0}
+    experiment, corpora = language_model(
+        tmp_path, {"type": "gru"}, {"next": {**NEXT, "head": head}}
+    )
+    dev = corpora["t"].splits["dev"]
+    expected = one_pass(experiment, words_of(dev)) / len(words_of(dev))
+    assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("trunk", [*TRUNKS, *CAUSAL], ids=str)
 def test_each_of_several_streams_costs_what_it_does_alone(
     trunk: dict[str, Any], tmp_path: Path

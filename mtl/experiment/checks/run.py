@@ -177,6 +177,12 @@ def _forms(run: Run) -> Iterator[Mistake]:
                 f"tasks.{task}.metric",
                 f"{metric!r} is not for {target.noun}; use one of: {', '.join(sorted(able))}",
             )
+        elif METRICS.find(metric).level not in (None, target.level):
+            yield (
+                f"tasks.{task}.metric",
+                f"{metric!r} compares labels of {METRICS.find(metric).level}s, the task has one "
+                f"value per {target.level}; use 'accuracy'",
+            )
 
 
 def _heads_for(target: type[Target]) -> str:
