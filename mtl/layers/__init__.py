@@ -17,16 +17,19 @@ from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
+from mtl.layers.differentiated import DifferentiatedSoftmax
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.hierarchical import HierarchicalSoftmax
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.spelling_softmax import SpellingSoftmax
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
 from mtl.layers.weight_penalties import (
@@ -38,6 +41,12 @@ from mtl.layers.weight_penalties import (
     task_covariance,
     trace_penalty,
 )
+from mtl.layers.word_losses import (
+    ImportanceSampling,
+    NoiseContrastive,
+    SelfNormalised,
+    TargetSampling,
+)
 
 __all__ = [
     "CRF",
@@ -47,16 +56,20 @@ __all__ = [
     "ConcatScore",
     "Constraints",
     "ConvLayer",
+    "DifferentiatedSoftmax",
     "EmbeddingDropout",
     "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
+    "HierarchicalSoftmax",
     "Highway",
+    "ImportanceSampling",
     "KeyValueAttention",
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
     "MultiplicativeScore",
     "NextWord",
+    "NoiseContrastive",
     "QRNNLayer",
     "QueryPooling",
     "Residual",
@@ -64,7 +77,10 @@ __all__ = [
     "ScaledDotScore",
     "SelfAttention",
     "SelfAttentionPooling",
+    "SelfNormalised",
+    "SpellingSoftmax",
     "StepwiseLSTM",
+    "TargetSampling",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
     "TransformerLayer",
