@@ -12,7 +12,7 @@ from mtl.layers.next_word import WordVectors
 
 _WIDTH = 4
 """The number of bytes that a filter reads."""
-_LONGEST = 24
+_LONGEST = 16
 """Longer words are cut after this many bytes."""
 
 
