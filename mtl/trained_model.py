@@ -24,6 +24,7 @@ from mtl.inference import process
 from mtl.inference.abstention import check_threshold, sure_answers
 from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
+from mtl.inference.beam import beam_search
 from mtl.inference.explanation import Explanation, Method
 from mtl.inference.generator import Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
@@ -405,6 +406,7 @@ class TrainedModel:
         length: int = 50,
         sampling: Sampling | None = None,
         seed: int = 1,
+        beam: int | None = None,
     ) -> Iterator[str]:
         """Return an iterator over words that a language model generates after a prompt.
 
@@ -414,8 +416,10 @@ class TrainedModel:
             length: The maximum number of words.
             sampling: Options of sampling; None: from the distribution of the model.
             seed: The random seed.
+            beam: The number of continuations of a beam search, which replaces sampling.
 
         Raises:
+            ValueError: `beam` is below 1, or given together with `sampling`.
             MtlError: The task does not predict the next word; or the model was trained on single
                 sentences, and the prompt is empty.
         """
@@ -424,9 +428,22 @@ class TrainedModel:
         streams = batch_limits(self.run, self.run.tasks[chosen].corpus).streams
         if not words and not streams:
             raise MtlError("the model was trained on single sentences, so it needs a prompt")
+        model, batcher = self.experiment.model, self.experiment.batcher
+        if beam is not None:
+            if beam < 1 or sampling:
+                raise ValueError(f"beam: expected at least 1 and no sampling, got {beam}")
+            return beam_search(
+                model,
+                batcher,
+                chosen,
+                words,
+                length=length,
+                beam=beam,
+                whole_sentences=not streams,
+            )
         return generate(
-            self.experiment.model,
-            self.experiment.batcher,
+            model,
+            batcher,
             chosen,
             words,
             length=length,

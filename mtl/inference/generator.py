@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,20 +83,34 @@ def generate(
             at the end of a sentence. Otherwise it continues, and `END` precedes the first word.
     """
     random = torch.Generator().manual_seed(seed)
-    device = next(model.parameters()).device
-    head = model.head(task)
     state = model.sharing.initial_state(1)
     words = tuple(prompt) if whole_sentences else (END, *prompt)
     for _ in range(length):
-        batch = batcher.batch([Example(words, {})]).to(device)
-        encoding = model.encode(batch, [task], state)
-        # The state contains the text so far, so the next step reads only the new word.
-        state = encoding.state
-        last = encoding.hidden[task][:, -1:]
-        log_probs = head.log_probs(last, batch.mask[:, -1:])[0, 0].cpu()
-        log_probs[: len(SPECIAL)] = -torch.inf
+        log_probs, state = next_word(model, batcher, task, words, state)
         chosen = torch.multinomial(sampling.probabilities(log_probs), 1, generator=random)
-        words = (head.labels[int(chosen)],)
+        words = (model.head(task).labels[int(chosen)],)
         yield words[0]
         if whole_sentences and words[0] == END:
             return
+
+
+def next_word(
+    model: MultiTaskModel, batcher: Batcher, task: str, words: Sequence[str], state: Any
+) -> tuple[Tensor, Any]:
+    """Return the log-probability of each next word, `[V]`, and the state after the words read.
+
+    Padding and the unknown word have probability zero.
+
+    Args:
+        model: The model, in evaluation mode.
+        batcher: Maps words to ids as in training.
+        task: A language model that predicts the next word.
+        words: The words to read. The state contains the text before them.
+        state: The state before them.
+    """
+    batch = batcher.batch([Example(tuple(words), {})]).to(next(model.parameters()).device)
+    encoding = model.encode(batch, [task], state)
+    last = encoding.hidden[task][:, -1:]
+    log_probs = model.head(task).log_probs(last, batch.mask[:, -1:])[0, 0].cpu()
+    log_probs[: len(SPECIAL)] = -torch.inf
+    return log_probs.log_softmax(0), encoding.state
