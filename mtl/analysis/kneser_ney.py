@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,17 +94,17 @@ def _keys(before: Ids, text: Ids, num_words: int) -> Ids:
     return np.where(before[:-1] >= 0, before[:-1] * num_words + text, -1)
 
 
-def _smoothed(keys: Ids, counts: NDArray[Any], num_words: int) -> _Order:
+def _smoothed(keys: Ids, counts: Ids, num_words: int) -> _Order:
     contexts = keys // num_words
     discounts = _discounts(counts)[counts.clip(max=3)]
     size = int(contexts.max()) + 1
-    totals = np.bincount(contexts, counts, size)
+    totals = np.bincount(contexts, counts, size).astype(float)
     left = np.bincount(contexts, discounts, size)
     rests = np.divide(left, totals, out=np.zeros(size), where=totals > 0)
     return _Order(keys, counts - discounts, totals, rests)
 
 
-def _discounts(counts: NDArray[Any]) -> NDArray[np.float64]:
+def _discounts(counts: Ids) -> NDArray[np.float64]:
     """Return the discount of counts 0, 1, 2 and more."""
     n = np.bincount(counts.clip(max=5), minlength=6).astype(float)
     share = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.5
