@@ -167,7 +167,8 @@ def main() -> None:
         f"WikiText-2, {words:,} words read once, {options.sentences} sentences of development text,"
         f" 1 thread.\nSpeeds are multiples of the full softmax, which trains on "
         f"{words / sum(spent[FULL]):,.0f} words per second: median (least–largest) over "
-        f"{options.rounds} rounds of {options.steps} steps, and {options.evaluations} rounds of evaluation.\n\n"
+        f"{options.rounds} rounds of {options.steps} steps, and {options.evaluations} rounds of "
+        f"evaluation.\n\n"
         f"{table(head, rows)}\n\n"
     )
     report("softmax", text + conditions(["mtl", "torch"]))

@@ -90,8 +90,8 @@ class LanguageModel(Head):
             exact. "importance": a sum over samples (Bengio & Senécal 2003); "adaptive_importance":
             half of the samples follow the targets of the step (after Bengio & Senécal 2008);
             "targets": a softmax over the targets of the step and random words (Jean et al. 2015);
-            "nce": words are told from noise (Mnih & Teh 2012); "self_normalised": exact, with a
-            penalty that drives the sum of all scores to 1 (Devlin et al. 2014).
+            "nce": a classifier of words and noise (Mnih & Teh 2012); "self_normalised": exact, with
+            a penalty that drives Z, the sum of all exponential scores, to 1 (Devlin et al. 2014).
         samples: Number of words that a sampled loss draws per step.
         self_normalisation: Weight α of the penalty α·(log Z)² of "self_normalised".
         normalised: Fraction of the tokens whose Z is computed by "self_normalised"; below 1, others

@@ -52,7 +52,7 @@ def beam_search(
         task: A language model that predicts the next word.
         prompt: The words of the prompt; at least one if the model was trained on single sentences.
         length: The most words to generate.
-        beam: The number of continuations that are kept; 1 takes the most probable word each time.
+        beam: The number of continuations in the beam; 1 takes the most probable word each time.
         whole_sentences: As for `generate`: whether a continuation ends with its sentence.
     """
     words = tuple(prompt) if whole_sentences else (END, *prompt)
@@ -60,7 +60,7 @@ def beam_search(
     kept = [_Hypothesis(0.0, (), *begin)]
     labels = model.head(task).labels
     for _ in range(length):
-        # Scores of the finished ones compete with those of the extended ones.
+        # A finished continuation competes with the extended ones.
         finished = [own for own in kept if whole_sentences and own.ended]
         growing = [own for own in kept if not (whole_sentences and own.ended)]
         if not growing:

@@ -20,7 +20,7 @@ class SpellingSoftmax(WordVectors):
     """Softmax with output vectors from the spelling of words (Jozefowicz et al. 2016, CNN softmax).
 
     p = softmax(W h + b) with w_v = A tanh(CNN(spelling of v)) + M c_v. The convolution and its
-    maximum over positions are those of Kim et al. (2016). The correction c_v has few dimensions; it
+    maximum over positions follow Kim et al. (2016). The correction c_v has few dimensions; it
     separates words with similar spellings and different meanings. Without it, only the biases
     depend on V.
 

@@ -79,7 +79,7 @@ class ImportanceSampling(SampledLoss):
     """Z is estimated from samples (Bengio & Senécal 2003; Jozefowicz et al. 2016).
 
     L = log Ẑ − s_t with Ẑ = 1/(S + 1) · Σ_w exp(s_w)/q_w over the S samples and the target. The
-    target among them bounds the loss from below. The gradient tends to that of −log p for S → ∞.
+    target in the sum bounds the loss from below. For S → ∞, the loss converges to −log p.
 
     Samples come from the frequencies of the training text. If `adaptive`, half of them follow the
     targets of the step, so q is near the words that the model should expect there. Bengio & Senécal
@@ -110,7 +110,7 @@ class ImportanceSampling(SampledLoss):
 
 
 class NoiseContrastive(SampledLoss):
-    """Words are told from noise (Gutmann & Hyvärinen 2010; Mnih & Teh 2012, NCE).
+    """A classifier of words and noise (NCE; Gutmann & Hyvärinen 2010, Mnih & Teh 2012).
 
     L = −log σ(s_t − log(S q_t)) − Σ_j log σ(log(S q_j) − s_j) over the S samples j. The scores
     become log-probabilities: Z tends to 1 without a sum over the words.

@@ -86,9 +86,9 @@ def clustered_tree(vectors: Tensor) -> Tensor:
 def context_vectors(text: Tensor, num_words: int) -> Tensor:
     """Return a vector of the neighbours of each word, `[V, 100]`.
 
-    Each word has a fixed random vector. The vector of a word is the mean of those of the words
-    before it, and of the words after it, minus the means over the text: random indexing (Kanerva
-    et al. 2000). It comes from counts alone, without a trained model.
+    Each word has a fixed random mark. The vector of a word has two parts: the mean mark of the
+    words before it, and of the words after it, each minus the mean over the text (random indexing,
+    Kanerva et al. 2000). It needs no trained model.
 
     Args:
         text: `[M]`, the word ids of a text in their order.
