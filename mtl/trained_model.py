@@ -24,9 +24,8 @@ from mtl.inference import process
 from mtl.inference.abstention import check_threshold, sure_answers
 from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
-from mtl.inference.beam import beam_search
 from mtl.inference.explanation import Explanation, Method
-from mtl.inference.generator import Sampling, generate
+from mtl.inference.generator import Beam, Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
@@ -404,9 +403,8 @@ class TrainedModel:
         *,
         task: str | None = None,
         length: int = 50,
-        sampling: Sampling | None = None,
+        sampling: Sampling | Beam | None = None,
         seed: int = 1,
-        beam: int | None = None,
     ) -> Iterator[str]:
         """Return an iterator over words that a language model generates after a prompt.
 
@@ -414,12 +412,10 @@ class TrainedModel:
             prompt: The text before the first word.
             task: The language model; None: the first one.
             length: The maximum number of words.
-            sampling: Options of sampling; None: from the distribution of the model.
-            seed: The random seed.
-            beam: The number of continuations of a beam search, which replaces sampling.
+            sampling: How words are chosen; None: sampled from the distribution of the model.
+            seed: The random seed of sampling.
 
         Raises:
-            ValueError: `beam` is below 1, or given together with `sampling`.
             MtlError: The task does not predict the next word; or the model was trained on single
                 sentences, and the prompt is empty.
         """
@@ -428,22 +424,9 @@ class TrainedModel:
         streams = batch_limits(self.run, self.run.tasks[chosen].corpus).streams
         if not words and not streams:
             raise MtlError("the model was trained on single sentences, so it needs a prompt")
-        model, batcher = self.experiment.model, self.experiment.batcher
-        if beam is not None:
-            if beam < 1 or sampling:
-                raise ValueError(f"beam: expected at least 1 and no sampling, got {beam}")
-            return beam_search(
-                model,
-                batcher,
-                chosen,
-                words,
-                length=length,
-                beam=beam,
-                whole_sentences=not streams,
-            )
         return generate(
-            model,
-            batcher,
+            self.experiment.model,
+            self.experiment.batcher,
             chosen,
             words,
             length=length,

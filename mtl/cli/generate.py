@@ -52,15 +52,13 @@ def generate(
     """
     if beam:
         refuse_beside(context, ["temperature", "top_k", "top_p", "seed"], "beam")
-    from mtl.inference.generator import Sampling
+    from mtl.inference.generator import Beam, Sampling
     from mtl.text.running import spelt
     from mtl.trained_model import load
 
     model = load(folder, device=device, trust=trust)
-    sampling = None if beam else Sampling(temperature, top_k, top_p)
-    words = model.generate(
-        prompt, task=task, length=length, sampling=sampling, seed=seed, beam=beam
-    )
+    sampling = Beam(beam) if beam else Sampling(temperature, top_k, top_p)
+    words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
     last = "\n"
     for text in spelt(chain(model.prompt_words(prompt, task), words)):
         sys.stdout.write(text)

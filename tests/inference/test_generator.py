@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.experiment import Experiment
-from mtl.inference.beam import beam_search
-from mtl.inference.generator import Sampling, generate
+from mtl.inference.generator import Beam, Sampling, generate
 from mtl.text.example import Example
 from mtl.text.running import END
 from tests.training.texts import NEXT, language_model
@@ -71,7 +70,7 @@ def model(tmp_path: Path) -> Experiment:
 
 def drawn(
     made: Experiment,
-    sampling: Sampling,
+    sampling: Sampling | Beam,
     *,
     seed: int = 1,
     sentences: bool = False,
@@ -159,11 +158,13 @@ def test_a_wide_beam_finds_the_most_probable_text(model: Experiment, length: int
         model.model.head("next").output.bias[model.batcher.targets["next"].encode((END,))[0]] = 1.0
         texts = continuations([*model.model.head("next").labels[2:]], length)
         best = max(texts, key=lambda text: log_prob(model, text))
-    options = {"length": length, "beam": len(texts), "whole_sentences": True}
-    assert (*beam_search(model.model, model.batcher, "next", ["a", "b"], **options),) == best
+    assert (*drawn(model, Beam(len(texts)), sentences=True, length=length),) == best
 
 
 def test_a_beam_of_one_takes_the_most_probable_word_each_time(model: Experiment) -> None:
-    options = {"length": 10, "beam": 1, "whole_sentences": False}
-    found = [*beam_search(model.model, model.batcher, "next", ["a", "b"], **options)]
-    assert found == drawn(model, Sampling(top_k=1), length=10)
+    assert drawn(model, Beam(1), length=10) == drawn(model, Sampling(top_k=1), length=10)
+
+
+def test_a_beam_has_a_width() -> None:
+    with pytest.raises(ValueError, match="width: expected a whole number of at least 1, got 0"):
+        Beam(0)
