@@ -27,7 +27,7 @@ from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
 from mtl.inference.characters import in_characters
 from mtl.inference.explanation import Explanation, Method
-from mtl.inference.generator import Sampling, generate
+from mtl.inference.generator import Beam, Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
@@ -411,7 +411,7 @@ class TrainedModel:
         *,
         task: str | None = None,
         length: int = 50,
-        sampling: Sampling | None = None,
+        sampling: Sampling | Beam | None = None,
         seed: int = 1,
     ) -> Iterator[str]:
         """Return an iterator over words that a language model generates after a prompt.
@@ -420,8 +420,8 @@ class TrainedModel:
             prompt: The text before the first word.
             task: The language model; None: the first one.
             length: The maximum number of words.
-            sampling: Options of sampling; None: from the distribution of the model.
-            seed: The random seed.
+            sampling: How words are chosen; None: sampled from the distribution of the model.
+            seed: The random seed of sampling.
 
         Raises:
             MtlError: The task does not predict the next word; or the model was trained on single

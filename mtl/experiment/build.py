@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 
 import torch
@@ -20,17 +20,20 @@ from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.kinds import Refusal, build, refusals
 from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
-from mtl.heads import HEADS, Head, HeadContext
+from mtl.heads import HEADS, Head, HeadContext, LanguageModel
 from mtl.heads.single_label import SingleLabelHead
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import SHARING, Sharing
-from mtl.targets import BuildContext, Target
+from mtl.targets import BuildContext, NextWordTarget, Target
 from mtl.targets.label import LabelTarget
 from mtl.text.running import END
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
+
+_TEXT_SHOWN = 5_000_000
+"""Number of words from which language models count frequencies."""
 
 
 def head_owners(run: Run) -> dict[str, str]:
@@ -266,6 +269,30 @@ def balance_classes(
             for number in target.encode(gold)
         )
         head.balance(torch.tensor([counts[number] for number in range(len(target))]))
+
+
+def show_text(
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    targets: Mapping[str, Target],
+    heads: nn.ModuleDict,
+) -> None:
+    """Show the training text to the language models that depend on it, at most 5 million words."""
+    owners = head_owners(run)
+    for owner, head in heads.items():
+        if not (isinstance(head, LanguageModel) and head.reads_text):
+            continue
+        target = targets[owner]
+        assert isinstance(target, NextWordTarget)
+        ids = (
+            number
+            for task in run.tasks
+            if owners[task] == owner
+            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task)
+            if gold is not None
+            for number in target.encode(gold)
+        )
+        head.read_text(torch.tensor(list(islice(ids, _TEXT_SHOWN))))
 
 
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:

@@ -24,6 +24,7 @@ from mtl.experiment.build import (
     language_models,
     make_model,
     number_words,
+    show_text,
     vocabulary_classes,
 )
 from mtl.experiment.checks.labels import check_labels
@@ -315,6 +316,7 @@ def prepare(
     check_device(processes, device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
+    show_text(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     coverage = set_vectors(model, vocabularies, vectors, counts)
     if reads_subwords(run) and not start:

@@ -20,10 +20,12 @@ from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
 from mtl.layers.crf_variants import MEMM, InputCRF
 from mtl.layers.cross_attention import CrossAttention
+from mtl.layers.differentiated import DifferentiatedSoftmax
 from mtl.layers.domain_distance import coral_distance, mmd_distance
 from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.hierarchical import HierarchicalSoftmax
 from mtl.layers.hmm import HMM
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
@@ -32,6 +34,7 @@ from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, Tied
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.rules import Rules
 from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.spelling_softmax import SpellingSoftmax
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
 from mtl.layers.weight_penalties import (
@@ -42,6 +45,12 @@ from mtl.layers.weight_penalties import (
     relationship_penalty,
     task_covariance,
     trace_penalty,
+)
+from mtl.layers.word_losses import (
+    ImportanceSampling,
+    NoiseContrastive,
+    SelfNormalised,
+    TargetSampling,
 )
 
 __all__ = [
@@ -55,11 +64,14 @@ __all__ = [
     "Constraints",
     "ConvLayer",
     "CrossAttention",
+    "DifferentiatedSoftmax",
     "EmbeddingDropout",
     "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
+    "HierarchicalSoftmax",
     "Highway",
+    "ImportanceSampling",
     "InputCRF",
     "KeyValueAttention",
     "MaskedBatchNorm",
@@ -67,6 +79,7 @@ __all__ = [
     "MultiHeadAttention",
     "MultiplicativeScore",
     "NextWord",
+    "NoiseContrastive",
     "QRNNLayer",
     "QueryPooling",
     "Residual",
@@ -75,7 +88,10 @@ __all__ = [
     "ScaledDotScore",
     "SelfAttention",
     "SelfAttentionPooling",
+    "SelfNormalised",
+    "SpellingSoftmax",
     "StepwiseLSTM",
+    "TargetSampling",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
     "TransformerLayer",

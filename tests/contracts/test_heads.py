@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mtl.heads import HEADS, ConstrainedTagger, Head, LabelSet, Number
+from mtl.heads.lm import BANDED
 from mtl.text.spans import malformed
 from tests.contracts.variants import (
     OfNumbers,
@@ -80,9 +81,18 @@ OPTIONS = {
     "domain_distance": [{}, {"distance": "coral", "pooling": "max"}],
     "lm": [
         {"output": name, "dropout": 0.1}
-        for name in ("tied", "full", "mos", "adaptive", "tied_adaptive")
+        for name in ("tied", "full", "mos", "adaptive", "tied_adaptive", "differentiated", "cnn")
     ]
-    + [{"activation": 2.0, "temporal": 1.0, "dropout": 0.1}]
+    + [{"output": "hierarchical", "tree": tree} for tree in ("random", "huffman", "clustered")]
+    + [
+        {"training_loss": loss, "samples": 2, "dropout": 0.1}
+        for loss in ("importance", "adaptive_importance", "targets", "nce")
+    ]
+    + [
+        {"training_loss": "self_normalised", "normalised": 0.5},
+        {"ahead": 2},
+        {"activation": 2.0, "temporal": 1.0, "dropout": 0.1},
+    ]
     + [{"attention": name, "window": 2, "dropout": 0.1} for name in ("key_value", "additive")],
 }
 LABELS = ["O", "B-X", "I-X"]
@@ -92,8 +102,8 @@ ALL = with_forms(variants(HEADS, OPTIONS))
 heads = over(ALL)
 of_labels = over([v for v in ALL if not isinstance(v, OfNumbers)])
 of_single_labels = over(variants(HEADS, OPTIONS))
-# Clusters of words need two words.
-of_one = over([v for v in variants(HEADS, OPTIONS) if "adaptive" not in str(v.option("output"))])
+# Clusters and bands of words need two words.
+of_one = over([v for v in variants(HEADS, OPTIONS) if v.option("output") not in BANDED])
 sentence_heads = over([v for v in ALL if v.cls.level == "sentence"])
 # Of a distance between domains, which is of the batch, see tests/heads/test_domain_distance.py.
 of_sentences = over([v for v in ALL if v.name != "domain_distance"])
