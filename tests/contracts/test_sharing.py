@@ -25,6 +25,7 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     "soft": [{"penalty": name} for name in PENALTIES]
     + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
     "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
+    "ple": [{}, {"experts": 2, "shared_experts": 2}, {"progressive": False}],
     "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")],
     "shared_private": [
         {},
