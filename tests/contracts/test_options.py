@@ -48,6 +48,8 @@ OTHER: Mapping[str, Sequence[Any]] = {
     "class_weights": [{"O": 0.5}],
     "never": [[["O", "B-X"]]],
     "clusters": [[["a", "b"], ["c"]]],
+    "tree": [[["a", "b"], "c"]],
+    "edges": [[["a", "b"]]],
     "groups": [[["a", "b"], ["c"]]],
     "order": [["c", "a", "b"]],
     "shared_only": [["b"]],
@@ -77,7 +79,11 @@ OTHER: Mapping[str, Sequence[Any]] = {
 }
 """Values that no type can suggest."""
 CLUSTERS = {"clusters": [["a", "b"], ["c"]]}
-BESIDES: Mapping[str, Options] = {"within": CLUSTERS, "between": CLUSTERS}
+BESIDES: Mapping[str, Options] = {
+    "within": CLUSTERS,
+    "between": CLUSTERS,
+    "joint": {"tree": [["a", "b"], "c"]},
+}
 """Option to others without which the option that it requires is refused."""
 
 
