@@ -14,14 +14,14 @@ from mtl.data.batch import Batch
 from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
 from mtl.heads.lm import LanguageModel
-from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 from mtl.targets.teacher import TeacherOutput
 
-Layer = int | Literal["mix"]
+Layer = int | Literal["mix", "mix_all"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
-mix of all layers above the embedding."""
+mix of all layers above the embedding, "mix_all" one with the embedding."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,13 @@ class MultiTaskModel(nn.Module):
         self.head_of = dict(head_of)
         self.layers = dict(layers)
         self.columns = dict(columns or {})
-        depth = len(sharing.sizes) - 1
-        self.mixes = nn.ModuleDict(
-            {task: ScalarMix(depth) for task, layer in layers.items() if layer == "mix"}
-        )
+        self.mixes = nn.ModuleDict()
+        for task, layer in layers.items():
+            sizes = sharing.sizes_of(task)
+            if layer == "mix":
+                self.mixes[task] = ScalarMix(len(sizes) - 1)
+            elif layer == "mix_all":
+                self.mixes[task] = TokenScalarMix(sizes)
         self.label_vectors = nn.ModuleDict(
             {
                 task: nn.Linear(len(self.head(task).labels), dim, bias=False)
@@ -190,7 +193,10 @@ class MultiTaskModel(nn.Module):
 
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
         layer = self.layers[task]
-        hidden: Tensor = self.mixes[task](layers[1:]) if layer == "mix" else layers[layer]
+        if isinstance(layer, int):
+            hidden = layers[layer]
+        else:
+            hidden = self.mixes[task](layers if layer == "mix_all" else layers[1:])
         return hidden[..., self.columns[task]] if task in self.columns else hidden
 
     def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:

@@ -21,7 +21,7 @@ class CorpusVectors(nn.Module):
     def __init__(self, corpora: Mapping[str, str], dim: int) -> None:
         super().__init__()
         self.corpora = dict(corpora)
-        self.names = list(dict.fromkeys(corpora.values()))
+        self.names = sorted(set(corpora.values()))
         self.chosen: str | None = None
         """The corpus whose vector all tasks read; None: each task that of its own corpus."""
         self.vectors = nn.Parameter(0.1 * torch.randn(len(self.names), dim))

@@ -341,7 +341,7 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
         ConfigError: The model has no such layer, or the layers cannot be mixed.
     """
     top = len(sizes) - 1
-    if layer == "mix":
+    if not isinstance(layer, int):
         if not top:
             raise ConfigError("a model without a trunk has no layers to mix; remove the layer")
         if len(set(sizes[1:])) > 1:

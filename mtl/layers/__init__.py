@@ -26,7 +26,7 @@ from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
-from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
 from mtl.layers.weight_penalties import (
@@ -74,6 +74,7 @@ __all__ = [
     "StepwiseLSTM",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
+    "TokenScalarMix",
     "TransformerLayer",
     "VariationalDropout",
     "activation_penalty",

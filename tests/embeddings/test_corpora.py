@@ -109,7 +109,7 @@ def test_the_command_names_a_corpus(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("Ada sat up\n")
     command = ["predict", str(tmp_path / "run"), str(tmp_path / "in.txt"), "--corpus"]
     assert mtl(*command, "d").code == 0
-    assert "no corpus 'e'; expected one of: d, c" in mtl(*command, "e").err
+    assert "no corpus 'e'; expected one of: c, d" in mtl(*command, "e").err
     assert "needs one process" in mtl(*command, "d", "--workers", "2").err
 
 

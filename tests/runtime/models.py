@@ -170,7 +170,7 @@ def variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for name in EMBEDDINGS:
         for number, options in enumerate(rows.get(name, [{}])):
             yield f"{name}-{number}", {"embeddings": {name: options}}
-    for layer, pooled in product((0, 1, "mix"), (False, True)):
+    for layer, pooled in product((0, 1, "mix", "mix_all"), (False, True)):
         tasks = {"kind": ("pool", {})} if pooled else {"tags": ("softmax", {})}
         yield f"layer-{layer}-{pooled}", {"layer": layer, "tasks": tasks}
 
