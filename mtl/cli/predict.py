@@ -104,7 +104,7 @@ def predict(
         typer.Option(
             metavar="NAME",
             help="The corpus whose learned vector all tasks read, for models with "
-            "trunk.corpus_dim. Default: each task reads that of the corpus it was trained on.",
+            "trunk.corpus_dim. Default: each task reads the vector of its own corpus.",
         ),
     ] = None,
     output: Annotated[

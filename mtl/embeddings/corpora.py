@@ -23,11 +23,11 @@ class CorpusVectors(nn.Module):
         self.corpora = dict(corpora)
         self.names = sorted(set(corpora.values()))
         self.chosen: str | None = None
-        """The corpus whose vector all tasks read; None: each task that of its own corpus."""
+        """The corpus whose vector all tasks read; None: each task the one of its own."""
         self.vectors = nn.Parameter(0.1 * torch.randn(len(self.names), dim))
 
     def choose(self, corpus: str | None) -> None:
-        """Let all tasks read the vector of a corpus; None: each that of its own corpus.
+        """Let all tasks read the vector of a corpus; None: each the one of its own.
 
         Raises:
             MtlError: There is no such corpus.

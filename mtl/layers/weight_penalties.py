@@ -218,9 +218,9 @@ def axis_inverses(
 ) -> list[Tensor]:
     """Return inverse covariances of all axes after one sweep of flip-flop (Long et al. 2017).
 
-    The most likely covariance of an axis, given those of the other axes, is the mean of the
-    products of its slices, weighted by the inverses of the others. Each is then divided by its
-    mean variance, since only the product of the scales is determined.
+    The most likely covariance of an axis, given the others, is the mean of the products of its
+    slices, weighted by the inverses of the others. Each is then divided by its mean variance,
+    since only the product of the scales is determined.
 
     Args:
         weights: `[M, D_1, …, D_n]`. For an axis whose weights are all zero the result is I.

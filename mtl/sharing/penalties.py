@@ -35,7 +35,7 @@ class WeightPenalty(nn.Module):
     """
 
     matrices: ClassVar[tuple[str, ...]] = ()
-    """The names of the results of `learnt`."""
+    """The names of the matrices that `learnt` returns."""
 
     def __init__(self, penalty: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Relationship(WeightPenalty):
 
 
 class LearnedClusters(WeightPenalty):
-    """The penalty of clusters of tasks that are learned; they start as one.
+    """The penalty of learned clusters of tasks, which start as one.
 
     Args:
         tasks: The number M of tasks.

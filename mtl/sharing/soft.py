@@ -268,7 +268,7 @@ class Soft(NoSharing):
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:
-        """Return the distances ‖w_a − w_b‖ between the tasks, and what the penalty has learned."""
+        """Return the distances ‖w_a − w_b‖ between the tasks, and the learned matrices."""
         stacks = self._stacks()
         weights = torch.cat([own.flatten(1) for own in stacks], dim=1)
         exact = "donot_use_mm_for_euclid_dist"  # products lose small distances to rounding

@@ -102,7 +102,7 @@ class Trunk(Checked, nn.Module, ABC):
 
     @classmethod
     def corpus_width(cls, options: Mapping[str, Any]) -> int:
-        """Return the width of the vector of the corpus beside that of each token; 0: none."""
+        """Return the width of the vector of the corpus beside the token vectors; 0: none."""
         return options.get("corpus_dim") or 0
 
     @classmethod

@@ -63,7 +63,7 @@ def _unimitable(run: Run, able: list[str]) -> str:
         )
     if TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options):
         return (
-            "with trunk.corpus_dim each corpus has hidden states of its own, and those of teachers "
+            "with trunk.corpus_dim each corpus has its own hidden states, and the states of teachers "
             "belong to the sentence; leave one of the two out"
         )
     if TRUNKS.find(run.trunk.type).sight(run.trunk.options) == "left":
