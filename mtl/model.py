@@ -115,6 +115,17 @@ class MultiTaskModel(nn.Module):
             }
         )
 
+        sharing.attach(
+            list(embedding.parameters()),
+            {
+                task: [
+                    *self.head(task).parameters(),
+                    *(self.label_vectors[task].parameters() if task in self.label_vectors else ()),
+                ]
+                for task in self.head_of
+            },
+        )
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode of training or evaluation, and count how often training began."""
         self.trainings += mode

@@ -145,6 +145,22 @@ class Sharing(Checked, nn.Module, ABC):
         The weights change during the epoch, so `epoch_state` contains this state.
         """
 
+    def begin_corpus(self) -> None:
+        """Prepare for the next corpus of an epoch that trains one corpus after the other.
+
+        Like `begin_epoch`; it is not called for the first corpus of an epoch.
+        """
+
+    def attach(
+        self, embedding: Sequence[nn.Parameter], of_tasks: Mapping[str, Sequence[nn.Parameter]]
+    ) -> None:
+        """Receive the parameters of the rest of the model, once it is built.
+
+        Args:
+            embedding: The parameters of the embedding.
+            of_tasks: Task to the parameters of its head and of its label vectors.
+        """
+
     def epoch_state(self) -> dict[str, Tensor]:
         """Return the state that `begin_epoch` has stored, for resuming within the epoch."""
         return {}

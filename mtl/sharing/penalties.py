@@ -35,7 +35,7 @@ class WeightPenalty(nn.Module):
     """
 
     matrices: ClassVar[tuple[str, ...]] = ()
-    """The names of the matrices that `learnt` returns."""
+    """The names of the learned matrices."""
 
     def __init__(self, penalty: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

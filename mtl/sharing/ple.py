@@ -88,7 +88,7 @@ class ProgressiveExtraction(Sharing):
         after: dict[str | None, list[State]] = {
             name: [list(own) for own in states] for name, states in before.items()
         }
-        # The inputs of each expert by layer; with `progressive`, the experts of a task read the same.
+        # The inputs of each expert by layer; with `progressive`, experts of a task read the same.
         read = {name: [[x] for _ in trunks] for name, trunks in experts.items()}
         layers = {task: [x] for task in tasks}
         for i in range(1, len(self.sizes)):

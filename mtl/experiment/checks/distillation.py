@@ -63,8 +63,8 @@ def _unimitable(run: Run, able: list[str]) -> str:
         )
     if TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options):
         return (
-            "with trunk.corpus_dim each corpus has its own hidden states, and the states of teachers "
-            "belong to the sentence; leave one of the two out"
+            "with trunk.corpus_dim each corpus has its own hidden states, and teachers have one "
+            "state per word; leave one of the two out"
         )
     if TRUNKS.find(run.trunk.type).sight(run.trunk.options) == "left":
         return (
