@@ -181,6 +181,13 @@ def test_units_that_cannot_be_cut_are_told_before_training(tmp_path: Path) -> No
         prepared(tmp_path, RUN, sharing={"type": "sluice", "subspaces": 3})
 
 
+def test_a_weight_for_a_single_subspace_is_told_before_training(tmp_path: Path) -> None:
+    sharing = {"type": "sluice", "subspaces": 1}
+    prepared(tmp_path, RUN, sharing=sharing)
+    with pytest.raises(ConfigError, match="orthogonality: has no effect with one subspace"):
+        prepared(tmp_path, RUN, sharing={**sharing, "orthogonality": 1.0})
+
+
 def test_layers_of_two_widths_cannot_be_mixed() -> None:
     class Uneven(LSTMTrunk):
         def __init__(self) -> None:
