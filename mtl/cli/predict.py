@@ -123,6 +123,14 @@ def predict(
             help="With --method integrated: the number of points of the integral. Default: 32.",
         ),
     ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The corpus whose learned vector all tasks read, for models with "
+            "trunk.corpus_dim. Default: each task reads the vector of its own corpus.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -178,6 +186,7 @@ def predict(
                 "--gazetteer": bool(gazetteer),
                 "--workers": workers > 1,
                 "--device": device not in (None, "cpu"),
+                "--corpus": corpus is not None,
                 f"--format {output_format}": output_format in ("text", "html"),
                 "--trust": trust,
             },
@@ -186,6 +195,8 @@ def predict(
     if output_format in ("text", "html") and not explain:
         message = f"{output_format} shows words shaded by weights; add --explain"
         raise typer.BadParameter(message, param_hint="--format")
+    if corpus is not None and workers > 1:
+        raise typer.BadParameter("needs one process; leave out --workers", param_hint="--corpus")
     if output_format == "text" and (workers > 1 or output):
         message = "text is for a terminal; leave out --workers and --output"
         raise typer.BadParameter(message, param_hint="--format")
@@ -197,6 +208,14 @@ def predict(
         from mtl.trained_model import load
 
         model = load(folder, device=device, trust=trust)
+    if corpus is not None:
+        for network in model.networks:
+            if network.corpora is None:
+                raise MtlError(
+                    f"{folder}: --corpus has no effect on a model without vectors of corpora; see "
+                    "trunk.corpus_dim"
+                )
+            network.corpora.choose(corpus)
     from mtl.display.labelling import LabellingProgress
     from mtl.inference.base import CHUNK_OF_MATRICES
     from mtl.inference.cutting import CHUNK

@@ -233,10 +233,10 @@ class Task(Settings):
         description="Options that override the default head of the corpus, another head, or the "
         "name of another task of the run whose head is shared."
     )
-    layer: int | Literal["mix"] = Field(
+    layer: int | Literal["mix", "mix_all"] = Field(
         default=-1,
         description="Index of the layer that the head reads; mix: a learned weighted mean of all "
-        "layers.",
+        "layers; mix_all: of all layers and the embedding, as in ELMo (Peters et al. 2018).",
     )
     weight: NonNegativeFloat = Field(default=1.0, description="Factor of the loss.")
     lr: PositiveFloat | None = Field(

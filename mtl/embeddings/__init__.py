@@ -4,6 +4,7 @@ from mtl.embeddings.affixes import AffixEmbedding
 from mtl.embeddings.base import Embedding, EmbeddingOutput, InputEmbedding
 from mtl.embeddings.characters import CharacterCNN, CharacterLSTM
 from mtl.embeddings.concatenation import Concatenation
+from mtl.embeddings.corpora import CorpusVectors
 from mtl.embeddings.gazetteers import GazetteerEmbedding
 from mtl.embeddings.ngrams import NgramEmbedding
 from mtl.embeddings.subwords import SubwordEmbedding
@@ -31,6 +32,7 @@ __all__ = [
     "CharacterCNN",
     "CharacterLSTM",
     "Concatenation",
+    "CorpusVectors",
     "Embedding",
     "EmbeddingOutput",
     "GazetteerEmbedding",

@@ -13,7 +13,13 @@ from torch import nn
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.embeddings import EMBEDDINGS, Concatenation, InputEmbedding, TransformerEmbedding
+from mtl.embeddings import (
+    EMBEDDINGS,
+    Concatenation,
+    CorpusVectors,
+    InputEmbedding,
+    TransformerEmbedding,
+)
 from mtl.errors import ConfigError
 from mtl.experiment.context import run_context
 from mtl.experiment.corpora import reads_pairs, tasks_of
@@ -230,7 +236,17 @@ def make_model(
                 f"another width; give both the same layer"
             )
     layers = {name: task.layer for name, task in run.tasks.items()}
-    return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers, columns=columns)
+    corpus_dim = TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options)
+    corpora = {name: task.corpus for name, task in run.tasks.items()}
+    return MultiTaskModel(
+        embedding,
+        sharing,
+        heads,
+        head_of=owners,
+        layers=layers,
+        columns=columns,
+        corpora=CorpusVectors(corpora, corpus_dim) if corpus_dim else None,
+    )
 
 
 def make_head(part: Part, context: HeadContext) -> Head:
@@ -328,11 +344,12 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
 
     Args:
         run: The run.
-        in_features: Width of the token vectors.
+        in_features: Width of the token vectors, without the vector of the corpus.
     """
+    width = in_features + TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options)
 
     def make_trunk() -> Trunk:
-        trunk: Trunk = build("trunk", run.trunk, in_features)
+        trunk: Trunk = build("trunk", run.trunk, width)
         return trunk
 
     part = run.sharing
@@ -351,7 +368,7 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
         ConfigError: The model has no such layer, or the layers cannot be mixed.
     """
     top = len(sizes) - 1
-    if layer == "mix":
+    if not isinstance(layer, int):
         if not top:
             raise ConfigError("a model without a trunk has no layers to mix; remove the layer")
         if len(set(sizes[1:])) > 1:

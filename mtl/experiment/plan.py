@@ -83,6 +83,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     parts |= {f"head {name}": head for name, head in model.heads.items()}
     if model.label_vectors:
         parts["label vectors"] = model.label_vectors
+    if model.corpora:
+        parts["corpus vectors"] = model.corpora
     parameters: dict[str, int] = {}
     counted: set[nn.Parameter] = set()
     for name, module in parts.items():

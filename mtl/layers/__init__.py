@@ -33,18 +33,25 @@ from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.rules import Rules
-from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.layers.spelling_softmax import SpellingSoftmax
 from mtl.layers.subspace_overlap import subspace_overlap
 from mtl.layers.transformer import TransformerLayer
 from mtl.layers.weight_penalties import (
+    axis_inverses,
     block_penalty,
     clustered_penalty,
+    dirty_penalty,
     distance_penalty,
+    fused_penalty,
     mean_penalty,
     relationship_penalty,
+    subspace_penalty,
+    task_clusters,
     task_covariance,
+    tensor_normal_penalty,
     trace_penalty,
+    tree_penalty,
 )
 from mtl.layers.word_losses import (
     ImportanceSampling,
@@ -94,20 +101,28 @@ __all__ = [
     "TargetSampling",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
+    "TokenScalarMix",
     "TransformerLayer",
     "VariationalDropout",
     "activation_penalty",
+    "axis_inverses",
     "block_penalty",
     "clustered_penalty",
     "coral_distance",
+    "dirty_penalty",
     "distance_penalty",
+    "fused_penalty",
     "linear_cross_entropy",
     "maxout",
     "mean_penalty",
     "mmd_distance",
     "relationship_penalty",
     "subspace_overlap",
+    "subspace_penalty",
+    "task_clusters",
     "task_covariance",
     "temporal_activation_penalty",
+    "tensor_normal_penalty",
     "trace_penalty",
+    "tree_penalty",
 ]

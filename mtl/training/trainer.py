@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
@@ -147,9 +147,12 @@ class Trainer:
             self.model.train()
             prepare = partial(self._parts, stopped=stopped)
             draws = islice(self.sampler.epoch(self.epoch), self.place, None)
+            blocks = self._blocks()
             began = time.perf_counter()
             # The batches of a step are a function of its draws, so they can be made ahead of it.
             for parts in ahead(prepare, draws):
+                if self.place in blocks:
+                    self.model.sharing.begin_corpus()
                 self.place += 1
                 # A step without labels for the remaining tasks is skipped.
                 if step := self._step(parts, began):
@@ -157,6 +160,13 @@ class Trainer:
                     yield step
                 began = time.perf_counter()
             yield self._end_epoch()
+
+    def _blocks(self) -> set[int]:
+        """Return the places of the epoch at which another corpus follows, if corpora are blocks."""
+        if not self.sampler.mixing.in_blocks:
+            return set()
+        corpora = self.sampler.plan(self.epoch)
+        return {i for i, pair in enumerate(pairwise(corpora), 1) if pair[0] != pair[1]}
 
     @property
     def finished(self) -> bool:

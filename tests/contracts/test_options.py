@@ -56,6 +56,8 @@ OTHER: Mapping[str, Sequence[Any]] = {
     "rules": [[{"at_most": 1, "labels": "O"}]],
     "lists": [{"names": str(LISTS / "labels.tsv")}],
     "clusters": [[["a", "b"], ["c"]]],
+    "tree": [[["a", "b"], "c"]],
+    "edges": [[["a", "b"]]],
     "groups": [[["a", "b"], ["c"]]],
     "order": [["c", "a", "b"]],
     "shared_only": [["b"]],
@@ -86,7 +88,11 @@ OTHER: Mapping[str, Sequence[Any]] = {
 }
 """Values that no type can suggest."""
 CLUSTERS = {"clusters": [["a", "b"], ["c"]]}
-BESIDES: Mapping[str, Options] = {"within": CLUSTERS, "between": CLUSTERS}
+BESIDES: Mapping[str, Options] = {
+    "within": CLUSTERS,
+    "between": CLUSTERS,
+    "joint": {"tree": [["a", "b"], "c"]},
+}
 """Option to others without which the option that it requires is refused."""
 
 
