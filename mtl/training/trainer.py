@@ -131,6 +131,8 @@ class Trainer:
         """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}
         """The best weights so far, if the learning rate's schedule restarts from them."""
+        self.best_weighting: dict[str, Tensor] = {}
+        """The state of the weighting after the epoch with the best weights."""
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
         self.watch = LossWatch()
@@ -413,13 +415,16 @@ class Trainer:
             if improved and self.learning_rate.restarts:
                 weights, constants = self.model.state_dict(), constants_of(self.model)
                 self.best = {n: v.clone() for n, v in weights.items() if n not in constants}
+        sums, self.sums, self.place = self.sums, EpochSums(), 0
+        losses = sums.losses()
+        self.weighting.end_epoch(losses)
+        if improved and self.learning_rate.restarts:
+            state = self.weighting.state_dict()
+            self.best_weighting = {name: value.clone() for name, value in state.items()}
         # Outside of `averaged`, as this acts on the raw weights.
         if dev:
             self._apply_schedule(self.selection.scores)
         self.epoch += 1
-        sums, self.sums, self.place = self.sums, EpochSums(), 0
-        losses = sums.losses()
-        self.weighting.end_epoch(losses)
         return Epoch(
             epoch=self.epoch - 1,
             step=self.step,
@@ -463,6 +468,7 @@ class Trainer:
             self.average.begin_if_due(scores)
         if self.learning_rate.restarting(scores):
             self.model.load_state_dict(self.best, strict=False)  # constants have not changed
+            self.weighting.load_state_dict(self.best_weighting)
             # Moments that belong to other weights would lead away from the restored ones.
             self.optimizer.state.clear()
             if self.average:
