@@ -150,6 +150,12 @@ class Training(Settings):
         description="Number of consecutive batches of a corpus per step. The step equals one with "
         "a batch of all their sentences, but needs the memory of one of them.",
     )
+    loss_unit: Literal["token", "sentence", "max_length"] = Field(
+        default="token",
+        description="Unit over which the loss of a step is averaged: the labelled tokens; the "
+        "sentences, so that the loss of a tagger grows with their lengths; or, with max_length, "
+        "as many tokens per sentence as the longest one has. Classifiers have a loss per sentence.",
+    )
     processes: Annotated[int, Bounds(ge=1, le=10**6)] | None = Field(
         default=None,
         description="Number of processes for which the batch sizes are meant: a step has this "

@@ -129,6 +129,7 @@ def make_trainer(
         epochs=training.epochs,
         clip_norm=training.clip_norm,
         accumulate=training.accumulate,
+        loss_unit=training.loss_unit,
         precision=training.precision,
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,

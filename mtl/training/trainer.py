@@ -33,7 +33,7 @@ from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
 from mtl.training.gradients import read_gradients
 from mtl.training.log import logs_gradients
-from mtl.training.objective import mean_loss
+from mtl.training.objective import LossUnit, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
@@ -62,7 +62,8 @@ class Trainer:
         epochs: The largest number of epochs.
         clip_norm: Largest global norm of the gradients; None for no clipping.
         accumulate: The number of consecutive batches of a corpus that a step consists of. Their
-            losses are divided by the labels of all of them, as if they were one batch.
+            losses are divided by the units of all of them, as if they were one batch.
+        loss_unit: The unit that the loss of a step is a mean over.
         precision: The type of embedding and trunks in training; weights, heads and losses are
             float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
@@ -92,6 +93,7 @@ class Trainer:
         epochs: int,
         clip_norm: float | None,
         accumulate: int = 1,
+        loss_unit: LossUnit = "token",
         precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
@@ -113,6 +115,7 @@ class Trainer:
         self.epochs = epochs
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.accumulate = accumulate
+        self.loss_unit: LossUnit = loss_unit
         self.precision = precision
         self.loss_scale = LossScale() if precision == "fp16" else None
         self.average = average
@@ -241,7 +244,7 @@ class Trainer:
     def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step | None:
         """Train on the parts of a step; None if no process has labels for it."""
         gold_share = self.gold_share(self.step)
-        counts = count_step(parts, self.tasks, gold_share, self.processes)
+        counts = count_step(parts, self.tasks, gold_share, self.loss_unit, self.processes)
         if not counts.totals:
             return None
         parts = [part for part in parts if part]

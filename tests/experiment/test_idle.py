@@ -107,3 +107,9 @@ def test_small_corpora_have_small_batches(tmp_path: Path, monkeypatch: pytest.Mo
     experiment, found = prepared(tmp_path, {"pos": TASKS["pos"], "v": {"use": "d/verb"}}, corpora)
     loaders = make_trainer(experiment, found).loaders
     assert {name: loader.size for name, loader in loaders.items()} == {"c": 5, "d": 150}
+
+
+def test_a_unit_of_the_loss_needs_labels_of_tokens(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training.loss_unit: has no effect on labels of sent"):
+        prepared(tmp_path, {"verb": TASKS["verb"]}, loss_unit="sentence")
+    prepared(tmp_path, TASKS, loss_unit="sentence")

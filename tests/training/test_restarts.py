@@ -67,9 +67,7 @@ def test_a_restart_takes_the_weights_that_scored_best(tmp_path: Path, average: A
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "dwa", "gradnorm"])
-def test_a_restart_takes_the_weighting_after_the_best_epoch(
-    weighting: str, tmp_path: Path
-) -> None:
+def test_a_restart_takes_the_weighting_after_the_best_epoch(weighting: str, tmp_path: Path) -> None:
     tasks = {**POS, "verb": {"use": "c/verb"}}
     made = restarting(tmp_path, tasks, optimizer=WILD, epochs=9, weighting=weighting)
     best, restarts = {}, 0

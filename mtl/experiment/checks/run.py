@@ -57,7 +57,7 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
     if idle:
-        yield from _idle_rates(run)
+        yield from _idle_training(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -257,14 +257,21 @@ def needing_scores(run: Run) -> dict[str, Part]:
     }
 
 
-def _idle_rates(run: Run) -> Iterator[Mistake]:
-    """Yield errors for options of learning rates and decay without effect."""
+def _idle_training(run: Run) -> Iterator[Mistake]:
+    """Yield errors for options of training without effect."""
     training, tuning = run.training, run.training.fine_tuning
     if not training.decay_biases and not decays(training.optimizer.options):
         yield (
             "training.decay_biases",
             "has no effect without weight decay; leave it out, or set weight_decay of the "
             "optimizer",
+        )
+    if training.loss_unit != "token" and all(
+        target_of(run, name).level == "sentence" for name in run.tasks
+    ):
+        yield (
+            "training.loss_unit",
+            "has no effect on labels of sentences, and no task has labels of tokens; leave it out",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
