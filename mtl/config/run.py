@@ -145,6 +145,16 @@ class Training(Settings):
     clip_norm: PositiveFloat | None = Field(
         default=5.0, description="Maximum norm of the gradients of a step; null: no clipping."
     )
+    clip_value: PositiveFloat | None = Field(
+        default=None,
+        description="Maximum absolute value of a single gradient, applied after `clip_norm` "
+        "(Mikolov 2012); null: no limit.",
+    )
+    gradient_noise: NonNegativeFloat = Field(
+        default=0.0,
+        description="Variance of Gaussian noise on the gradients of the first step; it falls with "
+        "the step t as 1 / (1 + t)^0.55 (Neelakantan et al. 2015); 0: no noise.",
+    )
     accumulate: Annotated[int, Bounds(ge=1, le=10**6)] = Field(
         default=1,
         description="Number of consecutive batches of a corpus per step. The step equals one with "

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from mtl.data.batch import Batch
 from mtl.training.objective import LossUnit, Total, divisor_of, unit_sum

@@ -13,7 +13,6 @@ from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput
 from mtl.targets import labelled
 
-
 LossUnit: TypeAlias = Literal["token", "sentence", "max_length"]
 """The unit that the loss of a step is a mean over, for tasks with labels of tokens.
 

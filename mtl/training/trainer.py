@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -31,7 +31,7 @@ from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Learnt, Step
-from mtl.training.gradients import read_gradients
+from mtl.training.gradients import GradientNoise, read_gradients
 from mtl.training.log import logs_gradients
 from mtl.training.objective import LossUnit, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
@@ -61,6 +61,8 @@ class Trainer:
         evaluate: Returns the scores on the development sets; None if no task can be scored.
         epochs: The largest number of epochs.
         clip_norm: Largest global norm of the gradients; None for no clipping.
+        clip_value: Largest absolute value of a gradient, after `clip_norm`; None for no limit.
+        noise: Noise on the gradients, after clipping; None for none.
         accumulate: The number of consecutive batches of a corpus that a step consists of. Their
             losses are divided by the units of all of them, as if they were one batch.
         loss_unit: The unit that the loss of a step is a mean over.
@@ -92,6 +94,8 @@ class Trainer:
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
+        clip_value: float | None = None,
+        noise: GradientNoise | None = None,
         accumulate: int = 1,
         loss_unit: LossUnit = "token",
         precision: Precision = "fp32",
@@ -114,6 +118,8 @@ class Trainer:
         self.evaluate = evaluate
         self.epochs = epochs
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.clip_value = clip_value
+        self.noise = noise
         self.accumulate = accumulate
         self.loss_unit: LossUnit = loss_unit
         self.precision = precision
@@ -383,6 +389,10 @@ class Trainer:
         # Most steps need no clipping, and a product with 1 would take as long as any other.
         if norm + 1e-6 > self.clip_norm:
             clip_grads_with_norm_(self._parameters(), self.clip_norm, torch.tensor(norm))
+        if self.clip_value is not None:
+            clip_grad_value_(self._parameters(), self.clip_value)
+        if self.noise:  # last, as clipping would change its distribution
+            self.noise.add(self._parameters(), self.step)
         self.optimizer.step()
         if self.average:
             self.average.update()

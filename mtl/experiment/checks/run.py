@@ -266,6 +266,13 @@ def _idle_training(run: Run) -> Iterator[Mistake]:
             "has no effect without weight decay; leave it out, or set weight_decay of the "
             "optimizer",
         )
+    norm, value = training.clip_norm, training.clip_value
+    if norm is not None and value is not None and value >= norm:
+        yield (
+            "training.clip_value",
+            f"has no effect unless it is below clip_norm ({norm:g}), which bounds every gradient; "
+            "lower it, or set clip_norm to null",
+        )
     if training.loss_unit != "token" and all(
         target_of(run, name).level == "sentence" for name in run.tasks
     ):
