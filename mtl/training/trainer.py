@@ -419,10 +419,11 @@ class Trainer:
             dev = self.evaluate() if self.evaluate else None
             scores = dev.scores() if dev else {}
             # NaN does not mean divergence; the selection treats it as the worst score.
-            if any(math.isinf(value) for by_name in scores.values() for value in by_name.values()):
+            found = [*scores.values(), dev.losses if dev else {}]
+            if any(math.isinf(value) for by_name in found for value in by_name.values()):
                 raise self._diverged(f"scores are no longer finite ({scores})")
             # Without development sets, the last epoch is the best one.
-            improved = self.selection.update(scores) if dev else True
+            improved = self.selection.update(scores, dev.losses) if dev else True
             # Before `end_epoch` changes them: these are the weights that the epoch trained with.
             learned = self._learned_quantities()
             if improved and self.learning_rate.restarts:

@@ -24,6 +24,7 @@ from mtl.sharing import SHARING
 from mtl.targets import NextWordTarget, Target
 from mtl.training.optimizers import decays
 from mtl.training.processes import current
+from mtl.training.selection import LOSS
 from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING
 
@@ -230,6 +231,12 @@ def _metric(run: Run) -> Iterator[Mistake]:
         scores = build("metric", run.tasks[task].metric).compute()
         if task not in scored:
             yield "training.metric", f"the corpus of {task!r} has no dev split"
+        elif score == LOSS and LOSS not in scores:
+            if target_of(run, task).open_vocabulary:
+                yield (
+                    "training.metric",
+                    f"the loss of {task!r} is the logarithm of its perplexity; name that score",
+                )
         elif score not in scores:
             near = did_you_mean(score, scores)
             yield "training.metric", f"task {task!r} has no score {score!r}{near}"
