@@ -106,7 +106,14 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     labels = count_labels(experiment, corpora)
     notes += label_notes(experiment, corpora, labels, trainer.selection.task_scores)
     if not trainer.evaluate:
-        notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
+        notes.append("no task has a dev score: the last epoch is saved")
+        waits = {"training.patience": run.training.patience}
+        waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
+        if idle := [key for key, patience in waits.items() if patience is not None]:
+            notes.append(
+                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, which "
+                "divides its training data, or give it a file for dev"
+            )
     draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
     accumulate = trainer.accumulate
     batches = {name: trainer.epochs * count * accumulate for name, count in draws.items()}
