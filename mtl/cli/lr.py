@@ -31,8 +31,8 @@ def lr(
     """Find a learning rate by a range test.
 
     Trains the model for some steps with a rising learning rate until the loss diverges, prints the
-    loss by learning rate and suggests a rate. Writes no run folder. Other rates of the run file,
-    such as those of heads, rise in proportion.
+    loss by learning rate and suggests a rate. Writes no run folder. The rates of heads and layers
+    rise in proportion.
     """
     if html is not None:
         check_page(html)

@@ -180,8 +180,8 @@ class Training(Settings):
     )
     metric: str = Field(
         default="mean",
-        description="Dev score that selects the best epoch: TASK.SCORE; TASK.loss for the loss of a "
-        "task on its dev set; or mean for the mean over the tasks without adversaries.",
+        description="Dev score that selects the best epoch: TASK.SCORE; TASK.loss for the loss of "
+        "a task on its dev set; or mean for the mean over the tasks without adversaries.",
     )
     patience: PositiveInt | None = Field(
         default=None,

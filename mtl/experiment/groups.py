@@ -33,8 +33,8 @@ def make_optimizer(
     """Return the optimiser of all trainable weights.
 
     There is a group per layer if fine-tuning treats layers differently, a group per head or part
-    of the sharing with its own learning rate, and a group of weights that do not decay: those of
-    the weighting, and vectors if the run file says so. `since` is the epoch from which a group is
+    of the sharing with its own learning rate, and a group without decay, for the weights of the
+    weighting and, if the run file says so, for vectors. `since` is the epoch from which a group is
     trained. The first group has the learning rate of the run file.
 
     Args:

@@ -111,8 +111,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
         if idle := [key for key, patience in waits.items() if patience is not None]:
             notes.append(
-                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, which "
-                "divides its training data, or give it a file for dev"
+                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, "
+                "which divides its training data, or give it a file for dev"
             )
     draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
     accumulate = trainer.accumulate

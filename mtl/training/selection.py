@@ -9,7 +9,6 @@ from typing import Any
 
 from mtl.metrics.spread import Scores
 
-
 LOSS = "loss"
 """The name of the loss of a task on its development set, beside the scores of its metric."""
 
@@ -18,8 +17,8 @@ class Selection:
     """Scores of a run by epoch: selects the best epoch and decides on early stopping.
 
     The score of the run is the mean of the main scores of all tasks, or one score or the loss of
-    one task. Metrics that are better when lower are negated, so higher is always better here. The run
-    stops by its own score and patience. A task with a patience of its own stops training by its
+    one task. Metrics that are better when lower are negated, so higher is always better here. The
+    run stops by its own score and patience. A task with a patience of its own stops training by its
     main score, while the other tasks continue.
 
     Args:

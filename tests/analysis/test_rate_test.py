@@ -98,7 +98,7 @@ def test_other_options_of_training_do_not_stop_it(options: dict[str, Any], tmp_p
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     run = write(tmp_path)
-    with pytest.raises(MtlError, match="a lowest rate below the highest one, got 1 and 0.1"):
+    with pytest.raises(MtlError, match="a lowest rate below the highest one"):
         find_rate(run, low=1.0, high=0.1)
     folder = {"distillation.teachers": [str(tmp_path)]}
     with pytest.raises(MtlError, match="the test trains on gold labels; add the override distill"):
