@@ -22,6 +22,9 @@ from mtl.text.spans import Scheme
 SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
 """Feature that can be embedded, to its default type of embedding."""
 
+LENGTH = "length"
+"""The key of a curriculum that is no task."""
+
 TrackerName: TypeAlias = Literal["mlflow", "wandb"]
 """The name of an experiment tracker, of its package, and of the extra that installs it."""
 
@@ -104,6 +107,33 @@ class FineTuning(Settings):
     )
 
 
+class Curriculum(Settings):
+    """Easy sentences first: the order of difficulty, and how fast the rest is added.
+
+    All batches have a number of `sentences`. Running text has an order of its own, and does not
+    change.
+    """
+
+    by: str = Field(
+        default=LENGTH,
+        description="Difficulty of a sentence: length, the number of its tokens; or the name of a "
+        "task of the run with a number per sentence, for the corpus of this task alone.",
+    )
+    passes: PositiveInt = Field(
+        default=3, description="Number of passes over a corpus before all sentences are drawn."
+    )
+    start: Annotated[float, Bounds(gt=0, lt=1)] = Field(
+        default=0.3,
+        description="Share of the sentences in the first pass, the easiest ones; it grows linearly "
+        "(Bengio et al. 2009).",
+    )
+    mixed: Annotated[float, Bounds(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Share of each pass that is drawn from all sentences, so that hard ones are "
+        "seen early too (Zaremba & Sutskever 2014).",
+    )
+
+
 class Checkpoint(Settings):
     """When the state of training is saved, apart from the end of each epoch and a stop."""
 
@@ -129,6 +159,10 @@ class Training(Settings):
         default=None,
         description="Batch size of tasks without `batch`; null: 8 to 32 sentences, so that a pass "
         "over a small corpus has about 150 batches.",
+    )
+    curriculum: Curriculum | None = Field(
+        default=None,
+        description="Easy sentences first; null: each sentence once in a pass, in random order.",
     )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
         description="Mixing of the corpora: which corpus each batch comes from."
@@ -259,6 +293,12 @@ class Task(Settings):
     )
     sampling: Annotated[float, Bounds(ge=1e-6, le=1e6)] = Field(
         default=1.0, description="Factor by which the corpus is drawn more often."
+    )
+    class_balance: Annotated[float, Bounds(ge=0, le=1)] = Field(
+        default=0.0,
+        description="For one label per sentence: how far the labels are balanced by drawing "
+        "sentences of rare labels more often, and others less often. 0: as in the data; 1: equally "
+        "many of each label; between them, n sentences with a label count like n^(1 - x).",
     )
     target: PositiveFloat | None = Field(
         default=None,
