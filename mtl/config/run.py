@@ -23,7 +23,7 @@ SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords"
 """Feature that can be embedded, to its default type of embedding."""
 
 LENGTH = "length"
-"""The key of a curriculum that is no task."""
+"""The difficulty of a curriculum that needs no task."""
 
 TrackerName: TypeAlias = Literal["mlflow", "wandb"]
 """The name of an experiment tracker, of its package, and of the extra that installs it."""

@@ -91,7 +91,7 @@ class EasyFirst(Drawing):
 
 
 class Balanced(Drawing):
-    """Draws sentences of rare classes more often, and those of frequent classes less often.
+    """Draws sentences of rare classes more often, and sentences of frequent classes less often.
 
     A class with n_c sentences has a share of the labelled ones in proportion to n_c^(1 − α): as in
     the data for α = 0, equal for all classes for α = 1. Each sentence is drawn as often as its
@@ -113,7 +113,7 @@ class Balanced(Drawing):
         self.strength = strength
 
     def expected(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return how often each piece is drawn in a pass on average; see `Drawing.draw`."""
+        """Return the mean number of times that a pass contains each piece; see `Drawing.draw`."""
         classes = self.classes[rows]
         known = classes >= 0
         counts = np.bincount(classes[known], minlength=1).astype(np.float64)
@@ -129,6 +129,6 @@ class Balanced(Drawing):
         order = np.lexsort((random.random(len(rows)), self.classes[rows]))
         ends = np.floor(np.cumsum(self.expected(rows)[order]) + random.random())
         ends[-1:] = len(rows)  # a sum of floats may end just below a whole number
-        times = np.diff(ends.astype(np.int64), prepend=0)
+        times: NDArray[np.int64] = np.diff(ends, prepend=0).astype(np.int64)
         drawn: Indices = np.repeat(order, times)
         return drawn

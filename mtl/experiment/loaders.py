@@ -96,7 +96,7 @@ def make_loader(
 
 
 def _drawing(run: Run, corpus: Corpus) -> Drawing | None:
-    """Return how the training sentences of a corpus are drawn; None: each once in a pass."""
+    """Return the drawing of the training sentences of a corpus; None: each once in a pass."""
     split, curriculum = corpus.splits["train"], run.training.curriculum
     for task in tasks_of(run, corpus.name):
         if strength := run.tasks[task].class_balance:

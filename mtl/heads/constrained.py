@@ -10,6 +10,7 @@ from torch import Tensor
 from mtl.heads.softmax import SoftmaxTagger
 from mtl.heads.tagger import TaggerOptions
 from mtl.layers.constraints import Constraints
+from mtl.options import NonNegativeFloat
 from mtl.targets.base import Target
 from mtl.text.spans import Scheme
 
@@ -30,6 +31,9 @@ class ConstrainedTagger(SoftmaxTagger):
         never: Pairs of labels whose second label never directly follows the first, as in
             [[B-PER, I-LOC]]; null in place of a label is the edge of the sentence: [null, X]
             never starts with X, [X, null] never ends with it.
+        focal: γ of the focal loss: the loss of a token whose label has the probability p is
+            multiplied by (1 - p)^γ in training, so that easy tokens count less (Lin et al. 2017);
+            0 for none.
     """
 
     takes_objective: ClassVar[bool] = False
@@ -46,9 +50,10 @@ class ConstrainedTagger(SoftmaxTagger):
         *,
         scheme: Scheme | None = None,
         never: Sequence[tuple[str | None, str | None]] = (),
+        focal: NonNegativeFloat = 0.0,
         **options: Unpack[TaggerOptions],
     ) -> None:
-        super().__init__(in_features, labels, **options)
+        super().__init__(in_features, labels, focal=focal, **options)
         self.constraints = Constraints(self.labels, scheme=scheme, never=never)
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_the_pool_grows_from_the_easiest_sentences_to_all() -> None:
 
 def test_sentences_of_equal_difficulty_stay_in_the_pool() -> None:
     found = passes(easy([1.0] * 50), 50, 5)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert set(before) <= set(after)
 
 

@@ -77,8 +77,8 @@ def notes(run: Run, passes: Mapping[str, float]) -> Iterator[str]:
     for corpus in ordered(run):
         if passes[corpus] <= needed:
             yield (
-                f"training.curriculum: the run reads {corpus} {passes[corpus]:.3g} times, and draws "
-                f"from all its sentences after {needed}; set fewer `passes`, or more epochs"
+                f"training.curriculum: the run reads {corpus} {passes[corpus]:.3g} times, and "
+                f"draws from all its sentences after {needed}; set fewer `passes`, or more epochs"
             )
 
 
