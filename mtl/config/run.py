@@ -74,12 +74,26 @@ class BatchConfig(Settings):
         "batches of a full-length pass; 0: chunks do not grow.",
     )
 
+    overlap: NonNegativeInt = Field(
+        default=0,
+        description="Number of words of a chunk that the next chunk reads again without a loss, so "
+        "that gradients reach at least this far back (Sutskever 2013); below `bptt`.",
+    )
+
+    @model_validator(mode="after")
+    def _chunks_advance(self) -> BatchConfig:
+        if self.overlap and self.streams is None:
+            raise Misfit("overlap", "has no effect without `streams`; leave it out")
+        if self.overlap >= self.bptt:
+            raise Misfit("overlap", f"expected less than bptt ({self.bptt}), got {self.overlap}")
+        return self
+
     @model_serializer
     def _relevant(self) -> dict[str, int | float | bool | None]:
         # Other batches have no chunks, and run.yaml contains no options without effect.
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
-            names += ["bptt", "random_bptt", "growing_bptt"]
+            names += ["bptt", "random_bptt", "growing_bptt", "overlap"]
         return {name: getattr(self, name) for name in names}
 
 

@@ -79,6 +79,7 @@ def make_loader(
             bptt=limits.bptt,
             random_bptt=limits.random_bptt and streams is None,
             growing_bptt=limits.growing_bptt if streams is None else 0,
+            overlap=limits.overlap if streams is None else 0,
             part=part,
         )
     return Loader(

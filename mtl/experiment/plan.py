@@ -224,12 +224,12 @@ def describe(plan: Plan) -> Iterator[str]:
             draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
         yield f"batches of {corpus}: {batches:,} per pass, {draws}"
     skipped = (
-        "a pass repeats some sentences and leaves out others"
+        "; a pass repeats some sentences and leaves out others"
         if plan.repeats
-        else "so no sentence is skipped"
+        else ", so no sentence is skipped"
     )
     yield (
-        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position, "
+        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position"
         f"{skipped}"
     )
     mebibytes = max(1, plan.memory / 2**20)

@@ -23,7 +23,7 @@ from mtl.options import (
     Requires,
     refuse_idle,
 )
-from mtl.targets.base import Target
+from mtl.targets.base import Target, labelled
 
 OutputLayer = Literal["tied", "full", "adaptive", "tied_adaptive", "mos"]
 
@@ -118,7 +118,7 @@ class LanguageModel(Head):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: `[B, T]` int64 word ids, ignored on padding.
+            target: `[B, T]` int64 word ids, ignored on padding; −1 for tokens without a loss.
         """
         check_width(hidden, self.in_features)
         # `_log_probs_of` rather than `log_probs_of`, so that AR sees the same dropout mask.
@@ -136,9 +136,10 @@ class LanguageModel(Head):
 
     def _log_probs_of(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         values = hidden.new_zeros(mask.shape)
-        if mask.any():
-            # Real tokens only: scores over the vocabulary are most of the cost.
-            values[mask] = -self.output.loss(hidden[mask], target[mask])
+        known = labelled(target) & mask
+        if known.any():
+            # These tokens only: scores over the vocabulary are most of the cost.
+            values[known] = -self.output.loss(hidden[known], target[known])
         return values
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
-from mtl.training.sums import EpochSums
+from mtl.training.sums import EpochSums, transfer
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 from mtl.weighting.gradients import TaskGradients
@@ -205,15 +205,23 @@ class Trainer:
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""
+        loader = self.loaders[corpus]
         with autocast(self.precision, self.device):
-            if not self.loaders[corpus].carries:
+            if not isinstance(loader, Streams):
                 output: ModelOutput = self.model(batch)
                 return output
             if not batch.continues:
                 self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
             output = self.model(batch, self.carried[corpus])
-        # Truncated backpropagation: gradients end at the border of a chunk.
-        self.carried[corpus] = mapped(output.state, Tensor.detach)
+            # Truncated backpropagation: gradients end at the border of a chunk.
+            state = output.state
+            if loader.overlap:
+                # The next chunk begins before the end of this one. Trunks return their last state
+                # only, so the state at its beginning needs another pass.
+                with torch.no_grad():
+                    lead, state = batch.lead, self.carried[corpus]
+                    state = self.model.encode(lead, batch.tasks, state).state if lead else state
+        self.carried[corpus] = mapped(state, Tensor.detach)
         return output
 
     def _losses(
@@ -291,7 +299,7 @@ class Trainer:
         # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
         total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        norm, loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = transfer(
             {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
         updated = self._update(norm["norm"], losses, weights, penalties)
@@ -487,10 +495,3 @@ class Trainer:
             self.optimizer.state.clear()
             if self.average:
                 self.average.reset()
-
-
-def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    """Return the values of several groups of scalars, with one transfer from their device."""
-    scalars = [x.detach() for group in groups for x in group.values()]
-    values = iter(torch.stack(scalars).tolist())
-    return [{name: next(values) for name in group} for group in groups]
