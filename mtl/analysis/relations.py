@@ -1,8 +1,9 @@
-"""Measure which tasks help each other: train each task alone and each pair, on a small budget."""
+"""Measure which tasks help each other, on a small budget: by training pairs, and by gradients."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from statistics import fmean
 import numpy as np
 from rich.console import Console
 
+from mtl.analysis.affinities import agreement, best_groups, joint_training, read_affinities
 from mtl.api import train_run_seeds
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -33,8 +35,10 @@ from mtl.text.example import Labels
 
 SLOPES = (0.1, 0.2, 0.3)
 """Points of training, as fractions, at which the slope of the loss is measured."""
-_FOLDERS = r"[A-Za-z][\w-]*(\+[A-Za-z][\w-]*)?"
-"""Pattern of the folders in the output: a task, or two tasks."""
+_JOINT = "+joint"
+"""The folder of the joint training. No task has this name."""
+_FOLDERS = rf"[A-Za-z][\w-]*(\+[A-Za-z][\w-]*)?|{re.escape(_JOINT)}"
+"""Pattern of the folders in the output: a task, two tasks, or the joint training."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,17 @@ class Relations:
 
     Args:
         scores: Main task to the name of its score.
-        alone: Main task to its best dev scores in single-task training, one per seed.
+        alone: Main task to its best dev scores in single-task training, one per seed; empty if only
+            the affinities were measured.
         gains: Main task and auxiliary task to the gain of the main task, one per seed. Positive
             gains are improvements, also for scores where lower is better.
         traits: Task to the properties that may predict gains.
+        affinities: Task and other task to how much a step of the other one lowers the loss of the
+            task, relative to the loss, one per seed; see `read_affinities`. Empty if the tasks
+            share no trained parameters.
+        agreement: Whether gains and affinities prefer the same tasks, from −1 to 1; None for fewer
+            than three tasks, and without gains or affinities.
+        groups: The groups of tasks to train together, by affinity; empty if not asked for.
     """
 
     scores: Mapping[str, str]
@@ -78,6 +89,9 @@ class Relations:
     alone: Mapping[str, Spread]
     gains: Mapping[tuple[str, str], Spread]
     traits: Mapping[str, Traits]
+    affinities: Mapping[tuple[str, str], Spread]
+    agreement: float | None
+    groups: Sequence[Sequence[str]]
 
 
 def relate(
@@ -85,6 +99,8 @@ def relate(
     overrides: Sequence[str] = (),
     *,
     output: Path,
+    fast: bool = False,
+    groups: int | None = None,
     epochs: int = 3,
     limit: int = 500,
     seeds: int = 3,
@@ -93,6 +109,9 @@ def relate(
     console: Console | None = None,
 ) -> Relations:
     """Train each task of a run alone and each pair of tasks, and compare the best dev scores.
+
+    One further training has all tasks in each step. Its gradients show how much a step of a task
+    lowers the losses of the other tasks, which are the affinities of the tasks.
 
     Each pair is trained once for both directions. If the sharing has an adversary and both tasks
     belong to the same of its groups, the pair is trained without the adversary. A task that shares
@@ -103,6 +122,9 @@ def relate(
         config: The run file.
         overrides: Changes to the run file, such as `["trunk.dropout=0.3"]`.
         output: The folder of all trainings.
+        fast: Whether to measure the affinities alone, by one training.
+        groups: The largest number of groups of tasks to train together, at least 1; None: do not
+            search for groups.
         epochs: Number of epochs of each training.
         limit: Maximum number of training sentences of each corpus.
         seeds: Number of seeds of each training.
@@ -111,10 +133,12 @@ def relate(
         console: Console for the progress; None for standard error.
 
     Returns:
-        The scores of the tasks alone, the gains of the pairs, and the properties of the tasks.
+        The scores of the tasks alone, the gains of the pairs, the affinities and the properties of
+        the tasks.
 
     Raises:
-        MtlError: An error in the configuration or the data, too few tasks, or the folder exists.
+        MtlError: An error in the configuration or the data, too few tasks, or the folder exists;
+            or only affinities are asked for, and the tasks share no trained parameters.
     """
     run = load_config(config, overrides, on_import=show_import if trust else None)
     limited = _limited(run, limit)
@@ -125,20 +149,24 @@ def relate(
     check_place(output, resume, _FOLDERS)
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
-    groups: list[tuple[str, ...]] = [(task,) for task in mains]
-    groups += [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
-    subsets = {group: _small_run(run, group, scores, epochs, limit, seeds) for group in groups}
+    sets: list[tuple[str, ...]] = [] if fast else [(task,) for task in mains]
+    if not fast:
+        sets += [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
+    subsets = {_name(own): _small_run(run, own, scores, epochs, limit, seeds) for own in sets}
+    # Groups do not contain adversaries, which cannot be trained alone.
+    together = [task for task in run.tasks if task not in adversaries(run)]
+    joint = _small_run(run, list(run.tasks), scores, epochs, limit, seeds)
+    subsets[_JOINT] = replace(joint, run=joint_training(joint.run))
     for subset in subsets.values():  # all errors before the first training
         check_run(subset.run)
     console = console or Console(stderr=True)
-    for number, (group, subset) in enumerate(subsets.items(), 1):
+    for number, (name, subset) in enumerate(subsets.items(), 1):
         often = f"{seeds} seed{'s' * (seeds > 1)}"
-        title = f"training {number} of {len(groups)}, {often}: {' + '.join(group)}"
+        title = f"training {number} of {len(subsets)}, {often}: {' + '.join(subset.run.tasks)}"
         if subset.note:
             title += f", {subset.note}"
         console.print(title, highlight=False, markup=False, soft_wrap=True)
-        folder = output / _name(group)
-        train_run_seeds(subset.run, folder, resume=resume, progress=False, trust=trust)
+        train_run_seeds(subset.run, output / name, resume=resume, progress=False, trust=trust)
     numbers = range(run.seed, run.seed + seeds)
 
     def best(group: Sequence[str], task: str) -> list[float]:
@@ -147,11 +175,11 @@ def relate(
         choose = max if metrics[task].higher_is_better else min
         return [choose(epoch["dev"][task][scores[task]] for epoch in own) for own in found]
 
-    alone = {task: best((task,), task) for task in mains}
+    alone = {} if fast else {task: best((task,), task) for task in mains}
     gains: dict[tuple[str, str], Spread] = {}
     for main, other in permutations(run.tasks, 2):
-        if main in mains:
-            group = next(group for group in groups if set(group) == {main, other})
+        if main in alone:
+            group = next(own for own in sets if set(own) == {main, other})
             sign = 1 if metrics[main].higher_is_better else -1
             both = zip(best(group, main), alone[main], strict=True)
             gains[main, other] = Spread([sign * (with_it - without) for with_it, without in both])
@@ -160,14 +188,32 @@ def relate(
             name,
             corpora[task.corpus],
             _slopes([seed_folder(output / name, seed) for seed in numbers], name, epochs)
-            if name in mains
+            if name in alone
             else {},
         )
         for name, task in run.tasks.items()
     }
     units = {task: metric.unit for task, metric in metrics.items()}
     spreads = {task: Spread(best_scores) for task, best_scores in alone.items()}
-    return Relations(scores, units, spreads, gains, traits)
+    folders = [seed_folder(output / _JOINT, seed) for seed in numbers]
+    by_seed = [read_affinities(folder, together) for folder in folders]
+    affinities = {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
+    if not affinities and (fast or groups):
+        raise MtlError(
+            f"{config}: the tasks share no trained parameters, so they have no affinities; measure "
+            "gains alone, without --fast and --groups"
+        )
+    means = {pair: own.mean for pair, own in affinities.items()}
+    return Relations(
+        scores,
+        units,
+        spreads,
+        gains,
+        traits,
+        affinities,
+        agreement({pair: gain.mean for pair, gain in gains.items()}, means),
+        best_groups(together, means, groups) if groups else [],
+    )
 
 
 def _name(group: Sequence[str]) -> str:

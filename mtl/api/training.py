@@ -407,9 +407,8 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             teaching = teach(experiment, corpora, transfer, bar) if transfer else None
         fingerprints = transfer.fingerprints if transfer else None
         transfer = None  # teachers are large, and not needed any more
-        if teaching and teaching.states:
-            notes = [*experiment.notes, *teaching.states.notes]
-            experiment = replace(experiment, notes=notes)
+        if teaching:
+            experiment = replace(experiment, notes=[*experiment.notes, *teaching.notes])
         trainer = make_trainer(experiment, corpora, teaching, processes)
         start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
         if begun == "resumable":

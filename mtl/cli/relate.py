@@ -24,6 +24,18 @@ def relate(
             help="The output folder; default: runs/NAME-relations for the run file NAME.yaml."
         ),
     ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="Measure affinities in one joint training; train no pairs."),
+    ] = False,
+    groups: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Also find which tasks to train together, in at most N groups, by affinity.",
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs of each training.")] = 3,
     limit: Annotated[
         int, typer.Option(min=1, help="Maximum number of training sentences per corpus.")
@@ -42,7 +54,8 @@ def relate(
 
     Trains each task alone and each pair of tasks, on little data for a few epochs. Prints the gain
     in the best dev score of each task from each other task, with a 95 % confidence interval, and
-    properties of the tasks that may predict the gain.
+    properties of the tasks that may predict the gain. One more training has all tasks in each
+    step, and measures affinities: how much a step of one task lowers the loss of another.
     """
     if html is not None:
         check_page(html)
@@ -52,6 +65,8 @@ def relate(
         run,
         overrides or [],
         output=output or Path("runs") / f"{run.stem}-relations",
+        fast=fast,
+        groups=groups,
         epochs=epochs,
         limit=limit,
         seeds=seeds,
@@ -71,10 +86,22 @@ def relate(
 
 
 def _print(found: Relations) -> None:
-    from mtl.analysis.report.relations import GAINS, gain_table, trait_table
+    from mtl.analysis.report.relations import (
+        AFFINITIES,
+        GAINS,
+        affinity_table,
+        gain_table,
+        remarks,
+        trait_table,
+    )
 
-    print_rows(GAINS, *gain_table(found), left=2)
+    if found.gains:
+        print_rows(GAINS, *gain_table(found), left=2)
+    if found.affinities:
+        print_rows(AFFINITIES, *affinity_table(found))
     print_rows("the tasks", *trait_table(found))
+    for line in remarks(found):
+        typer.echo(line)
 
 
 def _json(found: Relations) -> dict[str, object]:
@@ -91,5 +118,15 @@ def _json(found: Relations) -> dict[str, object]:
             }
             for main in found.scores
         },
+        "affinities": {
+            task: {
+                other: {**own.to_json(), "margin": own.margin}
+                for (one, other), own in found.affinities.items()
+                if one == task
+            }
+            for task in dict.fromkeys(task for task, _ in found.affinities)
+        },
+        "agreement": found.agreement,
+        "groups": [list(group) for group in found.groups],
         "tasks": {task: asdict(own) for task, own in found.traits.items()},
     }

@@ -97,6 +97,11 @@ class Distillation(Settings):
     paths: PositiveInt | None = Field(
         default=None, description="Number of label sequences for `paths`; null: 4."
     )
+    threshold: Probability = Field(
+        default=0.0,
+        description="Least confidence of a teacher with the loss `hard`: a sentence with a lower "
+        "probability of its label, or of the label of one of its tokens, has no teacher.",
+    )
     top: PositiveInt = Field(
         default=8,
         description="Number of labels per token or sentence whose probabilities are stored; the "
@@ -121,6 +126,8 @@ class Distillation(Settings):
             raise Misfit("training_text", "the teachers have no text; set this, or `text`")
         if self.paths is not None and self.tokens != "paths":
             raise Misfit("paths", "has no effect unless `tokens` is paths")
+        if self.threshold and "hard" not in (self.sentences, self.tokens):
+            raise Misfit("threshold", "has no effect unless `sentences` or `tokens` is hard")
         if self.temperature is not None and self.sentences != "kl" and self.tokens != "marginals":
             raise Misfit("temperature", "has no effect without `kl` and `marginals`")
         return self

@@ -247,6 +247,11 @@ class Training(Settings):
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."
     )
+    log_gradients: PositiveInt = Field(
+        default=100,
+        description="Every Nth step logs the gradient norms of the tasks and the cosines between "
+        "them, which costs a backward pass per task.",
+    )
     track: list[TrackerName] = Field(
         default=[],
         description="Experiment trackers that get the configuration, losses, weights, learning "

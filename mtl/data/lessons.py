@@ -67,5 +67,7 @@ class TaughtLoader:
         pieces, tokens = self.loader.pieces(epoch, index), batch.mask.shape[1]
         taught = [task for task in tasks if task in self.lessons]
         outputs = {task: self.lessons[task].outputs(pieces, tokens) for task in taught}
+        # Without any label, a loss would have no gradient.
+        known = {task: output for task, output in outputs.items() if output.known.any()}
         states = self.states.states(pieces, tokens) if self.states else None
-        return replace(batch, teacher=outputs, states=states)
+        return replace(batch, teacher=known, states=states)

@@ -346,6 +346,10 @@ def prepare(
         set_pretrained(run, model)
     try:
         notes = [*transfer.notes, *([start.give(model, run, vocabularies)] if start else [])]
+        if start and TRUNKS.find(run.trunk.type).starts_heads(run.trunk.options):
+            from mtl.experiment.started_heads import give_heads
+
+            notes += give_heads(start, model, run, targets)
     except CheckpointError as error:
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"

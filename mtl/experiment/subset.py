@@ -45,12 +45,12 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
     sharing, weighting = run.sharing, run.weighting
     cls = SHARING.find(sharing.type)
     if len(kept) < cls.min_tasks:
-        sharing = _default("hard", SHARING)
+        sharing = default_part("hard", SHARING)
     else:
         restricted = cls.restricted_to(sharing.options, list(kept), run_context(run))
         sharing, note = Part(type=sharing.type, options=dict(restricted.options)), restricted.note
     if len(kept) < WEIGHTING.find(weighting.type).min_tasks:
-        weighting = _default("static", WEIGHTING)
+        weighting = default_part("static", WEIGHTING)
     corpora = {task.corpus: run.corpora[task.corpus] for task in kept.values()}
     changes = {"tasks": kept, "corpora": corpora, "sharing": sharing, "weighting": weighting}
     return Subset(run.model_copy(update=changes), note)
@@ -71,7 +71,7 @@ def _tasks(run: Run, tasks: Sequence[str]) -> Iterator[tuple[str, Task]]:
         yield name, task
 
 
-def _default(name: str, registry: Registry[Any]) -> Part:
+def default_part(name: str, registry: Registry[Any]) -> Part:
     """Return a part with its default options."""
     options = part_options(registry.find(name)).values()
     return Part(type=name, options={option.name: option.default for option in options})

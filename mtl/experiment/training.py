@@ -136,6 +136,7 @@ def make_trainer(
         precision=training.precision,
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
+        log_gradients=training.log_gradients,
         gold_share=teaching.gold_share(training.epochs * steps_per_epoch),
         processes=processes,
         imitation=imitation,

@@ -20,6 +20,7 @@ from mtl.heads import HeadContext, LanguageModel
 from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import MODEL, RUN, load_finite, load_vocabularies
+from mtl.targets import Target
 from mtl.text.vocabulary import Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
 
@@ -34,12 +35,14 @@ class Start:
         folder: The run folder.
         run: The run file.
         vocabularies: Feature to vocabulary.
+        targets: The target of each head, by the task that owns the head.
         tensors: The weights by name.
     """
 
     folder: Path
     run: Run
     vocabularies: Mapping[str, Vocabulary]
+    targets: Mapping[str, Target]
     tensors: Mapping[str, Tensor]
 
     @classmethod
@@ -53,7 +56,7 @@ class Start:
         tensors = load_finite(folder / MODEL)
         if not any(name.startswith(_TRUNK) for name in tensors):
             raise CheckpointError(f"{folder}: has no trunk that all tasks share; train another run")
-        return cls(folder, run, load_vocabularies(folder, vocabulary_classes(run))[0], tensors)
+        return cls(folder, run, *load_vocabularies(folder, vocabulary_classes(run)), tensors)
 
     def give(self, model: MultiTaskModel, run: Run, vocabularies: Mapping[str, Vocabulary]) -> str:
         """Copy weights into a new model, and return a note on the copied parts.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Unpack, get_args
+from typing import Annotated, Any, Literal, TypeAlias, Unpack, get_args
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
 from mtl.layers.gradient_reversal import GradientReversal, ramp_notes
@@ -20,6 +22,9 @@ from mtl.options import (
     check_choice,
     refuse_idle,
 )
+from mtl.targets.objectives import OneLabel
+
+Goal: TypeAlias = Literal["reversal", "uniform"]
 
 
 class DomainClassifier(Classifier):
@@ -31,12 +36,20 @@ class DomainClassifier(Classifier):
     auxiliary task it makes the hidden states transfer better to other domains. Its score should
     fall to chance level, and is excluded from the mean that selects the best epoch.
 
+    With `goal: uniform`, the trunk minimises λ · −(1/K) Σ_k log p(k | x) instead (Tzeng et al.
+    2015), with W, U, b and c fixed. The minimum is the uniform distribution. Reversed gradients
+    have no minimum: they also reward a classifier that is wrong with high confidence. In training,
+    the loss includes this term.
+
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
         pooling: The mean or maximum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer.
-        strength: λ: the gradient for the trunk is multiplied by −λ; with 0 only the head learns.
+        goal: The trunk learns to increase the loss of the head (reversal), or to make all domains
+            equally probable (uniform), which needs one domain per sentence.
+        strength: λ: the gradient for the trunk is multiplied by −λ, or the term of `goal: uniform`
+            by λ; with 0 only the head learns.
         ramp: Number of batches over which λ grows from 0, with the factor 2 / (1 + e^(−10 p)) − 1;
             null for a constant λ.
         dropout: Dropout probability of the hidden layer.
@@ -51,14 +64,19 @@ class DomainClassifier(Classifier):
         *,
         pooling: Pooling = "mean",
         hidden_size: PositiveInt = 100,
+        goal: Goal = "reversal",
         strength: NonNegativeFloat = 1.0,
         ramp: Annotated[PositiveInt | None, Requires("strength")] = None,
         dropout: Probability = 0.5,
         **options: Unpack[ClassifierOptions],
     ) -> None:
         check_choice("pooling", pooling, get_args(Pooling))
+        check_choice("goal", goal, get_args(Goal))
         refuse_idle(DomainClassifier, {"strength": strength, "ramp": ramp})
         super().__init__(in_features, labels, hidden_size, dropout, **options)
+        if goal == "uniform" and not isinstance(self.objective, OneLabel):
+            raise OptionError("goal", "uniform expects one label per sentence")
+        self.goal = goal
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)
         self.hidden = nn.Sequential(nn.Linear(in_features, hidden_size), nn.ReLU())
@@ -69,8 +87,37 @@ class DomainClassifier(Classifier):
         yield from super().notes(options, context)
         yield from ramp_notes(options["ramp"], sum(context.batches.values()))
 
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if `goal: uniform` is set and the labels are not single."""
+        yield from super().check(options, context)
+        if options.get("goal") == "uniform" and context.task not in context.single:
+            yield OptionError("goal", "uniform expects one label per sentence; leave it out")
+
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer, `[B, P]`."""
+        pooled = pool(hidden, mask, self.pooling)
+        if self.goal == "uniform":
+            pooled = pooled.detach()  # the trunk learns from another term, see `loss`
         # Reversed before the hidden layer, so that all layers of the head learn to classify.
-        vectors: Tensor = self.hidden(self.reversal(pool(hidden, mask, self.pooling)))
+        vectors: Tensor = self.hidden(self.reversal(pooled))
         return vectors
+
+    def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each sentence in nats, `[B]`; in training with the term above."""
+        strength = self.reversal.factor  # before a pass is counted
+        loss = super().loss(hidden, mask, target)
+        if self.goal == "reversal" or not self.training:
+            return loss
+        vectors = _fixed(self.hidden, pool(hidden, mask, self.pooling))
+        if self.comparison is not None:
+            vectors = self.comparison(vectors)
+        scores = _fixed(self.output, self.dropout(vectors))
+        return loss - strength * scores.log_softmax(-1).mean(-1)
+
+
+def _fixed(module: nn.Module, x: Tensor) -> Tensor:
+    """Return the output of a module; its parameters get no gradient."""
+    fixed = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    output: Tensor = functional_call(module, fixed, x)
+    return output

@@ -39,9 +39,9 @@ class GradientReversal(nn.Module):
         return self.strength * torch.tanh(5 * progress)  # 2 / (1 + e^(−2x)) − 1 = tanh x
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` unchanged; in training, count one pass."""
+        """Return `x` unchanged; a pass of training with gradients is counted."""
         factor = self.factor
-        if self.training:
+        if self.training and torch.is_grad_enabled():
             self.passes += 1
         same: Tensor = _Reverse.apply(x, factor)
         return same

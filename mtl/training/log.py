@@ -26,8 +26,6 @@ TEXT = "log.txt"
 """The plan, the scores of each epoch and the stops, for people."""
 LOG_EVERY = 20
 """Log every 20th step."""
-LOG_GRADIENTS_EVERY = 5 * LOG_EVERY
-"""Log gradient statistics every 100th step, which costs one extra backward pass per task."""
 CURVES = 16
 """Largest number of entries of a learned quantity for which TensorBoard gets one curve each."""
 CELL = 16
@@ -37,11 +35,6 @@ CELL = 16
 def logs_step(step: int) -> bool:
     """Return whether this step, counted from 0, is logged."""
     return step % LOG_EVERY == 0
-
-
-def logs_gradients(step: int) -> bool:
-    """Return whether this step, counted from 0, is logged with gradient statistics."""
-    return step % LOG_GRADIENTS_EVERY == 0
 
 
 class RunLog:
@@ -118,12 +111,12 @@ class RunLog:
         self._text.flush()
 
     def write(self, event: Step | Epoch) -> None:
-        """Log an epoch, or a step if it is due (see `LOG_EVERY`)."""
+        """Log an epoch, or a step if it is due (see `LOG_EVERY`) or has gradient statistics."""
         if isinstance(event, Step) and event.warning:
             self.note(event.warning)
         if isinstance(event, Epoch):
             self._epoch(event)
-        elif logs_step(event.step):
+        elif logs_step(event.step) or event.gradients:
             self._step(event)
         if self._board:
             self._board.flush()

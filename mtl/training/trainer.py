@@ -24,18 +24,18 @@ from mtl.errors import TrainingError
 from mtl.layers.state_imitation import StateProjection
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
-from mtl.sharing.base import Sharing
 from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
 from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Gradients, Learnt, Step
+from mtl.training.events import Epoch, Gradients, Step
 from mtl.training.gradients import GradientNoise, read_gradients
-from mtl.training.log import logs_gradients
+from mtl.training.learnt import learned_quantities
 from mtl.training.objective import LossUnit, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
+from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.training.sums import EpochSums, transfer
@@ -70,7 +70,7 @@ class Trainer:
             float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
         device: The device of the computation.
-        log_gradients: Returns whether to compute gradient statistics at a step, counted from 0.
+        log_gradients: Every Nth step computes gradient statistics.
         gold_share: Returns the share of gold labels in the loss of sentences with the output of a
             teacher, at a step, counted from 0.
         processes: The processes that train together. Each has a trainer whose loaders return its
@@ -101,7 +101,7 @@ class Trainer:
         precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
-        log_gradients: Callable[[int], bool] = logs_gradients,
+        log_gradients: int = 100,
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
         imitation: StateProjection | None = None,
@@ -269,13 +269,15 @@ class Trainer:
         for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
             group["lr"] = base * factor
         shared = [p for p in self.model.shared_parameters() if p.requires_grad]
-        logged = len(counts.totals) > 1 and len(shared) > 0 and self.log_gradients(self.step)
+        due = self.step % self.log_gradients == 0
+        logged = due and len(counts.totals) > 1 and len(shared) > 0
         gradients = TaskGradients()
         # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
         # absent tasks are not moved by their moments.
         self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
+        replay = Replay(self.device, self.carried) if self.weighting.reads_change else None
         whole = len(parts) == 1 and not self.processes.several
         for part in parts:
             own, terms = self._losses(part, counts, gold_share)
@@ -303,6 +305,10 @@ class Trainer:
             {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
         updated = self._update(norm["norm"], losses, weights, penalties)
+        if replay and updated:
+            with replay(self.carried):
+                after, _ = self._losses(parts[0], counts, gold_share)
+            self.weighting.observe(losses, after)
         step = Step(
             epoch=self.epoch,
             step=self.step,
@@ -433,7 +439,9 @@ class Trainer:
             # Without development sets, the last epoch is the best one.
             improved = self.selection.update(scores, dev.losses) if dev else True
             # Before `end_epoch` changes them: these are the weights that the epoch trained with.
-            learned = self._learned_quantities()
+            learned = learned_quantities(
+                self.model.sharing, self.weighting, self.sampler, self.epoch
+            )
             if improved and self.learning_rate.restarts:
                 weights, constants = self.model.state_dict(), constants_of(self.model)
                 self.best = {n: v.clone() for n, v in weights.items() if n not in constants}
@@ -467,22 +475,6 @@ class Trainer:
             return None
         cycle, rest = divmod(self.epoch, self.epochs // self.learning_rate.snapshots)
         return None if rest else cycle
-
-    def _learned_quantities(self) -> dict[str, Learnt]:
-        parts: dict[str, Sharing | Weighting] = {
-            "sharing": self.model.sharing,
-            "weighting": self.weighting,
-        }
-        quantities = {
-            f"{kind}.{name}": Learnt(values.detach().cpu().clone(), part.axes().get(name, ()))
-            for kind, part in parts.items()
-            for name, values in part.learnt().items()
-        }
-        if self.sampler.mixing.needs_scores:
-            draws = self.sampler.counts(self.epoch)
-            shares = torch.tensor([*draws.values()]) / sum(draws.values())
-            quantities["mixing.shares"] = Learnt(shares, (list(draws),))
-        return quantities
 
     def _apply_schedule(self, scores: Sequence[float]) -> None:
         """Start the average, or restart from the best weights, if the scores require it."""

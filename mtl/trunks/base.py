@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mtl.errors import OptionError
 from mtl.files import run_folder
-from mtl.options import Checked, Default, RunContext, RunPath
+from mtl.options import Checked, Default, Requires, RunContext, RunPath
 
 State = list[Any]
 """The state that a trunk carries from one chunk of a text to the next, one entry per layer."""
@@ -31,9 +31,13 @@ class TrunkRecipe(TypedDict, total=False):
             weights, and its words are known words. The package contains the models "english" and
             "wikitext2", for the trunk and the embedding of configs/base/english.yaml and of
             configs/base/lstm.yaml.
+        init_heads: Whether the heads of tasks that the run of `init` also has start from its
+            weights, too, label by label; the labels that it does not have start from random
+            weights. For a model that learns further data, labels or tasks.
     """
 
     init: Annotated[RunPath | None, Default(None)]
+    init_heads: Annotated[bool, Default(False), Requires("init")]
 
 
 def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -83,6 +87,11 @@ class Trunk(Checked, nn.Module, ABC):
         """Return the folder of the run whose weights the trunk starts from, if any."""
         init: str | None = options.get("init")
         return str(run_folder(init)) if init else None
+
+    @classmethod
+    def starts_heads(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether the heads start from the run of `start_folder`, too."""
+        return bool(options.get("init_heads"))
 
     @classmethod
     def pretrained(cls, options: Mapping[str, Any]) -> str | None:

@@ -50,6 +50,8 @@ class Weighting(Checked, nn.Module, ABC):
     """Whether `min_tasks` tasks must occur in the same step."""
     reads_gradients: ClassVar[bool] = False
     """Whether it needs parameters that several tasks train."""
+    reads_change: ClassVar[bool] = False
+    """Whether `observe` needs the losses after each step, which costs one more forward pass."""
     note: ClassVar[str] = ""
     """A remark for the user about the weighted losses; empty for none."""
 
@@ -143,6 +145,16 @@ class Weighting(Checked, nn.Module, ABC):
         weights = self.weights()
         losses = {task: loss.detach() for task, loss in weighted.items()}
         return WeightedLosses({task: weights[task] for task in weighted}, losses)
+
+    def observe(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+        """Learn from the change of the losses in a step, if `reads_change`.
+
+        The default does nothing.
+
+        Args:
+            before: The mean loss by task, scalars without gradients.
+            after: The mean loss of the same batches after the update of the model.
+        """
 
     def end_epoch(self, losses: Mapping[str, float]) -> None:
         """Update the state at the end of an epoch; the default does nothing.

@@ -17,7 +17,7 @@ from tests.cli.command import mtl
 from tests.cli.records import records, scores
 
 COMMAND = ("relate", "run.yaml", "--epochs", "2", "--limit", "30", "--seeds", "2", "--output")
-CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood"}
+CONTENT = {"ner", "pos", "mood", "ner+pos", "ner+mood", "pos+mood", "+joint"}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_each_task_and_each_pair_is_trained_with_every_seed() -> None:
             "seed-1", "seed-2", "summary.json"
         }  # fmt: skip
     lines = Path("told").read_text().splitlines()
-    assert lines[0] == "training 1 of 6, 2 seeds: ner"
-    assert lines[-1] == "training 6 of 6, 2 seeds: pos + mood"
+    assert lines[0] == "training 1 of 7, 2 seeds: ner"
+    assert lines[-1] == "training 7 of 7, 2 seeds: ner + pos + mood"
 
 
 def test_a_training_is_that_of_mtl_train() -> None:
@@ -102,7 +102,7 @@ def test_two_tasks_on_one_corpus_are_trained_without_an_adversary() -> None:
     assert {n: own["adversary"] for n, own in found.items()} == {"ner+pos": 0, "ner+mood": 0.1}
     told = [line for line in result.err.splitlines() if "without the adversary" in line]
     end = "1 seed: ner + pos, without the adversary, for which they are one group"
-    assert told == [f"training 4 of 6, {end}"]
+    assert told == [f"training 4 of 7, {end}"]
 
 
 def test_a_task_has_the_head_of_another_without_that_one_too() -> None:
@@ -199,3 +199,67 @@ def test_a_page_that_cannot_be_written_is_refused_before_training() -> None:
     assert result.code == 2
     assert "does not exist" in " ".join(re.sub("[│╭╮╰╯─]", " ", result.err).split())
     assert not Path("late").exists()
+
+
+def test_affinities_are_those_of_the_gradients_of_the_joint_training() -> None:
+    found = json.loads(Path("found.json").read_text())["affinities"]
+    assert {task: set(own) for task, own in found.items()} == {
+        task: {"ner", "pos", "mood"} - {task} for task in ("ner", "pos", "mood")
+    }
+    expected = []
+    for seed in (1, 2):
+        lines = Path(f"out/+joint/seed-{seed}/metrics.jsonl").read_text().splitlines()
+        steps = [own for own in map(json.loads, lines) if own["type"] == "step"]
+        assert [own["step"] for own in steps] == list(range(0, len(steps) * 5, 5))
+        values = [
+            own["lr"] * own["gradients"]["cosines"]["ner"]["pos"] / own["losses"]["pos"]
+            * own["gradients"]["norms"]["ner"] * own["gradients"]["norms"]["pos"]
+            for own in steps
+        ]  # fmt: skip
+        expected.append(sum(values) / len(values))
+    assert found["pos"]["ner"]["values"] == pytest.approx(expected)
+
+
+def test_the_page_and_the_tables_have_the_affinities(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    found = json.loads(Path("found.json").read_text())
+    page = Path("page.html").read_text(encoding="utf-8")
+    out = mtl(*COMMAND, "out", "--resume").out
+    for by_other in found["affinities"].values():
+        for own in by_other.values():
+            text = f"{100 * own['mean']:+z.4f} ± {100 * own['margin']:.4f}"
+            assert text in page
+            assert text in out
+    remark = f"Kendall's τ within tasks {found['agreement']:+z.2f}"
+    assert remark.replace("'", "&#39;") in page
+    assert remark in out
+
+
+def test_fast_measures_affinities_alone_and_groups_tasks_by_them() -> None:
+    budget = ("--epochs", "2", "--limit", "30", "--seeds", "2", "--output", "fast")
+    arguments = ("relate", "run.yaml", *budget, "--fast", "--groups", "2")
+    found = json.loads(mtl(*arguments, "--json", "--html", "fast.html").out)
+    assert {path.name for path in Path("fast").iterdir()} == {"+joint"}
+    assert found["affinities"] == json.loads(Path("found.json").read_text())["affinities"]
+    assert (found["alone"], found["gains"], found["agreement"]) == (
+        {},
+        {task: {} for task in ("ner", "pos", "mood")},
+        None,
+    )
+    assert sorted(task for group in found["groups"] for task in group) == ["mood", "ner", "pos"]
+    assert len(found["groups"]) <= 2
+    page = Path("fast.html").read_text(encoding="utf-8")
+    out = mtl(*arguments, "--resume").out
+    line = f"groups to train together, by affinity: {'; '.join(map(' + '.join, found['groups']))}"
+    assert line in out
+    assert line in page
+    assert "+ pos" in page
+    assert "alone" not in out
+
+
+def test_tasks_that_share_nothing_have_no_affinities() -> None:
+    nothing = ("sharing.type=none", "training.fine_tuning.frozen=[embedding]", "tasks.mood=null")
+    budget = ("--epochs", "1", "--limit", "10", "--seeds", "1", "--output", "nothing")
+    result = mtl("relate", "run.yaml", *nothing, *budget, "--fast")
+    assert result.code == 2
+    assert "the tasks share no trained parameters, so they have no affinities" in result.err

@@ -208,6 +208,7 @@ def weighting_behaviour(make: Callable[..., Any]) -> list[Any]:
     for step in range(1, 4):
         losses = {"a": (shared**2).sum() * step, "b": (shared**4).sum() / step}
         weighting.backward(losses, [shared])
+        weighting.observe(losses, {"a": losses["a"] / 3, "b": losses["b"]})
         weighting.end_epoch({task: loss.item() for task, loss in losses.items()})
         with torch.no_grad():
             for parameter in weighting.parameters():

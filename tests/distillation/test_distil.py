@@ -119,10 +119,11 @@ def test_who_is_killed_ends_as_if_not(
     [
         {"tokens": "paths", "paths": 3, "sentences": "logits"},
         {"tokens": "hard", "sentences": "hard"},
+        {"tokens": "hard", "threshold": 0.9},
         {"top": 2, "temperature": 3.0, "training_text": False, "gold": 0.5},
         {"augmentation": {"copies": 1, "replace": 0.2, "tags": "pos"}},
     ],
-    ids=["paths and logits", "hard", "few labels", "same tags"],
+    ids=["paths and logits", "hard", "confident labels", "few labels", "same tags"],
 )
 def test_every_loss_trains(at: School, tmp_path: Path, options: dict[str, Any]) -> None:
     changes = {f"distillation.{key}": value for key, value in options.items()}
@@ -205,6 +206,7 @@ def test_a_teacher_of_other_labels_is_an_error(at: School, tmp_path: Path) -> No
         ({"match.verbs": ["runs/tagger:pos"]}, "distillation.match.verbs: the run has no task"),
         ({"match.pos": ["pos"]}, "distillation.match.pos: expected FOLDER:TASK, got 'pos'"),
         ({"paths": 3}, "distillation.paths: has no effect unless `tokens` is paths"),
+        ({"threshold": 0.5}, "threshold: has no effect unless `sentences` or `tokens` is hard"),
         ({"augmentation.replace": 0.5}, "needs `tags`: the task in which"),
         (
             {"augmentation.replace": 0.5, "augmentation.tags": "mood"},

@@ -174,6 +174,22 @@ def test_hard_tags_are_well_formed() -> None:
     assert output.labels[0, 0].tolist() == [*target.encode(("B-X", "I-X", "I-X")), -1, -1, -1]
 
 
+def test_sentences_below_the_threshold_are_left_out() -> None:
+    target = TokenLabelTarget(BIO, scheme="bio")
+    _, source = stored(1, 8, BIO, BIO)
+    source.arrays["log_probs"][:] = np.log([0.2, 0.1, 0.7])
+    source.arrays["log_probs"][6] = np.log([0.4, 0.2, 0.4])  # a token of the second sentence
+    output = ProbabilityLesson([source], LENGTHS, HardOutputs(target, 0.5)).outputs(PIECES, 6)
+    assert output.known.tolist() == [True, False, True, True]
+    labels = ["a", "b"]
+    _, source = stored(1, 3, labels, labels)
+    source.arrays["log_probs"][0] = np.log(0.5)
+    source.arrays["log_probs"][1:] = np.log([0.7, 0.3])
+    make = HardOutputs(SentenceLabelTarget(labels), 0.6)
+    output = ProbabilityLesson([source], None, make).outputs(PIECES, 6)
+    assert output.known.tolist() == [True, True, False, True]
+
+
 def test_paths_become_labels_of_the_head() -> None:
     target = TokenLabelTarget(IOBES, scheme="iobes")
     paths = np.array([[1, 0], [2, 0], *[[0, 1]] * 5, [1, 1]], dtype=np.int16)

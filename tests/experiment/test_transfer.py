@@ -203,3 +203,86 @@ def test_a_folder_of_several_seeds_is_told_to_name_one(project: Path) -> None:
         CheckpointError, match=r"trunk\.init: .*both: contains several seeds; name one"
     ):
         started(**{"trunk.init": "both"})
+
+
+# ---- heads
+
+
+def trained_tagger(labels: str = "NDV", **head: Any) -> None:
+    """Train a run with the task pos, whose tags are the letters of `labels`."""
+    text = "".join(f"w{label}\t{label}\n" for label in labels) + "\n"
+    Path("first.txt").write_text(text * 5)
+    task = {"labels": "pos", "head": {"type": "crf", **head}, "metric": "accuracy"}
+    reader = {"type": "conll", "columns": ["tokens", "pos"]}
+    corpus = {"reader": reader, "files": {"train": "first.txt"}, "tasks": {"pos": task}}
+    write("first", tasks={"pos": {"use": "c/pos"}}, corpora={"c": corpus}, training={"epochs": 1})
+    mtl.train("first.yaml", progress=False)
+
+
+def with_heads(**changes: Any) -> Experiment:
+    options = {"trunk.init": "runs/first", "trunk.init_heads": True, "tasks.pos.head": "crf"}
+    return started(**{**options, **changes})
+
+
+def crf_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach() for name, p in model.heads["pos"].named_parameters()}
+
+
+@pytest.mark.parametrize("labels", ["DNV", "DNVX", "DV", "DVXYZ"])
+def test_a_head_starts_from_the_weights_of_its_labels(project: Path, labels: str) -> None:
+    trained_tagger(labels)
+    before = crf_weights(mtl.load("runs/first").networks[0])
+    own = with_heads()
+    found = crf_weights(own.model)
+    both = sorted({*"DNV"} & {*labels})
+    ours, theirs = (["DNV".index(x) for x in both], [labels.index(x) for x in both])
+    for name, value in found.items():
+        if "transitions" in name and value.ndim == 2:
+            torch.testing.assert_close(
+                value[ours][:, ours], before[name][theirs][:, theirs], rtol=0, atol=0
+            )
+        else:
+            torch.testing.assert_close(value[ours], before[name][theirs], rtol=0, atol=0)
+    assert own.notes[-1] == f"head pos: {len(both)} of 3 labels"
+
+
+def test_a_model_with_its_head_predicts_as_before(project: Path) -> None:
+    trained_tagger()
+    own = with_heads(**{"corpora.c.files.train": "first.txt"})
+    before = mtl.load("runs/first").networks[0].state_dict()
+    after = own.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "reason"),
+    [
+        ("DNX", {}, "new, as it has as many labels, but others"),
+        ("DNV", {"tasks.pos.head": "softmax"}, "new, as its type is another one"),
+        (
+            "DNV",
+            {"tasks.pos.head": {"type": "crf", "hidden_size": 4}},
+            "new, as its layers are others",
+        ),
+        ("DNV", {"tasks": {"tag": {"use": "c/pos"}}}, "new, as the run has no task of this name"),
+    ],
+)
+def test_a_run_whose_heads_all_stay_new_is_an_error(
+    project: Path, labels: str, changes: dict[str, Any], reason: str
+) -> None:
+    trained_tagger(labels)
+    run = {"trunk.init": "runs/first", "trunk.init_heads": True, "tasks.pos.head": "crf"}
+    if "tasks" in changes:
+        write(
+            "tagger", corpora=yaml.safe_load(Path("tagger.yaml").read_text())["corpora"], **changes
+        )
+        changes, run = {}, {k: v for k, v in run.items() if k != "tasks.pos.head"}
+    with pytest.raises(CheckpointError, match="no head can start from it") as error:
+        started(**{**run, **changes})
+    assert reason in str(error.value)
+
+
+def test_heads_start_only_with_the_trunk(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trunk\.init_heads: has no effect unless init is set"):
+        load_config("tagger.yaml", {"trunk.init_heads": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,18 @@ def results(folder: Path) -> dict[str, Result]:
 
 
 def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:
-    assert len(results) == 9
+    assert len(results) == 13
     assert {line: result.err for line, result in results.items() if result.code} == {}
-    first, copies, paths, states = [line for line in results if line.startswith("mtl distil")]
+    first, copies, paths, second, states, extended = [
+        line for line in results if line.startswith("mtl distil")
+    ]
     table = results[first].out
     for name in ("large_pos", "large_ner", "from scratch", "distilled"):
         assert name in table
     assert "augmented copies of sentences" in results[copies].err
     assert "task pos: gold labels alone, without a teacher: none named" in results[paths].err
+    assert "the teacher is confident of" in results[second].err
+    assert re.search(r"head pos: (\d+) of \1 labels", results[extended].err)
     assert "32 of 96 components" in results[states].err
 
 

@@ -57,6 +57,7 @@ NOT_OPTIONS = {
     ("inference/prediction.py", "tokens"),  # a field of the record of a prediction
     ("inference/prediction.py", "text"),
     ("analysis/report/training.py", "lr"),  # a field of the record of a step
+    ("analysis/affinities.py", "lr"),
     ("config/corpus.py", "label"),  # a form of labels
 }
 

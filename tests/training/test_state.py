@@ -28,6 +28,8 @@ SETUPS: list[dict[str, Any]] = [
     {"weighting": "dwa", "epochs": 4},
     {"weighting": "gradnorm"},
     {"weighting": "pcgrad"},
+    {"weighting": "famo"},
+    {"weighting": "tchebycheff"},
     {"sharing": {"type": "hierarchical", "successive": 0.1}},
     {"sharing": {"type": "soft", "penalty": "relationship"}},
     {"sharing": {"type": "tensor"}},

@@ -14,7 +14,6 @@ from torch import nn
 
 from mtl.sharing import Hard, TrunkOutput
 from mtl.training.gradients import read_gradients
-from mtl.training.log import LOG_GRADIENTS_EVERY
 from mtl.weighting import WEIGHTING, task_gradients
 from tests.training.runs import corpus, epochs_of, steps_of, trainer
 
@@ -46,9 +45,10 @@ def test_a_task_that_pulls_at_nothing_has_cosine_zero() -> None:
     assert (found.norms["b"], found.cosines) == (0, {"a": {"b": 0}})
 
 
-def test_gradients_are_told_at_one_step_in_a_hundred(tmp_path: Path) -> None:
-    steps = steps_of(trainer(tmp_path, TASKS, epochs=20).run())
-    assert [step.step for step in steps if step.gradients] == [0, LOG_GRADIENTS_EVERY]
+def test_gradients_are_told_at_every_nth_step(tmp_path: Path) -> None:
+    steps = steps_of(trainer(tmp_path, TASKS, epochs=4, log_gradients=9).run())
+    assert [step.step for step in steps if step.gradients] == [0, 9, 18]
+    assert len(steps) == 24
     gradients = steps[0].gradients
     assert all(norm > 0 for norm in gradients.norms.values())
     pairs = [{task, other} for task, others in gradients.cosines.items() for other in others]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
+from mtl.analysis.affinities import EXHAUSTIVE
 from mtl.analysis.relations import SLOPES, Relations
 from mtl.analysis.report.records import Section
 from mtl.metrics import shown
@@ -9,14 +12,16 @@ from mtl.pages import charts, parts, render
 
 GAINS = "dev: a task alone, mean ± standard deviation; gains by a second one, mean ± 95 % interval"
 """The title of the table of gains."""
+AFFINITIES = "fall of a task's loss by a step of a second one, % of the loss, mean ± 95 % interval"
+"""The title of the table of affinities."""
 
 
 def gain_table(found: Relations) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the table of gains, with one row per main task."""
     tasks = list(found.traits)
     rows = []
-    for main, score in found.scores.items():
-        row = [main, score, found.alone[main].shown(found.units[main])]
+    for main, alone in found.alone.items():
+        row = [main, found.scores[main], alone.shown(found.units[main])]
         rows.append(row + [_gain(found, main, other) or "–" for other in tasks])
     return ["task", "score", "alone", *(f"+ {task}" for task in tasks)], rows
 
@@ -28,6 +33,40 @@ def _gain(found: Relations, main: str, other: str) -> str:
         return ""
     mean = shown(gain.mean, unit, sign=True)
     return mean if gain.margin is None else f"{mean} ± {shown(gain.margin, unit)}"
+
+
+def affinity_table(found: Relations) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the table of affinities, with one row per task."""
+    tasks = list(dict.fromkeys(task for task, _ in found.affinities))
+    rows = [[task, *(_affinity(found, task, other) or "–" for other in tasks)] for task in tasks]
+    return ["task", *(f"+ {task}" for task in tasks)], rows
+
+
+def _affinity(found: Relations, task: str, other: str) -> str:
+    own = found.affinities.get((task, other))
+    if own is None:
+        return ""
+    mean = f"{100 * own.mean:+z.4f}"
+    return mean if own.margin is None else f"{mean} ± {100 * own.margin:.4f}"
+
+
+def remarks(found: Relations) -> list[str]:
+    """Return lines on the agreement of gains and affinities, and on groups."""
+    lines = []
+    if found.agreement is not None:
+        lines.append(
+            "gains and affinities prefer the same tasks: "
+            f"Kendall's τ within tasks {found.agreement:+z.2f} (1: always, −1: never)"
+        )
+    if found.groups:
+        groups = "; ".join(" + ".join(group) for group in found.groups)
+        lines.append(f"groups to train together, by affinity: {groups}")
+    if sum(map(len, found.groups)) > EXHAUSTIVE:
+        lines.append(
+            f"note: with more than {EXHAUSTIVE} tasks, groups are merged one by one, so others may "
+            "be better"
+        )
+    return lines
 
 
 def trait_table(found: Relations) -> tuple[list[str], list[list[str]]]:
@@ -61,7 +100,7 @@ def relations_page(found: Relations, title: str) -> str:
         title: The title of the page.
     """
     tasks = list(found.traits)
-    mains = list(found.scores)
+    mains = list(found.alone)
     # Shades are comparable among scores of the same unit alone.
     largest: dict[str, float] = {}
     for (main, _), gain in found.gains.items():
@@ -72,20 +111,39 @@ def relations_page(found: Relations, title: str) -> str:
         gain = found.gains.get((main, other))
         return float("nan") if gain is None else gain.mean / (largest[found.units[main]] or 1.0)
 
-    values = [[share(main, other) for other in tasks] for main in mains]
-    texts = [[_gain(found, main, other) for other in tasks] for main in mains]
+    sections = []
+    if mains:
+        matrix = charts.heat_map(
+            [[share(main, other) for other in tasks] for main in mains],
+            [f"{main}, {found.scores[main]}" for main in mains],
+            [f"+ {task}" for task in tasks],
+            title="Gain of the task of a row when it is trained with the task of a column",
+            low=0.0,
+            high=1.0,
+            texts=[[_gain(found, main, other) for other in tasks] for main in mains],
+        )
+        table = parts.table(*gain_table(found), caption=GAINS, left=2)
+        sections.append(Section("gains", "Gains", [matrix, table]))
+    if found.affinities:
+        sections.append(Section("affinities", "Affinities", _affinities(found)))
+    traits = parts.table(*trait_table(found), caption="Properties that may predict gains")
+    sections.append(Section("tasks", "Tasks", [traits]))
+    return render("report.html", title=title, sections=sections)
+
+
+def _affinities(found: Relations) -> list[Markup]:
+    """Return the matrix and the table of affinities, and the remarks."""
+    tasks = list(dict.fromkeys(task for task, _ in found.affinities))
+    largest = max(abs(own.mean) for own in found.affinities.values()) or 1.0
+    means = {pair: own.mean / largest for pair, own in found.affinities.items()}
     matrix = charts.heat_map(
-        values,
-        [f"{main}, {found.scores[main]}" for main in mains],
+        [[means.get((task, other), float("nan")) for other in tasks] for task in tasks],
+        tasks,
         [f"+ {task}" for task in tasks],
-        title="Gain of the task of a row when it is trained with the task of a column",
+        title="Fall of the loss of the task of a row by a step of the task of a column",
         low=0.0,
         high=1.0,
-        texts=texts,
+        texts=[[_affinity(found, task, other) for other in tasks] for task in tasks],
     )
-    header, rows = gain_table(found)
-    gains = [matrix, parts.table(header, rows, caption=GAINS, left=2)]
-    header, rows = trait_table(found)
-    traits = [parts.table(header, rows, caption="Properties that may predict gains")]
-    sections = [Section("gains", "Gains", gains), Section("tasks", "Tasks", traits)]
-    return render("report.html", title=title, sections=sections)
+    table = parts.table(*affinity_table(found), caption=AFFINITIES)
+    return [matrix, table, *map(parts.note, remarks(found))]

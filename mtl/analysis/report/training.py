@@ -138,8 +138,9 @@ def steps(runs: Sequence[ReportedRun], tasks: Sequence[str]) -> Section:
     if not any(step["gradients"] for run in runs for own in run.steps for step in own):
         notes.append(
             parts.note(
-                "No gradients per task: they are logged every 100th step, if tasks that share "
-                "parameters are trained in the same step."
+                "No gradients per task: they are logged every 100th step "
+                "(training.log_gradients), if tasks that share parameters are trained in the same "
+                "step."
             )
         )
     weights = [

@@ -107,13 +107,18 @@ class HardOutputs:
     Args:
         target: The target of the task. It repairs span tags that break their scheme, by the rules
             of conlleval.
+        threshold: The least confidence. A sentence is left out if the most probable label, of the
+            sentence or of one of its tokens, has a lower probability.
     """
 
     target: Target
+    threshold: float = 0.0
 
     def __call__(self, log_probs: Tensor, lengths: Sequence[int]) -> TeacherOutput:
-        """Return one label, or one label sequence, of weight one."""
-        labels = log_probs.argmax(-1)
+        """Return one label, or one label sequence, of weight one; of weight zero if left out."""
+        best, labels = log_probs.max(-1)
+        # Padding has a log-probability of 0, so it is never the least confident token.
+        sure = (best.exp() >= self.threshold).view(len(best), -1).all(1)
         if lengths:
             names = self.target.labels
             tags = [
@@ -121,7 +126,7 @@ class HardOutputs:
                 for row, length in zip(labels.tolist(), lengths, strict=True)
             ]
             labels = self.target.tensor(tags, labels.shape[1])
-        return WeightedLabels(labels.unsqueeze(1), torch.ones(len(labels), 1))
+        return WeightedLabels(labels.unsqueeze(1), sure.float().unsqueeze(1))
 
 
 class PathLesson:

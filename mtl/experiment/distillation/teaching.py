@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from mtl.config.distillation import Distillation
@@ -40,6 +41,8 @@ from mtl.inference.readouts import label_probabilities
 
 _TEMPERATURE = 2.0
 _PATHS = 4
+_TOGETHER = 1000
+"""The number of sentences whose outputs are read at once."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Teaching:
         lessons: Corpus to task to the outputs of its teachers.
         gold: Share of gold labels where there are both, or "anneal".
         states: The hidden states of the teachers; None if they are not imitated.
+        notes: Notes for the plan.
     """
 
     text: Corpus | None = None
     lessons: Mapping[str, Mapping[str, Lesson]] = field(default_factory=dict)
     gold: float | str = 1.0
     states: StateLessons | None = None
+    notes: Sequence[str] = ()
 
     def loaders(
         self,
@@ -151,7 +156,28 @@ def teach(
             }
         states = store_states(run, transfer.teachers, single, progress)
     lessons = {name: own for name, own in lessons.items() if own}
-    return Teaching(transfer.corpus, lessons, options.gold, states)
+    notes = [*(states.notes if states else ())]
+    if options.threshold:
+        texts = {**corpora, **({TRANSFER: transfer.corpus} if transfer.corpus else {})}
+        for name, own in lessons.items():
+            notes += _confident(name, own, texts[name].splits["train"])
+    return Teaching(transfer.corpus, lessons, options.gold, states, notes)
+
+
+def _confident(corpus: str, lessons: Mapping[str, Lesson], split: Split) -> Iterator[str]:
+    """Yield, for each task with sentences whose teacher is not confident, a note on them."""
+    rows = np.arange(len(split))
+    pieces = np.stack([rows, np.zeros_like(rows), split.lengths.astype(rows.dtype)], axis=1)
+    for task, lesson in lessons.items():
+        known = 0
+        for first in range(0, len(rows), _TOGETHER):
+            own = pieces[first : first + _TOGETHER]
+            known += int(lesson.outputs(own, int(own[:, 2].max())).known.sum())
+        if known < len(rows):
+            yield (
+                f"task {task}: the teacher is confident of {known:,} of {len(rows):,} sentences of "
+                f"{corpus}"
+            )
 
 
 class _LessonMaker:
@@ -203,7 +229,7 @@ class _LessonMaker:
         of_tokens = self.target.level == "token"
         loss = self.options.tokens if of_tokens else self.options.sentences
         if loss == "hard":
-            return HardOutputs(self.target)
+            return HardOutputs(self.target, self.options.threshold)
         return SoftOutputs(
             math.inf if loss == "logits" else self.options.temperature or _TEMPERATURE
         )
