@@ -128,7 +128,7 @@ class Curriculum(Settings):
     change.
     """
 
-    by: str = Field(
+    difficulty: str = Field(
         default=LENGTH,
         description="Difficulty of a sentence: length, the number of its tokens; or the name of a "
         "task of the run with a number per sentence, for the corpus of this task alone.",

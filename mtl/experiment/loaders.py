@@ -108,10 +108,10 @@ def _drawing(run: Run, corpus: Corpus) -> Drawing | None:
     if curriculum is None:
         return None
     difficulty = split.lengths
-    if curriculum.by != LENGTH:
-        if run.tasks[curriculum.by].corpus != corpus.name:
+    if curriculum.difficulty != LENGTH:
+        if run.tasks[curriculum.difficulty].corpus != corpus.name:
             return None
-        found = split.labels(curriculum.by)
+        found = split.labels(curriculum.difficulty)
         difficulty = np.array([math.nan if number is None else number for number in found])
     return EasyFirst(
         run.seed,

@@ -13,7 +13,7 @@ from mtl.weighting.base import Weighting
 def learned_quantities(
     sharing: Sharing, weighting: Weighting, sampler: Sampler, epoch: int
 ) -> dict[str, Learnt]:
-    """Return the learned quantities of an epoch by name; see `Epoch.learnt`.
+    """Return the learned quantities of an epoch by name, as `Epoch` holds them.
 
     Args:
         sharing: The sharing of the model.

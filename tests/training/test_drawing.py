@@ -20,7 +20,7 @@ from tests.training.texts import NEXT, text_corpus
 
 POS = {"pos": {"use": "c/pos"}}
 VERB = {"verb": {"use": "c/verb", "class_balance": 1.0}}
-LENGTH = {"by": "length", "passes": 2, "start": 0.4, "mixed": 0.1}
+LENGTH = {"difficulty": "length", "passes": 2, "start": 0.4, "mixed": 0.1}
 
 
 def read(made: Trainer, epoch: int) -> list[Any]:
@@ -55,7 +55,7 @@ def test_a_run_reads_short_sentences_first_and_all_in_the_end(tmp_path: Path) ->
 
 def test_a_task_with_numbers_orders_the_sentences(tmp_path: Path) -> None:
     tasks = {**POS, "hard": {"use": "c/hard", "weight": 0.0}}
-    curriculum = {**LENGTH, "by": "hard", "mixed": 0.0}
+    curriculum = {**LENGTH, "difficulty": "hard", "mixed": 0.0}
     made = trainer(tmp_path, tasks, {"c": numbered(tmp_path)}, curriculum=curriculum)
     assert {e.labels["hard"] for e in read(made, 0)} == {float(n) for n in range(1, 10)}
 
@@ -88,8 +88,12 @@ def test_two_processes_equal_one(run: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tasks", "training", "message"),
     [
-        (POS, {"curriculum": {"by": "lenght"}}, "got 'lenght'; did you mean 'length'"),
-        (POS, {"curriculum": {"by": "pos"}}, "expected a task with a number per sentence, got la"),
+        (POS, {"curriculum": {"difficulty": "lenght"}}, "got 'lenght'; did you mean 'length'"),
+        (
+            POS,
+            {"curriculum": {"difficulty": "pos"}},
+            "expected a task with a number per sentence, got la",
+        ),
         (
             POS,
             {"curriculum": {}, "batch": {"max_tokens": 90}},

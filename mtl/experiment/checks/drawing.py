@@ -39,16 +39,17 @@ def mistakes(run: Run) -> Iterator[tuple[str, str]]:
 def _curriculum(run: Run) -> Iterator[tuple[str, str]]:
     if (curriculum := run.training.curriculum) is None:
         return
-    by, path = curriculum.by, "training.curriculum"
+    by, path = curriculum.difficulty, "training.curriculum.difficulty"
     if by != LENGTH:
         if by not in run.tasks:
             near = did_you_mean(by, [*run.tasks, LENGTH])
-            yield f"{path}.by", f"expected length or a task of the run, got {by!r}{near}"
+            yield path, f"expected length or a task of the run, got {by!r}{near}"
             return
         target = target_of(run, by)
         if (target.level, target.values) != ("sentence", "numbers"):
-            yield f"{path}.by", f"expected a task with a number per sentence, got {target.noun}"
+            yield path, f"expected a task with a number per sentence, got {target.noun}"
             return
+    path = "training.curriculum"
     if not (found := ordered(run)):
         yield path, "running text is read in its order, and there is no other corpus; leave it out"
     for corpus in found:
@@ -59,10 +60,10 @@ def _curriculum(run: Run) -> Iterator[tuple[str, str]]:
 def ordered(run: Run) -> list[str]:
     """Return the corpora whose sentences the curriculum orders."""
     curriculum = run.training.curriculum
-    if curriculum is None or curriculum.by not in (LENGTH, *run.tasks):
+    if curriculum is None or curriculum.difficulty not in (LENGTH, *run.tasks):
         return []
-    if curriculum.by != LENGTH:
-        return [run.tasks[curriculum.by].corpus]
+    if curriculum.difficulty != LENGTH:
+        return [run.tasks[curriculum.difficulty].corpus]
     return [name for name in run.corpora if batch_limits(run, name).streams is None]
 
 
