@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtl.errors import OptionError
 from mtl.heads.base import HeadContext
 from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
-from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.heads.single_label import ClassWeights, Focus, LabelSmoothing, SingleLabelHead
 from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.inputs import check_labels, check_width
 from mtl.options import Default, RunContext, complete
@@ -47,10 +46,14 @@ class ClassifierOptions(TypedDict, total=False):
             label with ε.
         class_weights: Label to the weight of its sentences in training, by default 1; or balanced:
             all labels have the same total weight in the training data.
+        focal: γ of the focal loss: the loss of a sentence whose label has the probability p is
+            multiplied by (1 - p)^γ in training, so that easy sentences count less (Lin et al.
+            2017); 0 for none.
     """
 
     label_smoothing: LabelSmoothing
     class_weights: ClassWeights
+    focal: Focus
 
 
 class Classifier(SingleLabelHead):
@@ -171,14 +174,9 @@ class Classifier(SingleLabelHead):
 
     def losses_of(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence, `[B]`, from its scores `[B, S]`."""
-        if not self.smoothing:
-            losses = self.objective.loss(scores, target)
-        else:
-            losses = functional.cross_entropy(
-                scores, target, reduction="none", label_smoothing=self.smoothing
-            )
-        weights = self.weights(target)
-        return losses if weights is None else losses * weights
+        if isinstance(self.objective, OneLabel):
+            return self.row_losses(scores, target)
+        return self.objective.loss(scores, target)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the most likely label ids, `[B]`; sets of labels, `[B, K]`; or numbers, `[B]`."""

@@ -13,6 +13,7 @@ from mtl.layers.automata import Rule
 from mtl.layers.constraints import Constraints
 from mtl.layers.rules import Rules, best_paths, refuse_rules
 from mtl.ops.crf_semirings import Chain
+from mtl.options import NonNegativeFloat
 from mtl.targets.base import Target
 from mtl.text.spans import Scheme
 
@@ -35,6 +36,9 @@ class ConstrainedTagger(SoftmaxTagger):
             never starts with X, [X, null] never ends with it.
         rules: Rules on whole sequences: {at_most: 1, labels: [A]}, {at_least: 1, labels: [A]},
             {labels: [X], after: [Y]}, {labels: [X], with: [Y]}.
+        focal: γ of the focal loss: the loss of a token whose label has the probability p is
+            multiplied by (1 - p)^γ in training, so that easy tokens count less (Lin et al. 2017);
+            0 for none.
     """
 
     takes_objective: ClassVar[bool] = False
@@ -52,9 +56,10 @@ class ConstrainedTagger(SoftmaxTagger):
         scheme: Scheme | None = None,
         never: Sequence[tuple[str | None, str | None]] = (),
         rules: Sequence[Rule] = (),
+        focal: NonNegativeFloat = 0.0,
         **options: Unpack[TaggerOptions],
     ) -> None:
-        super().__init__(in_features, labels, **options)
+        super().__init__(in_features, labels, focal=focal, **options)
         self.constraints = Constraints(self.labels, scheme=scheme, never=never)
         self.rules = Rules(self.labels, rules) if rules else None
 

@@ -47,7 +47,7 @@ from mtl.options import (
     RunContext,
     refuse_idle,
 )
-from mtl.targets.base import Target
+from mtl.targets.base import Target, labelled
 
 OutputLayer = Literal[
     "tied", "full", "adaptive", "tied_adaptive", "mos", "hierarchical", "differentiated", "cnn"
@@ -262,7 +262,7 @@ class LanguageModel(Head):
         Args:
             hidden: `[B, T, H]`.
             mask: `[B, T]` bool, True on real tokens, which come first.
-            target: `[B, T]` int64 word ids, ignored on padding.
+            target: `[B, T]` int64 word ids, ignored on padding; −1 for tokens without a loss.
         """
         check_width(hidden, self.in_features)
         # Dropout comes once, so that AR and all steps ahead see the same mask.
@@ -304,9 +304,10 @@ class LanguageModel(Head):
         of_tokens: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         values = hidden.new_zeros(mask.shape)
-        if mask.any():
-            # Real tokens only: scores over the vocabulary are most of the cost.
-            values[mask] = of_tokens(hidden[mask], target[mask])
+        known = labelled(target) & mask
+        if known.any():
+            # These tokens only: scores over the vocabulary are most of the cost.
+            values[known] = of_tokens(hidden[known], target[known])
         return values
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ class Tagger(SingleLabelHead):
         in_features: Width H of the hidden states.
         labels: The K label names, for one label per token; or an objective, for heads that score
             each token independently.
+        focal: γ of the focal loss, for heads with a softmax for each token.
     """
 
     level = "token"
@@ -104,6 +105,8 @@ class Tagger(SingleLabelHead):
         self,
         in_features: int,
         labels: Sequence[str] | Objective,
+        *,
+        focal: float = 0.0,
         **options: Unpack[TaggerOptions],
     ) -> None:
         options = complete(TaggerOptions, options)
@@ -113,6 +116,7 @@ class Tagger(SingleLabelHead):
             labels.labels if isinstance(labels, Objective) else labels,
             label_smoothing=options["label_smoothing"],
             class_weights=options["class_weights"],
+            focal=focal,
             single=objective is None,
         )
         if objective is not None and not self.takes_objective:

@@ -44,6 +44,7 @@ class Evaluation:
             requested; see `AnswerCounts`. Empty for tasks without confidences.
         answered: Task to the metric of the answers above a threshold, if one was given.
         examples: Task to the sentences of `gold` and `predicted`, if requested.
+        losses: Task to its mean loss per label in nats, if the run selects its epoch by it.
     """
 
     metrics: Mapping[str, Metric]
@@ -54,6 +55,7 @@ class Evaluation:
     reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
     answered: Mapping[str, Metric] = field(default_factory=dict)
     examples: Mapping[str, list[Example]] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the main score of the task.
