@@ -13,14 +13,21 @@ from mtl.layers.attention import (
     SelfAttention,
     SelfAttentionPooling,
 )
+from mtl.layers.cells import NASCell, RecurrentHighway
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
 from mtl.layers.crf import CRF
 from mtl.layers.domain_distance import coral_distance, mmd_distance
-from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.dropout import (
+    EmbeddingDropout,
+    EvolutionalDropout,
+    Standout,
+    VariationalDropout,
+)
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.gru import StepwiseGRU
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
@@ -48,6 +55,7 @@ __all__ = [
     "Constraints",
     "ConvLayer",
     "EmbeddingDropout",
+    "EvolutionalDropout",
     "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
@@ -56,14 +64,18 @@ __all__ = [
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
     "MultiplicativeScore",
+    "NASCell",
     "NextWord",
     "QRNNLayer",
     "QueryPooling",
+    "RecurrentHighway",
     "Residual",
     "ScalarMix",
     "ScaledDotScore",
     "SelfAttention",
     "SelfAttentionPooling",
+    "Standout",
+    "StepwiseGRU",
     "StepwiseLSTM",
     "TiedAdaptiveSoftmax",
     "TiedSoftmax",
