@@ -43,7 +43,9 @@ class _QRNNRecurrent(Recurrent):
     @property
     def has_products(self) -> bool:
         """Whether the gates are sums of products of the layer's own weights with the tokens."""
-        return self.layer.plain and isinstance(self.layer.weight, nn.Parameter)
+        layer = self.layer  # an exported layer is of another class
+        plain = isinstance(layer, QRNNLayer) and layer.plain
+        return plain and isinstance(layer.weight, nn.Parameter)
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return the part of each tap of the window side by side, the bias in the first part."""

@@ -77,6 +77,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
                 {"window": 3, "pieces": 2},
                 {"num_layers": 3, "window": 2, "causal": True, "activation": "gated"},
                 {"num_layers": 1, "window": 2, "activation": "gated"},
+                {"num_layers": 2, "weight_norm": True},
             ],
         )
     ],
