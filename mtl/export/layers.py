@@ -74,7 +74,7 @@ class _Quasi(nn.Module):
         matrices, window = list(self.matrices), self.layer.window
         taps = [matrices[i : i + window] for i in range(0, len(matrices), window)]
         gates = gate_products(x, taps, self.layer.reverse, mask)
-        start = self.layer.start
-        start = None if start is None else start.expand(x.shape[0], -1)
+        learned = self.layer.start
+        start = None if learned is None else learned.expand(x.shape[0], -1)
         h, _ = pooled(gates, self.layer, x, start, mask)
         return h, None

@@ -134,11 +134,19 @@ class QRNNLayer(nn.Module):
             keep = torch.rand(*x.shape[:2], width, device=x.device) < self.zoneout
         weight = functional.dropout(self.weight, self.weight_drop, self.training)
         earlier = None if self.reverse else before
-        ways = {"reverse": self.reverse, "bidirectional": self.bidirectional}
         if self.plain:
-            lengths = None if mask is None else mask.sum(1)
-            of_qrnn = (x, weight, self.bias, c0, earlier, lengths)
-            h, last = qrnn(*of_qrnn, pooling=self.pooling, zoneout_mask=keep, **ways)
+            h, last = qrnn(
+                x,
+                weight,
+                self.bias,
+                c0,
+                earlier,
+                None if mask is None else mask.sum(1),
+                pooling=self.pooling,
+                reverse=self.reverse,
+                bidirectional=self.bidirectional,
+                zoneout_mask=keep,
+            )
         else:
             taps = [list(part) for part in weight.chunk(1 + self.bidirectional, dim=2)]
             gates = gate_products(x, taps, self.reverse, mask, earlier)
@@ -187,7 +195,8 @@ def gate_products(
         gates, added = part @ first, len(others)
         backwards = reverse != (direction == 1)
         if added and before is not None and not backwards:
-            rows = torch.cat([before.unflatten(1, (added, -1)).to(part.dtype), part], dim=1)
+            earlier = before.view(len(x), added, part.shape[2])
+            rows = torch.cat([earlier.to(part.dtype), part], dim=1)
         else:
             rows = functional.pad(part, (0, 0, 0, added) if backwards else (0, 0, added, 0))
         for tap, matrix in enumerate(others, 1):
@@ -217,14 +226,15 @@ def pooled(
     """
     directions = 1 + layer.bidirectional
     if layer.norm is not None:
-        parts = gates.unflatten(2, (directions, -1))
-        gates = functional.layer_norm(parts, parts.shape[3:]).flatten(2) * layer.norm
+        parts = gates.chunk(directions, dim=2)
+        normed = [functional.layer_norm(part, part.shape[2:]) for part in parts]
+        gates = torch.cat(normed, dim=2) * layer.norm
     gates = gates + layer.bias
     lengths = None if mask is None else mask.sum(1)
     ways = {"reverse": layer.reverse, "bidirectional": layer.bidirectional}
     if not layer.highway:
         return POOLINGS[layer.pooling](gates, c0, lengths, zoneout_mask=keep, **ways)
-    by_kind = gates.unflatten(2, (directions, 3, -1))
+    by_kind = gates.view(*gates.shape[:2], directions, 3, -1)
     forget = by_kind[:, :, :, :2].flatten(2)
     o = by_kind[:, :, :, 2].flatten(2).sigmoid()
     c, last = f_pool(forget, c0, lengths, zoneout_mask=keep, **ways)

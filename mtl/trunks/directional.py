@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, Unpack, cast
 
 import torch
 from torch import Tensor, nn
@@ -145,7 +145,7 @@ class DirectionalTrunk(Trunk):
             of a direction, and whether each direction reads its own part of the input.
     """
 
-    beyond_shapes = ("connections",)
+    beyond_shapes: ClassVar[tuple[str, ...]] = ("connections",)
 
     def __init__(
         self,

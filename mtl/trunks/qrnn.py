@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Unpack
+from typing import Annotated, Any, ClassVar, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +92,7 @@ class QRNNTrunk(DirectionalTrunk):
             recurrent unit (Lei et al. 2018).
     """
 
-    beyond_shapes = (*DirectionalTrunk.beyond_shapes, "highway")
+    beyond_shapes: ClassVar[tuple[str, ...]] = (*DirectionalTrunk.beyond_shapes, "highway")
 
     def __init__(
         self,
