@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mtl.layers.qrnn import QRNNLayer, gate_products, pooled
 
@@ -29,7 +30,16 @@ def with_whole_layers(model: ModuleT) -> ModuleT:
             model.set_submodule(name, _Recurrent(module))
         elif isinstance(module, QRNNLayer):
             model.set_submodule(name, _Quasi(module))
+        elif isinstance(module, nn.Linear) and parametrize.is_parametrized(module):
+            model.set_submodule(name, _plain(module))
     return model
+
+
+def _plain(layer: nn.Linear) -> nn.Linear:
+    """Return a linear layer with the weights that a parametrised one computes."""
+    plain = nn.Linear(layer.in_features, layer.out_features)
+    plain.weight, plain.bias = nn.Parameter(layer.weight.detach()), layer.bias
+    return plain
 
 
 class _Recurrent(nn.Module):

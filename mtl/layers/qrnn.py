@@ -218,7 +218,7 @@ def pooled(
 
     Args:
         gates: `[B, T, N]`.
-        layer: The layer, for its options, biases and weights other than those of the gates.
+        layer: The layer, for its options, its biases and its further weights.
         x: The input of the layer, `[B, T, D]` or `[B, T, 2D]`.
         c0: The state before the first token; None means zeros.
         mask: `[B, T]` bool, True on real tokens; None means that all tokens are real.

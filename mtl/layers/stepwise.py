@@ -17,7 +17,7 @@ class Stepwise(nn.Module, ABC):
     """Base of layers that run token by token, for cells and options that fused kernels lack.
 
     Only the product with the input is computed for all tokens at once, so these layers are slower
-    than the fused ones. Names and call signature are those of a layer of `torch.nn.LSTM` or
+    than the fused ones. Parameters and call signature match a layer of `torch.nn.LSTM` or
     `torch.nn.GRU` with `batch_first=True`.
 
     Args:

@@ -14,7 +14,7 @@ from mtl.trunks.rnn import SideBySide, StepwiseDirection
 class CellTrunk(DirectionalTrunk):
     """Stacked layers of a recurrent cell without a fused kernel, by default in both directions.
 
-    They run token by token, several times slower than `lstm`. "rhn": recurrent highway layers,
+    They run token by token, two to four times slower than `lstm`. "rhn": recurrent highway layers,
     several highway layers per token (Zilly et al. 2017). "nas": the cell that a search over
     architectures found (Zoph & Le 2017).
 

@@ -64,7 +64,7 @@ class GRUTrunk(DirectionalTrunk):
         weight_drop: Probability that a weight of the recurrent matrices is dropped in a training
             step (Merity et al. 2017).
         layer_norm: Whether the products are normalised (Ba et al. 2016). With this option or one of
-            the following, the layer runs token by token, which is several times slower.
+            the following, the layer runs token by token, which is about twice as slow.
         zoneout: Probability that a unit keeps its value at a token in training; evaluation uses
             the expected value (Krueger et al. 2017).
         recurrent_dropout: Probability of dropping a unit of the state that the recurrent matrix

@@ -79,8 +79,8 @@ class LSTMTrunk(DirectionalTrunk):
         weight_drop: Probability that a weight of the recurrent matrices is dropped in a training
             step (Merity et al. 2017).
         layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). With
-            this option or one of the following, the layer runs token by token, which is several
-            times slower.
+            this option or one of the following, the layer runs token by token, which is about twice
+            as slow.
         zoneout: Probability that a unit of the cell state keeps its value at a token in training;
             evaluation uses the expected value (Krueger et al. 2017).
         zoneout_hidden: The same for the hidden state; null: equal to `zoneout`.

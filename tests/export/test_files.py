@@ -34,7 +34,9 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "gru": {"bidirectional": "interleaved", "connections": "highway"},
     "qrnn": {"bidirectional": True, "pooling": "ifo", "learned_start": True},
     "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f", "learned_start": True},
+    "qrnn_highway": {"layer_norm": True, "highway": True, "connections": "residual_sum"},
     "conv": {"activation": "maxout"},
+    "conv_norm": {"weight_norm": True},
     "conv_gated": {"activation": "gated", "window": 2, "causal": True},
     "qrnn_windows": {"bidirectional": "interleaved", "window": 4, "upper_window": 3},
 }
