@@ -14,6 +14,7 @@ from mtl.layers.attention import (
     SelfAttentionPooling,
 )
 from mtl.layers.batch_norm import MaskedBatchNorm
+from mtl.layers.cells import NASCell, RecurrentHighway
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
@@ -22,9 +23,15 @@ from mtl.layers.crf_variants import MEMM, InputCRF
 from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.differentiated import DifferentiatedSoftmax
 from mtl.layers.domain_distance import coral_distance, mmd_distance
-from mtl.layers.dropout import EmbeddingDropout, VariationalDropout
+from mtl.layers.dropout import (
+    EmbeddingDropout,
+    EvolutionalDropout,
+    Standout,
+    VariationalDropout,
+)
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
+from mtl.layers.gru import StepwiseGRU
 from mtl.layers.hierarchical import HierarchicalSoftmax
 from mtl.layers.hmm import HMM
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
@@ -73,6 +80,7 @@ __all__ = [
     "CrossAttention",
     "DifferentiatedSoftmax",
     "EmbeddingDropout",
+    "EvolutionalDropout",
     "FactoredStack",
     "FullSoftmax",
     "GradientReversal",
@@ -85,10 +93,12 @@ __all__ = [
     "MixtureOfSoftmaxes",
     "MultiHeadAttention",
     "MultiplicativeScore",
+    "NASCell",
     "NextWord",
     "NoiseContrastive",
     "QRNNLayer",
     "QueryPooling",
+    "RecurrentHighway",
     "Residual",
     "Rules",
     "ScalarMix",
@@ -97,6 +107,8 @@ __all__ = [
     "SelfAttentionPooling",
     "SelfNormalised",
     "SpellingSoftmax",
+    "Standout",
+    "StepwiseGRU",
     "StepwiseLSTM",
     "TargetSampling",
     "TiedAdaptiveSoftmax",

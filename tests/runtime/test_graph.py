@@ -28,7 +28,15 @@ QUICK = {
     "crf-0-tags", "cnn-2-kind-pairs", "attention-4-soft", "lstm-0", "pool-attending",
 }  # fmt: skip
 FACTORED = {name for name, kind in ALL.items() if kind.get("sharing", {}).get("type") == "tensor"}
-STEPWISE = {name for name, kind in ALL.items() if kind.get("trunk", {}).get("layer_norm")}
+STEPWISE = {
+    name
+    for name, kind in ALL.items()
+    if kind.get("trunk", {}).get("type") == "cell"
+    or (
+        kind.get("trunk", {}).get("type") in ("lstm", "gru")
+        and {"layer_norm", "zoneout", "recurrent_dropout"} & kind["trunk"].keys()
+    )
+}
 TRANSFORMERS = {n for n, kind in ALL.items() if kind.get("trunk", {}).get("type") == "transformer"}
 SENTENCES = [7, 1, 12, 3]
 
