@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class MaskedBatchNorm(nn.Module):
     """y = w (x − μ) / √(σ² + ε) + b, with moments of the real tokens (Ioffe & Szegedy 2015).
 
-    In training, μ and σ² are moments of the batch, so the output for a sentence depends on the
-    other sentences. Evaluation uses running averages. In training, a batch with fewer than two real
+    In training, μ and σ² are moments of the batch, so outputs depend on the other sentences of the
+    batch. Evaluation uses running averages. In training, a batch with fewer than two real
     tokens has no variance: it is normalised by the running averages, and does not change them.
 
     Args:
