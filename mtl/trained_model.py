@@ -194,14 +194,9 @@ class TrainedModel:
         """
         selected = self.selection.labelling(tasks, characters=True)
         attending = self.selection.attending(tasks) if attention else []
+        self.selection.check_unit(selected, unit, split=split_sentences)
         pairs = self.selection.compare_pairs(selected)
-        if pairs and (split_sentences or unit == "sentence"):
-            raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
-        if split_sentences and unit == "record":
-            raise MtlError("split_sentences=True and unit='record' exclude each other")
         characters = self.selection.read_characters(selected)
-        if characters and unit == "sentence":
-            raise MtlError("the tasks read the characters of whole texts; leave out unit")
         by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
         label = partial(

@@ -77,6 +77,24 @@ class TaskSelection:
             for task in tasks
         )
 
+    def check_unit(self, tasks: Sequence[str], unit: TextUnit | None, *, split: bool) -> None:
+        """Check the unit of text of a prediction.
+
+        Args:
+            tasks: The tasks to predict.
+            unit: The unit that a user has asked for, if any.
+            split: Whether each sentence of a text is predicted by itself.
+
+        Raises:
+            MtlError: The tasks cannot read this unit.
+        """
+        if self.compare_pairs(tasks) and (split or unit == "sentence"):
+            raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
+        if split and unit == "record":
+            raise MtlError("split_sentences=True and unit='record' exclude each other")
+        if self.read_characters(tasks) and unit == "sentence":
+            raise MtlError("the tasks read the characters of whole texts; leave out unit")
+
     def only(self, task: str | None) -> str:
         """Return the named task, by default the only one of `labelling`.
 
