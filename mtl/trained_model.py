@@ -189,8 +189,7 @@ class TrainedModel:
             n_best: The number of label sequences, in `paths`, of tasks with one label per token.
 
         Raises:
-            MtlError: As for `predict`; a named task has no attention; or splitting into sentences
-                is requested for pairs.
+            MtlError: As for `predict`; a task has no attention; or pairs cannot be split.
         """
         selected = self.selection.labelling(tasks, characters=True)
         attending = self.selection.attending(tasks) if attention else []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mtl.inference.inputs import Sentence
     from mtl.text.phrases import Phrases
 
-Given = Sequence[Collection[str] | None]
+WordLabels = Sequence[Collection[str] | None]
 """The labels that each word may have; None: any."""
 
 
@@ -83,7 +83,7 @@ def with_fields(
         yield sentence
 
 
-def read_given(value: Any, count: int, name: str) -> Given:
+def read_given(value: Any, count: int, name: str) -> WordLabels:
     """Return the labels that each of `count` words may have; as for `form: partial` of a corpus.
 
     Raises:

@@ -11,25 +11,25 @@ from mtl.errors import DataError
 from mtl.files import open_text
 
 WordT = TypeVar("WordT", bound=Hashable)
-ValueT = TypeVar("ValueT")
+EntryT = TypeVar("EntryT")
 Phrase = tuple[str, ...]
 
 
-class Phrases(Generic[WordT, ValueT]):
+class Phrases(Generic[WordT, EntryT]):
     """Finds the phrases of a list in sentences.
 
     Args:
         values: Phrase to its value.
     """
 
-    def __init__(self, values: Mapping[tuple[WordT, ...], ValueT]) -> None:
+    def __init__(self, values: Mapping[tuple[WordT, ...], EntryT]) -> None:
         self._values = values
         lengths: dict[WordT, set[int]] = {}
         for phrase in values:
             lengths.setdefault(phrase[0], set()).add(len(phrase))
         self._lengths = {word: sorted(own, reverse=True) for word, own in lengths.items()}
 
-    def find(self, words: Sequence[WordT]) -> Iterator[tuple[int, int, ValueT]]:
+    def find(self, words: Sequence[WordT]) -> Iterator[tuple[int, int, EntryT]]:
         """Yield first word, word after the last one, and value of each phrase, from the left.
 
         The longest phrase that begins at a word is taken, and the next one begins behind it.
