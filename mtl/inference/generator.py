@@ -91,7 +91,7 @@ def generate(
 ) -> Iterator[str]:
     """Yield the words that follow a prompt; `END` at the end of a sentence.
 
-    Words are yielded as they are drawn; those of a beam search come at its end. Padding and the
+    Words are yielded as they are drawn. A beam search yields its words at the end. Padding and the
     unknown word never occur.
 
     Args:
