@@ -130,7 +130,7 @@ def evaluate(
 def ratio(full: list[float], own: list[float]) -> str:
     """Return full's seconds divided by a row's: median, smallest and largest."""
     ratios = [one / other for one, other in zip(full, own, strict=True)]
-    return f"**{median(ratios):.1f}** ({min(ratios):.1f}–{max(ratios):.1f})"
+    return f"**{median(ratios):.2f}** ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def main() -> None:

@@ -60,6 +60,22 @@ def test_a_model_learns_which_words_call_for_which(options: dict[str, Any], tmp_
         assert last.losses[task] < first.losses[task]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"output": "hierarchical"}, {"output": "cnn"}, {"training_loss": "nce"}, {"ahead": 2}],
+    ids=lambda options: "-".join(options),
+)
+def test_a_saved_model_has_the_same_perplexity(options: dict[str, Any], tmp_path: Path) -> None:
+    tasks = {"next": {**NEXT, "head": {"type": "lm", **options}}}
+    first = made(tmp_path, tasks, epochs=1)
+    *_, last = epochs_of(first.run())
+    save_tensors(tmp_path / "model.safetensors", weights_of(first.model))
+    again = made(tmp_path, tasks, epochs=1)
+    assert again.evaluate().scores() != last.dev.scores()
+    load_weights(tmp_path / "model.safetensors", again.model)
+    assert again.evaluate().scores() == last.dev.scores()
+
+
 def stopped(folder: Path, tasks: dict[str, Any], after: int, setup: dict[str, Any]) -> Trainer:
     """Return a trainer that resumes from the files of another one."""
     corpora = {**texts(folder), "c": corpus(folder, "c", 20)}
