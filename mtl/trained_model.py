@@ -192,18 +192,16 @@ class TrainedModel:
             MtlError: As for `predict`; a task has no attention; or pairs cannot be split.
         """
         selected = self.selection.labelling(tasks, characters=True)
-        attending = self.selection.attending(tasks) if attention else []
         self.selection.check_unit(selected, unit, split=split_sentences)
         pairs = self.selection.compare_pairs(selected)
         characters = self.selection.read_characters(selected)
-        by_sentence = self.selection.by_sentence(selected, unit)
         stream = read_sentences(sentences, pairs=pairs)
         label = partial(
             self.predictor.run,
             tasks=selected,
             confidence=confidence or abstain is not None,
-            attention=attending,
-            by_sentence=by_sentence,
+            attention=self.selection.attending(tasks) if attention else [],
+            by_sentence=self.selection.by_sentence(selected, unit),
             chunk_size=chunk_size,
             n_best=n_best,
         )
