@@ -101,6 +101,7 @@ def mtl_steps(name: str, changes: dict[str, object], steps: int) -> Callable[[],
     """Return a function that runs some steps of a committed run, with other sizes."""
     sizes = {
         "embedding.words.dim": WIDTH,
+        "trunk.last_size": None,
         "training.batch.streams": STREAMS,
         "training.batch.bptt": BPTT,
         "training.optimizer.lr": 0.1,

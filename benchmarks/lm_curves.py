@@ -40,12 +40,14 @@ COMMON = [
     "embedding.words.dim=200",
     "tasks.next.head.output=tied_adaptive",
     "tasks.next.head.dropout=0.1",
+    "trunk.last_size=null",
+    "trunk.input_dropout=null",
     "trunk.dropout=0.1",
     "trunk.weight_drop=0.1",
 ]
 RUNS = {
     "lstm": ["trunk.hidden_size=400"],
-    "qrnn": ["trunk.hidden_size=560", "trunk.zoneout=0"],
+    "qrnn": ["trunk.hidden_size=560"],
 }
 """Sizes with equal numbers of parameters: 3 layers of 400 units, and 4 of 560."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.batch import Batch
-from mtl.embeddings import EmbeddingOutput, InputEmbedding
+from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
 from mtl.heads.lm import LanguageModel
-from mtl.layers.scalar_mix import ScalarMix
+from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 from mtl.targets.teacher import TeacherOutput
 
-Layer = int | Literal["mix"]
+Layer = int | Literal["mix", "mix_all"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
-mix of all layers above the embedding."""
+mix of all layers above the embedding, "mix_all" one with the embedding."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class MultiTaskModel(nn.Module):
         layers: Task to the layer that its head reads.
         columns: Task to the slice of the layer that its head reads, where the head reads only one
             of two independent directions.
+        corpora: The vectors of corpora, if there are any.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class MultiTaskModel(nn.Module):
         head_of: Mapping[str, str],
         layers: Mapping[str, Layer],
         columns: Mapping[str, slice] | None = None,
+        corpora: CorpusVectors | None = None,
     ) -> None:
         super().__init__()
+        self.corpora = corpora
         self.trainings = 0
         """The number of times that training began. Fused optimisers change weights in place
         without a trace, so values that were computed from weights count as old afterwards."""
@@ -95,10 +98,13 @@ class MultiTaskModel(nn.Module):
         self.head_of = dict(head_of)
         self.layers = dict(layers)
         self.columns = dict(columns or {})
-        depth = len(sharing.sizes) - 1
-        self.mixes = nn.ModuleDict(
-            {task: ScalarMix(depth) for task, layer in layers.items() if layer == "mix"}
-        )
+        self.mixes = nn.ModuleDict()
+        for task, layer in layers.items():
+            sizes = sharing.sizes_of(task)
+            if layer == "mix":
+                self.mixes[task] = ScalarMix(len(sizes) - 1)
+            elif layer == "mix_all":
+                self.mixes[task] = TokenScalarMix(sizes)
         self.label_vectors = nn.ModuleDict(
             {
                 task: nn.Linear(len(self.head(task).labels), dim, bias=False)
@@ -107,6 +113,17 @@ class MultiTaskModel(nn.Module):
                 and self.head(task).labels
                 and not isinstance(self.head(task), LanguageModel)
             }
+        )
+
+        sharing.attach(
+            list(embedding.parameters()),
+            {
+                task: [
+                    *self.head(task).parameters(),
+                    *(self.label_vectors[task].parameters() if task in self.label_vectors else ()),
+                ]
+                for task in self.head_of
+            },
         )
 
     def train(self, mode: bool = True) -> Self:
@@ -127,6 +144,8 @@ class MultiTaskModel(nn.Module):
         users = Counter(self.head_of.values())
         heads = (own for name, own in self.heads.items() if users[name] > 1)
         found = [*self.embedding.parameters(), *self.sharing.shared_parameters()]
+        if self.corpora and self.corpora.shared:
+            found += self.corpora.parameters()
         found += (parameter for head in heads for parameter in head.parameters())
         return list(dict.fromkeys(found))  # an output layer may use the word vectors
 
@@ -144,17 +163,21 @@ class MultiTaskModel(nn.Module):
     ) -> HeadInputs:
         """Return the inputs of the heads of some tasks, from the output of the embedding.
 
+        The trunks run once, or once per corpus of the tasks if corpora have vectors.
+
         Args:
             embedded: The output of the embedding.
-            tasks: The tasks.
+            tasks: The tasks; with a state, tasks of one corpus.
             state: The state of the trunks after the preceding chunk of text; None for none.
             last: Whether to return the last layer too.
         """
         # Only a few sharings read predicted labels; the others do not take this argument.
         label_vectors = [self._expected_label] if self.sharing.label_dims else []
-        outputs: dict[str, TrunkOutput] = self.sharing(
-            embedded.vectors, embedded.mask, list(tasks), state, *label_vectors
-        )
+        wanted = list(tasks)
+        found: dict[str, TrunkOutput] = {}
+        for vectors, together in self._inputs(embedded, wanted):
+            found |= self.sharing(vectors, embedded.mask, together, state, *label_vectors)
+        outputs = {task: found[task] for task in wanted}
         penalties: dict[str, Tensor] = {}
         for output in outputs.values():
             penalties |= output.penalties
@@ -169,9 +192,22 @@ class MultiTaskModel(nn.Module):
             embedded.to_words(first.layers[-1]) if last else None,
         )
 
+    def _inputs(
+        self, embedded: EmbeddingOutput, tasks: list[str]
+    ) -> Iterator[tuple[Tensor, list[str]]]:
+        """Yield the token vectors that tasks read, with the vector of a corpus, and these tasks."""
+        if self.corpora is None:
+            yield embedded.vectors, tasks
+        else:
+            for corpus, together in self.corpora.groups(tasks).items():
+                yield self.corpora(embedded.vectors, embedded.mask, corpus), together
+
     def _read(self, task: str, layers: Sequence[Tensor]) -> Tensor:
         layer = self.layers[task]
-        hidden: Tensor = self.mixes[task](layers[1:]) if layer == "mix" else layers[layer]
+        if isinstance(layer, int):
+            hidden = layers[layer]
+        else:
+            hidden = self.mixes[task](layers if layer == "mix_all" else layers[1:])
         return hidden[..., self.columns[task]] if task in self.columns else hidden
 
     def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:

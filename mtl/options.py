@@ -224,6 +224,16 @@ class Checked:
         return ()
 
 
+def one_process(option: str, context: RunContext) -> Iterator[OptionError]:
+    """Yield an error if several processes train; for options that compare sentences of a batch."""
+    if context.processes > 1:
+        yield OptionError(
+            option,
+            "compares all sentences of a batch, and each of several processes has a part of them; "
+            "train in one process",
+        )
+
+
 def options_of(part: type | Callable[..., Any]) -> list[Option]:
     """Return the options of a class, a function or a `TypedDict`, in order.
 

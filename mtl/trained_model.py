@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,9 @@ from mtl.inference import process
 from mtl.inference.abstention import check_threshold, sure_answers
 from mtl.inference.attribution import STEPS, explain
 from mtl.inference.base import BasePredictor
+from mtl.inference.characters import in_characters
 from mtl.inference.explanation import Explanation, Method
-from mtl.inference.generator import Sampling, generate
+from mtl.inference.generator import Beam, Sampling, generate
 from mtl.inference.inputs import Sentences, read_sentences, split_texts
 from mtl.inference.paths import best_paths
 from mtl.inference.prediction import Prediction
@@ -146,7 +148,7 @@ class TrainedModel:
             MtlError: `sentences` is a single string, an item is neither text nor words, or the
                 model has no such task.
         """
-        selected = self.selection.labelling(tasks)
+        selected = self.selection.labelling(tasks, characters=True)
         labels: dict[str, list[Any]] = {task: [] for task in selected}
         for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
             for task, value in prediction.labels.items():
@@ -164,6 +166,7 @@ class TrainedModel:
         split_sentences: bool = False,
         chunk_size: int | None = None,
         abstain: float | None = None,
+        n_best: int = 0,
     ) -> Iterator[Prediction]:
         """Return an iterator over predictions, one per text, in order.
 
@@ -180,33 +183,30 @@ class TrainedModel:
             confidence: Whether to compute the probabilities of labels.
             attention: Whether to compute the attention weights of heads that have them.
             unit: As for `predict`.
-            split_sentences: Whether to split raw texts into sentences. Then there is one prediction
-                per sentence instead of one per text.
-            chunk_size: The number of texts per chunk; None: a few thousand. With 1 each text is
-                labelled immediately.
+            split_sentences: Whether to predict each sentence of a raw text by itself.
+            chunk_size: The number of texts per chunk, such as 1; None: a few thousand.
             abstain: As for `predict`.
+            n_best: The number of label sequences, in `paths`, of tasks with one label per token.
 
         Raises:
-            MtlError: As for `predict`; a named task has no attention; or splitting into sentences
-                is requested for pairs.
+            MtlError: As for `predict`; a task has no attention; or pairs cannot be split.
         """
-        selected = self.selection.labelling(tasks)
-        attending = self.selection.attending(tasks) if attention else []
+        selected = self.selection.labelling(tasks, characters=True)
+        self.selection.check_unit(selected, unit, split=split_sentences)
         pairs = self.selection.compare_pairs(selected)
-        if pairs and (split_sentences or unit == "sentence"):
-            raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
-        if split_sentences and unit == "record":
-            raise MtlError("split_sentences=True and unit='record' exclude each other")
-        by_sentence = self.selection.by_sentence(selected, unit)
+        characters = self.selection.read_characters(selected)
         stream = read_sentences(sentences, pairs=pairs)
-        predictions = self.predictor.run(
-            split_texts(stream) if split_sentences else stream,
-            selected,
+        label = partial(
+            self.predictor.run,
+            tasks=selected,
             confidence=confidence or abstain is not None,
-            attention=attending,
-            by_sentence=by_sentence,
+            attention=self.selection.attending(tasks) if attention else [],
+            by_sentence=self.selection.by_sentence(selected, unit),
             chunk_size=chunk_size,
+            n_best=n_best,
         )
+        stream = split_texts(stream) if split_sentences else stream
+        predictions = in_characters(stream, label) if characters else label(stream)
         return sure_answers(predictions, abstain, confidence=confidence)
 
     def probabilities(
@@ -403,7 +403,7 @@ class TrainedModel:
         *,
         task: str | None = None,
         length: int = 50,
-        sampling: Sampling | None = None,
+        sampling: Sampling | Beam | None = None,
         seed: int = 1,
     ) -> Iterator[str]:
         """Return an iterator over words that a language model generates after a prompt.
@@ -412,8 +412,8 @@ class TrainedModel:
             prompt: The text before the first word.
             task: The language model; None: the first one.
             length: The maximum number of words.
-            sampling: Options of sampling; None: from the distribution of the model.
-            seed: The random seed.
+            sampling: How words are chosen; None: sampled from the distribution of the model.
+            seed: The random seed of sampling.
 
         Raises:
             MtlError: The task does not predict the next word; or the model was trained on single

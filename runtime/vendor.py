@@ -39,6 +39,7 @@ MODULES = (
     "text/vocabulary/affixes.py",
     "text/vocabulary/base.py",
     "text/vocabulary/characters.py",
+    "text/vocabulary/ngrams.py",
     "text/vocabulary/words.py",
 )
 """The modules that are copied, below the package mtl."""

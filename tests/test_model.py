@@ -121,6 +121,15 @@ def test_a_head_may_read_a_mix_of_the_layers_above_the_embedding() -> None:
     assert set(model.mixes) == {"ner"}
 
 
+def test_a_head_may_read_a_mix_with_the_embedding() -> None:
+    model, found = made({"ner": "mix_all"}), batch()
+    x = model.embedding(found.features, found.mask).vectors
+    layers = model.sharing.trunk(x, found.mask)[0]
+    read = model.encode(found, ["ner"]).hidden["ner"]
+    expected = (model.mixes["ner"].tokens(x) + layers[1] + layers[2]) / 3
+    torch.testing.assert_close(read, expected)
+
+
 def test_a_task_on_the_first_layer_does_not_train_the_second() -> None:
     model = made({"pos": 1})
     model(batch(tasks=["pos"])).losses["pos"].sum().backward()

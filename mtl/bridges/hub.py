@@ -68,7 +68,7 @@ def label_dataset(
             columns[side] = [list(getattr(own, side) or ()) for own in found]
     for task in selected:
         target, head = targets[task], model.predictor.head(task)
-        names = list(dict.fromkeys(output_labels(head, schemes.get(task))))
+        names = list(dict.fromkeys(output_labels(head.labels, schemes.get(task))))
         features[task] = _feature(library, type(target), names, task)
         values = [own.labels[task] for own in found]
         blank = [own.lacks_label(task) for own in found]

@@ -17,6 +17,7 @@ from mtl.cli.explain import explain
 from mtl.cli.export import export
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
+from mtl.cli.lr import lr
 from mtl.cli.new import new
 from mtl.cli.predict import predict
 from mtl.cli.relate import relate
@@ -46,6 +47,7 @@ app.command(epilog="Example: mtl distil runs/large runs/other small.yaml --text 
 app.command(
     epilog="Example: mtl tune phones.yaml training.optimizer.lr='{search: [1e-4, 1e-2], log: true}'"
 )(tune)
+app.command(epilog="Example: mtl lr phones.yaml --steps 200 --html rates.html")(lr)
 app.command(epilog="Example: mtl check phones.yaml")(check)
 app.command(epilog="Example: mtl evaluate runs/phones --split dev --task tone")(evaluate)
 app.command(epilog="Example: mtl calibrate runs/phones")(calibrate)
@@ -61,9 +63,7 @@ app.command(epilog="Example: mtl correct phones.yaml accepted.jsonl --output cor
 app.command(epilog="Example: mtl suggest runs/phones new.txt --number 50 --output to-label")(
     suggest
 )
-app.command(
-    epilog="Example: mtl vectors bert-base-cased --run trec --dim 200 --output bert.safetensors"
-)(vectors)
+app.add_typer(vectors, name="vectors")
 app.command("list", epilog="Example: mtl list heads")(list_parts)
 app.command(epilog="Example: mtl explain training.patience")(explain)
 app.command(epilog="Example: mtl schema > run.schema.json")(schema)

@@ -33,19 +33,20 @@ def explain(
 
     keys = reference(KINDS)
     if found := find(keys, key):
-        typer.echo("\n".join(_lines(found)))
+        typer.echo("\n".join(option_lines(found)))
     elif parts := part_keys(KINDS, key):
         for title, options in parts.items():
             kind, name = title.split()
             typer.echo(fill(f"{title}: {first_line(KINDS[kind].find(name))}", 100))
-            typer.echo("\n".join(_lines(options)))
+            typer.echo("\n".join(option_lines(options)))
     else:
         names = {key.path.rpartition(".")[2] for key in keys}
         names |= {name for parts in KINDS.values() for name, _ in parts.items()}
         raise ConfigError(f"no key or part {key!r}{did_you_mean(key, names)}")
 
 
-def _lines(keys: Iterable[Key]) -> Iterable[str]:
+def option_lines(keys: Iterable[Key]) -> Iterable[str]:
+    """Yield the key, the values and the meaning of options, for a terminal."""
     for key in keys:
         default = f"default {key.default}" if key.default else "must be given"
         of = f" ({', '.join(key.parts)})" if key.parts else ""

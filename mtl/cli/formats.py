@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -18,7 +19,9 @@ from mtl.inference.prediction import Prediction, merge_fields, new_names
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mtl.cli.table_input import Table
     from mtl.targets import Target
+    from mtl.trained_model import TrainedModel
 
 Renamed: TypeAlias = Mapping[str, str]
 """Name of a field of a prediction to its name in the output."""
@@ -58,6 +61,10 @@ def _conll_comments(prediction: Prediction) -> tuple[dict[str, str], dict[str, S
             comments[task] = prediction.targets[task].text(own.labels)
             if own.confidence is not None:
                 comments[f"{task}.confidence"] = confidence_text(own.confidence)
+        if own.paths:
+            comments[f"{task}.probabilities"] = " ".join(
+                confidence_text(path.probability) for path in own.paths
+            )
         columns |= _attention_columns(f"{task}.attention", own.attention)
         second = _attention_columns(f"{task}.attention_b", own.attention_b)
         comments |= {name: " ".join(weights) for name, weights in second.items()}
@@ -244,3 +251,43 @@ def line_writer(form: str) -> LineWriter:
 
 def _conll_names(prediction: Prediction) -> Iterable[str]:
     return _conll_comments(prediction)[0]
+
+
+def writer_of(
+    model: TrainedModel,
+    form: str,
+    tasks: Sequence[str],
+    confidence: bool,
+    table: Table | None,
+) -> LineWriter | TableWriter:
+    """Return the writer of a format.
+
+    Args:
+        model: The model.
+        form: "conll", "jsonl", "csv" or "tsv".
+        tasks: The tasks.
+        confidence: Whether to write confidences.
+        table: The table that the input is, if it is one.
+    """
+    from mtl.data.readers import Csv, Tsv
+
+    if form not in ("csv", "tsv"):
+        return line_writer(form)
+    targets = {task: model.predictor.targets[task] for task in tasks}
+    style = Tsv() if form == "tsv" else Csv()
+    if table is None:
+        return TableWriter(targets, confidence, style.separator, style.quotes)
+    if isinstance(table.reader, Tsv) == isinstance(style, Tsv):
+        style = table.reader
+    return TableWriter(
+        targets, confidence, style.separator, style.quotes, table.names, table.header
+    )
+
+
+def show_names(writer: LineWriter | TableWriter) -> None:
+    """Tell where the predictions are, if they have other names than their tasks."""
+    for name, new in writer.renamed.items():
+        note = f"note: the input has a field {name!r}; the prediction is in {new!r}"
+        print(note, file=sys.stderr)
+    if added := writer.unnamed:
+        print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)

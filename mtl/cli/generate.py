@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import DeviceOption, RunFolderArgument, TrustOption, finite
+from mtl.cli.arguments import DeviceOption, RunFolderArgument, TrustOption, finite, refuse_beside
 
 
 def generate(
+    context: typer.Context,
     folder: RunFolderArgument,
     prompt: Annotated[str, typer.Option(help="The text to continue.")] = "",
     task: Annotated[
@@ -37,19 +38,26 @@ def generate(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same words.")
     ] = 1,
+    beam: Annotated[
+        int | None,
+        typer.Option(min=1, help="Search for a probable text with this many, without sampling."),
+    ] = None,
     device: DeviceOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Generate text with a language model.
 
-    Each word is printed as soon as it is sampled. Each sentence is on its own line.
+    Each word is printed as soon as it is sampled; with --beam, the text is printed at the end. Each
+    sentence is on its own line.
     """
-    from mtl.inference.generator import Sampling
+    if beam:
+        refuse_beside(context, ["temperature", "top_k", "top_p", "seed"], "beam")
+    from mtl.inference.generator import Beam, Sampling
     from mtl.text.running import spelt
     from mtl.trained_model import load
 
     model = load(folder, device=device, trust=trust)
-    sampling = Sampling(temperature, top_k, top_p)
+    sampling = Beam(beam) if beam else Sampling(temperature, top_k, top_p)
     words = model.generate(prompt, task=task, length=length, sampling=sampling, seed=seed)
     last = "\n"
     for text in spelt(chain(model.prompt_words(prompt, task), words)):

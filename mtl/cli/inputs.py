@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from mtl.errors import DataError
@@ -67,7 +68,12 @@ def read_text_pairs(lines: Iterable[str], name: str) -> Iterator[Sentence]:
         yield Sentence.pair(first, second)
 
 
-def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Iterator[Sentence]:
+def read_conll(
+    lines: Iterable[str],
+    name: str,
+    readers: Sequence[Conll],
+    given: Mapping[str, int] = MappingProxyType({}),
+) -> Iterator[Sentence]:
     """Yield the sentences of a file with one word per line.
 
     In CoNLL-U the word is the second column, and multiword ranges and empty nodes are left out.
@@ -77,11 +83,13 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
         lines: The lines of the input, with their line ends.
         name: The name of the input, for messages.
         readers: The readers of the run for such files.
+        given: Task to the number of the column that gives labels of its words.
 
     Raises:
-        DataError: A line lacks the column of the word; or the readers read different columns.
+        DataError: A line lacks the column of the word, or a given one; or the readers read
+            different columns.
     """
-    from mtl.data.readers.conllu import Conllu
+    from mtl.data.readers.conllu import COLUMNS, Conllu
 
     rest, head = iter(lines), []
     for line in rest:
@@ -90,24 +98,42 @@ def read_conll(lines: Iterable[str], name: str, readers: Sequence[Conll]) -> Ite
             break
     first = head[-1] if head else ""
     is_conllu = re.fullmatch(r"\d[\d.-]*(\t[^\t]*){9}\n?", first)
-    reader = Conllu() if is_conllu else _word_reader(first, name, readers)
+    reader = Conllu() if is_conllu else _word_reader(first, name, readers, given)
+    columns = {task: f"given {task}" for task in given}
+    if is_conllu:
+        names = {column: own for own, column in COLUMNS.items()}
+        columns = {task: names.get(column % 10, "") for task, column in given.items()}
+        if "" in columns.values():
+            raise DataError("--given: expected one of the columns 2 to 5, 7 and 9 of CoNLL-U", name)
     for record in reader.parse(chain(head, rest), name):
         fields = {key: v for key, v in record.metadata.items() if key not in _DESCRIBING}
-        yield Sentence.from_words(record.tokens, fields)
+        sentence = Sentence.from_words(record.tokens, fields)
+        if given:
+            from mtl.cli.given import read_given
+
+            count = len(record.tokens)
+            sentence.given = {
+                task: read_given(record.columns[column], count, name)
+                for task, column in columns.items()
+            }
+        yield sentence
 
 
-def _word_reader(first: str, name: str, readers: Sequence[Conll]) -> Conll:
-    """Return a reader of the words alone; `first` is the first line with a word."""
+def _word_reader(
+    first: str, name: str, readers: Sequence[Conll], given: Mapping[str, int]
+) -> Conll:
+    """Return a reader of words and given labels; `first` is the first line with a word."""
     from mtl.data.readers.conll import Conll
 
     words = {(reader.columns["tokens"], reader.separator, reader.comments) for reader in readers}
+    more = {f"given {task}": column for task, column in given.items()}
     if not words or len(first.split()) == 1:
-        return Conll(columns={"tokens": 0})
+        return Conll(columns={"tokens": 0, **more})
     if len(words) > 1:
         message = "the tasks were trained on files with different columns; select tasks with --task"
         raise DataError(message, name)
     ((column, separator, comments),) = words
-    return Conll(columns={"tokens": column}, separator=separator, comments=comments)
+    return Conll(columns={"tokens": column, **more}, separator=separator, comments=comments)
 
 
 def read_jsonl(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mtl.cli.tables import plain_console
 from mtl.errors import ConfigError, did_you_mean
 from mtl.options import REQUIRED, part_options
+
+if TYPE_CHECKING:
+    from mtl.registry import Registry
 
 
 def list_parts(
@@ -29,7 +32,7 @@ def list_parts(
     """
     from rich.table import Table
 
-    from mtl.config.reference import find, first_line, reference
+    from mtl.config.reference import find, reference
     from mtl.display.tables import print_table
     from mtl.experiment import KINDS
 
@@ -52,10 +55,20 @@ def list_parts(
         print_table(console, kind, rows)
         return
     for name, registry in by_plural.items() if kind is None else [(kind, known[kind])]:
-        table = Table("type", "what it is", "options")
-        for part, cls in registry.items():
-            table.add_row(part, first_line(cls), _options(cls))
-        print_table(console, name, table)
+        print_parts(name, registry)
+
+
+def print_parts(title: str, registry: Registry[Any]) -> None:
+    """Print a table of parts with their options and defaults."""
+    from rich.table import Table
+
+    from mtl.config.reference import first_line
+    from mtl.display.tables import print_table
+
+    table = Table("type", "what it is", "options")
+    for part, cls in registry.items():
+        table.add_row(part, first_line(cls), _options(cls))
+    print_table(plain_console(), title, table)
 
 
 def _plural(kind: str) -> str:

@@ -73,9 +73,10 @@ class Signals:
         name = self.name
         arguments = sys.argv[1:]
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        if command not in ("train", "distil", "relate", "tune", "vectors", "audit"):
+        continues = command in ("train", "distil", "relate", "tune", "vectors", "audit")
+        if not continues or arguments[:2] in (["vectors", "train"], ["vectors", "map"]):
             return f"stopped by {name}"
-        # `mtl vectors` always continues, as its result cannot differ.
+        # `mtl vectors TEACHER` always continues, as its result cannot differ.
         resume = [] if "--resume" in arguments or command == "vectors" else ["--resume"]
         return f"stopped by {name}; continue with: {shlex.join(['mtl', *arguments, *resume])}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, finite
+from mtl.cli.given import refuse_beside_paths
 from mtl.cli.predict_input import form_of, is_page, read_input
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
     from mtl.cli.formats import LineWriter, TableWriter
-    from mtl.cli.table_input import Table
     from mtl.display.labelling import LabellingProgress
     from mtl.experiment.task_selection import TextUnit
     from mtl.inference.inputs import Sentence
@@ -73,6 +73,30 @@ def predict(
             "end. See mtl calibrate.",
         ),
     ] = None,
+    nbest: Annotated[
+        int | None,
+        typer.Option(
+            "--nbest",
+            min=2,
+            help="Write so many label sequences per sentence, with their probabilities.",
+        ),
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=COLUMN",
+            help="Labels that words must have, alternatives with | and _ for any: a column of "
+            "CoNLL, counted from 0, or a field of JSONL.",
+        ),
+    ] = None,
+    gazetteer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=FILE",
+            help="Words of listed phrases have only the label of their list; each line is a "
+            "phrase, a tab and a label.",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Write the weight of each word for each answer."),
@@ -97,6 +121,14 @@ def predict(
         typer.Option(
             min=1,
             help="With --method integrated: the number of points of the integral. Default: 32.",
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The corpus whose learned vector all tasks read, for models with "
+            "trunk.corpus_dim. Default: each task reads the vector of its own corpus.",
         ),
     ] = None,
     output: Annotated[
@@ -149,8 +181,12 @@ def predict(
             {"--confidence": confidence},
             {
                 "--explain": explain,
+                "--nbest": nbest is not None,
+                "--given": bool(given),
+                "--gazetteer": bool(gazetteer),
                 "--workers": workers > 1,
                 "--device": device not in (None, "cpu"),
+                "--corpus": corpus is not None,
                 f"--format {output_format}": output_format in ("text", "html"),
                 "--trust": trust,
             },
@@ -159,6 +195,8 @@ def predict(
     if output_format in ("text", "html") and not explain:
         message = f"{output_format} shows words shaded by weights; add --explain"
         raise typer.BadParameter(message, param_hint="--format")
+    if corpus is not None and workers > 1:
+        raise typer.BadParameter("needs one process; leave out --workers", param_hint="--corpus")
     if output_format == "text" and (workers > 1 or output):
         message = "text is for a terminal; leave out --workers and --output"
         raise typer.BadParameter(message, param_hint="--format")
@@ -170,16 +208,26 @@ def predict(
         from mtl.trained_model import load
 
         model = load(folder, device=device, trust=trust)
+    if corpus is not None:
+        for network in model.networks:
+            if network.corpora is None:
+                raise MtlError(
+                    f"{folder}: --corpus has no effect on a model without vectors of corpora; see "
+                    "trunk.corpus_dim"
+                )
+            network.corpora.choose(corpus)
     from mtl.display.labelling import LabellingProgress
     from mtl.inference.base import CHUNK_OF_MATRICES
     from mtl.inference.cutting import CHUNK
 
-    tasks = model.selection.labelling(task)
+    tasks = model.selection.labelling(task, characters=True)
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
     progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
     if explain and method is None and not any(map(model.predictor.attention, tasks)):
         method = "integrated"
+    if given or gazetteer or nbest:
+        refuse_beside_paths(bool(given or gazetteer), nbest, confidence, abstain, explain)
     if explain and method is not None and method != "attention":
         from mtl.cli.explanations import chosen_form, write_explanations
         from mtl.inference.attribution import STEPS
@@ -221,7 +269,9 @@ def predict(
             raise MtlError(f"{names}: the attention weights are matrices; add --format jsonl")
         if output_format == "text":
             task = tasks = attending
-    found = read_input(model, source, input_format, tasks, whole_unit, progress)
+    found = read_input(
+        model, source, input_format, tasks, whole_unit, progress, given or (), gazetteer or ()
+    )
     written: str = output_format
     if output_format == "auto":
         written = found.form if found.table and not explain else "conll"
@@ -230,9 +280,12 @@ def predict(
     if explain and written in ("csv", "tsv"):
         message = "tables have no attention weights; expected conll, jsonl or text"
         raise typer.BadParameter(message, param_hint="--format")
+    if nbest and written in ("csv", "tsv"):
+        message = "tables have one label sequence; expected conll or jsonl"
+        raise typer.BadParameter(message, param_hint="--format")
     interactive = source is None and sys.stdin.isatty()
     size = CHUNK_OF_MATRICES if explain and matrices else CHUNK
-    label = Labeller(model, task, confidence, explain, whole_unit, abstain)
+    label = Labeller(model, task, confidence, explain, whole_unit, abstain, nbest or 0)
     if written == "text":
         from mtl.cli.shading import write_text
 
@@ -242,7 +295,9 @@ def predict(
             notes.add(prediction)
         notes.show()
         return
-    writer = _writer(model, written, tasks, confidence, found.table)
+    from mtl.cli.formats import writer_of
+
+    writer = writer_of(model, written, tasks, confidence, found.table)
     with progress, _opened(output) as out:
         if interactive:  # at a terminal each line is answered at once
             notes = _write(label, writer, found.sentences, progress, out, chunk_size=1)
@@ -278,6 +333,7 @@ class Labeller:
         explain: Whether to write attention weights.
         unit: The unit of text that the tasks label.
         abstain: The least confidence of an answer; None: any.
+        n_best: The number of label sequences.
     """
 
     model: TrainedModel
@@ -286,6 +342,7 @@ class Labeller:
     explain: bool
     unit: TextUnit | None
     abstain: float | None = None
+    n_best: int = 0
 
     def predictions(
         self, sentences: Iterable[Sentence], chunk_size: int | None = None
@@ -299,6 +356,7 @@ class Labeller:
             unit=self.unit,
             chunk_size=chunk_size,
             abstain=self.abstain,
+            n_best=self.n_best,
         )
 
     def __call__(self, part: _Part) -> _Rows:
@@ -369,13 +427,14 @@ def _write(
     chunk_size: int | None = None,
 ) -> _Notes:
     """Label sentences in this process, write them, and return their notes."""
+    from mtl.cli.formats import show_names
     from mtl.inference.cutting import CHUNK, first_chunk
 
     predictions = label.predictions(sentences, chunk_size)
     # The names of the output follow from the fields of the first records.
     head = first_chunk(predictions, chunk_size or CHUNK)
     out.write(writer.begin(head))
-    _note(writer)
+    show_names(writer)
     notes = _Notes()
     for number, prediction in enumerate(chain(head, predictions), 1):
         out.write(writer.row(prediction))
@@ -400,6 +459,7 @@ def _write_parallel(
 
     This process labels the first chunk while the others start; for one chunk they do not start.
     """
+    from mtl.cli.formats import show_names
     from mtl.data.workers import Workers
     from mtl.inference.cutting import CHUNK, bounded
 
@@ -421,7 +481,7 @@ def _write_parallel(
         pool = stack.enter_context(Workers(label, count)) if second else None
         head = list(label.predictions(first.chunk))
         out.write(writer.begin(head))
-        _note(writer)
+        show_names(writer)
         out.writelines(map(writer.row, head))
         progress.add(len(head), _count(first.chunk), first.position)
         notes = _Notes()
@@ -437,35 +497,3 @@ def _write_parallel(
     if failed:
         raise failed
     return notes
-
-
-def _writer(
-    model: TrainedModel,
-    form: str,
-    tasks: Sequence[str],
-    confidence: bool,
-    table: Table | None,
-) -> LineWriter | TableWriter:
-    from mtl.cli.formats import TableWriter, line_writer
-    from mtl.data.readers import Csv, Tsv
-
-    if form not in ("csv", "tsv"):
-        return line_writer(form)
-    targets = {task: model.predictor.targets[task] for task in tasks}
-    style = Tsv() if form == "tsv" else Csv()
-    if table is None:
-        return TableWriter(targets, confidence, style.separator, style.quotes)
-    if isinstance(table.reader, Tsv) == isinstance(style, Tsv):
-        style = table.reader
-    return TableWriter(
-        targets, confidence, style.separator, style.quotes, table.names, table.header
-    )
-
-
-def _note(writer: LineWriter | TableWriter) -> None:
-    """Tell where the predictions are, if they have other names than their tasks."""
-    for name, new in writer.renamed.items():
-        note = f"note: the input has a field {name!r}; the prediction is in {new!r}"
-        print(note, file=sys.stderr)
-    if added := writer.unnamed:
-        print(f"note: the table has no header; its last columns: {added}", file=sys.stderr)

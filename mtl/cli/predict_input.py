@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import typer
+
+from mtl.cli.given import assignments, column_numbers, with_fields, with_phrases
 from mtl.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,8 +45,41 @@ def read_input(
     tasks: Sequence[str],
     unit: TextUnit | None,
     progress: LabellingProgress,
+    given: Sequence[str] = (),
+    gazetteers: Sequence[str] = (),
 ) -> Input:
-    """Open the input; it is read lazily."""
+    """Open the input; it is read lazily.
+
+    Args:
+        model: The model.
+        source: The file; None: standard input.
+        form: The format of the input.
+        tasks: The tasks.
+        unit: The unit of text that the tasks label.
+        progress: Counts what has been read.
+        given: Values of --given.
+        gazetteers: Values of --gazetteer.
+    """
+    columns = assignments(given, "--given", tasks)
+    lists = assignments(gazetteers, "--gazetteer", tasks)
+    found = _read(model, source, form, tasks, unit, progress, columns)
+    if columns and found.form not in ("conll", "jsonl"):
+        message = f"needs a column of CoNLL or a field of JSONL, and the input is {found.form}"
+        raise typer.BadParameter(message, param_hint="--given")
+    if lists:
+        return found._replace(sentences=with_phrases(found.sentences, lists))
+    return found
+
+
+def _read(
+    model: TrainedModel,
+    source: Path | None,
+    form: str,
+    tasks: Sequence[str],
+    unit: TextUnit | None,
+    progress: LabellingProgress,
+    given: Mapping[str, str],
+) -> Input:
     from mtl.cli import inputs
     from mtl.cli.table_input import open_table
     from mtl.data.readers import Conll, Csv, Jsonl
@@ -67,11 +103,13 @@ def read_input(
             *selection.readers(tasks, Jsonl),
             *selection.readers(tasks, Csv),
         ]
-        return Input(form, inputs.read_jsonl(lines, name, pairs=pairs, readers=known))
+        items = inputs.read_jsonl(lines, name, pairs=pairs, readers=known)
+        return Input(form, with_fields(items, given, name) if given else items)
     if pairs and form != "text":
         raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
-        return Input(form, inputs.read_conll(lines, name, selection.readers(tasks, Conll)))
+        readers = selection.readers(tasks, Conll)
+        return Input(form, inputs.read_conll(lines, name, readers, column_numbers(given)))
     if pairs:
         return Input(form, inputs.read_text_pairs(lines, name))
     split = len(selection.by_sentence(tasks, unit)) == len(tasks)

@@ -126,7 +126,7 @@ def _sentences(
             message = f"expected {len(columns)} columns, found {len(cells)}: {excerpt(cells)}"
             raise DataError(message, name, line)
         fields = Row(columns, cells, texts)
-        sides = [Sentence.from_text(cells[index], cut=reader.tokenize) for index in texts]
+        sides = [Sentence.from_text(cells[index], cut=bool(reader.tokenize)) for index in texts]
         if reader.pair is None:
             sides[0].fields = fields
             yield sides[0]

@@ -1,122 +1,53 @@
-"""`mtl vectors`."""
+"""`mtl vectors`: word vectors from a transformer or from text, their scores, and maps of them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from mtl.cli.arguments import DeviceOption, TrustOption, finite
-
-
-def vectors(
-    context: typer.Context,
-    teacher: Annotated[
-        str,
-        typer.Argument(
-            metavar="TEACHER",
-            help="The transformer: a folder in the format of transformers, a name on the Hugging "
-            "Face hub, or a run folder with such a trunk.",
-        ),
-    ],
-    output: Annotated[Path, typer.Option(help="The file to write; its name ends in .safetensors.")],
-    words: Annotated[
-        Path | None,
-        typer.Option(help="A list of words, one per line, the most frequent first; plain or .gz."),
-    ] = None,
-    text: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A text file whose words are counted, plain or .gz; repeat it for several."
-        ),
-    ] = None,
-    run: Annotated[
-        list[Path] | None,
-        typer.Option(help="A run file whose training text is counted; repeat it for several."),
-    ] = None,
-    min_count: Annotated[
-        int, typer.Option(min=1, help="Counted words that occur less often get no vector.")
-    ] = 1,
-    dim: Annotated[int, typer.Option(min=1, help="The number of values per vector.")] = 200,
-    sif: Annotated[
-        float,
-        typer.Option(
-            callback=finite,
-            min=0,
-            help="The constant a: vectors are multiplied by a / (a + p), where p is the "
-            "probability of the word. 0: no scaling.",
-        ),
-    ] = 1e-4,
-    device: DeviceOption = None,
-    trust: TrustOption = False,
-) -> None:
-    """Compute static word vectors from a transformer.
-
-    A run reads the file as embedding.words.vectors. The transformer reads each word on its own. The
-    vector of a word is the mean over its subwords in the last layer, reduced to the first principal
-    components of all words. Frequent words are scaled down (--sif).
-
-    Words are read from a list (--words), or counted in text files and training text (--text,
-    --run). If the command is interrupted, run it again to continue.
-    """
-    from rich.console import Console
-
-    from mtl.analysis.static_vectors import read_word_list, static_vectors
-    from mtl.cli.arguments import refuse_idle
-    from mtl.data.vectors import write_vectors
-    from mtl.display.reading import reading_bar, show_import
-    from mtl.errors import MtlError
-
-    counted = bool(text or run)
-    if counted == (words is not None):
-        raise MtlError("expected either --words, or at least one --text or --run")
-    refuse_idle(context, ["min_count"], "text or --run", counted)
-    if output.suffix != ".safetensors" or not output.parent.is_dir():
-        raise MtlError(f"{output}: expected a name ending in .safetensors, in an existing folder")
-    given = read_word_list(words) if words else _counts(text or [], run or [])
-    partial = output.with_name(f"{output.name}.partial")
-    console = Console(stderr=True)
-    with reading_bar(console, "encoding") as bar:
-        task = bar.add_task("words", total=None)
-        made = static_vectors(
-            teacher,
-            given,
-            dim=dim,
-            sif=sif,
-            min_count=min_count,
-            partial=partial,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            device=device,
-            on_import=show_import if trust else None,
-        )
-    write_vectors(output, made.words, made.matrix)
-    partial.unlink()
-    typer.echo(
-        f"{output}: {len(made.words):,} words, {dim} values each, which keep "
-        f"{100 * made.variance:.1f} % of the variance"
-    )
+from mtl.cli.vectors_evaluate import evaluate_vectors
+from mtl.cli.vectors_map import map_languages
+from mtl.cli.vectors_static import static
+from mtl.cli.vectors_train import methods, train_words
 
 
-def _counts(texts: list[Path], runs: list[Path]) -> Counter[str]:
-    """Return the counts of the words of text files, and of the training text of runs."""
-    from mtl.config.paths import run_file
-    from mtl.display.reading import show_reading
-    from mtl.experiment import load_config, load_corpora
-    from mtl.experiment.build import count_words
-    from mtl.files import open_text
-    from mtl.text.running import END
-    from mtl.text.tokenizer import words_of
+class VectorsGroup(TyperGroup):
+    """The commands; without the name of one, `static` is meant: `mtl vectors bert-base-cased`."""
 
-    counts: Counter[str] = Counter()
-    for path in texts:
-        with open_text(path) as lines, show_reading(path) as update:
-            for number, line in enumerate(lines, 1):
-                counts.update(words_of(line, True))
-                update(number)
-    for path in runs:
-        run = load_config(run_file(path))
-        counts.update(count_words(run, load_corpora(run, progress=show_reading)))
-    counts.pop(END, None)
-    return counts
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name of the default command before arguments that begin with no command."""
+        if args and args[0] not in self.commands and "--help" not in args:
+            args = ["static", *args]
+        return super().parse_args(ctx, args)
+
+
+vectors = typer.Typer(
+    cls=VectorsGroup,
+    help="Compute word vectors from a transformer, learn them from text, evaluate and map them.\n\n"
+    "A run reads the files as embedding.words.vectors. mtl vectors TEACHER … is short for mtl "
+    "vectors static TEACHER …",
+    epilog="Example: mtl vectors train --text wiki.txt --output v.safetensors. More: mtl vectors "
+    "COMMAND --help.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+vectors.command(
+    epilog="Example: mtl vectors static bert-base-cased --run trec --dim 200 --output v.safetensors"
+)(static)
+vectors.command(
+    "train",
+    epilog="Example: mtl vectors train window=3 epochs=10 --text wiki.txt --dim 100 --output "
+    "sgns.safetensors",
+)(train_words)
+vectors.command(epilog="Example: mtl vectors methods svd")(methods)
+vectors.command(
+    "evaluate",
+    epilog="Example: mtl vectors evaluate v.safetensors --pairs wordsim353.tsv --analogies "
+    "questions-words.txt",
+)(evaluate_vectors)
+vectors.command(
+    "map",
+    epilog="Example: mtl vectors map de.vec en.vec --dictionary de-en.txt --output de.safetensors",
+)(map_languages)

@@ -19,15 +19,25 @@ from mtl.options import (
 )
 from mtl.text.spans import Scheme
 
-SLOTS = {"words": "words", "characters": "cnn", "affixes": "affixes", "subwords": "subwords"}
+SLOTS = {
+    "words": "words",
+    "characters": "cnn",
+    "ngrams": "ngrams",
+    "affixes": "affixes",
+    "subwords": "subwords",
+    "gazetteers": "gazetteers",
+}
 """Feature that can be embedded, to its default type of embedding."""
+
+LENGTH = "length"
+"""The difficulty of a curriculum that needs no task."""
 
 TrackerName: TypeAlias = Literal["mlflow", "wandb"]
 """The name of an experiment tracker, of its package, and of the extra that installs it."""
 
 FIELDS = frozenset(
     {"text", "text_b", "tokens", "tokens_b", "offsets", "spans", "confidence", "explanation"}
-    | {"attention", "attention_b"}
+    | {"attention", "attention_b", "paths"}
 )
 """The fields of predictions as JSON beside the tasks; no task can have such a name."""
 
@@ -71,12 +81,26 @@ class BatchConfig(Settings):
         "batches of a full-length pass; 0: chunks do not grow.",
     )
 
+    overlap: NonNegativeInt = Field(
+        default=0,
+        description="Number of words of a chunk that the next chunk reads again without a loss, so "
+        "that gradients reach at least this far back (Sutskever 2013); below `bptt`.",
+    )
+
+    @model_validator(mode="after")
+    def _chunks_advance(self) -> BatchConfig:
+        if self.overlap and self.streams is None:
+            raise Misfit("overlap", "has no effect without `streams`; leave it out")
+        if self.overlap >= self.bptt:
+            raise Misfit("overlap", f"expected less than bptt ({self.bptt}), got {self.overlap}")
+        return self
+
     @model_serializer
     def _relevant(self) -> dict[str, int | float | bool | None]:
         # Other batches have no chunks, and run.yaml contains no options without effect.
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
-            names += ["bptt", "random_bptt", "growing_bptt"]
+            names += ["bptt", "random_bptt", "growing_bptt", "overlap"]
         return {name: getattr(self, name) for name in names}
 
 
@@ -101,6 +125,33 @@ class FineTuning(Settings):
     )
     frozen: list[Literal["embedding", "trunk"]] = Field(
         default=[], description="Parts whose weights are not trained."
+    )
+
+
+class Curriculum(Settings):
+    """Easy sentences first: the order of difficulty, and how fast the rest is added.
+
+    All batches have a number of `sentences`. Running text has an order of its own, and does not
+    change.
+    """
+
+    difficulty: str = Field(
+        default=LENGTH,
+        description="Difficulty of a sentence: length, the number of its tokens; or the name of a "
+        "task of the run with a number per sentence, for the corpus of this task alone.",
+    )
+    passes: PositiveInt = Field(
+        default=3, description="Number of passes over a corpus before all sentences are drawn."
+    )
+    start: Annotated[float, Bounds(gt=0, lt=1)] = Field(
+        default=0.3,
+        description="Share of the sentences in the first pass, the easiest ones; it grows linearly "
+        "(Bengio et al. 2009).",
+    )
+    mixed: Annotated[float, Bounds(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Share of each pass that is drawn from all sentences, so that hard ones are "
+        "seen early too (Zaremba & Sutskever 2014).",
     )
 
 
@@ -130,6 +181,10 @@ class Training(Settings):
         description="Batch size of tasks without `batch`; null: 8 to 32 sentences, so that a pass "
         "over a small corpus has about 150 batches.",
     )
+    curriculum: Curriculum | None = Field(
+        default=None,
+        description="Easy sentences first; null: each sentence once in a pass, in random order.",
+    )
     mixing: Annotated[Part, Kind("mixing", "proportional")] = Field(
         description="Mixing of the corpora: which corpus each batch comes from."
     )
@@ -145,10 +200,26 @@ class Training(Settings):
     clip_norm: PositiveFloat | None = Field(
         default=5.0, description="Maximum norm of the gradients of a step; null: no clipping."
     )
+    clip_value: PositiveFloat | None = Field(
+        default=None,
+        description="Maximum absolute value of a single gradient, applied after `clip_norm` "
+        "(Mikolov 2012); null: no limit.",
+    )
+    gradient_noise: NonNegativeFloat = Field(
+        default=0.0,
+        description="Variance of Gaussian noise on the gradients of the first step; it falls with "
+        "the step t as 1 / (1 + t)^0.55 (Neelakantan et al. 2015); 0: no noise.",
+    )
     accumulate: Annotated[int, Bounds(ge=1, le=10**6)] = Field(
         default=1,
         description="Number of consecutive batches of a corpus per step. The step equals one with "
         "a batch of all their sentences, but needs the memory of one of them.",
+    )
+    loss_unit: Literal["token", "sentence", "max_length"] = Field(
+        default="token",
+        description="Unit over which the loss of a step is averaged: the labelled tokens; the "
+        "sentences, so that the loss of a tagger grows with their lengths; or, with max_length, "
+        "as many tokens per sentence as the longest one has. Classifiers have a loss per sentence.",
     )
     processes: Annotated[int, Bounds(ge=1, le=10**6)] | None = Field(
         default=None,
@@ -164,8 +235,8 @@ class Training(Settings):
     )
     metric: str = Field(
         default="mean",
-        description="Dev score that selects the best epoch: TASK.SCORE, or mean for the mean over "
-        "the tasks without adversaries.",
+        description="Dev score that selects the best epoch: TASK.SCORE; TASK.loss for the loss of "
+        "a task on its dev set; or mean for the mean over the tasks without adversaries.",
     )
     patience: PositiveInt | None = Field(
         default=None,
@@ -226,10 +297,10 @@ class Task(Settings):
         description="Options that override the default head of the corpus, another head, or the "
         "name of another task of the run whose head is shared."
     )
-    layer: int | Literal["mix"] = Field(
+    layer: int | Literal["mix", "mix_all"] = Field(
         default=-1,
         description="Index of the layer that the head reads; mix: a learned weighted mean of all "
-        "layers.",
+        "layers; mix_all: of all layers and the embedding, as in ELMo (Peters et al. 2018).",
     )
     weight: NonNegativeFloat = Field(default=1.0, description="Factor of the loss.")
     lr: PositiveFloat | None = Field(
@@ -248,6 +319,12 @@ class Task(Settings):
     )
     sampling: Annotated[float, Bounds(ge=1e-6, le=1e6)] = Field(
         default=1.0, description="Factor by which the corpus is drawn more often."
+    )
+    class_balance: Annotated[float, Bounds(ge=0, le=1)] = Field(
+        default=0.0,
+        description="For one label per sentence: how far the labels are balanced by drawing "
+        "sentences of rare labels more often, and others less often. 0: as in the data; 1: equally "
+        "many of each label; between them, n sentences with a label count like n^(1 - x).",
     )
     target: PositiveFloat | None = Field(
         default=None,

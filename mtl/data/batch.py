@@ -31,6 +31,8 @@ class Batch:
         examples: The sentences, for metrics and messages; empty where nothing needs them.
         continues: Whether each row continues the same row of the previous batch (language-model
             streams).
+        lead: The first tokens of each row, up to where the row of the next batch begins, if that is
+            before the end of this one (chunks of streams that overlap).
         lr_factor: Factor on the learning rate for a step on this batch. It differs from 1 for
             chunks of streams with a random length.
         weights: Task to the weight of each sentence in the loss, `[B]`, where not all are 1.
@@ -46,6 +48,7 @@ class Batch:
     targets: Mapping[str, Tensor]
     examples: Sequence[Example] = ()
     continues: bool = False
+    lead: Batch | None = None
     lr_factor: float = 1.0
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     teacher: Mapping[str, TeacherOutput] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class Batch:
             self,
             features=move(self.features),
             mask=self.mask.to(device, **options),
+            lead=self.lead and self.lead.to(device, **options),
             targets=move(self.targets),
             weights=move(self.weights),
             teacher={task: own.to(device, **options) for task, own in self.teacher.items()},

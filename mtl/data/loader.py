@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mtl.data.batching import Indices, batches, dealt
 from mtl.data.corpus import Split
+from mtl.data.drawing import Drawing
 from mtl.data.windows import windows
 from mtl.text.example import Example
 
@@ -64,6 +65,8 @@ class Loader:
         sentences: The most sentences in a batch; None for no limit.
         max_length: The most tokens in a window.
         overlap: The number of tokens that neighbouring windows share.
+        drawing: Draws the sentences of each pass, with batches of a number of sentences; None:
+            each sentence once.
         part: The part of each batch to return, from 0, and the number of parts: one per process.
     """
 
@@ -77,24 +80,30 @@ class Loader:
         sentences: int | None,
         max_length: int,
         overlap: int,
+        drawing: Drawing | None = None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         self._part = part
+        self.drawing = drawing
         self.name = name
         self.split = split
         self._pieces = pieces(split.lengths, max_length, overlap)
         lengths = self._pieces[:, 2] - self._pieces[:, 1]
-        # Two passes may be in use at once: one that ends and one that begins.
-        self._pass = lru_cache(maxsize=2)(
-            lambda epoch: batches(
-                lengths,
+
+        def divide(epoch: int) -> list[Indices]:
+            drawn = drawing.draw(self._pieces[:, 0], epoch) if drawing else None
+            found = batches(
+                lengths if drawn is None else lengths[drawn],
                 seed=seed,
                 corpus=name,
                 epoch=epoch,
                 max_tokens=max_tokens,
                 sentences=sentences,
             )
-        )
+            return found if drawn is None else [drawn[own] for own in found]
+
+        # Two passes may be in use at once: one that ends and one that begins.
+        self._pass = lru_cache(maxsize=2)(divide)
         # The number of windows beyond one per sentence.
         self.windowed = len(self._pieces) - len(split)
 

@@ -44,6 +44,9 @@ class Streams:
         bptt: Words per chunk: the length of backpropagation through time.
         random_bptt: Whether chunk lengths vary around `bptt`; one in twenty is about half as long.
         growing_bptt: Number of passes, as a multiple of `size`, over which chunks grow to `bptt`.
+        overlap: Number of words at the end of a chunk that the next one reads again, for the state
+            alone: they have no label there. So the gradient of each word reaches at least this far
+            back (Sutskever 2013).
         part: The part of the streams to return, from 0, and the number of parts: one per process.
     """
 
@@ -63,6 +66,7 @@ class Streams:
         bptt: int,
         random_bptt: bool,
         growing_bptt: float = 0,
+        overlap: int = 0,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         self.name = name
@@ -71,6 +75,7 @@ class Streams:
         self.sides = dict(sides)
         self.streams = streams
         self.bptt = bptt
+        self.overlap = overlap
         number, parts = part
         self.own = range(number * streams // parts, (number + 1) * streams // parts)
         """The streams of the part; batches have one row for each."""
@@ -100,14 +105,28 @@ class Streams:
         # The loss is a mean over tokens: without the factor, each token of a short chunk would
         # weigh more (Merity et al. 2017).
         factor = float(lengths[position] / self.bptt)
-        return replace(batch, continues=position > 0, lr_factor=factor)
+        lead = None
+        if self.overlap:
+            start, end = self._span(lengths, position)
+            first, last = max(0, start - self.overlap), end - self.overlap
+            examples = [self._chunk(b * self.length, first, first, last) for b in self.own]
+            # After a short first chunk, the next one begins where this one did.
+            lead = batcher.batch(examples) if last > first else None
+        return replace(batch, continues=position > 0, lead=lead, lr_factor=factor)
 
     def examples(self, epoch: int, index: int) -> list[Example]:
-        """Return one chunk per stream of the part, labelled with the neighbours of each word."""
-        lengths, position = self._locate(epoch, index)
+        """Return one chunk per stream of the part, labelled with the neighbours of each word.
+
+        Words that the chunk before has read too have no labels.
+        """
+        start, end = self._span(*self._locate(epoch, index))
+        first = max(0, start - self.overlap)
+        return [self._chunk(b * self.length, first, start, end) for b in self.own]
+
+    def _span(self, lengths: NDArray[np.int64], position: int) -> tuple[int, int]:
+        """Return start and end of the new words of a chunk in each stream."""
         start = int(lengths[:position].sum())
-        end = start + int(lengths[position])
-        return [self._chunk(b * self.length, start, end) for b in self.own]
+        return start, start + int(lengths[position])
 
     def _locate(self, epoch: int, index: int) -> tuple[NDArray[np.int64], int]:
         """Return the chunk lengths of the pass over the text of a batch, and its index there."""
@@ -119,13 +138,19 @@ class Streams:
         epoch, index = divmod(number, self.size)
         return generator(self.seed, self.name, epoch).permutation(self._lengths), index
 
-    def _chunk(self, offset: int, start: int, end: int) -> Example:
+    def _chunk(self, offset: int, first: int, start: int, end: int) -> Example:
+        """Return the words `first` to `end` of the stream at an offset, labelled from `start` on.
+
+        The last stream may end before.
+        """
         total = int(self._ends[-1])
         end = min(offset + end, total, offset + self.length)
-        start = min(offset + start, end)
-        words = self._words(start - 1, end + 1)  # with one word of context on each side
+        first, start = min(offset + first, end), min(offset + start, end)
+        words = self._words(first - 1, end + 1)  # with one word of context on each side
         sides = {"next": words[2:], "previous": words[:-2], "same": words[1:-1]}
-        return Example(words[1:-1], {task: sides[side] for task, side in self.sides.items()})
+        old = start - first
+        labels = {task: (*[None] * old, *sides[side][old:]) for task, side in self.sides.items()}
+        return Example(words[1:-1], labels)
 
     def _words(self, start: int, end: int) -> tuple[str, ...]:
         """Return the words `start` to `end` of the text, with END before and after the text."""

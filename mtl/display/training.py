@@ -118,13 +118,16 @@ class Display:
         # Tasks with dev scores come first, then tasks that only train.
         scored = list(epoch.dev.metrics) if epoch.dev else []
         rows: list[Cells] = []
+        losses = epoch.dev.losses if epoch.dev else {}
         for task in [*scored, *(task for task in epoch.losses if task not in scored)]:
             name = f"{task} (stopped)" if task in epoch.stopped else task
             loss = f"{epoch.losses[task]:z.3f}" if task in epoch.losses else None
             speed = epoch.tokens_per_second.get(task)
             tokens = f"{speed:,.0f}" if speed else None
-            rows.append([name, *score_cells(epoch.dev, task), loss, tokens])
-        header = ["task", *score_names(epoch.dev), "loss", "tokens/s"]
+            dev = [f"{losses[task]:z.4f}" if task in losses else None] if losses else []
+            rows.append([name, *score_cells(epoch.dev, task), *dev, loss, tokens])
+        more = ["dev loss"] if losses else []
+        header = ["task", *score_names(epoch.dev), *more, "loss", "tokens/s"]
         print_rows(self.console, title, header, rows)
 
     def _rank(self, epoch: Epoch) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 
 import torch
@@ -13,24 +13,33 @@ from torch import nn
 from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.embeddings import EMBEDDINGS, Concatenation, InputEmbedding, TransformerEmbedding
+from mtl.embeddings import (
+    EMBEDDINGS,
+    Concatenation,
+    CorpusVectors,
+    InputEmbedding,
+    TransformerEmbedding,
+)
 from mtl.errors import ConfigError
 from mtl.experiment.context import run_context
 from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.kinds import Refusal, build, refusals
 from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
-from mtl.heads import HEADS, Head, HeadContext
+from mtl.heads import HEADS, Head, HeadContext, LanguageModel
 from mtl.heads.single_label import SingleLabelHead
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
 from mtl.sharing import SHARING, Sharing
-from mtl.targets import BuildContext, Target
+from mtl.targets import BuildContext, NextWordTarget, Target
 from mtl.targets.label import LabelTarget
 from mtl.text.running import END
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
+
+_TEXT_SHOWN = 5_000_000
+"""Number of words from which language models count frequencies."""
 
 
 def head_owners(run: Run) -> dict[str, str]:
@@ -227,7 +236,17 @@ def make_model(
                 f"another width; give both the same layer"
             )
     layers = {name: task.layer for name, task in run.tasks.items()}
-    return MultiTaskModel(embedding, sharing, heads, head_of=owners, layers=layers, columns=columns)
+    corpus_dim = TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options)
+    corpora = {name: task.corpus for name, task in run.tasks.items()}
+    return MultiTaskModel(
+        embedding,
+        sharing,
+        heads,
+        head_of=owners,
+        layers=layers,
+        columns=columns,
+        corpora=CorpusVectors(corpora, corpus_dim) if corpus_dim else None,
+    )
 
 
 def make_head(part: Part, context: HeadContext) -> Head:
@@ -268,6 +287,30 @@ def balance_classes(
         head.balance(torch.tensor([counts[number] for number in range(len(target))]))
 
 
+def show_text(
+    run: Run,
+    corpora: Mapping[str, Corpus],
+    targets: Mapping[str, Target],
+    heads: nn.ModuleDict,
+) -> None:
+    """Show the training text to the language models that depend on it, at most 5 million words."""
+    owners = head_owners(run)
+    for owner, head in heads.items():
+        if not (isinstance(head, LanguageModel) and head.reads_text):
+            continue
+        target = targets[owner]
+        assert isinstance(target, NextWordTarget)
+        ids = (
+            number
+            for task in run.tasks
+            if owners[task] == owner
+            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task)
+            if gold is not None
+            for number in target.encode(gold)
+        )
+        head.read_text(torch.tensor(list(islice(ids, _TEXT_SHOWN))))
+
+
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:
     """Return the columns of its layer that a task reads; None if it reads the whole layer.
 
@@ -301,11 +344,12 @@ def make_sharing(run: Run, in_features: int) -> Sharing:
 
     Args:
         run: The run.
-        in_features: Width of the token vectors.
+        in_features: Width of the token vectors, without the vector of the corpus.
     """
+    width = in_features + TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options)
 
     def make_trunk() -> Trunk:
-        trunk: Trunk = build("trunk", run.trunk, in_features)
+        trunk: Trunk = build("trunk", run.trunk, width)
         return trunk
 
     part = run.sharing
@@ -324,7 +368,7 @@ def layer_width(layer: Layer, sizes: Sequence[int]) -> int:
         ConfigError: The model has no such layer, or the layers cannot be mixed.
     """
     top = len(sizes) - 1
-    if layer == "mix":
+    if not isinstance(layer, int):
         if not top:
             raise ConfigError("a model without a trunk has no layers to mix; remove the layer")
         if len(set(sizes[1:])) > 1:

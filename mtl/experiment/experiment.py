@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from torch import Tensor
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.encoding import Batcher
+from mtl.data.loader import Loader
 from mtl.errors import CheckpointError, ConfigError
 from mtl.experiment.build import (
     balance_classes,
@@ -24,6 +25,7 @@ from mtl.experiment.build import (
     language_models,
     make_model,
     number_words,
+    show_text,
     vocabulary_classes,
 )
 from mtl.experiment.checks.labels import check_labels
@@ -37,7 +39,7 @@ from mtl.experiment.vectors import load_vectors, set_vectors
 from mtl.heads import Classifier, LabelSet
 from mtl.inference.base import BasePredictor
 from mtl.inference.predictor import Predictor
-from mtl.metrics import Metric
+from mtl.metrics import UNDEFINED, Metric
 from mtl.model import MultiTaskModel
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, load_subwords, load_vocabularies, to_device
@@ -47,6 +49,7 @@ from mtl.text.example import Labels
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
 from mtl.training.processes import ALONE, Processes, check_device, current
+from mtl.training.selection import LOSS
 from mtl.trunks import TRUNKS
 
 if TYPE_CHECKING:
@@ -201,7 +204,30 @@ class Experiment:
             processes: The processes of the run; each scores a part of the sentences.
         """
         self.fit_thresholds(corpora, processes)
-        return self.evaluate(corpora, "dev", processes=processes)
+        found = self.evaluate(corpora, "dev", processes=processes)
+        task = loss_task(self.run)
+        return replace(
+            found, losses={task: self._dev_loss(task, corpora, processes)} if task else {}
+        )
+
+    def _dev_loss(self, task: str, corpora: Iterable[Corpus], processes: Processes) -> float:
+        """Return the mean loss of a task on its development set; see `validate`."""
+        from mtl.training.dev_loss import loss_sum
+
+        (corpus,) = (own for own in corpora if own.name == self.run.tasks[task].corpus)
+        loader = make_loader(self.run, corpus, "dev", [task], streams=STREAMS, part=processes.part)
+        assert isinstance(loader, Loader)
+        sums = processes.gather(loss_sum(self.model, self.batcher, loader, task))
+        labels = sum(own for _, own in sums)
+        return sum(own for own, _ in sums) / labels if labels else UNDEFINED
+
+
+def loss_task(run: Run) -> str | None:
+    """Return the task whose loss on the development set selects the epoch, if it is a loss."""
+    task, _, score = run.training.metric.partition(".")
+    # A metric may have a score of this name.
+    scored = score == LOSS and LOSS not in build("metric", run.tasks[task].metric).compute()
+    return task if scored else None
 
 
 def make_metrics(run: Run, tasks: Iterable[str]) -> dict[str, partial[Metric]]:
@@ -315,6 +341,7 @@ def prepare(
     check_device(processes, device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
+    show_text(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     coverage = set_vectors(model, vocabularies, vectors, counts)
     if reads_subwords(run) and not start:

@@ -33,9 +33,9 @@ def make_optimizer(
     """Return the optimiser of all trainable weights.
 
     There is a group per layer if fine-tuning treats layers differently, a group per head or part
-    of the sharing with its own learning rate, and a group of vectors if they do not decay. `since`
-    is the epoch from which a group is trained. The first group has the learning rate of the run
-    file.
+    of the sharing with its own learning rate, and a group without decay, for the weights of the
+    weighting and, if the run file says so, for vectors. `since` is the epoch from which a group is
+    trained. The first group has the learning rate of the run file.
 
     Args:
         run: The run.
@@ -53,9 +53,11 @@ def make_optimizer(
     further = [*imitation.parameters()] if imitation else []
     if tuning and tuning.head_lr is not None:
         lrs |= dict.fromkeys(further, tuning.head_lr)
+    # Decay would pull learned scales of losses to 1, which is not a simpler model.
+    scales = set(weighting.parameters())
     for parameter in (*model.parameters(), *weighting.parameters(), *further):
         if parameter.requires_grad:
-            decays = run.training.decay_biases or parameter.ndim > 1
+            decays = parameter not in scales and (run.training.decay_biases or parameter.ndim > 1)
             factor = factors.get(parameter, 1.0)
             key = below.get(parameter, 0), lrs.get(parameter), factor, decays
             members.setdefault(key, []).append(parameter)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 
-from mtl.config.run import BatchConfig, Run
+import numpy as np
+
+from mtl.config.run import LENGTH, BatchConfig, Run
 from mtl.data.corpus import Corpus
+from mtl.data.drawing import Balanced, Drawing, EasyFirst
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
 from mtl.errors import ConfigError
@@ -75,6 +79,7 @@ def make_loader(
             bptt=limits.bptt,
             random_bptt=limits.random_bptt and streams is None,
             growing_bptt=limits.growing_bptt if streams is None else 0,
+            overlap=limits.overlap if streams is None else 0,
             part=part,
         )
     return Loader(
@@ -86,5 +91,33 @@ def make_loader(
         # Pairs are not cut: windows of one sentence would be compared with the whole other one.
         max_length=sys.maxsize if reads_pairs(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
+        drawing=_drawing(run, corpus) if split == "train" and streams is None else None,
         part=part,
+    )
+
+
+def _drawing(run: Run, corpus: Corpus) -> Drawing | None:
+    """Return the drawing of the training sentences of a corpus; None: each once in a pass."""
+    split, curriculum = corpus.splits["train"], run.training.curriculum
+    for task in tasks_of(run, corpus.name):
+        if strength := run.tasks[task].class_balance:
+            labels = list(split.labels(task))
+            numbers = {label: i for i, label in enumerate(sorted({*labels} - {None}, key=str))}
+            classes = np.array([numbers.get(label, -1) for label in labels])
+            return Balanced(run.seed, corpus.name, classes, strength=strength)
+    if curriculum is None:
+        return None
+    difficulty = split.lengths
+    if curriculum.difficulty != LENGTH:
+        if run.tasks[curriculum.difficulty].corpus != corpus.name:
+            return None
+        found = split.labels(curriculum.difficulty)
+        difficulty = np.array([math.nan if number is None else number for number in found])
+    return EasyFirst(
+        run.seed,
+        corpus.name,
+        difficulty,
+        passes=curriculum.passes,
+        start=curriculum.start,
+        mixed=curriculum.mixed,
     )

@@ -11,7 +11,7 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
-from mtl.experiment.checks import options
+from mtl.experiment.checks import drawing, options
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
@@ -38,6 +38,7 @@ class Plan:
         draws: Corpus to the number of steps with it in the first epoch of the run.
         accumulate: Number of batches per step and corpus.
         steps: Number of steps per epoch.
+        repeats: Whether passes repeat some sentences and leave out others.
         memory: Approximate memory of training, in bytes.
         labels: The counts of the labels.
         operators: The operators of CRFs and QRNNs: compiled or not, and why not.
@@ -52,6 +53,7 @@ class Plan:
     draws: Mapping[str, int]
     accumulate: int
     steps: int
+    repeats: bool
     memory: int
     labels: Counts
     operators: str
@@ -83,6 +85,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     parts |= {f"head {name}": head for name, head in model.heads.items()}
     if model.label_vectors:
         parts["label vectors"] = model.label_vectors
+    if model.corpora:
+        parts["corpus vectors"] = model.corpora
     parameters: dict[str, int] = {}
     counted: set[nn.Parameter] = set()
     for name, module in parts.items():
@@ -106,11 +110,20 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     labels = count_labels(experiment, corpora)
     notes += label_notes(experiment, corpora, labels, trainer.selection.task_scores)
     if not trainer.evaluate:
-        notes.append("no task has a dev score: the last epoch is saved, patience has no effect")
+        notes.append("no task has a dev score: the last epoch is saved")
+        waits = {"training.patience": run.training.patience}
+        waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
+        if idle := [key for key, patience in waits.items() if patience is not None]:
+            notes.append(
+                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, "
+                "which divides its training data, or give it a file for dev"
+            )
     draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
     accumulate = trainer.accumulate
     batches = {name: trainer.epochs * count * accumulate for name, count in draws.items()}
     notes += options.notes(run, batches, steps)
+    passes = {name: batches[name] / loader.size for name, loader in trainer.loaders.items()}
+    notes += drawing.notes(run, passes)
     if steps < FEW_STEPS:
         notes.append(
             f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
@@ -141,6 +154,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         draws=draws,
         accumulate=accumulate,
         steps=trainer.sampler.steps_per_epoch,
+        repeats=drawing.repeats(run),
         memory=_memory(experiment, corpora, sum(parameters.values())),
         labels=labels,
         operators=str(load(next(model.parameters()).device.type)),
@@ -211,9 +225,14 @@ def describe(plan: Plan) -> Iterator[str]:
         if plan.accumulate > 1:
             draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
         yield f"batches of {corpus}: {batches:,} per pass, {draws}"
+    skipped = (
+        "; a pass repeats some sentences and leaves out others"
+        if plan.repeats
+        else ", so no sentence is skipped"
+    )
     yield (
-        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position, "
-        "so no sentence is skipped"
+        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position"
+        f"{skipped}"
     )
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 from mtl.config.run import Run
 from mtl.data.readers import READERS, Reader
 from mtl.errors import MtlError, did_you_mean
-from mtl.experiment.corpora import check_words, labels_sentences, reads_pairs
+from mtl.experiment.corpora import check_words, labels_sentences, reads_pairs, unit_of
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import batch_limits
 from mtl.inference.attention import heads_with_attention
@@ -48,10 +48,16 @@ class TaskSelection:
                 raise MtlError(f"the model has no task {task!r}{did_you_mean(task, known)}")
         return [task for task in known if not tasks or task in tasks]
 
-    def labelling(self, tasks: Sequence[str] | None = None) -> list[str]:
+    def labelling(
+        self, tasks: Sequence[str] | None = None, *, characters: bool = False
+    ) -> list[str]:
         """Return the named tasks, by default all whose labels are not derived from the text.
 
         If the labels of all tasks are derived from the text, the default is all tasks.
+
+        Args:
+            tasks: The names.
+            characters: Whether classifiers may read characters.
 
         Raises:
             MtlError: A task reads parts of words, so it cannot label words.
@@ -59,8 +65,35 @@ class TaskSelection:
         named = self.named(tasks)
         informative = [task for task in named if not self._run.tasks[task].source.derived]
         selected = named if tasks else informative or named
-        check_words(self._run, selected)
+        if not (characters and self.read_characters(selected)):
+            check_words(self._run, selected)
         return selected
+
+    def read_characters(self, tasks: Sequence[str]) -> bool:
+        """Return whether all tasks are classifiers that read characters."""
+        return all(
+            unit_of(self._run.corpora[self._run.tasks[task].corpus]) == "characters"
+            and self._predictor.targets[task].level == "sentence"
+            for task in tasks
+        )
+
+    def check_unit(self, tasks: Sequence[str], unit: TextUnit | None, *, split: bool) -> None:
+        """Check the unit of text of a prediction.
+
+        Args:
+            tasks: The tasks to predict.
+            unit: The unit that a user has asked for, if any.
+            split: Whether each sentence of a text is predicted by itself.
+
+        Raises:
+            MtlError: The tasks cannot read this unit.
+        """
+        if self.compare_pairs(tasks) and (split or unit == "sentence"):
+            raise MtlError("pairs are not split into sentences; leave out split_sentences and unit")
+        if split and unit == "record":
+            raise MtlError("split_sentences=True and unit='record' exclude each other")
+        if self.read_characters(tasks) and unit == "sentence":
+            raise MtlError("the tasks read the characters of whole texts; leave out unit")
 
     def only(self, task: str | None) -> str:
         """Return the named task, by default the only one of `labelling`.

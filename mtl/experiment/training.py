@@ -25,6 +25,7 @@ from mtl.experiment.loaders import make_loader
 from mtl.layers.state_imitation import StateProjection
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
+from mtl.training.gradients import GradientNoise
 from mtl.training.processes import ALONE, Processes
 from mtl.training.progress import reached
 from mtl.training.schedules import SCHEDULES
@@ -128,7 +129,10 @@ def make_trainer(
         else None,
         epochs=training.epochs,
         clip_norm=training.clip_norm,
+        clip_value=training.clip_value,
+        noise=GradientNoise(scale, run.seed) if (scale := training.gradient_noise) else None,
         accumulate=training.accumulate,
+        loss_unit=training.loss_unit,
         precision=training.precision,
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,

@@ -27,13 +27,12 @@ from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
 from mtl.export.graph import to_graph
 from mtl.export.layers import with_whole_layers
-from mtl.export.program import SAMPLE, read_features, refuse_factored
+from mtl.export.program import SAMPLE, read_features, refuse_factored, refuse_stepwise
 from mtl.files import atomic_write
 from mtl.heads import Classifier, CRFTagger, Head, Tagger
 from mtl.inference.merging import padding_states
 from mtl.inference.predictor import Predictor
 from mtl.layers.lookup import look_up
-from mtl.layers.lstm import StepwiseLSTM
 from mtl.model import MultiTaskModel
 from mtl.targets import LabelSet, Number, Target
 from mtl.targets.soft import SoftLabel
@@ -88,18 +87,14 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     refuse_factored(model)
     if model.embedding.contextual:
         raise MtlError(
-            "the embedding reads the whole sentence, as transformers do, but a bundle has one row "
-            "per word; export a model with another embedding"
+            "the embedding reads the whole sentence, as transformers and gazetteers do, but a "
+            "bundle has one row per word; export a model with another embedding"
         )
     if any(isinstance(module, TransformerTrunk) for module in model.modules()):
         raise MtlError(
             "trunk: a transformer cannot be exported as a bundle; export a model with another trunk"
         )
-    if any(isinstance(module, StepwiseLSTM) for module in model.modules()):
-        raise MtlError(
-            "trunk: an LSTM with layer_norm or zoneout runs token by token and cannot be exported; "
-            "export a model without them"
-        )
+    refuse_stepwise(model)
     for task in tasks:
         if not isinstance(model.head(task), (Tagger, Classifier)):
             kind = type(model.head(task)).__name__

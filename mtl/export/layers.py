@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils import parametrize
 
-from mtl.layers.qrnn import QRNNLayer
-from mtl.ops.qrnn import COUNTS
+from mtl.layers.qrnn import QRNNLayer, gate_products, pooled
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -31,7 +30,16 @@ def with_whole_layers(model: ModuleT) -> ModuleT:
             model.set_submodule(name, _Recurrent(module))
         elif isinstance(module, QRNNLayer):
             model.set_submodule(name, _Quasi(module))
+        elif isinstance(module, nn.Linear) and parametrize.is_parametrized(module):
+            model.set_submodule(name, _plain(module))
     return model
+
+
+def _plain(layer: nn.Linear) -> nn.Linear:
+    """Return a linear layer with the weights that a parametrised one computes."""
+    plain = nn.Linear(layer.in_features, layer.out_features)
+    plain.weight, plain.bias = nn.Parameter(layer.weight.detach()), layer.bias
+    return plain
 
 
 class _Recurrent(nn.Module):
@@ -65,34 +73,18 @@ class _Quasi(nn.Module):
 
     def __init__(self, layer: QRNNLayer) -> None:
         super().__init__()
-        self.bias = layer.bias
-        self.start = layer.start
-        self.width, self.window = layer.weight.shape[1], layer.window
-        self.count = COUNTS[layer.pooling]
-        self.reverse = layer.reverse
-        self.directions = 1 + layer.bidirectional
         # One matrix per direction and tap: the quantiser handles only whole constant matrices.
-        weights = layer.weight.detach().chunk(self.directions, dim=2)
+        weights = layer.weight.detach().chunk(1 + layer.bidirectional, dim=2)
         self.matrices = nn.ParameterList(tap.contiguous() for weight in weights for tap in weight)
+        self.layer = copy(layer)
+        self.layer.weight = None  # type: ignore[assignment]
 
     def forward(self, x: Tensor, state: None = None, *, mask: Tensor) -> tuple[Tensor, None]:
         """Return the outputs `[B, T, H]`, zero on padding, and no state."""
-        x = x * mask.unsqueeze(2)  # a window above 1 reads positions beyond the sentence
-        inputs = x.chunk(2, dim=2) if x.shape[2] > self.width else (x,) * self.directions
-        gates = torch.cat([self._gates(part, i) for i, part in enumerate(inputs)], dim=2)
-        kind = self.count, self.reverse, self.directions, False
-        start = None if self.start is None else self.start.expand(x.shape[0], -1)
-        h, _, _ = torch.ops.mtl.pool(gates + self.bias, start, mask.sum(1), None, *kind)
+        matrices, window = list(self.matrices), self.layer.window
+        taps = [matrices[i : i + window] for i in range(0, len(matrices), window)]
+        gates = gate_products(x, taps, self.layer.reverse, mask)
+        learned = self.layer.start
+        start = None if learned is None else learned.expand(x.shape[0], -1)
+        h, _ = pooled(gates, self.layer, x, start, mask)
         return h, None
-
-    def _gates(self, x: Tensor, direction: int) -> Tensor:
-        first, *others = self.matrices[direction * self.window : (direction + 1) * self.window]
-        gates: Tensor = x @ first
-        if not others:
-            return gates
-        backwards, added = self.reverse != (direction == 1), len(others)
-        rows = functional.pad(x, (0, 0, 0, added) if backwards else (0, 0, added, 0))
-        for tap, matrix in enumerate(others, 1):
-            start = tap if backwards else added - tap
-            gates = gates + rows[:, start : start + x.shape[1]] @ matrix
-        return gates

@@ -15,6 +15,7 @@ from mtl.embeddings import TransformerEmbedding
 from mtl.errors import MtlError
 from mtl.export.layers import with_whole_layers
 from mtl.heads.tagger import Tagger
+from mtl.layers.stepwise import Stepwise
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
 
@@ -72,6 +73,17 @@ def refuse_factored(model: MultiTaskModel) -> None:
         )
 
 
+def refuse_stepwise(model: MultiTaskModel) -> None:
+    """Raise MtlError if a layer runs token by token: a program has no loop over tokens."""
+    for module in model.modules():
+        if isinstance(module, Stepwise):
+            raise MtlError(
+                f"trunk: {type(module).__name__} runs token by token and cannot be exported; "
+                "export a model with the trunk lstm or gru, without layer_norm, zoneout, "
+                "recurrent_dropout and update_dropout"
+            )
+
+
 def read_features(batcher: Batcher) -> list[str]:
     """Return the names of the input features of a model, in the order of a batch."""
     widths = {name: vocabulary.width for name, vocabulary in batcher.vocabularies.items()}
@@ -93,10 +105,16 @@ def export_program(
         MtlError: A part of the model cannot be exported.
     """
     refuse_factored(model)
+    refuse_stepwise(model)
     if isinstance(model.embedding, TransformerEmbedding):
         raise MtlError(
             "trunk: a pretrained transformer reads subwords, whose number differs from the number "
             "of words, and cannot be exported; export a model with another trunk"
+        )
+    if model.embedding.contextual:
+        raise MtlError(
+            "embedding: gazetteers read whole phrases and cannot be exported; export a model "
+            "without them"
         )
     copy = with_whole_layers(deepcopy(model).cpu().eval())
     # Heads of other tasks are left out, except those whose predictions the sharing reads.

@@ -6,9 +6,12 @@ from mtl.heads.classifier import Classifier
 from mtl.heads.cnn import CNNClassifier
 from mtl.heads.constrained import ConstrainedTagger
 from mtl.heads.crf import CRFTagger
+from mtl.heads.deep_cnn import DeepCNNClassifier
 from mtl.heads.domain import DomainClassifier
 from mtl.heads.domain_distance import DomainDistance
+from mtl.heads.hierarchical import HierarchicalClassifier
 from mtl.heads.lm import LanguageModel
+from mtl.heads.memm import MEMMTagger
 from mtl.heads.pairs import Pairs
 from mtl.heads.pool import PoolClassifier
 from mtl.heads.softmax import SoftmaxTagger
@@ -24,9 +27,12 @@ HEADS: Registry[Head] = Registry(
         "softmax": SoftmaxTagger,
         "constrained": ConstrainedTagger,
         "crf": CRFTagger,
+        "memm": MEMMTagger,
         "cnn": CNNClassifier,
+        "deep_cnn": DeepCNNClassifier,
         "pool": PoolClassifier,
         "attention": AttentionClassifier,
+        "hierarchical": HierarchicalClassifier,
         "domain": DomainClassifier,
         "domain_distance": DomainDistance,
         "lm": LanguageModel,
@@ -40,13 +46,16 @@ __all__ = [
     "CRFTagger",
     "Classifier",
     "ConstrainedTagger",
+    "DeepCNNClassifier",
     "DomainClassifier",
     "DomainDistance",
     "FoundSpan",
     "Head",
     "HeadContext",
+    "HierarchicalClassifier",
     "LabelSet",
     "LanguageModel",
+    "MEMMTagger",
     "Number",
     "Objective",
     "OneLabel",

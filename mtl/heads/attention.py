@@ -70,14 +70,14 @@ class AttentionClassifier(Classifier):
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the attention weights A, `[B, Q, T]`, zero on padding."""
-        weights: Tensor = self.pooling(hidden, mask)[1]
+        weights: Tensor = self.pooling(self.states(hidden, mask), mask)[1]
         return weights
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence in nats, `[B]`; in training it includes the penalty."""
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
-        means, weights = self.pooling(hidden, mask)
+        means, weights = self.pooling(self.states(hidden, mask), mask)
         losses = self.losses_of(self.scores_of(means.flatten(1)), target)
         # A pair has two rows of weights, one per sentence: both penalties count for its loss.
         return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

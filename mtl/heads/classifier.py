@@ -8,16 +8,20 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtl.errors import OptionError
 from mtl.heads.base import HeadContext
 from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
-from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.heads.single_label import ClassWeights, Focus, LabelSmoothing, SingleLabelHead
+from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.inputs import check_labels, check_width
 from mtl.options import Default, RunContext, complete
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
+
+_NO_ADVERSARY = (
+    "has no effect on an adversary, which must read the states of the trunk; leave it out"
+)
 
 
 class ClassifierRecipe(TypedDict, total=False):
@@ -26,9 +30,12 @@ class ClassifierRecipe(TypedDict, total=False):
     Args:
         compare: For pairs of sentences with vectors u and v, the parts of the input: both vectors,
             the difference |u − v|, the product u ∘ v; null for all three.
+        cross_attention: For pairs, whether each token is compared with the tokens of the other
+            sentence that it attends to, before the head computes u and v (Parikh et al. 2016).
     """
 
     compare: Annotated[tuple[PairPart, ...] | None, Default(None)]
+    cross_attention: Annotated[bool, Default(False)]
 
 
 class ClassifierOptions(TypedDict, total=False):
@@ -39,10 +46,14 @@ class ClassifierOptions(TypedDict, total=False):
             label with ε.
         class_weights: Label to the weight of its sentences in training, by default 1; or balanced:
             all labels have the same total weight in the training data.
+        focal: γ of the focal loss: the loss of a sentence whose label has the probability p is
+            multiplied by (1 - p)^γ in training, so that easy sentences count less (Lin et al.
+            2017); 0 for none.
     """
 
     label_smoothing: LabelSmoothing
     class_weights: ClassWeights
+    focal: Focus
 
 
 class Classifier(SingleLabelHead):
@@ -78,7 +89,12 @@ class Classifier(SingleLabelHead):
         single = isinstance(objective, OneLabel)
         super().__init__(in_features, objective.labels, **options, single=single)
         self.objective = objective
-        self.comparison = Comparison(labels.compare) if isinstance(labels, Pairs) else None
+        pairs = labels if isinstance(labels, Pairs) else None
+        self.comparison = Comparison(pairs.compare) if pairs else None
+        if pairs and pairs.cross_attention and self.adversarial:
+            raise OptionError("cross_attention", _NO_ADVERSARY)
+        attends = pairs is not None and pairs.cross_attention
+        self.cross_attention = CrossAttention(in_features) if attends else None
         self.dropout = nn.Dropout(dropout)
         factor = self.comparison.factor if self.comparison else 1
         self.output = nn.Linear(factor * sentence_features, objective.size)
@@ -92,22 +108,29 @@ class Classifier(SingleLabelHead):
     def from_options(cls, options: Mapping[str, Any], context: HeadContext) -> Self:
         """Return the classifier that a run file describes."""
         labels: Labelling = context.labels
-        # `compare` belongs to the comparison instead of the head, so no constructor has it.
+        # These options belong to the comparison instead of the head, so no constructor has them.
         if context.pairs:
             assert not isinstance(context.labels, Pairs)
             compare = options.get("compare")
-            labels = Pairs(context.labels, PARTS if compare is None else compare)
+            labels = Pairs(
+                context.labels,
+                PARTS if compare is None else compare,
+                bool(options.get("cross_attention")),
+            )
         return super().from_options(options, replace(context, labels=labels))
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
-        """Yield an error if `compare` is set and the task has no pairs of sentences."""
+        """Yield an error for options of pairs if the task has none, or the head is an adversary."""
         yield from super().check(options, context)
-        if options.get("compare") is not None and context.task not in context.pairs:
-            yield OptionError(
-                "compare",
-                "the reader returns no pairs of sentences; set its `pair`, or leave this out",
-            )
+        for name in ("compare", "cross_attention"):
+            if options.get(name) not in (None, False) and context.task not in context.pairs:
+                yield OptionError(
+                    name,
+                    "the reader returns no pairs of sentences; set its `pair`, or leave this out",
+                )
+        if cls.adversarial and options.get("cross_attention"):
+            yield OptionError("cross_attention", _NO_ADVERSARY)
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -119,8 +142,21 @@ class Classifier(SingleLabelHead):
         Raises:
             ValueError: The hidden states have another width than H.
         """
+        return self.scores_of(self.sentence(self.states(hidden, mask), mask))
+
+    def states(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the states that `sentence` reads, `[B, T, H]`.
+
+        These are the hidden states, or for pairs the output of `CrossAttention`, if it is set.
+
+        Raises:
+            ValueError: The hidden states have another width than H.
+        """
         check_width(hidden, self.in_features)
-        return self.scores_of(self.sentence(hidden, mask))
+        if self.cross_attention is None:
+            return hidden
+        outputs: Tensor = self.cross_attention(hidden, mask)[0]
+        return outputs
 
     def scores_of(self, vectors: Tensor) -> Tensor:
         """Return the scores `[B, S]` from sentence vectors, `[B, P]` or for pairs `[2 B, P]`."""
@@ -138,14 +174,9 @@ class Classifier(SingleLabelHead):
 
     def losses_of(self, scores: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sentence, `[B]`, from its scores `[B, S]`."""
-        if not self.smoothing:
-            losses = self.objective.loss(scores, target)
-        else:
-            losses = functional.cross_entropy(
-                scores, target, reduction="none", label_smoothing=self.smoothing
-            )
-        weights = self.weights(target)
-        return losses if weights is None else losses * weights
+        if isinstance(self.objective, OneLabel):
+            return self.row_losses(scores, target)
+        return self.objective.loss(scores, target)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the most likely label ids, `[B]`; sets of labels, `[B, K]`; or numbers, `[B]`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Unpack, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch.nn import functional
 from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.heads.pairs import Labelling
-from mtl.options import PositiveInt, Probability, check_choice
+from mtl.layers.batch_norm import MaskedBatchNorm
+from mtl.layers.sequence import k_max
+from mtl.options import PositiveInt, Probability, RunContext, check_choice, one_process
 
 CNNPooling = Literal["max", "mean"]
 
@@ -33,6 +35,8 @@ class CNNClassifier(Classifier):
         pooling: The maximum or the mean over the sentence.
         k: Number of largest values per filter that max pooling returns, in their order; missing
             values of short sentences are zero.
+        batch_norm: Whether the filter outputs are normalised before the rectifier: over the windows
+            of the batch in training, and by running averages in evaluation (Ioffe & Szegedy 2015).
         dropout: Dropout probability of c.
     """
 
@@ -45,6 +49,7 @@ class CNNClassifier(Classifier):
         maps: PositiveInt = 100,
         pooling: CNNPooling = "max",
         k: PositiveInt = 1,
+        batch_norm: bool = False,
         dropout: Probability = 0.5,
         **options: Unpack[ClassifierOptions],
     ) -> None:
@@ -58,6 +63,14 @@ class CNNClassifier(Classifier):
         self.pooling = pooling
         self.k = k
         self.filters = nn.ModuleList(nn.Conv1d(in_features, maps, width) for width in widths)
+        self.norms = nn.ModuleList(MaskedBatchNorm(maps) for _ in widths if batch_norm)
+
+    @classmethod
+    def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for batch normalisation in several processes."""
+        yield from super().check(options, context)
+        if options.get("batch_norm"):
+            yield from one_process("batch_norm", context)
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the pooled filter outputs, `[B, P]`.
@@ -70,11 +83,14 @@ class CNNClassifier(Classifier):
         x = functional.pad(x, (0, max(self.widths) - min(1, x.shape[2])))
         lengths = mask.sum(1, keepdim=True)
         pooled = []
-        for width, filters in zip(self.widths, self.filters, strict=True):
+        for number, (width, filters) in enumerate(zip(self.widths, self.filters, strict=True)):
             values = filters(x)  # [B, maps, windows]
             windows = torch.arange(values.shape[2], device=x.device)
             inside = windows <= (lengths - width).clamp(min=0)  # [B, windows]
-            pooled.append(self._pool(values, inside.unsqueeze(1)))
+            inside = inside.unsqueeze(1)
+            if self.norms:
+                values = self.norms[number](values, inside)
+            pooled.append(self._pool(values, inside))
         return torch.cat(pooled, dim=1)
 
     def _pool(self, values: Tensor, inside: Tensor) -> Tensor:
@@ -86,10 +102,4 @@ class CNNClassifier(Classifier):
         """
         if self.pooling == "mean":
             return (values.relu() * inside).sum(2) / inside.sum(2)
-        values = values.masked_fill(~inside, -torch.inf)
-        if self.k == 1:
-            return values.amax(2).relu()
-        # topk needs at least k windows; relu turns the added −∞ into zeros.
-        values = functional.pad(values, (0, self.k - 1), value=-torch.inf)
-        largest = values.topk(self.k, dim=2).indices.sort(dim=2).values
-        return values.gather(2, largest).relu().flatten(1)
+        return k_max(values, inside, self.k).relu().flatten(1)  # missing values become zeros

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Unpack
+from typing import Annotated, ClassVar, Literal, Unpack
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtl.errors import OptionError
+from mtl.errors import MtlError, OptionError
 from mtl.heads.tagger import Tagger, TaggerOptions
+from mtl.layers.automata import Rule
 from mtl.layers.crf import CRF
-from mtl.options import Requires, refuse_idle
+from mtl.layers.crf_variants import InputCRF
+from mtl.layers.rules import Rules, best_paths, refuse_rules
+from mtl.ops.crf_semirings import Chain
+from mtl.options import PositiveInt, Requires, refuse_idle
 from mtl.targets.base import Target, labelled
 from mtl.text.spans import Scheme, transitions
 
@@ -21,7 +25,9 @@ class CRFTagger(Tagger):
 
     p(y | x) ∝ exp Σ_t (W h_t + b)[y_t] + transitions[y_t-1, y_t]
 
-    It learns scores of transitions between labels; best for chunks and entities.
+    It learns scores of transitions between labels; best for chunks and entities. With `transitions:
+    input`, a transition also depends on the token: transitions[t] = transitions + Σ_r (G h_t)_r
+    M_r, with `rank` matrices M (Lafferty et al. 2001; Ma and Hovy 2016).
 
     Args:
         in_features: Width H of the hidden states.
@@ -30,6 +36,11 @@ class CRFTagger(Tagger):
         constrained: Whether sequences that violate the scheme have probability 0, in training and
             prediction. Needs labels that are span tags. Excludes label smoothing, which gives every
             label a probability.
+        transitions: Whether scores of transitions are constant, or depend on the input, too. Then
+            label smoothing is not defined, and the model has no place in ensembles and exports.
+        rank: The number of matrices that each token mixes.
+        rules: Rules on whole sequences, for prediction: {at_most: 1, labels: [A]}, {at_least: 1,
+            labels: [A]}, {labels: [X], after: [Y]}, {labels: [X], with: [Y]}.
     """
 
     reads_temperature: ClassVar[bool] = False
@@ -46,11 +57,23 @@ class CRFTagger(Tagger):
         *,
         scheme: Annotated[Scheme | None, Requires("constrained")] = None,
         constrained: bool = False,
+        transitions: Literal["constant", "input"] = "constant",
+        rank: Annotated[PositiveInt, Requires("transitions", ("input",))] = 4,
+        rules: Sequence[Rule] = (),
         **options: Unpack[TaggerOptions],
     ) -> None:
         super().__init__(in_features, labels, **options)
-        refuse_idle(CRFTagger, {"scheme": scheme, "constrained": constrained})
-        self.crf = _constrained_crf(self.labels, scheme) if constrained else CRF(len(self.labels))
+        given = {"scheme": scheme, "constrained": constrained, "transitions": transitions}
+        refuse_idle(CRFTagger, {**given, "rank": rank})
+        allowed = _allowed(self.labels, scheme) if constrained else {}
+        if transitions == "input":
+            self.crf: CRF = InputCRF(len(self.labels), rank, **allowed)
+            self.output = nn.Linear(self.output.in_features, self.crf.width)
+        else:
+            self.crf = CRF(len(self.labels), **allowed)
+        self.rules = Rules(self.labels, rules) if rules else None
+        if transitions == "input" and self.label_smoothing:
+            raise OptionError("transitions", "expected constant with label_smoothing")
         if constrained and self.label_smoothing:
             raise OptionError(
                 "constrained",
@@ -74,7 +97,7 @@ class CRFTagger(Tagger):
         whole = not torch.compiler.is_compiling() and bool((labelled(target) | ~mask).all())
         if target.dtype != torch.bool and not whole:
             known = labelled(target) & mask
-            ids = torch.arange(scores.shape[2], device=scores.device)
+            ids = torch.arange(len(self.labels), device=scores.device)
             paths = ~known.unsqueeze(2) | (target.unsqueeze(2) == ids)
         log_likelihood: Tensor = self.crf(scores, paths, mask)
         loss = -log_likelihood
@@ -126,11 +149,22 @@ class CRFTagger(Tagger):
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return transitions, start and end: −∞ if not allowed."""
+        refuse_rules(self.rules)
+        if self.crf.varies:
+            raise MtlError(
+                "the transitions of the head depend on the input, which exported models and "
+                "ensembles cannot compute; use the run folder itself, or train a crf with constant "
+                "transitions"
+            )
         return self.crf.steps()
+
+    def chain(self, scores: Tensor, temperature: float = 1.0) -> Chain:
+        """Return the chain of the CRF."""
+        return self.crf.chain(scores, temperature)
 
     def decode(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the ids of the most likely path (Viterbi), `[B, T]`, 0 on padding."""
-        return self.crf.decode(self.scores(hidden, mask), mask)
+        return best_paths(self.chain(self.scores(hidden, mask)), mask, self.rules)
 
     def log_marginals(self, scores: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the logarithms of the marginals, `[B, T, K]`, zero on padding."""
@@ -147,16 +181,17 @@ class CRFTagger(Tagger):
         temperature: float = 1.0,
     ) -> Tensor:
         """Return the log-probability of all paths with the chosen labels, `[B]`."""
-        ids = torch.arange(scores.shape[2], device=scores.device)
+        ids = torch.arange(len(self.labels), device=scores.device)
         possible = ~chosen.unsqueeze(2) | (labels.unsqueeze(2) == ids)
-        # Scores add up over a document, and the difference of two large sums is inexact.
-        scores = scores - scores.amax(2, keepdim=True)
+        if not self.crf.varies:
+            # Scores add up over a document, and the difference of two large sums is inexact.
+            scores = scores - scores.amax(2, keepdim=True)
         return self.crf.log_prob_of(scores, possible, mask, temperature)
 
 
-def _constrained_crf(labels: Sequence[str], scheme: Scheme | None) -> CRF:
-    """Return a CRF over the label sequences that a scheme allows."""
+def _allowed(labels: Sequence[str], scheme: Scheme | None) -> dict[str, Tensor]:
+    """Return the label sequences that a scheme allows, as arguments of a CRF."""
     if scheme is None:
         raise OptionError("constrained", "the labels have no tagging scheme; set it to false")
-    pairs, start, end = (torch.tensor(allowed) for allowed in transitions(labels, scheme))
-    return CRF(len(labels), allowed_transitions=pairs, allowed_start=start, allowed_end=end)
+    names = ("allowed_transitions", "allowed_start", "allowed_end")
+    return dict(zip(names, map(torch.tensor, transitions(labels, scheme)), strict=True))

@@ -44,7 +44,7 @@ class DomainClassifier(Classifier):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
-        pooling: The mean or maximum over the tokens, or the state of the last token.
+        pooling: The mean, maximum or sum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer.
         goal: The trunk learns to increase the loss of the head (reversal), or to make all domains
             equally probable (uniform), which needs one domain per sentence.

@@ -11,7 +11,14 @@ from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
 from mtl.layers.domain_distance import DISTANCES, Distance
 from mtl.layers.sequence import Pooling, pool
-from mtl.options import NonNegativeFloat, PositiveInt, Probability, RunContext, check_choice
+from mtl.options import (
+    NonNegativeFloat,
+    PositiveInt,
+    Probability,
+    RunContext,
+    check_choice,
+    one_process,
+)
 from mtl.targets.base import Target
 
 
@@ -31,7 +38,7 @@ class DomainDistance(Classifier):
         labels: The K label names; each sentence has one label.
         distance: "coral" compares covariances, "mmd" whole distributions.
         strength: Weight λ of the distance.
-        pooling: The mean or maximum over the tokens, or the state of the last token.
+        pooling: The mean, maximum or sum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer of the classifier.
         dropout: Dropout probability of the hidden layer.
     """
@@ -68,12 +75,7 @@ class DomainDistance(Classifier):
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error for several processes, which have a part of each batch."""
         yield from super().check(options, context)
-        if context.processes > 1:
-            yield OptionError(
-                "",
-                "compares all sentences of a batch, and each of several processes has a part of "
-                "them; train in one process, or take the head 'domain'",
-            )
+        yield from one_process("", context)
 
     @classmethod
     def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:

@@ -22,13 +22,19 @@ class Pairs:
     Args:
         labels: The label names, for one label per pair; or the objective for sets or numbers.
         compare: The features that are computed from both vectors; see `Comparison`.
+        cross_attention: Whether the tokens attend to the other sentence first; see
+            `CrossAttention`.
     """
 
     def __init__(
-        self, labels: Sequence[str] | Objective, compare: Sequence[PairPart] = PARTS
+        self,
+        labels: Sequence[str] | Objective,
+        compare: Sequence[PairPart] = PARTS,
+        cross_attention: bool = False,
     ) -> None:
         self.labels = labels
         self.compare = tuple(compare)
+        self.cross_attention = cross_attention
 
 
 Labelling: TypeAlias = Sequence[str] | Objective | Pairs

@@ -27,8 +27,8 @@ class PoolClassifier(Classifier):
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
-        pooling: The mean or maximum over the tokens, or the state of the last token. "concat"
-            concatenates all three (Howard & Ruder 2018).
+        pooling: The mean, maximum or sum over the tokens, or the state of the last token. "concat"
+            concatenates last, maximum and mean (Howard & Ruder 2018).
         attention: Self-attention before pooling; its contexts are concatenated with the states. The
             name is a score ("additive", "concat", "multiplicative", "scaled"), "key_value" for the
             previous tokens only, or "multi_head" with four heads; null for none.
@@ -71,4 +71,6 @@ class PoolClassifier(Classifier):
 
     def attention_weights(self, hidden: Tensor, mask: Tensor) -> Tensor | None:
         """Return the token-to-token attention weights, `[B, N, T, T]`; None without attention."""
-        return token_weights(self.attention, hidden, mask) if self.attention else None
+        if self.attention is None:
+            return None
+        return token_weights(self.attention, self.states(hidden, mask), mask)

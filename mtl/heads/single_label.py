@@ -7,23 +7,25 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mtl.errors import OptionError, did_you_mean
 from mtl.heads.base import Head
-from mtl.options import Default, PositiveFloat, Probability, RunContext
+from mtl.options import Default, NonNegativeFloat, PositiveFloat, Probability, RunContext
 
 LabelSmoothing: TypeAlias = Annotated[Probability, Default(0.0)]
 ClassWeights: TypeAlias = Annotated[
     Mapping[str, PositiveFloat] | Literal["balanced"] | None, Default(None)
 ]
-SINGLE_LABEL_OPTIONS = ("label_smoothing", "class_weights")
+Focus: TypeAlias = Annotated[NonNegativeFloat, Default(0.0)]
+SINGLE_LABEL_OPTIONS = ("label_smoothing", "class_weights", "focal")
 """Options that change the loss of single labels, and have no meaning for other forms."""
 
 
 class SingleLabelHead(Head):
-    """Base of heads that can learn single labels with label smoothing and class weights.
+    """Base of heads that can learn single labels with smoothing, class weights and a focal loss.
 
-    Both apply in training only: in evaluation the loss is the negative log-likelihood.
+    They apply in training only: in evaluation the loss is the negative log-likelihood.
 
     Args:
         in_features: Width H of the hidden states.
@@ -32,6 +34,7 @@ class SingleLabelHead(Head):
             label with ε.
         class_weights: Label to the weight of its loss, by default 1; or "balanced" for the weights
             that `balance` computes; None for none.
+        focal: γ of the focal loss; 0 for none. See `row_losses`.
         single: Whether each token or sentence has a single label.
 
     Raises:
@@ -47,14 +50,17 @@ class SingleLabelHead(Head):
         *,
         label_smoothing: float,
         class_weights: Mapping[str, float] | Literal["balanced"] | None,
+        focal: float = 0.0,
         single: bool,
     ) -> None:
         super().__init__(in_features, labels)
-        for name, value in zip(SINGLE_LABEL_OPTIONS, (label_smoothing, class_weights), strict=True):
+        values = (label_smoothing, class_weights, focal)
+        for name, value in zip(SINGLE_LABEL_OPTIONS, values, strict=True):
             if value and not single:
                 message = f"expects one label per {self.level}, got another form of labels"
                 raise OptionError(name, message)
         self.label_smoothing = label_smoothing
+        self.focal = focal
         self.balanced = class_weights == "balanced"
         weights = None
         if class_weights == "balanced":
@@ -101,6 +107,29 @@ class SingleLabelHead(Head):
         if self.class_weights is None or not self.training:
             return None
         return self.class_weights[target.clamp(min=0)]
+
+    def row_losses(self, scores: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row with a softmax of its own, `[N]`, 0 without a label.
+
+        In training it is (1 − p)^γ · w · (smoothed cross-entropy). p is the probability of the gold
+        label and w its class weight. The first factor is the focal loss (Lin et al. 2017), with
+        which rows that are right already count less.
+
+        Args:
+            scores: `[N, K]`.
+            target: Label ids `[N]`, negative for none.
+        """
+        gold = target.masked_fill(target < 0, -100)
+        losses = functional.cross_entropy(
+            scores, gold, reduction="none", label_smoothing=self.smoothing
+        )
+        if self.focal and self.training:
+            log_probs = scores.log_softmax(1).gather(1, target.clamp(min=0).unsqueeze(1))
+            # Not 0: for γ < 1 its power has no finite derivative.
+            missing = (-torch.expm1(log_probs.squeeze(1))).clamp(min=1e-6)
+            losses = losses * missing**self.focal
+        weights = self.weights(target)
+        return losses if weights is None else losses * weights
 
 
 def _in_order(weights: Mapping[str, float], labels: Sequence[str]) -> Tensor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from mtl.heads.tagger import Tagger
+from mtl.heads.tagger import Tagger, TaggerOptions
 from mtl.layers.inputs import check_labels
+from mtl.options import NonNegativeFloat
 from mtl.targets.base import Target, labelled
+from mtl.targets.objectives import Objective
 
 
 class SoftmaxTagger(Tagger):
@@ -19,9 +21,26 @@ class SoftmaxTagger(Tagger):
     The fastest tagger; best where neighbouring labels hardly restrict each other, as in POS. It is
     also the head for other values per token: given an objective in place of label names, the loss
     of a sentence is the sum of the objective over its labelled tokens.
+
+    Args:
+        in_features: Width H of the hidden states.
+        labels: The K label names, or an objective.
+        focal: γ of the focal loss: the loss of a token whose label has the probability p is
+            multiplied by (1 - p)^γ in training, so that easy tokens count less (Lin et al. 2017);
+            0 for none.
     """
 
     takes_objective: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        in_features: int,
+        labels: Sequence[str] | Objective,
+        *,
+        focal: NonNegativeFloat = 0.0,
+        **options: Unpack[TaggerOptions],
+    ) -> None:
+        super().__init__(in_features, labels, focal=focal, **options)
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
@@ -50,14 +69,8 @@ class SoftmaxTagger(Tagger):
             return self._partial_loss(scores, mask, target)
         known = mask & labelled(target)
         check_labels("target", target, len(self.labels), known)
-        losses = functional.cross_entropy(
-            scores.transpose(1, 2),  # [B, K, T]
-            target.masked_fill(~known, -100),
-            reduction="none",
-            label_smoothing=self.smoothing,
-        )
-        weights = self.weights(target)
-        return (losses if weights is None else losses * weights).sum(1)
+        gold = target.masked_fill(~known, -1)
+        return self.row_losses(scores.flatten(0, 1), gold.flatten()).view_as(gold).sum(1)
 
     def _partial_loss(self, scores: Tensor, mask: Tensor, possible: Tensor) -> Tensor:
         """Return −Σ_t log Σ p(k), summed over the possible labels k of each token, `[B]`."""

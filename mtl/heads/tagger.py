@@ -13,14 +13,18 @@ from mtl.errors import OptionError
 from mtl.heads.base import HeadContext
 from mtl.heads.pairs import Pairs
 from mtl.heads.single_label import ClassWeights, LabelSmoothing, SingleLabelHead
+from mtl.layers.attention import KeyValueAttention
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.inputs import check_width
+from mtl.layers.rules import Rules, n_best_paths, warn_once
 from mtl.layers.token_attention import (
+    BOTH_SIDES,
     TokenAttention,
     TokenAttentionLayer,
     token_attention,
     token_weights,
 )
+from mtl.ops.crf_semirings import Chain
 from mtl.options import (
     Default,
     PositiveInt,
@@ -45,7 +49,11 @@ class TaggerOptions(TypedDict, total=False):
         attention: Adds a context vector to the state of each token: the mean of the other tokens of
             the sentence, weighted by a score of both states; with key_value, of the tokens just
             before it; with multi_head, four such means; null for none.
+        look_back: Whether the attention reads the preceding tokens of the sentence alone; key_value
+            always does.
         window: The number of preceding tokens that key_value reads.
+        values_alone: Whether the context of key_value joins the values of a token in place of its
+            whole state, which contains its key too (Daniluk et al. 2017).
         label_smoothing: ε: training targets are the gold labels with probability 1 − ε, and any
             label with ε.
         class_weights: Label to the weight of its tokens in training, by default 1; or balanced: all
@@ -56,7 +64,9 @@ class TaggerOptions(TypedDict, total=False):
     dropout: Annotated[Probability, Default(0.4)]
     hidden_size: Annotated[PositiveInt | None, Default(None)]
     attention: Annotated[TokenAttention | None, Default(None)]
+    look_back: Annotated[bool, Default(False), Requires("attention", BOTH_SIDES)]
     window: Annotated[PositiveInt, Default(5), Requires("attention", ("key_value",))]
+    values_alone: Annotated[bool, Default(False), Requires("attention", ("key_value",))]
     label_smoothing: LabelSmoothing
     class_weights: ClassWeights
 
@@ -79,12 +89,15 @@ class Tagger(SingleLabelHead):
         in_features: Width H of the hidden states.
         labels: The K label names, for one label per token; or an objective, for heads that score
             each token independently.
+        focal: γ of the focal loss, for heads with a softmax for each token.
     """
 
     level = "token"
     takes_objective: ClassVar[bool] = False
     """Whether tokens are scored independently, so that an objective may replace labels."""
     objective: Objective | None
+    rules: Rules | None
+    """Rules on whole label sequences, which `decode` obeys."""
     recipe = TaggerRecipe
     attention_option = "attention"
 
@@ -92,6 +105,8 @@ class Tagger(SingleLabelHead):
         self,
         in_features: int,
         labels: Sequence[str] | Objective,
+        *,
+        focal: float = 0.0,
         **options: Unpack[TaggerOptions],
     ) -> None:
         options = complete(TaggerOptions, options)
@@ -101,17 +116,25 @@ class Tagger(SingleLabelHead):
             labels.labels if isinstance(labels, Objective) else labels,
             label_smoothing=options["label_smoothing"],
             class_weights=options["class_weights"],
+            focal=focal,
             single=objective is None,
         )
         if objective is not None and not self.takes_objective:
             raise ValueError(f"labels: {type(self).__name__} expects label names, got an objective")
         self.objective = objective
+        self.rules = None
         hidden_size = options["hidden_size"]
         self.dropout = VariationalDropout(options["dropout"])
         self.attention: TokenAttentionLayer | None = None
         if attention := options["attention"]:
-            layer = token_attention(attention, in_features, options["window"])
-            self.attention, in_features = layer, in_features + layer.out_features
+            back = options["look_back"]
+            window = options["window"] if attention == "key_value" else None
+            layer = token_attention(attention, in_features, window, causal=back)
+            self.attention, self.joined = layer, slice(None)
+            if options["values_alone"]:
+                assert isinstance(layer, KeyValueAttention)
+                self.joined = layer.values
+            in_features = len(range(in_features)[self.joined]) + layer.out_features
         self.hidden = (
             nn.Sequential(nn.Linear(in_features, hidden_size), nn.Tanh())
             if hidden_size
@@ -127,6 +150,8 @@ class Tagger(SingleLabelHead):
         A constructor that takes the option `scheme` gets the scheme of the labels.
         """
         assert not isinstance(context.labels, Pairs)
+        if options.get("rules") and context.scheme == "iob1":
+            raise OptionError("rules", "in iob1, a span may begin with I or B; set scheme: bio")
         own = constructor_options(cls, options)
         for option in options_of(cls):
             # Only a constrained CRF reads the scheme, and it refuses one that it would not read.
@@ -142,8 +167,9 @@ class Tagger(SingleLabelHead):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
-        """Yield an error if a scheme is set and the labels are not span tags."""
+        """Yield errors of rules, and of a scheme if the labels are not span tags."""
         yield from super().check(options, context)
+        yield from Rules.check(options.get("rules", ()))
         if (scheme := cls.tag_scheme(options)) and context.task not in context.spans:
             yield OptionError(
                 "scheme",
@@ -165,7 +191,7 @@ class Tagger(SingleLabelHead):
         x = self.dropout(hidden)
         if self.attention is not None:
             contexts, _ = self.attention(x, mask)
-            x = torch.cat([x, contexts], dim=2)
+            x = torch.cat([x[..., self.joined], contexts], dim=2)
         scores: Tensor = self.output(self.hidden(x))
         return scores
 
@@ -178,8 +204,68 @@ class Tagger(SingleLabelHead):
 
         `decode` returns the sequence with the largest sum of label and transition scores. None: all
         transition scores are zero.
+
+        Raises:
+            MtlError: `decode` does more, so that the head has no place in an exported model or an
+                ensemble.
         """
         return None
+
+    def chain(self, scores: Tensor, temperature: float = 1.0) -> Chain:
+        """Return scores of labels, transitions, first and last labels, `[B, T, K]`, …, `[K]`.
+
+        Transitions are `[K, K]`, or `[B, T - 1, K, K]` if they depend on the sentence.
+
+        Args:
+            scores: The result of `scores`.
+            temperature: All scores are divided by it.
+        """
+        size = len(self.labels)
+        none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
+        transitions, start, end = (own.to(scores) / temperature for own in self.steps() or none)
+        return scores / temperature, transitions, start, end
+
+    @torch.no_grad()
+    def n_best(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        n: int,
+        allowed: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the n best label sequences `[B, n, T]`, best first, and their log-probabilities.
+
+        The log-probabilities `[B, n]` are among the sequences that `allowed`, the scheme and the
+        rules of the head leave. A missing sequence has −∞, and the labels of the first one. If they
+        leave none, the rules are given up first, and then the transitions, with a warning.
+
+        Args:
+            hidden: `[B, T, H]`.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+            n: The number of sequences.
+            allowed: `[B, T, K]` bool, the labels that each token may have, at least one; None: any.
+            temperature: As for `chain`.
+        """
+        scores = self.scores(hidden, mask)
+        emissions, *steps = self.chain(scores, temperature)
+        if allowed is not None:
+            refused = ~allowed & mask.unsqueeze(2)
+            emissions = emissions.masked_fill(refused, -torch.inf)
+        transitions, start, end = steps
+        chain = emissions, transitions, start, end
+        paths, log_probs = n_best_paths(chain, mask, n, self.rules)
+        lost = log_probs[:, 0].isneginf() & mask.any(1)
+        if allowed is not None and lost.any():
+            warn_once(
+                "the labels given for some sentences allow no sequence under the scheme of the "
+                "head; their other tokens are labelled one by one"
+            )
+            alone = scores[lost, :, : len(self.labels)].masked_fill(refused[lost], -torch.inf)
+            none = torch.zeros_like(start)
+            free = alone / temperature, none.expand(len(none), -1), none, none
+            paths[lost], log_probs[lost] = n_best_paths(free, mask[lost], n, None)
+        return torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1]), log_probs
 
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return `[B, T, K]`, zero on padding."""

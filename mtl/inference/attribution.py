@@ -337,7 +337,7 @@ class _Explainer:
                 _Answer(span.type, span.tokens, partial(_span_log_odds, text, path, span.tokens))
                 for span in prediction.spans[task]
             ]
-        names = output_labels(head, self._schemes.get(task))
+        names = output_labels(head.labels, self._schemes.get(task))
         found = []
         for token in self._chosen(prediction):
             row, position = text.place(token)

@@ -19,6 +19,7 @@ from mtl.heads import Head
 from mtl.inference import process
 from mtl.inference.attention import merge_attention
 from mtl.inference.cutting import CHUNK, Cutter, Piece, bounded
+from mtl.inference.given import allowed_labels
 from mtl.inference.inputs import Sentence
 from mtl.inference.merging import merge_windows
 from mtl.inference.prediction import Prediction
@@ -139,6 +140,7 @@ class BasePredictor(ABC):
         logits: bool = False,
         by_sentence: Collection[str] = (),
         chunk_size: int | None = None,
+        n_best: int = 0,
     ) -> Iterator[Prediction]:
         """Yield one prediction per item, in order.
 
@@ -156,6 +158,7 @@ class BasePredictor(ABC):
                 averaged over the sentences. The other tasks read a text as a whole.
             chunk_size: The number of items per chunk; None: `CHUNK`, or
                 `CHUNK_OF_MATRICES` where attention matrices are requested.
+            n_best: The number of label sequences per sentence, for tasks with a label per token.
 
         Raises:
             MtlError: A sentence is too long for an attention matrix.
@@ -165,7 +168,9 @@ class BasePredictor(ABC):
             chunk_size = CHUNK_OF_MATRICES if matrices else CHUNK
         for chunk in bounded(sentences, chunk_size):
             with process.without_collection():
-                found = self._predict(chunk, tasks, confidence, attention, logits, by_sentence)
+                found = self._predict(
+                    chunk, tasks, confidence, attention, logits, by_sentence, n_best
+                )
             yield from found
 
     def predict(self, examples: Iterable[Example], tasks: Sequence[str]) -> list[dict[str, Labels]]:
@@ -198,6 +203,7 @@ class BasePredictor(ABC):
         attention: Collection[str],
         logits: bool,
         by_sentence: Collection[str],
+        n_best: int,
     ) -> list[Prediction]:
         """Return the predictions for one chunk."""
         process.check(self.device)
@@ -206,7 +212,7 @@ class BasePredictor(ABC):
             self._check_lengths(task, examples)
         by_task: list[dict[str, TaskPrediction]] = [{} for _ in examples]
         with self.evaluating():
-            readouts = self._read(sentences, tasks, confidence, attention, by_sentence)
+            readouts = self._read(sentences, tasks, confidence, attention, by_sentence, n_best)
             for task in tasks:
                 predictions: Iterable[TaskPrediction] = merge_windows(
                     self.head(task),
@@ -245,6 +251,7 @@ class BasePredictor(ABC):
         confidence: bool,
         attention: Collection[str],
         by_sentence: Collection[str],
+        n_best: int,
     ) -> dict[str, list[list[Readout]]]:
         """Return, per task, the outputs of its head for the windows of each item."""
         found: dict[str, list[dict[int, Readout]]] = {
@@ -252,17 +259,21 @@ class BasePredictor(ABC):
         }
         for batch in self.encoded(sentences, tasks, by_sentence):
             windows = batch.windows
+            pieces = [batch.pieces[index] for index in batch.indices]
             for task, states in batch.hidden.items():
+                head, scheme = self.head(task), self.schemes.get(task)
                 outputs = read_head(
-                    self.head(task),
+                    head,
                     self.targets[task],
                     states,
                     batch.mask,
                     windows,
                     confidence=confidence,
-                    scheme=self.schemes.get(task),
+                    scheme=scheme,
                     attention=task in attention,
                     temperature=self.temperature(task),
+                    n_best=n_best,
+                    allowed=allowed_labels(task, head, scheme, sentences, pieces, batch.mask),
                 )
                 for index, readout in zip(batch.indices, outputs, strict=True):
                     found[task][batch.pieces[index].row][index] = readout

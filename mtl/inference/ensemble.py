@@ -226,12 +226,16 @@ def join_heads(heads: Sequence[Head], target: Target) -> JointTask:
 
     Raises:
         ValueError: Together they allow no sequence of labels of some length.
+        MtlError: A head decodes by more than scores of labels and transitions.
     """
     if target.level == "sentence":
         return JointSentences([_objective(head) for head in heads])
     values = [isinstance(head, Tagger) and head.objective is not None for head in heads]
     if all(values):
         return JointValues([_objective(head) for head in heads])
+    for head in heads:
+        if isinstance(head, Tagger):
+            head.steps()  # refuses heads that do more than a joint head can
     potentials = [head for head in heads if isinstance(head, CRFTagger)]
     if len(potentials) == len(heads):
         return JointPotentials(potentials)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 from mtl.errors import MtlError
 from mtl.text.example import Example
+from mtl.text.running import characters
 from mtl.text.tokenizer import first_tokens, split_sentences, tokenize, words_of
 
 Offsets: TypeAlias = Sequence[tuple[int, int]]
@@ -30,6 +31,8 @@ class Sentence:
         fields: Further fields of the input, which are copied to the output; None: no fields.
         cut: How the words were cut from `text`: by the rules of `tokenize` (True), or at blanks
             (False). None if they were not, and for pairs.
+        given: Task to the labels that each word may have: a collection of names, or None for any.
+            A name is a label, or the type of a span. None: no labels are given.
     """
 
     example: Example
@@ -38,6 +41,7 @@ class Sentence:
     text_b: str | None = None
     fields: Mapping[str, Any] | None = None
     cut: bool | None = None
+    given: Mapping[str, Sequence[Collection[str] | None]] | None = None
     _offsets: Offsets | None = field(default=None, init=False, repr=False, compare=False)
     _bounds: Sequence[tuple[int, int]] = field(default=(), init=False, repr=False, compare=False)
 
@@ -87,6 +91,16 @@ class Sentence:
         """Make a pair from two sentences."""
         example = Example.pair(first.example.tokens, second.example.tokens)
         return cls(example, first.text, text_b=second.text, fields=fields)
+
+    def in_characters(self) -> Sentence:
+        """Return the item with characters as tokens, for classifiers that read characters."""
+        sides = [
+            characters(" ".join(words) if text is None else text)
+            for words, text in zip(self.example.texts, (self.text, self.text_b), strict=False)
+        ]
+        if len(sides) == 1:
+            return Sentence(Example(tuple(sides[0])))
+        return Sentence(Example.pair(sides[0], sides[1]))
 
     @property
     def offsets(self) -> Offsets:

@@ -12,8 +12,6 @@ from mtl.errors import MtlError
 from mtl.heads import Tagger
 from mtl.inference.cutting import chunks
 from mtl.inference.predictor import Predictor
-from mtl.ops.crf import crf_log_partition
-from mtl.ops.crf_paths import crf_n_best
 from mtl.text.example import Example
 
 _SENTENCES = 32
@@ -52,15 +50,8 @@ def best_paths(
         for rows in chunks(sorted(able, key=lambda row: len(examples[row])), _SENTENCES):
             batch = predictor.batcher.batch([Example(examples[row].tokens) for row in rows])
             batch = batch.to(predictor.device)
-            scores = head.scores(predictor.model.encode(batch, [task]).hidden[task], batch.mask)
-            scores = scores / temperature
-            size = scores.shape[2]
-            none = scores.new_zeros(size, size), scores.new_zeros(size), scores.new_zeros(size)
-            transitions, first, last = (own / temperature for own in head.steps() or none)
-            paths, totals = crf_n_best(scores, transitions, first, last, batch.mask, number)
-            partition = crf_log_partition(scores, transitions, first, last, batch.mask)
-            log_probs = totals - partition.unsqueeze(1)
-            paths = torch.where(log_probs.isfinite().unsqueeze(2), paths, paths[:, :1])
+            hidden = predictor.model.encode(batch, [task]).hidden[task]
+            paths, log_probs = head.n_best(hidden, batch.mask, number, temperature=temperature)
             for row, own, own_scores in zip(
                 rows, paths.cpu(), log_probs.double().cpu(), strict=True
             ):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mtl.errors import MtlError
 from mtl.inference.confidence import DIGITS, confidence_text, rounded
 from mtl.inference.inputs import Offsets, Sentence
-from mtl.inference.task_prediction import Confidence, TaskPrediction
+from mtl.inference.task_prediction import Confidence, Path, TaskPrediction
 from mtl.text.example import ABSENT, of_tokens
 from mtl.text.spans import OUTSIDE, Scheme, read_spans
 
@@ -198,6 +198,7 @@ class Prediction:
         blank = set(filter(self.lacks_label, self.by_task))
         record |= self.labels | dict.fromkeys(blank)
         details = {
+            "paths": {task: list(map(_path, own.paths)) for task, own in self._with_paths()},
             "spans": {task: [s.to_dict() for s in spans] for task, spans in self.spans.items()},
             "confidence": {
                 task: rounded(c) for task, c in self.confidence.items() if task not in blank
@@ -207,6 +208,9 @@ class Prediction:
         }
         # Fields that were not requested are left out, to keep the records short.
         return record | {name: by_task for name, by_task in details.items() if by_task}
+
+    def _with_paths(self) -> Iterator[tuple[str, TaskPrediction]]:
+        return ((task, own) for task, own in self.by_task.items() if own.paths)
 
     def __str__(self) -> str:
         columns = {"token": list(self.tokens)}
@@ -246,6 +250,8 @@ class Prediction:
         columns = {task: list(map(self.targets[task].item_text, prediction.labels))}
         if isinstance(prediction.confidence, tuple):
             columns[f"{task}.confidence"] = list(map(confidence_text, prediction.confidence))
+        for rank, path in enumerate(prediction.paths[1:], 2):
+            columns[f"{task}.{rank}"] = list(path.labels)
         return columns
 
     def described(self, task: str, tokens: int | None = None) -> str:
@@ -327,6 +333,10 @@ def aligned(columns: Mapping[str, Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in zip(*cells, strict=True)
     ]
+
+
+def _path(path: Path) -> dict[str, Any]:
+    return {"labels": list(path.labels), "probability": rounded(path.probability)}
 
 
 def _rounded(weights: Tensor) -> Any:

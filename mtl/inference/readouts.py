@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtl.data.windows import Window
 from mtl.heads import Head, Tagger
-from mtl.inference.task_prediction import Readout
+from mtl.inference.task_prediction import Path, Readout
 from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Objective, Target
 from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
@@ -30,6 +30,8 @@ def read_head(
     scheme: Scheme | None = None,
     attention: bool = False,
     temperature: Temperatures = NEUTRAL,
+    n_best: int = 0,
+    allowed: Tensor | None = None,
 ) -> list[Readout]:
     """Return the output of a head for each window.
 
@@ -46,6 +48,8 @@ def read_head(
             corresponding IOBES tags.
         attention: Whether to compute attention weights.
         temperature: The temperature of the probabilities.
+        n_best: The number of most probable label sequences to return; for taggers.
+        allowed: The labels that each token may have, `[B, T, K]` bool; None: any.
     """
     if target.level == "sentence":
         readouts = [Readout(logits=row) for row in head.evidence(hidden, mask)]
@@ -54,7 +58,19 @@ def read_head(
             head, head.objective, target, hidden, mask, windows, confidence, temperature
         )
     else:
-        readouts = _read_tags(head, hidden, mask, windows, confidence, scheme, temperature)
+        paths = None
+        if n_best or allowed is not None:
+            assert isinstance(head, Tagger)
+            paths = head.n_best(hidden, mask, max(1, n_best), allowed, temperature.labels)
+        ids = head.decode(hidden, mask) if paths is None else paths[0][:, 0]
+        readouts = _read_tags(head, hidden, mask, ids, windows, confidence, scheme, temperature)
+        if n_best and paths is not None:
+            kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+            rows = zip(readouts, _paths(head, *paths), kept, strict=True)
+            readouts = [
+                readout._replace(paths=[Path(own[part], p) for own, p in found])
+                for readout, found, part in rows
+            ]
     if attention:
         weights = _attention(head, hidden, mask)
         # For pairs, the second sentence of window i is row i + B.
@@ -99,12 +115,12 @@ def _read_tags(
     head: Head,
     hidden: Tensor,
     mask: Tensor,
+    ids: Tensor,
     windows: Sequence[Window],
     confidence: bool,
     scheme: Scheme | None,
     temperature: Temperatures,
 ) -> list[Readout]:
-    ids = head.decode(hidden, mask)
     kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
     # One look-up for the batch: a loop over tokens would take most of the time of prediction.
     named = np.array(head.labels, dtype=object)[ids.cpu().numpy()].tolist()
@@ -128,6 +144,15 @@ def _read_tags(
     return [
         readout._replace(spans=list(map(FoundSpan, row, probabilities)))
         for readout, row, probabilities in zip(readouts, spans, confidences, strict=True)
+    ]
+
+
+def _paths(head: Head, ids: Tensor, log_probs: Tensor) -> list[list[tuple[list[str], float]]]:
+    """Return the label sequences of each window that exist, and their probabilities."""
+    named = np.array(head.labels, dtype=object)[ids.cpu().numpy()].tolist()
+    return [
+        [(path, p) for path, p in zip(paths, probabilities, strict=True) if p > 0]
+        for paths, probabilities in zip(named, log_probs.exp().tolist(), strict=True)
     ]
 
 
@@ -159,7 +184,7 @@ def _tag_probabilities(
     labels, sums = label_probabilities(head, probabilities, scheme)
     index = {label: position for position, label in enumerate(labels)}
     targets = torch.tensor(
-        [index[label] for label in output_labels(head, scheme)], device=ids.device
+        [index[label] for label in output_labels(head.labels, scheme)], device=ids.device
     )
     return sums.gather(2, targets[ids].unsqueeze(2)).squeeze(2)
 
@@ -174,7 +199,7 @@ def label_probabilities(
         probabilities: The probabilities of its labels, `[B, T, K]`.
         scheme: The output scheme.
     """
-    outputs = output_labels(head, scheme)
+    outputs = output_labels(head.labels, scheme)
     index = {label: position for position, label in enumerate(dict.fromkeys(outputs))}
     targets = torch.tensor([index[label] for label in outputs], device=probabilities.device)
     sums = probabilities.new_zeros(*probabilities.shape[:2], len(index))
@@ -182,9 +207,9 @@ def label_probabilities(
     return list(index), sums.index_add(2, targets, probabilities).clamp(max=1)
 
 
-def output_labels(head: Head, scheme: Scheme | None) -> Sequence[str]:
+def output_labels(labels: Sequence[str], scheme: Scheme | None) -> Sequence[str]:
     """Return the label in the output scheme for each label of a head."""
-    return [_bio(label) for label in head.labels] if scheme == "bio" else head.labels
+    return [_bio(label) for label in labels] if scheme == "bio" else labels
 
 
 def _bio(tag: str) -> str:

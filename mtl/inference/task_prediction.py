@@ -18,6 +18,13 @@ Confidence: TypeAlias = "float | dict[str, float] | tuple[float | dict[str, floa
 """One probability per tag; the probability of the label; or, for sets, one per label."""
 
 
+class Path(NamedTuple):
+    """A sequence of labels, and its probability among the sequences that are allowed."""
+
+    labels: Sequence[Any]
+    probability: float
+
+
 class Readout(NamedTuple):
     """The output of a head for one window.
 
@@ -29,6 +36,7 @@ class Readout(NamedTuple):
             token that the window keeps.
         attention: Attention weights per sentence, `[N, T]` or `[N, T, T]`: one tensor, or two for
             a pair.
+        paths: The n best label sequences, each with its probability, if requested.
     """
 
     values: Sequence[Any] = ()
@@ -36,6 +44,7 @@ class Readout(NamedTuple):
     confidence: Sequence[Any] = ()
     spans: Sequence[FoundSpan] = ()
     attention: Sequence[Tensor] = ()
+    paths: Sequence[Path] = ()
 
 
 class TaskPrediction(NamedTuple):
@@ -58,6 +67,7 @@ class TaskPrediction(NamedTuple):
         coverage: The number of answers, and this number with the unsure answers that the model
             leaves out; see `mtl.inference.abstention`. None: it leaves out none. An omitted label
             of a sentence is still in `labels`; tokens have None.
+        paths: The n most probable label sequences, best first, if requested.
     """
 
     labels: Labels
@@ -67,3 +77,4 @@ class TaskPrediction(NamedTuple):
     attention_b: Tensor | None = None
     logits: Tensor | None = None
     coverage: tuple[int, int] | None = None
+    paths: Sequence[Path] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtl.inference.task_prediction import Readout, TaskPrediction
+from mtl.inference.task_prediction import Path, Readout, TaskPrediction
 from mtl.text.spans import OUTSIDE, FoundSpan, Scheme, convert, read_spans
 
 
@@ -28,11 +28,32 @@ def merge_tokens(
     if scheme and values.count(OUTSIDE) < len(values):
         values = convert(values, scheme)
     labels = tuple(values)
+    paths = _merge_paths(readouts, scheme)
     if not confidence:
-        return TaskPrediction(labels)
+        return TaskPrediction(labels, paths=paths)
     if probabilities and all(probability is None for probability in probabilities):
         return TaskPrediction(labels)  # numbers and distributions have no confidence
-    return TaskPrediction(labels, probabilities, _merge_spans(readouts) if spans else None)
+    found = _merge_spans(readouts) if spans else None
+    return TaskPrediction(labels, probabilities, found, paths=paths)
+
+
+def _merge_paths(readouts: Sequence[Readout], scheme: Scheme | None) -> Sequence[Path]:
+    """Return the most probable label sequences of a sentence, as many as its windows have.
+
+    Windows are read independently, so the probability of a sequence is the product over them.
+    """
+    number = max((len(readout.paths) for readout in readouts), default=0)
+    if not number:
+        return ()
+    best = [Path([], 1.0)]
+    for readout in readouts:
+        joined = [
+            Path([*first.labels, *own.labels], first.probability * own.probability)
+            for first in best
+            for own in readout.paths
+        ]
+        best = sorted(joined, key=lambda path: -path.probability)[:number]
+    return [path._replace(labels=convert(path.labels, scheme)) if scheme else path for path in best]
 
 
 def _merge_spans(readouts: Sequence[Readout]) -> tuple[FoundSpan, ...]:

@@ -40,12 +40,7 @@ class _Clustered(NextWord):
 
     def __init__(self, in_features: int, num_words: int, cutoffs: Sequence[int]) -> None:
         super().__init__(in_features, num_words)
-        ends = [0, *cutoffs, num_words]
-        if not cutoffs or any(end <= start for start, end in pairwise(ends)):
-            raise ValueError(
-                f"cutoffs: expected increasing ids between 0 and {num_words}, the number of words, "
-                f"got {list(cutoffs)}"
-            )
+        check_cutoffs(cutoffs, num_words)
         self.cutoffs = tuple(cutoffs)
 
     @abstractmethod
@@ -84,8 +79,9 @@ class _Clustered(NextWord):
 class AdaptiveSoftmax(_Clustered):
     """Softmax with cheap rare words (Grave et al. 2016).
 
-    Cluster i, counted from 1, is scored at width H / div_valueⁱ. Parameters have the same names and
-    shapes as in `torch.nn.AdaptiveLogSoftmaxWithLoss`, so state dicts are interchangeable.
+    Cluster i, counted from 1, is scored at width ⌊H / div_valueⁱ⌋. Parameters have the same names
+    and shapes as in `torch.nn.AdaptiveLogSoftmaxWithLoss`, so state dicts are interchangeable. In
+    both, a cluster of width 0 gives all its words the same probability.
 
     Args:
         in_features: Width H of the hidden states.
@@ -93,6 +89,7 @@ class AdaptiveSoftmax(_Clustered):
         cutoffs: The id of the first word of each cluster, increasing. The first is also the length
             of the short list.
         div_value: The factor by which each cluster is narrower than the previous one.
+        min_width: The smallest width of a cluster; 0 is the rule of torch.
 
     Raises:
         ValueError: The cutoffs do not increase between 0 and V.
@@ -105,10 +102,11 @@ class AdaptiveSoftmax(_Clustered):
         *,
         cutoffs: Sequence[int],
         div_value: float = 4.0,
+        min_width: int = 0,
     ) -> None:
         super().__init__(in_features, num_words, cutoffs)
         short, *sizes = self._sizes()
-        widths = _widths(in_features, len(sizes), div_value)
+        widths = _widths(in_features, len(sizes), div_value, min_width)
         self.head = nn.Linear(in_features, short + len(sizes), bias=False)
         self.tail = nn.ModuleList(
             nn.Sequential(
@@ -166,7 +164,7 @@ class TiedAdaptiveSoftmax(_Clustered):
         self.clusters = nn.Linear(width, len(self.cutoffs))
         self.tail = nn.ModuleList(
             nn.Linear(in_features, reduced, bias=False)
-            for reduced in _widths(width, len(self.cutoffs), div_value)
+            for reduced in _widths(width, len(self.cutoffs), div_value, 1)
         )
         self.bias = nn.Parameter(torch.zeros(num_words))
 
@@ -191,5 +189,15 @@ class TiedAdaptiveSoftmax(_Clustered):
         return dict.fromkeys(("embedding", "bias"), range(self.num_words))
 
 
-def _widths(width: int, clusters: int, div_value: float) -> list[int]:
-    return [max(1, int(width // div_value**i)) for i in range(1, clusters + 1)]
+def check_cutoffs(cutoffs: Sequence[int], num_words: int) -> None:
+    """Raise ValueError unless the cutoffs increase between 0 and the number of words."""
+    ends = [0, *cutoffs, num_words]
+    if not cutoffs or any(end <= start for start, end in pairwise(ends)):
+        raise ValueError(
+            f"cutoffs: expected increasing ids between 0 and {num_words}, the number of words, "
+            f"got {list(cutoffs)}"
+        )
+
+
+def _widths(width: int, clusters: int, div_value: float, least: int) -> list[int]:
+    return [max(least, int(width // div_value**i)) for i in range(1, clusters + 1)]

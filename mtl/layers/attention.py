@@ -121,6 +121,18 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     return weights.masked_fill(~mask, 0)
 
 
+def earlier(scores: Tensor, window: int | None) -> Tensor:
+    """Return whether a column of scores `[…, T, T]` precedes its row, `[T, T]` bool.
+
+    Args:
+        scores: The scores of tokens (rows) for tokens (columns).
+        window: The largest distance; None: any distance.
+    """
+    positions = torch.arange(scores.shape[-1], device=scores.device)
+    distance = positions.unsqueeze(1) - positions
+    return (distance > 0) & (distance <= (window or scores.shape[-1]))
+
+
 class QueryPooling(nn.Module):
     """Attention pooling with learned queries, one mean of the states per query (Yang et al. 2016).
 
@@ -181,16 +193,27 @@ class SelfAttention(nn.Module):
     Args:
         in_features: Width H of the states.
         score: How two states are compared.
+        causal: Whether a token attends to the tokens before it alone. The first token has a context
+            of zeros.
+        window: The number of preceding tokens that a causal token attends to; None: all.
     """
 
-    def __init__(self, in_features: int, *, score: Score) -> None:
+    def __init__(
+        self, in_features: int, *, score: Score, causal: bool = False, window: int | None = None
+    ) -> None:
         super().__init__()
         self.out_features = in_features
         self.score = make_score(score, in_features)
+        self.causal = causal
+        self.window = window
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return contexts `[B, T, H]` and weights `[B, T, T]`, given `x [B, T, H]`."""
-        weights = masked_softmax(self.score(x, x), mask.unsqueeze(1))
+        scores = self.score(x, x)
+        seen = mask.unsqueeze(1)
+        if self.causal:
+            seen = seen & earlier(scores, self.window)
+        weights = masked_softmax(scores, seen)
         return weights @ x, weights
 
 
@@ -214,6 +237,8 @@ class KeyValueAttention(nn.Module):
             raise ValueError(f"in_features: expected at least 2, got {in_features}")
         keys = in_features // 2
         self.keys = keys
+        self.values = slice(keys, None)
+        """The part of a state that contexts are means of."""
         self.out_features = in_features - keys
         self.window = window
         self.state = nn.Linear(keys, keys, bias=False)
@@ -231,7 +256,7 @@ class KeyValueAttention(nn.Module):
         Returns:
             The contexts `[B, T, H - H // 2]` and the weights `[B, T, L]`, from token t−L to t−1.
         """
-        keys, values = x[..., : self.keys], x[..., self.keys :]
+        keys, values = x[..., : self.keys], x[..., self.values]
         inner = self._before(self.state(keys)) + self.query(keys).unsqueeze(2)  # [B, T, L, ·]
         positions, offsets = (torch.arange(n, device=x.device) for n in (x.shape[1], self.window))
         # Early tokens have fewer than L predecessors; the zeros before the text get no weight.
@@ -253,10 +278,21 @@ class MultiHeadAttention(nn.Module):
     Args:
         in_features: Width H of the states.
         num_heads: The number N of attention heads. It need not divide H.
+        causal: Whether a token attends to the tokens before it alone.
+        window: The number of preceding tokens that a causal token attends to; None: all.
     """
 
-    def __init__(self, in_features: int, *, num_heads: int = 4) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        *,
+        num_heads: int = 4,
+        causal: bool = False,
+        window: int | None = None,
+    ) -> None:
         super().__init__()
+        self.causal = causal
+        self.window = window
         self.out_features = in_features
         self.num_heads = num_heads
         width = -(-in_features // num_heads)  # rounded up, so that any number of heads works
@@ -268,6 +304,9 @@ class MultiHeadAttention(nn.Module):
         parts = self.project(x).unflatten(2, (3, self.num_heads, -1))
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [B, N, T, d]
         scores = queries @ keys.mT / math.sqrt(keys.shape[3])
-        weights = masked_softmax(scores, mask[:, None, None])
+        seen = mask[:, None, None]
+        if self.causal:
+            seen = seen & earlier(scores, self.window)
+        weights = masked_softmax(scores, seen)
         contexts = (weights @ values).transpose(1, 2).flatten(2)
         return self.output(contexts), weights

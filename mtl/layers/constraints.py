@@ -104,6 +104,10 @@ class Constraints(nn.Module):
         self.register_buffer("start", costs[-1, :-1].clone(), persistent=False)
         self.register_buffer("end", costs[:-1, -1].clone(), persistent=False)
 
+    def steps(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return transitions `[K, K]`, first and last labels, both `[K]`: −∞ if forbidden."""
+        return self.transitions, self.start, self.end
+
     def forward(self, scores: Tensor, mask: Tensor, allowed: Tensor | None = None) -> Tensor:
         """Return the best allowed label ids, `[B, T]` int64, 0 on padding.
 

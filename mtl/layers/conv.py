@@ -30,6 +30,8 @@ class ConvLayer(nn.Module):
         pieces: The number of pieces for "maxout".
         dropout: Probability of dropping a unit of the change to x, the same for all tokens of a
             sentence.
+        weight_norm: Whether the length and the direction of each row of W are separate parameters,
+            w = g v / ‖v‖ (Salimans & Kingma 2016).
 
     Raises:
         ValueError: `window` is less than 1 or `pieces` less than 2.
@@ -44,6 +46,7 @@ class ConvLayer(nn.Module):
         activation: ConvActivation = "maxout",
         pieces: int = 3,
         dropout: float = 0.0,
+        weight_norm: bool = False,
     ) -> None:
         super().__init__()
         if window < 1:
@@ -60,6 +63,8 @@ class ConvLayer(nn.Module):
         self.dropout = VariationalDropout(dropout)
         nn.init.xavier_uniform_(self.product.weight)
         nn.init.zeros_(self.product.bias)
+        if weight_norm:
+            nn.utils.parametrizations.weight_norm(self.product)
 
     def forward(
         self, x: Tensor, mask: Tensor, before: Tensor | None = None

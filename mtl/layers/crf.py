@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from mtl.layers.inputs import check_labels
 from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
-from mtl.ops.crf_paths import crf_entropy, crf_n_best, ends
+from mtl.ops.crf_paths import crf_entropy, crf_n_best, crf_sample, ends
+from mtl.ops.crf_semirings import Chain
 
 Reduction = Literal["none", "sum", "mean", "token_mean"]
 
@@ -35,6 +36,9 @@ class CRF(nn.Module):
         allowed_start: `[K]` bool, the labels that may come first; None allows all.
         allowed_end: `[K]` bool, the labels that may come last; None allows all.
     """
+
+    varies: ClassVar[bool] = False
+    """Whether transitions differ from token to token, so that `steps` is not all of the chain."""
 
     def __init__(
         self,
@@ -84,11 +88,33 @@ class CRF(nn.Module):
         )
         return transitions, start, end
 
+    @property
+    def width(self) -> int:
+        """The number of scores per token that all methods take as emissions: K."""
+        return self.num_tags
+
+    def chain(self, emissions: Tensor, temperature: float = 1.0) -> Chain:
+        """Return the scores of labels `[B, T, K]`, of transitions, and of first and last labels.
+
+        Args:
+            emissions: `[B, T, K]`.
+            temperature: All scores are divided by it.
+        """
+        transitions, start, end = self.steps()
+        if temperature == 1:  # the quotients would be equal, and cost time
+            return emissions, transitions, start, end
+        return (
+            emissions / temperature,
+            transitions / temperature,
+            start / temperature,
+            end / temperature,
+        )
+
     def _checked_mask(self, emissions: Tensor, mask: Tensor | None) -> Tensor:
         """Return the mask after checking shapes; the operators check that it is a prefix."""
-        if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
+        if emissions.dim() != 3 or emissions.shape[2] != self.width:
             raise ValueError(
-                f"emissions: expected [B, T, {self.num_tags}], got {list(emissions.shape)}"
+                f"emissions: expected [B, T, {self.width}], got {list(emissions.shape)}"
             )
         if mask is None:
             return emissions.new_ones(emissions.shape[:2], dtype=torch.bool)
@@ -99,9 +125,8 @@ class CRF(nn.Module):
             )
         return mask
 
-    @staticmethod
-    def _check_tags(tags: Tensor, emissions: Tensor) -> None:
-        labels, sets = emissions.shape[:2], emissions.shape
+    def _check_tags(self, tags: Tensor, emissions: Tensor) -> None:
+        labels, sets = emissions.shape[:2], (*emissions.shape[:2], self.num_tags)
         if tags.dtype == torch.int64 and tags.shape == labels:
             return
         if tags.dtype != torch.bool or tags.shape != sets:
@@ -134,12 +159,11 @@ class CRF(nn.Module):
         """
         mask = self._checked_mask(emissions, mask)
         self._check_tags(tags, emissions)
-        scores = self.steps()
         if tags.dtype == torch.bool:
             likelihood = self.log_prob_of(emissions, tags, mask)
         else:
             check_labels("tags", tags, self.num_tags, mask)
-            likelihood = crf_log_likelihood(emissions, *scores, mask, tags).clamp(max=0)
+            likelihood = crf_log_likelihood(*self.chain(emissions), mask, tags).clamp(max=0)
         if reduction == "sum":
             return likelihood.sum()
         if reduction == "mean":
@@ -161,16 +185,16 @@ class CRF(nn.Module):
             mask: `[B, T]` bool.
             temperature: As for `marginals`.
         """
-        emissions, transitions, start, end = self._divided(emissions, temperature)
+        scores, transitions, start, end = self.chain(emissions, temperature)
         steps = transitions, start, end
-        numerator = crf_log_partition(emissions.masked_fill(~possible, -torch.inf), *steps, mask)
+        numerator = crf_log_partition(scores.masked_fill(~possible, -torch.inf), *steps, mask)
         # Rounding can make a probability exceed 1.
-        return (numerator - crf_log_partition(emissions, *steps, mask)).clamp(max=0)
+        return (numerator - crf_log_partition(scores, *steps, mask)).clamp(max=0)
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the most likely paths, `[B, T]` int64, 0 on padding."""
         mask = self._checked_mask(emissions, mask)
-        return crf_viterbi(emissions, *self.steps(), mask)[0]
+        return crf_viterbi(*self.chain(emissions), mask)[0]
 
     def decode_n_best(
         self, emissions: Tensor, mask: Tensor | None, n: int
@@ -185,12 +209,17 @@ class CRF(nn.Module):
         """
         if n < 1:
             raise ValueError(f"n: expected at least 1, got {n}")
-        return crf_n_best(emissions, *self.steps(), self._checked_mask(emissions, mask), n)
+        return crf_n_best(*self.chain(emissions), self._checked_mask(emissions, mask), n)
+
+    def sample(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return one random path per sentence with probability p(y | x), `[B, T]` int64."""
+        mask = self._checked_mask(emissions, mask)
+        return crf_sample(*self.chain(emissions), mask)
 
     def log_partition(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the log partition function, ln Σ exp(score) over all allowed paths, `[B]`."""
         mask = self._checked_mask(emissions, mask)
-        return crf_log_partition(emissions, *self.steps(), mask)
+        return crf_log_partition(*self.chain(emissions), mask)
 
     def marginals(
         self, emissions: Tensor, mask: Tensor | None = None, temperature: float = 1.0
@@ -203,26 +232,12 @@ class CRF(nn.Module):
             temperature: All scores are divided by it: p(y | x) ∝ exp(score of y / temperature).
         """
         mask = self._checked_mask(emissions, mask)
-        return crf_marginals(*self._divided(emissions, temperature), mask)
-
-    def _divided(
-        self, emissions: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return emissions, transitions, start and end, divided by a temperature."""
-        transitions, start, end = self.steps()
-        if temperature == 1:  # the quotients would be equal, and cost time
-            return emissions, transitions, start, end
-        return (
-            emissions / temperature,
-            transitions / temperature,
-            start / temperature,
-            end / temperature,
-        )
+        return crf_marginals(*self.chain(emissions, temperature), mask)
 
     def entropy(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the entropy of the distribution over paths in nats, `[B]`."""
         mask = self._checked_mask(emissions, mask)
-        return crf_entropy(emissions, *self.steps(), mask)
+        return crf_entropy(*self.chain(emissions), mask)
 
     def cross_entropy(
         self, emissions: Tensor, marginals: Tensor, mask: Tensor | None = None
@@ -243,27 +258,33 @@ class CRF(nn.Module):
             ValueError: A shape or type is wrong.
         """
         mask = self._checked_mask(emissions, mask)
-        if marginals.shape != emissions.shape:
-            expected, found = list(emissions.shape), list(marginals.shape)
+        scores, transitions, start, end = self.chain(emissions)
+        if marginals.shape != scores.shape:
+            expected, found = list(scores.shape), list(marginals.shape)
             raise ValueError(f"marginals: expected {expected}, got {found}")
         marginals = marginals.masked_fill(~mask.unsqueeze(2), 0)
         last = marginals.masked_fill(~ends(mask).unsqueeze(2), 0).sum(1)
-        expected_score = (emissions * marginals).sum((1, 2)) + _expected_step(
-            marginals[:, :-1], marginals[:, 1:], self.transitions, self.forbidden_transitions
+        expected_score = (scores * marginals).sum((1, 2)) + _expected_step(
+            marginals[:, :-1], marginals[:, 1:], transitions, self.forbidden_transitions
         )
-        for row, scores, forbidden in (
-            (marginals[:, 0], self.start_transitions, self.forbidden_start),
-            (last, self.end_transitions, self.forbidden_end),
+        for row, edge, forbidden in (
+            (marginals[:, 0], start, self.forbidden_start),
+            (last, end, self.forbidden_end),
         ):
             allowed = row.masked_fill(forbidden, 0)
-            expected_score = expected_score + _share(allowed @ scores, allowed.sum(1))
-        return crf_log_partition(emissions, *self.steps(), mask) - expected_score
+            known = edge.masked_fill(forbidden, 0)
+            expected_score = expected_score + _share(allowed @ known, allowed.sum(1))
+        return crf_log_partition(scores, transitions, start, end, mask) - expected_score
 
 
 def _expected_step(before: Tensor, after: Tensor, scores: Tensor, forbidden: Tensor) -> Tensor:
-    """Return the expected sum of the transition scores, `[B]`, from marginals `[B, T - 1, K]`."""
+    """Return the expected sum of the transition scores, `[B]`, from marginals `[B, T - 1, K]`.
+
+    The scores are one matrix `[K, K]`, or one per step.
+    """
     allowed = (~forbidden).to(before.dtype)
-    score = ((before @ (scores * allowed)) * after).sum(2)
+    moved = (before.unsqueeze(2) @ scores.masked_fill(forbidden, 0)).squeeze(2)
+    score = (moved * after).sum(2)
     return _share(score, ((before @ allowed) * after).sum(2)).sum(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +30,53 @@ class VariationalDropout(nn.Module):
     def extra_repr(self) -> str:
         """Return the options shown by `print(module)`."""
         return f"p={self.p}"
+
+
+class EvolutionalDropout(nn.Module):
+    """Drop units with small activations more often (Li et al. 2016).
+
+    x ⊙ m / (k q), where m counts k draws with replacement from the H units, and unit i is drawn
+    with probability q_i ∝ sqrt(mean x_i²), the root of its second moment in the batch. The expected
+    value is x. All tokens of a sentence have the same mask, as in `VariationalDropout`. Zero rows,
+    such as padding, do not change the probabilities.
+
+    Args:
+        p: The number k of draws is (1 - p) H, at least 1. A unit may be drawn several times, so
+            that more than p H units are dropped.
+    """
+
+    def __init__(self, p: Probability) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x [B, T, H]` with one mask per sentence applied; in evaluation `x` itself."""
+        if not self.training or self.p == 0:
+            return x
+        draws = max(1, round((1 - self.p) * x.shape[2]))
+        # A unit that is always zero is never needed; the bound only keeps quotients finite.
+        moments = x.detach().float().square().mean((0, 1)).sqrt().clamp(min=1e-12)
+        rates = (moments / moments.sum()).expand(x.shape[0], -1)
+        drawn = rates.multinomial(draws, replacement=True)
+        counts = torch.zeros_like(rates).scatter_add(1, drawn, torch.ones_like(rates[:, :draws]))
+        return x * (counts / (draws * rates)).to(x.dtype).unsqueeze(1)
+
+    def extra_repr(self) -> str:
+        """Return the options shown by `print(module)`."""
+        return f"p={self.p}"
+
+
+class Standout(nn.Module):
+    """Rectified units, each kept with a probability that grows with its input (Ba & Frey 2013).
+
+    m ⊙ relu(a), where m is 1 with probability σ(a), else 0; in evaluation σ(a) ⊙ relu(a). The keep
+    rates share the weights of the layer, with α = 1 and β = 0 in the paper's notation.
+    """
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Return a tensor of the shape of `a`, the values before rectification."""
+        keep = a.sigmoid()
+        return a.relu() * (keep.detach().bernoulli() if self.training else keep)
 
 
 class EmbeddingDropout(nn.Module):

@@ -51,6 +51,18 @@ def linear_cross_entropy(
     return loss
 
 
+def log_normaliser(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return log Σ_v exp(w_v · h + b_v) of each token, `[N]`, without storing `[N, V]` scores.
+
+    Args:
+        hidden: `[N, H]`.
+        weight: `[V, H]`.
+        bias: `[V]`.
+    """
+    first = torch.zeros(len(hidden), dtype=torch.int64, device=hidden.device)
+    return linear_cross_entropy(hidden, weight, first, bias) + (hidden @ weight[0] + bias[0])
+
+
 def check_targets(targets: Tensor, num_words: int) -> None:
     """Raise ValueError unless all targets are in [0, num_words)."""
     if not targets.numel():

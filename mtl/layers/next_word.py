@@ -1,11 +1,13 @@
 """Output layers of language models. Letters: N tokens, H width, V words, D width of an embedding.
 
-All of them implement `NextWord`; the adaptive softmaxes are in `adaptive.py`. "Words" are the units
+All of them implement `NextWord`; further ones are in `adaptive.py`, `differentiated.py`,
+`hierarchical.py` and `spelling_softmax.py`. "Words" are the units
 of the vocabulary, which may be subwords or characters.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -53,7 +55,35 @@ class NextWord(nn.Module, ABC):
         """
 
 
-class FullSoftmax(NextWord):
+class WordVectors(NextWord):
+    """Base of softmaxes that score a word by one vector: p = softmax(W f(h) + b).
+
+    Losses of `mtl.layers.word_losses` can replace theirs in training.
+    """
+
+    @abstractmethod
+    def project(self, hidden: Tensor) -> Tensor:
+        """Return f(h), `[N, D]`."""
+
+    @abstractmethod
+    def vectors(self, words: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the vectors and biases of some words, `[n, D]` and `[n]`; None: of all words."""
+
+    def normalise(self) -> None:
+        """Set all biases to −log V, so that Σ exp(score) is near 1 while scores are small."""
+        nn.init.constant_(self.vectors()[1], -math.log(self.num_words))
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Return −log p(target) of each token in nats, `[N]`."""
+        weight, bias = self.vectors()
+        return linear_cross_entropy(self.project(hidden), weight, targets, bias)
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Return log p of all words, `[N, V]`."""
+        return nn.functional.linear(self.project(hidden), *self.vectors()).log_softmax(1)
+
+
+class FullSoftmax(WordVectors):
     """Softmax with a separate weight vector for every word (Bengio et al. 2003).
 
     p = softmax(W h + b)
@@ -67,21 +97,20 @@ class FullSoftmax(NextWord):
         super().__init__(in_features, num_words)
         self.output = nn.Linear(in_features, num_words)
 
-    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return −log p(target) of each token in nats, `[N]`."""
-        return linear_cross_entropy(hidden, self.output.weight, targets, self.output.bias)
+    def project(self, hidden: Tensor) -> Tensor:
+        """Return the hidden states."""
+        return hidden
 
-    def log_probs(self, hidden: Tensor) -> Tensor:
-        """Return log p of all words, `[N, V]`."""
-        scores: Tensor = self.output(hidden)
-        return scores.log_softmax(1)
+    def vectors(self, words: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the vectors and biases of some words, `[n, H]` and `[n]`; None: of all words."""
+        return rows_of(self.output.weight, self.output.bias, words)
 
     def rows(self) -> Mapping[str, Sequence[int]]:
         """Return the word ids of the rows: weight and bias have one row per word."""
         return dict.fromkeys(("output.weight", "output.bias"), range(self.num_words))
 
 
-class TiedSoftmax(NextWord):
+class TiedSoftmax(WordVectors):
     """Softmax with the input embedding as output weights (Inan et al. 2016, Press & Wolf 2017).
 
     p = softmax(E P h + b). The projection P is used only if H and D differ (Melis et al. 2017).
@@ -98,14 +127,14 @@ class TiedSoftmax(NextWord):
         self.projection = to_width(in_features, width)
         self.bias = nn.Parameter(torch.zeros(num_words))
 
-    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Return −log p(target) of each token in nats, `[N]`."""
-        return linear_cross_entropy(self.projection(hidden), self.embedding, targets, self.bias)
+    def project(self, hidden: Tensor) -> Tensor:
+        """Return P h, `[N, D]`."""
+        projected: Tensor = self.projection(hidden)
+        return projected
 
-    def log_probs(self, hidden: Tensor) -> Tensor:
-        """Return log p of all words, `[N, V]`."""
-        scores = nn.functional.linear(self.projection(hidden), self.embedding, self.bias)
-        return scores.log_softmax(1)
+    def vectors(self, words: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the vectors and biases of some words, `[n, D]` and `[n]`; None: of all words."""
+        return rows_of(self.embedding, self.bias, words)
 
     def rows(self) -> Mapping[str, Sequence[int]]:
         """Return the word ids of the rows: embedding and bias have one row per word."""
@@ -170,3 +199,11 @@ class MixtureOfSoftmaxes(NextWord):
 def to_width(in_features: int, width: int) -> nn.Module:
     """Return a linear map without a bias, or the identity if the widths are equal."""
     return nn.Identity() if in_features == width else nn.Linear(in_features, width, bias=False)
+
+
+def rows_of(weight: Tensor, bias: Tensor, words: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the rows of some words, or all rows if `words` is None."""
+    if words is None:
+        return weight, bias
+    # `embedding` accumulates the gradient of rows much faster than indexing does.
+    return nn.functional.embedding(words, weight), bias[words]

@@ -12,8 +12,10 @@ from torch.nn import functional
 from mtl.errors import OptionError
 from mtl.layers.dropout import VariationalDropout
 from mtl.layers.sequence import last_inputs
+from mtl.ops.pool import f_pool, fo_pool, ifo_pool
 from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
 
+POOLINGS = {"f": f_pool, "fo": fo_pool, "ifo": ifo_pool}
 QRNNState = tuple[Tensor, Tensor | None]
 """The last state `[B, H]`, and the last inputs `[B, (window - 1) · D]`, None for a window of 1."""
 
@@ -25,6 +27,9 @@ class QRNNLayer(nn.Module):
     it in reading order. An elementwise recurrence follows, for both directions at once. The tokens
     before the first one are zero at the start of a text, and the last tokens of the previous chunk
     in later chunks.
+
+    With `highway` the output is o_t ⊙ c_t + (1 − o_t) ⊙ x_t, as in the simple recurrent unit (Lei
+    et al. 2018). x_t is multiplied by a matrix if D differs from H.
 
     Args:
         input_size: Width D of the input of a direction.
@@ -38,9 +43,13 @@ class QRNNLayer(nn.Module):
         weight_drop: Probability of dropping a weight of the matrix products in a training step
             (Merity et al. 2017).
         learned_start: Whether the state before the first token is learned; otherwise it is zero.
+        layer_norm: Whether the products of a token, which become its gates, are normalised together
+            (Ba et al. 2016).
+        highway: Whether the output gate mixes the state with the input.
 
     Raises:
-        ValueError: The window is not positive, or `reverse` is combined with `bidirectional`.
+        ValueError: The window is not positive, `reverse` is combined with `bidirectional`, or
+            `highway` with another pooling than "fo".
     """
 
     def __init__(
@@ -55,8 +64,12 @@ class QRNNLayer(nn.Module):
         zoneout: float = 0.0,
         weight_drop: float = 0.0,
         learned_start: bool = False,
+        layer_norm: bool = False,
+        highway: bool = False,
     ) -> None:
         super().__init__()
+        if highway and pooling != "fo":
+            raise OptionError("highway", f'expected the pooling "fo", got "{pooling}"')
         if window < 1:
             raise OptionError("window", f"expected at least 1, got {window}")
         if reverse and bidirectional:
@@ -64,6 +77,7 @@ class QRNNLayer(nn.Module):
                 "reverse: expected False with bidirectional=True, which reads in both directions"
             )
         self.window = window
+        self.input_size = input_size
         self.pooling: QRNNPooling = pooling
         self.hidden_size = hidden_size
         self.reverse = reverse
@@ -79,6 +93,18 @@ class QRNNLayer(nn.Module):
         self.bias = nn.Parameter(bias.flatten())
         start = torch.zeros(directions * hidden_size)
         self.start = nn.Parameter(start) if learned_start else None
+        self.norm = nn.Parameter(torch.ones(directions * gates)) if layer_norm else None
+        self.highway = highway
+        self.skip: nn.Parameter | None = None
+        if highway and input_size != hidden_size:
+            bound = (6 / (input_size + hidden_size)) ** 0.5
+            matrix = torch.empty(input_size, directions * hidden_size)
+            self.skip = nn.Parameter(matrix.uniform_(-bound, bound))
+
+    @property
+    def plain(self) -> bool:
+        """Whether one function computes the whole layer: without normalisation and highway."""
+        return self.norm is None and not self.highway
 
     def forward(
         self, x: Tensor, state: QRNNState | None = None, *, mask: Tensor | None = None
@@ -106,18 +132,25 @@ class QRNNLayer(nn.Module):
         keep = None
         if self.training and self.zoneout:
             keep = torch.rand(*x.shape[:2], width, device=x.device) < self.zoneout
-        h, last = qrnn(
-            x,
-            functional.dropout(self.weight, self.weight_drop, self.training),
-            self.bias,
-            c0,
-            None if self.reverse else before,
-            None if mask is None else mask.sum(1),
-            pooling=self.pooling,
-            reverse=self.reverse,
-            bidirectional=self.bidirectional,
-            zoneout_mask=keep,
-        )
+        weight = functional.dropout(self.weight, self.weight_drop, self.training)
+        earlier = None if self.reverse else before
+        if self.plain:
+            h, last = qrnn(
+                x,
+                weight,
+                self.bias,
+                c0,
+                earlier,
+                None if mask is None else mask.sum(1),
+                pooling=self.pooling,
+                reverse=self.reverse,
+                bidirectional=self.bidirectional,
+                zoneout_mask=keep,
+            )
+        else:
+            taps = [list(part) for part in weight.chunk(1 + self.bidirectional, dim=2)]
+            gates = gate_products(x, taps, self.reverse, mask, earlier)
+            h, last = pooled(gates, self, x, c0, mask, keep)
         return h, (last[:, : self.hidden_size], self._last_input(x, mask, before))
 
     def initial_state(self, batch_size: int) -> QRNNState:
@@ -135,6 +168,87 @@ class QRNNLayer(nn.Module):
         shape = len(x), self.window - 1, inputs.shape[2]
         earlier = inputs.new_zeros(shape) if before is None else before.reshape(shape)
         return last_inputs(inputs, mask, earlier).flatten(1)
+
+
+def gate_products(
+    x: Tensor,
+    taps: Sequence[Sequence[Tensor]],
+    reverse: bool,
+    mask: Tensor | None,
+    before: Tensor | None = None,
+) -> Tensor:
+    """Return the products of all gates without biases, in torch's operators alone, `[B, T, N]`.
+
+    Args:
+        x: `[B, T, D]`, or `[B, T, 2D]` with one half per direction.
+        taps: For each direction, a matrix `[D, G · H]` per token of the window, its own first.
+        reverse: Whether the first direction runs from right to left.
+        mask: `[B, T]` bool, True on real tokens; None means that all tokens are real.
+        before: `[B, (window - 1) · D]`, the inputs before the first token, for the direction from
+            left to right; None means zeros.
+    """
+    if mask is not None and len(taps[0]) > 1:
+        x = x * mask.unsqueeze(2)  # a window above 1 reads positions beyond the sentence
+    inputs = _inputs(x, taps[0][0].shape[0], len(taps))
+    products = []
+    for direction, (part, (first, *others)) in enumerate(zip(inputs, taps, strict=True)):
+        gates, added = part @ first, len(others)
+        backwards = reverse != (direction == 1)
+        if added and before is not None and not backwards:
+            earlier = before.view(len(x), added, part.shape[2])
+            rows = torch.cat([earlier.to(part.dtype), part], dim=1)
+        else:
+            rows = functional.pad(part, (0, 0, 0, added) if backwards else (0, 0, added, 0))
+        for tap, matrix in enumerate(others, 1):
+            start = tap if backwards else added - tap
+            gates = gates + rows[:, start : start + part.shape[1]] @ matrix
+        products.append(gates)
+    return torch.cat(products, dim=2)
+
+
+def pooled(
+    gates: Tensor,
+    layer: QRNNLayer,
+    x: Tensor,
+    c0: Tensor | None,
+    mask: Tensor | None,
+    keep: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs and the last state from the result of `gate_products`.
+
+    Args:
+        gates: `[B, T, N]`.
+        layer: The layer, for its options, its biases and its further weights.
+        x: The input of the layer, `[B, T, D]` or `[B, T, 2D]`.
+        c0: The state before the first token; None means zeros.
+        mask: `[B, T]` bool, True on real tokens; None means that all tokens are real.
+        keep: `[B, T, H]` or `[B, T, 2H]` bool, True where zoneout keeps the state.
+    """
+    directions = 1 + layer.bidirectional
+    if layer.norm is not None:
+        parts = gates.chunk(directions, dim=2)
+        normed = [functional.layer_norm(part, part.shape[2:]) for part in parts]
+        gates = torch.cat(normed, dim=2) * layer.norm
+    gates = gates + layer.bias
+    lengths = None if mask is None else mask.sum(1)
+    ways = {"reverse": layer.reverse, "bidirectional": layer.bidirectional}
+    if not layer.highway:
+        return POOLINGS[layer.pooling](gates, c0, lengths, zoneout_mask=keep, **ways)
+    by_kind = gates.view(*gates.shape[:2], directions, 3, -1)
+    forget = by_kind[:, :, :, :2].flatten(2)
+    o = by_kind[:, :, :, 2].flatten(2).sigmoid()
+    c, last = f_pool(forget, c0, lengths, zoneout_mask=keep, **ways)
+    inputs = _inputs(x, layer.input_size, directions)
+    if layer.skip is not None:
+        matrices = layer.skip.chunk(directions, dim=1)
+        inputs = [part @ matrix for part, matrix in zip(inputs, matrices, strict=True)]
+    h = o * c + (1 - o) * torch.cat(list(inputs), dim=2)
+    return h if mask is None else h * mask.unsqueeze(2), last
+
+
+def _inputs(x: Tensor, width: int, directions: int) -> Sequence[Tensor]:
+    """Return the input of each direction: the whole input, or one half each."""
+    return x.chunk(2, dim=2) if x.shape[2] > width else (x,) * directions
 
 
 class QRNN(nn.Module):

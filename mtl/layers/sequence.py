@@ -6,8 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-Pooling = Literal["mean", "max", "last"]
+Pooling = Literal["mean", "max", "last", "sum"]
 
 
 def reverse_padded(x: Tensor, mask: Tensor) -> Tensor:
@@ -68,14 +69,34 @@ def pool(x: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
     Args:
         x: `[B, T, H]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
-        pooling: The mean or the maximum over the tokens, or the vector of the last one.
+        pooling: The mean, the maximum or the sum over the tokens, or the vector of the last one.
     """
     if not x.shape[1]:
         return x.sum(1)  # zeros that stay connected to the graph
     real = mask.unsqueeze(-1)
+    if pooling == "sum":
+        return (x * real).sum(1)
     if pooling == "mean":
         return (x * real).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
     if pooling == "max":
         empty = ~mask.any(1, keepdim=True)
         return x.masked_fill(~real, -torch.inf).amax(1).masked_fill(empty, 0)
     return last_real(x * real, mask)
+
+
+def k_max(x: Tensor, real: Tensor, k: int) -> Tensor:
+    """Return the k largest values of each channel, in their order (Kalchbrenner et al. 2014).
+
+    Args:
+        x: `[B, C, T]`.
+        real: `[B, 1, T]` bool, True on the positions that count.
+        k: The number of values.
+
+    Returns:
+        `[B, C, k]`; missing values are −∞, and come last.
+    """
+    x = x.masked_fill(~real, -torch.inf)
+    if k == 1:
+        return x.amax(2, keepdim=True)
+    x = functional.pad(x, (0, k - 1), value=-torch.inf)  # topk needs at least k positions
+    return x.gather(2, x.topk(k, dim=2).indices.sort(dim=2).values)

@@ -12,22 +12,34 @@ from mtl.layers.attention import KeyValueAttention, MultiHeadAttention, SelfAtte
 TokenAttention: TypeAlias = Literal[
     "additive", "concat", "multiplicative", "scaled", "key_value", "multi_head"
 ]
+BOTH_SIDES = ("additive", "concat", "multiplicative", "scaled", "multi_head")
+"""The kinds that read the tokens on both sides, unless they are causal."""
 TokenAttentionLayer: TypeAlias = SelfAttention | KeyValueAttention | MultiHeadAttention
 
 
-def token_attention(name: TokenAttention, in_features: int, window: int) -> TokenAttentionLayer:
+def token_attention(
+    name: TokenAttention,
+    in_features: int,
+    window: int | None,
+    *,
+    causal: bool = False,
+) -> TokenAttentionLayer:
     """Return the attention layer of this name; `layer(x, mask)` returns contexts and weights.
 
     Args:
         name: `key_value`, `multi_head`, or the score of a `SelfAttention`.
         in_features: Width H of the hidden states.
-        window: The number of previous tokens that `key_value` attends to.
+        window: The number of previous tokens that `key_value` and causal layers attend to; None:
+            all, for layers other than `key_value`.
+        causal: Whether tokens attend to the tokens before them alone, as with `key_value`.
     """
     if name == "key_value":
+        assert window is not None
         return KeyValueAttention(in_features, window=window)
+    window = window if causal else None
     if name == "multi_head":
-        return MultiHeadAttention(in_features)
-    return SelfAttention(in_features, score=name)
+        return MultiHeadAttention(in_features, causal=causal, window=window)
+    return SelfAttention(in_features, score=name, causal=causal, window=window)
 
 
 def token_weights(layer: TokenAttentionLayer, x: Tensor, mask: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ scalar.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,6 +123,154 @@ def task_covariance(weights: Tensor, *, floor: float = 0.0) -> Tensor:
     shares = (1 - floor) * roots / roots.sum() + floor / len(rows)
     covariance: Tensor = (vectors * shares) @ vectors.T
     return covariance.to(weights.dtype)
+
+
+def dirty_penalty(weights: Tensor, block: float) -> Tensor:
+    """Return min over B + S = W of r Σ_i max_m |b_mi| + Σ_mi |s_mi| (Jalali et al. 2010).
+
+    B is zero for all tasks at once, and S weight by weight: tasks share most of their features,
+    and each has a few of its own. For each weight i, the minimum over B and S is the sum of the ⌊r⌋
+    largest of the M absolute values, plus (r − ⌊r⌋) times the next one.
+
+    Args:
+        weights: `[M, ...]`.
+        block: r, the cost of the shared part; from 1 (ℓ1/ℓ∞) to M (ℓ1).
+    """
+    sizes = weights.flatten(1).abs().sort(0, descending=True).values
+    counted = (block - torch.arange(len(sizes), device=sizes.device)).clamp(0, 1)
+    total: Tensor = (counted.to(sizes.dtype) @ sizes).sum()
+    return total
+
+
+def tree_penalty(weights: Tensor, tree: Sequence[Any], joint: float) -> Tensor:
+    """Return the tree-guided group lasso Σ_i Σ_v ω_v ‖w_i of the tasks below v‖ (Kim & Xing 2010).
+
+    A node costs g times the norm of all its tasks, plus 1 − g times the costs of its children; a
+    single task costs its absolute value. So the weights ω of the nodes above a task sum to 1, and
+    tasks that are close in the tree drop the same weights.
+
+    Args:
+        weights: `[M, ...]`.
+        tree: The children of the root: the index of a task, or the list of children of a node.
+        joint: g, from 0 (ℓ1) to 1 (the root alone, ℓ1/ℓ2).
+    """
+    tasks = _leaves(tree)
+    together = block_penalty(weights[tasks])
+    parts = [
+        tree_penalty(weights, child, joint) if isinstance(child, list) else weights[child].abs()
+        for child in tree
+    ]
+    return joint * together + (1 - joint) * torch.stack([part.sum() for part in parts]).sum()
+
+
+def _leaves(tree: Sequence[Any]) -> list[int]:
+    """Return the indices of the tasks in a tree."""
+    return [
+        task for child in tree for task in (_leaves(child) if isinstance(child, list) else [child])
+    ]
+
+
+def fused_penalty(weights: Tensor, edges: Sequence[Sequence[int]]) -> Tensor:
+    """Return Σ_(a,b) Σ_i |w_ai − w_bi| over the edges of a graph of tasks (Kim & Xing 2009).
+
+    It makes many weights of neighbours equal, and leaves the others apart.
+
+    Args:
+        weights: `[M, ...]`.
+        edges: The indices of the two tasks of each edge.
+    """
+    if not edges:
+        return weights.new_zeros(())
+    first, second = zip(*edges, strict=True)
+    return (weights[list(first)] - weights[list(second)]).abs().sum()
+
+
+def subspace_penalty(weights: Tensor, dimensions: int) -> Tensor:
+    """Return Σ_m ‖w_m − Θᵀ Θ w_m‖² with the best Θ of some dimensions (Ando & Zhang 2005).
+
+    Each task is the sum of a vector in a subspace that all tasks share, which is free, and of a
+    vector of its own, which is not. The rows of Θ are the first right singular vectors of the
+    matrix with one row per task, so the penalty is the sum of its other squared singular values.
+
+    Args:
+        weights: `[M, ...]`.
+        dimensions: The number of dimensions of the subspace, less than M.
+    """
+    rows = weights.flatten(1)
+    squares: Tensor = torch.linalg.eigvalsh(rows @ rows.T)  # ascending
+    return squares[:-dimensions].sum()
+
+
+def tensor_normal_penalty(weights: Tensor, inverses: Sequence[Tensor]) -> Tensor:
+    """Return vec(W)ᵀ (Σ₁ ⊗ Σ₂ ⊗ …)⁻¹ vec(W), with one covariance per axis (Long et al. 2017).
+
+    Up to a constant it equals −2 times the log-density of a tensor normal distribution.
+
+    Args:
+        weights: `[M, D_1, …, D_n]`.
+        inverses: The inverse covariance of each axis: tasks `[M, M]`, then `[D_1, D_1]`, ….
+    """
+    return (weights * _along_axes(weights, inverses)).sum()
+
+
+def axis_inverses(
+    weights: Tensor, inverses: Sequence[Tensor], *, floor: float = 0.01
+) -> list[Tensor]:
+    """Return inverse covariances of all axes after one sweep of flip-flop (Long et al. 2017).
+
+    The most likely covariance of an axis, given the others, is the mean of the products of its
+    slices, weighted by the inverses of the others. Each is then divided by its mean variance,
+    since only the product of the scales is determined.
+
+    Args:
+        weights: `[M, D_1, …, D_n]`. For an axis whose weights are all zero the result is I.
+        inverses: The inverse covariances before the sweep.
+        floor: Share of I in each covariance, so that it has an inverse.
+    """
+    exact = weights.double()
+    found = [inverse.double() for inverse in inverses]
+    for axis, size in enumerate(exact.shape):
+        eye = torch.eye(size, dtype=exact.dtype, device=exact.device)
+        others = [eye if i == axis else inverse for i, inverse in enumerate(found)]
+        slices = exact.movedim(axis, 0).flatten(1)
+        weighted = _along_axes(exact, others).movedim(axis, 0).flatten(1)
+        covariance = slices @ weighted.T
+        mean = covariance.trace() / size
+        covariance = torch.where(mean > 0, covariance / mean.where(mean > 0, 1), eye)
+        found[axis] = torch.linalg.inv((1 - floor) * covariance + floor * eye)
+    return [inverse.to(weights.dtype) for inverse in found]
+
+
+def _along_axes(weights: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Return a tensor, multiplied along each axis by a matrix."""
+    for matrix in matrices:
+        # Contracts axis 0 and appends it at the end: after all axes they are in their order.
+        weights = torch.tensordot(weights, matrix, ([0], [1]))
+    return weights
+
+
+def task_clusters(weights: Tensor, number: int) -> list[int]:
+    """Return the cluster id of each task, by Ward's method (1963).
+
+    Clusters are merged, from one per task, until `number` are left: always the two whose union has
+    the least additional squared distance of tasks to the mean of their cluster.
+
+    Args:
+        weights: `[M, ...]`.
+        number: The number of clusters, from 1 to M.
+    """
+    rows = weights.flatten(1).double()
+    clusters = [[task] for task in range(len(rows))]
+
+    def cost(pair: tuple[int, int]) -> float:
+        a, b = (clusters[i] for i in pair)
+        share = len(a) * len(b) / (len(a) + len(b))
+        return share * (rows[a].mean(0) - rows[b].mean(0)).square().sum().item()
+
+    while len(clusters) > number:
+        a, b = min(combinations(range(len(clusters)), 2), key=cost)
+        clusters[a] += clusters.pop(b)
+    return [next(i for i, own in enumerate(clusters) if task in own) for task in range(len(rows))]
 
 
 def _scatter(weights: Tensor) -> Tensor:

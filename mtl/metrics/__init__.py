@@ -3,11 +3,13 @@
 from mtl.metrics.accuracy import Accuracy
 from mtl.metrics.base import UNDEFINED, Metric, Unit, defined, shown
 from mtl.metrics.divergence import Divergence
+from mtl.metrics.exact_match import ExactMatch
 from mtl.metrics.f1 import F1
 from mtl.metrics.numbers import Pearson, SquaredError
 from mtl.metrics.perplexity import Perplexity
 from mtl.metrics.set_f1 import SetF1
 from mtl.metrics.span_f1 import SpanF1
+from mtl.metrics.top_k import TopK
 from mtl.registry import Registry
 
 METRICS: Registry[Metric] = Registry(
@@ -15,6 +17,8 @@ METRICS: Registry[Metric] = Registry(
     Metric,
     {
         "accuracy": Accuracy,
+        "exact_match": ExactMatch,
+        "top_k": TopK,
         "f1": F1,
         "span_f1": SpanF1,
         "set_f1": SetF1,
@@ -31,12 +35,14 @@ __all__ = [
     "UNDEFINED",
     "Accuracy",
     "Divergence",
+    "ExactMatch",
     "Metric",
     "Pearson",
     "Perplexity",
     "SetF1",
     "SpanF1",
     "SquaredError",
+    "TopK",
     "Unit",
     "defined",
     "shown",

@@ -56,6 +56,11 @@ class Metric(Checked, ABC):
     reads: ClassVar[Values] = "labels"
     """The values it compares; log_probs are the log-probabilities of the gold labels."""
 
+    level: ClassVar[Literal["token", "sentence"] | None] = None
+    """The level of the labels that it compares; None: both."""
+    ranked: ClassVar[bool] = False
+    """Whether a prediction is a tuple of labels in descending order of their probabilities."""
+
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:
         """Add sentences to the counts.

@@ -2,7 +2,7 @@
 
 import mtl.ops.recurrent  # noqa: F401 - registers the operators that exported programs call
 from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
-from mtl.ops.crf_paths import crf_entropy, crf_n_best, crf_score
+from mtl.ops.crf_paths import crf_entropy, crf_n_best, crf_sample, crf_score
 from mtl.ops.pool import f_pool, fo_pool, ifo_pool
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "crf_log_partition",
     "crf_marginals",
     "crf_n_best",
+    "crf_sample",
     "crf_score",
     "crf_viterbi",
     "f_pool",

@@ -15,13 +15,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from mtl.ops.crf_logarithms import log_backward, log_partition
+from mtl.ops.crf_paths import check_prefix, crf_score, ends
 from mtl.ops.crf_reference import (
     crf_backward_reference,
     crf_forward_reference,
     crf_marginals_reference,
     crf_viterbi_reference,
 )
+from mtl.ops.crf_semirings import Chain
 from mtl.ops.library import warn_reference
 from mtl.ops.pool import LIBRARY
 
@@ -130,18 +134,45 @@ class _CRFBackward(torch.autograd.Function):
         raise NotImplementedError("the CRF operators have no second derivatives")
 
 
-def _to_common_type(*scores: Tensor) -> tuple[Tensor, ...]:
+def _to_common_type(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> Chain:
     """Convert the scores to the type of the computation: float64 if any has it, else float32."""
-    dtype = scores[0].dtype
-    if dtype in (torch.float32, torch.float64) and all(x.dtype == dtype for x in scores):
-        return scores
-    dtype = torch.float64 if any(x.dtype == torch.float64 for x in scores) else torch.float32
-    return tuple(x.to(dtype) for x in scores)
+    scores = emissions, transitions, start, end
+    dtype = emissions.dtype
+    if dtype not in (torch.float32, torch.float64) or any(x.dtype != dtype for x in scores):
+        dtype = torch.float64 if any(x.dtype == torch.float64 for x in scores) else torch.float32
+    return emissions.to(dtype), transitions.to(dtype), start.to(dtype), end.to(dtype)
 
 
-def _values(scores: tuple[Tensor, ...], mask: Tensor, paths: Tensor | None) -> Tensor:
+class _LogPartition(torch.autograd.Function):
+    """Log partition of chains with a matrix of transitions per step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(emissions, transitions, start, end, mask)
+        values = log_partition(emissions, transitions, start, end, mask)
+        return values.to(emissions.dtype).masked_fill(~mask.any(1), 0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_values: Tensor) -> tuple[Tensor | None, ...]:
+        emissions, transitions, start, end, mask = ctx.saved_tensors
+        by_emissions, by_transitions = log_backward(
+            emissions, transitions, start, end, mask, by_values
+        )
+        # First and last labels enter a path together with the first and the last emission.
+        by_end = (by_emissions * ends(mask).unsqueeze(2)).sum((0, 1))
+        return by_emissions, by_transitions, by_emissions[:, 0].sum(0), by_end, None
+
+
+def _values(scores: Chain, mask: Tensor, paths: Tensor | None) -> Tensor:
     scores = _to_common_type(*scores)
     values: Tensor
+    if scores[1].dim() > 2:
+        check_prefix(mask)
+        values = _LogPartition.apply(*scores, mask)
+        return values if paths is None else crf_score(*scores, mask, paths) - values
     if torch.is_grad_enabled() and any(x.requires_grad for x in scores):
         values = _LogLikelihood.apply(*scores, mask, paths)
     else:
@@ -158,7 +189,8 @@ def crf_log_likelihood(
 
     Args:
         emissions: `[B, T, K]`, of any floating-point type; computed in at least float32.
-        transitions: `[K, K]`, from label (row) to label (column).
+        transitions: `[K, K]`, from label (row) to label (column); or one matrix per step,
+            `[B, T - 1, K, K]`, which is computed in plain torch, in logarithms.
         start: `[K]`.
         end: `[K]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
@@ -189,6 +221,9 @@ def crf_marginals(
     """
     with torch.no_grad():
         scores = _to_common_type(emissions, transitions, start, end)
+        if transitions.dim() > 2:
+            check_prefix(mask)
+            return log_backward(*scores, mask, scores[0].new_ones(len(mask)))[0]
         marginals: Tensor = torch.ops.mtl.crf_marginals(*scores, mask)
     return marginals
 
@@ -204,5 +239,7 @@ def crf_viterbi(
     """
     with torch.no_grad():
         scores = _to_common_type(emissions, transitions, start, end)
+        if transitions.dim() > 2:
+            return crf_viterbi_reference(*scores, mask)
         paths, best = torch.ops.mtl.crf_viterbi(*scores, mask)
     return paths, best

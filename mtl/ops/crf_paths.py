@@ -1,4 +1,4 @@
-"""CRF functions without compiled kernels: path scores, n-best paths and entropy.
+"""CRF functions without compiled kernels: path scores, n-best and random paths, entropy.
 
 Letters: B sentences, T tokens, K labels. Masks are prefixes: the real tokens come first.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from mtl.ops.crf_semirings import entropy as path_entropy
+from mtl.ops.crf_semirings import fold, sampled, step, walk, zeros
 
 
 def ends(mask: Tensor) -> Tensor:
@@ -33,16 +36,22 @@ def crf_score(
 
     Args:
         emissions: `[B, T, K]`.
-        transitions: `[K, K]`, from label (row) to label (column).
+        transitions: `[K, K]`, from label (row) to label (column); or one matrix per step,
+            `[B, T - 1, K, K]`.
         start: `[K]`.
         end: `[K]`.
         mask: `[B, T]` bool, True on real tokens, which come first.
         paths: `[B, T]` int64 label ids; ignored on padding.
     """
-    padding = ~mask
+    padding, labels = ~mask, emissions.shape[2]
     paths = paths.masked_fill(padding, 0)
     emitted = emissions.gather(2, paths.unsqueeze(2)).squeeze(2).masked_fill(padding, 0)
-    moved = transitions[paths[:, :-1], paths[:, 1:]].masked_fill(padding[:, 1:], 0)
+    if transitions.dim() == 2:
+        moved = transitions[paths[:, :-1], paths[:, 1:]]
+    else:
+        moved = transitions.gather(2, paths[:, :-1, None, None].expand(-1, -1, 1, labels))
+        moved = moved.squeeze(2).gather(2, paths[:, 1:, None]).squeeze(2)
+    moved = moved.masked_fill(padding[:, 1:], 0)
     started = start[paths[:, :1]].masked_fill(padding[:, :1], 0)
     ended = end[paths].masked_fill(~ends(mask), 0)
     return emitted.sum(1) + moved.sum(1) + started.sum(1) + ended.sum(1)
@@ -71,7 +80,7 @@ def crf_n_best(
     stay = torch.arange(labels * n, device=emissions.device).expand(batch, -1)
     backpointers = []
     for t in range(1, steps):
-        candidates = best.unsqueeze(3) + transitions.unsqueeze(1)  # [B, K from, n, K to]
+        candidates = best.unsqueeze(3) + step(transitions, t).unsqueeze(-2)  # [B, K from, n, K to]
         scores, source = candidates.flatten(1, 2).transpose(1, 2).topk(n, dim=2)
         real = mask[:, t].view(-1, 1, 1)
         best = torch.where(real, scores + emissions[:, t].unsqueeze(2), best)
@@ -85,35 +94,29 @@ def crf_n_best(
     return paths, torch.where(mask[:, :1], scores, empty)
 
 
+def crf_sample(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
+) -> Tensor:
+    """Return one random path per sentence with probability p(y | x), `[B, T]`, 0 on padding.
+
+    Forward filtering and backward sampling, in one pass. The arguments are the same as for
+    `crf_score`.
+    """
+    check_prefix(mask)
+    return walk(sampled, mask, (emissions, transitions, start, end))[0]
+
+
 def crf_entropy(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor
 ) -> Tensor:
     """Return the entropy of the distribution over paths in nats, `[B]`.
 
-    One forward pass in logarithms (Hernando et al. 2005, Eq. 3). The entropy of the paths that end
-    in a label is the entropy of the choice of the previous label plus the expected entropy of the
-    paths up to it. It is 0 if no path is possible. The arguments are the same as for `crf_score`.
+    One forward pass in the semiring of entropies (Hernando et al. 2005, Eq. 3). It is 0 if no path
+    is possible. The arguments are the same as for `crf_score`.
     """
     check_prefix(mask)
     if not emissions.shape[1]:
         return emissions.sum((1, 2))  # zeros that stay connected to the graph
-    alpha = start + emissions[:, 0]  # [B, K]
-    entropy = torch.zeros_like(alpha)
-    for t in range(1, emissions.shape[1]):
-        before = alpha.unsqueeze(2) + transitions
-        moved = torch.logsumexp(before, dim=1) + emissions[:, t]
-        mixed = _mixed(before, entropy.unsqueeze(2))
-        real = mask[:, t : t + 1]
-        alpha, entropy = torch.where(real, moved, alpha), torch.where(real, mixed, entropy)
-    return _mixed(alpha + end, entropy).masked_fill(~mask[:, 0], 0)
-
-
-def _mixed(scores: Tensor, entropy: Tensor) -> Tensor:
-    """Return the entropy of a mixture over dim 1.
-
-    The weights are the softmax of the scores; `entropy` is the entropy of each component.
-    """
-    possible = scores != -torch.inf  # NaN counts as possible, so that it reaches the result
-    logs = scores.masked_fill(~possible, torch.finfo(scores.dtype).min).log_softmax(1)
-    share = logs.exp() * possible.any(1, keepdim=True)
-    return (share * (entropy - logs.masked_fill(~possible, 0))).sum(1)
+    chain = emissions, transitions, start, end
+    _, found = fold(path_entropy, mask, chain, zeros(chain))
+    return found.masked_fill(~mask[:, 0], 0)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mtl.ops.crf_logarithms import log_backward, log_partition
 from mtl.ops.crf_paths import check_prefix, crf_score, ends
+from mtl.ops.crf_semirings import best, walk
 
 
 @dataclass(frozen=True)
@@ -186,30 +187,4 @@ def crf_viterbi_reference(
 ) -> tuple[Tensor, Tensor]:
     """Compute `torch.ops.mtl.crf_viterbi`; see its schema for arguments and results."""
     check_prefix(mask)
-    batch, steps, labels = emissions.shape
-    if not steps:
-        return mask.long(), emissions.new_zeros(batch)
-    stay = torch.arange(labels, device=emissions.device).expand(batch, labels)
-    best = start + emissions[:, 0]  # [B, K]
-    subtracted = best.new_zeros(batch, 1, dtype=torch.float64)
-    backpointers = []
-    for t in range(1, steps):
-        real = mask[:, t : t + 1]
-        # Subtracting the maximum keeps float32 exact over thousands of steps. Where no path is
-        # possible the maximum is −∞; nan_to_num_ replaces it by 0, so that the scores stay −∞.
-        top = (best.amax(1, keepdim=True) * real).nan_to_num_(0, 0, 0)
-        best = best - top
-        subtracted += top
-        scores, source = (best.unsqueeze(2) + transitions).max(dim=1)
-        best = torch.where(real, scores + emissions[:, t], best)
-        # On padding each label points to itself, so that backtracking starts at the last real
-        # token.
-        backpointers.append(torch.where(real, source, stay))
-    score, label = (best + end).max(dim=1)
-    path = [label]
-    for source in reversed(backpointers):
-        label = source.gather(1, label.unsqueeze(1)).squeeze(1)
-        path.append(label)
-    paths = torch.stack(path[::-1], dim=1).masked_fill(~mask, 0)
-    score = (score + subtracted.squeeze(1)).to(emissions.dtype)
-    return paths, score.masked_fill(~mask[:, 0], 0)
+    return walk(best, mask, (emissions, transitions, start, end))

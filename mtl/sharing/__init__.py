@@ -6,7 +6,9 @@ from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
 from mtl.sharing.hierarchical import Hierarchical
 from mtl.sharing.mmoe import MixtureOfExperts
+from mtl.sharing.mtan import AttentionMasks
 from mtl.sharing.none import NoSharing
+from mtl.sharing.ple import ProgressiveExtraction
 from mtl.sharing.shared_private import SharedPrivate
 from mtl.sharing.sluice import Sluice
 from mtl.sharing.soft import Soft
@@ -23,6 +25,8 @@ SHARING: Registry[Sharing] = Registry(
         "sluice": Sluice,
         "shared_private": SharedPrivate,
         "mmoe": MixtureOfExperts,
+        "ple": ProgressiveExtraction,
+        "mtan": AttentionMasks,
         "hierarchical": Hierarchical,
         "tensor": TensorFactorisation,
     },
@@ -30,11 +34,13 @@ SHARING: Registry[Sharing] = Registry(
 
 __all__ = [
     "SHARING",
+    "AttentionMasks",
     "CrossStitch",
     "Hard",
     "Hierarchical",
     "MixtureOfExperts",
     "NoSharing",
+    "ProgressiveExtraction",
     "SharedPrivate",
     "Sharing",
     "Sluice",

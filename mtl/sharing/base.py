@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.options import Checked, RunContext, constructor_options
 from mtl.trunks.base import Trunk
 
@@ -144,6 +145,22 @@ class Sharing(Checked, nn.Module, ABC):
         The weights change during the epoch, so `epoch_state` contains this state.
         """
 
+    def begin_corpus(self) -> None:
+        """Prepare for the next corpus of an epoch that trains one corpus after the other.
+
+        Like `begin_epoch`; it is not called for the first corpus of an epoch.
+        """
+
+    def attach(
+        self, embedding: Sequence[nn.Parameter], of_tasks: Mapping[str, Sequence[nn.Parameter]]
+    ) -> None:
+        """Receive the parameters of the rest of the model, once it is built.
+
+        Args:
+            embedding: The parameters of the embedding.
+            of_tasks: Task to the parameters of its head and of its label vectors.
+        """
+
     def epoch_state(self) -> dict[str, Tensor]:
         """Return the state that `begin_epoch` has stored, for resuming within the epoch."""
         return {}
@@ -158,6 +175,25 @@ class Sharing(Checked, nn.Module, ABC):
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
         """Return the names of rows and columns of learned quantities, if they have any."""
         return {}
+
+
+def refuse_one_sided(trunk: Trunk, context: RunContext) -> None:
+    """Raise OptionError if a language model would read the direction that it must not read.
+
+    For sharings that compute factors of the units of both directions from both directions.
+
+    Args:
+        trunk: A trunk of the sharing.
+        context: The run.
+    """
+    for task, word in context.texts.items():
+        if word != "same" and trunk.stacks > 1:
+            raise OptionError(
+                "",
+                f"task {task!r} reads one of two independent directions, and the gates or masks of "
+                "this sharing read both; set bidirectional of the trunk to false, or choose "
+                "another sharing",
+            )
 
 
 def among(names: Sequence[Any], tasks: Sequence[str]) -> list[Any]:

@@ -37,11 +37,12 @@ class Hierarchical(Columns):
         make_trunk: A function without arguments that returns a new trunk.
         order: The tasks, from the lowest to the highest; null: as in the run file.
         label_dim: Width E of the label vectors; 0: labels are not read.
-        successive: δ of the penalty δ ‖θ − θ'‖², once per batch, on the weights θ of all levels
-            below the highest task of the batch. θ' are the weights at the start of the epoch, so
-            that training on one task does not undo the training of others. The penalty is a sum
-            over all weights, so δ is small, about 1e-4; with 0.01 Adam hardly moves away from θ'.
-            0: no penalty.
+        successive: δ of the penalty δ ‖θ − θ'‖², once per batch, on the weights θ of the embedding
+            and of all levels below the highest task of the batch, with their heads and label
+            vectors. θ' are the weights at the start of the epoch, so that training on one task does
+            not undo the training of others; with `mixing: sequential`, the weights at the end of
+            the corpus before, as in the paper. The penalty is a sum over all weights, so δ is
+            small, about 1e-4; with 0.01 Adam hardly moves away from θ'. 0: no penalty.
     """
 
     min_tasks = 2
@@ -66,7 +67,9 @@ class Hierarchical(Columns):
             {task: nn.Linear(own + below + label_dim, own, bias=False) for task in self.order[1:]}
         )
         self._start: Tensor | None = None
-        """The weights of all levels but the highest at the start of the epoch."""
+        """The weights of embedding and levels below the highest, from which movement counts."""
+        self._embedding: list[nn.Parameter] = []
+        self._of_tasks: dict[str, list[nn.Parameter]] = {task: [] for task in self.order}
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
@@ -135,25 +138,42 @@ class Hierarchical(Columns):
 
     def _penalties(self, height: int) -> Mapping[str, Tensor]:
         """Return the penalty on the movement of the weights below the highest level in use."""
-        weights = self._weights(height - 1)
-        if not (self.training and self.successive and self._start is not None and weights):
+        if not (self.training and self.successive and self._start is not None):
+            return {}
+        weights = self._regularised(height - 1)
+        if not weights:
             return {}
         now = parameters_to_vector(weights)
         return {"successive": self.successive * (now - self._start[: len(now)]).square().sum()}
 
-    def _weights(self, height: int) -> list[nn.Parameter]:
-        """Return the parameters of the lowest levels, the lowest first."""
-        levels = [
-            [*self.trunks[task].parameters(), *(self.inputs[task].parameters() if i else ())]
-            for i, task in enumerate(self.order[:height])
-        ]
-        return [parameter for level in levels for parameter in level]
+    def _level(self, i: int) -> list[nn.Parameter]:
+        """Return the parameters of a level, from 0."""
+        task = self.order[i]
+        return [*self.trunks[task].parameters(), *(self.inputs[task].parameters() if i else ())]
+
+    def _regularised(self, height: int) -> list[nn.Parameter]:
+        """Return the parameters of the embedding and of the lowest levels, with their heads."""
+        found = [*self._embedding]
+        for i, task in enumerate(self.order[:height]):
+            found += [*self._level(i), *self._of_tasks[task]]
+        return list(dict.fromkeys(found))  # tasks may share a head, or a head the embedding
+
+    def attach(
+        self, embedding: Sequence[nn.Parameter], of_tasks: Mapping[str, Sequence[nn.Parameter]]
+    ) -> None:
+        """Receive the parameters of embedding, heads and label vectors, which are regularised."""
+        self._embedding = list(embedding)
+        self._of_tasks = {task: list(own) for task, own in of_tasks.items()}
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
         """Store the weights from which the penalty measures the movement."""
-        below = self._weights(len(self.order) - 1)
+        below = self._regularised(len(self.order) - 1)
         self._start = parameters_to_vector(below) if self.successive else None
+
+    def begin_corpus(self) -> None:
+        """Store the weights at the end of the corpus before."""
+        self.begin_epoch(0)
 
     def epoch_state(self) -> dict[str, Tensor]:
         """Return the weights from which the penalty measures the movement."""
@@ -166,4 +186,4 @@ class Hierarchical(Columns):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of all levels but the highest."""
-        return self._weights(len(self.order) - 1)
+        return [p for i in range(len(self.order) - 1) for p in self._level(i)]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
-from mtl.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from mtl.options import (
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    RunContext,
+    options_of,
+)
 from mtl.sharing.base import TrunkOutput
 from mtl.sharing.columns import Mixed, TowerStates, shares
 from mtl.trunks.base import Trunk
@@ -72,6 +80,14 @@ class Sluice(Mixed):
         self.alpha = nn.ParameterList(shares(len(tasks) * subspaces, balance) for _ in widths)
         last = shares(len(widths), balance)[-1:] if len(widths) > 1 else torch.ones(1, 1)
         self.beta = nn.Parameter(last.repeat(len(tasks), 1))
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for a weight of the orthogonality of a single subspace."""
+        yield from super().idle(options, context)
+        default = next(o.default for o in options_of(cls) if o.name == "orthogonality")
+        if options["subspaces"] == 1 and options["orthogonality"] not in (0, default):
+            yield OptionError("orthogonality", "has no effect with one subspace; leave it out")
 
     def forward(
         self, x: Tensor, mask: Tensor, tasks: Sequence[str], state: TowerStates | None = None

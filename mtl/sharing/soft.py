@@ -4,33 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector
+from torch import Tensor
 
 from mtl.errors import OptionError
 from mtl.layers.weight_penalties import (
     block_penalty,
     clustered_penalty,
+    dirty_penalty,
     distance_penalty,
+    fused_penalty,
     mean_penalty,
-    relationship_penalty,
-    task_covariance,
+    subspace_penalty,
     trace_penalty,
+    tree_penalty,
 )
-from mtl.options import NonNegativeFloat, Requires, RunContext, refuse_idle
-from mtl.sharing.base import TrunkOutput
+from mtl.options import (
+    Bounds,
+    Fraction,
+    NonNegativeFloat,
+    PositiveInt,
+    Requires,
+    RunContext,
+    refuse_idle,
+)
+from mtl.sharing.base import Restricted, TrunkOutput
 from mtl.sharing.columns import TowerStates
-from mtl.sharing.groups import number_groups
+from mtl.sharing.groups import number_edges, number_groups, number_tree
 from mtl.sharing.none import NoSharing
+from mtl.sharing.penalties import LearnedClusters, Relationship, TensorNormal, WeightPenalty
 from mtl.trunks.base import Trunk
 
-Penalty = Literal["distance", "mean", "clustered", "trace", "l1_l2", "l1_linf", "relationship"]
-FLOOR = 0.01
-"""Share of I / M in a learned covariance. A singular one would keep tasks from moving apart."""
+Penalty = Literal[
+    "distance",
+    "mean",
+    "clustered",
+    "trace",
+    "l1_l2",
+    "l1_linf",
+    "dirty",
+    "tree",
+    "graph",
+    "subspace",
+    "relationship",
+    "tensor_normal",
+]
+Tree = list[str | list[str | list[str]]]
+"""The children of the root of a tree of tasks: tasks and nodes, of up to two levels of nodes."""
 
 
 class Soft(NoSharing):
@@ -50,16 +74,35 @@ class Soft(NoSharing):
             et al. 2009). "trace": the trace norm of the matrix with one row of weights per task
             (Yang & Hospedales 2017), which favours a low rank rather than small distances. "l1_l2",
             "l1_linf": the sum over weights of the norm over tasks, so that all tasks drop the same
-            weights (Argyriou et al. 2007). "relationship": tr(Wᵀ Σ⁻¹ W) with one row of W per task
-            and a learned covariance Σ of the tasks. Σ is I / M in the first epoch; each further
-            epoch starts with (W Wᵀ)^½ divided by its trace (Zhang & Yeung 2010; Long et al. 2017),
-            mixed with 1 % of I / M.
-        strength: λ. The penalties are sums over all weights, so it is small: about 1e-5 for
-            "l1_l2", "l1_linf" and "relationship".
+            weights (Argyriou et al. 2007). "dirty": the least `block` · ℓ1/ℓ∞(B) + ℓ1(S) with
+            B + S = W, so that tasks drop most weights together and some alone (Jalali et al. 2010).
+            "tree": norms of the tasks below each node of `tree` (Kim & Xing 2010). "graph":
+            Σ |w_a − w_b| over `edges` (Kim & Xing 2009). "subspace": the distance of tasks to a
+            common subspace of some `dimensions` (Ando & Zhang 2005). "relationship": tr(Wᵀ Σ⁻¹ W)
+            with one row of W per task and a learned covariance Σ of the tasks. Σ is I / M in the
+            first epoch; each further epoch starts with (W Wᵀ)^½ divided by its trace (Zhang & Yeung
+            2010), mixed with 1 % of I / M. "tensor_normal": the same with covariances of tasks,
+            units and inputs, Σ₁ ⊗ Σ₂ ⊗ Σ₃, of each tensor (Long et al. 2017). They are I in the
+            first epoch; each further epoch starts with one sweep of their estimation. Each step
+            then takes several times as long.
+        strength: λ. The penalties are sums over all weights, so it is small: about 1e-5 for all
+            but "distance", "mean" and "clustered".
         within: Weight of the distances of tasks to their mean, or to the mean of their cluster,
             relative to the norm of the overall mean; for "mean" and "clustered".
-        between: Weight of the distances of cluster means to the overall mean; for "clustered".
+        between: Weight of the distances of cluster means to the overall mean, less than `within`;
+            for "clustered".
         clusters: The tasks of each cluster, for "clustered": [[pos, chunk], [sentiment]].
+        num_clusters: The number of clusters to learn, in place of `clusters`. At the start of each
+            epoch but the first, the weights of the tasks are clustered (by Ward's method), so that
+            tasks learn with whom to share (Kang et al. 2011).
+        block: The cost of the shared part for "dirty", more than 1 and less than M; null: the
+            mean of both.
+        tree: The tree of tasks for "tree", as nested lists: [[pos, chunk], ner].
+        joint: Share of a node of the tree in the cost of its tasks, for "tree": 1 has one norm over
+            all tasks, and 0 one per task.
+        edges: The pairs of tasks that are similar, for "graph": [[pos, chunk], [chunk, ner]]. null:
+            all pairs.
+        dimensions: The number of dimensions of the common subspace, for "subspace"; less than M.
     """
 
     min_tasks = 2
@@ -72,28 +115,124 @@ class Soft(NoSharing):
         penalty: Penalty = "distance",
         strength: NonNegativeFloat = 0.001,
         within: Annotated[NonNegativeFloat, Requires("penalty", ("mean", "clustered"))] = 1.0,
-        between: Annotated[NonNegativeFloat, Requires("penalty", ("clustered",))] = 1.0,
+        between: Annotated[NonNegativeFloat, Requires("penalty", ("clustered",))] = 0.1,
         clusters: Annotated[list[list[str]] | None, Requires("penalty", ("clustered",))] = None,
+        num_clusters: Annotated[PositiveInt | None, Requires("penalty", ("clustered",))] = None,
+        block: Annotated[float | None, Bounds(gt=1), Requires("penalty", ("dirty",))] = None,
+        tree: Annotated[Tree | None, Requires("penalty", ("tree",))] = None,
+        joint: Annotated[Fraction, Requires("penalty", ("tree",))] = 0.5,
+        edges: Annotated[list[list[str]] | None, Requires("penalty", ("graph",))] = None,
+        dimensions: Annotated[PositiveInt, Requires("penalty", ("subspace",))] = 1,
     ) -> None:
         super().__init__(tasks, make_trunk)
-        given = {"penalty": penalty, "within": within, "between": between, "clusters": clusters}
+        given = {
+            "penalty": penalty,
+            "within": within,
+            "between": between,
+            "clusters": clusters,
+            "num_clusters": num_clusters,
+            "block": block,
+            "tree": tree,
+            "joint": joint,
+            "edges": edges,
+            "dimensions": dimensions,
+        }
         refuse_idle(Soft, given)
-        if penalty == "clustered" and clusters is None:
-            raise OptionError("clusters", "expected groups of tasks with the penalty 'clustered'")
-        numbers = number_groups(tasks, clusters or [tasks], "clusters")
-        self.penalty = _chosen(penalty, within, between, [numbers[task] for task in tasks])
         self.strength = strength
         first, *others = self.trunks.values()
         for trunk in others:
             trunk.load_state_dict(first.state_dict())
+        self.penalty = self._chosen(list(tasks), given)
+
+    def _chosen(self, tasks: Sequence[str], options: Mapping[str, Any]) -> WeightPenalty:
+        """Return the penalty on the weights of all tasks.
+
+        Args:
+            tasks: The names of all tasks.
+            options: The options of the constructor.
+        """
+        count, penalty, clusters = len(tasks), options["penalty"], options["clusters"]
+        weights = {name: options[name] for name in ("between", "within")}
+        if penalty == "relationship":
+            return Relationship(count)
+        if penalty == "tensor_normal":
+            return TensorNormal(self._stacks())
+        if penalty == "clustered":
+            if (clusters is None) == (options["num_clusters"] is None):
+                raise OptionError(
+                    "clusters",
+                    "expected groups of tasks with the penalty 'clustered', or their number as "
+                    "num_clusters",
+                )
+            if clusters is None:
+                _below("num_clusters", options["num_clusters"], count)
+                return LearnedClusters(count, options["num_clusters"], **weights)
+            numbers = number_groups(tasks, clusters, "clusters")
+            weights["clusters"] = [numbers[task] for task in tasks]
+        block = options["block"] or (1 + count) / 2
+        if penalty == "dirty":
+            _below("block", block, count)
+        if penalty == "subspace":
+            _below("dimensions", options["dimensions"], count)
+        if penalty == "tree" and options["tree"] is None:
+            raise OptionError("tree", "expected nested lists of tasks, such as [[a, b], c]")
+        tree = number_tree(tasks, options["tree"] or tasks)
+        penalties: dict[str, Callable[[Tensor], Tensor]] = {
+            "distance": distance_penalty,
+            "mean": partial(mean_penalty, within=options["within"]),
+            "clustered": partial(clustered_penalty, **weights),
+            "trace": trace_penalty,
+            "l1_l2": block_penalty,
+            "l1_linf": partial(block_penalty, order=inf),
+            "dirty": partial(dirty_penalty, block=block),
+            "tree": partial(tree_penalty, tree=tree, joint=options["joint"]),
+            "graph": partial(fused_penalty, edges=number_edges(tasks, options["edges"])),
+            "subspace": partial(subspace_penalty, dimensions=options["dimensions"]),
+        }
+        return WeightPenalty(penalties[penalty])
+
+    @classmethod
+    def restricted_to(
+        cls, options: Mapping[str, Any], tasks: Sequence[str], context: RunContext
+    ) -> Restricted:
+        """Return the options for fewer tasks: edges have two tasks, and numbers are less than M."""
+        left = dict(super().restricted_to(options, tasks, context).options)
+        if left["edges"] is not None:
+            left["edges"] = [edge for edge in left["edges"] if len(edge) == 2]
+        if left["num_clusters"] is not None:
+            left["num_clusters"] = min(left["num_clusters"], len(tasks) - 1)
+        if left["block"] is not None and left["block"] >= len(tasks):
+            left["block"] = None
+        left["dimensions"] = min(left["dimensions"], len(tasks) - 1)
+        return Restricted(left)
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for a graph without edges, and for clusters that change nothing."""
+        yield from super().idle(options, context)
+        if options["penalty"] == "clustered" and options["between"] == options["within"]:
+            yield OptionError(
+                "between",
+                "equals `within`, so clusters have no effect: both terms add up to the distances "
+                "of tasks to the overall mean; set it lower, or choose the penalty mean",
+            )
+        if options["edges"] == []:
+            yield OptionError("edges", "expected at least one pair of tasks; null takes all pairs")
 
     @classmethod
     def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
-        """Yield a note if the run ends before the first covariance is computed."""
-        if options["penalty"] == "relationship" and context.epochs == 1:
+        """Yield notes on a weight of 0, and on a run that ends before anything is learned."""
+        if not options["strength"]:
+            yield "strength is 0, so the tasks do not share anything but the embedding"
+        if options["penalty"] in ("relationship", "tensor_normal") and context.epochs == 1:
             yield (
-                "the covariance of 'relationship' is learned from the second epoch on, and the run "
-                "has 1 epoch, so the penalty is the same for all pairs of tasks"
+                f"the covariance of {options['penalty']!r} is learned from the second epoch on, "
+                "and the run has 1 epoch, so the penalty is the same for all pairs of tasks"
+            )
+        if options["num_clusters"] is not None and context.epochs == 1:
+            yield (
+                "clusters are learned from the second epoch on, and the run has 1 epoch, so that "
+                "all tasks are one cluster"
             )
 
     def forward(
@@ -105,86 +244,44 @@ class Soft(NoSharing):
             return outputs
         # Distances of weights need float32, also where the trunks are computed in bfloat16.
         with torch.autocast(x.device.type, enabled=False):
-            penalties = {"soft": self.strength * self._weights_penalty()}
+            penalties = {"soft": self.strength * self.penalty(self._stacks())}
         return {task: replace(own, penalties=penalties) for task, own in outputs.items()}
+
+    def _stacks(self) -> list[Tensor]:
+        """Return the tensors of a trunk, each for all tasks, `[M, ...]`."""
+        alike = zip(*(trunk.parameters() for trunk in self.trunks.values()), strict=True)
+        return [torch.stack(weights) for weights in alike]
 
     @torch.no_grad()
     def begin_epoch(self, epoch: int) -> None:
-        """Update the covariance of "relationship" from the weights, after the first epoch."""
-        if epoch and isinstance(self.penalty, Relationship):
-            self.penalty.covariance = task_covariance(self._weights(), floor=FLOOR)
+        """Update the learned covariances or clusters from the weights, after the first epoch."""
+        if epoch:
+            self.penalty.update(self._stacks())
 
     def epoch_state(self) -> dict[str, Tensor]:
-        """Return the covariance of "relationship"."""
-        if isinstance(self.penalty, Relationship):
-            return {"covariance": self.penalty.covariance}
-        return {}
+        """Return the learned covariances or clusters."""
+        return dict(self.penalty.named_buffers())
 
     def restore_epoch(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the covariance of "relationship"."""
-        if isinstance(self.penalty, Relationship):
-            self.penalty.covariance = state["covariance"].to(self.penalty.covariance.device)
-
-    def _weights(self) -> Tensor:
-        """Return the weights of all trunks, one row per trunk."""
-        return torch.stack(
-            [parameters_to_vector(trunk.parameters()) for trunk in self.trunks.values()]
-        )
-
-    def _weights_penalty(self) -> Tensor:
-        alike = zip(*(trunk.parameters() for trunk in self.trunks.values()), strict=True)
-        return torch.stack([self.penalty(torch.stack(weights)) for weights in alike]).sum()
+        """Restore the learned covariances or clusters."""
+        self.penalty.restore(state)
 
     @torch.no_grad()
     def learnt(self) -> dict[str, Tensor]:
-        """Return the distances ‖w_a − w_b‖ between the tasks, and Σ for "relationship"."""
-        weights = self._weights()
+        """Return the distances ‖w_a − w_b‖ between the tasks, and the learned matrices."""
+        stacks = self._stacks()
+        weights = torch.cat([own.flatten(1) for own in stacks], dim=1)
         exact = "donot_use_mm_for_euclid_dist"  # products lose small distances to rounding
-        learned = {"distance": torch.cdist(weights, weights, compute_mode=exact)}
-        if isinstance(self.penalty, Relationship):
-            learned["relationship"] = task_covariance(weights, floor=FLOOR)
-        return learned
+        distances = torch.cdist(weights, weights, compute_mode=exact)
+        return {"distance": distances, **self.penalty.learnt(stacks)}
 
     def axes(self) -> dict[str, tuple[Sequence[str], ...]]:
         """Return the tasks, for the rows and columns of all matrices."""
         tasks = list(self.trunks)
-        related = isinstance(self.penalty, Relationship)
-        return dict.fromkeys(["distance", *["relationship"] * related], (tasks, tasks))
+        return dict.fromkeys(["distance", *self.penalty.matrices], (tasks, tasks))
 
 
-class Relationship(nn.Module):
-    """tr(Wᵀ Σ⁻¹ W) of weights `[M, ...]`; Σ starts as I / M.
-
-    Σ follows from the weights at the start of an epoch; checkpoints within the epoch contain it.
-
-    Args:
-        tasks: The number M of tasks.
-    """
-
-    covariance: Tensor
-
-    def __init__(self, tasks: int) -> None:
-        super().__init__()
-        self.register_buffer("covariance", torch.eye(tasks) / tasks, persistent=False)
-
-    def forward(self, weights: Tensor) -> Tensor:
-        """Return the penalty on weights `[M, ...]`."""
-        return relationship_penalty(weights, self.covariance)
-
-
-def _chosen(
-    penalty: Penalty, within: float, between: float, clusters: Sequence[int]
-) -> Callable[[Tensor], Tensor]:
-    """Return the penalty on weights `[M, ...]`."""
-    penalties: dict[str, Callable[[Tensor], Tensor]] = {
-        "distance": distance_penalty,
-        "mean": lambda weights: mean_penalty(weights, within=within),
-        "clustered": lambda weights: clustered_penalty(
-            weights, clusters, between=between, within=within
-        ),
-        "trace": trace_penalty,
-        "l1_l2": block_penalty,
-        "l1_linf": lambda weights: block_penalty(weights, inf),
-        "relationship": Relationship(len(clusters)),
-    }
-    return penalties[penalty]
+def _below(option: str, value: float, count: int) -> None:
+    """Raise OptionError unless a number is less than the number of tasks."""
+    if value >= count:
+        raise OptionError(option, f"expected less than the {count} tasks, got {value:g}")

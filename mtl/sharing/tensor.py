@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from mtl.layers.binary_scale import binary_scale
 from mtl.layers.factored import FactoredStack, Factors
-from mtl.options import Bounds
+from mtl.options import Bounds, NonNegativeFloat, Requires, refuse_idle
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.sharing.columns import TowerStates
 from mtl.trunks.base import Trunk
@@ -33,6 +33,11 @@ class TensorFactorisation(Sharing):
             per axis. "tensor_train": a chain with one tensor per axis.
         rank: Share of the full rank along each axis, rounded up: for four tasks, 0.5 means two
             bases, and 1.0 leaves the tasks as free as separate trunks.
+        sparsity: μ of the penalty μ Σ |s_mk| + `bases` Σ ‖B_k‖², with which a task uses few of the
+            bases: GO-MTL (Kumar & Daumé 2012; with "last_axis"). Tasks with common bases form
+            groups, which may overlap. The penalty is a sum over all weights, so it is small. 0:
+            none.
+        bases: Weight of the squared norm of the bases. Without it, bases grow while s shrinks.
     """
 
     min_tasks = 2
@@ -45,8 +50,12 @@ class TensorFactorisation(Sharing):
         *,
         factors: Factors = "tucker",
         rank: Annotated[float, Bounds(gt=0, le=1)] = 0.5,
+        sparsity: NonNegativeFloat = 0.0,
+        bases: Annotated[NonNegativeFloat, Requires("sparsity")] = 1e-4,
     ) -> None:
         super().__init__()
+        refuse_idle(TensorFactorisation, {"sparsity": sparsity, "bases": bases})
+        self.sparsity, self.bases = sparsity, bases
         self.tasks = list(tasks)
         trunks = [make_trunk() for _ in tasks]
         alike = zip(*(trunk.named_parameters() for trunk in trunks), strict=True)
@@ -77,15 +86,26 @@ class TensorFactorisation(Sharing):
         """Compute the weights of the tasks and run with them; see `Sharing.forward`."""
         after = dict(state) if state else None
         layers = {}
+        penalties = {}
         # Weights are float32, also where the trunks are computed in bfloat16.
         with torch.autocast(x.device.type, enabled=False):
             of_tasks = self._weights(tasks)
+            if self.training and self.sparsity:
+                penalties["codes"] = self._codes_penalty()
         for task, weights in of_tasks.items():
             given = "forward", x, mask, state[task] if state else None
             layers[task], own = functional_call(self.template, weights, given)
             if after is not None:
                 after[task] = own
-        return {task: TrunkOutput(own, after) for task, own in layers.items()}
+        return {task: TrunkOutput(own, after, penalties) for task, own in layers.items()}
+
+    def _codes_penalty(self) -> Tensor:
+        """Return μ Σ |s| + `bases` Σ ‖B‖², over the tensors of a trunk."""
+        terms = [
+            self.sparsity * stack.mix.abs().sum() + self.bases * stack.bases().square().sum()
+            for stack in cast("list[FactoredStack]", self.stacks)
+        ]
+        return torch.stack(terms).sum()
 
     def initial_state(self, batch_size: int) -> TowerStates:
         """Return the states of all tasks before the first token."""

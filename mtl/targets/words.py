@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from typing_extensions import TypedDict
 
 from mtl.options import Bounds
-from mtl.targets.base import BuildContext
+from mtl.targets.base import MISSING, BuildContext
 from mtl.targets.label import TokenLabelTarget
 from mtl.text.example import Labels, Values
 from mtl.text.vocabulary.words import WordsJson, WordVocabulary
@@ -64,8 +64,9 @@ class NextWordTarget(TokenLabelTarget):
         return cls(context.words.trained_words())
 
     def encode(self, gold: Labels) -> list[int]:
-        """Return the id of each word."""
-        return [self.vocabulary.encode(word)[0] for word in self.names(gold)]
+        """Return the id of each word; `MISSING` for a token without one."""
+        encode = self.vocabulary.encode
+        return [MISSING if word is None else encode(word)[0] for word in self.items(gold)]
 
     def unseen(self, gold: Iterable[Labels]) -> Counter[str]:
         """Return an empty count: each word has an id."""

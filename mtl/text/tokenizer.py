@@ -174,7 +174,9 @@ def _next_mark(text: str, position: int) -> int:
 _cut_cached = lru_cache(maxsize=1 << 16)(_cut)
 
 
-Cut: TypeAlias = bool | Literal["characters", "subwords"]
+WordCut: TypeAlias = bool | Literal["characters"]
+"""Unit of the tokens: words by rule (True), words at blanks (False), or characters."""
+Cut: TypeAlias = WordCut | Literal["subwords"]
 """Unit of the tokens: words by rule (True), words at blanks (False), characters or subwords."""
 
 

@@ -1,4 +1,4 @@
-"""The labels and sentences of a step, counted over its parts and over all processes."""
+"""The labels, tokens and sentences of a step, counted over its parts and over all processes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from mtl.data.batch import Batch
-from mtl.training.objective import Total, label_sum
+from mtl.training.objective import LossUnit, Total, divisor_of, unit_sum
 from mtl.training.processes import Processes
 
 
@@ -18,7 +17,7 @@ class StepCounts(NamedTuple):
     """The counts of one step.
 
     Args:
-        totals: Task to the labels that its loss is divided by; empty if no part has labels.
+        totals: Task to the units that its loss is divided by; empty if no part has labels.
         tokens: Task to the number of tokens of the batches that have the task.
         sentences: Corpus to the number of sentences, pairs counted twice. A part of a step has the
             share of its sentences in the penalties.
@@ -37,6 +36,7 @@ def count_step(
     parts: Sequence[Mapping[str, Batch]],
     tasks: Mapping[str, Sequence[str]],
     gold_share: float,
+    unit: LossUnit,
     processes: Processes,
 ) -> StepCounts:
     """Return the counts of a step.
@@ -46,12 +46,13 @@ def count_step(
             parts; a process without labels in a part has no batch in it.
         tasks: Corpus to all its tasks.
         gold_share: The share of gold labels; see `mean_loss`.
+        unit: The unit of the losses.
         processes: The processes of the run.
     """
     batches = [batch for part in parts for batch in part.values()]
     own = dict.fromkeys(task for batch in batches for task in batch.tasks)
     sums = {
-        task: label_sum([batch for batch in batches if task in batch.tasks], task, gold_share)
+        task: unit_sum([batch for batch in batches if task in batch.tasks], task, gold_share, unit)
         for task in own
     }
     tokens: dict[str, int] = defaultdict(int)
@@ -68,7 +69,7 @@ def count_step(
         every = list(dict.fromkeys(task for own in tasks.values() for task in own))
         return _joined(parts, list(tasks), every, sums, tokens, imitated, processes)
     mean = sum(factors) / len(factors) if factors else 1.0
-    totals = {task: _divisor(own) for task, own in sums.items()}
+    totals = {task: divisor_of(own) for task, own in sums.items()}
     return StepCounts(totals, tokens, sentences, mean, imitated)
 
 
@@ -86,23 +87,25 @@ def _joined(
     values = [
         *(0 if batch is None else len(batch.mask) for batch in cells),
         *(0 if batch is None else batch.lr_factor for batch in cells),
-        *(float(sums[task].labels) if task in sums else 0 for task in tasks),
+        *(float(sums[task].units) if task in sums else 0 for task in tasks),
         *(_scale(sums[task]) if task in sums else 0 for task in tasks),
+        *(sums[task].factor if task in sums else 0 for task in tasks),
         *(tokens.get(task, 0) for task in tasks),
         *(task in sums for task in tasks),
         imitated,
     ]
-    sizes = [len(cells)] * 2 + [len(tasks)] * 4 + [1]
-    rows, factors, labels, scales, words, known, states = torch.split(
+    sizes = [len(cells)] * 2 + [len(tasks)] * 5 + [1]
+    rows, factors, units, scales, longest, words, known, states = torch.split(
         processes.exchange(values), sizes, 1
     )
     scale = scales.max(0).values
     # Weights of 1, which have no scale, beside others.
     scales = torch.where((scales == 0) & (known > 0), 1, scales)
-    units = torch.where(scale > 0, scale, 1)
-    labels = torch.where(scale > 0, labels * scales / units, labels).sum(0)
+    own = torch.where(scale > 0, scales / torch.where(scale > 0, scale, 1), 1)
+    units = (units * own).sum(0)
+    most = longest.max(0).values.tolist()
     totals = {
-        task: _divisor(Total(labels[i], scale[i] if scale[i] > 0 else None))
+        task: divisor_of(Total(units[i], scale[i] if scale[i] > 0 else None, most[i]))
         for i, task in enumerate(tasks)
         if known[:, i].any()
     }
@@ -121,10 +124,3 @@ def _joined(
 
 def _scale(own: Total) -> float:
     return 0.0 if own.scale is None else float(own.scale)
-
-
-def _divisor(own: Total) -> Total:
-    """Return the total with labels that are not zero."""
-    one = torch.ones_like(own.labels)
-    labels: Tensor = torch.where(own.labels > 0, own.labels, one)
-    return own._replace(labels=labels)

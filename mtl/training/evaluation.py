@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import compress
 from typing import Any, TypeVar
 
 import torch
@@ -43,6 +44,7 @@ class Evaluation:
             requested; see `AnswerCounts`. Empty for tasks without confidences.
         answered: Task to the metric of the answers above a threshold, if one was given.
         examples: Task to the sentences of `gold` and `predicted`, if requested.
+        losses: Task to its mean loss per label in nats, if the run selects its epoch by it.
     """
 
     metrics: Mapping[str, Metric]
@@ -53,6 +55,7 @@ class Evaluation:
     reliability: Mapping[str, Mapping[str, Reliability]] = field(default_factory=dict)
     answered: Mapping[str, Metric] = field(default_factory=dict)
     examples: Mapping[str, list[Example]] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Return the scores of each task by name; the first one is the main score of the task.
@@ -240,10 +243,13 @@ def evaluate(
     pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
     kept_labels: tuple[dict[str, list[Any]], ...] = ({}, {})
     examples: dict[str, list[Example]] = {}
+    ranked = {task for task, metric in counted.items() if metric.ranked}
     for task, own, gold, predictions in compare(
-        predictor, split, list(metrics), confidence=confidence
+        predictor, split, list(metrics), confidence=confidence, logits=bool(ranked)
     ):
         sides = gold, [guess.labels for guess in predictions]
+        names = predictor.head(task).labels
+        compared = [_ranking(guess, names) for guess in predictions] if task in ranked else sides[1]
         target = predictor.targets[task]
         if confidence:
             for right, guess in zip(gold, predictions, strict=True):
@@ -252,9 +258,12 @@ def evaluate(
             kept = [give_answers(guess, abstain_below) for guess in predictions]
             spans = isinstance(sure[task], SpanF1)
             part = list(answered_part(gold, predictions, kept, spans=spans))
+            if task in ranked:
+                answered = (own.coverage != (0, 1) for own in kept)
+                part = list(compress(zip(gold, compared, strict=True), answered))
             sure[task].update([pair[0] for pair in part], [pair[1] for pair in part])
-        counted[task].update(*sides)
-        pairs[task].update(counted[task].pairs(*sides))
+        counted[task].update(gold, compared)
+        pairs[task].update(counted[task].pairs(gold, compared))
         unseen[task] += target.unseen(sides[0])
         if labels:
             examples.setdefault(task, []).extend(own)
@@ -283,8 +292,20 @@ def label(
         yield task, gold, [own.labels for own in predictions]
 
 
+def _ranking(prediction: TaskPrediction, labels: Sequence[str]) -> Labels:
+    """Return the labels of a task in descending order of their probabilities."""
+    assert prediction.logits is not None
+    order = prediction.logits.sort(descending=True, stable=True).indices
+    return tuple(labels[i] for i in order.tolist())
+
+
 def compare(
-    predictor: BasePredictor, split: Split, tasks: Sequence[str], *, confidence: bool = False
+    predictor: BasePredictor,
+    split: Split,
+    tasks: Sequence[str],
+    *,
+    confidence: bool = False,
+    logits: bool = False,
 ) -> Iterator[tuple[str, list[Example], list[Labels], list[TaskPrediction]]]:
     """Yield task, labelled sentences, gold labels and predictions; see `label`.
 
@@ -293,8 +314,9 @@ def compare(
         split: The sentences.
         tasks: The tasks.
         confidence: Whether to compute the probabilities of labels.
+        logits: Whether to return the logits of tasks with one label per sentence.
     """
-    predictions = predictor.run(map(Sentence, split), tasks, confidence=confidence)
+    predictions = predictor.run(map(Sentence, split), tasks, confidence=confidence, logits=logits)
     for chunk in chunks(predictions, CHUNK):
         for task in tasks:
             comparable = predictor.targets[task].comparable

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
@@ -54,6 +55,8 @@ def measure(
     memories = {task: Memory(cache) for task in metrics} if cache else {}
     device = next(model.parameters()).device
     state = None
+    past: dict[str, Tensor] = {}
+    """Task to the states before the chunk that its head attends to."""
     try:
         with (
             torch.set_grad_enabled(dynamic is not None),
@@ -65,6 +68,7 @@ def measure(
                     continue
                 if batches.carries and not batch.continues:
                     state = model.sharing.initial_state(len(batch.mask))
+                    past.clear()
                 inputs = model.encode(batch, metrics, state)
                 hidden = inputs.hidden
                 state = mapped(inputs.state, Tensor.detach)
@@ -72,7 +76,17 @@ def measure(
                 for task, metric in counted.items():
                     head, target = model.head(task), batch.targets[task]
                     assert isinstance(head, LanguageModel)
-                    log_probs = head.log_probs_of(hidden[task], batch.mask, target)
+                    states = hidden[task]
+                    if task in past:
+                        states = torch.cat([past[task], states], dim=1)
+                    before = states.shape[1] - batch.mask.shape[1]
+                    log_probs = head.log_probs_of(
+                        states,
+                        functional.pad(batch.mask, (before, 0), value=True),
+                        functional.pad(target, (before, 0)),
+                    )[:, before:]
+                    if head.reach and batches.carries:
+                        past[task] = states[:, -head.reach :].detach()
                     total = total - log_probs.sum()
                     log_probs = log_probs.detach()
                     if task in memories:

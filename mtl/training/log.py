@@ -145,6 +145,8 @@ class RunLog:
         record = {"type": "epoch", "epoch": epoch.epoch, "step": epoch.step}
         score = None if epoch.score is None else defined(epoch.score)
         record |= {"losses": epoch.losses, "dev": dev, "score": score}
+        if epoch.dev and epoch.dev.losses:
+            record["dev_losses"] = {task: defined(x) for task, x in epoch.dev.losses.items()}
         # The keys of the file format stay the same, so that old and new runs compare.
         record |= {"improved": epoch.improved, "resting": sorted(epoch.stopped)}
         record |= {"seconds": epoch.seconds, "tokens_per_second": epoch.tokens_per_second}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,46 +13,60 @@ from mtl.layers.binary_scale import binary_scale
 from mtl.model import ModelOutput
 from mtl.targets import labelled
 
+LossUnit: TypeAlias = Literal["token", "sentence", "max_length"]
+"""The unit that the loss of a step is a mean over, for tasks with labels of tokens.
+
+With "token", the sum over all labels is divided by the number of labels; with "sentence", by the
+number of sentences with labels; with "max_length", by this number times the labels of the sentence
+with the most. For labels of sentences the three are equal."""
+
 
 class Total(NamedTuple):
-    """The labels that the loss of a task is divided by.
+    """The units that the loss of a task is divided by.
 
     Args:
-        labels: The number of labels, or the sum of their weights divided by `scale`; not zero.
+        units: The number of units, or the sum of their weights divided by `scale`; not zero.
         scale: A power of two that the weights of sentences are divided by; None without weights.
+        factor: A further divisor: the most labels of a sentence for "max_length", otherwise 1.
     """
 
-    labels: Tensor
+    units: Tensor
     scale: Tensor | None = None
+    factor: float = 1.0
 
 
-def label_sum(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
-    """Return the labels of a task in the batches of a step that have the task; they may be zero.
+def unit_sum(batches: Sequence[Batch], task: str, gold_share: float, unit: LossUnit) -> Total:
+    """Return the units of a task in the batches of a step that have the task; they may be zero.
 
     Args:
         batches: The batches.
         task: The task.
         gold_share: λ, from 0 to 1; see `mean_loss`.
+        unit: The unit of the loss.
     """
     counts = [_counts(batch, task, gold_share) for batch in batches]
-    scale = None
+    scale, factor = None, 1.0
+    if unit == "max_length":
+        factor = max(1.0, *(float(count.max()) for count in counts))
+    if unit != "token":
+        counts = [(count > 0).long() for count in counts]
     if any(task in batch.weights for batch in batches):
         weights = [_weights(batch, task) for batch in batches]
         scale = binary_scale(torch.cat(weights))  # only their ratios count, and sums stay finite
         counts = [count * (own / scale) for count, own in zip(counts, weights, strict=True)]
-    return Total(torch.stack([count.sum() for count in counts]).sum(), scale)
+    return Total(torch.stack([count.sum() for count in counts]).sum(), scale, factor)
 
 
-def total(batches: Sequence[Batch], task: str, gold_share: float) -> Total:
-    """Return the total of a task over the batches that have the task; arguments as `label_sum`."""
-    labels, scale = label_sum(batches, task, gold_share)
-    return Total(torch.where(labels > 0, labels, 1), scale)
+def divisor_of(found: Total) -> Total:
+    """Return the result of `unit_sum` with a number of units that is not zero."""
+    units: Tensor = torch.where(found.units > 0, found.units, torch.ones_like(found.units))
+    return found._replace(units=units)
 
 
 def mean_loss(
     output: ModelOutput, batch: Batch, task: str, gold_share: float, divisor: Total | None = None
 ) -> Tensor:
-    """Return the loss per labelled token (taggers) or sentence (classifiers), a scalar.
+    """Return the loss per unit: a labelled token, or a sentence for classifiers; a scalar.
 
     A sentence with gold labels and with the output of a teacher has the loss
     λ · gold + (1 − λ) · teacher (Clark et al. 2019), where λ is the share of gold labels. A
@@ -64,9 +78,9 @@ def mean_loss(
         batch: The batch.
         task: The task.
         gold_share: λ, from 0 to 1.
-        divisor: The labels to divide by; None: the labels of the batch.
+        divisor: The units to divide by; None: the labels of the batch.
     """
-    labels, scale = divisor or total([batch], task, gold_share)
+    units, scale, factor = divisor or divisor_of(unit_sum([batch], task, gold_share, "token"))
     if task not in batch.teacher:
         losses = output.losses[task]
     else:
@@ -76,7 +90,7 @@ def mean_loss(
             losses = share * output.losses[task] + (1 - share) * losses
     if scale is not None:
         losses = losses * (_weights(batch, task) / scale).to(losses.device)
-    return losses.sum() / labels
+    return losses.sum() / (units * factor)
 
 
 def _counts(batch: Batch, task: str, gold_share: float) -> Tensor:

@@ -301,8 +301,8 @@ class AnnealRestart(Schedule):
 
     Each time the score has not improved for some epochs, the run restarts from its best weights. It
     uses a lower learning rate, and the state of the optimiser and the average of the weights are
-    reset. After the last restart, the run ends at the next plateau, so the `patience` of the run is
-    best left out.
+    reset. The weighting of the losses returns to its state after the best epoch. After the last
+    restart, the run ends at the next plateau, so the `patience` of the run is best left out.
 
     Args:
         total_steps: The number of steps of the run without early stopping.

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from mtl.metrics.spread import Scores
+
+LOSS = "loss"
+"""The name of the loss of a task on its development set, beside the scores of its metric."""
 
 
 class Selection:
     """Scores of a run by epoch: selects the best epoch and decides on early stopping.
 
-    The score of the run is either the mean of the main scores of all tasks, or one score of one
-    task. Metrics that are better when lower are negated, so higher is always better here. The run
-    stops by its own score and patience. A task with a patience of its own stops training by its
+    The score of the run is the mean of the main scores of all tasks, or one score or the loss of
+    one task. Metrics that are better when lower are negated, so higher is always better here. The
+    run stops by its own score and patience. A task with a patience of its own stops training by its
     main score, while the other tasks continue.
 
     Args:
-        metric: "mean" or "TASK.SCORE".
+        metric: "mean", "TASK.SCORE" or "TASK.loss".
         higher_is_better: Direction of the main score by task, for every task that can be scored.
         patience: Number of epochs without improvement after which the run stops; None for no limit.
         task_patience: Number of epochs without improvement after which a task stops, by task.
@@ -47,22 +51,27 @@ class Selection:
         directions = {higher_is_better[name] for name in self.averaged}
         assert metric != "mean" or not higher_is_better or len(directions) == 1, directions
 
-    def update(self, scores: Scores) -> bool:
+    def update(self, scores: Scores, losses: Mapping[str, float] = MappingProxyType({})) -> bool:
         """Add the scores of one epoch and return whether it is the best so far.
 
-        Other tasks may be evaluated too; their scores are ignored.
+        Args:
+            scores: Task to its scores by name. Other tasks may be evaluated too; their scores are
+                ignored.
+            losses: Task to its loss on the development set, if the metric is one.
         """
         for task, own in self.task_scores.items():
             own.append(self._sign(task) * next(iter(scores[task].values())))
-        self.scores.append(self._score(scores))
+        self.scores.append(self._score(scores, losses))
         return self.best == len(self.scores) - 1
 
-    def _score(self, scores: Scores) -> float:
+    def _score(self, scores: Scores, losses: Mapping[str, float]) -> float:
         if self.metric == "mean":
             latest = [self.task_scores[name][-1] for name in self.averaged]
             return sum(latest) / len(latest)
         # "TASK" without a score means the main score, which is the first.
         task, _, name = self.metric.partition(".")
+        if name == LOSS and task in losses:
+            return -losses[task]
         return self._sign(task) * scores[task][name or next(iter(scores[task]))]
 
     def _sign(self, task: str) -> int:

@@ -49,6 +49,7 @@ def training_state(
         tensors |= {f"average.{name}": value for name, value in trainer.average.average.items()}
         numbers["average.updates"] = trainer.average.updates
     tensors |= {f"best.{name}": value for name, value in trainer.best.items()}
+    tensors |= {f"best_weighting.{name}": value for name, value in trainer.best_weighting.items()}
     carried, random = _of_all_processes(trainer)
     for corpus, leaves in carried.items():
         tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(leaves)}
@@ -150,6 +151,10 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
         trainer.loss_scale.scale = numbers["loss_scale.scale"]
         trainer.loss_scale.good = numbers["loss_scale.good"]
     trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
+    if trainer.learning_rate.restarts:
+        # Checkpoints of earlier versions lack it; their weighting keeps its state at a restart.
+        best = _part(tensors, "best_weighting") or trainer.weighting.state_dict()
+        trainer.best_weighting = {n: v.to(trainer.device, copy=True) for n, v in best.items()}
     for corpus, loader in trainer.loaders.items():
         leaves = _part(tensors, f"carried.{corpus}")
         if isinstance(loader, Streams) and leaves:

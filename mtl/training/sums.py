@@ -1,9 +1,13 @@
-"""Sums over the steps of an epoch, from which its record is made."""
+"""Values of steps, and their sums over an epoch, from which its record is made."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from mtl.training.events import Step
 
@@ -51,3 +55,10 @@ class EpochSums:
             "seconds": dict(self._seconds),
             "total_seconds": self.seconds,
         }
+
+
+def transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Return the values of several groups of scalars, with one transfer from their device."""
+    scalars = [x.detach() for group in groups for x in group.values()]
+    values = iter(torch.stack(scalars).tolist())
+    return [{name: next(values) for name in group} for group in groups]

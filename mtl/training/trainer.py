@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -24,21 +24,21 @@ from mtl.errors import TrainingError
 from mtl.layers.state_imitation import StateProjection
 from mtl.model import ModelOutput, MultiTaskModel
 from mtl.runs.checkpoint import constants_of
-from mtl.sharing.base import Sharing
 from mtl.training.ahead import ahead
 from mtl.training.averaging import Average
 from mtl.training.counts import StepCounts, count_step
 from mtl.training.divergence import LossWatch, cause, not_finite
 from mtl.training.evaluation import Evaluation
-from mtl.training.events import Epoch, Gradients, Learnt, Step
-from mtl.training.gradients import read_gradients
-from mtl.training.objective import mean_loss
+from mtl.training.events import Epoch, Gradients, Step
+from mtl.training.gradients import GradientNoise, read_gradients
+from mtl.training.learnt import learned_quantities
+from mtl.training.objective import LossUnit, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
-from mtl.training.sums import EpochSums
+from mtl.training.sums import EpochSums, transfer
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 from mtl.weighting.gradients import TaskGradients
@@ -61,8 +61,11 @@ class Trainer:
         evaluate: Returns the scores on the development sets; None if no task can be scored.
         epochs: The largest number of epochs.
         clip_norm: Largest global norm of the gradients; None for no clipping.
+        clip_value: Largest absolute value of a gradient, after `clip_norm`; None for no limit.
+        noise: Noise on the gradients, after clipping; None for none.
         accumulate: The number of consecutive batches of a corpus that a step consists of. Their
-            losses are divided by the labels of all of them, as if they were one batch.
+            losses are divided by the units of all of them, as if they were one batch.
+        loss_unit: The unit that the loss of a step is a mean over.
         precision: The type of embedding and trunks in training; weights, heads and losses are
             float32.
         average: Average of the weights, used in evaluation; None for the raw weights.
@@ -91,7 +94,10 @@ class Trainer:
         evaluate: Callable[[], Evaluation] | None,
         epochs: int,
         clip_norm: float | None,
+        clip_value: float | None = None,
+        noise: GradientNoise | None = None,
         accumulate: int = 1,
+        loss_unit: LossUnit = "token",
         precision: Precision = "fp32",
         average: Average | None,
         device: torch.device,
@@ -112,7 +118,10 @@ class Trainer:
         self.evaluate = evaluate
         self.epochs = epochs
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.clip_value = clip_value
+        self.noise = noise
         self.accumulate = accumulate
+        self.loss_unit: LossUnit = loss_unit
         self.precision = precision
         self.loss_scale = LossScale() if precision == "fp16" else None
         self.average = average
@@ -131,6 +140,8 @@ class Trainer:
         """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}
         """The best weights so far, if the learning rate's schedule restarts from them."""
+        self.best_weighting: dict[str, Tensor] = {}
+        """The state of the weighting after the epoch with the best weights."""
         self.carried: dict[str, Any] = {}
         """The state of the trunk after the last chunk, by corpus of running text."""
         self.watch = LossWatch()
@@ -147,9 +158,12 @@ class Trainer:
             self.model.train()
             prepare = partial(self._parts, stopped=stopped)
             draws = islice(self.sampler.epoch(self.epoch), self.place, None)
+            blocks = self._blocks()
             began = time.perf_counter()
             # The batches of a step are a function of its draws, so they can be made ahead of it.
             for parts in ahead(prepare, draws):
+                if self.place in blocks:
+                    self.model.sharing.begin_corpus()
                 self.place += 1
                 # A step without labels for the remaining tasks is skipped.
                 if step := self._step(parts, began):
@@ -157,6 +171,13 @@ class Trainer:
                     yield step
                 began = time.perf_counter()
             yield self._end_epoch()
+
+    def _blocks(self) -> set[int]:
+        """Return the places of the epoch at which another corpus follows, if corpora are blocks."""
+        if not self.sampler.mixing.in_blocks:
+            return set()
+        corpora = self.sampler.plan(self.epoch)
+        return {i for i, pair in enumerate(pairwise(corpora), 1) if pair[0] != pair[1]}
 
     @property
     def finished(self) -> bool:
@@ -194,15 +215,23 @@ class Trainer:
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""
+        loader = self.loaders[corpus]
         with autocast(self.precision, self.device):
-            if not self.loaders[corpus].carries:
+            if not isinstance(loader, Streams):
                 output: ModelOutput = self.model(batch)
                 return output
             if not batch.continues:
                 self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
             output = self.model(batch, self.carried[corpus])
-        # Truncated backpropagation: gradients end at the border of a chunk.
-        self.carried[corpus] = mapped(output.state, Tensor.detach)
+            # Truncated backpropagation: gradients end at the border of a chunk.
+            state = output.state
+            if loader.overlap:
+                # The next chunk begins before the end of this one. Trunks return their last state
+                # only, so the state at its beginning needs another pass.
+                with torch.no_grad():
+                    lead, state = batch.lead, self.carried[corpus]
+                    state = self.model.encode(lead, batch.tasks, state).state if lead else state
+        self.carried[corpus] = mapped(state, Tensor.detach)
         return output
 
     def _losses(
@@ -239,7 +268,7 @@ class Trainer:
     def _step(self, parts: Sequence[Mapping[str, Batch]], began: float) -> Step | None:
         """Train on the parts of a step; None if no process has labels for it."""
         gold_share = self.gold_share(self.step)
-        counts = count_step(parts, self.tasks, gold_share, self.processes)
+        counts = count_step(parts, self.tasks, gold_share, self.loss_unit, self.processes)
         if not counts.totals:
             return None
         parts = [part for part in parts if part]
@@ -282,7 +311,7 @@ class Trainer:
         # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
         total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        norm, loss_values, weighted_values, penalty_values, penalty_sum = _transfer(
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = transfer(
             {"norm": self._norm()}, losses, weighted, penalties, total_penalty
         )
         updated = self._update(norm["norm"], losses, weights, penalties)
@@ -384,6 +413,10 @@ class Trainer:
         # Most steps need no clipping, and a product with 1 would take as long as any other.
         if norm + 1e-6 > self.clip_norm:
             clip_grads_with_norm_(self._parameters(), self.clip_norm, torch.tensor(norm))
+        if self.clip_value is not None:
+            clip_grad_value_(self._parameters(), self.clip_value)
+        if self.noise:  # last, as clipping would change its distribution
+            self.noise.add(self._parameters(), self.step)
         self.optimizer.step()
         if self.average:
             self.average.update()
@@ -410,22 +443,28 @@ class Trainer:
             dev = self.evaluate() if self.evaluate else None
             scores = dev.scores() if dev else {}
             # NaN does not mean divergence; the selection treats it as the worst score.
-            if any(math.isinf(value) for by_name in scores.values() for value in by_name.values()):
+            found = [*scores.values(), dev.losses if dev else {}]
+            if any(math.isinf(value) for by_name in found for value in by_name.values()):
                 raise self._diverged(f"scores are no longer finite ({scores})")
             # Without development sets, the last epoch is the best one.
-            improved = self.selection.update(scores) if dev else True
+            improved = self.selection.update(scores, dev.losses) if dev else True
             # Before `end_epoch` changes them: these are the weights that the epoch trained with.
-            learned = self._learned_quantities()
+            learned = learned_quantities(
+                self.model.sharing, self.weighting, self.sampler, self.epoch
+            )
             if improved and self.learning_rate.restarts:
                 weights, constants = self.model.state_dict(), constants_of(self.model)
                 self.best = {n: v.clone() for n, v in weights.items() if n not in constants}
+        sums, self.sums, self.place = self.sums, EpochSums(), 0
+        losses = sums.losses()
+        self.weighting.end_epoch(losses)
+        if improved and self.learning_rate.restarts:
+            state = self.weighting.state_dict()
+            self.best_weighting = {name: value.clone() for name, value in state.items()}
         # Outside of `averaged`, as this acts on the raw weights.
         if dev:
             self._apply_schedule(self.selection.scores)
         self.epoch += 1
-        sums, self.sums, self.place = self.sums, EpochSums(), 0
-        losses = sums.losses()
-        self.weighting.end_epoch(losses)
         return Epoch(
             epoch=self.epoch - 1,
             step=self.step,
@@ -447,36 +486,14 @@ class Trainer:
         cycle, rest = divmod(self.epoch, self.epochs // self.learning_rate.snapshots)
         return None if rest else cycle
 
-    def _learned_quantities(self) -> dict[str, Learnt]:
-        parts: dict[str, Sharing | Weighting] = {
-            "sharing": self.model.sharing,
-            "weighting": self.weighting,
-        }
-        quantities = {
-            f"{kind}.{name}": Learnt(values.detach().cpu().clone(), part.axes().get(name, ()))
-            for kind, part in parts.items()
-            for name, values in part.learnt().items()
-        }
-        if self.sampler.mixing.needs_scores:
-            draws = self.sampler.counts(self.epoch)
-            shares = torch.tensor([*draws.values()]) / sum(draws.values())
-            quantities["mixing.shares"] = Learnt(shares, (list(draws),))
-        return quantities
-
     def _apply_schedule(self, scores: Sequence[float]) -> None:
         """Start the average, or restart from the best weights, if the scores require it."""
         if self.average:
             self.average.begin_if_due(scores)
         if self.learning_rate.restarting(scores):
             self.model.load_state_dict(self.best, strict=False)  # constants have not changed
+            self.weighting.load_state_dict(self.best_weighting)
             # Moments that belong to other weights would lead away from the restored ones.
             self.optimizer.state.clear()
             if self.average:
                 self.average.reset()
-
-
-def _transfer(*groups: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    """Return the values of several groups of scalars, with one transfer from their device."""
-    scalars = [x.detach() for group in groups for x in group.values()]
-    values = iter(torch.stack(scalars).tolist())
-    return [{name: next(values) for name in group} for group in groups]

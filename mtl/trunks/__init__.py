@@ -2,6 +2,7 @@
 
 from mtl.registry import Registry
 from mtl.trunks.base import Sight, State, Trunk
+from mtl.trunks.cell import CellTrunk
 from mtl.trunks.conv import ConvTrunk
 from mtl.trunks.gru import GRUTrunk
 from mtl.trunks.lstm import LSTMTrunk
@@ -16,6 +17,7 @@ TRUNKS: Registry[Trunk] = Registry(
         "lstm": LSTMTrunk,
         "gru": GRUTrunk,
         "qrnn": QRNNTrunk,
+        "cell": CellTrunk,
         "conv": ConvTrunk,
         "transformer": TransformerTrunk,
         "none": NoTrunk,
@@ -24,6 +26,7 @@ TRUNKS: Registry[Trunk] = Registry(
 
 __all__ = [
     "TRUNKS",
+    "CellTrunk",
     "ConvTrunk",
     "GRUTrunk",
     "LSTMTrunk",

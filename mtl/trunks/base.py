@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mtl.errors import OptionError
 from mtl.files import run_folder
-from mtl.options import Checked, Default, Requires, RunContext, RunPath
+from mtl.options import Checked, Default, NonNegativeInt, Requires, RunContext, RunPath
 
 State = list[Any]
 """The state that a trunk carries from one chunk of a text to the next, one entry per layer."""
@@ -34,10 +34,16 @@ class TrunkRecipe(TypedDict, total=False):
         init_heads: Whether the heads of tasks that the run of `init` also has start from its
             weights, too, label by label; the labels that it does not have start from random
             weights. For a model that learns further data, labels or tasks.
+        corpus_dim: Width of a learned vector of the corpus, which is appended to the vector of each
+            token, so that one trunk can treat each kind of text differently (van der Goot et al.
+            2021); 0: none. A task is predicted with the vector of its own corpus, unless
+            `mtl predict --corpus` names another one. The trunk runs once per corpus of the tasks
+            that are predicted together.
     """
 
     init: Annotated[RunPath | None, Default(None)]
     init_heads: Annotated[bool, Default(False), Requires("init")]
+    corpus_dim: Annotated[NonNegativeInt, Default(0)]
 
 
 def mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -104,6 +110,11 @@ class Trunk(Checked, nn.Module, ABC):
         return ["init"] if cls.start_folder(options) else []
 
     @classmethod
+    def corpus_width(cls, options: Mapping[str, Any]) -> int:
+        """Return the width of the vector of the corpus beside the token vectors; 0: none."""
+        return options.get("corpus_dim") or 0
+
+    @classmethod
     def max_tokens(cls, options: Mapping[str, Any]) -> int | None:
         """Return the most words of a sentence that the trunk can read; None: any number."""
         return None
@@ -139,6 +150,17 @@ class Trunk(Checked, nn.Module, ABC):
         for task, word in context.texts.items():
             if sight == "both" and word != "same":
                 yield cls.sees_target(task)
+        if cls.corpus_width(options) and cls.pretrained(options):
+            yield OptionError(
+                "corpus_dim", "a pretrained model reads vectors of its own width; leave it out"
+            )
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for vectors of corpora in a run with one corpus."""
+        yield from super().idle(options, context)
+        if cls.corpus_width(options) and len(context.corpora) == 1:
+            yield OptionError("corpus_dim", "the run has one corpus; leave it out")
 
     @classmethod
     def sees_target(cls, task: str) -> OptionError:

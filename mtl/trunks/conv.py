@@ -44,6 +44,9 @@ class ConvTrunk(Trunk):
         pieces: The number of pieces of a unit.
         dropout: Probability of dropping a unit of the change that a layer adds to its input, the
             same for all tokens of a sentence.
+        weight_norm: Whether the length and the direction of the weights of each piece or gate are
+            separate parameters (Salimans & Kingma 2016), as in gated convolutions of Dauphin et al.
+            (2017) and Gehring et al. (2017).
     """
 
     beyond_shapes = ("causal", "activation")
@@ -59,6 +62,7 @@ class ConvTrunk(Trunk):
         activation: ConvActivation = "maxout",
         pieces: Pieces = 3,
         dropout: Probability = 0.2,
+        weight_norm: bool = False,
     ) -> None:
         refuse_idle(ConvTrunk, {"activation": activation, "pieces": pieces})
         super().__init__()
@@ -74,6 +78,7 @@ class ConvTrunk(Trunk):
                 activation=activation,
                 pieces=pieces,
                 dropout=dropout,
+                weight_norm=weight_norm,
             )
             for _ in range(num_layers)
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypedDict, Unpack, cast
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
 from mtl.layers.connections import Highway, Residual
-from mtl.layers.dropout import VariationalDropout
+from mtl.layers.dropout import EvolutionalDropout, Standout, VariationalDropout
 from mtl.layers.lookup import lookup_of
 from mtl.options import (
     Default,
@@ -26,7 +26,12 @@ from mtl.options import (
 from mtl.trunks.base import Sight, State, Trunk
 
 Bidirectional = bool | Literal["interleaved"]
-Connections = Literal["none", "residual", "highway", "dense"]
+Connections = Literal["none", "residual", "residual_sum", "highway", "dense", "skip"]
+DropoutType = Literal["variational", "evolutional"]
+DROPOUTS: Mapping[str, Callable[[float], nn.Module]] = {
+    "variational": VariationalDropout,
+    "evolutional": EvolutionalDropout,
+}
 
 
 class Recurrent(nn.Module, ABC):
@@ -92,28 +97,43 @@ class StackOptions(TypedDict, total=False):
     Args:
         num_layers: The number of layers.
         hidden_size: Width of each direction of a layer.
+        last_size: Width of each direction of the last layer; null: `hidden_size`. Language models
+            with tied outputs need no projection if the layer is as wide as the word vectors (Merity
+            et al. 2017).
         bidirectional: true: two independent directions, concatenated at every layer; each may be
             pretrained as a language model. "interleaved": every layer reads both directions of the
             layer below, usually a little better when trained from scratch. false: left to right.
         dropout: Probability of dropping a unit of a layer's input, the same for all tokens of a
             sentence (Gal & Ghahramani 2016).
+        input_dropout: The same for the token vectors; null: equal to `dropout`. With 0, units are
+            dropped only between layers.
+        dropout_type: "variational": all units are dropped equally often. "evolutional": units with
+            small activations in the batch are dropped more often (Li et al. 2016).
         connections: Links that ease the training of deep stacks. "residual" adds a layer's input to
-            its output (He et al. 2016); "highway" mixes both by a learned gate (Srivastava et al.
-            2015); with "dense" a layer reads the token vectors and the outputs of all layers below
-            (Huang et al. 2017). The first two skip the first layer, whose input has another width.
-            Independent directions stay independent.
+            its output (He et al. 2016), "residual_sum" the inputs of all layers up to it (Britz et
+            al. 2017); "highway" mixes input and output by a learned gate (Srivastava et al. 2015);
+            with "dense" a layer reads the token vectors and the outputs of all layers below (Huang
+            et al. 2017), with "skip" the token vectors and the layer below (Graves 2013). The first
+            three skip the first layer, whose input has another width. Independent directions stay
+            independent.
         sum_layers: Whether the last output is the sum of the outputs of all layers.
         feed_forward: Width of a layer of rectified units between the token vectors and the first
             recurrent layer; 0: none.
+        standout: Whether a unit of this layer is dropped with probability 1 − σ(a), where a is its
+            value before rectification; evaluation uses the expected value (Ba & Frey 2013).
     """
 
     num_layers: Annotated[LayerCount, Default(2)]
     hidden_size: Annotated[PositiveInt, Default(256)]
+    last_size: Annotated[PositiveInt | None, Default(None), Requires("num_layers", least=2)]
     bidirectional: Annotated[Bidirectional, Default(True)]
     dropout: Annotated[Probability, Default(0.3)]
+    input_dropout: Annotated[Probability | None, Default(None)]
+    dropout_type: Annotated[DropoutType, Default("variational")]
     connections: Annotated[Connections, Default("none"), Requires("num_layers", least=2)]
     sum_layers: Annotated[bool, Default(False), Requires("num_layers", least=2)]
     feed_forward: Annotated[NonNegativeInt, Default(0)]
+    standout: Annotated[bool, Default(False), Requires("feed_forward")]
 
 
 class DirectionalTrunk(Trunk):
@@ -121,42 +141,52 @@ class DirectionalTrunk(Trunk):
 
     Args:
         in_features: Width D of the token vectors.
-        make: Returns the layer with an index (from 0), given the input width of a direction and
-            whether each direction reads its own part of the input.
+        make: Returns the layer with an index (from 0), given the input width and the output width
+            of a direction, and whether each direction reads its own part of the input.
     """
 
-    beyond_shapes = ("connections",)
+    beyond_shapes: ClassVar[tuple[str, ...]] = ("connections",)
 
     def __init__(
         self,
         in_features: int,
-        make: Callable[[int, int, bool], Recurrent],
+        make: Callable[[int, int, int, bool], Recurrent],
         **stack: Unpack[StackOptions],
     ) -> None:
         super().__init__()
         stack = complete(StackOptions, stack)
+        for error in _misfits(stack):
+            raise error
         num_layers, feed_forward = stack["num_layers"], stack["feed_forward"]
         self.directions = 1 + bool(stack["bidirectional"])
-        width = self.directions * stack["hidden_size"]
-        self.sizes = [in_features] + [width] * num_layers
+        widths = [stack["hidden_size"]] * num_layers
+        widths[-1] = stack["last_size"] or widths[-1]
+        self.sizes = [in_features, *(self.directions * width for width in widths)]
         self.stacks = 2 if stack["bidirectional"] is True else 1
-        self.dense = stack["connections"] == "dense"
+        self.connections = stack["connections"]
         self.sum_layers = stack["sum_layers"]
-        self.dropout = VariationalDropout(stack["dropout"])
-        self.below: nn.Module = nn.Identity()
+        rate = stack["dropout"]
+        of_input = rate if stack["input_dropout"] is None else stack["input_dropout"]
+        dropout = DROPOUTS[stack["dropout_type"]]
+        self.dropout = dropout(rate)
+        self.below: nn.Module = dropout(of_input)
         if feed_forward:
             first = nn.Linear(in_features, feed_forward)
-            self.below = nn.Sequential(self.dropout, first, nn.ReLU())
-        self.layers = nn.ModuleList([make(0, feed_forward or in_features, False)])
+            rectified = Standout() if stack["standout"] else nn.ReLU()
+            self.below = nn.Sequential(self.below, first, rectified, self.dropout)
+        self.layers = nn.ModuleList([make(0, feed_forward or in_features, widths[0], False)])
         self.links = nn.ModuleList()
         for i in range(1, num_layers):
-            own = width // self.stacks
-            seen = in_features + i * own if self.dense else own
-            self.layers.append(make(i, seen, self.stacks == 2))
-            if stack["connections"] == "residual":
+            seen = [size // self.stacks for size in self.sizes[1 : i + 1]]
+            if self.connections != "dense":
+                seen = seen[-1:]
+            if self.connections in ("dense", "skip"):
+                seen.append(in_features)
+            self.layers.append(make(i, sum(seen), widths[i], self.stacks == 2))
+            if self.connections == "residual":
                 self.links.append(Residual())
-            elif stack["connections"] == "highway":
-                self.links.append(Highway(width, self.stacks))
+            elif self.connections == "highway":
+                self.links.append(Highway(self.sizes[i], self.stacks))
 
     @classmethod
     def sight(cls, options: Mapping[str, Any]) -> Sight:
@@ -177,6 +207,7 @@ class DirectionalTrunk(Trunk):
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
         """Yield an error for a model of the previous word on a trunk that has just read it."""
         yield from super().check(options, context)
+        yield from _misfits(options)
         for task, word in context.texts.items():
             if word == "previous" and cls.sight(options) == "left":
                 yield OptionError(
@@ -205,9 +236,11 @@ class DirectionalTrunk(Trunk):
         """Run layer i (from 1); see `Trunk.step`."""
         if i == 1 and state is None and (first := self._over_words(hidden[0], mask)) is not None:
             return first, None
-        output, state = self.layers[i - 1](self.dropout(self._input(hidden[:i])), mask, state)
+        output, state = self.layers[i - 1](self._input(hidden[:i]), mask, state)
         if i > 1 and self.links:
             output = self.links[i - 2](hidden[i - 1], output)
+        if self.connections == "residual_sum":
+            output = sum(hidden[1:i], output)
         if self.sum_layers and i == self.num_layers:
             output = sum(hidden[1:i], output)
         return output * mask.unsqueeze(-1), state
@@ -238,7 +271,27 @@ class DirectionalTrunk(Trunk):
         x, *outputs = hidden
         if not outputs:
             return cast("Tensor", self.below(x))
-        if not self.dense:
-            return outputs[-1]
+        if self.connections not in ("dense", "skip"):
+            return cast("Tensor", self.dropout(outputs[-1]))
+        if self.connections == "skip":
+            outputs = outputs[-1:]
         parts = zip(*(output.chunk(self.stacks, dim=2) for output in outputs), strict=True)
-        return torch.cat([vectors for part in parts for vectors in (x, *part)], dim=2)
+        read = torch.cat([vectors for part in parts for vectors in (x, *part)], dim=2)
+        return cast("Tensor", self.dropout(read))
+
+
+def _misfits(options: Mapping[str, Any]) -> Iterable[OptionError]:
+    """Yield errors for options that exclude each other."""
+    last, links = options.get("last_size"), options.get("connections")
+    summed = options.get("sum_layers") or links in ("residual", "residual_sum", "highway")
+    if summed and last not in (None, options["hidden_size"]):
+        name = "sum_layers" if options.get("sum_layers") else f"connections: {links}"
+        yield OptionError(
+            "last_size",
+            f"expected hidden_size, {options['hidden_size']}, got {last}: {name} needs layers of "
+            "equal width; leave one of them out",
+        )
+    drops = options.get("dropout") or options.get("input_dropout")
+    if options.get("dropout_type", "variational") != "variational" and not drops:
+        message = "has no effect unless dropout or input_dropout is above 0; set one of them"
+        yield OptionError("dropout_type", message)

@@ -11,30 +11,18 @@ from mtl.layers.lstm import StepwiseLSTM
 from mtl.ops.rows import lstm_rows
 from mtl.options import Probability, complete
 from mtl.trunks.directional import DirectionalTrunk, StackOptions
-from mtl.trunks.rnn import Cell, Direction, SideBySide, Sides
+from mtl.trunks.rnn import Cell, FusedDirection, SideBySide, Sides, StepwiseDirection
 
 
-class _LSTMDirection(Direction):
+class _LSTMDirection(FusedDirection):
     """One LSTM layer. Packing is needed only for the cell state after the last real token."""
 
     def __init__(
-        self,
-        in_features: int,
-        hidden_size: int,
-        *,
-        learned_start: bool,
-        weight_drop: float,
-        layer_norm: bool,
-        zoneout: float,
+        self, in_features: int, hidden_size: int, *, learned_start: bool, weight_drop: float
     ) -> None:
-        rnn: nn.Module
-        if layer_norm or zoneout:
-            rnn = StepwiseLSTM(in_features, hidden_size, layer_norm=layer_norm, zoneout=zoneout)
-        else:
-            rnn = nn.LSTM(in_features, hidden_size, batch_first=True)
         super().__init__(
-            rnn,
-            biases=(0.0, 1.0, 0.0, 0.0),  # input, forget, cell, output
+            nn.LSTM(in_features, hidden_size, batch_first=True),
+            biases=StepwiseLSTM.biases,
             parts=2,
             learned_start=learned_start,
             weight_drop=weight_drop,
@@ -44,9 +32,7 @@ class _LSTMDirection(Direction):
         """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
         cell = self.initial(x.shape[0]) if state is None else state
         start = tuple(part.unsqueeze(0).contiguous() for part in cell)
-        if isinstance(self.rnn, StepwiseLSTM):
-            output, end = self.run(x, start, mask)
-        elif state is None or mask.all():
+        if state is None or mask.all():
             output, end = self.run(x, start)
         else:
             output, end = self._packed(x, mask, start)
@@ -59,7 +45,7 @@ class _LSTMDirection(Direction):
     def over_products(
         self, products: Tensor, ids: Tensor, lengths: Tensor, sides: Sides, start: Tensor | None
     ) -> Tensor:
-        """Return the outputs of all directions; see `Direction.over_products`."""
+        """Return the outputs of all directions; see `FusedDirection.over_products`."""
         both = len(sides.weights) == 2
         return lstm_rows(products, ids, lengths, sides.weights, start, bidirectional=both)
 
@@ -92,10 +78,16 @@ class LSTMTrunk(DirectionalTrunk):
         learned_start: Whether the states before the first token are learned; else they are zero.
         weight_drop: Probability that a weight of the recurrent matrices is dropped in a training
             step (Merity et al. 2017).
-        layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). The
-            layer then runs token by token, which is slower.
-        zoneout: Probability that a unit keeps its value at a token in training; evaluation uses
-            the expected value (Krueger et al. 2017). As slow as `layer_norm`.
+        layer_norm: Whether the products and the cell state are normalised (Ba et al. 2016). With
+            this option or one of the following, the layer runs token by token, which is about twice
+            as slow.
+        zoneout: Probability that a unit of the cell state keeps its value at a token in training;
+            evaluation uses the expected value (Krueger et al. 2017).
+        zoneout_hidden: The same for the hidden state; null: equal to `zoneout`.
+        recurrent_dropout: Probability of dropping a unit of the hidden state that the recurrent
+            matrix reads, the same for all tokens of a sentence (Gal & Ghahramani 2016).
+        update_dropout: Probability of dropping a unit of the candidate at a token, so that the cell
+            state itself is not lost (Semeniuta et al. 2016).
     """
 
     def __init__(
@@ -106,22 +98,32 @@ class LSTMTrunk(DirectionalTrunk):
         weight_drop: Probability = 0.0,
         layer_norm: bool = False,
         zoneout: Probability = 0.0,
+        zoneout_hidden: Probability | None = None,
+        recurrent_dropout: Probability = 0.0,
+        update_dropout: Probability = 0.0,
         **stack: Unpack[StackOptions],
     ) -> None:
         stack = complete(StackOptions, stack)
-        hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
+        both = bool(stack["bidirectional"])
+        dropouts = recurrent_dropout or update_dropout
 
-        def direction(width: int) -> Direction:
-            return _LSTMDirection(
+        def direction(width: int, size: int) -> _LSTMDirection | StepwiseDirection:
+            if not (layer_norm or zoneout or zoneout_hidden or dropouts):
+                return _LSTMDirection(
+                    width, size, learned_start=learned_start, weight_drop=weight_drop
+                )
+            cell = StepwiseLSTM(
                 width,
-                hidden_size,
-                learned_start=learned_start,
-                weight_drop=weight_drop,
+                size,
                 layer_norm=layer_norm,
                 zoneout=zoneout,
+                zoneout_hidden=zoneout_hidden,
+                recurrent_dropout=recurrent_dropout,
+                update_dropout=update_dropout,
             )
+            return StepwiseDirection(cell, learned_start=learned_start, weight_drop=weight_drop)
 
-        def make(_: int, width: int, split: bool) -> SideBySide:
-            return SideBySide(lambda: direction(width), both, split)
+        def make(_: int, width: int, size: int, split: bool) -> SideBySide:
+            return SideBySide(lambda: direction(width, size), both, split)
 
         super().__init__(in_features, make, **stack)

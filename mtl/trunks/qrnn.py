@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Unpack
+from typing import Annotated, Any, ClassVar, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,10 @@ class _QRNNRecurrent(Recurrent):
 
     @property
     def has_products(self) -> bool:
-        """Whether the weights are the layer's own: gates are sums of products with the tokens."""
-        return isinstance(self.layer.weight, nn.Parameter)
+        """Whether the gates are sums of products of the layer's own weights with the tokens."""
+        layer = self.layer  # an exported layer is of another class
+        plain = isinstance(layer, QRNNLayer) and layer.plain
+        return plain and isinstance(layer.weight, nn.Parameter)
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return the part of each tap of the window side by side, the bias in the first part."""
@@ -85,7 +87,12 @@ class QRNNTrunk(DirectionalTrunk):
         weight_drop: Probability that a weight of the products is dropped in a training step
             (Merity et al. 2017).
         learned_start: Whether the states before the first token are learned; else they are zero.
+        layer_norm: Whether the products that become the gates are normalised (Ba et al. 2016).
+        highway: Whether the output gate mixes the state with the layer's input, as in the simple
+            recurrent unit (Lei et al. 2018).
     """
+
+    beyond_shapes: ClassVar[tuple[str, ...]] = (*DirectionalTrunk.beyond_shapes, "highway")
 
     def __init__(
         self,
@@ -97,24 +104,28 @@ class QRNNTrunk(DirectionalTrunk):
         zoneout: Probability = 0.0,
         weight_drop: Probability = 0.0,
         learned_start: bool = False,
+        layer_norm: bool = False,
+        highway: Annotated[bool, Requires("pooling", ("fo",))] = False,
         **stack: Unpack[StackOptions],
     ) -> None:
         stack = complete(StackOptions, stack)
         sizes = {"num_layers": stack["num_layers"], "upper_window": upper_window}
-        refuse_idle(QRNNTrunk, sizes)
-        hidden_size, both = stack["hidden_size"], bool(stack["bidirectional"])
+        refuse_idle(QRNNTrunk, {**sizes, "pooling": pooling, "highway": highway})
+        both = bool(stack["bidirectional"])
 
-        def make(layer: int, width: int, _: bool) -> Recurrent:
+        def make(layer: int, width: int, size: int, _: bool) -> Recurrent:
             return _QRNNRecurrent(
                 QRNNLayer(
                     width,
-                    hidden_size,
+                    size,
                     window=upper_window if layer else window,
                     pooling=pooling,
                     bidirectional=both,
                     zoneout=zoneout,
                     weight_drop=weight_drop,
                     learned_start=learned_start,
+                    layer_norm=layer_norm,
+                    highway=highway,
                 )
             )
 

@@ -1,4 +1,4 @@
-"""Trunks of torch's recurrent layers. Letters: B sentences, T tokens, D and H widths."""
+"""Recurrent layers in one direction. Letters: B sentences, T tokens, D and H widths."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from mtl.layers.gates import initialize_gates
 from mtl.layers.sequence import reverse_padded
+from mtl.layers.stepwise import Stepwise
 from mtl.ops.rows import pack_cells
 from mtl.trunks.base import mapped
 from mtl.trunks.directional import Recurrent
@@ -42,7 +43,7 @@ class Direction(nn.Module, ABC):
     the right, so no real token ever reads it.
 
     Args:
-        rnn: One layer of torch, in one direction, batch first.
+        rnn: One layer of torch or a `Stepwise` one, in one direction, batch first.
         biases: The initial bias of each gate, in torch's order of gates.
         parts: The number of vectors in a state.
         learned_start: Whether the state before the first token is learned; else it is zero.
@@ -88,11 +89,29 @@ class Direction(nn.Module, ABC):
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
 
-    # ---- prediction over the products of words; see `Recurrent`
+    def run(self, *inputs: Any) -> Any:
+        """Call the layer, in training with weights of its recurrent matrix dropped.
+
+        The layer computes with another tensor under the name of the parameter. So fused kernels
+        still apply, and the parameter stays the leaf that gradients reach.
+        """
+        if torch.is_autocast_enabled("cpu") and self.recurrent.device.type == "cpu":
+            # Fused layers in bfloat16 need instructions that many processors lack.
+            with torch.autocast("cpu", enabled=False):
+                x, *others = inputs
+                return self.run(x.float(), *mapped(others, _as_float))
+        if not (self.training and self.weight_drop):
+            return self.rnn(*inputs)
+        dropped = functional.dropout(self.recurrent, self.weight_drop)
+        return functional_call(self.rnn, {RECURRENT: dropped}, inputs)
+
+
+class FusedDirection(Direction):
+    """A direction that is one layer of `torch.nn.LSTM` or `torch.nn.GRU`."""
 
     @property
     def has_products(self) -> bool:
-        """Whether the layer is a recurrence over products of its input with a matrix."""
+        """Whether the layer still is one of torch, with its own parameters."""
         return isinstance(self.rnn, (nn.LSTM, nn.GRU)) and isinstance(self.recurrent, nn.Parameter)
 
     def products(self, vectors: Tensor) -> Tensor:
@@ -119,21 +138,37 @@ class Direction(nn.Module, ABC):
             start: The state before the first token, `[parts, directions · H]`; None: zeros.
         """
 
-    def run(self, *inputs: Any) -> Any:
-        """Call the layer, in training with weights of its recurrent matrix dropped.
 
-        The layer computes with another tensor under the name of the parameter. So fused kernels
-        still apply, and the parameter stays the leaf that gradients reach.
-        """
-        if torch.is_autocast_enabled("cpu") and self.recurrent.device.type == "cpu":
-            # Fused layers in bfloat16 need instructions that many processors lack.
-            with torch.autocast("cpu", enabled=False):
-                x, *others = inputs
-                return self.run(x.float(), *mapped(others, _as_float))
-        if not (self.training and self.weight_drop):
-            return self.rnn(*inputs)
-        dropped = functional.dropout(self.recurrent, self.weight_drop)
-        return functional_call(self.rnn, {RECURRENT: dropped}, inputs)
+class StepwiseDirection(Direction):
+    """A direction that runs token by token.
+
+    Args:
+        cell: The layer.
+        learned_start: Whether the state before the first token is learned; else it is zero.
+        weight_drop: Probability that a weight of the recurrent matrix is dropped in a training
+            step (Merity et al. 2017).
+    """
+
+    def __init__(self, cell: Stepwise, *, learned_start: bool, weight_drop: float) -> None:
+        super().__init__(
+            cell,
+            biases=cell.biases,
+            parts=cell.parts,
+            learned_start=learned_start,
+            weight_drop=weight_drop,
+        )
+
+    def unit_weights(self) -> Tensor:
+        """Return the weights that compute each unit, `[N, H]`."""
+        matrices = cast("Tensor", self.rnn.weight_ih_l0), self.recurrent
+        blocks = [matrix.view(-1, self.hidden_size, matrix.shape[1]) for matrix in matrices]
+        return torch.cat([block.transpose(1, 2).flatten(0, 1) for block in blocks])
+
+    def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
+        """Return the outputs `[B, T, H]` and, if a state was passed, the state after the text."""
+        cell = self.initial(x.shape[0]) if state is None else state
+        output, end = self.run(x, tuple(part.unsqueeze(0) for part in cell), mask)
+        return output, None if state is None else tuple(part[0] for part in end)
 
 
 class SideBySide(Recurrent):
@@ -166,11 +201,12 @@ class SideBySide(Recurrent):
     @property
     def has_products(self) -> bool:
         """Whether each direction is a recurrence over products of its input with a matrix."""
-        return self.ahead.has_products
+        return isinstance(self.ahead, FusedDirection) and self.ahead.has_products
 
     def products(self, vectors: Tensor) -> Tensor:
         """Return the products of word vectors `[U, D]` of all directions, side by side."""
-        return torch.cat([side.products(vectors) for side in self._sides], dim=1)
+        sides = cast("list[FusedDirection]", self._sides)
+        return torch.cat([side.products(vectors) for side in sides], dim=1)
 
     def prepared(self) -> Sides:
         """Return the recurrent weights in the order that operators read them."""
@@ -183,7 +219,8 @@ class SideBySide(Recurrent):
         """Return the outputs in evaluation; see `Recurrent.over_products`."""
         starts: list[Tensor] = [side.start for side in self._sides if side.start is not None]
         start = torch.cat(starts, dim=1) if starts else None
-        return self.ahead.over_products(products, ids, lengths, prepared, start)
+        ahead = cast("FusedDirection", self.ahead)
+        return ahead.over_products(products, ids, lengths, prepared, start)
 
     def forward(self, x: Tensor, mask: Tensor, state: Cell | None) -> tuple[Tensor, Cell | None]:
         """Return the outputs and, if a state was passed, the new state after the text."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
+import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
@@ -160,6 +161,14 @@ class TransformerTrunk(Trunk):
         first = [parameter for module in below for parameter in module.parameters()]
         layers = [list(layer.parameters()) for layer in self.layers]
         return [first + layers[0], *layers[1:]]
+
+    def unit_weights(self, i: int) -> Tensor:
+        """Return the weights of each unit of layer i after attention and after the hidden layer.
+
+        These are the two maps whose results are added to the unit; see `Trunk.unit_weights`.
+        """
+        layer = cast("TransformerLayer", self.layers[i - 1])
+        return torch.cat([layer.output.weight.T, layer.narrow.weight.T]).unsqueeze(0)
 
     def step(self, i: int, hidden: list[Tensor], mask: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Run layer i; see `Trunk.step`. Raises ValueError if a text is too long."""

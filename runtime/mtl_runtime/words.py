@@ -14,6 +14,7 @@ from mtl_runtime._mtl.inference.cutting import word_batches
 from mtl_runtime._mtl.text.vocabulary.affixes import AffixVocabulary
 from mtl_runtime._mtl.text.vocabulary.base import PAD
 from mtl_runtime._mtl.text.vocabulary.characters import CharacterVocabulary
+from mtl_runtime._mtl.text.vocabulary.ngrams import NgramVocabulary
 from mtl_runtime._mtl.text.vocabulary.words import WordVocabulary
 from mtl_runtime.subwords import SubwordEncoder
 
@@ -25,7 +26,7 @@ MOST_WIDTH = 64
 
 _VOCABULARIES: Mapping[str, Any] = {
     vocabulary.feature: vocabulary.from_json
-    for vocabulary in (WordVocabulary, CharacterVocabulary, AffixVocabulary)
+    for vocabulary in (WordVocabulary, CharacterVocabulary, NgramVocabulary, AffixVocabulary)
 } | {"subwords": SubwordEncoder}
 
 

@@ -43,13 +43,36 @@ class CharacterVocabulary {
   }
 
   encode(/** @type {string} */ word) {
-    let characters = [...word];
-    if (characters.length > this.most) {
-      const half = Math.floor(this.most / 2);
-      const end = characters.length - half;
-      characters = [...characters.slice(0, this.most - half), ...characters.slice(end)];
-    }
-    return ["<w>", ...characters, "</w>"].map((c) => this.ids.get(c) ?? UNKNOWN);
+    return ["<w>", ...shortened(word, this.most), "</w>"].map((c) => this.ids.get(c) ?? UNKNOWN);
+  }
+}
+
+/** Return the characters of a word; a longer one loses its middle. */
+function shortened(/** @type {string} */ word, /** @type {number} */ most) {
+  const characters = [...word];
+  if (characters.length <= most) return characters;
+  const half = Math.floor(most / 2);
+  return [...characters.slice(0, most - half), ...characters.slice(characters.length - half)];
+}
+
+/** The known character n-grams of a word between `<` and `>`, the shorter ones first. */
+class NgramVocabulary {
+  constructor(/** @type {any} */ data) {
+    this.shortest = data.shortest;
+    this.longest = data.longest;
+    this.most = data.max_word;
+    this.ids = index(data.ngrams);
+  }
+
+  encode(/** @type {string} */ word) {
+    const marked = ["<", ...shortened(word, this.most), ">"];
+    const found = [];
+    for (let length = this.shortest; length <= Math.min(this.longest, marked.length); ++length)
+      for (let start = 0; start + length <= marked.length; ++start) {
+        const number = this.ids.get(marked.slice(start, start + length).join(""));
+        if (number !== undefined) found.push(number);
+      }
+    return found.length ? found : [UNKNOWN];
   }
 }
 
@@ -83,6 +106,7 @@ const VOCABULARIES = new Map(
   Object.entries({
     words: WordVocabulary,
     characters: CharacterVocabulary,
+    ngrams: NgramVocabulary,
     affixes: AffixVocabulary,
     subwords: SubwordVocabulary,
   }),

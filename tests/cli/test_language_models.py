@@ -139,6 +139,13 @@ def test_a_seed_and_greed_give_the_same_text_again(model: str) -> None:
     assert len({mtl("generate", model, "--seed", seed).out for seed in "123"}) == 3
 
 
+def test_a_beam_gives_one_text(model: str) -> None:
+    first, again = (mtl("generate", model, "--beam", "3", "--length", "9") for _ in range(2))
+    assert (first.code, first.err) == (0, "")
+    assert first.out == again.out
+    assert len(first.out.split()) + first.out.count("\n") - 1 <= 9
+
+
 @pytest.mark.slow
 def test_a_model_of_characters_is_measured_by_words_and_writes_them(project: Path) -> None:
     text = "the cat saw Rome\na Roman saw the cats\n" * 30
@@ -211,6 +218,8 @@ def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project:
         ("evaluate runs/run --dynamic --window 5", "has no effect without --cache"),
         ("evaluate runs/run --dynamic --lr inf", "less than or equal to 1000000"),
         ("generate runs/run --seed 99999999999999999999", "less than or equal to 9223372036854775"),
+        ("generate runs/run --beam 3 --top-k 2", "has no effect with --beam"),
+        ("generate runs/run --beam 0", "greater than or equal to 1"),
     ],
 )
 def test_options_that_do_nothing_or_too_much_are_refused(

@@ -26,7 +26,7 @@ embedding: {words: {dim: 16, dropout: 0.0}}
 trunk: {type: lstm, num_layers: 1, hidden_size: 16, dropout: 0.0}
 tasks:
   same: {use: two/same, head: {type: pool, compare: [difference, product], dropout: 0.0}}
-  alike: {use: two/alike, head: {type: attention, dropout: 0.1}}
+  alike: {use: two/alike, head: {type: attention, cross_attention: true, dropout: 0.1}}
 training: {epochs: 15, batch: {sentences: 8}, optimizer: {type: adam, lr: 0.02}}
 """
 

@@ -66,7 +66,7 @@ VARIANTS = {
         "tasks.mood={batch: {max_tokens: 50}, head: {type: cnn, maps: 4}}",
     ],
     "joint steps": ["training.mixing=joint"],
-    "subwords and affixes": ["embedding={subwords: {}, affixes: {}}"],
+    "subwords, n-grams and affixes": ["embedding={subwords: {}, ngrams: {}, affixes: {}}"],
     "an average of the weights": ["training.average=0.9"],
     "interleaved directions": ["trunk.bidirectional=interleaved", "trunk.num_layers=2"],
     "no clipping": ["training.clip_norm=null", "training.optimizer=sgd"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,11 @@ OPTIONS = {
     "words": [{"dim": 6}, {"dim": 6, "dropout": 0.5}, {"dim": 6, "multichannel": True}],
     "cnn": [{"width": 1}, {"width": 3, "dropout": 0.5}, {"width": 4}],
     "lstm": [{}, {"dropout": 0.5}],
+    "ngrams": [{"activation": "tanh"}, {"activation": "relu"}, {"activation": "linear"}],
+    "gazetteers": [{}, {"dim": 2}],
 }
+LISTS = Path(__file__).parents[1] / "fixtures" / "gazetteers"
+BUILD = {"gazetteers": {"lists": {file.stem: str(file) for file in sorted(LISTS.iterdir())}}}
 COUNTS = {"the": 9, "cat": 5, "sat": 5, "Cats": 4, "walking": 3, "on": 3, "1984": 3, "naïve": 3}
 SENTENCES = ["the cat sat on the Cats", "walking", "", "1984 naïve Cats"]
 ALL = variants(EMBEDDINGS, OPTIONS)
@@ -35,7 +40,7 @@ with_dropout = over([v for v in ALL if v.option("dropout")])
 def built(variant: Variant) -> tuple[Embedding, Batcher]:
     """An embedding whose vocabulary is made of COUNTS, and what numbers words for it."""
     cls: type[Vocabulary] = variant.cls.vocabulary
-    vocabularies = {cls.feature: cls.build(COUNTS)}
+    vocabularies = {cls.feature: cls.build(COUNTS, **BUILD.get(variant.name, {}))}
     embedding = variant.make(vocabularies).double().eval()
     return embedding, Batcher(vocabularies, {})
 

@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mtl.heads import HEADS, ConstrainedTagger, Head, LabelSet, Number
+from mtl.heads.lm import BANDED
 from mtl.text.spans import malformed
 from tests.contracts.variants import (
     OfNumbers,
@@ -26,25 +27,47 @@ from tests.contracts.variants import (
 ATTENTION = ["additive", "concat", "multiplicative", "scaled", "key_value", "multi_head"]
 TRAINED = {"label_smoothing": 0.1, "class_weights": {"O": 0.5}}
 OPTIONS = {
-    "softmax": [{}, {"hidden_size": 4}, *({"attention": name} for name in ATTENTION)],
-    "constrained": [{}, {"scheme": "bio"}, {"attention": "key_value", "window": 2}],
+    "softmax": [
+        {},
+        {"hidden_size": 4},
+        *({"attention": name} for name in ATTENTION),
+        {"attention": "key_value", "values_alone": True},
+        {"attention": "multi_head", "look_back": True},
+    ],
+    "constrained": [
+        {},
+        {"scheme": "bio"},
+        {"rules": ({"at_least": 1, "labels": ("O",)},)},
+        {"attention": "key_value", "window": 2},
+    ],
     "crf": [
         {},
         {"hidden_size": 4},
         {"scheme": "bio", "constrained": True},
         {"attention": "multi_head"},
         {**TRAINED},
+        {"transitions": "input", "rank": 2},
+        {"transitions": "input", "scheme": "bio", "constrained": True},
+        {"rules": ({"at_least": 1, "labels": "O"},)},
     ],
+    "memm": [{}, {"hidden_size": 4}],
     "cnn": [
         {},
         {"widths": (1, 2), "maps": 6},
         {"widths": (1, 2), "maps": 6, "k": 3},
         {"widths": (1, 2), "maps": 6, "pooling": "mean"},
+        {"widths": (1, 2), "maps": 6, "batch_norm": True},
+    ],
+    "deep_cnn": [
+        {"layers": (1, 2), "maps": 8, "k": 2},
+        {"layers": (1, 2), "widths": (2, 3), "maps": 8, "pool": 3, "batch_norm": False},
+        {"layers": (1,), "maps": 16, "doubling": False, "hidden_size": 16, "batch_norm": False},
     ],
     "pool": [
         {"pooling": "mean"},
         {"pooling": "max"},
         {"pooling": "last"},
+        {"pooling": "sum"},
         {"pooling": "concat"},
         {"attention": "additive"},
         {"attention": "key_value", "pooling": "last"},
@@ -53,13 +76,24 @@ OPTIONS = {
         {"score": s, "dropout": 0.1} for s in ("additive", "concat", "multiplicative", "scaled")
     ]
     + [{"hops": 3, "penalty": 0.1}],
+    "hierarchical": [{"block": 3}, {"block": 2, "size": 4}],
     "domain": [{}, {"pooling": "max", "strength": 0.1}],
     "domain_distance": [{}, {"distance": "coral", "pooling": "max"}],
     "lm": [
         {"output": name, "dropout": 0.1}
-        for name in ("tied", "full", "mos", "adaptive", "tied_adaptive")
+        for name in ("tied", "full", "mos", "adaptive", "tied_adaptive", "differentiated", "cnn")
     ]
-    + [{"activation": 2.0, "temporal": 1.0, "dropout": 0.1}],
+    + [{"output": "hierarchical", "tree": tree} for tree in ("random", "huffman", "clustered")]
+    + [
+        {"training_loss": loss, "samples": 2, "dropout": 0.1}
+        for loss in ("importance", "adaptive_importance", "targets", "nce")
+    ]
+    + [
+        {"training_loss": "self_normalised", "normalised": 0.5},
+        {"ahead": 2},
+        {"activation": 2.0, "temporal": 1.0, "dropout": 0.1},
+    ]
+    + [{"attention": name, "window": 2, "dropout": 0.1} for name in ("key_value", "additive")],
 }
 LABELS = ["O", "B-X", "I-X"]
 WIDTH = 5
@@ -68,8 +102,8 @@ ALL = with_forms(variants(HEADS, OPTIONS))
 heads = over(ALL)
 of_labels = over([v for v in ALL if not isinstance(v, OfNumbers)])
 of_single_labels = over(variants(HEADS, OPTIONS))
-# Clusters of words need two words.
-of_one = over([v for v in variants(HEADS, OPTIONS) if "adaptive" not in str(v.option("output"))])
+# Clusters and bands of words need two words.
+of_one = over([v for v in variants(HEADS, OPTIONS) if v.option("output") not in BANDED])
 sentence_heads = over([v for v in ALL if v.cls.level == "sentence"])
 # Of a distance between domains, which is of the batch, see tests/heads/test_domain_distance.py.
 of_sentences = over([v for v in ALL if v.name != "domain_distance"])
@@ -114,7 +148,9 @@ def every_loss(head: Head, hidden: Tensor, length: int) -> tuple[Tensor, Tensor]
 
 
 def allowed(variant: Variant, targets: Tensor) -> Tensor:
-    """Which labellings the head may give: all, unless it obeys a scheme."""
+    """Which labellings the head may give: all, unless it obeys a scheme or the rule of OPTIONS."""
+    if variant.option("rules"):
+        return (targets == LABELS.index("O")).any(1)
     if variant.cls is not ConstrainedTagger or not (scheme := variant.option("scheme")):
         return torch.ones(len(targets), dtype=torch.bool)
     return torch.tensor([not malformed([LABELS[i] for i in row], scheme) for row in targets])

@@ -26,6 +26,7 @@ TRUNK_OPTIONS = {
     + [{"hidden_size": 16, "layer_norm": True}],
     "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
     + [{"hidden_size": 32, "connections": "highway"}],
+    "cell": [{"hidden_size": 32, "num_layers": 1, "cell": cell} for cell in ("rhn", "nas")],
     "conv": [
         {"hidden_size": 16, "num_layers": 2, "activation": kind} for kind in ("maxout", "gated")
     ],
@@ -33,7 +34,7 @@ TRUNK_OPTIONS = {
         {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "feed_forward": 32, "positions": 8}
     ],
 }
-HEAD_OPTIONS = {"cnn": [{"maps": 16}]}
+HEAD_OPTIONS = {"cnn": [{"maps": 16}], "deep_cnn": [{"layers": (1, 1), "maps": 16}]}
 # Without a trunk no head sees the word before.
 LAYERED = [variant for variant in variants(TRUNKS, TRUNK_OPTIONS) if variant.cls.layered]
 trunks = over(LAYERED)

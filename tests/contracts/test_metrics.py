@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtl.metrics import METRICS, Metric
 from tests.contracts.variants import Variant, over, variants
 
-OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}]}
+OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}], "top_k": [{"k": 1}]}
 metrics = over(variants(METRICS, OPTIONS))
 Sentences = list[tuple[str, ...]]
 GOLD = [("B-X", "I-X", "O"), ("O", "B-Y"), ("O",), ("B-Y", "B-X", "I-X", "O")]
@@ -20,6 +20,8 @@ GUESS = [("B-X", "O", "O"), ("O", "B-Y"), ("B-Y",), ("B-Y", "B-Z", "I-Z", "O")]
 
 def formed(variant: Variant, sentences: Sentences) -> list[Any]:
     """The labels in the form that the metric reads."""
+    if variant.cls.level == "sentence":
+        return [tags[0] for tags in sentences]
     found = [[tag for tag in tags if tag != "O"] for tags in sentences]
     if variant.cls.reads == "sets":
         return [frozenset(tags) for tags in found]
@@ -30,6 +32,8 @@ def formed(variant: Variant, sentences: Sentences) -> list[Any]:
 
 def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
     """The input of the metric: predicted labels, or log probabilities of the gold labels."""
+    if variant.cls.ranked:
+        return [(tags[0], "B-X", "B-Y", "O") for tags in guess]
     if variant.cls.reads != "log_probs":
         return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]

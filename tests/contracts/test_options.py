@@ -29,6 +29,9 @@ TASKS = ["a", "b", "c"]
 LABELS = ["O", "B-X", "I-X"]
 WORDS = {"The": 9, "the": 5, "cats": 4, "1984": 3, "1985": 2, "naive": 1, "walking": 1}
 
+LISTS = Path(__file__).parents[1] / "fixtures" / "gazetteers"
+VOCABULARY: Mapping[str, Options] = {"gazetteers": {"lists": {"names": str(LISTS / "words.txt")}}}
+"""Options without which a vocabulary is empty."""
 BASE: Mapping[tuple[str, str], Options] = {
     ("trunk", "transformer"): {
         "num_layers": 2,
@@ -41,17 +44,25 @@ BASE: Mapping[tuple[str, str], Options] = {
     ("reader", "hub"): {"name": "json"},
     ("optimizer", "sgd"): {"lr": 0.1, "momentum": 0.5},
     ("head", "attention"): {"hops": 2},
+    ("head", "deep_cnn"): {"layers": [1, 1], "widths": [3, 3], "maps": 4, "k": 2, "dropout": 0.0},
+    ("head", "hierarchical"): {"block": 2},
+    ("metric", "top_k"): {"k": 1},
     ("schedule", "plateau"): {"decay": 0.5},
 }
 """The options of a part that the others are set beside; by default those of the part."""
 OTHER: Mapping[str, Sequence[Any]] = {
     "class_weights": [{"O": 0.5}],
     "never": [[["O", "B-X"]]],
+    "rules": [[{"at_most": 1, "labels": "O"}]],
+    "lists": [{"names": str(LISTS / "labels.tsv")}],
     "clusters": [[["a", "b"], ["c"]]],
+    "tree": [[["a", "b"], "c"]],
+    "edges": [[["a", "b"]]],
     "groups": [[["a", "b"], ["c"]]],
     "order": [["c", "a", "b"]],
     "shared_only": [["b"]],
     "widths": [[1, 2]],
+    "layers": [[1, 2]],
     "cutoffs": [[2]],
     "columns": [["labels", "tokens"]],
     "data_files": [{"train": "other.json"}],
@@ -77,7 +88,11 @@ OTHER: Mapping[str, Sequence[Any]] = {
 }
 """Values that no type can suggest."""
 CLUSTERS = {"clusters": [["a", "b"], ["c"]]}
-BESIDES: Mapping[str, Options] = {"within": CLUSTERS, "between": CLUSTERS}
+BESIDES: Mapping[str, Options] = {
+    "within": CLUSTERS,
+    "between": CLUSTERS,
+    "joint": {"tree": [["a", "b"], "c"]},
+}
 """Option to others without which the option that it requires is refused."""
 
 
@@ -171,6 +186,8 @@ def sharing_behaviour(make: Callable[..., Any]) -> list[Any]:
 
 def head_behaviour(make: Callable[..., Any]) -> list[Any]:
     head, (x, mask) = make(4, LABELS), text()
+    if getattr(head, "reads_text", False):
+        head.read_text(torch.tensor([1, 0, 1, 2, 1]))
     target = torch.tensor([[0, 1, 0, 1, 0]] * 6)
     target = target if head.level == "token" else torch.arange(6) % 3
     found: list[Any] = [weights(head)]
@@ -184,12 +201,13 @@ def head_behaviour(make: Callable[..., Any]) -> list[Any]:
         for scale in (1, -3):  # sequences that a rule forbids are then the best
             found += [numbers(head.decode(scale * x, mask)), numbers(head.log_probs(x, mask))]
         found.append(numbers(head.attention_weights(x, mask)))
-        found.append(numbers(head.steps()) if hasattr(head, "steps") else [])
+        found.append(numbers(head.chain(head.scores(x, mask))) if hasattr(head, "chain") else [])
     return found
 
 
 def embedding_behaviour(make: Callable[..., Any], cls: Any) -> list[Any]:
-    vocabularies = {cls.vocabulary.feature: cls.vocabulary.build(WORDS)}
+    own = cls.vocabulary
+    vocabularies = {own.feature: own.build(WORDS, **VOCABULARY.get(own.feature, {}))}
     embedding = make(vocabularies)
     batch = words_batch(Batcher(vocabularies, {}))
     torch.manual_seed(1)

@@ -19,13 +19,20 @@ from tests.contracts.variants import (
 )
 
 PENALTIES = ["distance", "mean", "trace", "l1_l2", "l1_linf", "relationship"]
+PENALTIES += ["dirty", "graph", "subspace", "tensor_normal"]
 OPTIONS: dict[str, list[dict[str, object]]] = {
     "cross_stitch": [{}, {"alpha": "channel"}],
     "sluice": [{"subspaces": n} for n in (1, 3)],
     "soft": [{"penalty": name} for name in PENALTIES]
-    + [{"penalty": "clustered", "clusters": [["a", "c"], ["b"]]}],
+    + [
+        {"penalty": "clustered", "clusters": [["a", "c"], ["b"]]},
+        {"penalty": "clustered", "num_clusters": 2},
+        {"penalty": "tree", "tree": [["a", "c"], "b"]},
+    ],
     "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
-    "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")],
+    "ple": [{}, {"experts": 2, "shared_experts": 2}, {"progressive": False}],
+    "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")]
+    + [{"factors": "last_axis", "sparsity": 0.1}],
     "shared_private": [
         {},
         {"adversary": 0.1, "difference": 0.1},

@@ -28,6 +28,8 @@ STACKS: list[dict[str, Any]] = [
     {"num_layers": 3, "connections": "highway"},
     {"num_layers": 3, "connections": "dense"},
     {"connections": "dense", "sum_layers": True, "feed_forward": 6},
+    {"num_layers": 3, "connections": "residual_sum"},
+    {"num_layers": 3, "connections": "skip", "last_size": 2, "input_dropout": 0.2},
 ]
 CELLS: dict[str, list[dict[str, Any]]] = {
     "lstm": [
@@ -35,12 +37,26 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"learned_start": True},
         {"layer_norm": True},
         {"layer_norm": True, "zoneout": 0.5, "learned_start": True},
+        {"zoneout_hidden": 0.1, "recurrent_dropout": 0.3, "update_dropout": 0.2},
     ],
-    "gru": [{}, {"learned_start": True}],
+    "gru": [
+        {},
+        {"learned_start": True},
+        {"layer_norm": True, "learned_start": True},
+        {"zoneout": 0.5, "recurrent_dropout": 0.3, "update_dropout": 0.2},
+    ],
+    "cell": [
+        {"zoneout": 0.1},
+        {"depth": 3, "learned_start": True},
+        {"cell": "nas", "recurrent_dropout": 0.2, "learned_start": True},
+    ],
     "qrnn": [
         *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),
         {"learned_start": True},
         {"window": 4, "upper_window": 3},
+        {"window": 3, "layer_norm": True, "learned_start": True, "pooling": "ifo"},
+        {"highway": True, "zoneout": 0.2},
+        {"highway": True, "layer_norm": True, "window": 1},
     ],
 }
 TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 5, "positions": 9}
@@ -61,6 +77,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
                 {"window": 3, "pieces": 2},
                 {"num_layers": 3, "window": 2, "causal": True, "activation": "gated"},
                 {"num_layers": 1, "window": 2, "activation": "gated"},
+                {"num_layers": 2, "weight_norm": True},
             ],
         )
     ],
@@ -68,7 +85,10 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"hidden_size": width, "relative_positions": width == 6, **TRANSFORMER} for width in (4, 6)
     ],
 }
-RANDOM = ["dropout", "weight_drop", "zoneout"]
+RANDOM = [
+    "dropout", "input_dropout", "weight_drop", "zoneout", "zoneout_hidden", "recurrent_dropout",
+    "update_dropout",
+]  # fmt: skip
 """Options that are probabilities of a random change in training."""
 LENGTHS = [5, 2, 4, 0]
 ALL = variants(TRUNKS, OPTIONS)

@@ -8,9 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.data.encoding import Batcher
-from mtl.embeddings import CharacterCNN, CharacterLSTM, Embedding, SubwordEmbedding
+from mtl.embeddings import (
+    CharacterCNN,
+    CharacterLSTM,
+    Embedding,
+    NgramEmbedding,
+    SubwordEmbedding,
+)
 from mtl.text.example import Example
-from mtl.text.vocabulary import CharacterVocabulary, SubwordVocabulary
+from mtl.text.vocabulary import UNKNOWN, CharacterVocabulary, NgramVocabulary, SubwordVocabulary
 
 COUNTS = {"the": 3, "cats": 3, "a": 3, "walking": 3}
 WORDS = ("walking", "a", "cats", "a")
@@ -74,3 +80,21 @@ def test_a_subword_vector_is_the_mean_of_the_pieces() -> None:
     for word, found in zip(WORDS, embedding(batch.features, batch.mask)[0], strict=True):
         pieces = embedding.table.weight[vocabulary.encode(word)]
         torch.testing.assert_close(found, pieces.mean(0))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "linear"])
+def test_an_ngram_vector_is_a_function_of_the_sum_over_the_known_ngrams(activation: str) -> None:
+    vocabulary = NgramVocabulary.build(COUNTS, shortest=2, longest=3, min_ngram_count=4)
+    embedding = NgramEmbedding({"ngrams": vocabulary}, dim=6, activation=activation).double()
+    torch.nn.init.normal_(embedding.bias)
+    words = (*WORDS, "cat", "ηθ")
+    batch = Batcher({"ngrams": vocabulary}, {}).batch([Example(words)])
+    row = {ngram: number for number, ngram in enumerate(vocabulary.tables()[0])}
+    function = {"tanh": torch.tanh, "relu": torch.relu, "linear": lambda x: x}[activation]
+    for word, found in zip(words, embedding(batch.features, batch.mask)[0], strict=True):
+        marked = f"<{word}>"
+        ngrams = [marked[i : i + n] for n in (2, 3) for i in range(len(marked) - n + 1)]
+        known = [embedding.table.weight[row[ngram]] for ngram in ngrams if ngram in row]
+        rows = known or [embedding.table.weight[UNKNOWN]]
+        expected = torch.stack(rows).sum(0) + embedding.bias
+        torch.testing.assert_close(found, function(expected))

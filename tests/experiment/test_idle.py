@@ -107,3 +107,22 @@ def test_small_corpora_have_small_batches(tmp_path: Path, monkeypatch: pytest.Mo
     experiment, found = prepared(tmp_path, {"pos": TASKS["pos"], "v": {"use": "d/verb"}}, corpora)
     loaders = make_trainer(experiment, found).loaders
     assert {name: loader.size for name, loader in loaders.items()} == {"c": 5, "d": 150}
+
+
+def test_a_unit_of_the_loss_needs_labels_of_tokens(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training.loss_unit: has no effect on labels of sent"):
+        prepared(tmp_path, {"verb": TASKS["verb"]}, loss_unit="sentence")
+    prepared(tmp_path, TASKS, loss_unit="sentence")
+
+
+def test_patience_without_a_dev_set_is_noted_with_a_remedy(tmp_path: Path) -> None:
+    data = corpus(tmp_path, "c", 22)
+    data["files"] = {"train": data["files"]["train"]}
+    tasks = {"pos": {**TASKS["pos"], "patience": 2}, "verb": TASKS["verb"]}
+    start = "training.patience, tasks.pos.patience: no effect without a dev score; set `splits`"
+    found = notes(tmp_path, tasks, corpora={"c": data}, patience=3)
+    assert [note for note in found if note.startswith(start)]
+    split = {"c": {**data, "splits": {"dev": "20%"}}}
+    assert not [n for n in notes(tmp_path, tasks, corpora=split, patience=3) if "patience" in n]
+    found = notes(tmp_path, TASKS, corpora={"c": data})
+    assert not [note for note in found if "patience" in note]

@@ -70,7 +70,7 @@ def test_notes_say_what_is_unusual(plan: Plan) -> None:
     assert plan.notes == [
         "ner: tags that break the scheme, read by the rules of conlleval: 1",
         "own: additional windows, for sentences of more than 4 tokens: 1",
-        "no task has a dev score: the last epoch is saved, patience has no effect",
+        "no task has a dev score: the last epoch is saved",
         "the whole run has 60 steps, too few to learn much; more epochs or smaller batches give "
         "more",
     ]

@@ -20,6 +20,7 @@ BASE = {
     "embedding": {
         "words": {"dim": 8},
         "characters": {"type": "cnn", "dim": 4, "filters": 5},
+        "ngrams": {"dim": 3},
         "affixes": {"dim": 3},
         "subwords": {"dim": 3, "pieces": 20},
     },
@@ -89,7 +90,7 @@ def test_words_keep_their_vectors_wherever_they_stand(project: Path) -> None:
     assert all(torch.equal(after[word], before[word]) for word in "bcxy")
 
 
-@pytest.mark.parametrize("slot", ["characters", "affixes", "subwords"])
+@pytest.mark.parametrize("slot", ["characters", "ngrams", "affixes", "subwords"])
 def test_all_that_the_language_model_knows_of_words_stays_known(project: Path, slot: str) -> None:
     before, after = (
         e.vocabularies[slot].tables() for e in (mtl.load("runs/lm").experiment, started())
@@ -106,7 +107,7 @@ def test_new_words_stay_as_they_were_made(project: Path) -> None:
     assert 0 < found.abs().max() <= 2 * scale
 
 
-@pytest.mark.parametrize("slot", ["characters", "subwords"])
+@pytest.mark.parametrize("slot", ["characters", "ngrams", "subwords"])
 def test_pieces_of_words_go_by_their_strings_too(project: Path, slot: str) -> None:
     before, after = (rows(e, slot) for e in (mtl.load("runs/lm").experiment, started()))
     shared = before.keys() & after.keys()

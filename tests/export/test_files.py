@@ -34,7 +34,9 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "gru": {"bidirectional": "interleaved", "connections": "highway"},
     "qrnn": {"bidirectional": True, "pooling": "ifo", "learned_start": True},
     "qrnn_forward": {"bidirectional": False, "window": 1, "pooling": "f", "learned_start": True},
+    "qrnn_highway": {"layer_norm": True, "highway": True, "connections": "residual_sum"},
     "conv": {"activation": "maxout"},
+    "conv_norm": {"weight_norm": True},
     "conv_gated": {"activation": "gated", "window": 2, "causal": True},
     "qrnn_windows": {"bidirectional": "interleaved", "window": 4, "upper_window": 3},
 }
@@ -42,6 +44,7 @@ WORDS = {"words": {"dim": 8}}
 EMBEDDING = {
     **WORDS,
     "characters": {"type": "lstm", "dim": 4, "hidden_size": 3},
+    "ngrams": {"type": "ngrams", "dim": 3},
     "affixes": {"type": "affixes", "dim": 3},
     "subwords": {"type": "subwords", "dim": 3},
 }
@@ -169,7 +172,7 @@ def test_nothing_of_the_machine_is_in_the_file(tmp_path: Path) -> None:
 
 def test_a_loop_over_tokens_cannot_be_exported(tmp_path: Path) -> None:
     experiment = made(tmp_path, layer_norm=True)
-    with pytest.raises(MtlError, match="the model cannot be exported: "):
+    with pytest.raises(MtlError, match="StepwiseLSTM runs token by token and cannot"):
         export_files(experiment.predictor, ["pos"], tmp_path / "m.pt2", "torch-export")
 
 

@@ -93,4 +93,37 @@ def test_of_pairs_both_sentences_are_looked_at() -> None:
 @pytest.mark.parametrize("name", sorted(HEADS))
 def test_heads_without_attention_have_none(name: str) -> None:
     weights = HEADS.find(name)(6, LABELS).attention_weights(states().float(), MASK)
-    assert (weights is None) == (name != "attention")
+    assert (weights is None) == (name not in ("attention", "hierarchical"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_taggers_can_look_back_with_every_attention(name: str) -> None:
+    options = {} if name == "key_value" else {"look_back": True}
+    head = shaken(SoftmaxTagger(6, LABELS, attention=name, **options))
+    weights = head.attention_weights(states(), MASK)[0]  # of a text of four tokens
+    assert not weights.triu().any()
+    sums = weights.sum(-1)
+    torch.testing.assert_close(sums, torch.tensor([0, 1, 1, 1]).double().expand_as(sums))
+
+
+def test_the_values_of_a_token_can_stand_for_its_state() -> None:
+    """Daniluk et al. (2017) join the context and v; keys serve for the scores alone."""
+    head = shaken(SoftmaxTagger(6, LABELS, attention="key_value", values_alone=True))
+    hidden = states()
+    contexts = head.attention(hidden, MASK)[0]
+    expected = head.output(torch.cat([hidden[..., 3:], contexts], dim=2))
+    torch.testing.assert_close(head.scores(hidden, MASK), expected)
+    assert head.output.in_features == 6
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"look_back": True},
+        {"attention": "key_value", "look_back": True},
+        {"attention": "scaled", "values_alone": True},
+    ],
+)
+def test_options_of_another_attention_are_refused(options: dict) -> None:
+    with pytest.raises(ValueError, match="has no effect unless attention is"):
+        SoftmaxTagger(6, LABELS, **options)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from mtl.heads import LanguageModel
+from mtl.layers.word_trees import clustered_tree, context_vectors, huffman_tree
+from mtl.options import RunContext
 from tests.contracts.variants import prefix_mask
 
 WORDS = [f"w{i}" for i in range(30)]
-OUTPUTS = ["tied", "full", "adaptive", "tied_adaptive", "mos"]
+OUTPUTS = [
+    *("tied", "full", "adaptive", "tied_adaptive", "mos"),
+    *("hierarchical", "differentiated", "cnn"),
+]
 outputs = pytest.mark.parametrize("output", OUTPUTS)
 
+PLAIN = {"ahead": 1, "training_loss": "exact"}
 
-def made(output: str = "tied", width: int = 6, **options: float) -> LanguageModel:
+
+def made(output: str = "tied", width: int = 6, **options: Any) -> LanguageModel:
     table = nn.Parameter(torch.randn(30, 6, dtype=torch.double))
     head = LanguageModel(width, WORDS, table, output=output, **options)
     return head.double()
@@ -45,7 +54,7 @@ def test_tied_outputs_learn_the_table_that_they_are_given(output: str) -> None:
     assert table.grad[2:].any(1).all()
 
 
-@pytest.mark.parametrize("output", ["full", "adaptive"])
+@pytest.mark.parametrize("output", ["full", "adaptive", "hierarchical", "differentiated", "cnn"])
 def test_other_outputs_leave_it_alone(output: str) -> None:
     table = nn.Parameter(torch.randn(30, 6))
     head = LanguageModel(6, WORDS, table, output=output)
@@ -98,3 +107,95 @@ def test_cutoffs_that_do_not_rise_are_refused(cutoffs: tuple[float, ...]) -> Non
 def test_cutoffs_beyond_all_words_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected one below the 30 words .*, got \[100\]"):
         LanguageModel(6, WORDS, output="tied_adaptive", cutoffs=(100,))
+
+
+@pytest.mark.parametrize("word", ["previous", "same"])
+def test_models_of_other_words_cannot_look_back(word: str) -> None:
+    context = RunContext(("a",), task="a", texts={"a": word})
+    (error,) = LanguageModel.check({**PLAIN, "attention": "scaled"}, context)
+    assert (error.option, "predict the next word" in str(error)) == ("attention", True)
+    assert not [*LanguageModel.check({**PLAIN, "attention": None}, context)]
+
+
+def test_the_mean_of_some_words_ahead_is_learnt_in_training() -> None:
+    """h_t predicts the next word, and by a linear map of its own the word after it."""
+    head, (hidden, mask, target) = made("full", dropout=0.0, ahead=2), text()
+    log_probs = head.output.output(hidden).log_softmax(2)
+    further = head.output.output(hidden @ head.further[0].weight.T).log_softmax(2)
+    sums = [
+        sum(log_probs[b, t, target[b, t]].item() for t in range(n))
+        + sum(further[b, t, target[b, t + 1]].item() for t in range(n - 1))
+        for b, n in enumerate([4, 2, 0])
+    ]
+    found = head.train().loss(hidden, mask, target)
+    assert found.tolist() == pytest.approx([-total / 2 for total in sums])
+    expected = head.log_probs_of(hidden, mask, target).sum(1)
+    torch.testing.assert_close(head.eval().loss(hidden, mask, target), -expected)
+
+
+def test_training_losses_replace_the_exact_one_in_training_alone() -> None:
+    head, (hidden, mask, target) = made(dropout=0.0, training_loss="nce", samples=3), text()
+    exact = head.eval().loss(hidden, mask, target)
+    assert not torch.allclose(head.train().loss(hidden, mask, target), exact)
+    torch.testing.assert_close(-head.log_probs_of(hidden, mask, target).sum(1), exact)
+
+
+@pytest.mark.parametrize("loss", ["importance", "adaptive_importance", "nce"])
+def test_samples_follow_the_training_text(loss: str) -> None:
+    head = made(training_loss=loss)
+    assert head.reads_text
+    head.read_text(torch.tensor([3] * 50 + [7] * 20))
+    frequencies = head.training_loss.frequencies
+    assert frequencies[[3, 7, 8]].tolist() == pytest.approx([0.51, 0.21, 0.01])
+
+
+@pytest.mark.parametrize("tree", ["huffman", "clustered"])
+def test_the_tree_follows_the_training_text(tree: str) -> None:
+    head, words = made("hierarchical", tree=tree), torch.randint(30, (400,))
+    assert head.reads_text
+    head.read_text(words)
+    counts = 1 + torch.bincount(words, minlength=30)
+    clustered = clustered_tree(context_vectors(words, 30))
+    expected = {"huffman": huffman_tree(counts), "clustered": clustered}[tree]
+    assert torch.equal(head.output.places, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"output": "hierarchical", "tree": "random"}])
+def test_other_heads_do_not_read_it(options: dict[str, Any]) -> None:
+    assert not made(**options).reads_text
+
+
+def test_biases_start_near_probabilities_where_the_loss_normalises() -> None:
+    for loss in ("nce", "self_normalised"):
+        assert made(training_loss=loss).output.bias.exp().sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "context", "said"),
+    [
+        ({"ahead": 2}, {"texts": {"t": "previous"}}, "expected 1 for 't', which predicts the prev"),
+        ({"training_loss": "targets"}, {"processes": 2}, "'targets' reads the targets of a whole"),
+    ],
+)
+def test_losses_that_a_run_cannot_have_are_refused(
+    options: dict[str, Any], context: dict[str, Any], said: str
+) -> None:
+    given = {**PLAIN, **options}
+    found = [*LanguageModel.check(given, RunContext(("t",), task="t", users=("t",), **context))]
+    assert [said in str(error) for error in found] == [True]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output": "mos", "training_loss": "nce"},
+        {"samples": 5},
+        {"training_loss": "nce", "normalised": 0.5},
+        {"tree": "random"},
+        {"correction": 3},
+        {"output": "hierarchical", "cutoffs": (0.3,)},
+    ],
+)
+def test_options_without_effect_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="has no effect unless"):
+        made(**options)

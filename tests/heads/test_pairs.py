@@ -14,6 +14,7 @@ from mtl.heads import (
     HEADS,
     AttentionClassifier,
     Classifier,
+    DomainClassifier,
     LabelSet,
     Number,
     Pairs,
@@ -30,6 +31,7 @@ from tests.test_model import made as small_model
 CLASSIFIERS = [cls for _, cls in HEADS.items() if issubclass(cls, Classifier)]
 ANSWERS = [["p", "q"], LabelSet(["p", "q"]), Number(3.0, 2.0)]
 classifiers = pytest.mark.parametrize("cls", CLASSIFIERS)
+ATTENDING = pytest.mark.parametrize("cls", [cls for cls in CLASSIFIERS if not cls.adversarial])
 LENGTHS = [4, 1, 3, 2, 0, 4]
 
 
@@ -97,6 +99,50 @@ def test_difference_and_product_do_not_see_which_came_first() -> None:
     head, other = shaken(PoolClassifier(5, labels)), [3, 4, 5, 0, 1, 2]
     swapped = head.log_probs(hidden[other], mask[other])
     torch.testing.assert_close(swapped, head.log_probs(hidden, mask))
+
+
+def attending(cls: type) -> Classifier:
+    return shaken(cls(5, Pairs(["p", "q"], cross_attention=True)))
+
+
+@ATTENDING
+def test_a_classifier_reads_what_its_tokens_found_in_the_other_sentence(cls: type) -> None:
+    head, (hidden, mask) = attending(cls), text()
+    plain = cls(5, Pairs(["p", "q"])).double().eval()
+    plain.load_state_dict(head.state_dict(), strict=False)
+    states, _ = head.cross_attention(hidden, mask)
+    torch.testing.assert_close(head.log_probs(hidden, mask), plain.log_probs(states, mask))
+    target = torch.tensor([0, 1, 1])
+    torch.testing.assert_close(head.loss(hidden, mask, target), plain.loss(states, mask, target))
+    found, expected = (head.attention_weights(hidden, mask), plain.attention_weights(states, mask))
+    assert (found is None) == (expected is None)
+    if found is not None:
+        torch.testing.assert_close(found, expected)
+
+
+@ATTENDING
+def test_with_attention_a_pair_does_not_depend_on_the_pairs_beside_it(cls: type) -> None:
+    head, (hidden, mask) = attending(cls), text()
+    found = head.log_probs(hidden, mask)
+    for row in range(3):
+        alone = head.log_probs(hidden[pair(row)], mask[pair(row)])
+        torch.testing.assert_close(alone, found[[row]])
+    dirty, longer = with_garbage(hidden, mask, more=2), widened(mask, 2)
+    torch.testing.assert_close(head.log_probs(dirty, longer), found)
+
+
+def test_the_decomposable_model_adds_up_the_comparisons_of_both_sentences() -> None:
+    labels, (hidden, mask) = Pairs(["p", "q"], ["both"], cross_attention=True), text()
+    head = shaken(PoolClassifier(5, labels, pooling="sum"))
+    states, _ = head.cross_attention(hidden, mask)
+    sums = torch.stack([row[real].sum(0) for row, real in zip(states, mask, strict=True)])
+    expected = head.output(torch.cat([sums[:3], sums[3:]], dim=1)).log_softmax(1)
+    torch.testing.assert_close(head.log_probs(hidden, mask), expected)
+
+
+def test_an_adversary_reads_the_trunk_alone() -> None:
+    with pytest.raises(ValueError, match="cross_attention: has no effect on an adversary"):
+        DomainClassifier(5, Pairs(["p", "q"], cross_attention=True))
 
 
 def test_weights_can_be_saved_and_loaded() -> None:

@@ -17,6 +17,7 @@ MASK = torch.tensor([[True, True, True, False]])
         ("mean", [2.0, -3.0]),
         ("max", [3.0, -1.0]),
         ("last", [2.0, -3.0]),
+        ("sum", [6.0, -9.0]),
         ("concat", [2.0, -3.0, 3.0, -1.0, 2.0, -3.0]),
     ],
 )
@@ -25,7 +26,7 @@ def test_tokens_are_pooled(pooling: str, expected: list[float]) -> None:
     assert head.sentence(HIDDEN, MASK).tolist() == [expected]
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "last", "concat"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "last", "sum", "concat"])
 def test_a_sentence_without_tokens_is_a_zero_vector(pooling: str) -> None:
     head = PoolClassifier(2, ["a", "b"], pooling=pooling)
     assert not head.sentence(HIDDEN, MASK & False).any()
@@ -36,5 +37,7 @@ def test_a_sentence_without_tokens_is_a_zero_vector(pooling: str) -> None:
 
 @pytest.mark.parametrize("head", [PoolClassifier, DomainClassifier, DomainDistance])
 def test_an_unknown_pooling_is_an_error(head: type[Classifier]) -> None:
-    with pytest.raises(ValueError, match=r"pooling: expected one of .*mean, max, last, got 'sum'"):
-        head(2, ["a", "b"], pooling="sum")
+    with pytest.raises(
+        ValueError, match=r"pooling: expected one of .*mean, max, last, sum, got 'min'"
+    ):
+        head(2, ["a", "b"], pooling="min")

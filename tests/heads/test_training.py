@@ -87,6 +87,54 @@ def test_weights_of_labels_that_there_are_not_are_an_error(head: type[Tagger]) -
         head(4, LABELS, class_weights={"B-Y": 2})
 
 
+SOFTMAX = [SoftmaxTagger, ConstrainedTagger, PoolClassifier]
+
+
+@pytest.mark.parametrize("head", SOFTMAX)
+@pytest.mark.parametrize("options", [{}, {"class_weights": {"O": 0.5, "I-X": 3}}], ids=str)
+def test_right_answers_count_less_with_a_focal_loss(head: type, options: dict) -> None:
+    """Eq. 4 of Lin et al. (2017), with their α as the weight of a class: −α (1 − p)^γ ln p."""
+    made = head(4, LABELS, dropout=0, focal=2.0, **options).double().train()
+    token = head is not PoolClassifier
+    p = made.log_probs(HIDDEN, MASK).exp().reshape(-1, 3)
+    gold = TARGET[0] if token else torch.tensor([1])
+    p = p[torch.arange(len(gold)), gold]
+    weight = torch.tensor([0.5, 1, 3] if options else [1.0, 1, 1])[gold]
+    expected = -(weight * (1 - p) ** 2 * p.log()).sum()
+    found = made.loss(HIDDEN, MASK, TARGET if token else gold)
+    torch.testing.assert_close(found.sum(), expected)
+    made.eval()
+    torch.testing.assert_close(
+        made.loss(HIDDEN, MASK, TARGET if token else gold)[0], -p.log().sum()
+    )
+
+
+@pytest.mark.parametrize("focal", [0.3, 1.0, 2.0])
+def test_the_gradient_of_a_focal_loss_is_right_and_finite_for_sure_answers(focal: float) -> None:
+    made = PoolClassifier(4, LABELS, dropout=0, focal=focal).double().train()
+    scores = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
+    target = torch.tensor([0, 1, 2, 0, 1])
+    assert torch.autograd.gradcheck(lambda own: made.row_losses(own, target), (scores,))
+    sure = torch.tensor([[90.0, 0.0, 0.0], [0.0, 0.0, 90.0]], requires_grad=True)
+    made.row_losses(sure, torch.tensor([0, 0])).sum().backward()
+    assert sure.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("head", [SoftmaxTagger, ConstrainedTagger])
+def test_a_focal_loss_does_not_see_padding_or_missing_labels(head: type[Tagger]) -> None:
+    made = head(4, LABELS, dropout=0, focal=2.0).double().train()
+    longer = torch.cat([HIDDEN, 9 * torch.ones_like(HIDDEN)], dim=1)
+    mask, target = torch.arange(6).unsqueeze(0) < 3, torch.cat([TARGET, TARGET], dim=1)
+    torch.testing.assert_close(made.loss(longer, mask, target), loss(made))
+    parts = [loss(made, torch.where(torch.arange(3) == i, TARGET, -1)) for i in range(3)]
+    torch.testing.assert_close(sum(parts), loss(made))
+
+
+def test_a_focal_loss_needs_single_labels() -> None:
+    with pytest.raises(ValueError, match="focal: expects one label per sentence"):
+        PoolClassifier(4, Number(), focal=2.0)
+
+
 OPEN = [-1, 2, -1, 1]
 
 
@@ -169,6 +217,7 @@ def test_smoothing_of_classifiers_mixes_in_the_mean_of_all_labels(head: type[Cla
     every = torch.stack([sentence_losses(plain, torch.full((3,), label)) for label in range(3)])
     expected = 0.8 * sentence_losses(plain) + 0.2 * every.mean(0)
     torch.testing.assert_close(sentence_losses(made), expected)
+    plain.load_state_dict(made.state_dict())  # running averages count the passes
     torch.testing.assert_close(sentence_losses(made.eval()), sentence_losses(plain.eval()))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.experiment import Experiment
-from mtl.inference.generator import Sampling, generate
+from mtl.inference.generator import Beam, Sampling, generate
 from mtl.text.example import Example
 from mtl.text.running import END
 from tests.training.texts import NEXT, language_model
@@ -61,16 +61,17 @@ def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
         Sampling(**options)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Experiment:
-    experiment, _ = language_model(tmp_path, {"type": "gru"}, {"next": NEXT})
+@pytest.fixture(params=[{}, {"attention": "key_value", "window": 3}], ids=str)
+def model(tmp_path: Path, request: pytest.FixtureRequest) -> Experiment:
+    task = {**NEXT, "head": {"type": "lm", **request.param}}
+    experiment, _ = language_model(tmp_path, {"type": "gru"}, {"next": task})
     experiment.model.eval()
     return experiment
 
 
 def drawn(
     made: Experiment,
-    sampling: Sampling,
+    sampling: Sampling | Beam,
     *,
     seed: int = 1,
     sentences: bool = False,
@@ -126,3 +127,45 @@ def test_words_come_one_by_one(model: Experiment) -> None:
     options = {"length": 10**9, "sampling": Sampling(), "seed": 1, "whole_sentences": False}
     words = generate(model.model, model.batcher, "next", [], **options)
     assert len([*islice(words, 3)]) == 3
+
+
+def log_prob(made: Experiment, words: tuple[str, ...]) -> float:
+    """The log-probability of a continuation of "a b", by one pass, without unknown words."""
+    batch = made.batcher.batch([Example(("a", "b", *words), {})])
+    head = made.model.head("next")
+    log_probs = head.log_probs(made.model.encode(batch, ["next"]).hidden["next"], batch.mask)[0]
+    log_probs[:, :2] = -torch.inf
+    ids = [head.labels.index(word) for word in words]
+    scores = log_probs.log_softmax(1)[1 : 1 + len(words)]
+    return sum(float(row[word]) for row, word in zip(scores, ids, strict=True))
+
+
+def continuations(words: list[str], length: int) -> list[tuple[str, ...]]:
+    """All texts of some length, and the shorter ones that end."""
+    found: list[tuple[str, ...]] = [()]
+    for _ in range(length):
+        found = [
+            longer
+            for text in found
+            for longer in ([text] if text[-1:] == (END,) else [(*text, word) for word in words])
+        ]
+    return found
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_wide_beam_finds_the_most_probable_text(model: Experiment, length: int) -> None:
+    """Sentences end early in some of the texts."""
+    with torch.no_grad():
+        model.model.head("next").output.bias[model.batcher.targets["next"].encode((END,))[0]] = 1.0
+        texts = continuations([*model.model.head("next").labels[2:]], length)
+        best = max(texts, key=lambda text: log_prob(model, text))
+    assert (*drawn(model, Beam(len(texts)), sentences=True, length=length),) == best
+
+
+def test_a_beam_of_one_takes_the_most_probable_word_each_time(model: Experiment) -> None:
+    assert drawn(model, Beam(1), length=10) == drawn(model, Sampling(top_k=1), length=10)
+
+
+def test_a_beam_has_a_width() -> None:
+    with pytest.raises(ValueError, match="width: expected a whole number of at least 1, got 0"):
+        Beam(0)

@@ -45,6 +45,19 @@ def test_state_dicts_load_from_torch_too() -> None:
     torch.testing.assert_close(ours.log_probs(hidden), theirs.log_prob(hidden))
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_cluster_without_width_loads_both_ways() -> None:
+    theirs = nn.AdaptiveLogSoftmaxWithLoss(WIDTH, WORDS, [5, 12], div_value=4).double()
+    ours = AdaptiveSoftmax(WIDTH, WORDS, cutoffs=[5, 12], div_value=4).double()
+    assert [part[0].out_features for part in ours.tail] == [2, 0]
+    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())
+    hidden, targets = torch.randn(50, WIDTH).double(), torch.randint(WORDS, (50,))
+    torch.testing.assert_close(ours.log_probs(hidden), theirs.log_prob(hidden))
+    torch.testing.assert_close(ours.loss(hidden, targets), -theirs(hidden, targets).output)
+    ours.loss(hidden, targets).sum().backward()
+
+
 def tied(width: int) -> TiedAdaptiveSoftmax:
     """Clusters [5, 12) and [12, 20), at widths D / 2 and D / 4."""
     table = nn.Embedding(WORDS, width)
@@ -84,7 +97,7 @@ def test_the_short_list_is_scored_as_by_the_tied_softmax() -> None:
 
 
 def test_narrow_clusters_keep_a_width() -> None:
-    layer = AdaptiveSoftmax(WIDTH, WORDS, cutoffs=[5, 12, 15], div_value=4)
+    layer = AdaptiveSoftmax(WIDTH, WORDS, cutoffs=[5, 12, 15], div_value=4, min_width=1)
     assert [part[0].out_features for part in layer.tail] == [2, 1, 1]
 
 

@@ -104,3 +104,16 @@ def test_wrong_sizes_are_refused() -> None:
         ConvLayer(WIDTH, window=0)
     with pytest.raises(ValueError, match="pieces: expected at least 2, got 1"):
         ConvLayer(WIDTH, pieces=1)
+
+
+def test_weight_norm_separates_length_and_direction_of_each_row() -> None:
+    torch.manual_seed(3)
+    plain = ConvLayer(WIDTH)
+    torch.manual_seed(3)
+    normed = ConvLayer(WIDTH, weight_norm=True)
+    torch.testing.assert_close(normed.product.weight, plain.product.weight)
+    shaken(normed)
+    length, direction = normed.product.parametrizations.weight.parameters()
+    expected = length * direction / direction.square().sum(1, keepdim=True).sqrt()
+    torch.testing.assert_close(normed.product.weight, expected)
+    assert length.shape == (len(direction), 1)

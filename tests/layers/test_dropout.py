@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtl.layers import EmbeddingDropout, VariationalDropout
+from mtl.layers import EmbeddingDropout, EvolutionalDropout, Standout, VariationalDropout
 
 
 def test_all_tokens_of_a_sentence_lose_the_same_units() -> None:
@@ -81,3 +81,51 @@ def test_evaluation_and_probability_zero_give_the_vectors_themselves() -> None:
 
 def test_embedding_dropout_prints_its_probability() -> None:
     assert repr(EmbeddingDropout(0.1)) == "EmbeddingDropout(p=0.1)"
+
+
+def test_evolutional_dropout_keeps_the_mean() -> None:
+    x = torch.rand(1, 1, 30).expand(20_000, 2, 30)
+    mean = EvolutionalDropout(0.5)(x).mean((0, 1))
+    torch.testing.assert_close(mean, x[0, 0], rtol=0.05, atol=0.02)
+
+
+def test_evolutional_dropout_draws_units_by_the_root_of_their_second_moments() -> None:
+    x = torch.tensor([[[3.0, 1.0], [4.0, 1.0]]]).expand(5000, 2, 2)
+    root = torch.tensor([12.5**0.5, 1.0])
+    rates = root / root.sum()
+    y = EvolutionalDropout(0.5)(x)  # one draw of two units
+    assert torch.equal(y[:, 0] != 0, y[:, 1] != 0)
+    kept = (y[:, 0] != 0).double()
+    assert (kept.sum(1) == 1).all()
+    torch.testing.assert_close(kept.mean(0), rates.double(), rtol=0, atol=0.02)
+    expected = (x[:, 0] / rates)[kept.bool()]
+    torch.testing.assert_close(y[:, 0][kept.bool()], expected)
+
+
+def test_zero_rows_do_not_change_evolutional_rates() -> None:
+    x = torch.rand(3, 4, 6).double()
+    padded = torch.cat([x, torch.zeros(3, 5, 6).double()], dim=1)
+    torch.manual_seed(3)
+    expected = EvolutionalDropout(0.4)(x)
+    torch.manual_seed(3)
+    torch.testing.assert_close(EvolutionalDropout(0.4)(padded)[:, :4], expected)
+
+
+def test_evolutional_dropout_is_still_in_evaluation_and_finite_for_zeros() -> None:
+    x = torch.randn(2, 3, 4)
+    assert EvolutionalDropout(0.5).eval()(x) is x
+    assert EvolutionalDropout(0.0)(x) is x
+    assert not EvolutionalDropout(0.5)(torch.zeros(2, 3, 4)).any()
+    assert repr(EvolutionalDropout(0.3)) == "EvolutionalDropout(p=0.3)"
+
+
+def test_standout_keeps_units_by_the_sigmoid_of_their_inputs() -> None:
+    a = torch.tensor([0.1, 1.0, 3.0]).expand(20_000, 3)
+    y = Standout()(a)
+    torch.testing.assert_close((y != 0).float().mean(0), a[0].sigmoid(), rtol=0, atol=0.02)
+    assert torch.equal(y[y != 0], a[y != 0])
+
+
+def test_standout_takes_the_average_in_evaluation() -> None:
+    a = torch.randn(3, 4, 5)
+    torch.testing.assert_close(Standout().eval()(a), a.clamp(min=0) / (1 + (-a).exp()))

@@ -109,4 +109,59 @@ def test_zoneout_draws_anew_at_every_token() -> None:
     h, _ = lstm(torch.randn(1, 9, D))
     kept = h[:, 1:] == h[:, :-1]
     assert 0.4 < kept.double().mean() < 0.6
-    assert not kept.all(1).any()
+    assert kept.all(1).double().mean() < 0.03
+
+
+def test_zoneout_may_differ_for_hidden_and_cell_state() -> None:
+    lstm = StepwiseLSTM(D, H, zoneout=0.5, zoneout_hidden=0.05).double().eval()
+    cell, (x, _, (h0, c0)) = cell_of(lstm), text()
+    h, c = h0[0], c0[0]
+    for t in range(6):
+        new_h, new_c = cell(x[:, t], (h, c))
+        h, c = 0.05 * h + 0.95 * new_h, 0.5 * c + 0.5 * new_c
+    torch.testing.assert_close(lstm(x, (h0, c0))[1], (h[None], c[None]))
+
+
+def test_each_rate_of_zoneout_acts_on_its_own_part() -> None:
+    x, start = torch.randn(4, 1, D), (torch.randn(1, 4, 200), torch.randn(1, 4, 200))
+    for of_cell, of_hidden, expected in ((0.0, 0.5, [True, False]), (0.5, 0.0, [False, True])):
+        lstm = StepwiseLSTM(D, 200, zoneout=of_cell, zoneout_hidden=of_hidden)
+        after = lstm(x, start)[1]
+        kept = [bool((new == old).any()) for new, old in zip(after, start, strict=True)]
+        assert kept == expected
+
+
+def test_recurrent_dropout_hides_the_same_units_from_the_recurrent_matrix_at_all_tokens() -> None:
+    lstm = StepwiseLSTM(D, H, recurrent_dropout=0.4).double()
+    cell, (x, _, (h0, c0)) = cell_of(lstm), text()
+    torch.manual_seed(3)
+    found, _ = lstm(x, (h0, c0))
+    torch.manual_seed(3)
+    kept = nn.functional.dropout(torch.ones(3, H).double(), 0.4)
+    h, c, expected = h0[0], c0[0], []
+    for t in range(6):
+        h, c = cell(x[:, t], (h * kept, c))
+        expected.append(h)
+    assert 0 < (kept == 0).sum() < kept.numel()
+    torch.testing.assert_close(found, torch.stack(expected, 1))
+
+
+def test_dropping_the_update_loses_no_memory() -> None:
+    lstm = StepwiseLSTM(D, 300, update_dropout=0.4)
+    start = torch.randn(1, 2, 300), torch.randn(1, 2, 300)
+    x = torch.randn(2, 1, D)
+    gates = x[:, 0] @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + lstm.bias_hh_l0
+    i, f, g, _ = (gates + start[0][0] @ lstm.weight_hh_l0.T).chunk(4, dim=1)
+    memory = (f.sigmoid() * start[1][0]).detach()
+    update = (i.sigmoid() * g.tanh()).detach() / 0.6
+    added = lstm(x, start)[1][1][0].detach() - memory
+    dropped = added.abs() < 1e-6
+    assert 0.3 < dropped.float().mean() < 0.5
+    torch.testing.assert_close(added[~dropped], update[~dropped])
+
+
+def test_both_dropouts_act_in_training_alone() -> None:
+    lstm = StepwiseLSTM(D, H, recurrent_dropout=0.4, update_dropout=0.4).double().eval()
+    plain, (x, _, start) = StepwiseLSTM(D, H).double(), text()
+    plain.load_state_dict(lstm.state_dict())
+    torch.testing.assert_close(lstm(x, start), plain(x, start))

@@ -10,14 +10,20 @@ from torch import Tensor, nn
 
 from mtl.layers import (
     AdaptiveSoftmax,
+    DifferentiatedSoftmax,
     FullSoftmax,
+    HierarchicalSoftmax,
     MixtureOfSoftmaxes,
     NextWord,
+    SpellingSoftmax,
     TiedAdaptiveSoftmax,
     TiedSoftmax,
 )
+from mtl.layers.word_trees import huffman_tree
 
 WORDS, WIDTH = 12, 8
+SPELLINGS = ["<unk>", "a", "an", "ant", "ants", "naïve", "no", "xy", "y", "zoo", "zoos", "x" * 40]
+COUNTS = torch.tensor([90, 40, 40, 30, 20, 9, 7, 3, 2, 1, 1, 1])
 
 
 def embedding(width: int = WIDTH) -> nn.Parameter:
@@ -33,6 +39,13 @@ LAYERS: dict[str, Callable[[], NextWord]] = {
     "tied adaptive, narrower": lambda: TiedAdaptiveSoftmax(WIDTH, embedding(5), cutoffs=[6]),
     "mos": lambda: MixtureOfSoftmaxes(WIDTH, embedding(), num_softmaxes=3),
     "mos, narrower": lambda: MixtureOfSoftmaxes(WIDTH, embedding(5), num_softmaxes=2),
+    "hierarchical": lambda: HierarchicalSoftmax(WIDTH, WORDS),
+    "hierarchical, huffman": lambda: HierarchicalSoftmax(WIDTH, WORDS, huffman_tree(COUNTS)),
+    "differentiated": lambda: DifferentiatedSoftmax(WIDTH, WORDS, cutoffs=[4, 9], div_value=2),
+    "spelling": lambda: SpellingSoftmax(WIDTH, SPELLINGS, dim=2, filters=6),
+    "spelling, no correction": lambda: SpellingSoftmax(
+        WIDTH, SPELLINGS, correction=0, dim=2, filters=6
+    ),
 }
 
 
@@ -136,3 +149,54 @@ def test_the_embedding_is_shared_not_copied() -> None:
     tied.append(TiedAdaptiveSoftmax(WIDTH, weight, cutoffs=[4]))
     assert all(layer.embedding is weight for layer in tied)
     assert all(weight in set(layer.parameters()) for layer in tied)
+
+
+def test_hierarchical_is_the_product_of_the_turns() -> None:
+    """A tree by hand: node 0 has the leaf of word 2 and node 1, which has words 0 and 1."""
+    layer = HierarchicalSoftmax(WIDTH, 3, torch.tensor([0, 1, 2, 3, 0])).double()
+    nn.init.normal_(layer.bias)
+    hidden, _ = tokens(4)
+    for h, log_probs in zip(hidden, layer.log_probs(hidden), strict=True):
+        top, low = (layer.weight @ h + layer.bias).sigmoid()
+        expected = torch.stack([(1 - top) * low, (1 - top) * (1 - low), top])
+        torch.testing.assert_close(log_probs.exp(), expected)
+
+
+def test_differentiated_words_read_the_units_of_their_band() -> None:
+    layer, (hidden, _) = LAYERS["differentiated"]().double(), tokens(3)
+    assert layer.widths == [5, 2, 1]
+    weight = torch.zeros(WORDS, WIDTH).double()
+    for rows, units, band in zip(
+        (slice(0, 4), slice(4, 9), slice(9, 12)),
+        (slice(0, 5), slice(5, 7), slice(7, 8)),
+        layer.bands,
+        strict=True,
+    ):
+        weight[rows, units] = band.weight.detach()
+    bias = torch.cat([band.bias for band in layer.bands])
+    expected = (hidden @ weight.T + bias).log_softmax(1)
+    torch.testing.assert_close(layer.log_probs(hidden), expected)
+
+
+def test_differentiated_needs_a_unit_per_band() -> None:
+    with pytest.raises(ValueError, match="in_features: expected one unit per band of words, 3"):
+        DifferentiatedSoftmax(2, WORDS, cutoffs=[4, 9])
+
+
+def test_a_vector_depends_on_the_spelling_of_its_word_alone() -> None:
+    layer = LAYERS["spelling, no correction"]()
+    other = SpellingSoftmax(WIDTH, ["a", "an"], correction=0, dim=2, filters=6)
+    other.load_state_dict({**layer.state_dict(), "bias": torch.zeros(2)})
+    torch.testing.assert_close(other.vectors()[0], layer.vectors()[0][1:3])
+    assert len(layer.vectors()[0].unique(dim=0)) == WORDS
+
+
+def test_a_spelling_is_read_by_filters_and_their_maximum() -> None:
+    layer = LAYERS["spelling"]().double()
+    own = layer.bytes.weight[[0, 0, *(byte + 1 for byte in b"ant"), 0, 0, 0, 0]]
+    windows = [own[i : i + 4].T for i in range(6)]  # [bytes' width, 4]
+    maps = torch.stack([(layer.convolution.weight * w).sum((1, 2)) for w in windows])
+    filtered = (maps.amax(0) + layer.convolution.bias).tanh()
+    correction, mixing = layer.correction
+    expected = layer.output.weight @ filtered + mixing.weight @ correction.weight[3]
+    torch.testing.assert_close(layer.vectors(torch.tensor([3]))[0][0], expected)

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import torch
 
+from mtl.errors import OptionError
 from mtl.layers import QRNN, QRNNLayer
 
 VARIANTS = list(product((1, 2, 3, 6), ("f", "fo", "ifo")))
@@ -107,3 +108,85 @@ def test_windows_of_later_layers_are_their_own() -> None:
 def test_a_window_without_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match="expected at least 1, got 0"):
         QRNNLayer(4, 5, window=0)
+
+
+def blocks(layer: QRNNLayer, x: torch.Tensor) -> list[torch.Tensor]:
+    """The gates of a layer in one direction, block by block, by the definition of its window."""
+    rows = torch.cat([x.new_zeros(len(x), layer.window - 1, x.shape[2]), x], dim=1)
+    total = sum(
+        rows[:, layer.window - 1 - tap : rows.shape[1] - tap] @ layer.weight[tap]
+        for tap in range(layer.window)
+    )
+    if layer.norm is not None:
+        mean = total.mean(-1, keepdim=True)
+        variance = (total - mean).square().mean(-1, keepdim=True)
+        total = layer.norm * (total - mean) / (variance + 1e-5).sqrt()
+    return list((total + layer.bias).split(layer.hidden_size, dim=2))
+
+
+def shaken_layer(width: int, **options: object) -> QRNNLayer:
+    layer = QRNNLayer(width, 5, **options).double()
+    for parameter in layer.parameters():
+        torch.nn.init.uniform_(parameter, -1, 1)
+    return layer
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize("pooling", ["f", "fo", "ifo"])
+def test_layer_norm_normalises_the_products_of_a_token(window: int, pooling: str) -> None:
+    layer = shaken_layer(4, window=window, pooling=pooling, layer_norm=True)
+    x = torch.randn(2, 6, 4).double()
+    z, f, *others = blocks(layer, x)
+    c = x.new_zeros(2, 5)
+    expected = []
+    for t in range(6):
+        keep = f[:, t].sigmoid()
+        add = others[1][:, t].sigmoid() if pooling == "ifo" else 1 - keep
+        c = keep * c + add * z[:, t].tanh()
+        expected.append(c if pooling == "f" else others[0][:, t].sigmoid() * c)
+    torch.testing.assert_close(layer(x)[0], torch.stack(expected, 1))
+
+
+@pytest.mark.parametrize("width", [4, 5])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_a_highway_mixes_state_and_input(width: int, layer_norm: bool) -> None:
+    layer = shaken_layer(width, window=2, highway=True, layer_norm=layer_norm)
+    assert (layer.skip is None) == (width == 5)
+    x = torch.randn(2, 6, width).double()
+    skipped = x if layer.skip is None else x @ layer.skip
+    z, f, o = blocks(layer, x)
+    c = x.new_zeros(2, 5)
+    for t in range(6):
+        c = f[:, t].sigmoid() * c + (1 - f[:, t].sigmoid()) * z[:, t].tanh()
+        gate = o[:, t].sigmoid()
+        torch.testing.assert_close(layer(x)[0][:, t], gate * c + (1 - gate) * skipped[:, t])
+
+
+@pytest.mark.parametrize("options", [{"layer_norm": True}, {"highway": True}])
+@pytest.mark.parametrize("width", [4, 5])
+def test_both_directions_with_options_are_the_two_apart(width: int, options: dict) -> None:
+    both = shaken_layer(width, window=3, bidirectional=True, **options)
+    apart = [shaken_layer(width, window=3, reverse=r, **options) for r in (False, True)]
+    for way, layer in enumerate(apart):
+        halves = {name: value.chunk(2, dim=-1)[way] for name, value in both.state_dict().items()}
+        layer.load_state_dict(halves)
+    x, mask = torch.randn(3, 7, width).double(), torch.arange(7) < torch.tensor([[7], [4], [0]])
+    expected = torch.cat([layer(x, mask=mask)[0] for layer in apart], dim=2)
+    torch.testing.assert_close(both(x, mask=mask)[0], expected)
+    torch.testing.assert_close(both(torch.cat([x, x], dim=2), mask=mask)[0], expected)
+
+
+@pytest.mark.parametrize("options", [{"layer_norm": True}, {"highway": True, "layer_norm": True}])
+def test_a_cut_text_gives_the_whole_with_options_too(options: dict) -> None:
+    layer, x = shaken_layer(4, window=3, **options), torch.randn(2, 7, 4).double()
+    whole, end = layer(x)
+    first, state = layer(x[:, :1])
+    second, state = layer(x[:, 1:5], state)
+    third, cut_end = layer(x[:, 5:], state)
+    torch.testing.assert_close(torch.cat([first, second, third], dim=1), whole)
+    torch.testing.assert_close(cut_end, end)
+
+
+def test_a_highway_needs_an_output_gate() -> None:
+    with pytest.raises(OptionError, match='highway: expected the pooling "fo", got "ifo"'):
+        QRNNLayer(4, 5, pooling="ifo", highway=True)

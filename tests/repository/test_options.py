@@ -46,6 +46,8 @@ NOT_OPTIONS = {
     # Entries of other mappings that have the name of an option.
     ("experiment/groups.py", "lr"),  # a parameter group of an optimiser of torch
     ("experiment/groups.py", "weight_decay"),
+    ("analysis/rate_test.py", "lr"),  # a parameter group of an optimiser of torch
+    ("analysis/word_vectors/base.py", "lr"),
     ("cli/inputs.py", "tokens"),  # a field of a line of JSON
     ("cli/inputs.py", "text"),
     ("cli/inputs.py", "columns"),  # a comment of CoNLL

@@ -32,7 +32,7 @@ def _names(schema: Any) -> Iterator[str]:
 
 def test_every_key_of_the_schema_is_in_the_reference() -> None:
     known = {key.path.rpartition(".")[2] for key in KEYS}
-    slots = {"words", "characters", "affixes", "subwords"}
+    slots = {"words", "characters", "ngrams", "affixes", "subwords", "gazetteers"}
     assert set(_names(json_schema(KINDS))) - known - slots == {"extends", "type"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mtl.data.encoding import Batcher
-from mtl.embeddings import EMBEDDINGS, Concatenation
+from mtl.embeddings import EMBEDDINGS, Concatenation, CorpusVectors
 from mtl.heads import HEADS, LabelSet, Number, Tagger
 from mtl.heads.pairs import PARTS, Pairs
 from mtl.inference.predictor import Predictor
@@ -73,8 +73,9 @@ def predictor(
     trunk: Mapping[str, Any] = TRUNK,
     sharing: Mapping[str, Any] | None = None,
     embeddings: Mapping[str, Mapping[str, Any]] | None = None,
-    pairs: bool = False,
+    pairs: bool | str = False,
     layer: int | str = -1,
+    corpus_dim: int = 0,
     max_length: int = 12,
 ) -> Predictor:
     """Return the predictor of a model whose weights are all random.
@@ -85,8 +86,9 @@ def predictor(
         trunk: Name and options of the trunks.
         sharing: Name and options of the sharing.
         embeddings: Name of each embedding to its options.
-        pairs: Whether classifiers compare pairs.
+        pairs: Whether classifiers compare pairs; "attending": with cross-attention.
         layer: The layer that all heads read.
+        corpus_dim: Width of the vectors of corpora; each task has its own corpus.
         max_length: The most tokens of a window.
     """
     torch.manual_seed(1)
@@ -103,7 +105,7 @@ def predictor(
     kind_of_sharing, sharing_options = part(sharing or {}, "hard")
     shared = SHARING.find(kind_of_sharing)(
         list(tasks),
-        lambda: TRUNKS.find(kind_of_trunk)(embedding.size, **trunk_options),
+        lambda: TRUNKS.find(kind_of_trunk)(embedding.size + corpus_dim, **trunk_options),
         **sharing_options,
     )
     targets, heads = {}, {}
@@ -112,12 +114,18 @@ def predictor(
         labels = target.labelling()
         head = HEADS.find(name)
         width = shared.sizes_of(task)[layer if isinstance(layer, int) else -1]
-        paired = pairs and not issubclass(head, Tagger)
-        heads[task] = head(width, Pairs(labels, PARTS) if paired else labels, **options)
+        if pairs and not issubclass(head, Tagger):
+            labels = Pairs(labels, PARTS, pairs == "attending")
+        heads[task] = head(width, labels, **options)
         targets[task] = target
     own = {task: task for task in tasks}
     model = MultiTaskModel(
-        embedding, shared, heads, head_of=own, layers=dict.fromkeys(tasks, layer)
+        embedding,
+        shared,
+        heads,
+        head_of=own,
+        layers=dict.fromkeys(tasks, layer),
+        corpora=CorpusVectors(own, corpus_dim) if corpus_dim else None,
     ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -145,6 +153,8 @@ def variants() -> Iterator[tuple[str, dict[str, Any]]]:
                     if not issubclass(head, Tagger) and head.pairs:
                         pair = {"tasks": {form: (name, options)}, "pairs": True}
                         yield f"{name}-{number}-{form}-pairs", pair
+    for name in ("pool", "cnn", "attention"):
+        yield f"{name}-attending", {"tasks": {"kind": (name, {})}, "pairs": "attending"}
     for name, rows in test_trunks.OPTIONS.items():
         for number, options in enumerate(rows):
             yield f"{name}-{number}", {"trunk": {"type": name, **options}}
@@ -155,6 +165,7 @@ def variants() -> Iterator[tuple[str, dict[str, Any]]]:
         for number, options in enumerate(test_sharing.OPTIONS.get(name, [{}])):
             named = {key: _renamed(value, renamed) for key, value in options.items()}
             yield f"{name}-{number}", {"sharing": {"type": name, **named}, "tasks": tasks}
+    yield "corpora", {"corpus_dim": 3, "tasks": tasks}
     rows = {
         "words": [{"dim": 6}, {"dim": 6, "multichannel": True}],
         "cnn": [{"width": 1}, {"width": 4}],
@@ -162,7 +173,7 @@ def variants() -> Iterator[tuple[str, dict[str, Any]]]:
     for name in EMBEDDINGS:
         for number, options in enumerate(rows.get(name, [{}])):
             yield f"{name}-{number}", {"embeddings": {name: options}}
-    for layer, pooled in product((0, 1, "mix"), (False, True)):
+    for layer, pooled in product((0, 1, "mix", "mix_all"), (False, True)):
         tasks = {"kind": ("pool", {})} if pooled else {"tags": ("softmax", {})}
         yield f"layer-{layer}-{pooled}", {"layer": layer, "tasks": tasks}
 

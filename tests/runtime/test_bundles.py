@@ -36,6 +36,7 @@ COMPARED = {
     "cross_stitch-1",
     "sluice-0",
     "subwords-0",
+    "pool-attending",
 }
 QUICK = {"constrained-0-tags", "pool-0-kind-pairs", "attention-0-number", "sluice-0"}
 VARIANTS = [
@@ -48,7 +49,7 @@ VARIANTS = [
 @pytest.mark.parametrize("options", VARIANTS)
 def test_predictions_are_those_of_torch(options: dict[str, Any], tmp_path: Path) -> None:
     in_torch = models.predictor(**options)
-    targets, pairs = in_torch.batcher.targets, options.get("pairs", False)
+    targets, pairs = in_torch.batcher.targets, bool(options.get("pairs"))
     forms = {
         task: TaskForm("sentence" if target.level == "token" else "record", pairs, False)
         for task, target in targets.items()

@@ -25,16 +25,24 @@ bundle = pytest.importorskip("mtl_runtime.bundle")
 ALL = dict(variants())
 # One export takes a second. The others are slow tests.
 QUICK = {
-    "crf-0-tags", "cnn-2-kind-pairs", "attention-4-soft", "lstm-0",
+    "crf-0-tags", "cnn-2-kind-pairs", "attention-4-soft", "lstm-0", "pool-attending",
 }  # fmt: skip
 FACTORED = {name for name, kind in ALL.items() if kind.get("sharing", {}).get("type") == "tensor"}
-STEPWISE = {name for name, kind in ALL.items() if kind.get("trunk", {}).get("layer_norm")}
+STEPWISE = {
+    name
+    for name, kind in ALL.items()
+    if kind.get("trunk", {}).get("type") == "cell"
+    or (
+        kind.get("trunk", {}).get("type") in ("lstm", "gru")
+        and {"layer_norm", "zoneout", "recurrent_dropout"} & kind["trunk"].keys()
+    )
+}
 TRANSFORMERS = {n for n, kind in ALL.items() if kind.get("trunk", {}).get("type") == "transformer"}
 SENTENCES = [7, 1, 12, 3]
 
 
 def written(found: Predictor, options: Mapping[str, Any], path: Path) -> Any:
-    forms = TaskForm("record", options.get("pairs", False), False)
+    forms = TaskForm("record", bool(options.get("pairs")), False)
     path.write_bytes(bundle_bytes(found, dict.fromkeys(found.batcher.targets, forms)))
     return bundle.read(path)
 

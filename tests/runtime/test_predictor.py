@@ -15,6 +15,7 @@ from mtl.embeddings import (
     AffixEmbedding,
     CharacterCNN,
     Concatenation,
+    NgramEmbedding,
     SubwordEmbedding,
     WordEmbedding,
 )
@@ -46,6 +47,7 @@ from mtl.text.tokenizer import words_of
 from mtl.text.vocabulary import (
     AffixVocabulary,
     CharacterVocabulary,
+    NgramVocabulary,
     SubwordVocabulary,
     WordVocabulary,
 )
@@ -91,6 +93,7 @@ def predictor(**options: Any) -> Predictor:
         "words": WordVocabulary.build(counts),
         "characters": CharacterVocabulary.build(counts),
         "affixes": AffixVocabulary.build(counts),
+        "ngrams": NgramVocabulary.build(counts),
         "subwords": SubwordVocabulary.build(counts),
     }
     embedding = Concatenation(
@@ -98,6 +101,7 @@ def predictor(**options: Any) -> Predictor:
             "words": WordEmbedding(vocabularies, dim=6),
             "cnn": CharacterCNN(vocabularies, dim=4, filters=3),
             "affixes": AffixEmbedding(vocabularies, dim=2),
+            "ngrams": NgramEmbedding(vocabularies, dim=2),
             "subwords": SubwordEmbedding(vocabularies, dim=3),
         }
     )

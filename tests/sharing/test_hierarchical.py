@@ -16,7 +16,7 @@ from mtl.experiment.plan import make_plan
 from mtl.sharing import Hierarchical
 from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import shaken
-from tests.training.runs import epochs_of, prepared, steps_of, trainer
+from tests.training.runs import corpus, epochs_of, prepared, steps_of, trainer
 
 TASKS = ["a", "b", "c"]
 RUN = {name: {"use": f"c/{name}"} for name in ("verb", "ner", "pos")}
@@ -86,6 +86,39 @@ def test_hashimoto_2017_penalty_on_changes_of_lower_levels() -> None:
     for task, value in zip(TASKS, expected, strict=True):
         found = sharing(X, MASK, [task])[task].penalties.get("successive")
         assert value == found if value is None else found.item() == pytest.approx(value)
+
+
+def test_hashimoto_2017_the_penalty_includes_embedding_heads_and_label_vectors(
+    tmp_path: Path,
+) -> None:
+    model = hierarchy(tmp_path, successive=0.5).model.train()
+    sharing = model.sharing
+    sharing.begin_epoch(0)
+    for parameter in model.parameters():
+        parameter.data += 0.1
+    count = sum(p.numel() for p in model.embedding.parameters())
+    x = torch.zeros(1, 2, sharing.sizes[0])
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    for i, task in enumerate(ORDER):
+        found = sharing(x, mask, [task])[task].penalties["successive"].item()
+        assert found == pytest.approx(0.5 * 0.01 * count, rel=1e-3)
+        of_level = [sharing.trunks[task], model.head(task)]
+        of_level += [sharing.inputs[task]] if i else []
+        of_level += [model.label_vectors[task]] if task in model.label_vectors else []
+        count += sum(p.numel() for module in of_level for p in module.parameters())
+
+
+def test_with_one_corpus_after_the_other_the_weights_before_are_those_of_the_corpus_before(
+    tmp_path: Path,
+) -> None:
+    corpora = {"c": corpus(tmp_path, "c", 22), "d": corpus(tmp_path, "d", 14, first=40)}
+    tasks = {"pos": {"use": "c/pos"}, "verb": {"use": "d/verb"}}
+    sharing = {"type": "hierarchical", "label_dim": 5, "successive": 0.1}
+    made = trainer(tmp_path, tasks, corpora, sharing=sharing, mixing="sequential", epochs=2)
+    steps = steps_of(made.run())
+    assert [next(iter(step.tokens)) for step in steps] == 2 * (["pos"] * 6 + ["verb"] * 4)
+    free = [i for i, step in enumerate(steps) if step.penalties["successive"] == 0]
+    assert free == [0, 6, 10, 16]
 
 
 MISTAKES = {

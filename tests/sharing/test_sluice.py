@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from mtl.errors import ConfigError
 from mtl.sharing import CrossStitch, Hard, Sluice
-from mtl.trunks import GRUTrunk, LSTMTrunk, QRNNTrunk, TransformerTrunk
+from mtl.trunks import GRUTrunk, LSTMTrunk, QRNNTrunk, TransformerTrunk, Trunk
 from tests.contracts.variants import shaken
 from tests.training.runs import epochs_of, prepared, trainer
 
@@ -181,6 +181,13 @@ def test_units_that_cannot_be_cut_are_told_before_training(tmp_path: Path) -> No
         prepared(tmp_path, RUN, sharing={"type": "sluice", "subspaces": 3})
 
 
+def test_a_weight_for_a_single_subspace_is_told_before_training(tmp_path: Path) -> None:
+    sharing = {"type": "sluice", "subspaces": 1}
+    prepared(tmp_path, RUN, sharing=sharing)
+    with pytest.raises(ConfigError, match="orthogonality: has no effect with one subspace"):
+        prepared(tmp_path, RUN, sharing={**sharing, "orthogonality": 1.0})
+
+
 def test_layers_of_two_widths_cannot_be_mixed() -> None:
     class Uneven(LSTMTrunk):
         def __init__(self) -> None:
@@ -191,13 +198,43 @@ def test_layers_of_two_widths_cannot_be_mixed() -> None:
         Sluice(TASKS, Uneven)
 
 
-def test_of_transformers_subspaces_are_not_kept_apart() -> None:
+def test_of_transformers_weights_into_two_subspaces_are_kept_apart() -> None:
     def transformer() -> TransformerTrunk:
         return TransformerTrunk(4, feed_forward=5, **TRANSFORMER)
 
-    assert Sluice(TASKS, transformer, orthogonality=0.0).sizes == [4, 4, 4]
+    sharing = shaken(Sluice(TASKS, transformer, orthogonality=0.5)).train()
+    expected = 0.0
+    for own in sharing.trunks.values():
+        (layer,) = own.layers
+        for u, v in product((0, 1), (2, 3)):
+            rows = [[w.weight[unit] for w in (layer.output, layer.narrow)] for unit in (u, v)]
+            expected += (rows[0][0] @ rows[1][0] + rows[0][1] @ rows[1][1]) ** 2
+    for encoded in sharing(*text(), TASKS).values():
+        torch.testing.assert_close(encoded.penalties["orthogonality"], 0.5 * expected)
+
+
+def test_trunks_that_do_not_separate_units_are_refused() -> None:
+    class Whole(LSTMTrunk):
+        unit_weights = Trunk.unit_weights
+
     with pytest.raises(ValueError, match=r"orthogonality: .* of its units; set it to 0"):
-        Sluice(TASKS, transformer)
+        Sluice(TASKS, lambda: Whole(4, hidden_size=4))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"type": "lstm", "hidden_size": 8, "num_layers": 2},
+        {**TRANSFORMER, "type": "transformer", "feed_forward": 8, "positions": 600},
+    ],
+)
+def test_subspaces_of_a_run_become_orthogonal(size: dict[str, Any], tmp_path: Path) -> None:
+    sharing = {"type": "sluice", "orthogonality": 10.0}
+    made = trainer(tmp_path, RUN, trunk=size, sharing=sharing, epochs=4)
+    overlap = made.model.sharing.overlap().item()
+    *_, last = epochs_of(made.run())
+    assert all(value < 5 for value in last.losses.values())
+    assert made.model.sharing.overlap().item() < 0.2 * overlap
 
 
 def test_a_run_learns_what_tasks_share(tmp_path: Path) -> None:

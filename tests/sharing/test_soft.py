@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mtl.errors import ConfigError
-from mtl.layers import block_penalty
+from mtl.layers import axis_inverses, block_penalty, tensor_normal_penalty
+from mtl.options import RunContext, options_of
 from mtl.sharing import Soft
 from mtl.trunks import LSTMTrunk
 from tests.training.runs import epochs_of, trainer
@@ -108,7 +109,91 @@ def test_the_task_covariance_is_updated_after_the_first_epoch() -> None:
     assert penalty(sharing).item() == pytest.approx(expected.item(), rel=1e-3)
 
 
+def test_covariances_of_all_axes_are_updated_after_the_first_epoch() -> None:
+    sharing = shaken(made("ab", penalty="tensor_normal", strength=1.0))
+    sharing.begin_epoch(0)
+    squares = sum(p.square().sum().item() for p in sharing.trunks.parameters())
+    assert penalty(sharing).item() == pytest.approx(squares, rel=1e-5)  # all are I
+    sharing.begin_epoch(1)
+    expected = 0.0
+    for weights in sharing._stacks():
+        eyes = [torch.eye(size) for size in weights.shape]
+        expected += tensor_normal_penalty(weights, axis_inverses(weights, eyes)).item()
+    assert penalty(sharing).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_learned_clusters_are_those_of_the_weights() -> None:
+    sharing = made("abc", penalty="clustered", num_clusters=2, strength=1.0)
+    for parameter in sharing.trunks["b"].parameters():
+        parameter.data += 1
+    fixed = made("abc", penalty="clustered", clusters=[["a", "c"], ["b"]], strength=1.0)
+    fixed.load_state_dict(sharing.state_dict())
+    assert penalty(sharing).item() != pytest.approx(penalty(fixed).item())
+    sharing.begin_epoch(1)
+    assert penalty(sharing).item() == pytest.approx(penalty(fixed).item())
+    assert sharing.learnt()["clusters"].tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"penalty": "relationship"},
+        {"penalty": "tensor_normal"},
+        {"penalty": "clustered", "num_clusters": 2},
+    ],
+)
+def test_what_an_epoch_began_with_is_restored(options: dict[str, Any]) -> None:
+    sharing = shaken(made("abc", strength=1.0, **options))
+    sharing.begin_epoch(1)
+    resumed = made("abc", strength=1.0, **options)
+    resumed.load_state_dict(sharing.state_dict())
+    resumed.restore_epoch(sharing.epoch_state())
+    assert penalty(resumed).item() == penalty(sharing).item()
+
+
+def test_options_for_fewer_tasks() -> None:
+    context = RunContext(tasks=("a", "b", "c"))
+    options = {o.name: o.default for o in options_of(Soft)}
+    given = {"edges": [["a", "b"], ["b", "c"]], "num_clusters": 2, "block": 2.5, "dimensions": 2}
+    left = Soft.restricted_to({**options, **given}, ["a", "b"], context).options
+    assert {name: left[name] for name in given} == {
+        "edges": [["a", "b"]],
+        "num_clusters": 1,
+        "block": None,
+        "dimensions": 1,
+    }
+    tree = {**options, "penalty": "tree", "tree": [["a", "c"], "b"]}
+    left = Soft.restricted_to(tree, ["a", "b"], context).options
+    assert left["tree"] == [["a"], "b"]
+
+
+def test_a_graph_without_edges_and_a_weight_of_zero_are_told() -> None:
+    context = RunContext(tasks=("a", "b"))
+    options = {o.name: o.default for o in options_of(Soft)}
+    (error,) = Soft.idle({**options, "penalty": "graph", "edges": []}, context)
+    assert "at least one pair" in str(error)
+    equal = {**options, "penalty": "clustered", "num_clusters": 1, "between": 1.0}
+    (error,) = Soft.idle(equal, context)
+    assert "equals `within`" in str(error)
+    assert len([*Soft.notes({**options, "strength": 0.0}, context)]) == 1
+    learned = {**options, "penalty": "clustered", "num_clusters": 2}
+    assert len([*Soft.notes(learned, context)]) == 1
+
+
 MISTAKES = {
+    "tree: expected nested lists": {"penalty": "tree"},
+    "tree: 'b' is missing": {"penalty": "tree", "tree": ["a"]},
+    "tree: 'a' occurs twice": {"penalty": "tree", "tree": [["a", "b"], "a"]},
+    "unknown task 'y'": {"penalty": "graph", "edges": [["a", "y"]]},
+    "edges: expected pairs of different": {"penalty": "graph", "edges": [["a", "a"]]},
+    "num_clusters: expected less than the 2 tasks": {"penalty": "clustered", "num_clusters": 2},
+    "dimensions: expected less than the 2 tasks, got 2": {"penalty": "subspace", "dimensions": 2},
+    "block: expected less than the 2 tasks, got 2": {"penalty": "dirty", "block": 2.0},
+    "clusters: expected groups of tasks .*, or": {
+        "penalty": "clustered",
+        "clusters": [["a"], ["b"]],
+        "num_clusters": 1,
+    },
     "clusters: expected groups of tasks": {"penalty": "clustered"},
     "clusters: has no effect unless penalty": {"penalty": "trace", "clusters": [["a", "b"]]},
     "unknown task 'x'; expected one of: a, b": {
@@ -133,9 +218,19 @@ def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
         trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
 
 
-@pytest.mark.parametrize("name", ["distance", "mean", "trace", "l1_l2", "l1_linf", "relationship"])
-def test_every_penalty_trains_through_the_run_file(name: str, tmp_path: Path) -> None:
-    sharing = {"type": "soft", "penalty": name, "strength": 0.01}
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"penalty": name} for name in ("distance", "mean", "trace", "l1_l2", "l1_linf")),
+        *({"penalty": name} for name in ("relationship", "dirty", "graph", "subspace")),
+        {"penalty": "tree", "tree": [["pos"], "verb"]},
+        {"penalty": "clustered", "num_clusters": 1},
+        {"penalty": "tensor_normal", "strength": 1e-4},
+    ],
+    ids=lambda options: options["penalty"],
+)
+def test_every_penalty_trains_through_the_run_file(options: Any, tmp_path: Path) -> None:
+    sharing = {"type": "soft", "strength": 0.01, **options}
     made = trainer(tmp_path, TASKS, sharing=sharing, epochs=4)
     first, *_, last = epochs_of(made.run())
     assert last.losses["pos"] < first.losses["pos"]

@@ -39,6 +39,33 @@ def test_at_full_rank_it_starts_as_trunks_of_their_own(cls: Any, factors: Any) -
         torch.testing.assert_close(found[task].state[task], state)
 
 
+def test_kumar_daume_2012_codes_are_sparse_and_bases_small() -> None:
+    options: dict[str, Any] = {"factors": "last_axis", "sparsity": 0.5, "bases": 0.1}
+    sharing = shaken(TensorFactorisation(TASKS, lambda: LSTMTrunk(4, **SHAPE), **options))
+    assert not sharing(X, MASK, ["a"])["a"].penalties  # in evaluation
+    expected = 0.0
+    for stack in sharing.stacks:
+        (bases,) = stack.parts
+        expected += 0.5 * stack.mix.detach().abs().sum() + 0.1 * bases.detach().norm() ** 2
+    for encoded in sharing.train()(X, MASK, TASKS).values():
+        torch.testing.assert_close(encoded.penalties["codes"].detach(), expected)
+
+
+def test_a_weight_of_bases_without_sparse_codes_is_refused() -> None:
+    with pytest.raises(ValueError, match="bases: has no effect unless sparsity is set"):
+        TensorFactorisation(TASKS, lambda: LSTMTrunk(4), bases=0.1)
+
+
+def test_in_a_run_codes_become_small(tmp_path: Path) -> None:
+    sums = []
+    for sparsity in (0.0, 0.1):
+        sharing = {"type": "tensor", "factors": "last_axis", "sparsity": sparsity}
+        made = trainer(tmp_path, TRAINED, sharing=sharing, epochs=4)
+        list(made.run())
+        sums.append(sum(s.mix.abs().sum().item() for s in made.model.sharing.stacks))
+    assert sums[1] < 0.5 * sums[0]
+
+
 @factors
 @pytest.mark.parametrize("cls", [LSTMTrunk, GRUTrunk, QRNNTrunk])
 def test_a_task_runs_with_the_weights_that_the_factors_make(cls: Any, factors: Any) -> None:

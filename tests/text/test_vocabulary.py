@@ -1,4 +1,4 @@
-"""Vocabularies of words, characters, affixes and subwords."""
+"""Vocabularies of words, characters, n-grams, affixes and subwords."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mtl.errors import OptionError
 from mtl.text.vocabulary import (
     PAD,
     UNKNOWN,
     AffixVocabulary,
     CharacterVocabulary,
+    NgramVocabulary,
     SubwordVocabulary,
     WordVocabulary,
     word_shape,
 )
 
 quick = settings(max_examples=30, deadline=None)
-ALL = [WordVocabulary, CharacterVocabulary, AffixVocabulary, SubwordVocabulary]
+ALL = [
+    WordVocabulary,
+    CharacterVocabulary,
+    NgramVocabulary,
+    AffixVocabulary,
+    SubwordVocabulary,
+]
 every = pytest.mark.parametrize("kind", ALL)
 COUNTS = {"The": 5, "the": 4, "cat": 3, "Cats": 3, "1984": 2, "naïve": 1}
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Zs", "Cc"]), min_size=1)
@@ -100,6 +108,23 @@ def test_a_long_word_keeps_its_first_and_last_characters(limit):
     vocabulary = CharacterVocabulary.build({"abcdef": 2}, max_characters=limit)
     kept = {1: "a", 2: "af", 3: "abf", 4: "abef"}[limit]
     assert vocabulary.encode("abcdef") == vocabulary.encode(kept)
+
+
+def test_ngrams_are_counted_with_the_borders_of_words():
+    vocabulary = NgramVocabulary.build({"ox": 2, "fox": 1}, min_ngram_count=3, longest=3)
+    assert vocabulary.ngrams == ["ox", "ox>", "x>"]
+    assert len(vocabulary.encode("box")) == 3
+    assert vocabulary.encode("ηθ") == [UNKNOWN]
+
+
+def test_a_long_word_has_the_ngrams_of_its_ends():
+    vocabulary = NgramVocabulary.build({"abcdef": 3}, max_word=4)
+    assert vocabulary.encode("abcdef") == vocabulary.encode("abef")
+
+
+def test_ngrams_have_a_length():
+    with pytest.raises(OptionError, match="longest: expected at least shortest = 3, got 2"):
+        NgramVocabulary.build({"ox": 3}, shortest=3, longest=2)
 
 
 def test_affixes_are_known_from_other_words():

@@ -44,10 +44,20 @@ def one_batch(made: Trainer, batches: int) -> Batch:
 def test_a_step_of_four_batches_equals_one_large_batch(
     weighting: str, lacking: dict[str, int], tmp_path: Path
 ) -> None:
+    check_parts(tmp_path, weighting, lacking)
+
+
+@pytest.mark.parametrize("unit", ["sentence", "max_length"])
+def test_the_unit_of_the_loss_is_counted_over_all_parts(unit: str, tmp_path: Path) -> None:
+    check_parts(tmp_path, "static", {"ner": 5}, loss_unit=unit)
+
+
+def check_parts(tmp_path: Path, weighting: str, lacking: dict[str, int], **training: Any) -> None:
+    """Check that a step of four batches equals a step of one batch with all their sentences."""
     found = []
     for whole in (False, True):
         data = {"c": corpus(tmp_path, "c", 16, **lacking)}
-        options: dict[str, Any] = {"optimizer": SGD, "clip_norm": None, "trunk": STILL}
+        options = {"optimizer": SGD, "clip_norm": None, "trunk": STILL, **training}
         made = trainer(
             tmp_path, TASKS, data, weighting=weighting, accumulate=1 if whole else 4, **options
         )

@@ -99,6 +99,14 @@ def test_biases_need_not_decay(tmp_path: Path) -> None:
         assert decays[parameter] == (0.5 if parameter.ndim > 1 else 0), name
 
 
+def test_learned_scales_of_losses_do_not_decay(tmp_path: Path) -> None:
+    made = trainer(tmp_path, TASKS, optimizer=DECAYING, weighting="uncertainty")
+    scales = {*made.weighting.parameters()}
+    decays = {p: g["weight_decay"] for g in made.optimizer.param_groups for p in g["params"]}
+    assert {decays[p] for p in scales} == {0.0}
+    assert {decay for p, decay in decays.items() if p not in scales} == {0.5}
+
+
 def test_options_without_effect_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no effect without weight decay"):
         trainer(tmp_path, TASKS, decay_biases=False)

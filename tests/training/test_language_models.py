@@ -21,7 +21,24 @@ from mtl.training.trainer import Trainer, TrainingError
 from tests.training.runs import corpus, epochs_of, prepared, steps_of, trainer
 from tests.training.texts import BOTH, NEXT, STREAMS, text_corpus
 
-OUTPUTS = ["tied", "full", "adaptive", "tied_adaptive", "mos"]
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "tied": {},
+    "full": {},
+    "adaptive": {"cutoffs": [0.7]},
+    "tied_adaptive": {"cutoffs": [0.7]},
+    "mos": {},
+    "differentiated": {"cutoffs": [0.7]},
+    "hierarchical": {"tree": "clustered"},
+    "cnn": {},
+}
+LOSSES = ["importance", "adaptive_importance", "targets", "nce", "self_normalised"]
+HEADS = [
+    *({"output": output, **options} for output, options in OUTPUTS.items()),
+    *({"training_loss": loss} for loss in LOSSES),
+    {"output": "cnn", "training_loss": "importance", "samples": 20},
+    {"training_loss": "self_normalised", "normalised": 0.5},
+    {"output": "hierarchical", "tree": "random"},
+]
 
 
 def texts(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -32,16 +49,31 @@ def made(folder: Path, tasks: dict[str, Any] = BOTH, **training: Any) -> Trainer
     return trainer(folder, tasks, texts(folder), **{**STREAMS, **training})
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_a_model_learns_which_words_call_for_which(output: str, tmp_path: Path) -> None:
-    cutoffs = {"cutoffs": [0.7]} if "adaptive" in output else {}
-    head = {"type": "lm", "output": output, "dropout": 0.0, **cutoffs}
+@pytest.mark.parametrize("options", HEADS, ids=lambda options: "-".join(map(str, options.values())))
+def test_a_model_learns_which_words_call_for_which(options: dict[str, Any], tmp_path: Path) -> None:
+    head = {"type": "lm", "dropout": 0.0, **options}
     tasks = {"next": {**NEXT, "head": head}, "previous": {**BOTH["previous"], "head": "next"}}
     first, *_, last = epochs_of(made(tmp_path, tasks, epochs=5).run())
     for task in tasks:
         score = last.dev.scores()[task]["perplexity"]
         assert score < 0.95 * first.dev.scores()[task]["perplexity"]
         assert last.losses[task] < first.losses[task]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"output": "hierarchical"}, {"output": "cnn"}, {"training_loss": "nce"}, {"ahead": 2}],
+    ids=lambda options: "-".join(options),
+)
+def test_a_saved_model_has_the_same_perplexity(options: dict[str, Any], tmp_path: Path) -> None:
+    tasks = {"next": {**NEXT, "head": {"type": "lm", **options}}}
+    first = made(tmp_path, tasks, epochs=1)
+    *_, last = epochs_of(first.run())
+    save_tensors(tmp_path / "model.safetensors", weights_of(first.model))
+    again = made(tmp_path, tasks, epochs=1)
+    assert again.evaluate().scores() != last.dev.scores()
+    load_weights(tmp_path / "model.safetensors", again.model)
+    assert again.evaluate().scores() == last.dev.scores()
 
 
 def stopped(folder: Path, tasks: dict[str, Any], after: int, setup: dict[str, Any]) -> Trainer:

@@ -25,13 +25,20 @@ TRANSFORMER = {"num_layers": 2, "num_heads": 2, "feed_forward": 9, "positions": 
 TRUNKS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "lstm by token": {"type": "lstm", "layer_norm": True, "weight_drop": 0.1},
+    "lstm with dropouts": {"type": "lstm", "recurrent_dropout": 0.1, "update_dropout": 0.1},
     "gru": {},
+    "gru by token": {"type": "gru", "layer_norm": True, "zoneout": 0.1},
+    "rhn": {"type": "cell"},
+    "nas": {"type": "cell", "cell": "nas"},
     "qrnn": {"window": 2, "zoneout": 0.1},
+    "qrnn with options": {"type": "qrnn", "layer_norm": True, "highway": True},
     "conv": {"num_layers": 2},
     "conv gated": {"type": "conv", "num_layers": 2, "activation": "gated"},
     "transformer": {**TRANSFORMER, "relative_positions": True},
 }
-FUSED = ("lstm", "lstm by token", "gru")
+FUSED = (
+    "lstm", "lstm by token", "lstm with dropouts", "gru", "gru by token", "rhn", "nas"
+)  # fmt: skip
 """Trunks that stay float32 on the CPU."""
 
 

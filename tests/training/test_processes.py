@@ -29,6 +29,7 @@ UNITS: list[dict[str, Any]] = [
     {"mixing": "proportional", "weighting": "gradnorm"},
     {"accumulate": 2, "weighting": "pcgrad"},
     {"optimizer": {"type": "sgd", "lr": 0.1}},
+    {"loss_unit": "max_length"},
 ]
 
 
@@ -61,6 +62,11 @@ def test_two_processes_equal_one_with_twice_the_batch(weighting: str, tmp_path: 
 @pytest.mark.parametrize("run", UNITS[:2], ids=["tokens", "streams"])
 def test_batches_of_tokens_and_of_streams_are_divided(run: dict[str, Any], tmp_path: Path) -> None:
     assert compared(tmp_path, {**run, "double": True}, 4) < 1e-9
+
+
+@pytest.mark.parametrize("unit", ["sentence", "max_length"])
+def test_the_unit_of_the_loss_counts_in_all_processes(unit: str, tmp_path: Path) -> None:
+    assert compared(tmp_path, {"loss_unit": unit, "double": True}, 4) < 1e-9
 
 
 @pytest.mark.slow

@@ -25,9 +25,9 @@ WILD = {"type": "adam", "lr": 0.5}
 """One after whose steps scores go up and down."""
 
 
-def restarting(folder: Path, **training: Any) -> Trainer:
+def restarting(folder: Path, tasks: Any = POS, **training: Any) -> Trainer:
     schedule = {"type": "anneal_restart", "warmup": 0, "patience": 1, "restarts": 2}
-    return trainer(folder, POS, schedule=schedule, **training)
+    return trainer(folder, tasks, schedule=schedule, **training)
 
 
 def weights(made: Trainer) -> dict[str, Tensor]:
@@ -63,6 +63,21 @@ def test_a_restart_takes_the_weights_that_scored_best(tmp_path: Path, average: A
             restarts += 1
             assert all(torch.equal(best[n], v) for n, v in made.model.state_dict().items())
             assert all(torch.equal(best[n], v) for n, v in weights(made).items())
+    assert restarts
+
+
+@pytest.mark.parametrize("weighting", ["uncertainty", "dwa", "gradnorm"])
+def test_a_restart_takes_the_weighting_after_the_best_epoch(weighting: str, tmp_path: Path) -> None:
+    tasks = {**POS, "verb": {"use": "c/verb"}}
+    made = restarting(tmp_path, tasks, optimizer=WILD, epochs=9, weighting=weighting)
+    best, restarts = {}, 0
+    for event, restarted in after_epochs(made):
+        now = {name: value.clone() for name, value in made.weighting.state_dict().items()}
+        if event.improved:
+            best = now
+        if restarted:
+            restarts += 1
+            assert all(torch.equal(best[name], value) for name, value in now.items())
     assert restarts
 
 

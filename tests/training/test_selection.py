@@ -44,6 +44,19 @@ def test_a_task_alone_decides_by_its_own_score() -> None:
     assert selection.scores == [0.5]
 
 
+def test_a_lower_loss_is_better_whatever_the_metric_is() -> None:
+    selection = Selection("a.loss", {"a": True, "b": True}, patience=1)
+    scores = {"a": {"f1": 0.5}, "b": {"f1": 0.1}}
+    assert [selection.update(scores, {"a": loss}) for loss in (0.9, 0.7, 0.8)] == [1, 1, 0]
+    assert selection.scores == [-0.9, -0.7, -0.8]
+    assert (selection.best, selection.finished) == (1, True)
+
+
+def test_a_score_of_a_metric_may_be_named_loss() -> None:
+    selection = Selection("a.loss", {"a": False})
+    assert [selection.update({"a": {"loss": loss}}) for loss in (0.9, 0.7, 0.8)] == [1, 1, 0]
+
+
 @pytest.mark.parametrize("metric", ["mean", "a", "a.score"])
 def test_lower_is_better_where_the_metric_says_so(metric: str) -> None:
     selection = Selection(metric, {"a": False})

@@ -99,6 +99,16 @@ def test_restarts_are_resumed_before_and_after(after: int, tmp_path: Path) -> No
     assert all(torch.equal(resumed.best[name], v) for name, v in whole.best.items())
 
 
+def test_a_restart_after_resuming_takes_the_weighting_back(tmp_path: Path) -> None:
+    schedule = {"type": "anneal_restart", "warmup": 0, "patience": 1, "restarts": 2}
+    whole, resumed = check_resumed(
+        tmp_path, 2, {**WILD, "schedule": schedule, "weighting": "uncertainty"}
+    )
+    found = resumed.best_weighting
+    assert found
+    assert all(torch.equal(found[name], v) for name, v in whole.best_weighting.items())
+
+
 def test_the_average_is_resumed_too(tmp_path: Path) -> None:
     setup = {"average": 0.9}
     whole = trainer(tmp_path, TASKS, **setup)

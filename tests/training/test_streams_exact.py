@@ -32,12 +32,19 @@ TRUNKS: list[dict[str, Any]] = [
     {"type": "lstm"},
     {"type": "lstm", "connections": "dense", "feed_forward": 5},
     {"type": "lstm", "layer_norm": True, "learned_start": True},
+    {"type": "lstm", "recurrent_dropout": 0.2, "zoneout_hidden": 0.1},
+    {"type": "lstm", "num_layers": 2, "last_size": 6, "input_dropout": 0.3},
     {"type": "gru"},
+    {"type": "gru", "layer_norm": True, "connections": "residual_sum"},
+    {"type": "cell", "depth": 3, "learned_start": True},
+    {"type": "cell", "cell": "nas", "connections": "skip"},
     {"type": "gru", "connections": "highway", "learned_start": True},
     {"type": "qrnn"},
     {"type": "qrnn", "window": 1, "sum_layers": True},
     {"type": "qrnn", "window": 4, "upper_window": 2},
     {"type": "qrnn", "pooling": "ifo", "connections": "residual"},
+    {"type": "qrnn", "window": 3, "layer_norm": True},
+    {"type": "qrnn", "highway": True},
 ]
 CAUSAL: list[dict[str, Any]] = [
     {"type": "conv", "causal": True},
@@ -71,6 +78,18 @@ def test_a_text_in_pieces_costs_what_it_does_in_one_pass(
 ) -> None:
     made = {**trunk, "bidirectional": bidirectional}
     experiment, corpora = language_model(tmp_path, made, {"next": NEXT})
+    dev = corpora["t"].splits["dev"]
+    expected = one_pass(experiment, words_of(dev)) / len(words_of(dev))
+    assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("attention", ["key_value", "multi_head"])
+@pytest.mark.parametrize("bptt", [1, 7])
+def test_attention_reaches_into_earlier_pieces(attention: str, bptt: int, tmp_path: Path) -> None:
+    head = {"type": "lm", "attention": attention, "window": 3, "dropout": 0.0}
+    experiment, corpora = language_model(
+        tmp_path, {"type": "gru"}, {"next": {**NEXT, "head": head}}
+    )
     dev = corpora["t"].splits["dev"]
     expected = one_pass(experiment, words_of(dev)) / len(words_of(dev))
     assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)

@@ -115,7 +115,8 @@ def made(
         folder: A folder of this process.
         processes: The processes.
         batch: The size of a batch of one process, in sentences, streams or tens of tokens.
-        run: The parts that the run file names, and `unit`, the unit of the batch.
+        run: The parts that the run file names, `unit`, the unit of the batch, and `overlap`, the
+            words of a chunk of text that the next one reads again.
         factor: The number of processes for which the size is meant.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def made(
     tasks = options.pop("tasks", TEXT if unit == "streams" else TASKS)
     size = {unit: 10 * batch if unit == "max_tokens" else batch}
     if unit == "streams":
-        size["bptt"] = 6
+        size |= {"bptt": 6, "overlap": options.pop("overlap", 0)}
         options["metric"] = "verb.f1"
         verb = {"use": "d/verb", "batch": {"sentences": batch}}
         tasks = {**tasks, "verb": verb} if "verb" in tasks else tasks

@@ -73,10 +73,10 @@ def test_language_models_need_causal_layers(causal: bool, word: str, refused: st
 
 
 @pytest.mark.parametrize("name", list(SHARING))
-@pytest.mark.parametrize("causal", [False, True])
-def test_every_sharing_combines_convolutions(name: str, causal: bool) -> None:
+@pytest.mark.parametrize(("causal", "norm"), [(False, False), (True, False), (True, True)])
+def test_every_sharing_combines_convolutions(name: str, causal: bool, norm: bool) -> None:
     def trunk() -> ConvTrunk:
-        return ConvTrunk(WIDTH, num_layers=2, hidden_size=6, causal=causal)
+        return ConvTrunk(WIDTH, num_layers=2, hidden_size=6, causal=causal, weight_norm=norm)
 
     tasks, lengths = ["a", "b", "c"], [5, 2, 4]
     sharing = shaken(SHARING.find(name)(tasks, trunk))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mtl.errors import OptionError
 from mtl.layers.sequence import reverse_padded
-from mtl.trunks import GRUTrunk, LSTMTrunk, QRNNTrunk, Trunk
+from mtl.options import RunContext
+from mtl.trunks import CellTrunk, GRUTrunk, LSTMTrunk, QRNNTrunk, Trunk
 
 WIDTH, HIDDEN = 5, 4
-ALL = [LSTMTrunk, GRUTrunk, QRNNTrunk]
+ALL = [LSTMTrunk, GRUTrunk, QRNNTrunk, CellTrunk]
 every = pytest.mark.parametrize("cls", ALL)
 sides = pytest.mark.parametrize("side", [True, False, "interleaved"])
 
@@ -105,7 +108,7 @@ def test_a_feed_forward_layer_stands_below_the_first(cls: Any) -> None:
     (x, mask), trunk = text(), made(cls, feed_forward=7)
     recurrent = cls(7, num_layers=3, hidden_size=HIDDEN).double().eval()
     recurrent.load_state_dict({k: v for k, v in trunk.state_dict().items() if "below" not in k})
-    _, linear, _ = trunk.below
+    linear = trunk.below[1]
     rectified = (x @ linear.weight.T + linear.bias).clamp(min=0)
     layers, expected = trunk(x, mask)[0], recurrent(rectified, mask)[0]
     assert layers[0] is x
@@ -145,3 +148,108 @@ def test_a_layer_learns_the_same_above_frozen_ones(cls: Any, side: Any) -> None:
         parameter.requires_grad_(False)
     found = torch.autograd.grad(trunk(x, mask)[0][-1].pow(2).sum(), last)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@every
+@sides
+def test_sums_of_residuals_add_the_inputs_of_all_layers(cls: Any, side: Any) -> None:
+    (x, mask), trunk = text(), made(cls, bidirectional=side, connections="residual_sum")
+    plain = made(cls, trunk, bidirectional=side)
+    _, first, second, third = trunk(x, mask)[0]
+    inputs = [x, first]
+    for found in (second, third):
+        output = plain.step(len(inputs), inputs, mask, None)[0]
+        torch.testing.assert_close(found, output + sum(inputs[1:]))
+        inputs.append(found)
+
+
+@every
+def test_a_skip_brings_the_tokens_to_every_layer(cls: Any) -> None:
+    (x, mask), trunk = text(), made(cls, bidirectional=False, connections="skip")
+    _, first, second, third = trunk(x, mask)[0]
+    for layer, below, expected in ((1, first, second), (2, second, third)):
+        output, _ = trunk.layers[layer](torch.cat([x, below], dim=2), mask, None)
+        torch.testing.assert_close(output * mask.unsqueeze(2), expected)
+
+
+@every
+@sides
+@pytest.mark.parametrize("connections", ["none", "dense", "skip"])
+def test_the_last_layer_may_have_another_width(cls: Any, side: Any, connections: Any) -> None:
+    trunk = made(cls, bidirectional=side, connections=connections, last_size=2)
+    ways = 1 + bool(side)
+    assert trunk.sizes == [WIDTH, ways * HIDDEN, ways * HIDDEN, ways * 2]
+    layers, _ = trunk(*text())
+    assert [layer.shape[2] for layer in layers] == trunk.sizes
+
+
+class Ones(nn.Module):
+    """A layer that returns its input."""
+
+    def forward(self, x: Tensor, mask: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return x, None
+
+
+def test_dropout_of_the_tokens_and_between_layers_are_apart() -> None:
+    def dropped(**options: Any) -> list[float]:
+        trunk = LSTMTrunk(400, hidden_size=400, bidirectional=False, num_layers=3, **options)
+        trunk.layers = nn.ModuleList([Ones() for _ in range(3)])
+        layers, _ = trunk.train()(torch.ones(1, 3, 400), torch.ones(1, 3, dtype=torch.bool))
+        kept = [(layer[0, 0] != 0).double().mean().item() for layer in layers]
+        return [1 - after / before for before, after in pairwise(kept)]
+
+    assert dropped(dropout=0.2, input_dropout=0.6) == pytest.approx([0.6, 0.2, 0.2], abs=0.12)
+    assert dropped(dropout=0.5, input_dropout=0.0) == pytest.approx([0.0, 0.5, 0.5], abs=0.12)
+    assert dropped(dropout=0.5) == pytest.approx([0.5, 0.5, 0.5], abs=0.12)
+
+
+def test_the_layer_of_rectified_units_stands_between_both_dropouts() -> None:
+    trunk = LSTMTrunk(4, feed_forward=6, dropout=0.2, input_dropout=0.6)
+    assert [part.p for part in trunk.below if hasattr(part, "p")] == [0.6, 0.2]
+
+
+def test_standout_acts_on_the_layer_of_rectified_units() -> None:
+    (x, mask), trunk = text(), made(LSTMTrunk, feed_forward=7, standout=True, dropout=0.0)
+    linear = trunk.below[1]
+    a = x @ linear.weight.T + linear.bias
+    torch.testing.assert_close(trunk.below(x), a.clamp(min=0) * torch.sigmoid(a))
+    trunk.train()
+    assert not torch.equal(trunk(x, mask)[0][-1], trunk(x, mask)[0][-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "reason"),
+    [
+        ({"last_size": 3, "connections": "residual"}, "last_size", "connections: residual needs"),
+        ({"last_size": 3, "connections": "highway"}, "last_size", "connections: highway needs"),
+        ({"last_size": 3, "sum_layers": True}, "last_size", "sum_layers needs layers of equal"),
+        ({"last_size": 3, "num_layers": 1}, "last_size", "num_layers is at least 2"),
+        ({"dropout": 0.0, "dropout_type": "evolutional"}, "dropout_type", "input_dropout is above"),
+        ({"standout": True}, "standout", "unless feed_forward is set"),
+    ],
+)
+def test_options_that_exclude_each_other_are_named(
+    options: dict[str, Any], option: str, reason: str
+) -> None:
+    with pytest.raises(OptionError, match=reason) as caught:
+        LSTMTrunk(WIDTH, hidden_size=HIDDEN, **options)
+    assert caught.value.option == option
+
+
+def test_a_check_reports_options_that_exclude_each_other() -> None:
+    options = {"last_size": 3, "hidden_size": 4, "connections": "residual"}
+    errors = list(GRUTrunk.check(options, RunContext(tasks=("a",))))
+    assert [error.option for error in errors] == ["last_size"]
+    assert not list(GRUTrunk.check({**options, "last_size": 4}, RunContext(tasks=("a",))))
+
+
+@every
+def test_evolutional_dropout_acts_on_every_input_in_training_alone(cls: Any) -> None:
+    (x, mask), plain = text(), made(cls)
+    trunk = made(cls, plain, dropout=0.5, dropout_type="evolutional")
+    assert torch.equal(trunk(x, mask)[0][-1], plain(x, mask)[0][-1])
+    trunk.train()
+    for i in (1, 2):
+        hidden = [x, *plain(x, mask)[0][1:i]]
+        first, second = (trunk.step(i, hidden, mask, None)[0] for _ in range(2))
+        assert not torch.equal(first, second)

@@ -7,6 +7,7 @@ from mtl.data.mixing.progress import Progress
 from mtl.data.mixing.proportional import Proportional
 from mtl.data.mixing.round_robin import RoundRobin
 from mtl.data.mixing.sampler import Draw, Sampler
+from mtl.data.mixing.sequential import Sequential
 from mtl.data.mixing.temperature import Temperature
 from mtl.data.mixing.uniform import Uniform
 from mtl.registry import Registry
@@ -20,6 +21,7 @@ MIXING: Registry[Mixing] = Registry(
         "temperature": Temperature,
         "annealed": Annealed,
         "round_robin": RoundRobin,
+        "sequential": Sequential,
         "joint": Joint,
         "progress": Progress,
     },
@@ -35,6 +37,7 @@ __all__ = [
     "Proportional",
     "RoundRobin",
     "Sampler",
+    "Sequential",
     "Temperature",
     "Uniform",
 ]

@@ -25,6 +25,8 @@ class Mixing(Checked, ABC):
     """Whether each step takes one batch of every corpus, instead of one batch of one corpus."""
     fixed_order: ClassVar[bool] = False
     """Whether the order of the corpora is fixed. Every n-th step is then not a fair sample."""
+    in_blocks: ClassVar[bool] = False
+    """Whether an epoch has all batches of a corpus one after the other."""
     needs_scores: ClassVar[bool] = False
     """Whether the factors depend on the dev scores."""
 

@@ -14,7 +14,7 @@ from mtl.data.readers.blocks import by_name, check_columns, excerpt, is_header
 from mtl.data.readers.parts import LINE, FilePart
 from mtl.errors import DataError, OptionError, did_you_mean, shorten
 from mtl.files import open_part, open_text
-from mtl.text.tokenizer import words_of
+from mtl.text.tokenizer import WordCut, words_of
 
 
 class Csv(Reader):
@@ -29,7 +29,8 @@ class Csv(Reader):
         columns: Columns of a file without a header row: a list of names from the left, or a
             mapping of names to indices, counted from 0, or from the right with -1 as the last.
             A first row of these names is an error.
-        tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
+        tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
+            characters of the words, for classifiers of whole texts.
         separator: Character between columns.
         quotes: Whether cells may be in double quotes.
     """
@@ -42,7 +43,7 @@ class Csv(Reader):
         text: str = "text",
         pair: str | None = None,
         columns: dict[str, int] | list[str] | None = None,
-        tokenize: bool = True,
+        tokenize: WordCut = True,
         separator: str = ",",
         quotes: bool = True,
     ) -> None:
@@ -181,7 +182,8 @@ class Tsv(Csv):
         columns: Columns of a file without a header row: a list of names from the left, or a
             mapping of names to indices, counted from 0, or from the right with -1 as the last.
             A first row of these names is an error.
-        tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
+        tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
+            characters of the words, for classifiers of whole texts.
         separator: Character between columns.
         quotes: Whether cells may be in double quotes.
     """
@@ -194,7 +196,7 @@ class Tsv(Csv):
         text: str = "text",
         pair: str | None = None,
         columns: dict[str, int] | list[str] | None = None,
-        tokenize: bool = True,
+        tokenize: WordCut = True,
         separator: str = "\t",
         quotes: bool = False,
     ) -> None:

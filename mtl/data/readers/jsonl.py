@@ -12,7 +12,8 @@ from mtl.data.readers.base import RawValue, Reader, Record
 from mtl.data.readers.offsets import OffsetSpans
 from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, did_you_mean, shorten
-from mtl.text.tokenizer import words_of
+from mtl.text.running import characters
+from mtl.text.tokenizer import WordCut, words_of
 
 _LABEL_TYPES = (str, bool, int, float)
 _REFUSED = ("reject", "ignore")
@@ -35,7 +36,8 @@ class Jsonl(Reader):
         tokens: Field of the words.
         text: Field of the text, for rows without a field of words.
         pair: Field of the words or text of the second sentence, for sentence pairs.
-        tokenize: Whether text is split into words by rule; if not, it is split at blanks.
+        tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
+            characters of the words, for classifiers of whole texts.
         columns: The fields to read as columns; by default all.
     """
 
@@ -47,7 +49,7 @@ class Jsonl(Reader):
         tokens: str = "tokens",
         text: str = "text",
         pair: str | None = None,
-        tokenize: bool = True,
+        tokenize: WordCut = True,
         columns: list[str] | None = None,
     ) -> None:
         self.tokens = tokens
@@ -115,9 +117,9 @@ class Jsonl(Reader):
         # Given words win over text, since token labels belong to these words.
         tokens, text = fields.get(self.tokens), fields.get(self.text)
         if isinstance(tokens, list) and all(isinstance(t, str) and t for t in tokens):
-            return tokens
+            return self._units(tokens)
         if isinstance(tokens, list) and (words := _texts(tokens)):
-            return words
+            return self._units(words)
         if tokens is not None:
             message = f"field {self.tokens!r} contains {_brief(tokens)}"
             raise DataError(f"{message}; expected a list of words", path, line)
@@ -129,11 +131,15 @@ class Jsonl(Reader):
         message = f"expected a field {self.tokens!r} (words) or {self.text!r} (text)"
         raise DataError(f"{message}{did_you_mean(self.tokens, fields)}", path, line)
 
+    def _units(self, words: list[str]) -> list[str]:
+        """Return given words, or their characters."""
+        return characters(" ".join(words)) if self.tokenize == "characters" else words
+
     def _pair(self, fields: Mapping[str, Any], name: str, path: Path, line: int) -> list[str]:
         """Return the words of the second sentence."""
         value = fields.get(name)
         if isinstance(value, list) and all(isinstance(t, str) and t for t in value):
-            return value
+            return self._units(value)
         if isinstance(value, str):
             return words_of(value, self.tokenize)
         if value is None:

@@ -11,7 +11,7 @@ from mtl.data.readers.base import Reader, Record
 from mtl.data.readers.blocks import excerpt, first_look
 from mtl.data.readers.parts import LINE, FilePart, open_lines
 from mtl.errors import DataError, OptionError
-from mtl.text.tokenizer import words_of
+from mtl.text.tokenizer import WordCut, words_of
 
 _PREFIX = "__label__"
 """The start of each label in the files of fastText."""
@@ -25,7 +25,8 @@ class Lines(Reader):
     Args:
         separator: Text between label and sentence.
         label: Whether the label comes first or last.
-        tokenize: Whether the text is split into words by rule; if not, it is split at blanks.
+        tokenize: Unit of the tokens: true for words by rule, false for words at blanks, or the
+            characters of the words, for classifiers of whole texts.
     """
 
     version = 2
@@ -35,7 +36,7 @@ class Lines(Reader):
         *,
         separator: str = " ",
         label: Literal["first", "last"] = "first",
-        tokenize: bool = False,
+        tokenize: WordCut = False,
     ) -> None:
         if not separator:
             raise OptionError("separator", "expected at least one character, got none")

@@ -61,6 +61,11 @@ def _unimitable(run: Run, able: list[str]) -> str:
             f"under {run.sharing.type!r} tasks have layers of their own, and hidden states belong "
             "to the sentence, not to a task; set sharing: hard, or leave it out"
         )
+    if TRUNKS.find(run.trunk.type).corpus_width(run.trunk.options):
+        return (
+            "with trunk.corpus_dim each corpus has its own hidden states, and teachers have one "
+            "state per word; leave one of the two out"
+        )
     if TRUNKS.find(run.trunk.type).sight(run.trunk.options) == "left":
         return (
             "the trunk does not see the words after a word, and the hidden states of the teachers "

@@ -12,7 +12,7 @@ from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
 from mtl.experiment.build import head_owner, head_owners, head_part, target_of
-from mtl.experiment.checks import distillation, goals, options
+from mtl.experiment.checks import distillation, drawing, goals, options
 from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.kinds import KINDS, build
@@ -24,6 +24,7 @@ from mtl.sharing import SHARING
 from mtl.targets import NextWordTarget, Target
 from mtl.training.optimizers import decays
 from mtl.training.processes import current
+from mtl.training.selection import LOSS
 from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING
 
@@ -53,11 +54,12 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     yield from _unscored(run)
     yield from goals.mistakes(run, set(scored_tasks(run)) - adversaries(run))
     yield from _weighting(run)
+    yield from drawing.mistakes(run)
     if idle and not any(task.weight for task in run.tasks.values()):
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
     if idle:
-        yield from _idle_rates(run)
+        yield from _idle_training(run)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -177,6 +179,12 @@ def _forms(run: Run) -> Iterator[Mistake]:
                 f"tasks.{task}.metric",
                 f"{metric!r} is not for {target.noun}; use one of: {', '.join(sorted(able))}",
             )
+        elif METRICS.find(metric).level not in (None, target.level):
+            yield (
+                f"tasks.{task}.metric",
+                f"{metric!r} compares labels of {METRICS.find(metric).level}s, the task has one "
+                f"value per {target.level}; use 'accuracy'",
+            )
 
 
 def _heads_for(target: type[Target]) -> str:
@@ -230,6 +238,12 @@ def _metric(run: Run) -> Iterator[Mistake]:
         scores = build("metric", run.tasks[task].metric).compute()
         if task not in scored:
             yield "training.metric", f"the corpus of {task!r} has no dev split"
+        elif score == LOSS and LOSS not in scores:
+            if target_of(run, task).open_vocabulary:
+                yield (
+                    "training.metric",
+                    f"the loss of {task!r} is the logarithm of its perplexity; name that score",
+                )
         elif score not in scores:
             near = did_you_mean(score, scores)
             yield "training.metric", f"task {task!r} has no score {score!r}{near}"
@@ -257,14 +271,28 @@ def needing_scores(run: Run) -> dict[str, Part]:
     }
 
 
-def _idle_rates(run: Run) -> Iterator[Mistake]:
-    """Yield errors for options of learning rates and decay without effect."""
+def _idle_training(run: Run) -> Iterator[Mistake]:
+    """Yield errors for options of training without effect."""
     training, tuning = run.training, run.training.fine_tuning
     if not training.decay_biases and not decays(training.optimizer.options):
         yield (
             "training.decay_biases",
             "has no effect without weight decay; leave it out, or set weight_decay of the "
             "optimizer",
+        )
+    norm, value = training.clip_norm, training.clip_value
+    if norm is not None and value is not None and value >= norm:
+        yield (
+            "training.clip_value",
+            f"has no effect unless it is below clip_norm ({norm:g}), which bounds every gradient; "
+            "lower it, or set clip_norm to null",
+        )
+    if training.loss_unit != "token" and all(
+        target_of(run, name).level == "sentence" for name in run.tasks
+    ):
+        yield (
+            "training.loss_unit",
+            "has no effect on labels of sentences, and no task has labels of tokens; leave it out",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):

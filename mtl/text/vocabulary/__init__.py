@@ -1,8 +1,10 @@
-"""Vocabularies: the ids of words, characters, affixes and subwords."""
+"""Vocabularies: the ids of words, characters, n-grams, affixes, subwords and phrases."""
 
 from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.base import PAD, UNKNOWN, Vocabulary
 from mtl.text.vocabulary.characters import CharacterVocabulary
+from mtl.text.vocabulary.gazetteers import GazetteerVocabulary
+from mtl.text.vocabulary.ngrams import NgramVocabulary
 from mtl.text.vocabulary.subwords import SubwordVocabulary
 from mtl.text.vocabulary.transformer import TransformerVocabulary
 from mtl.text.vocabulary.words import WordVocabulary
@@ -12,6 +14,8 @@ __all__ = [
     "UNKNOWN",
     "AffixVocabulary",
     "CharacterVocabulary",
+    "GazetteerVocabulary",
+    "NgramVocabulary",
     "SubwordVocabulary",
     "TransformerVocabulary",
     "Vocabulary",

@@ -14,6 +14,7 @@ from mtl.text.tokenizer import split_sentences, tokenize
 from mtl.text.vocabulary import SubwordVocabulary
 from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.characters import CharacterVocabulary
+from mtl.text.vocabulary.ngrams import NgramVocabulary
 from mtl.text.vocabulary.words import WordVocabulary
 from tests.runtime.models import WORDS
 from tests.runtime.web.node import Node, in_units
@@ -98,6 +99,7 @@ VOCABULARIES = {
     "cased": WordVocabulary.build(COUNTS, vectors=["Ann"], lowercase=False),
     "characters": CharacterVocabulary.build(COUNTS, max_characters=5),
     "affixes": AffixVocabulary.build(COUNTS, min_affix_count=1),
+    "ngrams": NgramVocabulary.build(COUNTS, longest=5, max_word=7),
 }
 
 

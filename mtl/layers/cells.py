@@ -1,0 +1,120 @@
+"""Further recurrent cells. Letters: B sentences, T tokens, D input width, H layer width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mtl.layers.stepwise import Parts, Stepwise
+
+
+class RecurrentHighway(Stepwise):
+    """Recurrent highway layer: several highway layers per token (Zilly et al. 2017).
+
+    s_l = t_l ⊙ tanh(a_l) + (1 − t_l) ⊙ s_{l−1},  t_l = σ(u_l),  l = 1 … depth
+    a_l, u_l = R_l s_{l−1} + b_l, for l = 1 also + W x_t
+
+    s_0 is the state before the token, and s_depth the output. Gates t start with bias −2, so that
+    at first most of the state passes. Recurrent dropout has the same mask in every highway layer.
+
+    Args:
+        input_size: Width D of the input.
+        hidden_size: Width H of the output.
+        depth: The number of highway layers per token.
+        zoneout: Probability that a unit keeps its value in a step of training (Krueger et al.
+            2017).
+        recurrent_dropout: Probability of dropping a unit of s in the products with R (Gal &
+            Ghahramani 2016).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        depth: int = 2,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            (2, 2 * depth),
+            zoneout=(zoneout,),
+            recurrent_dropout=recurrent_dropout,
+        )
+        self.depth = depth
+        self.biases = (0.0, -2.0) * depth
+
+    def from_input(self, x: Tensor) -> Tensor:
+        """Return W x, `[B, T, 2H]`."""
+        return functional.linear(x, self.weight_ih_l0)
+
+    def step(self, given: Tensor, state: Parts, read: Callable[[Tensor], Tensor]) -> Parts:
+        """Return s_depth; see `Stepwise.step`."""
+        (s,) = state
+        matrices = self.weight_hh_l0.chunk(self.depth)
+        biases = (self.bias_ih_l0 + self.bias_hh_l0).chunk(self.depth)
+        for i, (matrix, bias) in enumerate(zip(matrices, biases, strict=True)):
+            products = functional.linear(read(s), matrix) + bias
+            a, u = (products if i else products + given).chunk(2, dim=1)
+            s = torch.lerp(s, a.tanh(), u.sigmoid())
+        return (s,)
+
+
+class NASCell(Stepwise):
+    """The cell that a search over architectures found on the Penn Treebank (Zoph & Le 2017).
+
+    p_i = W_i x_t + b_i and q_i = U_i h_{t−1} + b'_i, i = 0 … 7; s_i = p_i + q_i
+    a = tanh(tanh(σ(s_0) ⊙ relu(s_1)) + c_{t−1}),  b = tanh(σ(s_2) + relu(p_3 ⊙ q_3))
+    d = tanh(tanh(s_4) ⊙ σ(s_5)),  e = σ(tanh(s_6) + σ(s_7))
+    c_t = a ⊙ b,  h_t = tanh(c_t ⊙ tanh(d + e))
+
+    The formula is the one of TensorFlow's `NASCell`, with biases.
+
+    Args:
+        input_size: Width D of the input.
+        hidden_size: Width H of the output.
+        zoneout: Probability that a unit of c or h keeps its value in a step of training (Krueger et
+            al. 2017).
+        recurrent_dropout: Probability of dropping a unit of h_{t−1} in the products with U (Gal &
+            Ghahramani 2016).
+    """
+
+    biases = (0.0,) * 8
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            (8, 8),
+            zoneout=(zoneout, zoneout),
+            recurrent_dropout=recurrent_dropout,
+        )
+
+    def from_input(self, x: Tensor) -> Tensor:
+        """Return p, `[B, T, 8H]`."""
+        return functional.linear(x, self.weight_ih_l0) + self.bias_ih_l0
+
+    def step(self, given: Tensor, state: Parts, read: Callable[[Tensor], Tensor]) -> Parts:
+        """Return h_t and c_t; see `Stepwise.step`."""
+        h, c = state
+        recurrent = functional.linear(read(h), self.weight_hh_l0) + self.bias_hh_l0
+        s = (given + recurrent).chunk(8, dim=1)
+        product = given.chunk(8, dim=1)[3] * recurrent.chunk(8, dim=1)[3]
+        a = ((s[0].sigmoid() * s[1].relu()).tanh() + c).tanh()
+        b = (s[2].sigmoid() + product.relu()).tanh()
+        d = (s[4].tanh() * s[5].sigmoid()).tanh()
+        e = (s[6].tanh() + s[7].sigmoid()).sigmoid()
+        cell = a * b
+        return (cell * (d + e).tanh()).tanh(), cell

@@ -1,0 +1,42 @@
+"""The loss of a task on a development set, for runs that select the epoch by it."""
+
+from __future__ import annotations
+
+import torch
+
+from mtl.data.encoding import Batcher
+from mtl.data.loader import Loader
+from mtl.model import MultiTaskModel
+from mtl.training.objective import unit_sum
+
+
+@torch.no_grad()
+def loss_sum(
+    model: MultiTaskModel, batcher: Batcher, loader: Loader, task: str
+) -> tuple[float, int]:
+    """Return the negative log-likelihood of the labels of a task, in nats, and their number.
+
+    Without smoothing, weights of classes and dropout, which belong to training. Labels that the
+    training data lacks have no probability, and do not count. The sum does not depend on the
+    batches, up to rounding.
+
+    Args:
+        model: The model.
+        batcher: Converts examples to batches.
+        loader: The batches of the sentences, without windows that overlap.
+        task: A task with labels, not a language model.
+    """
+    training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    total, labels = 0.0, 0
+    try:
+        for index in range(loader.size):
+            batch = loader.batch(batcher, 0, index, [task])
+            if task in batch.targets:
+                losses = model(batch.to(device)).losses[task]
+                total += losses.double().sum().item()
+                labels += int(unit_sum([batch], task, 1.0, "token").units)
+    finally:
+        model.train(training)
+    return total, labels
