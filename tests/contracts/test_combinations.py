@@ -120,6 +120,13 @@ CORPORA: dict[str, Any] = {
 TASKS = [f"{corpus}/{task}" for corpus, own in CORPORA.items() for task in own["tasks"]]
 SMALL: Mapping[str, Any] = {"hidden_size": 8, "dim": 6, "num_layers": 2, "filters": 4, "cycles": 1}
 """Sizes, so that a step takes milliseconds."""
+LISTS = Path(__file__).parents[1] / "fixtures" / "gazetteers"
+REQUIRED: Mapping[tuple[str, str], Options] = {
+    ("embedding", "gazetteers"): {
+        "lists": {file.stem: str(file) for file in sorted(LISTS.iterdir())}
+    }
+}
+"""Options that a part needs in a run."""
 SLOTS = {"cnn": "characters", "lstm": "characters"}
 """The slot of an embedding, if it has another name."""
 KEY = re.compile(r"(?:^|\]: |config: )([a-z_]+(?:\.\w+)*): ", re.MULTILINE)
@@ -157,7 +164,7 @@ def _fits(option: Option, value: Any) -> bool:
 def random_part(kind: str, name: str, rng: random.Random, most: int = 2) -> Options:
     """Return a part with small sizes and up to `most` options away from their defaults."""
     options = {option.name: option for option in options_of(KINDS[kind].find(name))}
-    base = {**BASE.get((kind, name), {})}
+    base = {**BASE.get((kind, name), {}), **REQUIRED.get((kind, name), {})}
     base |= {key: value for key, value in SMALL.items() if key in options and key not in base}
     known = [option for option in options.values() if option.name not in base]
     for option in rng.sample(known, min(len(known), rng.randint(0, most))):

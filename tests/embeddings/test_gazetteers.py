@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from mtl.data.encoding import Batcher
 from mtl.embeddings import GazetteerEmbedding
@@ -85,3 +87,13 @@ def test_files_of_another_form_are_errors(tmp_path: Path, text: str, message: st
 def test_without_lists_it_is_refused() -> None:
     with pytest.raises(ValueError, match="lists: expected a list at least"):
         GazetteerEmbedding({"gazetteers": GazetteerVocabulary.build({})})
+
+
+def test_lists_and_numbers_are_saved_as_json(tmp_path: Path) -> None:
+    for name, text in {"names": "Ann Lee\n", "mood": "good\t1.5\nvery bad\t-2\n"}.items():
+        (tmp_path / name).write_text(text)
+    lists = {name: str(tmp_path / name) for name in ("names", "mood")}
+    vocabulary = GazetteerVocabulary.build({"good": 2, "Ann": 1}, lists=lists)
+    saved = json.loads(json.dumps(vocabulary.to_json()))
+    checked = TypeAdapter(GazetteerVocabulary.json_type).validate_python(saved, strict=True)
+    assert GazetteerVocabulary.from_json(checked).to_json() == vocabulary.to_json()
