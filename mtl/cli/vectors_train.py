@@ -38,7 +38,7 @@ def train_words(
     method: Annotated[
         str,
         typer.Option(
-            help="sgns (skip-gram), cbow, cw, nnlm, glove, ppmi or svd; mtl vectors methods explains them."
+            help="sgns (skip-gram), cbow, cw, nnlm, glove, ppmi or svd; see mtl vectors methods."
         ),
     ] = "sgns",
     dim: Annotated[int, typer.Option(min=1, help="The number of values per vector.")] = 100,
