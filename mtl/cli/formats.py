@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from mtl.cli.table_input import Row, Table
+from mtl.cli.table_input import Row
 from mtl.errors import MtlError
 from mtl.inference.confidence import confidence_text, fraction, rounded
 from mtl.inference.prediction import Prediction, merge_fields, new_names
@@ -19,6 +19,7 @@ from mtl.inference.prediction import Prediction, merge_fields, new_names
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mtl.cli.table_input import Table
     from mtl.targets import Target
     from mtl.trained_model import TrainedModel
 

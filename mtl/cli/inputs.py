@@ -9,7 +9,6 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from mtl.cli.given import read_given
 from mtl.errors import DataError
 from mtl.inference.inputs import Sentence, split_text
 
@@ -110,6 +109,8 @@ def read_conll(
         fields = {key: v for key, v in record.metadata.items() if key not in _DESCRIBING}
         sentence = Sentence.from_words(record.tokens, fields)
         if given:
+            from mtl.cli.given import read_given
+
             count = len(record.tokens)
             sentence.given = {
                 task: read_given(record.columns[column], count, name)

@@ -37,7 +37,7 @@ def evaluate_vectors(
     case. Items with a word that is still not found are left out.
     """
     from mtl.analysis.word_vectors.similarity import (
-        WordVectors,
+        VectorSpace,
         check_used,
         read_analogies,
         read_pairs,
@@ -49,7 +49,7 @@ def evaluate_vectors(
     refuse_idle(context, ["rule"], "analogies", bool(analogies))
     rated = [(path, read_pairs(path)) for path in pairs or []]
     asked = [(path, read_analogies(path)) for path in analogies or []]
-    found = WordVectors(*read_vectors(vectors))
+    found = VectorSpace(*read_vectors(vectors))
     scores = []
     for path, items in rated:
         scores.append(("spearman", found.similarity(items, path.name)))

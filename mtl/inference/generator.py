@@ -112,7 +112,7 @@ def generate(
         yield from _search(model, batcher, task, words, length, width, whole_sentences)
         return
     random = torch.Generator().manual_seed(seed)
-    text = _Text(model.sharing.initial_state(1))
+    text = _ReadText(model.sharing.initial_state(1))
     for _ in range(length):
         log_probs, text = _next_word(model, batcher, task, words, text)
         chosen = torch.multinomial(sampling.probabilities(log_probs), 1, generator=random)
@@ -123,7 +123,7 @@ def generate(
 
 
 @dataclass(frozen=True)
-class _Text:
+class _ReadText:
     """The text so far, so that the next step reads only new words.
 
     Args:
@@ -137,8 +137,8 @@ class _Text:
 
 
 def _next_word(
-    model: MultiTaskModel, batcher: Batcher, task: str, words: Sequence[str], text: _Text
-) -> tuple[Tensor, _Text]:
+    model: MultiTaskModel, batcher: Batcher, task: str, words: Sequence[str], text: _ReadText
+) -> tuple[Tensor, _ReadText]:
     """Return the log-probability of each next word, `[V]`, and the text with the words read.
 
     It is −inf for padding and the unknown word.
@@ -159,7 +159,7 @@ def _next_word(
     past = states[:, -head.reach - 1 :]  # the last state, and those that it attends to
     log_probs = head.log_probs(past, past.new_ones(past.shape[:2]).bool())[0, -1].cpu()
     log_probs[: len(SPECIAL)] = -torch.inf
-    return log_probs, _Text(encoding.state, past)
+    return log_probs, _ReadText(encoding.state, past)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Hypothesis:
     score: float
     words: tuple[str, ...]
     log_probs: Tensor
-    text: _Text
+    text: _ReadText
 
     @property
     def ended(self) -> bool:
@@ -186,7 +186,7 @@ def _search(
     whole_sentences: bool,
 ) -> tuple[str, ...]:
     """Return the words of the continuation that a beam search finds; see `generate`."""
-    begin = _next_word(model, batcher, task, words, _Text(model.sharing.initial_state(1)))
+    begin = _next_word(model, batcher, task, words, _ReadText(model.sharing.initial_state(1)))
     kept = [_Hypothesis(0.0, (), *begin)]
     labels = model.head(task).labels
     for _ in range(length):

@@ -156,7 +156,10 @@ def test_numbers_have_no_confidence() -> None:
     assert json.loads(write_jsonl(number)) == {"tokens": ["a"], "t": 2.5}
 
 
-WHO = "heads that have it: attention; softmax, constrained, crf, pool with the option `attention`"
+WHO = (
+    "heads that have it: attention, hierarchical; softmax, constrained, crf, memm, pool with the "
+    "option `attention`"
+)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ IN_THE_CORPUS = {
     "a metric of numbers": ("metric: set_f1", "metric: pearson", "run.yaml:4:11: "
         "tasks.topics.metric: 'pearson' is not for sets; use one of: set_f1"),
     "a tagger": ("type: pool", "type: crf", "run.yaml:4:11: tasks.topics.head: the labels are "
-        "sets; use one of: attention, cnn, pool"),
+        "sets; use one of: attention, cnn, deep_cnn, hierarchical, pool"),
     "a separator of one label": ("form: set, ", "", "tasks/talk.yaml:5:41: "
         "tasks.topics.labels.separator: expected a non-blank separator, and a form of set, "
         "soft, token_set, partial"),

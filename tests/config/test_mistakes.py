@@ -41,8 +41,8 @@ MISTAKES = {
     "(each: a string), got a list",
     "metric: {pairs: [[a, 1]]}": "26: tasks.x.metric.pairs.0.1: expected a string, got 1",
     "layr: 1": "5: unknown key 'tasks.x.layr'; did you mean 'layer'?",
-    "layer: top": "12: tasks.x.layer: expected a whole number or 'mix', got 'top'",
-    "layer: 1.5": "12: tasks.x.layer: expected a whole number or 'mix', got 1.5",
+    "layer: top": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 'top'",
+    "layer: 1.5": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 1.5",
     "weight: -1": "13: tasks.x.weight: expected a number of at least 0, got -1",
     "lr: 0": "9: tasks.x.lr: expected a number above 0 or null, got 0",
     "batch: {}": "12: tasks.x.batch.max_tokens: expected exactly one of max_tokens, sentences, "
@@ -53,8 +53,8 @@ MISTAKES = {
     "null, got 0",
     "batch: {streams: 2, bptt: 0}": "31: tasks.x.batch.bptt: expected a whole number of at least "
     "1, got 0",
-    "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, head, layer, lr, "
-    "metric, patience, sampling, target, use, weight, where",
+    "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, class_balance, head, "
+    "layer, lr, metric, patience, sampling, target, use, weight, where",
 }
 
 

@@ -18,7 +18,10 @@ exported = over(
         v
         for v in variants(HEADS, OPTIONS)
         # The windows of key_value make torch fix the number of tokens.
-        if v.name in EXPORTED and v.option("attention") != "key_value"
+        if v.name in EXPORTED
+        and v.option("attention") != "key_value"
+        and not v.option("rules")  # not exported, and so are transitions that depend on the input
+        and v.option("transitions") != "input"
     ]
 )
 

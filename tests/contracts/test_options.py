@@ -186,6 +186,8 @@ def sharing_behaviour(make: Callable[..., Any]) -> list[Any]:
 
 def head_behaviour(make: Callable[..., Any]) -> list[Any]:
     head, (x, mask) = make(4, LABELS), text()
+    if getattr(head, "reads_text", False):
+        head.read_text(torch.tensor([1, 0, 1, 2, 1]))
     target = torch.tensor([[0, 1, 0, 1, 0]] * 6)
     target = target if head.level == "token" else torch.arange(6) % 3
     found: list[Any] = [weights(head)]

@@ -109,4 +109,5 @@ def test_no_registry_is_left_out() -> None:
     ]
     values = [value for module in modules for value in vars(module).values()]
     found = {id(value): value.kind for value in values if isinstance(value, Registry)}
-    assert sorted(found.values()) == sorted(KINDS)
+    # The methods of `mtl vectors train` are no parts of a run.
+    assert sorted({*found.values()} - {"method"}) == sorted(KINDS)

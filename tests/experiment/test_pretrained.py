@@ -228,7 +228,7 @@ def test_a_run_with_characters_is_not_exported(tmp_path: Path) -> None:
     bert(tmp_path / "model")
     path = run_file(tmp_path, {}, embedding=BESIDE, tasks={"pos": TASKS["pos"]})
     trained = mtl.train(path, {"training.epochs": 1}, output=tmp_path / "out")
-    with pytest.raises(MtlError, match="as transformers do"):
+    with pytest.raises(MtlError, match="as transformers and gazetteers do"):
         trained.save_bundle(tmp_path / "model.mtl")
     with pytest.raises(MtlError, match="a pretrained transformer reads subwords"):
         export_files(trained.predictor, ["pos"], tmp_path / "model.onnx", "onnx")

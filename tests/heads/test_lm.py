@@ -20,6 +20,8 @@ OUTPUTS = [
 ]
 outputs = pytest.mark.parametrize("output", OUTPUTS)
 
+PLAIN = {"ahead": 1, "training_loss": "exact"}
+
 
 def made(output: str = "tied", width: int = 6, **options: Any) -> LanguageModel:
     table = nn.Parameter(torch.randn(30, 6, dtype=torch.double))
@@ -110,9 +112,9 @@ def test_cutoffs_beyond_all_words_are_refused() -> None:
 @pytest.mark.parametrize("word", ["previous", "same"])
 def test_models_of_other_words_cannot_look_back(word: str) -> None:
     context = RunContext(("a",), task="a", texts={"a": word})
-    (error,) = LanguageModel.check({"attention": "scaled"}, context)
+    (error,) = LanguageModel.check({**PLAIN, "attention": "scaled"}, context)
     assert (error.option, "predict the next word" in str(error)) == ("attention", True)
-    assert not [*LanguageModel.check({"attention": None}, context)]
+    assert not [*LanguageModel.check({**PLAIN, "attention": None}, context)]
 
 
 def test_the_mean_of_some_words_ahead_is_learnt_in_training() -> None:
@@ -178,7 +180,7 @@ def test_biases_start_near_probabilities_where_the_loss_normalises() -> None:
 def test_losses_that_a_run_cannot_have_are_refused(
     options: dict[str, Any], context: dict[str, Any], said: str
 ) -> None:
-    given = {"ahead": 1, "training_loss": "exact", **options}
+    given = {**PLAIN, **options}
     found = [*LanguageModel.check(given, RunContext(("t",), task="t", users=("t",), **context))]
     assert [said in str(error) for error in found] == [True]
 

@@ -56,7 +56,7 @@ class VectorScore:
     total: int
 
 
-class WordVectors:
+class VectorSpace:
     """Word vectors; a word without a vector gets the vector of its lower-case form.
 
     Args:

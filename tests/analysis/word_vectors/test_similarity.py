@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from mtl.analysis.word_vectors.similarity import (
     Analogy,
     RatedPair,
-    WordVectors,
+    VectorSpace,
     check_used,
     read_analogies,
     read_pairs,
@@ -22,7 +22,7 @@ from mtl.errors import DataError, MtlError
 RANDOM = np.random.default_rng(3)
 WORDS = ["Rome", "Italy", "Oslo", "Norway", "Paris", "france", "tea", "milk"]
 MATRIX = RANDOM.standard_normal((len(WORDS), 5)).astype(np.float32)
-VECTORS = WordVectors(WORDS, MATRIX)
+VECTORS = VectorSpace(WORDS, MATRIX)
 
 
 def cosine(first: int, second: int) -> float:
