@@ -15,7 +15,7 @@ from mtl.cli.tables import print_rows
 def lr(
     run: RunFileArgument,
     overrides: OverrideArguments = None,
-    steps: Annotated[int, typer.Option(min=10, help="Number of training steps.")] = 100,
+    steps: Annotated[int, typer.Option(min=10, help="Maximum number of training steps.")] = 100,
     low: Annotated[
         float, typer.Option(min=1e-12, callback=finite, help="Learning rate of the first step.")
     ] = 1e-6,
@@ -30,9 +30,9 @@ def lr(
 ) -> None:
     """Find a learning rate by a range test.
 
-    Trains the model for some steps with a rising learning rate until the loss diverges, prints the
-    loss by learning rate and suggests a rate. Writes no run folder. The rates of heads and layers
-    rise in proportion.
+    Trains the model with a learning rate that increases from step to step, until the loss diverges.
+    Prints the loss for each learning rate, and suggests a learning rate. The model is not saved.
+    The learning rates of heads and layers increase in proportion.
     """
     if html is not None:
         check_page(html)

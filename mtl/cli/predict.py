@@ -78,23 +78,23 @@ def predict(
         typer.Option(
             "--nbest",
             min=2,
-            help="Write so many label sequences per sentence, with their probabilities.",
+            help="Number of label sequences to write per sentence, with their probabilities.",
         ),
     ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=COLUMN",
-            help="Labels that words must have, alternatives with | and _ for any: a column of "
-            "CoNLL, counted from 0, or a field of JSONL.",
+            help="Read labels that the words must have from a column of CoNLL, counted from 0, or "
+            "a field of JSONL. A|B allows A or B, and _ any label.",
         ),
     ] = None,
     gazetteer: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=FILE",
-            help="Words of listed phrases have only the label of their list; each line is a "
-            "phrase, a tab and a label.",
+            help="Read a list with a phrase, a tab and a label per line. Words of a listed phrase "
+            "can only get its label.",
         ),
     ] = None,
     explain: Annotated[

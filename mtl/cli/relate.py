@@ -26,14 +26,14 @@ def relate(
     ] = None,
     fast: Annotated[
         bool,
-        typer.Option("--fast", help="Measure affinities in one joint training; train no pairs."),
+        typer.Option("--fast", help="Measure only affinities, in one joint training per seed."),
     ] = False,
     groups: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Also find which tasks to train together, in at most N groups, by affinity.",
+            help="Also divide the tasks into at most N groups to train together, by affinity.",
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs of each training.")] = 3,
@@ -54,8 +54,8 @@ def relate(
 
     Trains each task alone and each pair of tasks, on little data for a few epochs. Prints the gain
     in the best dev score of each task from each other task, with a 95 % confidence interval, and
-    properties of the tasks that may predict the gain. One more training has all tasks in each
-    step, and measures affinities: how much a step of one task lowers the loss of another.
+    properties of the tasks that may predict the gain. Also trains all tasks together, and measures
+    affinities: how much a step on one task lowers the loss of another task.
     """
     if html is not None:
         check_page(html)

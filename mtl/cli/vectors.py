@@ -25,9 +25,10 @@ class VectorsGroup(TyperGroup):
 
 vectors = typer.Typer(
     cls=VectorsGroup,
-    help="Compute word vectors from a transformer, learn them from text, evaluate and map them.\n\n"
-    "A run reads the files as embedding.words.vectors. mtl vectors TEACHER … is short for mtl "
-    "vectors static TEACHER …",
+    help="Learn, compute, evaluate and map word vectors.\n\n"
+    "Runs read vectors from the file that the key embedding.words.vectors names. mtl vectors "
+    "TEACHER … is short for mtl vectors static TEACHER …, which computes vectors from a "
+    "transformer.",
     epilog="Example: mtl vectors train --text wiki.txt --output v.safetensors. More: mtl vectors "
     "COMMAND --help.",
     no_args_is_help=True,

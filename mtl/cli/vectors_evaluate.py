@@ -30,11 +30,11 @@ def evaluate_vectors(
     ] = "add",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Evaluate word vectors on the similarity of words and on analogies.
+    """Evaluate vectors on word similarity and analogies.
 
-    For pairs, prints Spearman's correlation of the cosines with the scores in the file; for
-    analogies, the percentage of right answers. Items with a word that has no vector are left out; a
-    word without a vector is looked up in lower case.
+    For pairs, prints the Spearman correlation between the cosines and the scores in the file; for
+    analogies, the percentage of correct answers. A word that has no vector is looked up in lower
+    case. Items with a word that is still not found are left out.
     """
     from mtl.analysis.word_vectors.similarity import (
         VectorSpace,

@@ -54,9 +54,10 @@ def static(
 ) -> None:
     """Compute static word vectors from a transformer.
 
-    A run reads the file as embedding.words.vectors. The transformer reads each word on its own. The
-    vector of a word is the mean over its subwords in the last layer, reduced to the first principal
-    components of all words. Frequent words are scaled down (--sif).
+    To use the vectors in a run, set embedding.words.vectors to the output file. The transformer
+    reads each word separately. The vector of a word is the mean over its subwords in the last
+    layer, reduced to the first principal components of all words. Frequent words are scaled down
+    (--sif).
 
     Words are read from a list (--words), or counted in text files and training text (--text,
     --run). If the command is interrupted, run it again to continue.

@@ -27,14 +27,19 @@ def train_words(
     output: Annotated[Path, typer.Option(help="The file to write; its name ends in .safetensors.")],
     text: Annotated[
         list[Path] | None,
-        typer.Option(help="A text file, plain or .gz; a line is a sentence. Repeat for several."),
+        typer.Option(
+            help="A text file, plain or .gz, with one sentence per line; repeat it for several."
+        ),
     ] = None,
     run: Annotated[
         list[Path] | None,
         typer.Option(help="A run file whose training text is read; repeat it for several."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="sgns (skip-gram), cbow, cw, nnlm, glove, ppmi or svd.")
+        str,
+        typer.Option(
+            help="sgns (skip-gram), cbow, cw, nnlm, glove, ppmi or svd; see mtl vectors methods."
+        ),
     ] = "sgns",
     dim: Annotated[int, typer.Option(min=1, help="The number of values per vector.")] = 100,
     min_count: Annotated[
@@ -46,15 +51,16 @@ def train_words(
     tokenize: Annotated[
         bool,
         typer.Option(
-            "--tokenize/--no-tokenize", help="Split text files into words by rule, or at blanks."
+            "--tokenize/--no-tokenize",
+            help="Split text files into words by rules, or only at spaces.",
         ),
     ] = True,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
 ) -> None:
     """Learn word vectors from text.
 
-    A run reads the file as embedding.words.vectors. Rare words are left out of the text
-    (--min-count). Equal arguments give equal vectors.
+    To use the vectors in a run, set embedding.words.vectors to the output file. Rare words are left
+    out of the text (--min-count). Equal arguments give equal vectors.
     """
     from rich.console import Console
 
@@ -88,9 +94,9 @@ def methods(
         str | None, typer.Argument(metavar="METHOD", help="A method; default: all.")
     ] = None,
 ) -> None:
-    """List the methods of mtl vectors train with their options and defaults.
+    """List the methods of mtl vectors train and their options.
 
-    With a name, also the meaning of each option.
+    For a named method, also explain each option.
     """
     from dataclasses import replace
     from textwrap import fill
