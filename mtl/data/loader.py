@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtl.data.batching import Indices, batches, dealt
 from mtl.data.corpus import Split
-from mtl.data.drawing import Drawing
+from mtl.data.sampling import SentenceSampler
 from mtl.data.windows import windows
 from mtl.text.example import Example
 
@@ -65,7 +65,7 @@ class Loader:
         sentences: The most sentences in a batch; None for no limit.
         max_length: The most tokens in a window.
         overlap: The number of tokens that neighbouring windows share.
-        drawing: Draws the sentences of each pass, with batches of a number of sentences; None:
+        sampler: Draws the sentences of each pass, with batches of a number of sentences; None:
             each sentence once.
         part: The part of each batch to return, from 0, and the number of parts: one per process.
     """
@@ -80,18 +80,18 @@ class Loader:
         sentences: int | None,
         max_length: int,
         overlap: int,
-        drawing: Drawing | None = None,
+        sampler: SentenceSampler | None = None,
         part: tuple[int, int] = (0, 1),
     ) -> None:
         self._part = part
-        self.drawing = drawing
+        self.sampler = sampler
         self.name = name
         self.split = split
         self._pieces = pieces(split.lengths, max_length, overlap)
         lengths = self._pieces[:, 2] - self._pieces[:, 1]
 
         def divide(epoch: int) -> list[Indices]:
-            drawn = drawing.draw(self._pieces[:, 0], epoch) if drawing else None
+            drawn = sampler.draw(self._pieces[:, 0], epoch) if sampler else None
             found = batches(
                 lengths if drawn is None else lengths[drawn],
                 seed=seed,

@@ -10,8 +10,8 @@ import numpy as np
 
 from mtl.config.run import LENGTH, BatchConfig, Run
 from mtl.data.corpus import Corpus
-from mtl.data.drawing import Balanced, Drawing, EasyFirst
 from mtl.data.loader import Loader
+from mtl.data.sampling import Balanced, EasyFirst, SentenceSampler
 from mtl.data.streams import Streams
 from mtl.errors import ConfigError
 from mtl.experiment.corpora import reads_pairs, tasks_of
@@ -91,13 +91,13 @@ def make_loader(
         # Pairs are not cut: windows of one sentence would be compared with the whole other one.
         max_length=sys.maxsize if reads_pairs(run, tasks[0]) else run.training.max_length,
         overlap=run.training.overlap if streams is None else 0,
-        drawing=_drawing(run, corpus) if split == "train" and streams is None else None,
+        sampler=_sampler(run, corpus) if split == "train" and streams is None else None,
         part=part,
     )
 
 
-def _drawing(run: Run, corpus: Corpus) -> Drawing | None:
-    """Return the drawing of the training sentences of a corpus; None: each once in a pass."""
+def _sampler(run: Run, corpus: Corpus) -> SentenceSampler | None:
+    """Return the sampler of the training sentences of a corpus; None: each once in a pass."""
     split, curriculum = corpus.splits["train"], run.training.curriculum
     for task in tasks_of(run, corpus.name):
         if strength := run.tasks[task].class_balance:

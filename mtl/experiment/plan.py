@@ -11,7 +11,7 @@ from torch import nn
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment import Experiment, count_malformed
-from mtl.experiment.checks import drawing, options
+from mtl.experiment.checks import options, sampling
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
 from mtl.ops.library import load
@@ -123,7 +123,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     batches = {name: trainer.epochs * count * accumulate for name, count in draws.items()}
     notes += options.notes(run, batches, steps)
     passes = {name: batches[name] / loader.size for name, loader in trainer.loaders.items()}
-    notes += drawing.notes(run, passes)
+    notes += sampling.notes(run, passes)
     if steps < FEW_STEPS:
         notes.append(
             f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
@@ -154,7 +154,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         draws=draws,
         accumulate=accumulate,
         steps=trainer.sampler.steps_per_epoch,
-        repeats=drawing.repeats(run),
+        repeats=sampling.repeats(run),
         memory=_memory(experiment, corpora, sum(parameters.values())),
         labels=labels,
         operators=str(load(next(model.parameters()).device.type)),

@@ -15,7 +15,7 @@ from mtl.layers.activation_penalties import activation_penalty, temporal_activat
 from mtl.layers.adaptive import AdaptiveSoftmax, TiedAdaptiveSoftmax
 from mtl.layers.differentiated import DifferentiatedSoftmax
 from mtl.layers.dropout import VariationalDropout
-from mtl.layers.hierarchical import HierarchicalSoftmax
+from mtl.layers.hierarchical_softmax import HierarchicalSoftmax
 from mtl.layers.inputs import check_width
 from mtl.layers.look_back import LookBack
 from mtl.layers.next_word import (

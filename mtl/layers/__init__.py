@@ -32,7 +32,7 @@ from mtl.layers.dropout import (
 from mtl.layers.factored import FactoredStack
 from mtl.layers.gradient_reversal import GradientReversal
 from mtl.layers.gru import StepwiseGRU
-from mtl.layers.hierarchical import HierarchicalSoftmax
+from mtl.layers.hierarchical_softmax import HierarchicalSoftmax
 from mtl.layers.hmm import HMM
 from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM

@@ -39,6 +39,7 @@ HEADS = [
     {"training_loss": "self_normalised", "normalised": 0.5},
     {"output": "hierarchical", "tree": "random"},
 ]
+QUICK = [{"output": "tied"}, {"training_loss": "nce"}, {"output": "hierarchical", "tree": "random"}]
 
 
 def texts(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -49,7 +50,11 @@ def made(folder: Path, tasks: dict[str, Any] = BOTH, **training: Any) -> Trainer
     return trainer(folder, tasks, texts(folder), **{**STREAMS, **training})
 
 
-@pytest.mark.parametrize("options", HEADS, ids=lambda options: "-".join(map(str, options.values())))
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(own, marks=[] if own in QUICK else pytest.mark.slow) for own in HEADS],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
 def test_a_model_learns_which_words_call_for_which(options: dict[str, Any], tmp_path: Path) -> None:
     head = {"type": "lm", "dropout": 0.0, **options}
     tasks = {"next": {**NEXT, "head": head}, "previous": {**BOTH["previous"], "head": "next"}}

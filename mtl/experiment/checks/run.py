@@ -12,7 +12,7 @@ from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
 from mtl.experiment.build import head_owner, head_owners, head_part, target_of
-from mtl.experiment.checks import distillation, drawing, goals, options
+from mtl.experiment.checks import distillation, goals, options, sampling
 from mtl.experiment.context import scored_tasks
 from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.kinds import KINDS, build
@@ -54,7 +54,7 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     yield from _unscored(run)
     yield from goals.mistakes(run, set(scored_tasks(run)) - adversaries(run))
     yield from _weighting(run)
-    yield from drawing.mistakes(run)
+    yield from sampling.mistakes(run)
     if idle and not any(task.weight for task in run.tasks.values()):
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mtl.data.batching import Indices, generator
 
 
-class Drawing(ABC):
+class SentenceSampler(ABC):
     """Base of ways to draw the sentences of a pass, in place of each of them once.
 
     A pure function of the seed, the corpus and the pass, so a run can be resumed anywhere. Passes
@@ -39,7 +39,7 @@ class Drawing(ABC):
         return generator(self.seed, self.corpus, type(self).__name__, epoch)
 
 
-class EasyFirst(Drawing):
+class EasyFirst(SentenceSampler):
     """Draws from the easiest sentences first, from a pool that grows to all (Bengio et al. 2009).
 
     The pool of pass e has the share `start` + (1 − `start`) · e / `passes` of the sentences, in
@@ -73,7 +73,7 @@ class EasyFirst(Drawing):
         self.mixed = mixed
 
     def draw(self, rows: NDArray[np.integer], epoch: int) -> Indices:
-        """Return the pieces of a pass; see `Drawing.draw`."""
+        """Return the pieces of a pass; see `SentenceSampler.draw`."""
         everything = np.arange(len(rows))
         if epoch >= self.passes:
             return everything
@@ -90,7 +90,7 @@ class EasyFirst(Drawing):
         return drawn
 
 
-class Balanced(Drawing):
+class Balanced(SentenceSampler):
     """Draws sentences of rare classes more often, and sentences of frequent classes less often.
 
     A class with n_c sentences has a share of the labelled ones in proportion to n_c^(1 − α): as in
@@ -113,7 +113,7 @@ class Balanced(Drawing):
         self.strength = strength
 
     def expected(self, rows: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Return the mean number of times that a pass contains each piece; see `Drawing.draw`."""
+        """Return the mean number of times that a pass contains each piece; see `draw`."""
         classes = self.classes[rows]
         known = classes >= 0
         counts = np.bincount(classes[known], minlength=1).astype(np.float64)
@@ -123,7 +123,7 @@ class Balanced(Drawing):
         return expected
 
     def draw(self, rows: NDArray[np.integer], epoch: int) -> Indices:
-        """Return the pieces of a pass; see `Drawing.draw`."""
+        """Return the pieces of a pass; see `SentenceSampler.draw`."""
         random = self.random(epoch)
         # Pieces of a class are neighbours, so that the sum of each class is rounded only once.
         order = np.lexsort((random.random(len(rows)), self.classes[rows]))

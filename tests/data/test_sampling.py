@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtl.data.drawing import Balanced, Drawing, EasyFirst
+from mtl.data.sampling import Balanced, EasyFirst, SentenceSampler
 
 
-def passes(drawing: Drawing, number: int, epochs: int) -> list[Counter[int]]:
+def passes(sampler: SentenceSampler, number: int, epochs: int) -> list[Counter[int]]:
     rows = np.arange(number)
-    return [Counter(drawing.draw(rows, epoch).tolist()) for epoch in range(epochs)]
+    return [Counter(sampler.draw(rows, epoch).tolist()) for epoch in range(epochs)]
 
 
 def easy(difficulty: list[float], **options: float) -> EasyFirst:
@@ -64,8 +64,8 @@ def test_each_class_is_drawn_as_often_as_its_share_says(
     classes: list[int], strength: float, epoch: int
 ) -> None:
     """Shares by the formula n_c^(1 − α) / Σ n^(1 − α), up to rounding."""
-    drawing = Balanced(3, "c", np.array(classes), strength=strength)
-    drawn = drawing.draw(np.arange(len(classes)), epoch)
+    sampler = Balanced(3, "c", np.array(classes), strength=strength)
+    drawn = sampler.draw(np.arange(len(classes)), epoch)
     assert len(drawn) == len(classes)
     counts = Counter(c for c in classes if c >= 0)
     total = sum(n ** (1 - strength) for n in counts.values())
