@@ -78,6 +78,7 @@ def predict(
         typer.Option(
             "--nbest",
             min=2,
+            max=100,
             help="Write so many label sequences per sentence, with their probabilities.",
         ),
     ] = None,

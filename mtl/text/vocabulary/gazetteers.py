@@ -15,12 +15,19 @@ OUTSIDE, FIRST, INSIDE = range(3)
 """The position of a word: in no phrase of a list, first in a phrase, or further inside."""
 
 
+class NumberedPhraseJson(TypedDict):
+    """The saved form of a phrase with a number."""
+
+    words: list[str]
+    number: float
+
+
 class GazetteersJson(TypedDict):
     """The saved form."""
 
     lowercase: bool
     lists: dict[str, list[list[str]]]
-    numbers: dict[str, list[tuple[list[str], float]]]
+    numbers: dict[str, list[NumberedPhraseJson]]
 
 
 class GazetteerVocabulary(Vocabulary):
@@ -113,7 +120,7 @@ class GazetteerVocabulary(Vocabulary):
             "lowercase": self.lowercase,
             "lists": {name: [*map(list, own)] for name, own in self._lists.items()},
             "numbers": {
-                name: [[list(phrase), number] for phrase, number in own.items()]
+                name: [{"words": list(phrase), "number": number} for phrase, number in own.items()]
                 for name, own in self._numbers.items()
             },
         }
@@ -122,7 +129,7 @@ class GazetteerVocabulary(Vocabulary):
     def from_json(cls, data: Any) -> Self:
         """Make the vocabulary from the output of `to_json`."""
         numbers = {
-            name: {tuple(phrase): number for phrase, number in own}
+            name: {tuple(entry["words"]): entry["number"] for entry in own}
             for name, own in data["numbers"].items()
         }
         return cls(data["lists"], numbers, lowercase=data["lowercase"])
