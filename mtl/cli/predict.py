@@ -76,7 +76,6 @@ def predict(
     nbest: Annotated[
         int | None,
         typer.Option(
-            "--nbest",
             min=2,
             max=100,
             help="Write so many label sequences per sentence, with their probabilities.",

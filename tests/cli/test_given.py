@@ -11,6 +11,7 @@ from tests.cli.command import mtl
 
 NER = ("--task", "ner")
 CONLL = "Ann\tNNP\t_\nleft\tVBD\tO\nRome\tNNP\tPER|O\n\nEva\tNNP\tB-LOC\n"
+CONLLU = "1\tAnn" + "\t_" * 8 + "\n"
 
 
 def rows(out: str) -> list[list[str]]:
@@ -70,6 +71,7 @@ def test_a_list_gives_labels_of_phrases(model: str, tmp_path: Path) -> None:
         (["--given", "ner=two"], CONLL, "expected the number of a column, counted from 0"),
         (["--given", "ner=9"], CONLL, "columns"),
         (["--given", "ner=2"], "a\tb\tB-FOO\n", "unknown label 'B-FOO' is given"),
+        (["--given", "ner=13"], CONLLU, "expected one of the columns 2 to 5, 7 and 9"),
         (["--given", "ner=2", "--confidence"], CONLL, "do not depend on given labels"),
         (["--nbest", "2", "--explain"], CONLL, "cannot be used with --nbest 2"),
         (["--nbest", "2", "--format", "csv"], CONLL, "tables have one label sequence"),
