@@ -115,7 +115,8 @@ def find_rate(
                 break
             losses = {task: loss for task, loss in event.losses.items() if task not in hidden}
             if losses:  # a step may have adversaries alone
-                rates.append(event.lr)
+                # Not `event.lr`: it is also scaled with the length of a language model's chunk.
+                rates.append(base * trainer.learning_rate.factor(event.step, ()))
                 found.append(losses)
                 diverged = has_diverged(relative(found), steps)
             if diverged:

@@ -40,7 +40,9 @@ def generate(
     ] = 1,
     beam: Annotated[
         int | None,
-        typer.Option(min=1, help="Search for a probable text with this many, without sampling."),
+        typer.Option(
+            min=1, max=1000, help="Search for a probable text with this many, without sampling."
+        ),
     ] = None,
     device: DeviceOption = None,
     trust: TrustOption = False,

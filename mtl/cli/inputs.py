@@ -102,7 +102,9 @@ def read_conll(
     columns = {task: f"given {task}" for task in given}
     if is_conllu:
         names = {column: own for own, column in COLUMNS.items()}
-        columns = {task: names.get(column % 10, "") for task, column in given.items()}
+        columns = {
+            task: names.get(column + 10 * (column < 0), "") for task, column in given.items()
+        }
         if "" in columns.values():
             raise DataError("--given: expected one of the columns 2 to 5, 7 and 9 of CoNLL-U", name)
     for record in reader.parse(chain(head, rest), name):

@@ -76,8 +76,8 @@ def predict(
     nbest: Annotated[
         int | None,
         typer.Option(
-            "--nbest",
             min=2,
+            max=100,
             help="Number of label sequences to write per sentence, with their probabilities.",
         ),
     ] = None,

@@ -48,7 +48,10 @@ def map_languages(
         Path | None,
         typer.Option(help="File for the target vectors in the common space, .safetensors."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of the words to test on.")] = 1,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Seed of the choice of the words to test on."),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Map the word vectors of one language to another language.
@@ -74,10 +77,7 @@ def map_languages(
     if test:
         refuse_beside(context, ["held_out", "seed"], "test")
     if method not in METHODS:
-        raise MtlError(
-            f"--method: expected one of {', '.join(METHODS)}, got {method!r}"
-            f"{did_you_mean(method, METHODS)}"
-        )
+        raise MtlError(f"--method: unknown method {method!r}{did_you_mean(method, METHODS)}")
     chosen: MapMethod = method
     for path in filter(None, (output, output_target)):
         if path.suffix != ".safetensors" or not path.parent.is_dir():

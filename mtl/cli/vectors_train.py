@@ -55,7 +55,9 @@ def train_words(
             help="Split text files into words by rules, or only at spaces.",
         ),
     ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
+    ] = 1,
 ) -> None:
     """Learn word vectors from text.
 

@@ -91,9 +91,11 @@ def check_words(run: Run, tasks: Sequence[str]) -> None:
     for task in tasks:
         unit = unit_of(run.corpora[run.tasks[task].corpus])
         if unit != "words":
+            generates = run.tasks[task].source.text is not None
+            other = "mtl generate" if generates else f"mtl predict --task {task}"
             raise MtlError(
-                f"task {task!r} reads {unit}, and makes no predictions for words; use mtl evaluate "
-                "or mtl generate"
+                f"task {task!r} reads {unit}, and this works for words alone; use mtl evaluate or "
+                f"{other}"
             )
 
 

@@ -93,6 +93,11 @@ class Start:
 
     def _check(self, run: Run) -> None:
         """Raise CheckpointError for weights of the right shape with another meaning."""
+        if run.trunk.type != self.run.trunk.type:
+            raise CheckpointError(
+                f"{self.folder}: has a trunk of type {self.run.trunk.type}, here it is "
+                f"{run.trunk.type}; give both runs the same trunk"
+            )
         for option in TRUNKS.find(run.trunk.type).beyond_shapes:
             ours, theirs = (own.trunk.options.get(option) for own in (run, self.run))
             if ours != theirs:

@@ -16,7 +16,10 @@ from mtl.heads import Head, Tagger
 from mtl.inference.task_prediction import Path, Readout
 from mtl.inference.temperature import NEUTRAL, Temperatures
 from mtl.targets import Objective, Target
-from mtl.text.spans import FoundSpan, Scheme, Span, join_tag, parse_tag, read_spans
+from mtl.text.spans import FoundSpan, Scheme, Span, convert, join_tag, parse_tag, read_spans
+
+_PER_PATH = 4
+"""The number of sequences of tags that are computed for each one that is returned."""
 
 
 def read_head(
@@ -61,14 +64,18 @@ def read_head(
         paths = None
         if n_best or allowed is not None:
             assert isinstance(head, Tagger)
-            paths = head.n_best(hidden, mask, max(1, n_best), allowed, temperature.labels)
+            # Several sequences of the head may have the same spans; `_distinct` keeps one of them.
+            number = max(1, n_best * _PER_PATH if scheme else n_best)
+            paths = head.n_best(hidden, mask, number, allowed, temperature.labels)
         ids = head.decode(hidden, mask) if paths is None else paths[0][:, 0]
         readouts = _read_tags(head, hidden, mask, ids, windows, confidence, scheme, temperature)
         if n_best and paths is not None:
             kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
             rows = zip(readouts, _paths(head, *paths), kept, strict=True)
             readouts = [
-                readout._replace(paths=[Path(own[part], p) for own, p in found])
+                readout._replace(
+                    paths=_distinct([Path(own[part], p) for own, p in found], scheme)[:n_best]
+                )
                 for readout, found, part in rows
             ]
     if attention:
@@ -154,6 +161,16 @@ def _paths(head: Head, ids: Tensor, log_probs: Tensor) -> list[list[tuple[list[s
         [(path, p) for path, p in zip(paths, probabilities, strict=True) if p > 0]
         for paths, probabilities in zip(named, log_probs.exp().tolist(), strict=True)
     ]
+
+
+def _distinct(paths: Sequence[Path], scheme: Scheme | None) -> list[Path]:
+    """Return the paths whose tags differ in the output scheme, each with its likeliest form."""
+    if scheme is None:
+        return list(paths)
+    kept: dict[tuple[str, ...], Path] = {}
+    for path in paths:
+        kept.setdefault(tuple(convert(path.labels, scheme)), path)
+    return list(kept.values())
 
 
 def token_log_probs(head: Head, hidden: Tensor, mask: Tensor, temperature: float) -> Tensor:

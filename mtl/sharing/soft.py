@@ -118,7 +118,9 @@ class Soft(NoSharing):
         between: Annotated[NonNegativeFloat, Requires("penalty", ("clustered",))] = 0.1,
         clusters: Annotated[list[list[str]] | None, Requires("penalty", ("clustered",))] = None,
         num_clusters: Annotated[PositiveInt | None, Requires("penalty", ("clustered",))] = None,
-        block: Annotated[float | None, Bounds(gt=1), Requires("penalty", ("dirty",))] = None,
+        block: Annotated[
+            Annotated[float, Bounds(gt=1)] | None, Requires("penalty", ("dirty",))
+        ] = None,
         tree: Annotated[Tree | None, Requires("penalty", ("tree",))] = None,
         joint: Annotated[Fraction, Requires("penalty", ("tree",))] = 0.5,
         edges: Annotated[list[list[str]] | None, Requires("penalty", ("graph",))] = None,
@@ -174,7 +176,7 @@ class Soft(NoSharing):
             _below("block", block, count)
         if penalty == "subspace":
             _below("dimensions", options["dimensions"], count)
-        if penalty == "tree" and options["tree"] is None:
+        if penalty == "tree" and not options["tree"]:
             raise OptionError("tree", "expected nested lists of tasks, such as [[a, b], c]")
         tree = number_tree(tasks, options["tree"] or tasks)
         penalties: dict[str, Callable[[Tensor], Tensor]] = {

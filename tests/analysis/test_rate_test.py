@@ -96,6 +96,24 @@ def test_other_options_of_training_do_not_stop_it(options: dict[str, Any], tmp_p
     assert found.rates[-1] == pytest.approx(1e-2)
 
 
+def test_rates_of_a_language_model_do_not_depend_on_the_lengths_of_its_chunks(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.txt").write_text("a b c d e f g h\n" * 30)
+    lm = {"labels": {"text": "next"}, "head": "lm", "metric": "perplexity"}
+    files = {"train": "a.txt", "dev": "a.txt"}
+    run = {
+        "embedding": {"words": {"dim": 4}},
+        "trunk": {"type": "lstm", "hidden_size": 4, "bidirectional": False},
+        "corpora": {"c": {"reader": "text", "files": files, "tasks": {"next": lm}}},
+        "tasks": {"next": {"use": "c/next"}},
+        "training": {"batch": {"streams": 2, "bptt": 5}, "device": "cpu"},
+    }
+    (tmp_path / "lm.yaml").write_text(yaml.safe_dump(run))
+    found = find_rate(tmp_path / "lm.yaml", steps=12, low=1e-4, high=1e-2)
+    assert found.rates == pytest.approx(rising(12, 1e-4, 1e-2))
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     run = write(tmp_path)
     with pytest.raises(MtlError, match="a lowest rate below the highest one"):

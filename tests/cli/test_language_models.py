@@ -220,6 +220,7 @@ def test_a_model_of_sentences_needs_a_prompt_and_ends_with_the_sentence(project:
         ("generate runs/run --seed 99999999999999999999", "less than or equal to 9223372036854775"),
         ("generate runs/run --beam 3 --top-k 2", "has no effect with --beam"),
         ("generate runs/run --beam 0", "greater than or equal to 1"),
+        ("generate runs/run --beam 1001", "less than or equal to 1000"),
     ],
 )
 def test_options_that_do_nothing_or_too_much_are_refused(

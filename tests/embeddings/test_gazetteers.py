@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from mtl.data.encoding import Batcher
 from mtl.embeddings import GazetteerEmbedding
 from mtl.errors import DataError
+from mtl.runs.checkpoint import from_json
 from mtl.text.example import Example
 from mtl.text.phrases import Phrases, read_phrases
 from mtl.text.vocabulary import GazetteerVocabulary
@@ -67,6 +68,16 @@ def test_a_lexicon_gives_its_numbers(tmp_path: Path) -> None:
     path = written(tmp_path, "good\t1.5\nnot good\t-2\n")
     vocabulary = GazetteerVocabulary.build({}, lists={"polarity": path})
     assert vectors(vocabulary, "a good film not good").flatten().tolist() == [0, 1.5, 0, -2, -2]
+
+
+def test_lists_and_numbers_are_saved(tmp_path: Path) -> None:
+    (tmp_path / "people.txt").write_text("Ann Lee\nBo\n")
+    lists = {"people": str(tmp_path / "people.txt"), "polarity": written(tmp_path, "not bad\t1\n")}
+    vocabulary = GazetteerVocabulary.build({}, lists=lists)
+    text = json.loads(json.dumps(vocabulary.to_json()))
+    again = from_json(tmp_path, GazetteerVocabulary.json_type, GazetteerVocabulary.from_json, text)
+    sentence = "Bo is not bad Ann Lee"
+    assert vectors(again, sentence).tolist() == vectors(vocabulary, sentence).tolist()
 
 
 @pytest.mark.parametrize(

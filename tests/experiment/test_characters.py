@@ -68,7 +68,7 @@ def test_predictions_have_the_text_as_it_was_given(folder: Path) -> None:
 
 def test_explanations_sentences_and_bundles_are_refused(folder: Path, tmp_path: Path) -> None:
     model = library.load(folder / "runs/run")
-    with pytest.raises(MtlError, match="reads characters, and makes no predictions for words"):
+    with pytest.raises(MtlError, match=r"for words alone; use .* or mtl predict --task"):
         model.explain(["cab"])
     with pytest.raises(MtlError, match="read the characters of whole texts; leave out unit"):
         model.predict(["cab"], unit="sentence")

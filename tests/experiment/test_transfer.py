@@ -160,7 +160,6 @@ MISFITS = {
     "trunk.hidden_size": (7, "same trunk"),
     "trunk.num_layers": (3, "same trunk"),
     "trunk.bidirectional": ("interleaved", "same trunk"),
-    "trunk.type": ("gru", "same trunk"),
     "embedding.words.dim": (9, "same embedding"),
     "embedding.characters.filters": (6, "same embedding"),
 }
@@ -174,6 +173,12 @@ def test_a_trunk_of_another_shape_is_told_by_its_tensor(
     remedy = "or set trunk.init=null to start without trained weights"
     with pytest.raises(CheckpointError, match=rf"runs/lm: .*tensor '\S+'.*; .*{told}.*; {remedy}"):
         started(**{key: value})
+
+
+def test_a_trunk_of_another_type_is_told(project: Path) -> None:
+    message = r"lm: has a trunk of type lstm, here it is gru; give both runs the same trunk"
+    with pytest.raises(CheckpointError, match=message):
+        started(**{"trunk.type": "gru"})
 
 
 def test_no_run_folder_is_told(project: Path) -> None:

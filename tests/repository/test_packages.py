@@ -98,7 +98,7 @@ def test_an_installation_from_nothing_trains_and_predicts(source: Path, tmp_path
     run(programs / "mtl", "generate", "wikitext2", "--prompt", "the", cwd=folder)
     (folder / "mine.conll").write_text(MINE, encoding="utf-8")
     run(programs / "mtl", "new", "mine.conll", cwd=folder)
-    run(programs / "mtl", "train", "mine", "trunk.init=wikitext2", cwd=folder, **cache)
+    run(programs / "mtl", "train", "mine", cwd=folder, **cache)
     (folder / "new.txt").write_text("Ann saw again New York\n", encoding="utf-8")
     found = run(programs / "mtl", "predict", "runs/mine", "new.txt", cwd=folder, **cache)
     assert "\nAnn\tB-PER\nsaw\tO\nagain\tO\nNew\tB-LOC\nYork\tI-LOC\n" in found

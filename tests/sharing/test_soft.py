@@ -182,6 +182,7 @@ def test_a_graph_without_edges_and_a_weight_of_zero_are_told() -> None:
 
 MISTAKES = {
     "tree: expected nested lists": {"penalty": "tree"},
+    "tree: expected nested lists of tasks": {"penalty": "tree", "tree": []},
     "tree: 'b' is missing": {"penalty": "tree", "tree": ["a"]},
     "tree: 'a' occurs twice": {"penalty": "tree", "tree": [["a", "b"], "a"]},
     "unknown task 'y'": {"penalty": "graph", "edges": [["a", "y"]]},
@@ -210,6 +211,11 @@ MISTAKES = {
 def test_options_that_do_not_go_together(message: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=message):
         made(**options)
+
+
+def test_the_cost_of_the_shared_part_is_above_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sharing\.block: expected a number above 1 or null"):
+        trainer(tmp_path, TASKS, sharing={"type": "soft", "penalty": "dirty", "block": 1.0})
 
 
 @pytest.mark.parametrize("name", ["soft", "shared_private"])

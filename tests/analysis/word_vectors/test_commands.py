@@ -147,9 +147,21 @@ def test_a_language_is_mapped_and_written() -> None:
     assert "has no effect with --test" in " ".join(refused.err.split())
     assert_told(
         mtl("vectors", "map", *files, "--method", "cc"),
-        "--method: expected one of linear, procrustes, orthogonal, cca, got 'cc'; did you mean "
-        "'cca'?",
+        "--method: unknown method 'cc'; did you mean 'cca'?",
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "--text", "text.txt", "--output", "v.safetensors"],
+        ["map", "v.safetensors", "v.safetensors", "--dictionary", "text.txt"],
+    ],
+)
+def test_a_negative_seed_is_refused(command: list[str]) -> None:
+    result = mtl("vectors", *command, "--seed", "-1")
+    assert result.code == 2
+    assert "Invalid value for '--seed'" in result.err
 
 
 def test_the_name_of_the_first_command_may_be_left_out() -> None:
