@@ -63,9 +63,9 @@ class HierarchicalClassifier(Classifier):
         count = max(1, -(-length // self.block))
         more = count * self.block - length
         states = functional.pad(hidden, (0, 0, 0, more))
-        states = states.view(batch * count, self.block, self.in_features)
-        real = functional.pad(mask, (0, more)).view(batch * count, self.block)
+        states = states.reshape(batch * count, self.block, self.in_features)
+        real = functional.pad(mask, (0, more)).reshape(batch * count, self.block)
         vectors, of_tokens = self.tokens(states, real)
-        vectors = vectors.view(batch, count, self.in_features)
-        whole, of_blocks = self.blocks(vectors, real.any(1).view(batch, count))
-        return whole[:, 0], of_tokens.view(batch, count, self.block), of_blocks[:, 0]
+        vectors = vectors.reshape(batch, count, self.in_features)
+        whole, of_blocks = self.blocks(vectors, real.any(1).reshape(batch, count))
+        return whole[:, 0], of_tokens.reshape(batch, count, self.block), of_blocks[:, 0]

@@ -270,7 +270,7 @@ def alike(one: Any, two: Any) -> bool:
     if isinstance(one, (list, tuple)):
         return len(one) == len(two) and all(map(alike, one, two))
     if isinstance(one, float):
-        return math.isclose(one, two, rel_tol=1e-4, abs_tol=1e-5)
+        return math.isclose(one, two, rel_tol=1e-3, abs_tol=1e-4)
     return bool(one == two)
 
 

@@ -52,3 +52,12 @@ def test_padding_does_not_change_the_weights() -> None:
     head, (hidden, mask) = shaken(HierarchicalClassifier(5, ["a"], block=3)), text()
     found = head.attention_weights(with_garbage(hidden, mask, 4), widened(mask, 4))
     torch.testing.assert_close(found[..., :7], head.attention_weights(hidden, mask))
+
+
+def test_states_may_be_a_part_of_wider_ones() -> None:
+    """A trunk may return states with any strides, such as a part of wider ones, time first."""
+    head = shaken(HierarchicalClassifier(4, ["a", "b"], block=2))
+    hidden, mask = torch.randn(3, 8, 6).double().mT, prefix_mask([6, 3, 1])
+    torch.testing.assert_close(
+        head.scores(hidden[..., :4], mask), head.scores(hidden[..., :4].contiguous(), mask)
+    )
