@@ -81,8 +81,11 @@ class TaskPipe:
             self._set(load(run, device=device, trust=trust))
 
     @property
-    def model(self) -> TrainedModel:
+    def trained_model(self) -> TrainedModel:
         """The trained model.
+
+        The name is not `model`: spaCy reads that attribute of each component while a pipeline is
+        built, and expects a model of Thinc.
 
         Raises:
             MtlError: No run folder has this name.
@@ -97,7 +100,7 @@ class TaskPipe:
     @property
     def places(self) -> dict[str, SpacyPlace]:
         """Task to the attribute that it sets."""
-        return places(self.model, self._tasks, self._assign)
+        return places(self.trained_model, self._tasks, self._assign)
 
     def _set(self, model: TrainedModel) -> None:
         places(model, self._tasks, self._assign)  # errors come before the first document
@@ -115,7 +118,7 @@ class TaskPipe:
             yield from self._label(docs)
 
     def _label(self, docs: Sequence[Doc]) -> Iterator[Doc]:
-        model, chosen = self.model, self.places
+        model, chosen = self.trained_model, self.places
         words = [[token.i for token in doc if not token.is_space] for doc in docs]
         predictions = model.predictor.run(
             [_sentence(doc, own) for doc, own in zip(docs, words, strict=True)],
@@ -143,7 +146,7 @@ class TaskPipe:
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Copy the files of the model into a folder."""
-        write_files(spacy.util.ensure_path(path), model_files(self.model.folder))
+        write_files(spacy.util.ensure_path(path), model_files(self.trained_model.folder))
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> TaskPipe:
         """Load the model from a folder that `to_disk` wrote."""
@@ -152,7 +155,7 @@ class TaskPipe:
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Return the files of the model."""
-        content: bytes = srsly.msgpack_dumps(model_files(self.model.folder))
+        content: bytes = srsly.msgpack_dumps(model_files(self.trained_model.folder))
         return content
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> TaskPipe:

@@ -159,6 +159,12 @@ def test_a_pipeline_as_bytes_needs_no_run_folder(run: str) -> None:
     assert other.get_pipe("mtl").to_bytes() == nlp.get_pipe("mtl").to_bytes()
 
 
+def test_the_component_has_no_attribute_model() -> None:
+    """spaCy asks each component for the attribute `model` in an order that changes per process."""
+    component = pipeline(None).get_pipe("mtl")
+    assert not hasattr(type(component), "model")
+
+
 def test_documents_and_components_can_be_stored(run: str) -> None:
     nlp = pipeline(run)
     doc = nlp(TEXTS[0])
