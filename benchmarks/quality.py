@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import mtl
 from mtl.config.document import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,13 +29,10 @@ def finished(folder: Path) -> bool:
 def train(config: str | Path, seed: int, folder: Path, overrides: list[str]) -> None:
     """Train or resume a run in configs/ or in another file, and save its test scores."""
     path = config if isinstance(config, Path) else ROOT / f"configs/{config}.yaml"
-    command = [sys.executable, "-m", "mtl.cli.main", "train", str(path)]
-    command += [f"seed={seed}", *overrides, "--output", str(folder)]
-    if (folder / "checkpoint" / "state.json").is_file():
-        command.append("--resume")
-    subprocess.run(command, check=True)
-    command = [sys.executable, "-m", "mtl.cli.main", "evaluate", str(folder), "--json"]
-    scores = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    resume = (folder / "checkpoint" / "state.json").is_file()
+    model = mtl.train(path, [f"seed={seed}", *overrides], output=folder, resume=resume)
+    assert isinstance(model, mtl.TrainedModel)
+    scores = json.dumps(model.evaluate("test").to_dict(), indent=1)
     (folder / "scores.json").write_text(scores)
 
 

@@ -2,9 +2,9 @@
 
     MTL_DATA=… python benchmarks/soak.py configs/reviews.yaml --minutes 120
 
-The run trains until the minutes are over and is then stopped by SIGTERM, as `mtl train` can be at any
-time. The figure of a tenth is the largest resident memory during that tenth (Linux only). After the
-first epoch, the memory should not grow by more than 3 %.
+The run trains until the minutes are over and is then stopped by SIGTERM, which `mtl train` accepts
+at any time. The figure of a tenth is the largest resident memory during that tenth (Linux only).
+After the first epoch, the memory should not grow by more than 3 %.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def main() -> None:
             if training.poll() is not None:
                 raise SystemExit(f"the training ended with {training.returncode} before its time")
             memory.append(largest(training.pid))
-            print(f"{100 * part // PARTS:3} %  {memory[-1]:7.1f} MB  {epochs(run)} epochs", flush=True)
+            share = 100 * part // PARTS
+            print(f"{share:3} %  {memory[-1]:7.1f} MB  {epochs(run)} epochs", flush=True)
         training.terminate()
         print(f"stopped by SIGTERM, exit status {training.wait()}")
     print(f"growth after the first tenth: {max(memory) / memory[0] - 1:+.1%}")

@@ -119,6 +119,8 @@ class CharacterLSTM(Embedding):
         characters = features["characters"]
         real = characters != PAD
         x = self.dropout(self.table(characters))
-        ahead = last_real(self.forwards(x)[0], real)
-        back = last_real(self.backwards(reverse_padded(x, real))[0], real)
+        # The layers in bfloat16 need instructions that many processors lack.
+        with torch.autocast("cpu", enabled=False):
+            ahead = last_real(self.forwards(x)[0], real)
+            back = last_real(self.backwards(reverse_padded(x, real))[0], real)
         return spread(torch.cat([ahead, back], dim=1), features["types"])

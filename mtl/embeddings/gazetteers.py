@@ -39,7 +39,7 @@ class GazetteerEmbedding(Embedding):
         self._phrases, self._numbered = vocabulary.phrases(), vocabulary.numbered()
         self.size = dim * len(self._phrases) + len(self._numbered)
         if not self.size:
-            raise OptionError("lists", "expected a list at least, as in {PER: people.txt}")
+            raise OptionError("lists", "expected at least one list, as in {PER: people.txt}")
         self.tables = nn.ModuleList(
             nn.Embedding(n, dim, padding_idx=PAD) for n in vocabulary.sizes()
         )
@@ -49,7 +49,7 @@ class GazetteerEmbedding(Embedding):
         """Yield an error if there are no lists."""
         yield from super().check(options, context)
         if not options["lists"]:
-            yield OptionError("lists", "expected a list at least, as in {PER: people.txt}")
+            yield OptionError("lists", "expected at least one list, as in {PER: people.txt}")
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, zero on padding, given `features["gazetteers"] [B, T]`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from types import MappingProxyType
 
@@ -270,20 +270,12 @@ def balance_classes(
     heads: nn.ModuleDict,
 ) -> None:
     """Set the class weights of heads with balanced ones, from the labels of the training data."""
-    owners = head_owners(run)
     for owner, head in heads.items():
         if not (isinstance(head, SingleLabelHead) and head.balanced):
             continue
         target = targets[owner]
         assert isinstance(target, LabelTarget)
-        counts = Counter(
-            number
-            for task in run.tasks
-            if owners[task] == owner
-            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task)
-            if gold is not None
-            for number in target.encode(gold)
-        )
+        counts = Counter(_training_ids(run, corpora, owner, target))
         head.balance(torch.tensor([counts[number] for number in range(len(target))]))
 
 
@@ -294,21 +286,25 @@ def show_text(
     heads: nn.ModuleDict,
 ) -> None:
     """Show the training text to the language models that depend on it, at most 5 million words."""
-    owners = head_owners(run)
     for owner, head in heads.items():
         if not (isinstance(head, LanguageModel) and head.reads_text):
             continue
         target = targets[owner]
         assert isinstance(target, NextWordTarget)
-        ids = (
-            number
-            for task in run.tasks
-            if owners[task] == owner
-            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task)
-            if gold is not None
-            for number in target.encode(gold)
-        )
+        ids = _training_ids(run, corpora, owner, target)
         head.read_text(torch.tensor(list(islice(ids, _TEXT_SHOWN))))
+
+
+def _training_ids(
+    run: Run, corpora: Mapping[str, Corpus], owner: str, target: LabelTarget | NextWordTarget
+) -> Iterator[int]:
+    """Yield the ids of all labels, or of all next words, from which a head is trained."""
+    owners = head_owners(run)
+    for task in run.tasks:
+        if owners[task] == owner:
+            for gold in corpora[run.tasks[task].corpus].splits["train"].labels(task):
+                if gold is not None:
+                    yield from target.encode(gold)
 
 
 def direction(run: Run, task: str, sizes: Sequence[int]) -> slice | None:

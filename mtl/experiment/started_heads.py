@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,32 +35,50 @@ def give_heads(
     Raises:
         CheckpointError: No head has the same task and the same type in the other run.
     """
-    found = {
-        owner: _give(start, owner, head, run, targets[owner])
-        for owner, head in model.heads.items()
-        if isinstance(head, Head) and not isinstance(head, LanguageModel)
-    }
-    if all(note.startswith("new") for note in found.values()):
-        reasons = "; ".join(f"{owner}: {note}" for owner, note in found.items())
+    notes: list[str] = []
+    reasons: list[str] = []
+    for owner, head in model.heads.items():
+        if isinstance(head, LanguageModel) or not isinstance(head, Head):
+            continue
+        try:
+            notes.append(f"head {owner}: {_give(start, owner, head, run, targets[owner])}")
+        except _OtherHead as reason:
+            notes.append(f"head {owner}: new, as {reason}")
+            reasons.append(f"{owner}: {reason}")
+    if not notes:
         raise CheckpointError(
-            f"{start.folder}: no head can start from it ({reasons}); set trunk.init_heads=false"
+            "trunk.init_heads: the run has language models only, and trunk.init copies their "
+            "weights; remove the key"
         )
-    return [f"head {owner}: {note}" for owner, note in found.items()]
+    if len(reasons) == len(notes):
+        raise CheckpointError(
+            f"{start.folder}: no head can start from it ({'; '.join(reasons)}); "
+            "set trunk.init_heads=false"
+        )
+    return notes
+
+
+class _OtherHead(Exception):
+    """The reason why a head cannot start from the weights of another run."""
 
 
 def _give(start: Start, owner: str, head: Head, run: Run, target: Target) -> str:
-    """Copy the weights of one head, and return a note."""
+    """Copy the weights of one head, and return a note.
+
+    Raises:
+        _OtherHead: The other run has no such head. Nothing is copied.
+    """
     theirs = head_owners(start.run).get(owner)
     if theirs is None:
-        return "new, as the run has no task of this name"
+        raise _OtherHead("the run has no task of this name")
     if head_part(start.run, theirs).type != head_part(run, owner).type:
-        return "new, as its type is another one"
+        raise _OtherHead("its type is another one")
     known = start.targets[theirs]
     if _form(known) != _form(target):
-        return "new, as its labels have another form or scale"
+        raise _OtherHead("its labels have another form or scale")
     if len(known.labels) == len(target.labels) and known.labels != target.labels:
         # The sizes of a tensor then do not show which of its dimensions has labels.
-        return "new, as it has as many labels, but others"
+        raise _OtherHead("it has as many labels, but others")
     prefix = f"heads.{theirs}."
     tensors = {
         name.removeprefix(prefix): tensor
@@ -66,18 +86,15 @@ def _give(start: Start, owner: str, head: Head, run: Run, target: Target) -> str
         if name.startswith(prefix)
     }
     own = dict(head.named_parameters())  # buffers follow from the data and options of this run
-    places = [
-        _places(value.shape, tensors[name].shape, target.labels, known.labels)
+    if own.keys() - tensors.keys() or tensors.keys() - head.state_dict().keys():
+        raise _OtherHead("its layers are others")
+    places = {
+        name: _places(value.shape, tensors[name].shape, target.labels, known.labels)
         for name, value in own.items()
-        if name in tensors
-    ]
-    if len(places) < len(own) or tensors.keys() - head.state_dict().keys() or None in places:
-        return "new, as its layers are others"
-    for (name, value), pair in zip(own.items(), places, strict=True):
-        assert pair is not None
-        ours, other = pair
-        with torch.no_grad():
-            value[ours] = tensors[name][other].to(value)
+    }
+    with torch.no_grad():
+        for name, (ours, other) in places.items():
+            own[name][ours] = tensors[name][other].to(own[name])
     common = len({*target.labels} & {*known.labels})
     return f"{common:,} of {len(target.labels):,} labels" if target.labels else "its weights"
 
@@ -89,8 +106,8 @@ def _form(target: Target) -> Mapping[str, object]:
 
 def _places(
     ours: Sequence[int], theirs: Sequence[int], labels: Sequence[str], known: Sequence[str]
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None:
-    """Return the indices of equal weights in two tensors; None if their sizes do not fit.
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Return the indices of equal weights in two tensors.
 
     Args:
         ours: The shape of our tensor.
@@ -98,20 +115,25 @@ def _places(
         labels: Our labels. A dimension of K entries in ours, and of another number of labels in
             theirs, is one of labels.
         known: The labels of the other run: the same, or another number of them.
+
+    Raises:
+        _OtherHead: The sizes do not fit.
     """
-    if len(ours) != len(theirs):
-        return None
     rows = [i for i, label in enumerate(labels) if label in known]
     columns = [known.index(labels[i]) for i in rows]
-    indices: list[tuple[list[int], list[int]]] = []
-    for size, other in zip(ours, theirs, strict=True):
+    pairs: list[tuple[Sequence[int], Sequence[int]]] = []
+    for size, other in zip_longest(ours, theirs):
         if size == other:
-            indices.append((list(range(size)), list(range(size))))
+            pairs.append((range(size), range(size)))
         elif (size, other) == (len(labels), len(known)):
-            indices.append((rows, columns))
+            pairs.append((rows, columns))
         else:
-            return None
-    return (
-        torch.meshgrid(*(torch.tensor(i, dtype=torch.long) for i, _ in indices), indexing="ij"),
-        torch.meshgrid(*(torch.tensor(i, dtype=torch.long) for _, i in indices), indexing="ij"),
-    )
+            raise _OtherHead("its layers are others")
+    return _grid([own for own, _ in pairs]), _grid([other for _, other in pairs])
+
+
+def _grid(indices: Sequence[Sequence[int]]) -> tuple[Tensor, ...]:
+    """Return the index of all entries whose place is in `indices`, a sequence per dimension."""
+    if not indices:
+        return ()
+    return tuple(map(torch.from_numpy, np.ix_(*(np.array(i, dtype=np.int64) for i in indices))))

@@ -77,7 +77,7 @@ class MEMM(CRF):
 
     Each step is normalised by itself, and not the path as in a CRF (McCallum et al. 2000). So a
     label with few likely successors passes its probability on, whatever the next token is: the
-    label bias (Lafferty et al. 2001). There are no scores of last labels.
+    label bias (Lafferty et al. 2001). The last label of a sentence has no extra score.
 
     Args:
         num_tags: The number of labels K.

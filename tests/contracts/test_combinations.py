@@ -7,6 +7,7 @@ prints the counts with `-s`.
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import random
@@ -141,6 +142,15 @@ TARGETS: Mapping[str, type[Target]] = {
     "tags": LabelSetTarget,
     "stars": NumberTarget,
 }
+UNREACHED = {
+    ("training", "patience"),
+    ("training", "clip_norm"),
+    ("weighting", "bound"),
+    ("training", "schedule", "rise"),
+}
+"""Limits and shares, which may be out of reach of a run of two steps."""
+TIMES = {"seconds", "tokens_per_second"}
+"""Keys of the log whose values differ each time."""
 SMALL_TRUNK = {"num_layers": 1, "hidden_size": 8}
 TRAINING: Mapping[str, list[Any]] = {
     "accumulate": [2],
@@ -299,13 +309,38 @@ def done(run: Options, model: mtl.TrainedModel, folder: Path) -> list[str]:
     weights = model.networks[0].state_dict()
     tasks = predictable(run)
     labelled = model.annotate(TEXTS, tasks=tasks, confidence=True) if tasks else []
-    log = (folder / "metrics.jsonl").read_text()
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [
         repr({name: value.tolist() for name, value in weights.items()}),
         repr(model.evaluate("test", data=held_out(run))),
         repr([p.to_dict() for p in labelled]),
-        re.sub(r'"\w*(seconds?|time)": [\d.e+-]+', "", log),
+        repr([without_times(event) for event in log]),
     ]
+
+
+def without_times(value: Any) -> Any:
+    """Return an event of the log without its times, which differ each time."""
+    if isinstance(value, dict):
+        return {key: without_times(own) for key, own in value.items() if key not in TIMES}
+    return value
+
+
+def is_noted(place: tuple[str, ...], folder: Path) -> bool:
+    """Return whether the log of a run has a note on an option or on its part."""
+    log = (folder / "log.txt").read_text()
+    return any(f"note: {'.'.join(path)}:" in log for path in (place, place[:-1]))
+
+
+def is_default(run: Options, place: tuple[str, ...]) -> bool:
+    """Return whether an option has its default, or another name for it."""
+    part, name = value_at(run, place[:-1]), place[-1]
+    if not isinstance(part, dict) or "type" not in part:
+        return False
+    kind = {"tasks": "head", "training": place[1]}.get(place[0], place[0])
+    options = {option.name: option for option in options_of(KINDS[kind].find(part["type"]))}
+    if (part["type"], name) == ("deep_cnn", "widths"):  # a width for all levels, or one for each
+        return set(part[name]) == set(options[name].default)
+    return bool(part[name] == options[name].default)
 
 
 def choices(run: Options) -> list[tuple[str, ...]]:
@@ -318,7 +353,7 @@ def choices(run: Options) -> list[tuple[str, ...]]:
     for part in parts:
         options = value_at(run, part) or {}
         found += [(*part, name) for name in options if name != "type" and name not in SMALL]
-    return found
+    return [place for place in found if place not in UNREACHED and not is_default(run, place)]
 
 
 def value_at(run: Options, place: tuple[str, ...]) -> Any:
@@ -347,6 +382,20 @@ def is_idle(run: Options, model: mtl.TrainedModel, place: tuple[str, ...], folde
 
 
 @pytest.mark.slow
+def test_an_option_that_changes_nothing_is_found(tmp_path: Path) -> None:
+    """The comparison sees equal runs as equal, and other ones as different."""
+    torch.set_num_threads(1)
+    runs = (accepted(run, tmp_path / "run") for run in combinations(COUNT))
+    run = next(own for own, model in runs if isinstance(model, mtl.TrainedModel))
+    for place, value, idle in (("training", "accumulate"), 1, True), (("seed",), 2, False):
+        own = copy.deepcopy(run)
+        value_at(own, place[:-1])[place[-1]] = value
+        again = trained(own, tmp_path / "run")
+        assert isinstance(again, mtl.TrainedModel)
+        assert is_idle(own, again, place, tmp_path) is idle
+
+
+@pytest.mark.slow
 def test_random_combinations_train_and_reload_or_are_refused(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     counts: Counter[str] = Counter()
@@ -362,12 +411,16 @@ def test_random_combinations_train_and_reload_or_are_refused(tmp_path: Path) -> 
             counts["trained"] += 1
             if places := choices(own):
                 place = rng.choice(places)
-                idle += [f"{number}: {'.'.join(place)}"] * is_idle(own, model, place, tmp_path)
+                if is_idle(own, model, place, tmp_path) and not is_noted(place, tmp_path / "run"):
+                    part = value_at(own, place[:-1])
+                    of = part.get("type") if isinstance(part, dict) else None
+                    idle.append(f"{number}: {'.'.join(place)} of {of}: {value_at(own, place)!r}")
         except Exception:
             crashes.append(f"{number}: {run}\n{traceback.format_exc()}")
     print(f"{counts.pop('trained')} of {COUNT} trained, {len(crashes)} crashed, {len(idle)} idle")
     for message, times in counts.most_common():
         print(f"{times:5}  {message}")
+    print("without effect:", *idle, sep="\n")
     assert not crashes, f"{len(crashes)} of {COUNT}\n" + "\n".join(crashes[:5])
-    assert not idle
+    assert not idle, f"{len(idle)} options change nothing\n" + "\n".join(idle)
     assert sum(counts.values()) < COUNT / 4

@@ -96,7 +96,7 @@ def test_files_of_another_form_are_errors(tmp_path: Path, text: str, message: st
 
 
 def test_without_lists_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="lists: expected a list at least"):
+    with pytest.raises(ValueError, match="lists: expected at least one list"):
         GazetteerEmbedding({"gazetteers": GazetteerVocabulary.build({})})
 
 

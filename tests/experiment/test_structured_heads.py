@@ -86,5 +86,5 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, head: dict[str, Any], mess
 
 
 def test_lists_must_be_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected a list at least"):
+    with pytest.raises(ConfigError, match="expected at least one list"):
         trained(tmp_path, run(tmp_path, {"type": "crf"}, gazetteers={}))

@@ -264,14 +264,14 @@ def test_a_model_with_its_head_predicts_as_before(project: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "changes", "reason"),
     [
-        ("DNX", {}, "new, as it has as many labels, but others"),
-        ("DNV", {"tasks.pos.head": "softmax"}, "new, as its type is another one"),
+        ("DNX", {}, ": it has as many labels, but others"),
+        ("DNV", {"tasks.pos.head": "softmax"}, ": its type is another one"),
         (
             "DNV",
             {"tasks.pos.head": {"type": "crf", "hidden_size": 4}},
-            "new, as its layers are others",
+            ": its layers are others",
         ),
-        ("DNV", {"tasks": {"tag": {"use": "c/pos"}}}, "new, as the run has no task of this name"),
+        ("DNV", {"tasks": {"tag": {"use": "c/pos"}}}, ": the run has no task of this name"),
     ],
 )
 def test_a_run_whose_heads_all_stay_new_is_an_error(
@@ -292,3 +292,15 @@ def test_a_run_whose_heads_all_stay_new_is_an_error(
 def test_heads_start_only_with_the_trunk(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"trunk\.init_heads: has no effect unless init is set"):
         load_config("tagger.yaml", {"trunk.init_heads": True})
+
+
+def test_a_run_of_language_models_has_no_heads_to_start(project: Path) -> None:
+    trained_tagger()
+    task = {"use": "c/next", "head": "lm"}
+    corpora = yaml.safe_load(Path("tagger.yaml").read_text())["corpora"]
+    corpora["c"]["tasks"] = {
+        "next": {"labels": {"text": "next"}, "head": "lm", "metric": "perplexity"}
+    }
+    write("tagger", corpora=corpora, tasks={"next": task})
+    with pytest.raises(CheckpointError, match="the run has language models only"):
+        started(**{"trunk.init": "runs/first", "trunk.init_heads": True})

@@ -60,6 +60,17 @@ def test_losses_in_bf16_are_close_to_those_in_fp32(name: str, tmp_path: Path) ->
         assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
 
 
+@pytest.mark.parametrize("characters", [{"type": "cnn"}, {"type": "lstm", "hidden_size": 4}])
+def test_characters_are_read_in_bf16(
+    characters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedding = {"words": {"dim": 6}, "characters": {"dim": 5, **characters}}
+    monkeypatch.setitem(RUN, "embedding", embedding)
+    exact, rough = first_losses(tmp_path), first_losses(tmp_path, precision="bf16")
+    for ours, theirs in zip(rough, exact, strict=True):
+        assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
+
+
 @pytest.mark.parametrize("sharing", ["cross_stitch", "sluice", "hierarchical", "tensor", "mmoe"])
 def test_every_sharing_runs_in_bf16(sharing: str, tmp_path: Path) -> None:
     steps = steps_of(trainer(tmp_path, TASKS, sharing=sharing, precision="bf16", epochs=1).run())

@@ -25,7 +25,7 @@ class NeuralModel(GradientMethod):
 
     p(next word) = softmax(U tanh(M [v of the last C words] + b) + c)
 
-    There are no direct connections from the vectors to the softmax, which the paper leaves open.
+    The direct connections from the vectors to the softmax, optional in the paper, are left out.
     Above 2,000 words, the softmax is adaptive (Grave et al. 2016): rare words are in clusters.
     Positions before the sentence have a vector of their own.
 

@@ -18,7 +18,8 @@ class Annealed(Mixing):
 
     @classmethod
     def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
-        """Yield a note for a run of one epoch."""
+        """Yield a note for a run of one epoch or of one corpus."""
+        yield from super().notes(options, context)
         if context.epochs == 1:
             yield "the run has 1 epoch, and the first epoch is proportional"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mtl.options import Checked
+from mtl.options import Checked, RunContext
 
 
 class Mixing(Checked, ABC):
@@ -33,6 +33,12 @@ class Mixing(Checked, ABC):
     def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)
         self.epochs = epochs
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if the run has one corpus, so that nothing is mixed."""
+        if len(context.corpora) == 1:
+            yield "has no effect, as the run has one corpus"
 
     @property
     def steps_per_epoch(self) -> int:

@@ -41,7 +41,8 @@ class Progress(Mixing):
 
     @classmethod
     def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
-        """Yield a note for a run of one epoch."""
+        """Yield a note for a run of one epoch or of one corpus."""
+        yield from super().notes(options, context)
         if context.epochs == 1:
             yield "the run has 1 epoch, and in the first epoch all corpora are drawn equally often"
 

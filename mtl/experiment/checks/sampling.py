@@ -51,7 +51,7 @@ def _curriculum(run: Run) -> Iterator[tuple[str, str]]:
             return
     path = "training.curriculum"
     if not (found := ordered(run)):
-        yield path, "running text is read in its order, and there is no other corpus; leave it out"
+        yield path, "has no effect: running text is read in order, and the run has no other corpus"
     for corpus in found:
         if batch_limits(run, corpus).max_tokens is not None:
             yield path, _needs_sentences(corpus)
