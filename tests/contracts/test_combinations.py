@@ -340,7 +340,8 @@ def is_default(run: Options, place: tuple[str, ...]) -> bool:
     options = {option.name: option for option in options_of(KINDS[kind].find(part["type"]))}
     if (part["type"], name) == ("deep_cnn", "widths"):  # a width for all levels, or one for each
         return set(part[name]) == set(options[name].default)
-    return bool(part[name] == options[name].default)
+    # Options of vocabularies are not in the signature of the embedding.
+    return name in options and bool(part[name] == options[name].default)
 
 
 def choices(run: Options) -> list[tuple[str, ...]]:

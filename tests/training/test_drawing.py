@@ -115,9 +115,7 @@ def test_mistakes_are_named(
 
 def test_running_text_keeps_its_order(tmp_path: Path) -> None:
     tasks = {"next": {**NEXT, "batch": {"streams": 2, "bptt": 6}}}
-    with pytest.raises(
-        ConfigError, match=r"training.curriculum: running text is read in its order"
-    ):
+    with pytest.raises(ConfigError, match=r"training.curriculum: has no effect: running text"):
         prepared(tmp_path, tasks, {"t": text_corpus(tmp_path, "t", 40)}, curriculum={})
 
 
