@@ -161,6 +161,13 @@ class CosineRestarts(Schedule):
                 f"{options['cycles']}; all cycles have the same number of epochs",
             )
 
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if there is one cycle."""
+        yield from super().notes(options, context)
+        if options["cycles"] == 1:
+            yield "one cycle is the schedule `cosine`, without restarts and snapshots"
+
     def after_warmup(self, step: int, scores: Sequence[float]) -> float:
         """Return (1 + cos(π · completed fraction of the cycle)) / 2."""
         length = self.total_steps / self.cycles

@@ -192,3 +192,11 @@ def test_a_note_says_that_the_rate_never_falls(cls: type[Schedule]) -> None:
     assert notes(cls, options, steps=9, epochs=4) == []
     # The claim, by the schedule itself: three epochs without any improvement after the first.
     assert cls(9, patience=2).factor(8, [1.0, 0.5]) == 1 > cls(9, patience=2).factor(8, [1, 0.5, 0])
+
+
+def test_one_cycle_has_a_note() -> None:
+    options = {"warmup": 0, "cycles": 1, "snapshots": True}
+    context = RunContext(tasks=("pos",), epochs=4, steps=40)
+    (note,) = CosineRestarts.notes(options, context)
+    assert "one cycle is the schedule `cosine`" in note
+    assert not [*CosineRestarts.notes({**options, "cycles": 2}, context)]
