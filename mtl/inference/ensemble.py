@@ -331,6 +331,10 @@ class EnsemblePredictor(BasePredictor):
         """Return the head that reads the joint scores of a task."""
         return self._joints[task].head
 
+    def joint(self, task: str) -> tuple[JointTask, Sequence[int]]:
+        """Return how members predict a task together, and the positions of these members."""
+        return self._joints[task], self._users[task]
+
     def padding(self, task: str) -> Tensor:
         """Return the joint scores of a sentence without tokens."""
         if self.targets[task].level == "token":
