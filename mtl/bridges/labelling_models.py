@@ -213,7 +213,7 @@ class _BundleModel:
 
     @staticmethod
     def _call(method: Any, *arguments: Any) -> Any:
-        """Call a method of the runtime; raise its errors as those of this package."""
+        """Call a method of the runtime; raise its errors as errors of this package."""
         import mtl_runtime
 
         try:

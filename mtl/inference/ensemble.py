@@ -332,7 +332,7 @@ class EnsemblePredictor(BasePredictor):
         return self._joints[task].head
 
     def joint(self, task: str) -> tuple[JointTask, Sequence[int]]:
-        """Return how members predict a task together, and the positions of these members."""
+        """Return the joint prediction of a task, and the positions of its members."""
         return self._joints[task], self._users[task]
 
     def padding(self, task: str) -> Tensor:

@@ -157,7 +157,7 @@ class Application:
         return Refused(413, f"expected a body of at most {self._limits.body:,} bytes")
 
     def check_size(self, size: int) -> HttpResponse | None:
-        """Return a refusal if the part of a body that was read so far is too large."""
+        """Return a refusal if a body of this number of bytes is too large."""
         return _refusal(self._too_large()) if size > self._limits.body else None
 
     # ---- the state of the server

@@ -64,7 +64,7 @@ class _HttpRequest:
         self.parts: list[bytes] = []
         """The body."""
         self.size = 0
-        """The number of bytes of the body that were read."""
+        """The size of the body so far, in bytes."""
         self.is_complete = False
         self.is_submitted = False
         self.is_answered = False
@@ -93,7 +93,7 @@ class HttpConnection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._size = 0
-        """The bytes of the headers that were read, or of a body that was dropped."""
+        """The size of the headers so far, or of a body after its refusal, in bytes."""
         self._incoming: _HttpRequest | None = None
         """The request whose body is read."""
         self._queue: deque[_HttpRequest] = deque()
@@ -116,7 +116,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to watch the connection."""
-        self._state.connections.discard(self)  # type: ignore[arg-type]
+        self._state.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         self._abandon(499)
@@ -142,7 +142,7 @@ class HttpConnection(asyncio.Protocol):
         return self._since is None and self._ends_with_queue()
 
     def shutdown(self) -> None:
-        """Close the connection after the answers to the requests that were read."""
+        """Close the connection after the answers to the requests so far."""
         if not self._ends_with_queue():
             self._transport.close()
 
