@@ -18,7 +18,7 @@ BUNDLE = "model.mtl"
 """The name of a bundle in a folder."""
 
 
-class TaskForm(NamedTuple):
+class LabelForm(NamedTuple):
     """The values of a task.
 
     Args:
@@ -40,7 +40,7 @@ class LabellingModel(Protocol):
     """A model of a run folder, or of a bundle."""
 
     @property
-    def forms(self) -> Mapping[str, TaskForm]:
+    def forms(self) -> Mapping[str, LabelForm]:
         """Task to the form of its values."""
 
     def select(self, tasks: Sequence[str] | None) -> list[str]:
@@ -116,7 +116,7 @@ class _RunModel:
         self._model = load(path, device=device, trust=trust)
         predictor = self._model.predictor
         self.forms = {
-            task: TaskForm(
+            task: LabelForm(
                 target.level,
                 target.values,
                 target.noun,
@@ -164,7 +164,7 @@ class _BundleModel:
         self._path = path
         self._model: Any = load_bundle(path)
         self.forms = {
-            task: TaskForm(
+            task: LabelForm(
                 decoder.form.level,
                 decoder.form.values,
                 decoder.form.noun,
