@@ -11,6 +11,10 @@ the one of the model. `--bundle` needs mtl-runtime: pip install ./runtime
     python benchmarks/serve.py --malformed 10000
 
 sends wrong requests instead, and counts the statuses.
+
+    MTL_DATA=… python benchmarks/serve.py --http
+
+measures HTTP alone: in place of a model, a function returns the same prediction for all texts.
 """
 
 from __future__ import annotations
@@ -154,6 +158,63 @@ def _cells(own: Sequence[Measured], best: Sequence[Measured]) -> list[str]:
     ]
 
 
+def http_alone(texts: Sequence[str], rounds: int, seconds: float) -> list[list[str]]:
+    """Return a table of the processor time of the thread of HTTP, without a model."""
+    from threading import Event, Thread, get_native_id
+
+    from mtl.serving.application import Application
+    from mtl.serving.counters import Counters
+    from mtl.serving.limits import Limits
+    from mtl.serving.running import RunningServer
+    from mtl.serving.served_model import ServedModel, ServedTask
+    from mtl.serving.server import listening
+
+    class Same:
+        """A prediction of about the size of those for EWT."""
+
+        def to_dict(self) -> dict[str, Any]:
+            return {"text": "a" * 80, "tokens": ["word"] * 16, "pos": ["NOUN"] * 16}
+
+    model = ServedModel(
+        "none",
+        {"pos": ServedTask("token", "labels", pairs=False, spans=False, attention=False)},
+        lambda own, *_, **__: iter([Same()] * len(own)),
+        lambda _: ["pos"],
+        lambda _: False,
+        (),
+    )
+    rows = []
+    with listening("127.0.0.1", 0) as listener:
+        limits, started, thread_id = Limits(), Event(), 0
+        served = RunningServer(Application(model, limits, Counters()), limits)
+        served.on_start = started.set
+
+        def run() -> None:
+            nonlocal thread_id
+            thread_id = get_native_id()
+            served.run([listener])
+
+        def used_by_thread() -> float:
+            content = Path(f"/proc/self/task/{thread_id}/schedstat").read_text()
+            return int(content.split()[0]) / 1e9
+
+        thread = Thread(target=run)
+        thread.start()
+        started.wait()
+        port = listener.getsockname()[1]
+        for name in ("1 client", "8 clients", "64 clients"):
+            found = []
+            for _ in range(rounds + 1):  # the first one is not counted
+                before = used_by_thread()
+                measured = load(port, os.getpid(), texts, name, seconds)
+                found.append((used_by_thread() - before) / len(measured.times))
+            costs = [1e6 * own for own in found[1:]]
+            rows.append([name, f"{median(costs):.0f} ({min(costs):.0f}–{max(costs):.0f})"])
+        served.should_exit = True
+        thread.join()
+    return rows
+
+
 def _load(model: str) -> Any:
     if Path(model).is_file():
         import mtl_runtime
@@ -224,6 +285,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load in a round")
     parser.add_argument("--bundle", action="store_true", help="measure a bundle of the model too")
     parser.add_argument("--malformed", type=int, metavar="N", help="send N wrong requests per kind")
+    parser.add_argument("--http", action="store_true", help="measure HTTP without a model")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     if options.malformed:
@@ -232,10 +294,15 @@ def main() -> None:
         return
     if not EWT_TEST.is_file():
         parser.error("needs ud_english_ewt in the folder $MTL_DATA")
+    texts = ewt_test_texts()
+    if options.http:
+        rows = http_alone(texts, options.rounds, options.seconds)
+        found = table(["", "processor µs/request"], rows)
+        report("serve_http", f"# HTTP without a model\n\n{found}\n\n{conditions(PACKAGES)}")
+        return
     import torch
 
     torch.set_num_threads(1)
-    texts = ewt_test_texts()
     head = ["", "texts/s", f"of {BATCH} in process", "processor µs/text", "p50 ms", "p99 ms"]
     parts = ["# The server beside the model in process"]
     with TemporaryDirectory() as folder:

@@ -281,9 +281,9 @@ class TrainedModel:
             unit: As for `predict`.
 
         Raises:
-            MtlError: As for `predict`; it is an ensemble; or no task has tags for `token`.
+            MtlError: As for `predict`; no task has tags for `token`; or there is no gradient.
         """
-        predictor, selected = self.experiment.predictor, self.selection.labelling(tasks)
+        predictor, selected = self.predictor, self.selection.labelling(tasks)
         found = self.annotate(sentences, selected, confidence=True, unit=unit, chunk_size=1)
         split = self.selection.by_sentence(selected, unit)
         return explain(predictor, found, selected, split, method, token, steps)

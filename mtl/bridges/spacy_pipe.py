@@ -1,6 +1,7 @@
 """A component of spaCy pipelines: `nlp.add_pipe("mtl", config={"run": "runs/news"})`.
 
-spaCy finds it by the entry point `spacy_factories` of this package.
+With a bundle, it does not use torch. spaCy finds it by the entry point `spacy_factories` of this
+package.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 
+from mtl.bridges.labelling_models import LabellingModel, open_model, write
 from mtl.errors import MtlError, did_you_mean
 from mtl.files import exists, find_shipped
 from mtl.inference.cutting import chunks
 from mtl.inference.inputs import Sentence
-from mtl.runs.model_files import model_files, write_files
-from mtl.trained_model import TrainedModel, load
 
 if TYPE_CHECKING:
     from spacy.vocab import Vocab
@@ -48,12 +48,12 @@ class TaskPipe:
     Args:
         vocab: The vocabulary of the pipeline.
         name: The name of the component.
-        run: The run folder, or the name of a model of the package; None: `from_disk` or
-            `from_bytes` follows.
+        run: The run folder, the name of a model of the package, or the file of a bundle; None:
+            `from_disk` or `from_bytes` follows.
         tasks: The tasks; None: all but those whose labels are derived from the text.
         assign: Task to "tag", "pos", "ents", "spans" or "cats"; see `docs/bridges.md`. Other tasks
             have a place that depends on their labels.
-        device: "cpu", "cuda", …; None: a GPU if available.
+        device: "cpu", "cuda", …; None: a GPU if available. Bundles run on the CPU.
         trust: Whether to import modules outside mtl that the run folder names.
     """
 
@@ -75,13 +75,13 @@ class TaskPipe:
         self.trust = trust
         self._tasks = tasks
         self._assign = dict(assign)
-        self._model: TrainedModel | None = None
+        self._model: LabellingModel | None = None
         # When a saved pipeline is loaded, the folder of the run need not exist any more.
-        if run is not None and exists(find_shipped(Path(run), "pretrained")):
-            self._set(load(run, device=device, trust=trust))
+        if run is not None and exists(found := find_shipped(Path(run), "pretrained")):
+            self._set(open_model(found, device=device, trust=trust))
 
     @property
-    def trained_model(self) -> TrainedModel:
+    def trained_model(self) -> LabellingModel:
         """The trained model.
 
         The name is not `model`: spaCy reads that attribute of each component while a pipeline is
@@ -93,7 +93,8 @@ class TaskPipe:
         if self._model is None:
             if self.run is None:
                 raise MtlError(f'{self.name}: expected a run: config={{"run": "runs/NAME"}}')
-            self._set(load(self.run, device=self.device, trust=self.trust))
+            path = find_shipped(Path(self.run), "pretrained")
+            self._set(open_model(path, device=self.device, trust=self.trust))
         assert self._model is not None
         return self._model
 
@@ -102,7 +103,7 @@ class TaskPipe:
         """Task to the attribute that it sets."""
         return places(self.trained_model, self._tasks, self._assign)
 
-    def _set(self, model: TrainedModel) -> None:
+    def _set(self, model: LabellingModel) -> None:
         places(model, self._tasks, self._assign)  # errors come before the first document
         self._model = model
 
@@ -120,13 +121,8 @@ class TaskPipe:
     def _label(self, docs: Sequence[Doc]) -> Iterator[Doc]:
         model, chosen = self.trained_model, self.places
         words = [[token.i for token in doc if not token.is_space] for doc in docs]
-        predictions = model.predictor.run(
-            [_sentence(doc, own) for doc, own in zip(docs, words, strict=True)],
-            list(chosen),
-            confidence=True,
-            logits=True,
-            by_sentence=model.selection.by_sentence(list(chosen)),
-        )
+        texts = [_sentence(doc, own) for doc, own in zip(docs, words, strict=True)]
+        predictions = model.label(texts, list(chosen))
         several = sum(place == "cats" for place in chosen.values()) > 1
         for doc, own, prediction in zip(docs, words, predictions, strict=True):
             for task, place in chosen.items():
@@ -146,16 +142,16 @@ class TaskPipe:
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Copy the files of the model into a folder."""
-        write_files(spacy.util.ensure_path(path), model_files(self.trained_model.folder))
+        write(spacy.util.ensure_path(path), self.trained_model.files())
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> TaskPipe:
         """Load the model from a folder that `to_disk` wrote."""
-        self._set(load(path, device=self.device, trust=self.trust))
+        self._set(open_model(Path(path), device=self.device, trust=self.trust))
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Return the files of the model."""
-        content: bytes = srsly.msgpack_dumps(model_files(self.trained_model.folder))
+        content: bytes = srsly.msgpack_dumps(self.trained_model.files())
         return content
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> TaskPipe:
@@ -166,33 +162,32 @@ class TaskPipe:
             files = srsly.msgpack_loads(data)
         except Exception as error:  # its exceptions have no common base
             raise MtlError(f"{self.name}: not the result of to_bytes: {error}") from error
-        write_files(folder, files)
+        write(folder, files)
         return self.from_disk(folder)
 
 
 def places(
-    model: TrainedModel, tasks: Sequence[str] | None, assign: Mapping[str, SpacyPlace]
+    model: LabellingModel, tasks: Sequence[str] | None, assign: Mapping[str, SpacyPlace]
 ) -> dict[str, SpacyPlace]:
     """Return task to the attribute of spaCy that it sets.
 
     Raises:
         MtlError: spaCy has no place for the labels of a task, or two tasks have the same place.
     """
-    selected = model.selection.labelling(tasks)
+    selected = model.select(tasks)
     for task, place in assign.items():
         if task not in selected:
             raise MtlError(f"assign: the pipe has no task {task!r}{did_you_mean(task, selected)}")
         if place not in get_args(SpacyPlace):
             raise MtlError(f"assign: {task}: {place!r}{did_you_mean(place, get_args(SpacyPlace))}")
-    if model.selection.compare_pairs(selected):
+    if model.compare_pairs(selected):
         raise MtlError("documents are not pairs, and the tasks compare two sentences")
     chosen: dict[str, SpacyPlace] = {}
     for task in selected:
         possible = _possible(model, task)
         if not possible:
-            noun = model.predictor.targets[task].noun
             raise MtlError(
-                f"spaCy has no place for {noun} ({task}); name the other tasks: "
+                f"spaCy has no place for {model.forms[task].noun} ({task}); name the other tasks: "
                 'config={"tasks": […]}'
             )
         place = assign.get(task, possible[0])
@@ -209,16 +204,16 @@ def places(
     return chosen
 
 
-def _possible(model: TrainedModel, task: str) -> list[SpacyPlace]:
+def _possible(model: LabellingModel, task: str) -> list[SpacyPlace]:
     """Return the places of a task, the default first; empty for none."""
-    target = model.predictor.targets[task]
-    if target.level == "sentence":
+    form = model.forms[task]
+    if form.level == "sentence":
         return ["cats"]
-    if model.predictor.schemes.get(task):
+    if form.has_spans:
         return ["ents", "spans"]
-    if target.values != "labels":
+    if form.values != "labels":
         return []
-    return ["pos", "tag"] if UPOS.issuperset(target.labels) else ["tag"]
+    return ["pos", "tag"] if UPOS.issuperset(form.labels) else ["tag"]
 
 
 def _sentence(doc: Doc, words: Sequence[int]) -> Sentence:
@@ -237,18 +232,13 @@ def _sentence(doc: Doc, words: Sequence[int]) -> Sentence:
     return Sentence.from_tokens(tokens, doc.text, tuple(pairwise([*firsts, len(tokens)])))
 
 
-def _categories(model: TrainedModel, prediction: Prediction, task: str) -> dict[str, float]:
+def _categories(model: LabellingModel, prediction: Prediction, task: str) -> dict[str, float]:
     """Return the probability of each label of a document, or its number by the name of the task."""
-    own, target = prediction[task], model.predictor.targets[task]
     if prediction.is_blank:
         return {}
-    if target.values == "numbers":
-        return {task: float(own.labels)}  # type: ignore[arg-type]
-    head = model.predictor.head(task)
-    assert own.logits is not None
-    logits = own.logits.double() / model.predictor.temperature(task).labels
-    probabilities = head.log_probs_from(logits.unsqueeze(0))[0].exp().tolist()
-    return dict(zip(head.labels, probabilities, strict=True))
+    if model.forms[task].values == "numbers":
+        return {task: float(prediction[task].labels)}  # type: ignore[arg-type]
+    return model.probabilities(prediction, task)
 
 
 def _set_spans(

@@ -224,7 +224,8 @@ def predict(
     whole_unit: TextUnit | None = "record" if whole else None if unit == "auto" else unit
     source = None if file is None or str(file) == "-" else file
     progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
-    if explain and method is None and not any(map(model.predictor.attention, tasks)):
+    attends = not model.members and any(map(model.predictor.attention, tasks))
+    if explain and method is None and not attends:
         method = "integrated"
     if given or gazetteer or nbest:
         refuse_beside_paths(bool(given or gazetteer), nbest, confidence, abstain, explain)
@@ -251,8 +252,7 @@ def predict(
             steps=STEPS if steps is None else steps,
             unit=whole_unit,
         )
-        title = f"Explanations of {folder}"
-        write_explanations(explained, form, output, title, progress)
+        write_explanations(explained, form, output, f"Explanations of {folder}", progress)
         return
     for name, value in {"--token": token, "--steps": steps}.items():
         if value is not None:

@@ -11,6 +11,9 @@ itself, and 0 the sentence without words.
 The sum of integrated gradients is s(1) − s(0). The integral is computed by Gauss-Legendre
 quadrature, in float64 like everything here, so the sum shows the error of the quadrature.
 
+The gates of an ensemble multiply the vectors of a word in all members, and the score is the one of
+their joint prediction. So its weights add up in the same way as the weights of one model.
+
 Letters: V variants of the gates, R rows (windows of a text, or sentences of a pair), T tokens of a
 row, L tokens of the text, N answers, S scores, K labels, H width.
 """
@@ -26,15 +29,16 @@ from typing import cast, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mtl.data.windows import Window
-from mtl.embeddings import EmbeddingOutput
 from mtl.errors import MtlError, did_you_mean
 from mtl.heads import Head, Tagger
 from mtl.inference import process
+from mtl.inference.base import BasePredictor
 from mtl.inference.cutting import Cutter
+from mtl.inference.ensemble import EnsemblePredictor, JointTask
 from mtl.inference.explanation import Attribution, Explanation, Method
+from mtl.inference.gates import GatedModel
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import Prediction
 from mtl.inference.predictor import Predictor
@@ -49,7 +53,7 @@ _SMALLEST = 1e-12
 
 
 def explain(
-    predictor: Predictor,
+    predictor: BasePredictor,
     predictions: Iterable[Prediction],
     tasks: Sequence[str],
     by_sentence: Collection[str],
@@ -60,8 +64,8 @@ def explain(
     """Return an iterator over explanations, one per prediction.
 
     Args:
-        predictor: The predictor of one model, whose weights must not change meanwhile.
-        predictions: Predictions of this model.
+        predictor: The predictor of a model or of an ensemble; weights must not change meanwhile.
+        predictions: Its predictions.
         tasks: The tasks to explain.
         by_sentence: The tasks that read each sentence of a text by itself.
         method: The method.
@@ -70,7 +74,8 @@ def explain(
         steps: The number of points of integrated gradients.
 
     Raises:
-        MtlError: The method is unknown, `steps` is less than 1, or no task has tags for `token`.
+        MtlError: The method is unknown, `steps` is less than 1, or no task has tags for `token`;
+            or, from the iterator, the score of an ensemble has no gradient.
     """
     process.check(predictor.device)
     if token is not None and all(predictor.targets[task].level == "sentence" for task in tasks):
@@ -191,21 +196,35 @@ class _Text:
 
 
 class _Explainer:
-    """Explains predictions by a copy of the model in float64."""
+    """Explains predictions by a copy of the model in float64, or of each member of an ensemble."""
 
-    def __init__(self, predictor: Predictor, method: Method, token: str | None, steps: int) -> None:
+    def __init__(
+        self, predictor: BasePredictor, method: Method, token: str | None, steps: int
+    ) -> None:
         if method not in get_args(Method):
             raise MtlError(f"method: {method!r} is unknown{did_you_mean(method, get_args(Method))}")
         if steps < 1:
             raise MtlError(f"steps: expected at least 1, got {steps}")
-        self._batcher = predictor.batcher
         self._targets, self._schemes = predictor.targets, predictor.schemes
         self._cutter = Cutter(predictor.max_length, predictor.overlap, predictor.max_tokens)
         # The MPS device has no float64.
         device = predictor.device if predictor.device.type != "mps" else torch.device("cpu")
         self._device = device
-        model = copy.deepcopy(predictor.model).to(device, torch.float64)
-        self._model = model.eval().requires_grad_(False)
+        self._joints: dict[str, JointTask] = {}
+        """Task to how several members predict it."""
+        self._members: dict[str, list[GatedModel]] = {}
+        """Task to the models that predict it."""
+        if isinstance(predictor, EnsemblePredictor):
+            members = [GatedModel(own, device) for own in predictor.members]
+            for task in predictor.targets:
+                joint, positions = predictor.joint(task)
+                self._joints[task] = joint = copy.deepcopy(joint)
+                joint.head.to(device, torch.float64).requires_grad_(False)
+                self._members[task] = [members[position] for position in positions]
+        else:
+            assert isinstance(predictor, Predictor)
+            model = GatedModel(predictor, device)
+            self._members = {task: [model] for task in predictor.targets}
         self._token, self._steps = token, steps
         self._weigh = {
             "gradient": self._gradient,
@@ -304,21 +323,34 @@ class _Explainer:
         return torch.stack([score(outputs) for score in scores], dim=1)
 
     def _outputs(self, text: _Text, task: str, gates: Tensor) -> _Outputs:
-        count = len(gates)
-        examples = [example for example in text.examples for _ in range(count)]
-        batch = self._batcher.batch(examples).to(self._device)
-        embedded = self._model.embedding(batch.features, batch.mask)
+        examples = [example for example in text.examples for _ in range(len(gates))]
         rows = gates[:, text.index.to(self._device)].transpose(0, 1).flatten(0, 1)  # [R V, T]
-        gated = _gated(embedded, rows, self._model.embedding.head_size)
-        # cuDNN computes gradients of recurrent layers in training mode only.
-        with torch.backends.cudnn.flags(enabled=False):
-            hidden = self._model.encode_vectors(gated, [task]).hidden[task]
-        return _Outputs(self._model.head(task), hidden, batch.mask, count)
+        encoded = [member.encode(examples, task, rows) for member in self._members[task]]
+        head, (hidden, mask) = self._head(task), encoded[0]
+        if joint := self._joints.get(task):
+            members = self._members[task]
+            scores = [
+                joint.read(member.model.head(task), *own)
+                for member, own in zip(members, encoded, strict=True)
+            ]
+            if gates.requires_grad and not all(own.requires_grad for own in scores):
+                raise MtlError(
+                    f"task {task!r}: the members have different heads, and the marginals of a CRF "
+                    "among them have no gradient; choose the method occlusion, or explain one of "
+                    "the members"
+                )
+            hidden = joint.join(scores)
+        return _Outputs(head, hidden, mask, len(gates))
+
+    def _head(self, task: str) -> Head:
+        """Return the head that reads the hidden states, or the joint scores of an ensemble."""
+        joint = self._joints.get(task)
+        return joint.head if joint else self._members[task][0].model.head(task)
 
     # ---- answers
 
     def _answers(self, prediction: Prediction, task: str, text: _Text) -> list[_Answer]:
-        target, head, value = self._targets[task], self._model.head(task), prediction[task].labels
+        target, head, value = self._targets[task], self._head(task), prediction[task].labels
         if target.level == "sentence":
             ways = _ways(head, target, value, _of_text)
             return [_Answer(name, None, score) for name, score in ways]
@@ -358,29 +390,6 @@ class _Explainer:
         with torch.no_grad():
             outputs = self._outputs(text, task, ones)
             return outputs.head.decode(outputs.hidden, outputs.mask)
-
-
-def _gated(embedded: EmbeddingOutput, gates: Tensor, beside: int) -> EmbeddingOutput:
-    """Return the output of an embedding with the vectors of words multiplied by gates.
-
-    Args:
-        embedded: The output.
-        gates: `[B, T]`, one per word.
-        beside: The number of features that `to_words` appends to the hidden states.
-    """
-    by_position = gates
-    if embedded.words is not None:  # special tokens have no gate
-        by_position = functional.pad(gates, (1, 0), value=1.0).gather(1, embedded.words)
-
-    def to_words(hidden: Tensor) -> Tensor:
-        states = embedded.to_words(hidden)
-        if not beside:
-            return states
-        own, further = states[..., :-beside], states[..., -beside:]
-        return torch.cat([own, further * gates.unsqueeze(2)], dim=2)
-
-    vectors = embedded.vectors * by_position.unsqueeze(2)
-    return embedded._replace(vectors=vectors, to_words=to_words)
 
 
 def _ways(

@@ -331,6 +331,10 @@ class EnsemblePredictor(BasePredictor):
         """Return the head that reads the joint scores of a task."""
         return self._joints[task].head
 
+    def joint(self, task: str) -> tuple[JointTask, Sequence[int]]:
+        """Return the joint prediction of a task, and the positions of its members."""
+        return self._joints[task], self._users[task]
+
     def padding(self, task: str) -> Tensor:
         """Return the joint scores of a sentence without tokens."""
         if self.targets[task].level == "token":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from asyncio import AbstractEventLoop, Future, TimerHandle
+from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -35,15 +35,18 @@ class Job:
 
     Args:
         query: The request.
-        future: Gets the predictions as JSON, or the exception.
+        answer: Called once in the event loop, with the predictions as JSON or the exception.
         since: When it came, in the time of the event loop.
     """
 
-    __slots__ = ("future", "place", "query", "records", "since")
+    __slots__ = ("answer", "is_answered", "place", "query", "records", "since")
 
-    def __init__(self, query: Query, future: Future[bytes], since: float) -> None:
+    def __init__(
+        self, query: Query, answer: Callable[[bytes | Exception], None], since: float
+    ) -> None:
         self.query = query
-        self.future = future
+        self.answer = answer
+        self.is_answered = False
         self.since = since
         self.place = 0
         """The number of texts that are in a batch already."""
@@ -108,23 +111,18 @@ class RequestBatcher:
     def __len__(self) -> int:
         return len(self._open)
 
-    def submit(self, query: Query) -> Future[bytes]:
-        """Return the future predictions of a request.
+    def submit(self, query: Query, answer: Callable[[bytes | Exception], None]) -> None:
+        """Label the texts of a request, at least one, and call `answer` once with the result.
 
-        The future raises a `Refused` if the request is not answered in time.
+        The result is a `Refused` if the request is not answered in time.
         """
-        future: Future[bytes] = self._loop.create_future()
-        if not query.texts:
-            future.set_result(_response([]))
-            return future
-        job = Job(query, future, self._loop.time())
+        job = Job(query, answer, self._loop.time())
         self._waiting.append(job)
         self._open[job] = None
         if self._limit is None:
             self._limit = self._loop.call_later(self._seconds, self._refuse_late)
         if not self._is_busy:
             self._start()
-        return future
 
     def close(self) -> None:
         """End the thread after its batch."""
@@ -159,7 +157,7 @@ class RequestBatcher:
         texts = characters = 0
         while self._waiting and texts < TEXTS and characters < CHARACTERS:
             job = self._waiting.popleft()
-            if job.future.done():  # the request ran out of time
+            if job.is_answered:  # the request ran out of time
                 continue
             first = job.place
             for size in job.query.sizes[first : first + TEXTS - texts]:
@@ -179,12 +177,7 @@ class RequestBatcher:
         self._start()
         for job, answer in done:
             self._open.pop(job, None)
-            if job.future.done():  # the request ran out of time
-                continue
-            if isinstance(answer, Exception):
-                job.future.set_exception(answer)
-            else:
-                job.future.set_result(answer)
+            self._answer(job, answer)
 
     def _refuse_late(self) -> None:
         """Refuse the requests that wait for too long."""
@@ -196,9 +189,14 @@ class RequestBatcher:
                 self._limit = self._loop.call_at(limit, self._refuse_late)
                 return
             del self._open[job]
-            if not job.future.done():
-                message = f"there was no prediction within {self._seconds:g} seconds"
-                job.future.set_exception(Refused(503, message, headers=RETRY))
+            message = f"there was no prediction within {self._seconds:g} seconds"
+            self._answer(job, Refused(503, message, headers=RETRY))
+
+    @staticmethod
+    def _answer(job: Job, answer: bytes | Exception) -> None:
+        if not job.is_answered:
+            job.is_answered = True
+            job.answer(answer)
 
     # ---- in the thread
 

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from mtl.serving.application import Application
 from mtl.serving.limits import Limits
-from mtl.serving.protocol import BoundedProtocol
+from mtl.serving.protocol import HttpConnection
 
-KEEP_ALIVE = 75
-"""Seconds after which an idle connection is closed; more than proxies keep theirs."""
 _DRAIN = 0.05
 """Seconds in which requests that were sent before the end are still read."""
 
@@ -33,26 +32,30 @@ class RunningServer(uvicorn.Server):
     def __init__(self, application: Application, limits: Limits) -> None:
         super().__init__(
             uvicorn.Config(
-                application,
-                http=type("BoundedProtocol", (BoundedProtocol,), {"seconds": limits.seconds}),
+                _no_asgi,
+                http=self._connection,  # type: ignore[arg-type]
                 ws="none",
-                lifespan="on",
+                lifespan="off",
                 interface="asgi3",
                 log_config=None,
                 log_level="error",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=int(limits.seconds) + 1,
             )
         )
         self.on_start: Callable[[], None] = lambda: None
         """Called when the server listens."""
         self._application = application
+        self._seconds = limits.seconds
+
+    def _connection(self, server_state: ServerState, **_: Any) -> HttpConnection:
+        return HttpConnection(self._application, self._seconds, server_state)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
+        self._application.start(asyncio.get_running_loop())
         await super().startup(sockets)
         self.on_start()
 
@@ -62,6 +65,9 @@ class RunningServer(uvicorn.Server):
         # Requests that the system has received, and this process has not read, are answered too.
         await asyncio.sleep(_DRAIN)
         await super().shutdown(sockets)
+        if not self.force_exit:
+            # Not in this thread, which delivers the last predictions.
+            await asyncio.get_running_loop().run_in_executor(None, self._application.close)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -80,6 +86,10 @@ class RunningServer(uvicorn.Server):
         """End the server; a second Ctrl-C does not wait for requests."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+async def _no_asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Stand for the application of uvicorn, which connections do not call."""
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -114,17 +114,9 @@ def _labelled(
 
 
 def _bundle(path: Path) -> ServedModel:
-    try:
-        import mtl_runtime
-    except ImportError:
-        raise MtlError(
-            f"{path}: only mtl-runtime reads bundles, and it is not installed; in the source "
-            "folder of mtl, run: pip install ./runtime"
-        ) from None
-    try:
-        model = mtl_runtime.load(path)
-    except (mtl_runtime.BundleError, mtl_runtime.MtlError) as error:
-        raise MtlError(str(error)) from None
+    from mtl.runs.bundles import load_bundle
+
+    model = load_bundle(path)
     tasks = {
         name: ServedTask(
             decoder.form.level,
@@ -140,6 +132,8 @@ def _bundle(path: Path) -> ServedModel:
         options.pop("attention")  # a request for it was refused, as no task has any
         found: Iterator[Labelled] = model.annotate(texts, tasks, **options)
         return found
+
+    import mtl_runtime
 
     errors = (mtl_runtime.MtlError,)
     return ServedModel(path.name, tasks, annotate, model.select, model.compare_pairs, errors)

@@ -100,6 +100,7 @@ class Predictor:
         tasks: Sequence[str],
         *,
         confidence: bool = False,
+        logits: bool = False,
         by_sentence: Collection[str] = (),
         chunk_size: int | None = None,
     ) -> Iterator[Prediction]:
@@ -109,12 +110,13 @@ class Predictor:
             sentences: The items, each a sentence, a text of several sentences, or a pair.
             tasks: The tasks.
             confidence: Whether to compute the probabilities of labels.
+            logits: Whether to return the scores of tasks with one value per text.
             by_sentence: The tasks that read each sentence of a text by itself.
             chunk_size: The number of items per chunk.
         """
         for chunk in bounded(sentences, chunk_size or CHUNK):
             with process.without_collection(), running():
-                found = self._predict(chunk, tasks, confidence, by_sentence)
+                found = self._predict(chunk, tasks, confidence, logits, by_sentence)
             yield from found
 
     def _predict(
@@ -122,6 +124,7 @@ class Predictor:
         sentences: Sequence[Sentence],
         tasks: Sequence[str],
         confidence: bool,
+        with_logits: bool,
         by_sentence: Collection[str],
     ) -> list[Prediction]:
         """Return the predictions for one chunk."""
@@ -147,7 +150,7 @@ class Predictor:
                 results[task].add_logits(parts, order, pieces)
             for task, outputs in readouts.items():
                 results[task].add_readouts(outputs, order, pieces)
-        found = [result.predictions(confidence) for result in results.values()]
+        found = [result.predictions(confidence, with_logits) for result in results.values()]
         forms, schemes = self._forms, self._schemes
         return [
             Prediction(sentence, dict(zip(tasks, answers, strict=True)), forms, schemes)
@@ -315,12 +318,17 @@ class _Results:
         means = sums / np.maximum(counts, 1).astype(np.float32)
         return np.where(counts > 0, means, padding)
 
-    def predictions(self, confidence: bool) -> list[TaskPrediction]:
+    def predictions(self, confidence: bool, with_logits: bool) -> list[TaskPrediction]:
         """Return the prediction for each sentence."""
         decoder = self.decoder
         if decoder.form.level == "sentence":
-            values, certain = decoder.conclude(self.mean_logits(), confidence=confidence)
-            return list(map(TaskPrediction, values, certain))
+            logits = self.mean_logits()
+            values, certain = decoder.conclude(logits, confidence=confidence)
+            found = list(map(TaskPrediction, values, certain))
+            if with_logits:  # an array, where mtl has a tensor
+                rows: Iterable[Any] = logits
+                found = [own._replace(logits=row) for own, row in zip(found, rows, strict=True)]
+            return found
         whole, scheme, spans = self._whole, decoder.scheme, decoder.has_spans
         if len(whole) == self._count:
             return [whole[row] for row in range(self._count)]

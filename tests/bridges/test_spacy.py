@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +34,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
         patch.chdir(folder)
         mtl.train("run.yaml", {"training.epochs": 6}, progress=False)
     return str(folder / "runs/run")
+
+
+@pytest.fixture(scope="module")
+def bundle(run: str) -> str:
+    """Return a bundle of the same model."""
+    pytest.importorskip("mtl_runtime", reason="needs mtl-runtime")
+    path = Path(run).with_name("small.mtl")
+    mtl.load(run, device="cpu").save_bundle(path)
+    return str(path)
 
 
 def pipeline(run: str | None, **config: Any) -> Any:
@@ -229,6 +240,7 @@ def test_no_document_is_lost_by_the_size_of_a_batch(run: str) -> None:
         ({"run.yaml": b"", "../../outside": b"x"}, "outside' is not a file of a model"),
         ({"run.yaml": b"", "/outside": b"x"}, "outside' is not a file of a model"),
         ({"run.yaml": "text"}, "'run.yaml' is not a file of a model"),
+        ({"model.mtl": 1}, r"'model\.mtl' is not a file of a model"),
     ],
 )
 def test_bytes_of_others_write_nothing_elsewhere(tmp_path: Path, files: Any, told: str) -> None:
@@ -248,3 +260,80 @@ def test_a_model_in_the_place_of_another_is_read_alone(run: str, tmp_path: Path)
             (place / "mtl" / name).write_text("of an earlier model")
     nlp.to_disk(place)
     assert facts(spacy.load(place)(TEXTS[0])) == facts(nlp(TEXTS[0]))
+
+
+def assert_close(found: list[Any], expected: list[Any]) -> None:
+    """Compare the facts of a bundle with those of its run folder."""
+    assert found[:3] == expected[:3]
+    assert found[4] == pytest.approx(expected[4], rel=1e-4)
+    for task, (spans, scores) in expected[3].items():
+        assert found[3][task][0] == spans
+        assert found[3][task][1] == pytest.approx(scores, rel=1e-4)
+
+
+@pytest.mark.parametrize("tasks", [None, ["ner"], ["mood", "pos"]])
+def test_a_bundle_sets_the_same_as_its_run_folder(run: str, bundle: str, tasks: Any) -> None:
+    other, own = pipeline(run, tasks=tasks), pipeline(bundle, tasks=tasks)
+    assert own.get_pipe("mtl").places == other.get_pipe("mtl").places
+    docs = list(own.pipe(TEXTS))
+    assert any(doc.ents or doc.cats for doc in docs)
+    for doc, text in zip(docs, TEXTS, strict=True):
+        assert_close(facts(doc), facts(other(text)))
+
+
+def test_a_saved_pipeline_needs_no_bundle(bundle: str, run: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.mtl"
+    shutil.copy(bundle, own)
+    nlp = pipeline(str(own))
+    expected, content = facts(nlp(TEXTS[0])), nlp.to_bytes()
+    nlp_bytes = nlp.get_pipe("mtl").to_bytes()
+    place = tmp_path / "pipeline"
+    pipeline(run).to_disk(place)  # another model in the same place
+    nlp.to_disk(place)
+    own.unlink()
+    assert facts(spacy.load(place)(TEXTS[0])) == expected
+    again = pipeline(None).from_bytes(content)
+    assert facts(again(TEXTS[0])) == expected
+    assert again.get_pipe("mtl").to_bytes() == nlp_bytes
+    component = pickle.loads(pickle.dumps(again.get_pipe("mtl")))
+    assert facts(component(nlp.make_doc(TEXTS[1])))[:2] == facts(again(TEXTS[1]))[:2]
+    pipeline(run).to_disk(place)
+    assert_close(facts(spacy.load(place)(TEXTS[0])), expected)
+    assert not list(place.rglob("model.mtl"))
+
+
+def test_a_bundle_needs_no_torch(bundle: str) -> None:
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import spacy
+import mtl.bridges.spacy_pipe
+nlp = spacy.blank("en")
+nlp.add_pipe("sentencizer")
+nlp.add_pipe("mtl", config={{"run": {bundle!r}}})
+doc = nlp({TEXTS[0]!r})
+print([(token.tag_ or token.pos_) for token in doc])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    doc = pipeline(bundle)(TEXTS[0])
+    assert found.stdout.strip() == str([t.tag_ or t.pos_ for t in doc]), found.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"device": "cuda"}, "device: a bundle runs on the CPU, got 'cuda'"),
+        ({"trust": True}, "trust: a bundle imports no modules"),
+        ({"tasks": ["nerr"]}, "no task 'nerr'; did you mean 'ner'"),
+    ],
+)
+def test_options_that_a_bundle_lacks(bundle: str, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(MtlError, match=message):
+        pipeline(bundle, **config)
+
+
+def test_a_damaged_bundle(tmp_path: Path, bundle: str) -> None:
+    damaged = tmp_path / "model.mtl"
+    damaged.write_bytes(Path(bundle).read_bytes()[:-9])
+    with pytest.raises(MtlError, match="damaged"):
+        pipeline(str(damaged))

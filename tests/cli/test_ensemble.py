@@ -109,6 +109,17 @@ def test_predict_writes_labels_confidences_and_spans() -> None:
     assert first["spans"]["ner"][0]["text"].startswith("Ann")
 
 
+def test_predict_explains_its_answers() -> None:
+    out = mtl("predict", "both", "--explain", "--format", "jsonl", stdin="Ann saw New Rome.\n").out
+    found = json.loads(out)["explanation"]
+    assert found["method"] == "integrated"
+    answers = [own for task in ("ner", "mood") for own in found["tasks"][task]]
+    assert answers
+    for own in answers:
+        difference = own["score"] - own["baseline"]
+        assert sum(own["weights"]) == pytest.approx(difference + own["gap"], abs=1e-4)
+
+
 def test_evaluate_and_report_read_it_like_a_run() -> None:
     assert "mood by label" in mtl("evaluate", "both", "--split", "dev").out
     assert mtl("evaluate", "both", "--data", "data/test.txt", "--task", "ner").code == 0
@@ -188,7 +199,7 @@ def test_mistakes_are_one_clear_error(arguments: list[str], expected: str) -> No
         (["export", "both", "--to", "bundle"], "an ensemble has several networks"),
         (["export", "both", "--to", "onnx"], "an ensemble has several networks"),
         (["generate", "both"], "no task that predicts the next word"),
-        (["predict", "both", "--explain"], "an ensemble has no attention weights"),
+        (["predict", "both", "--explain", "--method", "attention"], "has no attention weights"),
         (["evaluate", "both", "--cache"], "no task that predicts the next word"),
     ],
 )
