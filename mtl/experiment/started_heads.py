@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtl.config.run import Run
 from mtl.errors import CheckpointError
-from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.transfer import Start
 from mtl.heads import Head, LanguageModel
 from mtl.model import MultiTaskModel
@@ -18,8 +18,10 @@ from mtl.targets import Target, target_to_json
 
 def give_heads(
     start: Start, model: MultiTaskModel, run: Run, targets: Mapping[str, Target]
-) -> list[str]:
-    """Copy the weights of heads by the names of their tasks, and return a note per head.
+) -> dict[str, str]:
+    """Copy the weights of heads by the names of their tasks, and return a note by owner of a head.
+
+    The note of a head that keeps its initial weights begins with "new".
 
     Weights of labels are copied by the names of the labels. Language models are left out, as
     `Start.give` copies them.
@@ -43,7 +45,27 @@ def give_heads(
         raise CheckpointError(
             f"{start.folder}: no head can start from it ({reasons}); set trunk.init_heads=false"
         )
-    return [f"head {owner}: {note}" for owner, note in found.items()]
+    return found
+
+
+def kept_labels(start: Start, run: Run) -> dict[str, list[str]]:
+    """Return task to the labels of the head of the same task in the other run.
+
+    Tasks without a fixed list of plain labels in both runs are left out. Span tags may be in any
+    scheme, since a target of spans has all tags of each type.
+
+    Args:
+        start: The other run.
+        run: The new run.
+    """
+    owners, found = head_owners(start.run), {}
+    for task in run.tasks:
+        if task not in owners or not target_of(run, task).plain_labels:
+            continue
+        target = start.targets[owners[task]]
+        if target.plain_labels and target.level == target_of(run, task).level:
+            found[task] = list(target.labels)
+    return found
 
 
 def _give(start: Start, owner: str, head: Head, run: Run, target: Target) -> str:
