@@ -246,7 +246,7 @@ def _base(
             for task, part in parts.items()
         }
         # The predicted labels only fill the corpus: its tasks learn from probabilities.
-        none = {task: [] for task in grown}
+        none: dict[str, list[str]] = {task: [] for task in grown}
         content["distillation"] = {"teachers": [old], "match": none, "gold": 0.0}
     return content
 

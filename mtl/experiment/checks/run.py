@@ -230,6 +230,12 @@ def _sharing(run: Run) -> Iterator[Mistake]:
                 )
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} cannot share with a single task; choose 'hard'"
+    if SHARING.find(name).needs_shared_head and len({*head_owners(run).values()}) == len(run.tasks):
+        yield (
+            "sharing",
+            f"{name!r} is for tasks that share a head, and each task has a head of its own; give "
+            "one of them `head: TASK`, the name of another task, or choose 'hard'",
+        )
     if not SHARING.find(name).has_trunks:
         message = f"the sharing {name!r} has no trunks with their own weights; choose another one"
         for option in trunk.loading_options(run.trunk.options):
