@@ -17,7 +17,7 @@ from mtl.trunks.base import State, Trunk
 class EasyAdapt(Sharing):
     """One trunk, whose layers a head reads once for all domains and once for each (Daumé 2007).
 
-    Φ_k(h) = [h; 0; …; h; …; 0]: a shared copy, and K copies of which only copy k is not zero
+    Φ_k(h) = [h; 0; …; h; …; 0]: a shared copy, and K copies; all but copy k are zero
 
     A linear head that tasks of several domains share (`head: TASK`) then has the weights w + w_k
     for domain k. Weight decay makes it use the shared part w for all that the domains have in
