@@ -23,10 +23,10 @@ class Progressive(Sharing):
     old one; layer l + 1 of the new column and the heads of the new tasks read z_l
 
     The old column and the embedding have the weights of the run of `trunk.init` and are frozen, so
-    the old tasks lose nothing but changes of their own heads; with `weight: 0` for the old tasks,
-    nothing at all. Prediction takes the time of two trunks. Unlike in the paper, the columns share
-    one embedding, the new column starts from the weights of the old one, and the adapters start
-    from zero.
+    that only their heads change old tasks; with `weight: 0` for the old tasks, nothing does. Words
+    that the other run does not know get the vector of unknown words. Prediction takes the time of
+    two trunks. Unlike in the paper, the columns share one embedding, the new column starts from
+    the weights of the old one, and the adapters start from zero.
 
     Args:
         tasks: The names of all tasks.
@@ -65,8 +65,6 @@ class Progressive(Sharing):
             assert isinstance(adapter, nn.Sequential)
             for parameter in adapter[-1].parameters():
                 nn.init.zeros_(parameter)
-        self.frozen = False
-        """Whether the old column and the embedding are trained already."""
 
     @classmethod
     def from_options(
@@ -75,8 +73,8 @@ class Progressive(Sharing):
         """Return the sharing that a run file describes, with a frozen old column."""
         made = super().from_options(options, make_trunk, context)
         refuse_one_sided(made.trunk, context)
-        made.frozen = context.starts
-        made.trunk.requires_grad_(not made.frozen)
+        made.freezes_embedding = context.starts
+        made.trunk.requires_grad_(not context.starts)
         return made
 
     @classmethod
@@ -92,7 +90,7 @@ class Progressive(Sharing):
         self, embedding: Sequence[nn.Parameter], of_tasks: Mapping[str, Sequence[nn.Parameter]]
     ) -> None:
         """Freeze the embedding with the old column, which reads it."""
-        for parameter in embedding if self.frozen else ():
+        for parameter in embedding if self.freezes_embedding else ():
             parameter.requires_grad_(False)
 
     def forward(

@@ -52,9 +52,12 @@ def test_the_old_task_is_not_changed_at_all(old: Path) -> None:
     config = run(ewc=None)
     config["sharing"] = {"type": "progressive", "old": ["pos"]}
     config["tasks"] = {**config["tasks"], "pos": {**config["tasks"]["pos"], "weight": 0}}
+    with Path("n.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"tokens": ["new"], "mood": "good"}\n')
     mtl.train(config, output="new", progress=False)
     before, after = (mtl.load(name) for name in ("old", "new"))
-    texts = ["a b", "c", "b a c"]
+    # The word `new` is unknown to the old model, and in the training text of the new one.
+    texts = ["a b", "c", "b a new c"]
     for one, two in zip(
         *(model.probabilities(texts, "pos")[1] for model in (before, after)), strict=True
     ):
