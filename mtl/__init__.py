@@ -23,7 +23,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
-    from mtl.api import distil, ensemble, train
+    from mtl.api import distil, ensemble, extend, train
     from mtl.data.vectors import read_vectors, write_vectors
     from mtl.estimators import Classifier, Tagger
     from mtl.trained_model import TrainedModel, load
@@ -36,6 +36,7 @@ __all__ = [
     "__version__",
     "distil",
     "ensemble",
+    "extend",
     "load",
     "read_vectors",
     "train",
@@ -49,6 +50,7 @@ _MODULES = {
     "TrainedModel": "mtl.trained_model",
     "distil": "mtl.api",
     "ensemble": "mtl.api",
+    "extend": "mtl.api",
     "load": "mtl.trained_model",
     "read_vectors": "mtl.data.vectors",
     "train": "mtl.api",

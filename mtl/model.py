@@ -14,6 +14,7 @@ from mtl.data.batch import Batch
 from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
 from mtl.heads.lm import LanguageModel
+from mtl.layers.elastic import Anchor
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
@@ -92,6 +93,9 @@ class MultiTaskModel(nn.Module):
         self.trainings = 0
         """The number of times that training began. Fused optimisers change weights in place
         without a trace, so values that were computed from weights count as old afterwards."""
+        self.anchor: Anchor | None = None
+        """The penalty that holds weights near their old values, in training only. It is not part
+        of the saved model."""
         self.embedding = embedding
         self.sharing = sharing
         self.heads = nn.ModuleDict(heads)
@@ -238,7 +242,10 @@ class MultiTaskModel(nn.Module):
                 task: self._imitation(task, hidden[task], batch.mask, output)
                 for task, output in batch.teacher.items()
             }
-        return ModelOutput(losses, inputs.penalties, inputs.state, imitation, inputs.last)
+        penalties = inputs.penalties
+        if self.anchor and self.training:
+            penalties = {**penalties, "ewc": self.anchor.penalty()}
+        return ModelOutput(losses, penalties, inputs.state, imitation, inputs.last)
 
     def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
         head = self.head(task)

@@ -1,6 +1,7 @@
 """Training, distillation and ensembles: from run files to folders with trained models."""
 
 from mtl.api.ensembles import ensemble
+from mtl.api.extension import Extended, extend
 from mtl.api.training import (
     TrainedModel,
     TrainedSeeds,
@@ -15,10 +16,12 @@ from mtl.api.training import (
 )
 
 __all__ = [
+    "Extended",
     "TrainedModel",
     "TrainedSeeds",
     "distil",
     "ensemble",
+    "extend",
     "load",
     "load_teachers",
     "load_transfer_set",

@@ -15,6 +15,7 @@ from mtl.cli.ensemble import ensemble
 from mtl.cli.evaluate import evaluate
 from mtl.cli.explain import explain
 from mtl.cli.export import export
+from mtl.cli.extend import extend
 from mtl.cli.generate import generate
 from mtl.cli.listing import list_parts
 from mtl.cli.lr import lr
@@ -44,6 +45,7 @@ app.command(epilog="Example: mtl train phones.yaml training.epochs=3 seed=2")(tr
 app.command(epilog="Example: mtl distil runs/large runs/other small.yaml --text news.txt.gz")(
     distil
 )
+app.command(epilog="Example: mtl extend runs/phones new.yaml --text news.txt")(extend)
 app.command(
     epilog="Example: mtl tune phones.yaml training.optimizer.lr='{search: [1e-4, 1e-2], log: true}'"
 )(tune)

@@ -155,6 +155,22 @@ class Curriculum(Settings):
     )
 
 
+class Consolidation(Settings):
+    """Elastic weight consolidation (Kirkpatrick et al. 2017), for a run with `trunk.init_heads`.
+
+    The loss of each batch contains λ/2 · Σ F_i (θ_i − θ*_i)² over the weights of embedding and
+    trunk. θ* are their initial values, from the run of `trunk.init`.
+    """
+
+    weight: PositiveFloat = Field(default=100.0, description="The factor λ.")
+    sentences: PositiveInt = Field(
+        default=500,
+        description="Number of training sentences per corpus from which the Fisher information F "
+        "is computed: the mean squared gradient of the log-probability of labels that the initial "
+        "model draws, for the tasks that start from `trunk.init`.",
+    )
+
+
 class Checkpoint(Settings):
     """When the state of training is saved, apart from the end of each epoch and a stop."""
 
@@ -250,6 +266,11 @@ class Training(Settings):
     fine_tuning: FineTuning | None = Field(
         default=None,
         description="Fine-tuning of pretrained weights; null: they train like all other weights.",
+    )
+    ewc: Consolidation | None = Field(
+        default=None,
+        description="Elastic weight consolidation: weights that matter for the tasks of the run "
+        "of `trunk.init` stay near their initial values; null: they may change freely.",
     )
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."

@@ -76,6 +76,7 @@ class Experiment:
         device: The device of the model.
         notes: Notes for the user on how the model was built.
         subwords: The subwords of corpora with `tokenize: subwords`, else None.
+        started: The tasks whose heads have the weights of the run that this run starts from.
     """
 
     run: Run
@@ -85,6 +86,7 @@ class Experiment:
     device: torch.device
     notes: Sequence[str] = ()
     subwords: Subwords | None = None
+    started: frozenset[str] = frozenset()
 
     @cached_property
     def batcher(self) -> Batcher:
@@ -336,7 +338,8 @@ def prepare(
     start = _start(run, on_import)
     known = start.vocabularies if start else {}
     vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
-    targets = build_targets(run, corpora, vocabularies, transfer.labels)
+    further = _kept_labels(run, start) | transfer.labels
+    targets = build_targets(run, corpora, vocabularies, further)
     device = to_device(run.training.device)
     check_device(processes, device)
     model = _made(run, vocabularies, targets, device)
@@ -346,18 +349,31 @@ def prepare(
     coverage = set_vectors(model, vocabularies, vectors, counts)
     if reads_subwords(run) and not start:
         set_pretrained(run, model)
+    copied: frozenset[str] = frozenset()
     try:
         notes = [*transfer.notes, *([start.give(model, run, vocabularies)] if start else [])]
         if start and TRUNKS.find(run.trunk.type).starts_heads(run.trunk.options):
             from mtl.experiment.started_heads import give_heads
 
-            notes += give_heads(start, model, run, targets)
+            heads, copied = give_heads(start, model, run, targets)
+            notes += heads
     except CheckpointError as error:
         option = f"trunk.{_start_option(run)}"
         message = f"{error}; or set {option}=null to start without trained weights"
         raise CheckpointError(message) from error
     notes += coverage
-    return Experiment(run, vocabularies, targets, model, device, notes, subwords_of(corpora))
+    started = frozenset(task for task, owner in head_owners(run).items() if owner in copied)
+    subwords = subwords_of(corpora)
+    return Experiment(run, vocabularies, targets, model, device, notes, subwords, started)
+
+
+def _kept_labels(run: Run, start: Start | None) -> dict[str, list[str]]:
+    """Return task to the labels of the previous run, if the heads keep them."""
+    if start is None or not TRUNKS.find(run.trunk.type).keeps_labels(run.trunk.options):
+        return {}
+    from mtl.experiment.started_heads import kept_labels
+
+    return kept_labels(start, run)
 
 
 def _start(run: Run, on_import: OnImport | None) -> Start | None:

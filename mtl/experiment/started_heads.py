@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtl.config.run import Run
 from mtl.errors import CheckpointError
-from mtl.experiment.build import head_owners, head_part
+from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.transfer import Start
 from mtl.heads import Head, LanguageModel
 from mtl.model import MultiTaskModel
@@ -20,8 +20,10 @@ from mtl.targets import Target, target_to_json
 
 def give_heads(
     start: Start, model: MultiTaskModel, run: Run, targets: Mapping[str, Target]
-) -> list[str]:
-    """Copy the weights of heads by the names of their tasks, and return a note per head.
+) -> tuple[list[str], frozenset[str]]:
+    """Copy the weights of heads by the names of their tasks.
+
+    Return a note per head, and the tasks that own the heads with copied weights.
 
     Weights of labels are copied by the names of the labels. Language models are left out, as
     `Start.give` copies them.
@@ -37,11 +39,13 @@ def give_heads(
     """
     notes: list[str] = []
     reasons: list[str] = []
+    copied: set[str] = set()
     for owner, head in model.heads.items():
         if isinstance(head, LanguageModel) or not isinstance(head, Head):
             continue
         try:
             notes.append(f"head {owner}: {_give(start, owner, head, run, targets[owner])}")
+            copied.add(owner)
         except _OtherHead as reason:
             notes.append(f"head {owner}: new, as {reason}")
             reasons.append(f"{owner}: {reason}")
@@ -50,12 +54,32 @@ def give_heads(
             "trunk.init_heads: the run has language models only, and trunk.init copies their "
             "weights; remove the key"
         )
-    if len(reasons) == len(notes):
+    if not copied:
         raise CheckpointError(
             f"{start.folder}: no head can start from it ({'; '.join(reasons)}); "
             "set trunk.init_heads=false"
         )
-    return notes
+    return notes, frozenset(copied)
+
+
+def kept_labels(start: Start, run: Run) -> dict[str, list[str]]:
+    """Return task to the labels of the head of the same task in the other run.
+
+    Tasks without a fixed list of plain labels in both runs are left out. Span tags may be in any
+    scheme, since a target of spans has all tags of each type.
+
+    Args:
+        start: The other run.
+        run: The new run.
+    """
+    owners, found = head_owners(start.run), {}
+    for task in run.tasks:
+        if task not in owners or not target_of(run, task).plain_labels:
+            continue
+        target = start.targets[owners[task]]
+        if target.plain_labels and target.level == target_of(run, task).level:
+            found[task] = list(target.labels)
+    return found
 
 
 class _OtherHead(Exception):

@@ -16,6 +16,7 @@ from mtl.errors import ConfigError
 from mtl.experiment.checks.goals import targets
 from mtl.experiment.checks.run import adversaries
 from mtl.experiment.checks.scores import check_scores, scorable_tasks
+from mtl.experiment.consolidation import anchored
 from mtl.experiment.corpora import tasks_of
 from mtl.experiment.distillation.teaching import Teaching
 from mtl.experiment.experiment import Experiment
@@ -107,6 +108,7 @@ def make_trainer(
     processes.copy_from_main(weighting)
     if imitation:
         processes.copy_from_main(imitation)
+    model.anchor = anchored(experiment, corpora)
     processes.separate_random(run.seed)
     schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
     complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)

@@ -21,7 +21,7 @@ from mtl.layers.next_word import NextWord
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import MODEL, RUN, load_finite, load_vocabularies
 from mtl.targets import Target
-from mtl.text.vocabulary import Vocabulary, WordVocabulary
+from mtl.text.vocabulary import UNKNOWN, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
 
 _TRUNK = "sharing.trunk."
@@ -150,6 +150,11 @@ class Start:
             strings = ours[i % len(ours)]
             strings = strings[-len(rows) :] if is_extra else strings[: len(rows)]
             copied = _copy_rows(rows, known, strings, theirs[i % len(theirs)])
+            if model.sharing.freezes_embedding and own == "weight":
+                # A word that the other run does not know must not change what it predicts.
+                new = [row for row in range(len(rows)) if row not in copied]
+                with torch.no_grad():
+                    rows[new] = known[UNKNOWN].to(rows)
             found += 0 if own == "fixed" else len(copied)
         return f"{slot}: {found:,} of {sum(map(len, ours)):,} vectors"
 

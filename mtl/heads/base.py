@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from mtl.heads.pairs import Labelling
@@ -111,6 +112,20 @@ class Head(Checked, nn.Module, ABC):
     @abstractmethod
     def log_probs(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return log-probabilities: `[B, T, K]` (marginals; zero on padding) or `[B, K]`."""
+
+    def sample(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return random label ids: `[B, T]` (taggers; 0 on padding) or `[B]`.
+
+        By default, each token gets a label by its own probability; heads whose labels depend on
+        each other draw whole sequences if they can.
+
+        Args:
+            hidden: `[B, T, H]`, finite also on padding.
+            mask: `[B, T]` bool, True on real tokens, which come first.
+        """
+        chances = self.log_probs(hidden, mask).exp()
+        drawn = torch.multinomial(chances.flatten(0, -2), 1).view(chances.shape[:-1])
+        return drawn.masked_fill(~mask, 0) if drawn.ndim == 2 else drawn
 
     def imitation(
         self, hidden: Tensor, mask: Tensor, teacher: Tensor, temperature: float

@@ -108,6 +108,10 @@ class CRFTagger(Tagger):
             return loss
         return loss * (weights * known).sum(1) / known.sum(1).clamp(min=1)
 
+    def sample(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return random label sequences, each with its probability, `[B, T]`; 0 on padding."""
+        return self.crf.sample(self.scores(hidden, mask), mask).masked_fill(~mask, 0)
+
     def imitation(
         self, hidden: Tensor, mask: Tensor, teacher: Tensor, temperature: float
     ) -> Tensor:

@@ -3,12 +3,14 @@
 from mtl.registry import Registry
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.sharing.cross_stitch import CrossStitch
+from mtl.sharing.easy_adapt import EasyAdapt
 from mtl.sharing.hard import Hard
 from mtl.sharing.hierarchical import Hierarchical
 from mtl.sharing.mmoe import MixtureOfExperts
 from mtl.sharing.mtan import AttentionMasks
 from mtl.sharing.none import NoSharing
 from mtl.sharing.ple import ProgressiveExtraction
+from mtl.sharing.progressive import Progressive
 from mtl.sharing.shared_private import SharedPrivate
 from mtl.sharing.sluice import Sluice
 from mtl.sharing.soft import Soft
@@ -29,6 +31,8 @@ SHARING: Registry[Sharing] = Registry(
         "mtan": AttentionMasks,
         "hierarchical": Hierarchical,
         "tensor": TensorFactorisation,
+        "easy_adapt": EasyAdapt,
+        "progressive": Progressive,
     },
 )
 
@@ -36,10 +40,12 @@ __all__ = [
     "SHARING",
     "AttentionMasks",
     "CrossStitch",
+    "EasyAdapt",
     "Hard",
     "Hierarchical",
     "MixtureOfExperts",
     "NoSharing",
+    "Progressive",
     "ProgressiveExtraction",
     "SharedPrivate",
     "Sharing",

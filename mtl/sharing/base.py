@@ -62,6 +62,10 @@ class Sharing(Checked, nn.Module, ABC):
     """Whether its trunks own their weights, so that these can be loaded and frozen."""
     without_trunk: ClassVar[bool] = False
     """Whether it works without any layers, when all heads read the embedding."""
+    needs_shared_head: ClassVar[bool] = False
+    """Whether it differs from hard sharing only for tasks that share a head."""
+    freezes_embedding: bool = False
+    """Whether the embedding stays as the run of `trunk.init` has it, new words being unknown."""
     sizes: list[int]
     """Widths of `TrunkOutput.layers`; see `sizes_of`."""
     label_dims: Mapping[str, int] = MappingProxyType({})

@@ -34,6 +34,8 @@ class TrunkRecipe(TypedDict, total=False):
         init_heads: Whether the heads of tasks that the run of `init` also has start from its
             weights, too, label by label; the labels that it does not have start from random
             weights. For a model that learns further data, labels or tasks.
+        keep_labels: Whether these heads also keep labels of the run of `init` that the training
+            data of this run lacks.
         corpus_dim: Width of a learned vector of the corpus, which is appended to the vector of each
             token, so that one trunk can treat each kind of text differently (van der Goot et al.
             2021); 0: none. A task is predicted with the vector of its own corpus, unless
@@ -43,6 +45,7 @@ class TrunkRecipe(TypedDict, total=False):
 
     init: Annotated[RunPath | None, Default(None)]
     init_heads: Annotated[bool, Default(False), Requires("init")]
+    keep_labels: Annotated[bool, Default(False), Requires("init_heads")]
     corpus_dim: Annotated[NonNegativeInt, Default(0)]
 
 
@@ -98,6 +101,11 @@ class Trunk(Checked, nn.Module, ABC):
     def starts_heads(cls, options: Mapping[str, Any]) -> bool:
         """Return whether the heads start from the run of `start_folder`, too."""
         return bool(options.get("init_heads"))
+
+    @classmethod
+    def keeps_labels(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether the heads keep labels that only the run of `start_folder` has."""
+        return bool(options.get("keep_labels"))
 
     @classmethod
     def pretrained(cls, options: Mapping[str, Any]) -> str | None:

@@ -37,7 +37,8 @@ def results(folder: Path) -> dict[str, Result]:
 def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:
     assert len(results) == 13
     assert {line: result.err for line, result in results.items() if result.code} == {}
-    first, copies, paths, second, states, extended = [
+    extended, held = [line for line in results if line.startswith("mtl extend")]
+    first, copies, paths, second, states = [
         line for line in results if line.startswith("mtl distil")
     ]
     table = results[first].out
@@ -47,6 +48,8 @@ def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) ->
     assert "task pos: gold labels alone, without a teacher: none named" in results[paths].err
     assert "the teacher is confident of" in results[second].err
     assert re.search(r"head pos: (\d+) of \1 labels", results[extended].err)
+    for line in (extended, held):
+        assert re.search(r"pos .* dev set .* accuracy", results[line].out)
     assert "32 of 96 components" in results[states].err
 
 

@@ -48,6 +48,7 @@ NOT_OPTIONS = {
     ("experiment/groups.py", "weight_decay"),
     ("analysis/rate_test.py", "lr"),  # a parameter group of an optimiser of torch
     ("analysis/word_vectors/base.py", "lr"),
+    ("api/extension.py", "tokens"),  # a field of the text that it writes
     ("cli/inputs.py", "tokens"),  # a field of a line of JSON
     ("cli/inputs.py", "text"),
     ("cli/inputs.py", "columns"),  # a comment of CoNLL

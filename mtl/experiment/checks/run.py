@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from mtl.config.parts import Part
-from mtl.config.run import Run
+from mtl.config.run import FineTuning, Run
 from mtl.data.mixing import MIXING
 from mtl.errors import did_you_mean
 from mtl.experiment.build import head_owner, head_owners, head_part, target_of
@@ -58,8 +58,26 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
     if idle and not any(task.weight for task in run.tasks.values()):
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
+    yield from _consolidation(run)
     if idle:
         yield from _idle_training(run)
+
+
+def _consolidation(run: Run) -> Iterator[Mistake]:
+    """Check that there are old weights to hold, and tasks that need them."""
+    if run.training.ewc is None:
+        return
+    if not TRUNKS.find(run.trunk.type).starts_heads(run.trunk.options):
+        yield (
+            "training.ewc",
+            "holds weights near the weights of another run; set trunk.init to its folder, and "
+            "trunk.init_heads",
+        )
+    if {"embedding", "trunk"} <= set((run.training.fine_tuning or FineTuning()).frozen):
+        yield (
+            "training.ewc",
+            "embedding and trunk are frozen, so that no weight can move; leave it out",
+        )
 
 
 def _names(run: Run) -> Iterator[Mistake]:
@@ -212,6 +230,12 @@ def _sharing(run: Run) -> Iterator[Mistake]:
                 )
     if len(run.tasks) < SHARING.find(name).min_tasks:
         yield "sharing", f"{name!r} cannot share with a single task; choose 'hard'"
+    if SHARING.find(name).needs_shared_head and len({*head_owners(run).values()}) == len(run.tasks):
+        yield (
+            "sharing",
+            f"{name!r} is for tasks that share a head, and each task has a head of its own; give "
+            "one of them `head: TASK`, the name of another task, or choose 'hard'",
+        )
     if not SHARING.find(name).has_trunks:
         message = f"the sharing {name!r} has no trunks with their own weights; choose another one"
         for option in trunk.loading_options(run.trunk.options):
