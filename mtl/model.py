@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from mtl.data.batch import Batch
 from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
+from mtl.heads.classifier import Classifier
 from mtl.heads.lm import LanguageModel
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 from mtl.targets.teacher import TeacherOutput
+from mtl.text.vocabulary import HashVocabulary
 
 Layer = int | Literal["mix", "mix_all"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
@@ -151,7 +153,17 @@ class MultiTaskModel(nn.Module):
 
     def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> HeadInputs:
         """Return the inputs of the heads of some tasks."""
-        return self.encode_vectors(self.embedding(batch.features, batch.mask), tasks, state)
+        return self.encode_vectors(self.embed(batch.features, batch.mask), tasks, state)
+
+    def embed(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
+        """Return the output of the embedding; see `InputEmbedding.forward`."""
+        embedded: EmbeddingOutput = self.embedding(features, mask)
+        return embedded._replace(hashes=features.get(HashVocabulary.feature))
+
+    def reads_ngrams(self, tasks: Iterable[str]) -> bool:
+        """Return whether the head of one of the tasks reads n-grams of words."""
+        heads = map(self.head, tasks)
+        return any(isinstance(head, Classifier) and head.bag is not None for head in heads)
 
     def encode_vectors(
         self,
@@ -184,7 +196,9 @@ class MultiTaskModel(nn.Module):
         first = next(iter(outputs.values()))
         return HeadInputs(
             {
-                task: embedded.to_words(self._read(task, output.layers))
+                task: self._with_ngrams(
+                    task, embedded.to_words(self._read(task, output.layers)), embedded
+                )
                 for task, output in outputs.items()
             },
             penalties,
@@ -210,6 +224,14 @@ class MultiTaskModel(nn.Module):
             hidden = self.mixes[task](layers if layer == "mix_all" else layers[1:])
         return hidden[..., self.columns[task]] if task in self.columns else hidden
 
+    def _with_ngrams(self, task: str, hidden: Tensor, embedded: EmbeddingOutput) -> Tensor:
+        """Return hidden states `[B, T, H]` with the columns of n-grams that the head reads."""
+        head = self.head(task)
+        if not isinstance(head, Classifier) or head.bag is None:
+            return hidden
+        assert embedded.hashes is not None
+        return torch.cat([hidden, head.bag(embedded.hashes, embedded.gates)], dim=2)
+
     def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:
         """Return Σ_k p(k) e_k of each token, `[B, T, E]`; see `LabelVectors`."""
         if task not in self.label_vectors:
@@ -221,7 +243,7 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
         """Return the losses of the tasks in `batch.targets` and in `batch.teacher`."""
-        embedded = self.embedding(batch.features, batch.mask)
+        embedded = self.embed(batch.features, batch.mask)
         imitates = batch.states is not None
         inputs = self.encode_vectors(embedded, batch.tasks, state, last=imitates)
         device = batch.mask.device.type

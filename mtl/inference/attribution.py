@@ -307,7 +307,7 @@ class _Explainer:
         count = len(gates)
         examples = [example for example in text.examples for _ in range(count)]
         batch = self._batcher.batch(examples).to(self._device)
-        embedded = self._model.embedding(batch.features, batch.mask)
+        embedded = self._model.embed(batch.features, batch.mask)
         rows = gates[:, text.index.to(self._device)].transpose(0, 1).flatten(0, 1)  # [R V, T]
         gated = _gated(embedded, rows, self._model.embedding.head_size)
         # cuDNN computes gradients of recurrent layers in training mode only.
@@ -380,7 +380,7 @@ def _gated(embedded: EmbeddingOutput, gates: Tensor, beside: int) -> EmbeddingOu
         return torch.cat([own, further * gates.unsqueeze(2)], dim=2)
 
     vectors = embedded.vectors * by_position.unsqueeze(2)
-    return embedded._replace(vectors=vectors, to_words=to_words)
+    return embedded._replace(vectors=vectors, to_words=to_words, gates=gates)
 
 
 def _ways(

@@ -38,6 +38,7 @@ from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
+from mtl.layers.ngram_bag import NgramBag
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.rules import Rules
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
@@ -95,6 +96,7 @@ __all__ = [
     "MultiplicativeScore",
     "NASCell",
     "NextWord",
+    "NgramBag",
     "NoiseContrastive",
     "QRNNLayer",
     "QueryPooling",
