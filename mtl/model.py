@@ -252,23 +252,58 @@ class MultiTaskModel(nn.Module):
             # Log-probabilities and sums over sentences need the precision of float32.
             hidden = {task: states.float() for task, states in hidden.items()}
         with torch.autocast(device, enabled=False):
-            losses = {
-                task: self._loss(task, hidden[task], batch.mask, target)
-                for task, target in batch.targets.items()
-            }
+            losses: dict[str, Tensor] = {}
+            for together in self._together(batch):
+                losses |= self._losses(together, hidden, batch.mask, batch.targets)
             imitation = {
                 task: self._imitation(task, hidden[task], batch.mask, output)
                 for task, output in batch.teacher.items()
             }
         return ModelOutput(losses, inputs.penalties, inputs.state, imitation, inputs.last)
 
-    def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        head = self.head(task)
-        known = labelled(target)
-        known = known if known.ndim == 1 else known.any(1)
-        return _where_known(
-            known, hidden, mask, lambda hidden, mask, rows: head.loss(hidden, mask, target[rows])
+    def _together(self, batch: Batch) -> list[list[str]]:
+        """Return groups of tasks whose sentences a head reads together.
+
+        In a batch of several corpora, these are all tasks of a head, since its loss may compare the
+        sentences of the batch. Otherwise, each task is alone.
+        """
+        if not batch.mixed:
+            return [[task] for task in batch.targets]
+        groups: dict[str, list[str]] = {}
+        for task in batch.targets:
+            groups.setdefault(self.head_of[task], []).append(task)
+        return list(groups.values())
+
+    def _losses(
+        self,
+        tasks: Sequence[str],
+        hidden: Mapping[str, Tensor],
+        mask: Tensor,
+        targets: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Return the loss of each sentence, `[B]`, of tasks with the same head."""
+        head, found = self.head(tasks[0]), {task: labelled(targets[task]) for task in tasks}
+        rows = {task: own if own.ndim == 1 else own.any(1) for task, own in found.items()}
+        if len(tasks) == 1:
+            (task,) = tasks
+            target = targets[task]
+            loss = _where_known(
+                rows[task],
+                hidden[task],
+                mask,
+                lambda hidden, mask, rows: head.loss(hidden, mask, target[rows]),
+            )
+            return {task: loss}
+        states = torch.cat([hidden[task][own] for task, own in rows.items()])
+        masks = torch.cat([mask[own] for own in rows.values()])
+        values = head.loss(
+            states, masks, torch.cat([targets[task][own] for task, own in rows.items()])
         )
+        counts = [int(own.sum()) for own in rows.values()]
+        return {
+            task: states.new_zeros(len(own)).masked_scatter(own, part)
+            for (task, own), part in zip(rows.items(), values.split(counts), strict=True)
+        }
 
     def _imitation(self, task: str, hidden: Tensor, mask: Tensor, output: TeacherOutput) -> Tensor:
         head = self.head(task)

@@ -35,6 +35,7 @@ def run_context(run: Run, task: str = "") -> RunContext:
         epochs=run.training.epochs,
         task=task,
         processes=current().world,
+        one_batch=bool(run.training.mixing.options.get("one_batch")),
     )
 
 

@@ -14,7 +14,7 @@ from mtl.layers.attention import (
     SelfAttentionPooling,
 )
 from mtl.layers.batch_norm import MaskedBatchNorm
-from mtl.layers.cells import NASCell, RecurrentHighway
+from mtl.layers.cells import NASCell, PeepholeLSTM, RecurrentHighway
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
@@ -98,6 +98,7 @@ __all__ = [
     "NextWord",
     "NgramBag",
     "NoiseContrastive",
+    "PeepholeLSTM",
     "QRNNLayer",
     "QueryPooling",
     "RecurrentHighway",

@@ -2,6 +2,7 @@
 
 from mtl.registry import Registry
 from mtl.sharing.base import Sharing, TrunkOutput
+from mtl.sharing.branches import Branches
 from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.hard import Hard
 from mtl.sharing.hierarchical import Hierarchical
@@ -29,12 +30,14 @@ SHARING: Registry[Sharing] = Registry(
         "mtan": AttentionMasks,
         "hierarchical": Hierarchical,
         "tensor": TensorFactorisation,
+        "branches": Branches,
     },
 )
 
 __all__ = [
     "SHARING",
     "AttentionMasks",
+    "Branches",
     "CrossStitch",
     "Hard",
     "Hierarchical",

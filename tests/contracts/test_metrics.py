@@ -37,6 +37,8 @@ def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
     if variant.cls.reads != "log_probs":
         return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]
+    if variant.cls.reads_ranks:
+        return [[0 if right == own else 7 for right, own in row] for row in rows]
     return [[-0.1 if right == own else -2.3 for right, own in row] for row in rows]
 
 
