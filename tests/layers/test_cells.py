@@ -85,16 +85,16 @@ def test_the_peephole_lstm_follows_the_paper() -> None:
     start, expected = (h[None], c[None]), []
     peep = dict(zip("ifo", layer.peepholes, strict=True))
 
-    def gate(name: str) -> Tensor:
+    def gate(name: str, t: int) -> Tensor:
         row = "ifgo".index(name)
         bias = p["bias_ih_l0"][row] + p["bias_hh_l0"][row]
         return x[:, t] @ p["weight_ih_l0"][row].T + h @ p["weight_hh_l0"][row].T + bias
 
     for t in range(6):
-        entry = torch.sigmoid(gate("i") + peep["i"] * c)
-        kept = torch.sigmoid(gate("f") + peep["f"] * c)
-        c = kept * c + entry * torch.tanh(gate("g"))
-        h = torch.sigmoid(gate("o") + peep["o"] * c) * torch.tanh(c)  # the new cell
+        entry = torch.sigmoid(gate("i", t) + peep["i"] * c)
+        kept = torch.sigmoid(gate("f", t) + peep["f"] * c)
+        c = kept * c + entry * torch.tanh(gate("g", t))
+        h = torch.sigmoid(gate("o", t) + peep["o"] * c) * torch.tanh(c)  # the new cell
         expected.append(h)
     found, end = layer(x, start)
     torch.testing.assert_close(found, torch.stack(expected, 1))

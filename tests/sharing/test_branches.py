@@ -78,7 +78,7 @@ def test_other_trunks_have_branches() -> None:
     sharing, x = Branches(TASKS, make, groups=GROUPS).eval(), text()
     first, _ = sharing.branch("a").step(1, [x], MASK, None)
     torch.testing.assert_close(sharing(x, MASK, ["b"])["b"].layers[1], first)
-    assert not [p for p in sharing.branch("b").layer_parameters()[0]]
+    assert not list(sharing.branch("b").layer_parameters()[0])
 
 
 class _OneLump(LSTMTrunk):
