@@ -14,6 +14,7 @@ from mtl.errors import ConfigError, MtlError
 from mtl.experiment import make_trainer
 from mtl.metrics import ExactMatch, TopK, WordTopK
 from mtl.text.example import Example
+from mtl.text.running import END
 from mtl.training.cache import Cache
 from tests.training.runs import corpus, prepared
 from tests.training.texts import language_model, words_of
@@ -96,7 +97,7 @@ def test_words_are_ranked_by_the_log_probabilities_of_the_head(
     tasks = {"next": {"use": "t/next", "metric": {"type": "word_top_k", "k": 2}, "head": head}}
     experiment, corpora = language_model(tmp_path, {"type": "lstm"}, tasks)
     found = experiment.evaluate([corpora["t"]], "dev", streams=1).scores()["next"]
-    words = words_of(corpora["t"].splits["dev"])
+    words = [END, *words_of(corpora["t"].splits["dev"])]  # a stream begins after an end
     batch = experiment.batcher.batch([Example(tuple(words))])
     model = experiment.model.eval()
     with torch.no_grad():
