@@ -62,7 +62,7 @@ def sentence_losses(
 
 
 def difficulty_affinities(corpora: Sequence[Losses]) -> dict[tuple[str, str], float]:
-    """Return how often two tasks agree on the difficult sentences, above chance (Lu et al. 2017).
+    """Return the agreement of two tasks on the difficult sentences above chance (Lu et al. 2017).
 
     A sentence is difficult for a task, e = 1, if its loss exceeds the mean loss of the task. The
     affinity of the paper is A = P(e_i = e_j), here minus its value for independent e_i and e_j with

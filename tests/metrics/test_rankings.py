@@ -97,13 +97,13 @@ def test_words_are_ranked_by_the_log_probabilities_of_the_head(
     tasks = {"next": {"use": "t/next", "metric": {"type": "word_top_k", "k": 2}, "head": head}}
     experiment, corpora = language_model(tmp_path, {"type": "lstm"}, tasks)
     found = experiment.evaluate([corpora["t"]], "dev", streams=1).scores()["next"]
-    words = [END, *words_of(corpora["t"].splits["dev"])]  # a stream begins after an end
+    words = words_of(corpora["t"].splits["dev"])
     batch = experiment.batcher.batch([Example(tuple(words))])
     model = experiment.model.eval()
     with torch.no_grad():
         hidden = model.encode(batch, ["next"]).hidden["next"]
-        scores = model.head("next").log_probs(hidden, batch.mask)[0, :-1].numpy()
-    gold = np.array(experiment.batcher.targets["next"].encode(tuple(words[1:])))
+        scores = model.head("next").log_probs(hidden, batch.mask)[0].numpy()
+    gold = np.array(experiment.batcher.targets["next"].encode((*words[1:], END)))
     for name, k in {"word_top_k": 2, "accuracy": 1}.items():
         expected = top_k_accuracy_score(gold, scores, k=k, labels=range(scores.shape[1]))
         assert found[name] == pytest.approx(expected)
