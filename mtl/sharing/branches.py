@@ -29,7 +29,7 @@ class Branches(Sharing):
     Args:
         tasks: The names of all tasks.
         make_trunk: A function without arguments that returns a new trunk.
-        groups: The groups of tasks of each layer, from the first layer up, such as
+        by_layer: The groups of tasks of each layer, from the first layer up, such as
             [[[pos, chunk, ner]], [[pos], [chunk, ner]]]. The last list is also for the layers above
             it. null: all tasks share all layers but the last, which each task has of its own.
     """
@@ -41,12 +41,12 @@ class Branches(Sharing):
         tasks: Sequence[str],
         make_trunk: Callable[[], Trunk],
         *,
-        groups: list[list[list[str]]] | None = None,
+        by_layer: list[list[list[str]]] | None = None,
     ) -> None:
         super().__init__()
         trunk = make_trunk()
         self.sizes = list(trunk.sizes)
-        layers = _by_layer(tasks, groups, trunk.num_layers)
+        layers = _all_layers(tasks, by_layer, trunk.num_layers)
         self.branch_of = [{t: group[0] for group in layer for t in group} for layer in layers]
         """For each layer, task to the first task of its group, which names the branch."""
         self.trunks = nn.ModuleDict(
@@ -61,7 +61,7 @@ class Branches(Sharing):
         """Yield an error for groups that are not branches of all tasks."""
         yield from super().check(options, context)
         try:
-            _check_groups(list(context.tasks), options["groups"])
+            _check_groups(list(context.tasks), options["by_layer"])
         except OptionError as error:
             yield error
 
@@ -130,7 +130,7 @@ def _remove_layers(trunk: Trunk, layers: Sequence[int]) -> None:
             unused -= own
 
 
-def _by_layer(
+def _all_layers(
     tasks: Sequence[str], groups: list[list[list[str]]] | None, number: int
 ) -> list[list[list[str]]]:
     """Return the groups of every layer, in the order of the tasks.
@@ -143,7 +143,7 @@ def _by_layer(
     _check_groups(tasks, groups)
     if len(groups) > number:
         raise OptionError(
-            "groups",
+            "by_layer",
             f"expected at most {number} lists, one per layer of the trunk, got {len(groups)}",
         )
     place = {task: n for n, task in enumerate(tasks)}
@@ -159,13 +159,13 @@ def _check_groups(tasks: Sequence[str], groups: list[list[list[str]]] | None) ->
     if groups is None:
         return
     if not groups:
-        raise OptionError("groups", "expected the groups of a layer at least, got none")
-    found = [number_groups(tasks, [g for g in layer if g], "groups") for layer in groups]
+        raise OptionError("by_layer", "expected the groups of a layer at least, got none")
+    found = [number_groups(tasks, [g for g in layer if g], "by_layer") for layer in groups]
     for height, (below, above) in enumerate(pairwise(found), 1):
         for one, other in combinations(tasks, 2):
             if above[one] == above[other] and below[one] != below[other]:
                 raise OptionError(
-                    "groups",
+                    "by_layer",
                     f"{one!r} and {other!r} are in one group of layer {height + 1}, but in two "
                     f"groups of layer {height}; branches cannot join",
                 )

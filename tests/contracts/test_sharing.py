@@ -30,7 +30,7 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
         {"penalty": "tree", "tree": [["a", "c"], "b"]},
     ],
     "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
-    "branches": [{}, {"groups": [[["a", "c"], ["b"]]]}],
+    "branches": [{}, {"by_layer": [[["a", "c"], ["b"]]]}],
     "ple": [{}, {"experts": 2, "shared_experts": 2}, {"progressive": False}],
     "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")]
     + [{"factors": "last_axis", "sparsity": 0.1}],

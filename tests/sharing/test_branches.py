@@ -24,7 +24,7 @@ def lstm(layers: int = 3, **options: Any) -> LSTMTrunk:
 
 
 def made(groups: Any, layers: int = 3, **options: Any) -> Branches:
-    return Branches(TASKS, lambda: lstm(layers, **options), groups=groups).eval()
+    return Branches(TASKS, lambda: lstm(layers, **options), by_layer=groups).eval()
 
 
 def text() -> Tensor:
@@ -75,7 +75,7 @@ def test_by_default_the_last_layer_is_not_shared() -> None:
 
 def test_other_trunks_have_branches() -> None:
     make = lambda: ConvTrunk(4, num_layers=3, hidden_size=4, dropout=0)  # noqa: E731
-    sharing, x = Branches(TASKS, make, groups=GROUPS).eval(), text()
+    sharing, x = Branches(TASKS, make, by_layer=GROUPS).eval(), text()
     first, _ = sharing.branch("a").step(1, [x], MASK, None)
     torch.testing.assert_close(sharing(x, MASK, ["b"])["b"].layers[1], first)
     assert not list(sharing.branch("b").layer_parameters()[0])
@@ -92,11 +92,11 @@ def test_a_trunk_that_does_not_separate_its_layers_is_refused() -> None:
 
 
 MISTAKES = {
-    "groups: 'c' is missing; expected every task once": [[["a", "b"]]],
-    "groups: unknown task 'd'": [[["a", "b", "c", "d"]]],
-    "groups: expected at most 3 lists, one per layer of the trunk, got 4": [[TASKS]] * 4,
-    "groups: expected the groups of a layer at least, got none": [],
-    "groups: 'a' and 'b' are in one group of layer 2, but in two groups of layer 1": [
+    "by_layer: 'c' is missing; expected every task once": [[["a", "b"]]],
+    "by_layer: unknown task 'd'": [[["a", "b", "c", "d"]]],
+    "by_layer: expected at most 3 lists, one per layer of the trunk, got 4": [[TASKS]] * 4,
+    "by_layer: expected the groups of a layer at least, got none": [],
+    "by_layer: 'a' and 'b' are in one group of layer 2, but in two groups of layer 1": [
         [["a"], ["b", "c"]],
         [["a", "b"], ["c"]],
     ],
@@ -111,10 +111,13 @@ def test_groups_that_are_no_branches_are_refused(message: str, groups: Any) -> N
 
 def test_a_run_trains_branches_and_refuses_wrong_ones(tmp_path: Path) -> None:
     tasks = {task: {"use": f"c/{task}"} for task in ("pos", "ner", "verb")}
-    sharing = {"type": "branches", "groups": [[["pos", "ner", "verb"]], [["pos"], ["ner", "verb"]]]}
+    sharing = {
+        "type": "branches",
+        "by_layer": [[["pos", "ner", "verb"]], [["pos"], ["ner", "verb"]]],
+    }
     found = trainer(tmp_path, tasks, sharing=sharing, trunk=RUN["trunk"], epochs=2)
     first, last = epochs_of(found.run())
     assert all(last.losses[task] < first.losses[task] for task in tasks)
-    wrong = {"type": "branches", "groups": [[["pos"], ["ner"]]]}
-    with pytest.raises(ConfigError, match=r"sharing.groups: 'verb' is missing"):
+    wrong = {"type": "branches", "by_layer": [[["pos"], ["ner"]]]}
+    with pytest.raises(ConfigError, match=r"sharing.by_layer: 'verb' is missing"):
         prepared(tmp_path, tasks, sharing=wrong)
