@@ -26,7 +26,7 @@ from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.kinds import Refusal, build, refusals
 from mtl.experiment.pretrained import pretrained_name, reads_subwords
 from mtl.experiment.vectors import Vectors
-from mtl.heads import HEADS, Classifier, Head, HeadContext, LanguageModel
+from mtl.heads import HEADS, Head, HeadContext, LanguageModel
 from mtl.heads.single_label import SingleLabelHead
 from mtl.model import Layer, MultiTaskModel
 from mtl.options import options_of
@@ -94,8 +94,7 @@ def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
 def reads_ngrams(run: Run) -> bool:
     """Return whether a head of a run reads n-grams of words."""
     parts = [head_part(run, owner) for owner in head_owners(run).values()]
-    heads = [part for part in parts if issubclass(HEADS.find(part.type), Classifier)]
-    return any(part.options.get("ngrams") for part in heads)
+    return any(HEADS.find(part.type).reads_ngrams(part.options) for part in parts)
 
 
 def count_words(run: Run, corpora: Mapping[str, Corpus]) -> Counter[str]:

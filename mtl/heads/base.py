@@ -66,6 +66,11 @@ class Head(Checked, nn.Module, ABC):
         return self.in_features
 
     @classmethod
+    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether the head reads n-grams of words; see `EmbeddingOutput.hashes`."""
+        return False
+
+    @classmethod
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the head can learn targets of this form.
 

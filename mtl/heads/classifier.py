@@ -122,6 +122,11 @@ class Classifier(SingleLabelHead):
         self.output = nn.Linear(factor * sentence_features, objective.size)
 
     @classmethod
+    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether there is a bag of n-grams."""
+        return bool(options.get("ngrams"))
+
+    @classmethod
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the target has one value per sentence, of any form."""
         return target.level == "sentence"

@@ -119,7 +119,7 @@ ADVERSARY = {"type": "shared_private", "adversary": 0.1}
 @pytest.mark.parametrize(
     ("tasks", "options", "message"),
     [
-        ({"pos": TASKS["pos"]}, {}, r"mixing.one_batch: has no effect with a single corpus"),
+        ({"pos": TASKS["pos"]}, {}, r"training.mixing: one_batch has no effect with a single"),
         (TASKS, {"sharing": ADVERSARY}, r"sharing.adversary: is computed from batches of one"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,11 @@ class Mixing(Checked, ABC):
     """Whether the batches of a step become one batch; for joint mixings."""
     needs_scores: ClassVar[bool] = False
     """Whether the factors depend on the dev scores."""
+
+    @classmethod
+    def mixes_corpora(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether a batch has sentences of all corpora; see `one_batch`."""
+        return False
 
     def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)

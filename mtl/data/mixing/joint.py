@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mtl.data.mixing.base import Mixing
 
@@ -30,6 +31,11 @@ class Joint(Mixing):
     ) -> None:
         super().__init__(sizes, epochs)
         self.one_batch = one_batch
+
+    @classmethod
+    def mixes_corpora(cls, options: Mapping[str, Any]) -> bool:
+        """Return the option `one_batch`."""
+        return bool(options.get("one_batch"))
 
     @property
     def steps_per_epoch(self) -> int:

@@ -43,18 +43,30 @@ def _one_batch(run: Run) -> Iterator[tuple[str, str]]:
     """Yield the errors of parts that cannot read the sentences of several corpora together."""
     if not run_context(run).one_batch:
         return
-    path = "training.mixing.one_batch"
+    path = "training.mixing"
     if len(run.corpora) < 2:
-        yield path, "has no effect with a single corpus; leave it out"
+        yield path, "one_batch has no effect with a single corpus; leave it out"
     for corpus in run.corpora:
         if batch_limits(run, corpus).streams is not None:
-            yield path, f"{corpus!r} is running text in streams, which cannot be mixed; set false"
+            yield (
+                path,
+                f"{corpus!r} is running text in streams, which cannot be mixed; leave out one_batch",
+            )
     if pairs := [task for task in run.tasks if reads_pairs(run, task)]:
-        yield path, f"{pairs[0]!r} compares pairs of sentences, which cannot be mixed; set false"
+        yield (
+            path,
+            f"{pairs[0]!r} compares pairs of sentences, which cannot be mixed; leave out one_batch",
+        )
     if run.distillation:
-        yield path, "the outputs of teachers belong to the batches of one corpus; set false"
+        yield (
+            path,
+            "the outputs of teachers belong to the batches of one corpus; leave out one_batch",
+        )
     if current().several:
-        yield path, "several processes have different parts of the batches; train in one process"
+        yield (
+            path,
+            "one_batch: several processes have different parts of the batches; train in one process",
+        )
 
 
 def _curriculum(run: Run) -> Iterator[tuple[str, str]]:
