@@ -50,7 +50,7 @@ def _one_batch(run: Run) -> Iterator[tuple[str, str]]:
         if batch_limits(run, corpus).streams is not None:
             yield (
                 path,
-                f"{corpus!r} is running text in streams, which cannot be mixed; leave out one_batch",
+                f"{corpus!r} is text in streams, which cannot be mixed; leave out one_batch",
             )
     if pairs := [task for task in run.tasks if reads_pairs(run, task)]:
         yield (
@@ -65,7 +65,7 @@ def _one_batch(run: Run) -> Iterator[tuple[str, str]]:
     if current().several:
         yield (
             path,
-            "one_batch: several processes have different parts of the batches; train in one process",
+            "one_batch: processes have different parts of a batch; train in one process",
         )
 
 
