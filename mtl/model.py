@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from mtl.data.batch import Batch
 from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
+from mtl.heads.classifier import Classifier
 from mtl.heads.lm import LanguageModel
 from mtl.layers.elastic import Anchor
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 from mtl.targets.teacher import TeacherOutput
+from mtl.text.vocabulary import HashVocabulary
 
 Layer = int | Literal["mix", "mix_all"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
@@ -155,7 +157,17 @@ class MultiTaskModel(nn.Module):
 
     def encode(self, batch: Batch, tasks: Iterable[str], state: Any = None) -> HeadInputs:
         """Return the inputs of the heads of some tasks."""
-        return self.encode_vectors(self.embedding(batch.features, batch.mask), tasks, state)
+        return self.encode_vectors(self.embed(batch.features, batch.mask), tasks, state)
+
+    def embed(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
+        """Return the output of the embedding; see `InputEmbedding.forward`."""
+        embedded: EmbeddingOutput = self.embedding(features, mask)
+        return embedded._replace(hashes=features.get(HashVocabulary.feature))
+
+    def reads_ngrams(self, tasks: Iterable[str]) -> bool:
+        """Return whether the head of one of the tasks reads n-grams of words."""
+        heads = map(self.head, tasks)
+        return any(isinstance(head, Classifier) and head.bag is not None for head in heads)
 
     def encode_vectors(
         self,
@@ -188,7 +200,9 @@ class MultiTaskModel(nn.Module):
         first = next(iter(outputs.values()))
         return HeadInputs(
             {
-                task: embedded.to_words(self._read(task, output.layers))
+                task: self._with_ngrams(
+                    task, embedded.to_words(self._read(task, output.layers)), embedded
+                )
                 for task, output in outputs.items()
             },
             penalties,
@@ -214,6 +228,14 @@ class MultiTaskModel(nn.Module):
             hidden = self.mixes[task](layers if layer == "mix_all" else layers[1:])
         return hidden[..., self.columns[task]] if task in self.columns else hidden
 
+    def _with_ngrams(self, task: str, hidden: Tensor, embedded: EmbeddingOutput) -> Tensor:
+        """Return hidden states `[B, T, H]` with the columns of n-grams that the head reads."""
+        head = self.head(task)
+        if not isinstance(head, Classifier) or head.bag is None:
+            return hidden
+        assert embedded.hashes is not None
+        return torch.cat([hidden, head.bag(embedded.hashes, embedded.gates)], dim=2)
+
     def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:
         """Return Σ_k p(k) e_k of each token, `[B, T, E]`; see `LabelVectors`."""
         if task not in self.label_vectors:
@@ -225,7 +247,7 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, batch: Batch, state: Any = None) -> ModelOutput:
         """Return the losses of the tasks in `batch.targets` and in `batch.teacher`."""
-        embedded = self.embedding(batch.features, batch.mask)
+        embedded = self.embed(batch.features, batch.mask)
         imitates = batch.states is not None
         inputs = self.encode_vectors(embedded, batch.tasks, state, last=imitates)
         device = batch.mask.device.type
@@ -234,10 +256,9 @@ class MultiTaskModel(nn.Module):
             # Log-probabilities and sums over sentences need the precision of float32.
             hidden = {task: states.float() for task, states in hidden.items()}
         with torch.autocast(device, enabled=False):
-            losses = {
-                task: self._loss(task, hidden[task], batch.mask, target)
-                for task, target in batch.targets.items()
-            }
+            losses: dict[str, Tensor] = {}
+            for together in self._together(batch):
+                losses |= self._losses(together, hidden, batch.mask, batch.targets)
             imitation = {
                 task: self._imitation(task, hidden[task], batch.mask, output)
                 for task, output in batch.teacher.items()
@@ -247,13 +268,49 @@ class MultiTaskModel(nn.Module):
             penalties = {**penalties, "ewc": self.anchor.penalty()}
         return ModelOutput(losses, penalties, inputs.state, imitation, inputs.last)
 
-    def _loss(self, task: str, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        head = self.head(task)
-        known = labelled(target)
-        known = known if known.ndim == 1 else known.any(1)
-        return _where_known(
-            known, hidden, mask, lambda hidden, mask, rows: head.loss(hidden, mask, target[rows])
+    def _together(self, batch: Batch) -> list[list[str]]:
+        """Return groups of tasks whose sentences a head reads together.
+
+        In a batch of several corpora, these are all tasks of a head, since its loss may compare the
+        sentences of the batch. Otherwise, each task is alone.
+        """
+        if not batch.mixed:
+            return [[task] for task in batch.targets]
+        groups: dict[str, list[str]] = {}
+        for task in batch.targets:
+            groups.setdefault(self.head_of[task], []).append(task)
+        return list(groups.values())
+
+    def _losses(
+        self,
+        tasks: Sequence[str],
+        hidden: Mapping[str, Tensor],
+        mask: Tensor,
+        targets: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Return the loss of each sentence, `[B]`, of tasks with the same head."""
+        head, found = self.head(tasks[0]), {task: labelled(targets[task]) for task in tasks}
+        rows = {task: own if own.ndim == 1 else own.any(1) for task, own in found.items()}
+        if len(tasks) == 1:
+            (task,) = tasks
+            target = targets[task]
+            loss = _where_known(
+                rows[task],
+                hidden[task],
+                mask,
+                lambda hidden, mask, rows: head.loss(hidden, mask, target[rows]),
+            )
+            return {task: loss}
+        states = torch.cat([hidden[task][own] for task, own in rows.items()])
+        masks = torch.cat([mask[own] for own in rows.values()])
+        values = head.loss(
+            states, masks, torch.cat([targets[task][own] for task, own in rows.items()])
         )
+        counts = [int(own.sum()) for own in rows.values()]
+        return {
+            task: states.new_zeros(len(own)).masked_scatter(own, part)
+            for (task, own), part in zip(rows.items(), values.split(counts), strict=True)
+        }
 
     def _imitation(self, task: str, hidden: Tensor, mask: Tensor, output: TeacherOutput) -> Tensor:
         head = self.head(task)

@@ -168,6 +168,7 @@ class RunContext:
         task: The task whose head or metric is checked; empty for all other parts.
         users: The tasks that use the head that is checked, `task` among them.
         processes: The number of processes that train together, each on a part of every batch.
+        one_batch: Whether a batch has sentences of all corpora.
     """
 
     tasks: tuple[str, ...]
@@ -186,6 +187,7 @@ class RunContext:
     task: str = ""
     users: tuple[str, ...] = ()
     processes: int = 1
+    one_batch: bool = False
 
 
 class Checked:

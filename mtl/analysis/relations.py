@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
+from typing import Literal, TypeAlias
 
 import numpy as np
 from rich.console import Console
 
 from mtl.analysis.affinities import agreement, best_groups, joint_training, read_affinities
+from mtl.analysis.difficulty import difficulty_affinities, sentence_losses
 from mtl.api import train_run_seeds
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -32,7 +34,10 @@ from mtl.runs.checkpoint import seed_folder
 from mtl.runs.history import read_records
 from mtl.targets import BuildContext, Target
 from mtl.text.example import Labels
+from mtl.trained_model import load
 
+Affinity: TypeAlias = Literal["gradients", "difficulty"]
+"""Affinities from the gradients of the tasks, or from the sentences that are difficult for both."""
 SLOPES = (0.1, 0.2, 0.3)
 """Points of training, as fractions, at which the slope of the loss is measured."""
 _JOINT = "+joint"
@@ -82,6 +87,7 @@ class Relations:
         agreement: Whether gains and affinities prefer the same tasks, from −1 to 1; None for fewer
             than three tasks, and without gains or affinities.
         groups: The groups of tasks to train together, by affinity; empty if not asked for.
+        affinity: The kind of the affinities; for "difficulty", see `difficulty_affinities`.
     """
 
     scores: Mapping[str, str]
@@ -92,6 +98,7 @@ class Relations:
     affinities: Mapping[tuple[str, str], Spread]
     agreement: float | None
     groups: Sequence[Sequence[str]]
+    affinity: Affinity = "gradients"
 
 
 def relate(
@@ -101,6 +108,7 @@ def relate(
     output: Path,
     fast: bool = False,
     groups: int | None = None,
+    affinity: Affinity = "gradients",
     epochs: int = 3,
     limit: int = 500,
     seeds: int = 3,
@@ -125,6 +133,7 @@ def relate(
         fast: Whether to measure the affinities alone, by one training.
         groups: The largest number of groups of tasks to train together, at least 1; None: do not
             search for groups.
+        affinity: The kind of the affinities.
         epochs: Number of epochs of each training.
         limit: Maximum number of training sentences of each corpus.
         seeds: Number of seeds of each training.
@@ -196,8 +205,17 @@ def relate(
     units = {task: metric.unit for task, metric in metrics.items()}
     spreads = {task: Spread(best_scores) for task, best_scores in alone.items()}
     folders = [seed_folder(output / _JOINT, seed) for seed in numbers]
-    by_seed = [read_affinities(folder, together) for folder in folders]
+    if affinity == "difficulty":
+        models = [load(folder, trust=trust) for folder in folders]
+        by_seed = [difficulty_affinities(sentence_losses(m, corpora, together)) for m in models]
+    else:
+        by_seed = [read_affinities(folder, together) for folder in folders]
     affinities = {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
+    if not affinities and affinity == "difficulty":
+        raise MtlError(
+            f"{config}: no sentence has labels for two tasks, so there are no affinities by "
+            "difficulty; use affinities by gradients"
+        )
     if not affinities and (fast or groups):
         raise MtlError(
             f"{config}: the tasks share no trained parameters, so they have no affinities; measure "
@@ -213,6 +231,7 @@ def relate(
         affinities,
         agreement({pair: gain.mean for pair, gain in gains.items()}, means),
         best_groups(together, means, groups) if groups else [],
+        affinity,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,13 @@ def relate(
             help="Also divide the tasks into at most N groups to train together, by affinity.",
         ),
     ] = None,
+    affinity: Annotated[
+        Literal["gradients", "difficulty"],
+        typer.Option(
+            help="Affinities from the gradients of the tasks, or from the sentences that are "
+            "difficult for two tasks."
+        ),
+    ] = "gradients",
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs of each training.")] = 3,
     limit: Annotated[
         int, typer.Option(min=1, help="Maximum number of training sentences per corpus.")
@@ -55,7 +62,8 @@ def relate(
     Trains each task alone and each pair of tasks, on little data for a few epochs. Prints the gain
     in the best dev score of each task from each other task, with a 95 % confidence interval, and
     properties of the tasks that may predict the gain. Also trains all tasks together, and measures
-    affinities: how much a step on one task lowers the loss of another task.
+    affinities: how much a step on one task lowers the loss of another task, or how often the same
+    sentences are difficult for both.
     """
     if html is not None:
         check_page(html)
@@ -67,6 +75,7 @@ def relate(
         output=output or Path("runs") / f"{run.stem}-relations",
         fast=fast,
         groups=groups,
+        affinity=affinity,
         epochs=epochs,
         limit=limit,
         seeds=seeds,
@@ -98,7 +107,7 @@ def _print(found: Relations) -> None:
     if found.gains:
         print_rows(GAINS, *gain_table(found), left=2)
     if found.affinities:
-        print_rows(AFFINITIES, *affinity_table(found))
+        print_rows(AFFINITIES[found.affinity], *affinity_table(found))
     print_rows("the tasks", *trait_table(found))
     for line in remarks(found):
         typer.echo(line)

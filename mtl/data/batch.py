@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentences of one corpus as tensors, padded on the right.
+    """Sentences of one corpus, or of several, as tensors, padded on the right.
 
     Args:
         features: The inputs of the embeddings, by feature name. A feature of word types
@@ -39,6 +39,7 @@ class Batch:
         teacher: Task to the outputs of its teachers, in distillation.
         states: The hidden states of the teachers, `[B, T, D]`, zero on padding, if the model
             imitates them.
+        mixed: Whether the sentences are from several corpora.
     """
 
     # Features are stored per word type because most tokens repeat a word: the embedding then runs
@@ -53,6 +54,7 @@ class Batch:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     teacher: Mapping[str, TeacherOutput] = field(default_factory=dict)
     states: Tensor | None = None
+    mixed: bool = False
 
     @property
     def tasks(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count, repeat
 
 import numpy as np
@@ -84,6 +85,19 @@ class Batcher:
             examples,
             weights=weights,
         )
+
+    def merged(self, batches: Mapping[str, Batch]) -> dict[str, Batch]:
+        """Return the batches of several corpora as one, under the name of the first corpus.
+
+        Args:
+            batches: Corpus to its batch: sentences with gold labels alone, and no pairs.
+        """
+        if len(batches) < 2:
+            return dict(batches)
+        parts = batches.values()
+        tasks = dict.fromkeys(task for part in parts for task in part.tasks)
+        examples = [example for part in parts for example in part.examples]
+        return {next(iter(batches)): replace(self.batch(examples, list(tasks)), mixed=True)}
 
     def _codes(self, words: Iterable[str]) -> list[tuple[bytes, ...]]:
         if len(self._known) > _MOST_WORDS:

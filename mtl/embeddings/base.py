@@ -89,12 +89,17 @@ class EmbeddingOutput(NamedTuple):
             `[B, T, H]`.
         words: The word of each position, `[B, P]` int64, counted from 1; 0 for special tokens and
             padding. None where positions are words.
+        hashes: A number of each word, `[B, T]`, 0 on padding, for heads that read n-grams of words;
+            None without them.
+        gates: A factor of each word, `[B, T]`, for these heads; None for none.
     """
 
     vectors: Tensor
     mask: Tensor
     to_words: Callable[[Tensor], Tensor]
     words: Tensor | None = None
+    hashes: Tensor | None = None
+    gates: Tensor | None = None
 
 
 class InputEmbedding(nn.Module, ABC):

@@ -35,7 +35,12 @@ from mtl.targets import BuildContext, NextWordTarget, Target
 from mtl.targets.label import LabelTarget
 from mtl.text.running import END
 from mtl.text.subwords import Subwords
-from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
+from mtl.text.vocabulary import (
+    HashVocabulary,
+    TransformerVocabulary,
+    Vocabulary,
+    WordVocabulary,
+)
 from mtl.trunks import TRUNKS, Trunk
 
 _TEXT_SHOWN = 5_000_000
@@ -81,7 +86,15 @@ def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
     classes = [EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values()]
     if reads_subwords(run):
         classes.append(TransformerVocabulary)
+    if reads_ngrams(run):
+        classes.append(HashVocabulary)
     return {cls.feature: cls for cls in classes}
+
+
+def reads_ngrams(run: Run) -> bool:
+    """Return whether a head of a run reads n-grams of words."""
+    parts = [head_part(run, owner) for owner in head_owners(run).values()]
+    return any(HEADS.find(part.type).reads_ngrams(part.options) for part in parts)
 
 
 def count_words(run: Run, corpora: Mapping[str, Corpus]) -> Counter[str]:
@@ -135,6 +148,8 @@ def number_words(
                 options.update(vectors=own.words, extra=own.words if own.keep_all else ())
         known_here = before if isinstance(before, cls) else None
         vocabularies[cls.feature] = cls.build(counts, known_here, **options)
+    if reads_ngrams(run):
+        vocabularies[HashVocabulary.feature] = HashVocabulary.build(counts)
     return vocabularies
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mtl.config.run import Run
+from mtl.data.mixing import MIXING
 from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.pretrained import reads_subwords
 from mtl.options import RunContext
@@ -35,6 +36,7 @@ def run_context(run: Run, task: str = "") -> RunContext:
         epochs=run.training.epochs,
         task=task,
         processes=current().world,
+        one_batch=MIXING.find(run.training.mixing.type).mixes_corpora(run.training.mixing.options),
     )
 
 

@@ -23,8 +23,6 @@ def give_heads(
 ) -> tuple[list[str], frozenset[str]]:
     """Copy the weights of heads by the names of their tasks.
 
-    Return a note per head, and the tasks that own the heads with copied weights.
-
     Weights of labels are copied by the names of the labels. Language models are left out, as
     `Start.give` copies them.
 
@@ -33,6 +31,9 @@ def give_heads(
         model: The new model.
         run: Its run.
         targets: The targets of its heads, by the task that owns the head.
+
+    Returns:
+        A note per head, and the tasks that own the heads with copied weights.
 
     Raises:
         CheckpointError: No head has the same task and the same type in the other run.

@@ -96,6 +96,11 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         )
     refuse_stepwise(model)
     for task in tasks:
+        if model.reads_ngrams([task]):
+            raise MtlError(
+                f"task {task!r}: its head has a bag of word n-grams, but a bundle has one row per "
+                "word; export a model trained with ngrams=0"
+            )
         if not isinstance(model.head(task), (Tagger, Classifier)):
             kind = type(model.head(task)).__name__
             raise MtlError(f"task {task!r}: expected a tagger or a classifier, got {kind}")
@@ -118,6 +123,7 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         "vocabularies": [
             {"feature": name, "width": vocabulary.width, "data": vocabulary.to_json()}
             for name, vocabulary in batcher.vocabularies.items()
+            if name in features
         ],
         "features": features,
         "tables": tables,

@@ -18,6 +18,7 @@ from mtl.heads.tagger import Tagger
 from mtl.layers.stepwise import Stepwise
 from mtl.model import MultiTaskModel
 from mtl.text.example import Example
+from mtl.text.vocabulary import HashVocabulary
 
 # An example batch whose sizes differ from each other and from 1: torch.export treats equal sizes
 # as one dimension, and a size of 1 as constant.
@@ -86,7 +87,11 @@ def refuse_stepwise(model: MultiTaskModel) -> None:
 
 def read_features(batcher: Batcher) -> list[str]:
     """Return the names of the input features of a model, in the order of a batch."""
-    widths = {name: vocabulary.width for name, vocabulary in batcher.vocabularies.items()}
+    widths = {
+        name: vocabulary.width
+        for name, vocabulary in batcher.vocabularies.items()
+        if name != HashVocabulary.feature  # read by classifiers with n-grams alone
+    }
     types = ["types"] if any(width != 1 for width in widths.values()) else []
     return [*types, *widths]
 

@@ -78,6 +78,7 @@ class AttentionClassifier(Classifier):
         if not (self.penalty and self.training):
             return super().loss(hidden, mask, target)
         means, weights = self.pooling(self.states(hidden, mask), mask)
-        losses = self.losses_of(self.scores_of(means.flatten(1)), target)
+        scores = self.with_bag(self.scores_of(means.flatten(1)), hidden, mask)
+        losses = self.losses_of(scores, target)
         # A pair has two rows of weights, one per sentence: both penalties count for its loss.
         return losses + self.penalty * overlap(weights).view(-1, len(target)).sum(0)

@@ -61,6 +61,16 @@ class Head(Checked, nn.Module, ABC):
         self.in_features = in_features
         self.labels = tuple(labels)
 
+    @property
+    def width(self) -> int:
+        """Width of the input; it exceeds H if the head reads further features of the words."""
+        return self.in_features
+
+    @classmethod
+    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether the head reads n-grams of words; see `EmbeddingOutput.hashes`."""
+        return False
+
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
         """Return whether the head can learn targets of this form.

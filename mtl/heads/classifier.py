@@ -15,13 +15,15 @@ from mtl.heads.pairs import PARTS, Comparison, Labelling, PairPart, Pairs
 from mtl.heads.single_label import ClassWeights, Focus, LabelSmoothing, SingleLabelHead
 from mtl.layers.cross_attention import CrossAttention
 from mtl.layers.inputs import check_labels, check_width
-from mtl.options import Default, RunContext, complete
+from mtl.layers.ngram_bag import NgramBag
+from mtl.options import Bounds, Default, PositiveInt, Requires, RunContext, complete
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
 
 _NO_ADVERSARY = (
     "has no effect on an adversary, which must read the states of the trunk; leave it out"
 )
+_NO_PAIRS = "has no form for pairs of sentences; leave it out"
 
 
 class ClassifierRecipe(TypedDict, total=False):
@@ -49,11 +51,17 @@ class ClassifierOptions(TypedDict, total=False):
         focal: γ of the focal loss: the loss of a sentence whose label has the probability p is
             multiplied by (1 - p)^γ in training, so that easy sentences count less (Lin et al.
             2017); 0 for none.
+        ngrams: Add the scores of a linear bag of word n-grams to the scores of the network, for
+            n-grams of up to this many words (Joulin et al. 2017); 0 for none.
+        buckets: Number of rows of the weights of n-grams, each with one weight per label. N-grams
+            with the same hash share a row.
     """
 
     label_smoothing: LabelSmoothing
     class_weights: ClassWeights
     focal: Focus
+    ngrams: Annotated[int, Bounds(ge=0, le=10), Default(0)]
+    buckets: Annotated[PositiveInt, Default(2**16), Requires("ngrams")]
 
 
 class Classifier(SingleLabelHead):
@@ -61,6 +69,8 @@ class Classifier(SingleLabelHead):
 
     For pairs, the hidden states have 2 B rows: all first sentences, then all second ones. The
     outputs have B rows, one per pair.
+
+    With `ngrams`, the last S columns of the hidden states, beyond H, are the output of `bag`.
 
     Args:
         in_features: Width H of the hidden states.
@@ -87,9 +97,21 @@ class Classifier(SingleLabelHead):
         answers = labels.labels if isinstance(labels, Pairs) else labels
         objective = answers if isinstance(answers, Objective) else OneLabel(answers)
         single = isinstance(objective, OneLabel)
-        super().__init__(in_features, objective.labels, **options, single=single)
+        super().__init__(
+            in_features,
+            objective.labels,
+            label_smoothing=options["label_smoothing"],
+            class_weights=options["class_weights"],
+            focal=options["focal"],
+            single=single,
+        )
         self.objective = objective
         pairs = labels if isinstance(labels, Pairs) else None
+        self.bag: NgramBag | None = None
+        if options["ngrams"]:
+            if pairs or self.adversarial:
+                raise OptionError("ngrams", _NO_PAIRS if pairs else _NO_ADVERSARY)
+            self.bag = NgramBag(options["ngrams"], options["buckets"], objective.size)
         self.comparison = Comparison(pairs.compare) if pairs else None
         if pairs and pairs.cross_attention and self.adversarial:
             raise OptionError("cross_attention", _NO_ADVERSARY)
@@ -98,6 +120,11 @@ class Classifier(SingleLabelHead):
         self.dropout = nn.Dropout(dropout)
         factor = self.comparison.factor if self.comparison else 1
         self.output = nn.Linear(factor * sentence_features, objective.size)
+
+    @classmethod
+    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether there is a bag of n-grams."""
+        return bool(options.get("ngrams"))
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
@@ -129,8 +156,16 @@ class Classifier(SingleLabelHead):
                     name,
                     "the reader returns no pairs of sentences; set its `pair`, or leave this out",
                 )
-        if cls.adversarial and options.get("cross_attention"):
-            yield OptionError("cross_attention", _NO_ADVERSARY)
+        for name in ("cross_attention", "ngrams"):
+            if cls.adversarial and options.get(name):
+                yield OptionError(name, _NO_ADVERSARY)
+        if context.task in context.pairs and options.get("ngrams"):
+            yield OptionError("ngrams", _NO_PAIRS)
+
+    @property
+    def width(self) -> int:
+        """Width of the input: H, and S for the scores of n-grams."""
+        return self.in_features + (self.bag.size if self.bag else 0)
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -142,7 +177,15 @@ class Classifier(SingleLabelHead):
         Raises:
             ValueError: The hidden states have another width than H.
         """
-        return self.scores_of(self.sentence(self.states(hidden, mask), mask))
+        return self.with_bag(
+            self.scores_of(self.sentence(self.states(hidden, mask), mask)), hidden, mask
+        )
+
+    def with_bag(self, scores: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the scores `[B, S]` with the scores of the n-grams added, if there are any."""
+        if self.bag is None:
+            return scores
+        return scores + self.bag.pool(hidden[..., self.in_features :], mask)
 
     def states(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the states that `sentence` reads, `[B, T, H]`.
@@ -150,9 +193,10 @@ class Classifier(SingleLabelHead):
         These are the hidden states, or for pairs the output of `CrossAttention`, if it is set.
 
         Raises:
-            ValueError: The hidden states have another width than H.
+            ValueError: The hidden states have another width than `width`.
         """
-        check_width(hidden, self.in_features)
+        check_width(hidden, self.width)
+        hidden = hidden[..., : self.in_features]
         if self.cross_attention is None:
             return hidden
         outputs: Tensor = self.cross_attention(hidden, mask)[0]

@@ -28,10 +28,11 @@ class DomainDistance(Classifier):
     loss_i = −log p(y_i | x_i), in training + λ · distance between the domains of the batch
 
     This is an alternative to the adversary `domain`, for the same labels. It needs several domains
-    in each batch, so all domains must be in one corpus; a head that tasks of several corpora share
-    is refused. A domain classifier that does not train the trunk measures the remaining difference.
-    Its score should fall to chance level, and is excluded from the mean that selects the best
-    epoch.
+    in each batch: in one corpus with a column of domains, or in several corpora whose tasks share
+    the head, with the mixing `{type: joint, one_batch: true}`; the loss of each task then contains
+    the distance. A domain classifier that does not train the trunk measures the remaining
+    difference. Its score should fall to chance level, and is excluded from the mean that selects
+    the best epoch.
 
     Args:
         in_features: Width H of the hidden states.
@@ -82,12 +83,12 @@ class DomainDistance(Classifier):
         """Yield an error if no batch can have several domains, since they are several corpora."""
         yield from super().idle(options, context)
         corpora = [name for name, own in context.corpora.items() if {*own} & {*context.users}]
-        if len(corpora) > 1:
+        if len(corpora) > 1 and not context.one_batch:
             yield OptionError(
                 "",
                 "compares the domains in a batch, but all sentences of a batch are from one "
-                f"corpus, here {' or '.join(sorted(corpora))}, so the distance would be 0; use one "
-                "corpus with a column of domains, or the head 'domain'",
+                f"corpus, here {' or '.join(sorted(corpora))}, so the distance would be 0; set "
+                "training.mixing to {type: joint, one_batch: true}",
             )
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class GatedModel:
     ) -> tuple[Tensor, Tensor]:
         """Return the hidden states of a task, `[B, T, H]`, and their mask, for gates `[B, T]`."""
         batch = self._batcher.batch(examples).to(self._device)
-        embedded = self.model.embedding(batch.features, batch.mask)
+        embedded = self.model.embed(batch.features, batch.mask)
         gated = _gated(embedded, gates, self.model.embedding.head_size)
         # cuDNN computes gradients of recurrent layers in training mode only.
         with torch.backends.cudnn.flags(enabled=False):
@@ -60,4 +60,4 @@ def _gated(embedded: EmbeddingOutput, gates: Tensor, beside: int) -> EmbeddingOu
         return torch.cat([own, further * gates.unsqueeze(2)], dim=2)
 
     vectors = embedded.vectors * by_position.unsqueeze(2)
-    return embedded._replace(vectors=vectors, to_words=to_words)
+    return embedded._replace(vectors=vectors, to_words=to_words, gates=gates)

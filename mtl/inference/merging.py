@@ -98,4 +98,4 @@ def padding_states(head: Head, like: Tensor) -> Tensor:
         like: A tensor with the type and the device of the model.
     """
     sides = 2 if isinstance(head, Classifier) and head.comparison else 1
-    return like.new_zeros(sides, 1, head.in_features)
+    return like.new_zeros(sides, 1, head.width)

@@ -120,7 +120,7 @@ class Predictor(BasePredictor):
 
     def encoder(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
         """Return a function that encodes windows of these sentences."""
-        if self.model.embedding.contextual:
+        if self.model.embedding.contextual or self.model.reads_ngrams(tasks):
             embed = self._embed_sentences(examples)
         else:
             embed = self._embed_words(examples)
@@ -154,7 +154,7 @@ class Predictor(BasePredictor):
         return embed
 
     def _embed_sentences(self, examples: Sequence[Example]) -> Embed:
-        """Embed window by window, for embeddings whose vectors depend on the whole sentence."""
+        """Embed window by window, for embeddings and heads that read more than single words."""
 
         def embed(pieces: Sequence[Piece]) -> tuple[EmbeddingOutput, Tensor]:
             texts = [
@@ -164,7 +164,7 @@ class Predictor(BasePredictor):
                 for row, window in pieces
             ]
             batch = self.batcher.batch(texts).to(self._parameter.device)
-            return self.model.embedding(batch.features, batch.mask), batch.mask
+            return self.model.embed(batch.features, batch.mask), batch.mask
 
         return embed
 

@@ -14,7 +14,7 @@ from mtl.layers.attention import (
     SelfAttentionPooling,
 )
 from mtl.layers.batch_norm import MaskedBatchNorm
-from mtl.layers.cells import NASCell, RecurrentHighway
+from mtl.layers.cells import NASCell, PeepholeLSTM, RecurrentHighway
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
@@ -38,6 +38,7 @@ from mtl.layers.linear_cross_entropy import linear_cross_entropy
 from mtl.layers.lstm import StepwiseLSTM
 from mtl.layers.maxout import maxout
 from mtl.layers.next_word import FullSoftmax, MixtureOfSoftmaxes, NextWord, TiedSoftmax
+from mtl.layers.ngram_bag import NgramBag
 from mtl.layers.qrnn import QRNN, QRNNLayer
 from mtl.layers.rules import Rules
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
@@ -95,7 +96,9 @@ __all__ = [
     "MultiplicativeScore",
     "NASCell",
     "NextWord",
+    "NgramBag",
     "NoiseContrastive",
+    "PeepholeLSTM",
     "QRNNLayer",
     "QueryPooling",
     "RecurrentHighway",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.layers.stepwise import Parts, Stepwise
@@ -118,3 +118,53 @@ class NASCell(Stepwise):
         e = (s[6].tanh() + s[7].sigmoid()).sigmoid()
         cell = a * b
         return (cell * (d + e).tanh()).tanh(), cell
+
+
+class PeepholeLSTM(Stepwise):
+    """An LSTM whose gates read the memory cell (Gers & Schmidhuber 2000).
+
+    i = σ(a_i + p_i ⊙ c_{t−1}),  f = σ(a_f + p_f ⊙ c_{t−1}),  o = σ(a_o + p_o ⊙ c_t)
+    c_t = f ⊙ c_{t−1} + i ⊙ tanh(a_g),  h_t = o ⊙ tanh(c_t)
+    a = W x_t + U h_{t−1} + b, with one block per gate
+
+    The peephole weights p start at 0, so that the layer is then an LSTM without them.
+
+    Args:
+        input_size: Width D of the input.
+        hidden_size: Width H of the output.
+        zoneout: Probability that a unit of c or h keeps its value in a step of training (Krueger et
+            al. 2017).
+        recurrent_dropout: Probability of dropping a unit of h_{t−1} in the products with U (Gal &
+            Ghahramani 2016).
+    """
+
+    biases = (0.0, 1.0, 0.0, 0.0)  # input, forget, cell, output
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        zoneout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            (4, 4),
+            zoneout=(zoneout, zoneout),
+            recurrent_dropout=recurrent_dropout,
+        )
+        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
+
+    def from_input(self, x: Tensor) -> Tensor:
+        """Return W x + b, `[B, T, 4H]`."""
+        return functional.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+
+    def step(self, given: Tensor, state: Parts, read: Callable[[Tensor], Tensor]) -> Parts:
+        """Return h_t and c_t; see `Stepwise.step`."""
+        h, c = state
+        of_input, of_forget, of_output = self.peepholes
+        i, f, g, o = (given + functional.linear(read(h), self.weight_hh_l0)).chunk(4, dim=1)
+        cell = (f + of_forget * c).sigmoid() * c + (i + of_input * c).sigmoid() * g.tanh()
+        return (o + of_output * cell).sigmoid() * cell.tanh(), cell

@@ -10,6 +10,7 @@ from mtl.metrics.perplexity import Perplexity
 from mtl.metrics.set_f1 import SetF1
 from mtl.metrics.span_f1 import SpanF1
 from mtl.metrics.top_k import TopK
+from mtl.metrics.word_top_k import WordTopK
 from mtl.registry import Registry
 
 METRICS: Registry[Metric] = Registry(
@@ -26,6 +27,7 @@ METRICS: Registry[Metric] = Registry(
         "squared_error": SquaredError,
         "divergence": Divergence,
         "perplexity": Perplexity,
+        "word_top_k": WordTopK,
     },
 )
 
@@ -44,6 +46,7 @@ __all__ = [
     "SquaredError",
     "TopK",
     "Unit",
+    "WordTopK",
     "defined",
     "shown",
 ]

@@ -60,6 +60,9 @@ class Metric(Checked, ABC):
     """The level of the labels that it compares; None: both."""
     ranked: ClassVar[bool] = False
     """Whether a prediction is a tuple of labels in descending order of their probabilities."""
+    reads_ranks: ClassVar[bool] = False
+    """Whether a prediction of a language model is the number of words that are more probable than
+    the gold word, instead of the log-probability of the gold word."""
 
     @abstractmethod
     def update(self, gold: Sequence[Labels], predicted: Sequence[Labels]) -> None:

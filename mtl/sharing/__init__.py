@@ -2,6 +2,7 @@
 
 from mtl.registry import Registry
 from mtl.sharing.base import Sharing, TrunkOutput
+from mtl.sharing.branches import Branches
 from mtl.sharing.cross_stitch import CrossStitch
 from mtl.sharing.easy_adapt import EasyAdapt
 from mtl.sharing.hard import Hard
@@ -33,12 +34,14 @@ SHARING: Registry[Sharing] = Registry(
         "tensor": TensorFactorisation,
         "easy_adapt": EasyAdapt,
         "progressive": Progressive,
+        "branches": Branches,
     },
 )
 
 __all__ = [
     "SHARING",
     "AttentionMasks",
+    "Branches",
     "CrossStitch",
     "EasyAdapt",
     "Hard",

@@ -115,6 +115,13 @@ class SharedPrivate(Sharing):
                 "compares all tokens of a batch, and each of several processes has a part of them; "
                 "set 0, or train in one process",
             )
+        for name in ("adversary", "difference"):
+            if options[name] and context.one_batch:
+                yield OptionError(
+                    name,
+                    "is computed from batches of one corpus; set 0, or set one_batch of the mixing "
+                    "to false",
+                )
         groups = enumerate(options["groups"] or [])
         group_of = {task: number for number, group in groups for task in group}
         for first, *others in context.corpora.values():

@@ -47,8 +47,14 @@ def measure(
 
     Raises:
         MtlError: The perplexity is infinite: dynamic evaluation diverged, or the cache is too
-            confident.
+            confident. Or there is a cache, and a metric reads the ranks of words.
     """
+    ranked = [task for task, make in metrics.items() if make().reads_ranks]
+    if cache and ranked:
+        raise MtlError(
+            f"task {ranked[0]!r}: the cache changes the probability of the gold word alone, and "
+            "the metric compares it with all words; evaluate without --cache"
+        )
     training = model.training
     model.eval()
     counted = {task: make() for task, make in metrics.items()}
@@ -80,20 +86,20 @@ def measure(
                     if task in past:
                         states = torch.cat([past[task], states], dim=1)
                     before = states.shape[1] - batch.mask.shape[1]
-                    log_probs = head.log_probs_of(
-                        states,
-                        functional.pad(batch.mask, (before, 0), value=True),
-                        functional.pad(target, (before, 0)),
-                    )[:, before:]
+                    mask = functional.pad(batch.mask, (before, 0), value=True)
+                    log_probs = head.log_probs_of(states, mask, functional.pad(target, (before, 0)))
+                    log_probs = log_probs[:, before:]
                     if head.reach and batches.carries:
                         past[task] = states[:, -head.reach :].detach()
                     total = total - log_probs.sum()
-                    log_probs = log_probs.detach()
-                    if task in memories:
+                    values = log_probs.detach()
+                    if metric.reads_ranks:
+                        values = _ranks(head, states.detach(), mask, target)
+                    elif task in memories:
                         states = hidden[task].detach()
-                        log_probs = memories[task].mix(states, batch.mask, target, log_probs)
+                        values = memories[task].mix(states, batch.mask, target, values)
                     gold = [of_tokens(example.labels[task]) for example in batch.examples]
-                    rows = zip(gold, log_probs.tolist(), strict=True)
+                    rows = zip(gold, values.tolist(), strict=True)
                     metric.update(gold, [row[: len(words)] for words, row in rows])
                 if step:
                     step(total / batch.tokens)
@@ -105,3 +111,22 @@ def measure(
         return Evaluation(counted)
     finally:
         model.train(training)
+
+
+@torch.no_grad()
+def _ranks(head: LanguageModel, states: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    """Return the number of words that are more probable than the target word, `[B, T]`.
+
+    Args:
+        head: The head.
+        states: `[B, P + T, H]`, where P states precede the text.
+        mask: `[B, P + T]` bool, True on real tokens.
+        target: `[B, T]` ids of words; the result is arbitrary where it is negative.
+    """
+    ranks = torch.zeros_like(target)
+    length = target.shape[1]
+    for row, words in enumerate(target.clamp(min=0)):  # all rows at once would need much memory
+        one = slice(row, row + 1)
+        log_probs = head.log_probs(states[one], mask[one])[0, -length:]
+        ranks[row] = (log_probs > log_probs.gather(1, words.unsqueeze(1))).sum(1)
+    return ranks

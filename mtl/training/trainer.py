@@ -211,7 +211,7 @@ class Trainer:
                 batch = loader.batch(self.batcher, draw.epoch, index, tasks)
                 if batch.tasks:
                     part[draw.corpus] = batch
-        return parts
+        return [*map(self.batcher.merged, parts)] if self.sampler.mixing.one_batch else parts
 
     def _forward(self, corpus: str, batch: Batch) -> ModelOutput:
         """Run the model; chunks of running text start from the state after the previous chunk."""

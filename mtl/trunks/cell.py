@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Unpack
 
-from mtl.layers.cells import NASCell, RecurrentHighway
+from mtl.layers.cells import NASCell, PeepholeLSTM, RecurrentHighway
 from mtl.layers.stepwise import Stepwise
 from mtl.options import PositiveInt, Probability, Requires, complete, refuse_idle
 from mtl.trunks.directional import DirectionalTrunk, StackOptions
@@ -16,7 +16,8 @@ class CellTrunk(DirectionalTrunk):
 
     They run token by token, two to four times slower than `lstm`. "rhn": recurrent highway layers,
     several highway layers per token (Zilly et al. 2017). "nas": the cell that a search over
-    architectures found (Zoph & Le 2017).
+    architectures found (Zoph & Le 2017). "peephole": an LSTM whose gates read its memory cell
+    (Gers & Schmidhuber 2000).
 
     Args:
         in_features: Width D of the token vectors.
@@ -35,7 +36,7 @@ class CellTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        cell: Literal["rhn", "nas"] = "rhn",
+        cell: Literal["rhn", "nas", "peephole"] = "rhn",
         depth: Annotated[PositiveInt, Requires("cell", ("rhn",))] = 2,
         learned_start: bool = False,
         weight_drop: Probability = 0.0,
@@ -49,9 +50,9 @@ class CellTrunk(DirectionalTrunk):
 
         def layer(width: int, size: int) -> Stepwise:
             rates = {"zoneout": zoneout, "recurrent_dropout": recurrent_dropout}
-            if cell == "nas":
-                return NASCell(width, size, **rates)
-            return RecurrentHighway(width, size, depth=depth, **rates)
+            if cell == "rhn":
+                return RecurrentHighway(width, size, depth=depth, **rates)
+            return (NASCell if cell == "nas" else PeepholeLSTM)(width, size, **rates)
 
         def direction(width: int, size: int) -> StepwiseDirection:
             return StepwiseDirection(

@@ -26,7 +26,9 @@ TRUNK_OPTIONS = {
     + [{"hidden_size": 16, "layer_norm": True}],
     "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
     + [{"hidden_size": 32, "connections": "highway"}],
-    "cell": [{"hidden_size": 32, "num_layers": 1, "cell": cell} for cell in ("rhn", "nas")],
+    "cell": [
+        {"hidden_size": 32, "num_layers": 1, "cell": cell} for cell in ("rhn", "nas", "peephole")
+    ],
     "conv": [
         {"hidden_size": 16, "num_layers": 2, "activation": kind} for kind in ("maxout", "gated")
     ],

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from mtl.metrics import METRICS, Metric
 from tests.contracts.variants import Variant, over, variants
 
-OPTIONS = {"f1": [{"average": "macro"}, {"average": "micro"}], "top_k": [{"k": 1}]}
+OPTIONS = {
+    "f1": [{"average": "macro"}, {"average": "micro"}],
+    "top_k": [{"k": 1}],
+    "word_top_k": [{"k": 1}],
+}
 metrics = over(variants(METRICS, OPTIONS))
 Sentences = list[tuple[str, ...]]
 GOLD = [("B-X", "I-X", "O"), ("O", "B-Y"), ("O",), ("B-Y", "B-X", "I-X", "O")]
@@ -37,6 +41,8 @@ def predicted(variant: Variant, gold: Sentences, guess: Sentences) -> Any:
     if variant.cls.reads != "log_probs":
         return formed(variant, guess)
     rows = [zip(*both, strict=True) for both in zip(gold, guess, strict=True)]
+    if variant.cls.reads_ranks:
+        return [[0 if right == own else 3 for right, own in row] for row in rows]
     return [[-0.1 if right == own else -2.3 for right, own in row] for row in rows]
 
 

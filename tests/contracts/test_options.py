@@ -47,6 +47,7 @@ BASE: Mapping[tuple[str, str], Options] = {
     ("head", "deep_cnn"): {"layers": [1, 1], "widths": [3, 3], "maps": 4, "k": 2, "dropout": 0.0},
     ("head", "hierarchical"): {"block": 2},
     ("metric", "top_k"): {"k": 1},
+    ("metric", "word_top_k"): {"k": 1},
     ("schedule", "plateau"): {"decay": 0.5},
 }
 """The options of a part that the others are set beside; by default those of the part."""
@@ -59,6 +60,8 @@ OTHER: Mapping[str, Sequence[Any]] = {
     "tree": [[["a", "b"], "c"]],
     "edges": [[["a", "b"]]],
     "groups": [[["a", "b"], ["c"]]],
+    "by_layer": [[[["a", "b"], ["c"]]]],
+    "ngrams": [2],
     "order": [["c", "a", "b"]],
     "shared_only": [["b"]],
     "widths": [[1, 2]],
@@ -191,6 +194,7 @@ def head_behaviour(make: Callable[..., Any]) -> list[Any]:
     target = torch.tensor([[0, 1, 0, 1, 0]] * 6)
     target = target if head.level == "token" else torch.arange(6) % 3
     found: list[Any] = [weights(head)]
+    x = torch.cat([x, mask.unsqueeze(2).expand(-1, -1, getattr(head, "width", 4) - 4)], dim=2)
     for mode in (True, True, False):
         hidden = x.clone().requires_grad_()
         torch.manual_seed(1)
@@ -238,7 +242,8 @@ def weighting_behaviour(make: Callable[..., Any]) -> list[Any]:
 def mixing_behaviour(make: Callable[..., Any]) -> list[Any]:
     mixing = make({"a": 3, "b": 30}, 4)
     return [numbers(mixing.probabilities(step)) for step in (0, 40)] + [
-        numbers(mixing.factors({"a": 0.3, "b": 0.9}))
+        numbers(mixing.factors({"a": 0.3, "b": 0.9})),
+        mixing.one_batch,
     ]
 
 

@@ -84,7 +84,8 @@ def test_a_distance_between_corpora_is_refused(tmp_path: Path) -> None:
     message = r"run.yaml:\d+:\d+: .* a batch are from one corpus, here c or d, so "
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, tasks, corpora)
-    # With the tasks of one corpus, several domains are in a batch.
+    # A batch has several domains if it has both corpora, or with the tasks of one corpus.
+    prepared(tmp_path, tasks, corpora, mixing={"type": "joint", "one_batch": True})
     prepared(tmp_path, {**tasks, "other": {"use": "d/pos"}}, corpora)
     # The folders of earlier runs still load.
     run = tmp_path / "run.yaml"

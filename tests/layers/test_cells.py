@@ -1,4 +1,4 @@
-"""Recurrent highway layers and the NAS cell: the formulas of the papers are the oracles."""
+"""Recurrent highway layers, NAS cell and peephole LSTM: the formulas are the oracles."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtl.layers import NASCell, RecurrentHighway
+from mtl.layers import NASCell, PeepholeLSTM, RecurrentHighway
 
 D, H = 3, 5
+CELLS = [RecurrentHighway, NASCell, PeepholeLSTM]
 LENGTHS = [6, 2, 4]
 
 
@@ -78,7 +79,38 @@ def test_the_nas_cell_follows_its_graph() -> None:
     torch.testing.assert_close(end, (h[None], c[None]))
 
 
-@pytest.mark.parametrize("cls", [RecurrentHighway, NASCell])
+def test_the_peephole_lstm_follows_the_paper() -> None:
+    layer, p = made(PeepholeLSTM)
+    x, (h, c) = text()
+    start, expected = (h[None], c[None]), []
+    peep = dict(zip("ifo", layer.peepholes, strict=True))
+
+    def gate(name: str, t: int) -> Tensor:
+        row = "ifgo".index(name)
+        bias = p["bias_ih_l0"][row] + p["bias_hh_l0"][row]
+        return x[:, t] @ p["weight_ih_l0"][row].T + h @ p["weight_hh_l0"][row].T + bias
+
+    for t in range(6):
+        entry = torch.sigmoid(gate("i", t) + peep["i"] * c)
+        kept = torch.sigmoid(gate("f", t) + peep["f"] * c)
+        c = kept * c + entry * torch.tanh(gate("g", t))
+        h = torch.sigmoid(gate("o", t) + peep["o"] * c) * torch.tanh(c)  # the new cell
+        expected.append(h)
+    found, end = layer(x, start)
+    torch.testing.assert_close(found, torch.stack(expected, 1))
+    torch.testing.assert_close(end, (h[None], c[None]))
+
+
+def test_without_peepholes_it_is_the_lstm_of_torch() -> None:
+    layer, _ = made(PeepholeLSTM)
+    nn.init.zeros_(layer.peepholes)
+    other = nn.LSTM(D, H, batch_first=True).double()
+    other.load_state_dict({n: w for n, w in layer.state_dict().items() if n != "peepholes"})
+    x, _ = text()
+    torch.testing.assert_close(layer(x)[0], other(x)[0])
+
+
+@pytest.mark.parametrize("cls", CELLS)
 def test_padding_leaves_the_state(cls: Any) -> None:
     layer, _ = made(cls)
     x, _ = text()
@@ -109,7 +141,7 @@ def test_recurrent_dropout_has_one_mask_for_all_tokens_and_depths() -> None:
         torch.testing.assert_close(found[:, t], s)
 
 
-@pytest.mark.parametrize("cls", [RecurrentHighway, NASCell])
+@pytest.mark.parametrize("cls", CELLS)
 def test_gradients_are_exact(cls: Any) -> None:
     layer, _ = made(cls)
     x = torch.randn(2, 3, D).double().requires_grad_()

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import top_k_accuracy_score
 
-from mtl.errors import ConfigError
+from mtl.errors import ConfigError, MtlError
 from mtl.experiment import make_trainer
-from mtl.metrics import ExactMatch, TopK
+from mtl.metrics import ExactMatch, TopK, WordTopK
+from mtl.text.example import Example
+from mtl.text.running import END
+from mtl.training.cache import Cache
 from tests.training.runs import corpus, prepared
+from tests.training.texts import language_model, words_of
 
 LABELS = ["a", "b", "c", "d"]
 
@@ -72,3 +77,35 @@ def test_the_level_of_the_labels_must_be_that_of_the_metric(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         prepared(tmp_path, {task: {"use": f"c/{task}", "metric": metric}})
+
+
+def test_the_most_probable_words_are_counted_over_tokens() -> None:
+    metric = WordTopK(k=2)
+    metric.update([("a", "b"), ("c",)], [[0, 1], [2]])
+    assert metric.compute() == {"word_top_k": 2 / 3, "accuracy": 1 / 3}
+    with pytest.raises(ValueError, match="expected 1 ranks, got 2"):
+        metric.update([("a",)], [[0, 1]])
+    assert all(map(math.isnan, WordTopK().compute().values()))
+
+
+@pytest.mark.parametrize("attention", [None, "key_value"])
+def test_words_are_ranked_by_the_log_probabilities_of_the_head(
+    attention: str | None, tmp_path: Path
+) -> None:
+    """The oracle is top_k_accuracy_score on the text as one stream, read in one go."""
+    head = {"type": "lm", "dropout": 0.0, "attention": attention}
+    tasks = {"next": {"use": "t/next", "metric": {"type": "word_top_k", "k": 2}, "head": head}}
+    experiment, corpora = language_model(tmp_path, {"type": "lstm"}, tasks)
+    found = experiment.evaluate([corpora["t"]], "dev", streams=1).scores()["next"]
+    words = words_of(corpora["t"].splits["dev"])
+    batch = experiment.batcher.batch([Example(tuple(words))])
+    model = experiment.model.eval()
+    with torch.no_grad():
+        hidden = model.encode(batch, ["next"]).hidden["next"]
+        scores = model.head("next").log_probs(hidden, batch.mask)[0].numpy()
+    gold = np.array(experiment.batcher.targets["next"].encode((*words[1:], END)))
+    for name, k in {"word_top_k": 2, "accuracy": 1}.items():
+        expected = top_k_accuracy_score(gold, scores, k=k, labels=range(scores.shape[1]))
+        assert found[name] == pytest.approx(expected)
+    with pytest.raises(MtlError, match=r"task 'next': the cache changes the prob"):
+        experiment.evaluate([corpora["t"]], "dev", cache=Cache(10, 0.3, 0.1))

@@ -30,6 +30,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "gru by token": {"type": "gru", "layer_norm": True, "zoneout": 0.1},
     "rhn": {"type": "cell"},
     "nas": {"type": "cell", "cell": "nas"},
+    "peephole": {"type": "cell", "cell": "peephole"},
     "qrnn": {"window": 2, "zoneout": 0.1},
     "qrnn with options": {"type": "qrnn", "layer_norm": True, "highway": True},
     "conv": {"num_layers": 2},

@@ -12,8 +12,17 @@ from mtl.pages import charts, parts, render
 
 GAINS = "dev: a task alone, mean ± standard deviation; gains by a second one, mean ± 95 % interval"
 """The title of the table of gains."""
-AFFINITIES = "fall of a task's loss by a step of a second one, % of the loss, mean ± 95 % interval"
-"""The title of the table of affinities."""
+AFFINITIES = {
+    "gradients": "fall of a task's loss by a step of a second one, % of the loss, "
+    "mean ± 95 % interval",
+    "difficulty": "agreement of two tasks on the difficult sentences above chance, % of the "
+    "sentences, mean ± 95 % interval",
+}
+"""The title of the table of affinities, by their kind."""
+_MATRIX = {
+    "gradients": "Fall of the loss of the task of a row by a step of the task of a column",
+    "difficulty": "Agreement of two tasks on the difficult sentences",
+}
 
 
 def gain_table(found: Relations) -> tuple[list[str], list[list[str]]]:
@@ -140,10 +149,10 @@ def _affinities(found: Relations) -> list[Markup]:
         [[means.get((task, other), float("nan")) for other in tasks] for task in tasks],
         tasks,
         [f"+ {task}" for task in tasks],
-        title="Fall of the loss of the task of a row by a step of the task of a column",
+        title=_MATRIX[found.affinity],
         low=0.0,
         high=1.0,
         texts=[[_affinity(found, task, other) for other in tasks] for task in tasks],
     )
-    table = parts.table(*affinity_table(found), caption=AFFINITIES)
+    table = parts.table(*affinity_table(found), caption=AFFINITIES[found.affinity])
     return [matrix, table, *map(parts.note, remarks(found))]

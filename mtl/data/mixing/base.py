@@ -27,8 +27,15 @@ class Mixing(Checked, ABC):
     """Whether the order of the corpora is fixed. Every n-th step is then not a fair sample."""
     in_blocks: ClassVar[bool] = False
     """Whether an epoch has all batches of a corpus one after the other."""
+    one_batch: bool = False
+    """Whether the batches of a step become one batch; for joint mixings."""
     needs_scores: ClassVar[bool] = False
     """Whether the factors depend on the dev scores."""
+
+    @classmethod
+    def mixes_corpora(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether a batch has sentences of all corpora; see `one_batch`."""
+        return False
 
     def __init__(self, sizes: Mapping[str, int], epochs: int = 1) -> None:
         self.sizes = dict(sizes)

@@ -129,7 +129,10 @@ def _texts(run: Run) -> Iterator[Mistake]:
         if "words" not in run.embedding:
             yield "embedding", f"task {name!r} needs the slot 'words', whose words it predicts"
         if METRICS.find(task.metric.type).reads != target.values:
-            yield f"tasks.{name}.metric", "a language model is measured by 'perplexity'"
+            yield (
+                f"tasks.{name}.metric",
+                "a language model is measured by 'perplexity' or 'word_top_k'",
+            )
 
 
 def _heads(run: Run) -> Iterator[Mistake]:

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping
 from mtl.config.run import LENGTH, Run
 from mtl.errors import did_you_mean
 from mtl.experiment.build import target_of
-from mtl.experiment.corpora import tasks_of
+from mtl.experiment.context import run_context
+from mtl.experiment.corpora import reads_pairs, tasks_of
 from mtl.experiment.loaders import batch_limits
 from mtl.targets import SentenceLabelTarget
+from mtl.training.processes import current
 
 
 def mistakes(run: Run) -> Iterator[tuple[str, str]]:
     """Yield the errors in the curriculum and in balanced classes: key and message."""
     yield from _curriculum(run)
+    yield from _one_batch(run)
     for corpus in run.corpora:
         balanced = [task for task in tasks_of(run, corpus) if run.tasks[task].class_balance]
         for task in balanced:
@@ -34,6 +37,36 @@ def mistakes(run: Run) -> Iterator[tuple[str, str]]:
                 )
             elif batch_limits(run, corpus).max_tokens is not None:
                 yield path, _needs_sentences(corpus)
+
+
+def _one_batch(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield the errors of parts that cannot read the sentences of several corpora together."""
+    if not run_context(run).one_batch:
+        return
+    path = "training.mixing"
+    if len(run.corpora) < 2:
+        yield path, "one_batch has no effect with a single corpus; leave it out"
+    for corpus in run.corpora:
+        if batch_limits(run, corpus).streams is not None:
+            yield (
+                path,
+                f"{corpus!r} is text in streams, which cannot be mixed; leave out one_batch",
+            )
+    if pairs := [task for task in run.tasks if reads_pairs(run, task)]:
+        yield (
+            path,
+            f"{pairs[0]!r} compares pairs of sentences, which cannot be mixed; leave out one_batch",
+        )
+    if run.distillation:
+        yield (
+            path,
+            "the outputs of teachers belong to the batches of one corpus; leave out one_batch",
+        )
+    if current().several:
+        yield (
+            path,
+            "one_batch: processes have different parts of a batch; train in one process",
+        )
 
 
 def _curriculum(run: Run) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,10 @@
-"""Vocabularies: the ids of words, characters, n-grams, affixes, subwords and phrases."""
+"""Vocabularies: the ids of words, characters, n-grams, affixes, subwords and phrases; hashes."""
 
 from mtl.text.vocabulary.affixes import AffixVocabulary, word_shape
 from mtl.text.vocabulary.base import PAD, UNKNOWN, Vocabulary
 from mtl.text.vocabulary.characters import CharacterVocabulary
 from mtl.text.vocabulary.gazetteers import GazetteerVocabulary
+from mtl.text.vocabulary.hashes import HashVocabulary
 from mtl.text.vocabulary.ngrams import NgramVocabulary
 from mtl.text.vocabulary.subwords import SubwordVocabulary
 from mtl.text.vocabulary.transformer import TransformerVocabulary
@@ -15,6 +16,7 @@ __all__ = [
     "AffixVocabulary",
     "CharacterVocabulary",
     "GazetteerVocabulary",
+    "HashVocabulary",
     "NgramVocabulary",
     "SubwordVocabulary",
     "TransformerVocabulary",
