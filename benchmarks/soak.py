@@ -56,7 +56,9 @@ def main() -> None:
             if training.poll() is not None:
                 raise SystemExit(f"the training ended with {training.returncode} before its time")
             memory.append(largest(training.pid))
-            print(f"{100 * part // PARTS:3} %  {memory[-1]:7.1f} MB  {epochs(run)} epochs", flush=True)
+            print(
+                f"{100 * part // PARTS:3} %  {memory[-1]:7.1f} MB  {epochs(run)} epochs", flush=True
+            )
         training.terminate()
         print(f"stopped by SIGTERM, exit status {training.wait()}")
     print(f"growth after the first tenth: {max(memory) / memory[0] - 1:+.1%}")

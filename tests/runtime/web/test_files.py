@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.export.bundle import TaskForm, bundle_bytes, pack
+from mtl.export.bundle import TaskForm, export_bundle, pack
 from tests.runtime.built import kernels
 from tests.runtime.models import predictor
 from tests.runtime.test_absurd import CONSTANTS, DESCRIPTIONS, PREDICTED, program
@@ -27,7 +27,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("web") / "model.mtl"
     found = predictor()
     forms = dict.fromkeys(found.batcher.targets, TaskForm("record", False, False))
-    path.write_bytes(bundle_bytes(found, forms))
+    export_bundle(found, forms, path)
     return path
 
 
