@@ -28,7 +28,7 @@ from mtl.errors import MtlError
 from mtl.export.graph import to_graph
 from mtl.export.layers import with_whole_layers
 from mtl.export.program import SAMPLE, read_features, refuse_factored, refuse_stepwise
-from mtl.export.rounding import Weights, large_weights, rounded
+from mtl.export.rounding import Weights, large_weights, rounded, rounded_weights
 from mtl.files import atomic_write
 from mtl.heads import Classifier, CRFTagger, Head, Tagger
 from mtl.inference.merging import padding_states
@@ -94,7 +94,7 @@ def export_bundle(
     Raises:
         MtlError: A part cannot be exported, or the file cannot be written.
     """
-    tensors, meta, model = _parts(predictor, tasks)
+    tensors, meta, model = _parts(predictor, tasks, weights)
     content = pack(tensors, meta)
     whole = len(content)
     if weights != "float32":
@@ -106,9 +106,12 @@ def export_bundle(
 
 
 def _parts(
-    predictor: Predictor, tasks: Mapping[str, TaskForm]
+    predictor: Predictor, tasks: Mapping[str, TaskForm], weights: Weights
 ) -> tuple[dict[str, Tensor], dict[str, Any], MultiTaskModel]:
-    """Return the tensors and the metadata of a file, and the model that they come from."""
+    """Return the tensors and the metadata of a file, and the model that they come from.
+
+    The tensors are in float32. The logits of empty texts come from the weights of the file.
+    """
     model, batcher = predictor.model, predictor.batcher
     refuse_factored(model)
     if model.embedding.contextual:
@@ -137,6 +140,8 @@ def _parts(
     tables = [name for name in names if name in sentences["inputs"]]
     words["outputs"] = {name: words["outputs"][name] for name in tables}
     tensors = {**constants, **more}
+    with rounded_weights(model, weights):
+        entries = {task: _task(predictor, task, form, tensors) for task, form in tasks.items()}
     meta = {
         "format": "mtl-bundle",
         "version": VERSION,
@@ -151,7 +156,7 @@ def _parts(
         "overlap": predictor.overlap,
         "max_tokens": predictor.max_tokens,
         "min_tokens": min_tokens,
-        "tasks": {task: _task(predictor, task, form, tensors) for task, form in tasks.items()},
+        "tasks": entries,
         "words": words,
         "sentences": sentences,
     }

@@ -48,7 +48,8 @@ def export_files(
     known = ("float32", "int8") if to == "onnx" else ("float32",)
     if weights not in known:
         raise MtlError(
-            f"{to} files have weights in {' or '.join(known)}, not in {weights}; bundles have both"
+            f"{to} files have weights in {' or '.join(known)}, not in {weights}; choose another "
+            "type, or export a bundle, which has float32, float16 or int8"
         )
     if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[to]:
         raise MtlError(

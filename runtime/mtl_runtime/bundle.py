@@ -102,11 +102,8 @@ def _parsed(content: bytes) -> tuple[Any, dict[str, Any]]:
         count = (last - first) // kind.itemsize
         # Not copied: all arrays read the memory of the file, and nobody writes to them.
         array = np.frombuffer(content, kind, count, start + first)
-        tensors[name] = array.reshape(entry["shape"])
-    scales = meta.get("scales", {})
-    return meta, {
-        name: Rounded(array, tensors[scales[name]] if name in scales else None)
-        if name in scales or array.dtype == np.float16
-        else array
-        for name, array in tensors.items()
-    }
+        array = array.reshape(entry["shape"])
+        tensors[name] = Rounded(array) if kind == np.float16 else array
+    for name, scales in meta.get("scales", {}).items():
+        tensors[name] = Rounded(tensors[name], tensors[scales])
+    return meta, tensors

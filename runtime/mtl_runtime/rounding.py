@@ -29,20 +29,20 @@ class Rounded:
             or any(n not in (1, size) for n, size in zip(scales.shape, numbers.shape, strict=True))
         ):
             raise ValueError(f"the scales {scales.shape} do not fit the weight {numbers.shape}")
-        self._numbers = numbers
-        self._scales = scales
+        self.numbers = numbers
+        self.scales = scales
         self.size: int = numbers.size
 
     def expanded(self) -> NDArray[np.float32]:
         """Return the weight."""
-        return _product(self._numbers, self._scales)
+        return _product(self.numbers, self.scales)
 
     def rows(self, ids: NDArray[Any]) -> NDArray[np.float32]:
         """Return the rows of ids `[…]`, an array `[…, …]`; the table itself stays as it is."""
-        scales = self._scales
-        if scales is not None and len(scales) == len(self._numbers):
+        scales = self.scales
+        if scales is not None and len(scales) == len(self.numbers):
             scales = scales[ids]
-        return _product(self._numbers[ids], scales)
+        return _product(self.numbers[ids], scales)
 
 
 def _product(numbers: NDArray[Any], scales: NDArray[Any] | None) -> NDArray[np.float32]:
