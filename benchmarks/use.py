@@ -45,6 +45,7 @@ from use_worker import profiled_file
 
 from mtl.api import TrainedModel
 from mtl.experiment import load_corpora
+from mtl.experiment.experiment import make_metrics
 from mtl.export.rounding import Weights
 
 WORKER = Path(__file__).with_name("use_worker.py")
@@ -180,7 +181,7 @@ class Setup:
         """Return the score of each task, in per cent."""
         found = {}
         for task, rows in labels.items():
-            metric = self.model.experiment.metrics([task])[task]()
+            metric = make_metrics(self.model.run, [task])[task]()
             metric.update(self.gold[task], list(map(tuple, rows)))
             found[task] = 100 * next(iter(metric.compute().values()))
         return found
@@ -686,7 +687,7 @@ def contestants_table(setup: Setup, found: Mapping[str, Found]) -> str:
 
 
 def _metric(setup: Setup, task: str) -> str:
-    return next(iter(setup.model.experiment.metrics([task])[task]().compute())).replace("_", " ")
+    return next(iter(make_metrics(setup.model.run, [task])[task]().compute())).replace("_", " ")
 
 
 def goals_table(reached: Sequence[Goal]) -> str:

@@ -71,14 +71,13 @@ def large_weights(model: nn.Module) -> Iterator[tuple[str, Tensor, tuple[int, ..
     of a matrix has a scale of its own.
     """
     for prefix, module in model.named_modules():
+        found: dict[str, Tensor] = {}
+        by_input = isinstance(module, (WholeQuasi, *_BY_INPUT))
         if isinstance(module, WholeQuasi):
-            matrices = {f"matrices.{name}": w for name, w in module.matrices.named_parameters()}
-            found, by_input = matrices, True
+            found |= {f"matrices.{name}": w for name, w in module.matrices.named_parameters()}
         elif isinstance(module, _BY_OUTPUT + _BY_INPUT):
-            own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-            found, by_input = dict(own), isinstance(module, _BY_INPUT)
-        else:
-            continue
+            found |= module.named_parameters(recurse=False)
+            found |= module.named_buffers(recurse=False)
         for name, weight in found.items():
             if weight.ndim > 1 and weight.numel() >= LEAST and weight.dtype == torch.float32:
                 if not weight.half().isfinite().all():
