@@ -26,6 +26,7 @@ from side_by_side import ROOT, alternate, conditions, ratio, report, speed, tabl
 from mtl.api import TrainedModel
 from mtl.data.corpus import Corpus
 from mtl.experiment import load_corpora
+from mtl.experiment.experiment import make_metrics
 
 try:
     import pycrfsuite
@@ -134,7 +135,7 @@ def crfsuite_score(
     model: TrainedModel, corpus: Corpus, task: str, tagger: pycrfsuite.Tagger
 ) -> str:
     """Return the score on the test split, computed with the metric of mtl."""
-    metric = model.experiment.metrics([task])[task]()
+    metric = make_metrics(model.run, [task])[task]()
     for example in corpus.splits["test"]:
         found = tagger.tag(sentence_features(example.tokens))
         metric.update([example.labels[task]], [found])

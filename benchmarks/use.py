@@ -45,6 +45,8 @@ from use_worker import profiled_file
 
 from mtl.api import TrainedModel
 from mtl.experiment import load_corpora
+from mtl.experiment.experiment import make_metrics
+from mtl.export.rounding import Weights
 
 WORKER = Path(__file__).with_name("use_worker.py")
 RECURRENT = {"num_layers": 1, "hidden_size": 200, "bidirectional": True, "dropout": 0.4}
@@ -179,7 +181,7 @@ class Setup:
         """Return the score of each task, in per cent."""
         found = {}
         for task, rows in labels.items():
-            metric = self.model.experiment.metrics([task])[task]()
+            metric = make_metrics(self.model.run, [task])[task]()
             metric.update(self.gold[task], list(map(tuple, rows)))
             found[task] = 100 * next(iter(metric.compute().values()))
         return found
@@ -217,12 +219,13 @@ def entries(setup: Setup) -> Iterator[tuple[str, Callable[[], Entry]]]:
         spec = of("mtl", path=str(path), torch=True, **spec)
         return Entry(spec, setup.epochs(trunk), files)
 
-    def runtime(trunk: str) -> Entry:
+    def runtime(trunk: str, weights: Weights = "float32") -> Entry:
         if importlib.util.find_spec("mtl_runtime") is None:
             raise Skip("mtl_runtime cannot be imported; put runtime/ on PYTHONPATH")
-        model, path = setup.trained(trunk), setup.folder / f"{trunk}.mtl"
+        suffix = ".mtl" if weights == "float32" else f".{weights}.mtl"
+        model, path = setup.trained(trunk), setup.folder / f"{trunk}{suffix}"
         if not path.is_file():
-            model.save_bundle(path, setup.tasks)
+            model.save_bundle(path, setup.tasks, weights)
         try:
             import mtl_runtime
 
@@ -279,6 +282,7 @@ def entries(setup: Setup) -> Iterator[tuple[str, Callable[[], Entry]]]:
         yield f"mtl, {title}", lambda trunk=trunk: own(trunk)  # type: ignore[misc]
     for trunk in dict.fromkeys([setup.options.trunk, "lstm"]):
         yield f"mtl-runtime, {TITLES[trunk]}", lambda trunk=trunk: runtime(trunk)  # type: ignore[misc]
+        yield f"mtl-runtime, {TITLES[trunk]}, int8", lambda trunk=trunk: runtime(trunk, "int8")  # type: ignore[misc]
     yield f"ONNX Runtime, {TITLES['lstm']}", lambda: onnx("lstm")
     yield "python-crfsuite", lambda: crfsuite(False)
     yield "python-crfsuite, kept", lambda: crfsuite(True)
@@ -683,7 +687,7 @@ def contestants_table(setup: Setup, found: Mapping[str, Found]) -> str:
 
 
 def _metric(setup: Setup, task: str) -> str:
-    return next(iter(setup.model.experiment.metrics([task])[task]().compute())).replace("_", " ")
+    return next(iter(make_metrics(setup.model.run, [task])[task]().compute())).replace("_", " ")
 
 
 def goals_table(reached: Sequence[Goal]) -> str:

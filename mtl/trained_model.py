@@ -44,6 +44,7 @@ from mtl.text.tokenizer import words_of
 if TYPE_CHECKING:
     from mtl.data.corpus import Corpus
     from mtl.experiment.ensemble import JointExperiment
+    from mtl.export.rounding import Weights
     from mtl.model import MultiTaskModel
     from mtl.training.cache import Cache
     from mtl.training.dynamic import Dynamic
@@ -149,11 +150,8 @@ class TrainedModel:
                 model has no such task.
         """
         selected = self.selection.labelling(tasks, characters=True)
-        labels: dict[str, list[Any]] = {task: [] for task in selected}
-        for prediction in self.annotate(sentences, selected, unit=unit, abstain=abstain):
-            for task, value in prediction.labels.items():
-                labels[task].append(value)
-        return labels
+        labels = [p.labels for p in self.annotate(sentences, selected, unit=unit, abstain=abstain)]
+        return {task: [own[task] for own in labels] for task in selected}
 
     def annotate(
         self,
@@ -193,9 +191,8 @@ class TrainedModel:
         """
         selected = self.selection.labelling(tasks, characters=True)
         self.selection.check_unit(selected, unit, split=split_sentences)
-        pairs = self.selection.compare_pairs(selected)
+        stream = read_sentences(sentences, pairs=self.selection.compare_pairs(selected))
         characters = self.selection.read_characters(selected)
-        stream = read_sentences(sentences, pairs=pairs)
         label = partial(
             self.predictor.run,
             tasks=selected,
@@ -288,20 +285,25 @@ class TrainedModel:
         split = self.selection.by_sentence(selected, unit)
         return explain(predictor, found, selected, split, method, token, steps)
 
-    def save_bundle(self, path: str | PathLike[str], tasks: Sequence[str] | None = None) -> None:
+    def save_bundle(
+        self,
+        path: str | PathLike[str],
+        tasks: Sequence[str] | None = None,
+        weights: Weights = "float32",
+    ) -> None:
         """Export the model to a bundle, a file that `mtl_runtime.load` reads without PyTorch.
 
         Args:
             path: The file, such as "model.mtl".
-            tasks: The tasks; None: all but those whose labels are derived from the text.
+            tasks: As for `predict`.
+            weights: "float32", "float16" or "int8": the type of large tables and matrices.
 
         Raises:
             MtlError: A part of the model cannot be exported, or the file cannot be written.
         """
         from mtl.export.bundle import export_bundle
 
-        forms = self.selection.forms(self.selection.labelling(tasks))
-        export_bundle(self.experiment.predictor, forms, Path(path))
+        export_bundle(self.experiment.predictor, self.selection.forms(tasks), Path(path), weights)
 
     def evaluate(
         self,
@@ -450,11 +452,9 @@ def load(
     Args:
         folder: The run folder, the folder of an ensemble, or the name of a model of the package,
             such as "english".
-        device: "cpu", "cuda", …; None: a GPU if available, regardless of the device that the model
-            was trained on.
-        trust: Whether to import (and run) modules outside mtl that the run file of the folder
-            names, such as `my_parts:MyHead`. Modules that your program has already imported need
-            no trust.
+        device: "cpu", "cuda", …; None: a GPU if available, also after training on a CPU.
+        trust: Whether to import (and run) modules outside mtl that the run file names. Modules
+            that your program has already imported need no trust.
 
     Raises:
         CheckpointError: The folder is not a run folder, has no trained model yet, or is damaged.

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtl.files import exists
+
+if TYPE_CHECKING:
+    from mtl.trained_model import TrainedModel
 
 RunFileArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run file; its suffix .yaml may be omitted.")
@@ -48,6 +51,14 @@ def _refuse(context: typer.Context, options: Sequence[str], message: str) -> Non
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(message, param_hint=f"--{name.replace('_', '-')}")
+
+
+def only_corpus(model: TrainedModel, tasks: list[str] | None) -> str:
+    """Return the corpus whose split the option --data replaces."""
+    names = {model.run.tasks[task].corpus for task in model.selection.named(tasks)}
+    if len(names) > 1:
+        raise typer.BadParameter("the model has several corpora; choose one with --task")
+    return names.pop()
 
 
 def finite(value: float | None) -> float | None:

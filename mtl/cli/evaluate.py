@@ -15,6 +15,7 @@ from mtl.cli.arguments import (
     TaskOption,
     TrustOption,
     finite,
+    only_corpus,
     refuse_idle,
 )
 from mtl.cli.reliability import print_answered, print_errors
@@ -129,7 +130,7 @@ def evaluate(
         found = model.evaluate(
             split,
             task,
-            data={} if data is None else {_corpus(model, task): data},
+            data={} if data is None else {only_corpus(model, task): data},
             streams=streams,
             dynamic=Dynamic(lr, decay, plain) if dynamic else None,
             cache=Cache(window, theta, weight) if cache else None,
@@ -170,14 +171,6 @@ def evaluate(
         print_errors(title, found)
     if abstain is not None:
         print_answered(title, found, abstain)
-
-
-def _corpus(model: TrainedModel, tasks: list[str] | None) -> str:
-    """Return the corpus that --data replaces."""
-    names = {model.run.tasks[task].corpus for task in model.selection.named(tasks)}
-    if len(names) > 1:
-        raise typer.BadParameter("the model has several corpora; choose one with --task")
-    return names.pop()
 
 
 def _print(console: Console, title: str, found: Evaluation, confusion: bool) -> None:

@@ -145,18 +145,19 @@ class TaskSelection:
             )
         return bool(pairs)
 
-    def forms(self, tasks: Sequence[str]) -> dict[str, TaskForm]:
-        """Return task to the form in which a bundle reads and writes it."""
+    def forms(self, tasks: Sequence[str] | None) -> dict[str, TaskForm]:
+        """Return task of `labelling` to the form in which a bundle reads and writes it."""
         from mtl.export.bundle import TaskForm
 
-        by_sentence = self.by_sentence(tasks)
+        selected = self.labelling(tasks)
+        by_sentence = self.by_sentence(selected)
         return {
             task: TaskForm(
                 "sentence" if task in by_sentence else "record",
                 reads_pairs(self._run, task),
                 self._run.tasks[task].source.derived,
             )
-            for task in tasks
+            for task in selected
         }
 
     def by_sentence(self, tasks: Sequence[str], unit: TextUnit | None = None) -> list[str]:

@@ -28,6 +28,7 @@ from mtl.errors import MtlError
 from mtl.export.graph import to_graph
 from mtl.export.layers import with_whole_layers
 from mtl.export.program import SAMPLE, read_features, refuse_factored, refuse_stepwise
+from mtl.export.rounding import Weights, large_weights, rounded, rounded_weights
 from mtl.files import atomic_write
 from mtl.heads import Classifier, CRFTagger, Head, Tagger
 from mtl.inference.merging import padding_states
@@ -41,13 +42,21 @@ from mtl.trunks.directional import DirectionalTrunk
 from mtl.trunks.transformer import TransformerTrunk
 from mtl.version import __version__
 
-VERSION = 1
-"""The version of the format. A runtime reads the versions that it knows."""
+VERSION, ROUNDED_VERSION = 1, 2
+"""The versions of the format: all weights in float32; large weights in fewer bits. A runtime reads
+the versions that it knows."""
 _FORMS: Mapping[Any, str] = {LabelSet: "set", Number: "number", SoftLabel: "distribution"}
 
 _LEAST_TOKENS = (2, 8, 32)
 """Tokens per row that a program needs at least; the first number that suffices is used."""
-_TYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "bool": "BOOL"}
+_TYPES = {
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "int8": "I8",
+    "int64": "I64",
+    "bool": "BOOL",
+}
 """Types of numpy by their names in safetensors."""
 
 
@@ -65,24 +74,44 @@ class TaskForm(NamedTuple):
     derived: bool
 
 
-def export_bundle(predictor: Predictor, tasks: Mapping[str, TaskForm], path: Path) -> None:
+def export_bundle(
+    predictor: Predictor,
+    tasks: Mapping[str, TaskForm],
+    path: Path,
+    weights: Weights = "float32",
+) -> int:
     """Write a model with some of its tasks as one file.
 
     Args:
         predictor: The predictor of the trained model.
         tasks: The tasks, which have taggers or classifiers as heads.
         path: The file.
+        weights: The type of large weights; see `mtl.export.rounding.large_weights`.
+
+    Returns:
+        The number of bytes that the file has with all weights in float32.
 
     Raises:
         MtlError: A part cannot be exported, or the file cannot be written.
     """
-    content = bundle_bytes(predictor, tasks)
+    tensors, meta, model = _parts(predictor, tasks, weights)
+    content = pack(tensors, meta)
+    whole = len(content)
+    if weights != "float32":
+        _round(tensors, meta, model, weights)
+        content = pack(tensors, meta)
     with atomic_write(path, "wb") as file:
         file.write(content)
+    return whole
 
 
-def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
-    """Return the content of the file; see `export_bundle`."""
+def _parts(
+    predictor: Predictor, tasks: Mapping[str, TaskForm], weights: Weights
+) -> tuple[dict[str, Tensor], dict[str, Any], MultiTaskModel]:
+    """Return the tensors and the metadata of a file, and the model that they come from.
+
+    The tensors are in float32. The logits of empty texts come from the weights of the file.
+    """
     model, batcher = predictor.model, predictor.batcher
     refuse_factored(model)
     if model.embedding.contextual:
@@ -116,6 +145,8 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
     tables = [name for name in names if name in sentences["inputs"]]
     words["outputs"] = {name: words["outputs"][name] for name in tables}
     tensors = {**constants, **more}
+    with rounded_weights(model, weights):
+        entries = {task: _task(predictor, task, form, tensors) for task, form in tasks.items()}
     meta = {
         "format": "mtl-bundle",
         "version": VERSION,
@@ -131,11 +162,30 @@ def bundle_bytes(predictor: Predictor, tasks: Mapping[str, TaskForm]) -> bytes:
         "overlap": predictor.overlap,
         "max_tokens": predictor.max_tokens,
         "min_tokens": min_tokens,
-        "tasks": {task: _task(predictor, task, form, tensors) for task, form in tasks.items()},
+        "tasks": entries,
         "words": words,
         "sentences": sentences,
     }
-    return pack(tensors, meta)
+    return tensors, meta, copied
+
+
+def _round(
+    tensors: dict[str, Tensor], meta: dict[str, Any], model: MultiTaskModel, weights: Weights
+) -> None:
+    """Replace the large weights among the tensors; `scales` in the metadata has their scales."""
+    scales: dict[str, str] = {}
+    numbers: dict[str, Tensor] = {}
+    for own, weight, dims in large_weights(model):
+        if (name := f"model.{own}") in tensors:
+            found = rounded(weight, dims, weights)
+            del tensors[name]
+            numbers[name] = found.numbers
+            if found.scales is not None:
+                scales[name] = f"{name}.scale"
+                tensors[scales[name]] = found.scales
+    if numbers:
+        meta |= {"version": ROUNDED_VERSION, "scales": scales}
+        tensors |= numbers  # after all others, whose addresses stay multiples of their sizes
 
 
 # ---- tracing

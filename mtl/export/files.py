@@ -14,6 +14,7 @@ from torch import Tensor
 from mtl.errors import MtlError
 from mtl.export.onnx import onnx_bytes
 from mtl.export.program import export_program, read_features, tagger
+from mtl.export.rounding import Weights
 from mtl.files import atomic_write
 from mtl.inference.predictor import Predictor
 
@@ -26,8 +27,7 @@ def export_files(
     tasks: Sequence[str],
     path: Path,
     to: ExportFormat,
-    *,
-    quantize: bool = False,
+    weights: Weights = "float32",
 ) -> Path:
     """Write taggers as a program, and a JSON file with the labels of its scores beside it.
 
@@ -36,7 +36,7 @@ def export_files(
         tasks: The tasks to export; their heads must be taggers.
         path: The path of the program. The JSON file has the same name with the suffix .json.
         to: The format of the program.
-        quantize: Whether to quantise the weights to 8-bit integers; only for ONNX.
+        weights: The type of the weights; "int8" only for ONNX.
 
     Returns:
         The path of the JSON file.
@@ -45,8 +45,12 @@ def export_files(
         MtlError: A task is not a tagger, a part cannot be exported, a package is missing, or a file
             cannot be written.
     """
-    if quantize and to != "onnx":
-        raise MtlError("only ONNX files are quantised; export to onnx")
+    known = ("float32", "int8") if to == "onnx" else ("float32",)
+    if weights not in known:
+        raise MtlError(
+            f"{to} files have weights in {' or '.join(known)}, not in {weights}; choose another "
+            "type, or export a bundle, which has float32, float16 or int8"
+        )
     if path.suffix in SUFFIXES.values() and path.suffix != SUFFIXES[to]:
         raise MtlError(
             f"{path}: expected the suffix {SUFFIXES[to]} for the format {to}, got {path.suffix}"
@@ -59,7 +63,7 @@ def export_files(
     # The program is built in memory first, so that a failure leaves no incomplete files.
     program = export_program(predictor.model, predictor.batcher, tasks)
     if to == "onnx":
-        content = onnx_bytes(program, inputs, tasks, quantize=quantize)
+        content = onnx_bytes(program, inputs, tasks, quantize=weights == "int8")
     else:
         buffer = io.BytesIO()
         torch.export.save(program, buffer)

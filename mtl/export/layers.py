@@ -27,22 +27,31 @@ def with_whole_layers(model: ModuleT) -> ModuleT:
         seen.add(module)
     for name, module in list(model.named_modules()):
         if isinstance(module, (nn.LSTM, nn.GRU)):
-            model.set_submodule(name, _Recurrent(module))
+            model.set_submodule(name, WholeRecurrent(module))
         elif isinstance(module, QRNNLayer):
-            model.set_submodule(name, _Quasi(module))
-        elif isinstance(module, nn.Linear) and parametrize.is_parametrized(module):
-            model.set_submodule(name, _plain(module))
+            model.set_submodule(name, WholeQuasi(module))
+    for name, layer in parametrized_layers(model).items():
+        model.set_submodule(name, plain(layer))
     return model
 
 
-def _plain(layer: nn.Linear) -> nn.Linear:
+def parametrized_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Return the linear layers that compute their weights from other weights, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and parametrize.is_parametrized(module)
+    }
+
+
+def plain(layer: nn.Linear) -> nn.Linear:
     """Return a linear layer with the weights that a parametrised one computes."""
-    plain = nn.Linear(layer.in_features, layer.out_features)
-    plain.weight, plain.bias = nn.Parameter(layer.weight.detach()), layer.bias
-    return plain
+    found = nn.Linear(layer.in_features, layer.out_features)
+    found.weight, found.bias = nn.Parameter(layer.weight.detach()), layer.bias
+    return found
 
 
-class _Recurrent(nn.Module):
+class WholeRecurrent(nn.Module):
     """A one-layer, one-direction, batch-first LSTM or GRU with the parameter names of torch.
 
     It calls one operator for the whole layer; torch would unroll its own layers over tokens.
@@ -68,7 +77,7 @@ class _Recurrent(nn.Module):
         return outputs, h
 
 
-class _Quasi(nn.Module):
+class WholeQuasi(nn.Module):
     """A QRNN layer without the in-place buffers, which an exported graph cannot contain."""
 
     def __init__(self, layer: QRNNLayer) -> None:

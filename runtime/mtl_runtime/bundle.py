@@ -11,10 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mtl_runtime.graph import GraphError, Program
+from mtl_runtime.rounding import Rounded
 
-VERSIONS = (1,)
+VERSIONS = (1, 2)
 """The versions of the format that this runtime reads."""
-_TYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "BOOL": np.bool_, "I8": np.int8}
+_TYPES = {
+    "F16": np.float16,
+    "F32": np.float32,
+    "F64": np.float64,
+    "I8": np.int8,
+    "I64": np.int64,
+    "BOOL": np.bool_,
+}
 _CHECKSUM = b'"sha256":"'
 _MOST_HEADER = 1 << 30
 
@@ -28,7 +36,7 @@ class Bundle(NamedTuple):
 
     Args:
         meta: Vocabularies, tasks and settings; see `mtl.export.bundle`.
-        tensors: Name to array.
+        tensors: Name to array, or to a weight in fewer bits.
         words: The program from the features of words to the rows of tables.
         sentences: The program from rows to the scores of tasks.
     """
@@ -87,12 +95,15 @@ def _parsed(content: bytes) -> tuple[Any, dict[str, Any]]:
             f"{', '.join(map(str, VERSIONS))}; install a newer one"
         )
     start = 8 + length
-    tensors = {}
+    tensors: dict[str, Any] = {}
     for name, entry in header.items():
         kind = np.dtype(_TYPES[entry["dtype"]])
         first, last = entry["data_offsets"]
         count = (last - first) // kind.itemsize
         # Not copied: all arrays read the memory of the file, and nobody writes to them.
         array = np.frombuffer(content, kind, count, start + first)
-        tensors[name] = array.reshape(entry["shape"])
+        array = array.reshape(entry["shape"])
+        tensors[name] = Rounded(array) if kind == np.float16 else array
+    for name, scales in meta.get("scales", {}).items():
+        tensors[name] = Rounded(tensors[name], tensors[scales])
     return meta, tensors

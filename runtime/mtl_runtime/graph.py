@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mtl_runtime.operators import MOST, OPERATORS, WORDS, folded, result_size
+from mtl_runtime.operators import LOOKUPS, MOST, OPERATORS, WORDS, folded, result_size
+from mtl_runtime.rounding import Rounded
 
 _TYPES = {"float16", "float32", "float64", "bool", "uint8", "int8", "int16", "int32", "int64"}
 
@@ -21,7 +22,7 @@ class Program:
 
     Args:
         graph: "inputs", "nodes" and "outputs"; see `mtl.export.graph`.
-        constants: Name to array.
+        constants: Name to array, or to a weight in fewer bits.
 
     Raises:
         GraphError: A node has an unknown operator, the name of another value or an argument of an
@@ -52,6 +53,9 @@ class Program:
                     known[other] = constants[other]
                 if other not in known and other not in slots and other not in nodes:
                     raise GraphError(f"{name}: unknown value {other}")
+                looked_up = operator in LOOKUPS and other not in _names(values[1:])
+                if isinstance(known.get(other), Rounded) and not looked_up:
+                    known[other] = known[other].expanded()
             if used <= known.keys():
                 found = [_filled(value, known) for value in values]
                 if result_size(operator, found) > MOST:
@@ -64,7 +68,7 @@ class Program:
                 continue
             run, values = folded(operator, run, values, known, _Name)
             nodes[name] = run, values, options
-        self._nodes, self._known, self._slots = nodes, known, slots
+        self._nodes, self._slots = nodes, slots
         self._outputs = {name: _decoded(value) for name, value in graph["outputs"].items()}
         for name, value in self._outputs.items():
             for other in _names(value):
@@ -72,6 +76,12 @@ class Program:
                     known.setdefault(other, constants[other])
                 if other not in known and other not in slots and other not in nodes:
                     raise GraphError(f"output {name}: unknown value {other}")
+                if isinstance(known.get(other), Rounded):
+                    known[other] = known[other].expanded()
+        # Packed matrices replace the matrices that they were made of.
+        read = [[values, *options.values()] for _, values, options in nodes.values()]
+        used = {other for value in (*read, *self._outputs.values()) for other in _names(value)}
+        self._known = {name: value for name, value in known.items() if name in used}
         self._plans: dict[tuple[str, ...], Callable[[Sequence[Any]], list[Any]]] = {}
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from mtl_runtime import kernels
+from mtl_runtime.rounding import Rounded
 
 Array = Any
 
 
 MOST = 1 << 26
 """The most numbers of an array that an operator makes from sizes alone."""
+LOOKUPS = {"aten.embedding.default", "aten.embedding_bag.padding_idx"}
+"""The operators that read only some rows of their first argument, so that it may be `Rounded`."""
 WORDS = {"none", "tanh", "constant", "floor", "trunc"}
 """The strings that operators other than einsum accept."""
 
@@ -251,12 +254,16 @@ def _masked_fill(x: Array, mask: Array, value: Any) -> Array:
     return np.where(mask, x.dtype.type(value), x)
 
 
-def _embedding(table: Array, ids: Array, *others: Any) -> Array:
-    return table[ids]
+def _rows(table: Any, ids: Array) -> Array:
+    return table.rows(ids) if isinstance(table, Rounded) else table[ids]
+
+
+def _embedding(table: Any, ids: Array, *others: Any) -> Array:
+    return _rows(table, ids)
 
 
 def _embedding_bag(
-    table: Array,
+    table: Any,
     ids: Array,
     starts: Array,
     by_frequency: bool = False,
@@ -270,13 +277,14 @@ def _embedding_bag(
         raise ValueError("embedding_bag: unknown mode or weights")
     real = ids != padding
     counts = np.diff(np.append(0, real.cumsum())[np.append(starts, len(ids))])
-    sums = np.zeros((len(starts), table.shape[1]), table.dtype)
+    # Padding is left out first: next to a very long word, most ids are padding.
+    rows = _rows(table, ids[real])
+    sums = np.zeros((len(starts), rows.shape[1]), rows.dtype)
     filled = counts > 0
     if filled.any():
-        # Padding is left out first: next to a very long word, most ids are padding.
         firsts = (counts.cumsum() - counts)[filled]
-        sums[filled] = np.add.reduceat(table[ids[real]], firsts, axis=0)
-    return (sums / np.maximum(counts, 1)[:, None].astype(table.dtype),)
+        sums[filled] = np.add.reduceat(rows, firsts, axis=0)
+    return (sums / np.maximum(counts, 1)[:, None].astype(rows.dtype),)
 
 
 def _pool(

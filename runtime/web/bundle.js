@@ -5,7 +5,7 @@ import { Program } from "./graph.js";
 import { Operators } from "./operators.js";
 
 /** The versions of the format that this runtime reads. */
-const VERSIONS = [1];
+const VERSIONS = [1, 2];
 const CHECKSUM = new TextEncoder().encode('"sha256":"');
 const EXPECTED = "expected a bundle, as `mtl export RUN --to bundle` writes it";
 
@@ -56,6 +56,8 @@ async function parsed(/** @type {Uint8Array} */ content) {
     );
   const tensors = new Map();
   for (const [name, entry] of Object.entries(entries)) tensors.set(name, tensor(content, start, entry));
+  for (const [name, scales] of Object.entries(meta.scales ?? {}))
+    tensors.set(name, scaled(tensors.get(name), tensors.get(scales)));
   return { meta, tensors };
 }
 
@@ -98,6 +100,8 @@ function tensor(/** @type {Uint8Array} */ content, /** @type {number} */ start, 
   switch (entry.dtype) {
     case "F32":
       return made(new Float32Array(bytes), "float32");
+    case "F16":
+      return made(Float32Array.from(new Uint16Array(bytes), half), "float32");
     case "F64":
       return made(new Float64Array(bytes), "float64");
     case "I64":
@@ -109,4 +113,41 @@ function tensor(/** @type {Uint8Array} */ content, /** @type {number} */ start, 
     default:
       throw new Error(`unknown type ${entry.dtype}`);
   }
+}
+
+/** Return the number whose bits are those of a number in 16 bits. */
+function half(/** @type {number} */ bits) {
+  const sign = bits >> 15 ? -1 : 1,
+    exponent = (bits >> 10) & 31,
+    fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return exponent ? sign * (1 + fraction / 1024) * 2 ** (exponent - 15) : sign * fraction * 2 ** -24;
+}
+
+/** Return a weight in 8 bits times its scales, which have the same dimensions, each of the same size or 1. */
+function scaled(/** @type {NDArray | undefined} */ numbers, /** @type {NDArray | undefined} */ scales) {
+  if (numbers?.dtype !== "int8" || scales?.dtype !== "float32" || numbers.ndim !== scales.ndim)
+    throw new Error("expected int8 and its scales");
+  /** @type {number[]} The distances of the scales of neighbours, per dimension. */
+  const steps = [];
+  let step = 1;
+  for (let axis = scales.ndim - 1; axis >= 0; axis--) {
+    const size = scales.shape[axis];
+    if (size !== 1 && size !== numbers.shape[axis])
+      throw new Error(`the scales [${scales.shape}] do not fit the weight [${numbers.shape}]`);
+    steps[axis] = size === 1 ? 0 : step;
+    step *= size;
+  }
+  const data = new Float32Array(numbers.size),
+    place = numbers.shape.map(() => 0);
+  for (let i = 0, at = 0; i < data.length; i++) {
+    data[i] = numbers.data[i] * scales.data[at];
+    for (let axis = place.length - 1; axis >= 0; axis--) {
+      at += steps[axis];
+      if (++place[axis] < numbers.shape[axis]) break;
+      at -= steps[axis] * numbers.shape[axis];
+      place[axis] = 0;
+    }
+  }
+  return new NDArray(data, numbers.shape, "float32");
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import onnxruntime
@@ -38,14 +40,72 @@ def test_a_bundle_has_all_tasks_in_one_file(trained: Path, tmp_path: Path) -> No
     path = tmp_path / "a.mtl"
     found = mtl("export", str(trained), "--to", "bundle", "--output", str(path))
     assert (found.code, found.out, found.err) == (0, f"{path}\n", "")
-    found = mtl("export", str(trained), "--to", "bundle", "--quantize", "--output", str(path))
-    assert (found.code, found.err.count("\n")) == (2, 1)
+
+
+def test_the_loss_of_score_is_printed(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtl.export.rounding.LEAST", 20)
+    monkeypatch.chdir(trained.parents[1])
+    plain, small = tmp_path / "a.mtl", tmp_path / "b.mtl"
+    export = ("export", str(trained), "--to", "bundle", "--output")
+    mtl(*export, str(plain))
+    found = mtl(*export, str(small), "--weights", "int8")
+    assert (found.code, found.err) == (0, "")
+    path, size, table = found.out.split("\n", 2)
+    sizes = small.stat().st_size, plain.stat().st_size
+    assert sizes[0] < sizes[1]
+    assert path == str(small)
+    share = f"{sizes[0] / sizes[1]:.0%}"
+    assert size == f"size: {sizes[0]:,} bytes, {share} of {sizes[1]:,} bytes in float32"
+    rows = [re.split(r" *│ *", line.strip("│ ")) for line in table.splitlines() if "│" in line]
+    scores = {task: values for task, _, *values in rows}
+    assert scores.keys() == {"ner", "pos", "mood"}
+    dev = json.loads(mtl("evaluate", str(trained), "--split", "dev", "--json").out)
+    for task, (full, less, change) in scores.items():
+        assert float(full) == pytest.approx(100 * next(iter(dev[task].values())), abs=0.006)
+        assert float(less) - float(full) == pytest.approx(float(change), abs=0.011)
+
+
+def test_without_data_the_loss_of_score_is_not_measured(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    text = (run / "run.yaml").read_text().replace(str(trained.parents[1]), str(tmp_path / "gone"))
+    (run / "run.yaml").write_text(text)
+    (run / "checksums.txt").unlink()
+    found = mtl("export", str(run), "--to", "bundle", "--weights", "float16")
+    assert found.code == 0
+    assert found.out.startswith(f"{run / 'model.mtl'}\nsize: ")
+    start = "note: the loss of score was not measured; to measure it, name a labelled file with "
+    assert found.err.startswith(f"{start}--data: ")
+    assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "a.conll"), "has an effect only with --to bundle and --weights"),
+        (("--weights", "int8", "--data", "none.conll"), "several corpora; choose one with --task"),
+        (("--weights", "int8", "--task", "pos", "--data", "none.conll"), "none.conll"),
+    ],
+)
+def test_wrong_data_writes_no_file(
+    options: tuple[str, ...], message: str, trained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.mtl"
+    found = mtl("export", str(trained), "--to", "bundle", "--output", str(path), *options)
+    assert found.code == 2
+    assert message in " ".join(found.err.replace("│", " ").split())
+    assert not path.exists()
 
 
 @pytest.mark.slow
 def test_the_tasks_asked_for_come_alone(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
-    options = ["--to", "onnx", "--task", "pos", "--output", str(path), "--quantize"]
+    options = ["--to", "onnx", "--task", "pos", "--output", str(path), "--weights", "int8"]
     assert mtl("export", str(trained), *options).code == 0
     assert [output.name for output in onnxruntime.InferenceSession(path).get_outputs()] == ["pos"]
 
@@ -56,10 +116,12 @@ def test_a_classifier_is_refused(trained: Path) -> None:
     assert found.err.startswith("error: task 'mood': expected a tagger, got the head ")
 
 
-def test_a_graph_of_torch_is_not_quantized(trained: Path) -> None:
-    found = mtl("export", str(trained), "--to", "torch-export", "--quantize")
+@pytest.mark.parametrize(("to", "weights"), [("torch-export", "int8"), ("onnx", "float16")])
+def test_other_formats_have_fewer_types(to: str, weights: str, trained: Path) -> None:
+    found = mtl("export", str(trained), "--to", to, "--weights", weights)
     assert found.code == 2
-    assert found.err == "error: only ONNX files are quantised; export to onnx\n"
+    assert found.err.startswith(f"error: {to} files have weights in float32")
+    assert found.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("to", "name"), [("torch-export", "a.onnx"), ("onnx", "a.pt2")])

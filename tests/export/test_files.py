@@ -154,7 +154,7 @@ def test_scores_and_description_reproduce_the_labels(tmp_path: Path) -> None:
 def test_a_quantized_file_is_smaller_and_near(trunk: str, tmp_path: Path) -> None:
     experiment, whole, small = made(tmp_path, trunk, hidden_size=64), tmp_path / "a", tmp_path / "b"
     export_files(experiment.predictor, ["pos"], whole, "onnx")
-    description = export_files(experiment.predictor, ["pos"], small, "onnx", quantize=True)
+    description = export_files(experiment.predictor, ["pos"], small, "onnx", "int8")
     assert small.stat().st_size < 0.5 * whole.stat().st_size
     session = onnxruntime.InferenceSession(small)
     for batch in batches(experiment):
@@ -178,8 +178,8 @@ def test_a_loop_over_tokens_cannot_be_exported(tmp_path: Path) -> None:
 
 def test_only_onnx_files_are_quantized(tmp_path: Path) -> None:
     predictor = made(tmp_path).predictor
-    with pytest.raises(MtlError, match="only ONNX files are quantised"):
-        export_files(predictor, ["pos"], tmp_path / "m.pt2", "torch-export", quantize=True)
+    with pytest.raises(MtlError, match="torch-export files have weights in float32, not in int8"):
+        export_files(predictor, ["pos"], tmp_path / "m.pt2", "torch-export", "int8")
 
 
 def test_the_description_does_not_take_the_place_of_the_program(tmp_path: Path) -> None:

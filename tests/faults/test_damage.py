@@ -29,7 +29,7 @@ TRAIN = ("train", "run.yaml", "training.epochs=3", "--output")
 
 @pytest.fixture(scope="module")
 def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a project with a whole run, one of two of its three epochs, and a bundle."""
+    """Return a project with a whole run, one of two of its three epochs, and two bundles."""
     importlib.import_module("tests.runtime.conftest")  # makes the runtime of a checkout complete
     folder = tmp_path_factory.mktemp("damage") / "project"
     write(folder, "tagger and classifier")
@@ -39,6 +39,15 @@ def folder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = ("export", "runs/whole", "--to", "bundle", "--output", "runs/model.mtl")
     result = server.run(*bundle, folder=folder)
     assert result.code == 0, result
+    # Only large weights become smaller.
+    wide = server.run(
+        *TRAIN, "runs/wide", "training.epochs=1", "trunk.hidden_size=64", folder=folder
+    )
+    assert wide.code == 0
+    bundle = ("export", "runs/wide", *bundle[2:-1], "runs/small.mtl", "--weights", "int8")
+    result = server.run(*bundle, folder=folder)
+    assert result.code == 0, result
+    assert b'\\"version\\":2' in (folder / "runs/small.mtl").read_bytes()
     return folder
 
 
@@ -58,23 +67,28 @@ def count(result: Result) -> None:
     assert (result.code, len(lines)) == (0, mutations.NUMBER), result
 
 
-KINDS: dict[Callable[[int, str], None], str] = {
-    mutations.load_folders: "runs/whole",
-    mutations.load_bundles: "runs/model.mtl",
-    mutations.check_configurations: "",
-    mutations.read_data: ".",
-}
+KINDS: list[tuple[Callable[[int, str], None], str]] = [
+    (mutations.load_folders, "runs/whole"),
+    (mutations.load_bundles, "runs/model.mtl"),
+    (mutations.load_bundles, "runs/small.mtl"),
+    (mutations.check_configurations, ""),
+    (mutations.read_data, "."),
+]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_damaged_files(kind: Callable[[int, str], None], server: Server, folder: Path) -> None:
-    for number in tries(SHARE / 5, LEAST):
-        count(server.call(kind, number, KINDS[kind], folder=folder))
+@pytest.mark.parametrize(
+    ("kind", "path"), KINDS, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_damaged_files(
+    kind: Callable[[int, str], None], path: str, server: Server, folder: Path
+) -> None:
+    for number in tries(SHARE / 6, LEAST):
+        count(server.call(kind, number, path, folder=folder))
 
 
 def test_a_damaged_file_in_a_folder_to_resume(server: Server, folder: Path) -> None:
     copy = folder / "runs/copy"
-    for number in tries(SHARE / 5):
+    for number in tries(SHARE / 6):
         rng = random.Random(f"resume {number}")
         shutil.copytree(folder / "runs/half", copy)
         path = rng.choice(sorted(p for p in copy.rglob("*") if p.is_file()))

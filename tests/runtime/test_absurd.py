@@ -13,7 +13,7 @@ import pytest
 import torch
 from mtl_runtime.decoding import Decoder
 
-from mtl.export.bundle import TaskForm, bundle_bytes, pack
+from mtl.export.bundle import TaskForm, export_bundle, pack
 from tests.runtime.built import kernels
 from tests.runtime.models import predictor
 
@@ -67,7 +67,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dic
     path = tmp_path_factory.mktemp("sound") / "model.mtl"
     found = predictor()
     forms = dict.fromkeys(found.batcher.targets, TaskForm("record", False, False))
-    path.write_bytes(bundle_bytes(found, forms))
+    export_bundle(found, forms, path)
     read = mtl_runtime.bundle.read(path)
     tensors = {name: torch.from_numpy(array.copy()) for name, array in read.tensors.items()}
     return dict(read.meta), tensors

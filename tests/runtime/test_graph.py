@@ -13,7 +13,7 @@ import torch
 
 from mtl.embeddings.base import of_words
 from mtl.errors import MtlError
-from mtl.export.bundle import TaskForm, bundle_bytes
+from mtl.export.bundle import TaskForm, export_bundle
 from mtl.heads import Tagger
 from mtl.inference.predictor import Predictor
 from mtl.text.example import Example
@@ -43,7 +43,7 @@ SENTENCES = [7, 1, 12, 3]
 
 def written(found: Predictor, options: Mapping[str, Any], path: Path) -> Any:
     forms = TaskForm("record", bool(options.get("pairs")), False)
-    path.write_bytes(bundle_bytes(found, dict.fromkeys(found.batcher.targets, forms)))
+    export_bundle(found, dict.fromkeys(found.batcher.targets, forms), path)
     return bundle.read(path)
 
 
@@ -99,19 +99,19 @@ def test_the_quick_variants_exist() -> None:
 def test_factored_trunks_are_refused() -> None:
     found = predictor(**ALL[min(FACTORED)])
     with pytest.raises(MtlError, match="computes the weights of its trunks in every step"):
-        bundle_bytes(found, {"tags": TaskForm("record", False, False)})
+        export_bundle(found, {"tags": TaskForm("record", False, False)}, Path("not-written.mtl"))
 
 
 def test_layers_that_run_token_by_token_are_refused() -> None:
     found = predictor(**ALL[min(STEPWISE)])
     with pytest.raises(MtlError, match="runs token by token and cannot be exported"):
-        bundle_bytes(found, {"tags": TaskForm("record", False, False)})
+        export_bundle(found, {"tags": TaskForm("record", False, False)}, Path("not-written.mtl"))
 
 
 def test_transformers_are_refused() -> None:
     found = predictor(**ALL[min(TRANSFORMERS)])
     with pytest.raises(MtlError, match="a transformer cannot be exported as a bundle"):
-        bundle_bytes(found, {"tags": TaskForm("record", False, False)})
+        export_bundle(found, {"tags": TaskForm("record", False, False)}, Path("not-written.mtl"))
 
 
 def test_one_sentence_alone_has_the_same_scores(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 from types import ModuleType
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from mtl.export.bundle import TaskForm, bundle_bytes, pack
+from mtl.export import rounding
+from mtl.export.bundle import TaskForm, export_bundle, pack
+from tests.faults.damage import damaged
 from tests.runtime.built import kernels
 from tests.runtime.models import predictor
 from tests.runtime.test_absurd import CONSTANTS, DESCRIPTIONS, PREDICTED, program
-from tests.runtime.web.node import JavaScriptError, Node
+from tests.runtime.web.node import JavaScriptError, Node, close
 
 kernels()
 
@@ -27,7 +30,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("web") / "model.mtl"
     found = predictor()
     forms = dict.fromkeys(found.batcher.targets, TaskForm("record", False, False))
-    path.write_bytes(bundle_bytes(found, forms))
+    export_bundle(found, forms, path)
     return path
 
 
@@ -79,8 +82,38 @@ def test_an_unknown_operator_is_named(sound: Path, node: Node, tmp_path: Path) -
 
 
 def test_a_later_version_is_refused(sound: Path, node: Node, tmp_path: Path) -> None:
-    with pytest.raises(JavaScriptError, match="has version 2, but this mtl-runtime reads 1"):
-        node.ask("load", path=changed(sound, lambda meta: meta.update(version=2), tmp_path))
+    with pytest.raises(JavaScriptError, match="has version 3, but this mtl-runtime reads 1, 2"):
+        node.ask("load", path=changed(sound, lambda meta: meta.update(version=3), tmp_path))
+
+
+@pytest.fixture(scope="module", params=["int8", "float16"])
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with weights in fewer bits."""
+    path = tmp_path_factory.mktemp("small") / "model.mtl"
+    found = predictor()
+    forms = dict.fromkeys(found.batcher.targets, TaskForm("record", False, False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounding, "LEAST", 20)
+        export_bundle(found, forms, path, request.param)
+    return path
+
+
+def test_weights_in_fewer_bits_are_those_of_python(small: Path, node: Node) -> None:
+    texts = ["Ann Smith left New York.", "", "The cat sat on a mat"]
+    found = node.ask("probabilities", path=str(small), sentences=texts, task="tags")
+    labels, expected = mtl_runtime.load(small).probabilities(texts, "tags")
+    assert found["labels"] == labels
+    assert close(found["probabilities"], [own.tolist() for own in expected])
+
+
+def test_changed_files_with_fewer_bits_are_refused(small: Path, node: Node, tmp_path: Path) -> None:
+    content, rng = small.read_bytes(), random.Random(1)
+    for number in range(100):
+        path = tmp_path / f"{number}.mtl"
+        path.write_bytes(damaged(content, rng))
+        if path.read_bytes() != content:
+            with pytest.raises(JavaScriptError, match="BundleError: "):
+                node.ask("load", path=str(path))
 
 
 @pytest.mark.parametrize("size", [0, 7, 8, 100, -1])
