@@ -309,7 +309,7 @@ class MultiTaskModel(nn.Module):
         counts = [int(own.sum()) for own in rows.values()]
         return {
             task: states.new_zeros(len(own)).masked_scatter(own, part)
-            for (task, own), part in zip(rows.items(), values.split(counts), strict=True)
+            for (task, own), part in zip(rows.items(), torch.split(values, counts), strict=True)
         }
 
     def _imitation(self, task: str, hidden: Tensor, mask: Tensor, output: TeacherOutput) -> Tensor:

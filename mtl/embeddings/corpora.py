@@ -27,7 +27,7 @@ class CorpusVectors(nn.Module):
         self.vectors = nn.Parameter(0.1 * torch.randn(len(self.names), dim))
 
     def choose(self, corpus: str | None) -> None:
-        """Let all tasks read the vector of one corpus; None: each task reads that of its own.
+        """Let all tasks read the vector of one corpus; None: each task, the one of its corpus.
 
         Raises:
             MtlError: There is no such corpus.
