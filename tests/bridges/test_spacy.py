@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -314,7 +315,10 @@ nlp.add_pipe("mtl", config={{"run": {bundle!r}}})
 doc = nlp({TEXTS[0]!r})
 print([(token.tag_ or token.pos_) for token in doc])
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
     doc = pipeline(bundle)(TEXTS[0])
     assert found.stdout.strip() == str([t.tag_ or t.pos_ for t in doc]), found.stderr
 

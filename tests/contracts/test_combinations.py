@@ -149,6 +149,8 @@ UNREACHED = {
     ("training", "schedule", "rise"),
 }
 """Limits and shares, which may be out of reach of a run of two steps."""
+SHARINGS = [name for name in KINDS["sharing"] if name not in ("easy_adapt", "progressive")]
+"""All but those for tasks with one head, and for runs that start from another one."""
 TIMES = {"seconds", "tokens_per_second"}
 """Keys of the log whose values differ each time."""
 SMALL_TRUNK = {"num_layers": 1, "hidden_size": 8}
@@ -227,7 +229,7 @@ def combination(rng: random.Random) -> Options:
         "corpora": {c: CORPORA[c] for c in CORPORA if any(t.startswith(c) for t in tasks)},
         "embedding": {SLOTS.get(s, s): random_part("embedding", s, rng) for s in slots},
         "trunk": trunk,
-        "sharing": random_part("sharing", _chosen(KINDS["sharing"], rng), rng),
+        "sharing": random_part("sharing", rng.choice(SHARINGS), rng),
         "weighting": random_part("weighting", _chosen(KINDS["weighting"], rng), rng),
         "tasks": own,
         "training": training,

@@ -41,6 +41,7 @@ BASE: Mapping[tuple[str, str], Options] = {
         "positions": 9,
     },
     ("sharing", "sluice"): {"orthogonality": 0.1},
+    ("sharing", "progressive"): {"old": ["a"]},
     ("reader", "hub"): {"name": "json"},
     ("optimizer", "sgd"): {"lr": 0.1, "momentum": 0.5},
     ("head", "attention"): {"hops": 2},

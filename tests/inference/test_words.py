@@ -52,6 +52,9 @@ SLOW = ("lstm, normed", "gru, normed", "cell", "qrnn, normed", "qrnn, highway")
 """Trunks whose first layer is not a plain recurrence over products of words."""
 
 
+OPTIONS: dict[str, dict[str, Any]] = {"progressive": {"old": ["ner"]}}
+
+
 def predictor(
     make: Callable[[], DirectionalTrunk] = TRUNKS["qrnn 2"], sharing: str = "hard"
 ) -> Predictor:
@@ -59,7 +62,7 @@ def predictor(
     torch.manual_seed(3)
     words = WordVocabulary.build(dict.fromkeys(LETTERS, 1))
     embedding = Concatenation({"words": WordEmbedding({"words": words}, dim=6)})
-    shared = SHARING.find(sharing)(TASKS, make)
+    shared = SHARING.find(sharing)(TASKS, make, **OPTIONS.get(sharing, {}))
     width = shared.sizes_of("ner")[-1]
     heads = {
         "ner": CRFTagger(width, TARGETS["ner"].labels),

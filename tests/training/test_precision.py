@@ -38,7 +38,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "transformer": {**TRANSFORMER, "relative_positions": True},
 }
 FUSED = (
-    "lstm", "lstm by token", "lstm with dropouts", "gru", "gru by token", "rhn", "nas"
+    "lstm", "lstm by token", "lstm with dropouts", "gru", "gru by token", "rhn", "nas", "peephole"
 )  # fmt: skip
 """Trunks that stay float32 on the CPU."""
 
