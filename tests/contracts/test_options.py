@@ -53,6 +53,7 @@ BASE: Mapping[tuple[str, str], Options] = {
 }
 """The options of a part that the others are set beside; by default those of the part."""
 OTHER: Mapping[str, Sequence[Any]] = {
+    "old": [["a", "b"]],
     "class_weights": [{"O": 0.5}],
     "never": [[["O", "B-X"]]],
     "rules": [[{"at_most": 1, "labels": "O"}]],
