@@ -147,8 +147,9 @@ UNREACHED = {
     ("training", "clip_norm"),
     ("weighting", "bound"),
     ("training", "schedule", "rise"),
+    ("training", "mixing", "temperature"),
 }
-"""Limits and shares, which may be out of reach of a run of two steps."""
+"""Limits and shares, which may change nothing in two steps on corpora of equal size."""
 SHARINGS = [name for name in KINDS["sharing"] if name not in ("easy_adapt", "progressive")]
 """All but those for tasks with one head, and for runs that start from another one."""
 TIMES = {"seconds", "tokens_per_second"}
