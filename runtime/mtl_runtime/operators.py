@@ -23,6 +23,8 @@ MOST = 1 << 26
 """The most numbers of an array that an operator makes from sizes alone."""
 LOOKUPS = {"aten.embedding.default", "aten.embedding_bag.padding_idx"}
 """The operators that read only some rows of their first argument, so that it may be `Rounded`."""
+_SUM, _MEAN = 0, 1
+"""Modes of `torch.nn.EmbeddingBag`."""
 WORDS = {"none", "tanh", "constant", "floor", "trunc"}
 """The strings that operators other than einsum accept."""
 
@@ -267,13 +269,13 @@ def _embedding_bag(
     ids: Array,
     starts: Array,
     by_frequency: bool = False,
-    mode: int = 0,
+    mode: int = _SUM,
     sparse: bool = False,
     weights: None = None,
     last: bool = False,
     padding: int = -1,
 ) -> tuple[Array]:
-    if mode != 1 or weights is not None or last:
+    if mode not in (_SUM, _MEAN) or weights is not None or last:
         raise ValueError("embedding_bag: unknown mode or weights")
     real = ids != padding
     counts = np.diff(np.append(0, real.cumsum())[np.append(starts, len(ids))])
@@ -284,6 +286,8 @@ def _embedding_bag(
     if filled.any():
         firsts = (counts.cumsum() - counts)[filled]
         sums[filled] = np.add.reduceat(rows, firsts, axis=0)
+    if mode == _SUM:
+        return (sums,)
     return (sums / np.maximum(counts, 1)[:, None].astype(rows.dtype),)
 
 

@@ -180,7 +180,8 @@ export function embeddingBag(
   last = false,
   padding = -1,
 ) {
-  if (mode !== 1 || weights !== null || last) throw new Error("embedding_bag: unknown mode or weights");
+  if ((mode !== 0 && mode !== 1) || weights !== null || last)
+    throw new Error("embedding_bag: unknown mode or weights");
   const width = table.shape[1],
     made = make([starts.size, width], table.dtype);
   for (let bag = 0; bag < starts.size; ++bag) {
@@ -190,7 +191,7 @@ export function embeddingBag(
     const rows = take(table, 0, own),
       sum = new Float64Array(width);
     for (let i = 0; i < rows.size; ++i) sum[i % width] += rows.data[i];
-    for (let i = 0; i < width; ++i) made.data[bag * width + i] = sum[i] / Math.max(own.length, 1);
+    for (let i = 0; i < width; ++i) made.data[bag * width + i] = mode === 0 ? sum[i] : sum[i] / Math.max(own.length, 1);
   }
   return [made];
 }

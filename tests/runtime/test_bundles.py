@@ -36,9 +36,10 @@ COMPARED = {
     "cross_stitch-1",
     "sluice-0",
     "subwords-0",
+    "ngrams-0",
     "pool-attending",
 }
-QUICK = {"constrained-0-tags", "pool-0-kind-pairs", "attention-0-number", "sluice-0"}
+QUICK = {"constrained-0-tags", "pool-0-kind-pairs", "attention-0-number", "sluice-0", "ngrams-0"}
 VARIANTS = [
     pytest.param(options, id=name, marks=[] if name in QUICK else pytest.mark.slow)
     for name, options in models.variants()

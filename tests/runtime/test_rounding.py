@@ -156,7 +156,7 @@ def test_a_bundle_has_the_weights_whose_score_is_measured(
     assert any("sharing" in key for key in small)
     predictions = [p.to_dict() for p in mtl_runtime.load(path).annotate(TEXTS, confidence=True)]
     assert same(predictions, expected)
-    assert not same(predictions, plain)
+    assert predictions != plain
     # Afterwards the model has its own weights again.
     assert in_torch(found) == plain
     for key, value in found.model.state_dict().items():

@@ -100,7 +100,8 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
     ],
     "aten.embedding.default": [(X, IDS), (X, IDS, 0)],
     "aten.embedding_bag.padding_idx": [
-        (X, np.array([1, 2, 0, 2, 1]), np.array([0, 2, 2]), False, 1, False, None, False, 0)
+        (X, np.array([1, 2, 0, 2, 1]), np.array([0, 2, 2]), False, 1, False, None, False, 0),
+        (X, np.array([1, 2, 0, 2, 1]), np.array([0, 2, 2]), False, 0, False, None, False, 0),
     ],
     "aten.where.self": [(TRUE, X, ROW), (TRUE, X, COLUMN)],
     "aten.masked_fill.Scalar": [(X, TRUE, 0), (CUBE, TRUE, float("-inf"))],
