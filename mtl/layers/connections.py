@@ -37,4 +37,6 @@ class Highway(nn.Module):
         """Return `[B, T, H]`, given a layer's input and output of that shape."""
         parts = x.chunk(len(self.gates), dim=-1)
         scores = [gate(part) for gate, part in zip(self.gates, parts, strict=True)]
-        return torch.lerp(x, y, torch.cat(scores, dim=-1).sigmoid())
+        gates = torch.cat(scores, dim=-1).sigmoid()
+        # With autocast, the products have a lower precision than the output of a fused layer.
+        return torch.lerp(x.to(y.dtype), y, gates.to(y.dtype))

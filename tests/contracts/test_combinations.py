@@ -146,6 +146,9 @@ UNREACHED = {
     ("training", "patience"),
     ("training", "clip_norm"),
     ("weighting", "bound"),
+    ("weighting", "smoothness"),
+    ("training", "precision"),  # the layers of some runs are all computed in float32
+    ("training", "schedule", "points"),
     ("training", "schedule", "rise"),
     ("training", "mixing", "temperature"),
 }

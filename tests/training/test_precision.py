@@ -26,6 +26,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "lstm": {},
     "lstm by token": {"type": "lstm", "layer_norm": True, "weight_drop": 0.1},
     "lstm with dropouts": {"type": "lstm", "recurrent_dropout": 0.1, "update_dropout": 0.1},
+    "lstm with links": {"type": "lstm", "connections": "highway"},
     "gru": {},
     "gru by token": {"type": "gru", "layer_norm": True, "zoneout": 0.1},
     "rhn": {"type": "cell"},
