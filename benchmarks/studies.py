@@ -56,11 +56,12 @@ def _of(change: str, task: str, config: str) -> bool:
 
 
 def scores(folders: list[Path]) -> dict[str, float]:
-    """Return the score of every task in per cent, from the folders that have the task."""
+    """Return the score of every task from the folders that have it: perplexities, or per cent."""
     found = {}
     for folder in folders:
         for task, own in json.loads((folder / "scores.json").read_text()).items():
-            found[task] = 100 * next(iter(own.values()))
+            name, value = next(iter(own.items()))
+            found[task] = value if name == "perplexity" else 100 * value
     return found
 
 

@@ -278,7 +278,7 @@ class TrainedModel:
             unit: As for `predict`.
 
         Raises:
-            MtlError: As for `predict`; no task has tags for `token`; or there is no gradient.
+            MtlError: As for `predict`. No task has tags for `token`. There is no gradient.
         """
         predictor, selected = self.predictor, self.selection.labelling(tasks)
         found = self.annotate(sentences, selected, confidence=True, unit=unit, chunk_size=1)

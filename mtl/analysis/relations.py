@@ -213,8 +213,8 @@ def relate(
     affinities = {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
     if not affinities and affinity == "difficulty":
         raise MtlError(
-            f"{config}: no sentence has labels for two tasks, so there are no affinities by "
-            "difficulty; use affinities by gradients"
+            f"{config}: affinities by difficulty need sentences with labels of two tasks, and the "
+            "corpora have none; use affinities by gradients"
         )
     if not affinities and (fast or groups):
         raise MtlError(

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from mtl.api.training import TrainedModel, TrainedSeeds, load, train
+from mtl.api.training import TrainedModel, TrainedSeeds, load, output_folder, train
 from mtl.config.distillation import Distillation
 from mtl.config.load import Config, Dumper, read_tree
 from mtl.config.overrides import Overrides
@@ -30,11 +31,14 @@ from mtl.experiment.corpora import reads_pairs, tasks_of, with_data
 from mtl.experiment.distillation.teachers import teachable
 from mtl.experiment.distillation.text import load_text
 from mtl.files import atomic_text, exists, new_folder
+from mtl.runs.checkpoint import MODEL
 from mtl.text.example import Labels
 
 KEPT = "kept"
 """The corpus of the old tasks in the new run."""
 BASE, TRAIN, DEV, GOLD = "base.yaml", "train.jsonl", "dev.jsonl", "gold.json"
+SOURCES = "sources.json"
+"""The checksums of all that the folder of the kept tasks was made from."""
 _LEFT = {"metric", "curriculum", "processes", "track"}
 """Settings of training that name tasks of the old run, or belong to its machine."""
 _TOGETHER = 1000
@@ -94,7 +98,8 @@ def extend(
     data of the run file alone; their head starts from the old weights, and keeps its old labels.
 
     The text with the labels of the old model, and the run file with all that is taken from the old
-    run, are written to a folder beside the output, whose name ends in `-kept`.
+    run, are written to a folder beside the output, whose name ends in `-kept`. A later call with
+    the same old model, text and tasks uses this folder again.
 
     Args:
         old: The folder of the old run.
@@ -107,12 +112,12 @@ def extend(
         trust: As for `train`; also for the folder of the old model.
 
     Raises:
-        MtlError: As for `train`; the old run is an ensemble; or there is no text, although tasks
-            of the old model have to be kept.
+        MtlError: As for `train`. The old run is an ensemble. Tasks of the old model are kept, but
+            there is no text. The folder of the kept tasks was made from something else.
     """
     before = load(old, trust=trust)
     run = before.experiment.run
-    folder = _folder(config, output)
+    folder = output_folder(config, output)
     given = _tasks(config, overrides)
     left_out = {t: why for t in run.tasks if t not in given and (why := _unkept(run, t, given))}
     kept = [task for task in run.tasks if task not in given and task not in left_out]
@@ -125,9 +130,18 @@ def extend(
             f"--text: expected unlabelled text, on which {', '.join(kept)} "
             f"{'learns' if len(kept) == 1 else 'learn'} from the old model"
         )
+    for file in text:
+        if not exists(Path(file), Path.is_file):
+            raise MtlError(f"--text: no such file: {shorten(str(file))}")
     place = folder.with_name(f"{folder.name}-kept")
-    if not (resume and exists(place / BASE, Path.is_file)):
-        _write(before, place, kept, grown, text)
+    sources = _sources(before, kept, grown, text)
+    if not exists(place):
+        _write(before, place, kept, grown, text, sources)
+    elif not _is_made_from(place, sources):
+        raise MtlError(
+            f"{place}: is from another old model, other text or other tasks; remove it, or choose "
+            "another --output"
+        )
     base = {"extends": [str(place / BASE), *_extends(config)]}
     content = {**config, **base} if isinstance(config, Mapping) else base
     trained = train(
@@ -135,14 +149,6 @@ def extend(
     )
     references = _references(before, place, [*kept, *grown])
     return Extended(trained, before, references, left_out)
-
-
-def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
-    if output:
-        return Path(output)
-    if isinstance(config, Mapping):
-        raise MtlError("output: expected a folder for the run, since a dictionary has no file name")
-    return Path("runs") / Path(config).stem
 
 
 def _extends(config: Config) -> list[str]:
@@ -177,12 +183,41 @@ def _unkept(run: Run, task: str, given: set[str]) -> str | None:
 # ---- the corpus of the kept tasks
 
 
+def _sources(
+    before: TrainedModel,
+    kept: Sequence[str],
+    grown: Sequence[str],
+    files: Sequence[str | PathLike[str]],
+) -> dict[str, Any]:
+    """Return all that the folder of the kept tasks is made from, files by their checksums."""
+    return {
+        "model": _checksum(before.folder / MODEL),
+        "folder": str(before.folder.absolute()),
+        "text": [_checksum(Path(file)) for file in files],
+        "kept": list(kept),
+        "grown": list(grown),
+    }
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_made_from(place: Path, sources: Mapping[str, Any]) -> bool:
+    try:
+        return bool(json.loads((place / SOURCES).read_text(encoding="utf-8")) == sources)
+    except (OSError, ValueError):
+        return False
+
+
 def _write(
     before: TrainedModel,
     place: Path,
     kept: Sequence[str],
     grown: Sequence[str],
     files: Sequence[str | PathLike[str]],
+    sources: Mapping[str, Any],
 ) -> None:
     """Write the labelled text and the base of the new run into a folder."""
     run, tasks = before.run, [*kept, *grown]
@@ -206,8 +241,9 @@ def _write(
         for name, rows in ((TRAIN, train), (DEV, compared)):
             with atomic_text(folder / name) as file:
                 file.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-        with atomic_text(folder / GOLD) as file:
-            json.dump(gold, file)
+        for name, own in ((GOLD, gold), (SOURCES, sources)):
+            with atomic_text(folder / name) as file:
+                json.dump(own, file)
         content = _base(before, kept, grown, has_dev=bool(compared))
         with atomic_text(folder / BASE) as file:
             yaml.dump(content, file, Dumper=Dumper, sort_keys=False, allow_unicode=True)
@@ -256,9 +292,6 @@ def _labelled(
 ) -> Iterator[dict[str, Any]]:
     """Yield the sentences of files, with the labels that the old model predicts."""
     paths = [str(Path(file).absolute()) for file in files]
-    for path in paths:
-        if not exists(Path(path), Path.is_file):
-            raise MtlError(f"--text: no such file: {shorten(path)}")
     options = Distillation(teachers=[str(before.folder)], text=paths)
     run = before.run.model_copy(update={"distillation": options})
     corpus = load_text(run, tasks, show_reading)

@@ -124,7 +124,7 @@ def train(
     given = read_given({} if data is None else data)
     on_import = show_import if trust else None
     run = load_config(config, overrides, given=given_keys(given), on_import=on_import)
-    folder = _folder(config, output)
+    folder = output_folder(config, output)
     request = _request(resume, progress, given, on_import)
     with _advice(folder):
         if run.seeds > 1:
@@ -271,7 +271,7 @@ def train_seeds(
     message = "train_seeds() is deprecated; train() trains runs with several seeds too"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
     run = load_config(config, overrides)
-    folder = _folder(config, output)
+    folder = output_folder(config, output)
     return train_run_seeds(run, folder, resume=resume, progress=progress).folder
 
 
@@ -285,7 +285,8 @@ def _advice(folder: Path) -> Iterator[None]:
         raise TrainingError(message) from error
 
 
-def _folder(config: Config, output: str | PathLike[str] | None) -> Path:
+def output_folder(config: Config, output: str | PathLike[str] | None) -> Path:
+    """Return the run folder, by default `runs/` and the name of the run file."""
     if output:
         return Path(output)
     if isinstance(config, Mapping):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from mtl.errors import MtlError
+from mtl.files import atomic_write
 
 if TYPE_CHECKING:
     from mtl.inference.inputs import Sentence
@@ -76,8 +77,8 @@ def open_model(path: Path, *, device: str | None, trust: bool) -> LabellingModel
         trust: As for `mtl.load`.
 
     Raises:
-        MtlError: There is no model, or it is damaged; mtl-runtime is not installed; or an option
-            has no effect for a bundle.
+        MtlError: There is no model. It is damaged. mtl-runtime is not installed. An option has no
+            effect on a bundle.
     """
     bundle = path if path.is_file() else path / BUNDLE
     if not bundle.is_file():
@@ -99,7 +100,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         if not isinstance(files[BUNDLE], bytes):
             raise MtlError(f"{BUNDLE!r} is not a file of a model; save the model again")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / BUNDLE).write_bytes(files[BUNDLE])
+        with atomic_write(folder / BUNDLE, "wb") as file:
+            file.write(files[BUNDLE])
         return
     from mtl.runs.model_files import write_files
 

@@ -29,6 +29,13 @@ TaskOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, …; default: a GPU if available.")
 ]
+OutputOption = Annotated[
+    Path | None, typer.Option(help="The run folder; default: runs/ and the name of the run file.")
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", help="Continue from the last checkpoint, or start if there is none."),
+]
 TrustOption = Annotated[
     bool,
     typer.Option("--trust", help="Import (and run) code outside mtl that a run folder names."),

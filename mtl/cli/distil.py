@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import TrustOption
+from mtl.cli.arguments import OutputOption, ResumeOption, TrustOption
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -44,16 +44,8 @@ def distil(
         Path | None,
         typer.Option(help="The student trained without teachers, for the table at the end."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The run folder; default: runs/ and the name of the run file."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Continue from the last checkpoint, or start if there is none."
-        ),
-    ] = False,
+    output: OutputOption = None,
+    resume: ResumeOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Train a small model on the outputs of larger ones.

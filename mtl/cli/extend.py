@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, TrustOption
+from mtl.cli.arguments import OutputOption, OverrideArguments, ResumeOption, TrustOption
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -33,16 +33,8 @@ def extend(
             "old model teaches the old tasks; repeat the option for several."
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The new run folder; default: runs/ and the name of the run file."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Continue from the last checkpoint, or start if there is none."
-        ),
-    ] = False,
+    output: OutputOption = None,
+    resume: ResumeOption = False,
     trust: TrustOption = False,
 ) -> None:
     """Add tasks or labels to a trained model, without the data of its old tasks.

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import (
+    OutputOption,
+    OverrideArguments,
+    ResumeOption,
+    RunFileArgument,
+    TrustOption,
+)
 from mtl.cli.tables import print_spread
 
 
 def train(
     run: RunFileArgument,
     overrides: OverrideArguments = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The run folder; default: runs/ and the name of the run file."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Continue from the last checkpoint, or start if there is none."
-        ),
-    ] = False,
+    output: OutputOption = None,
+    resume: ResumeOption = False,
     processes: Annotated[
         int,
         typer.Option(

@@ -167,7 +167,8 @@ class Consolidation(Settings):
         default=500,
         description="Number of training sentences per corpus from which the Fisher information F "
         "is computed: the mean squared gradient of the log-probability of labels that the initial "
-        "model draws, for the tasks that start from `trunk.init`.",
+        "model draws, for the tasks that start from `trunk.init`. Sentences of more than "
+        "`training.max_length` tokens are left out.",
     )
 
 

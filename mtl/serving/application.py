@@ -176,7 +176,11 @@ class Application:
         if method not in (b"GET", b"HEAD"):
             body = _error("expected the method GET")
             return HttpResponse(405, body, headers=[(b"allow", b"GET, HEAD")])
-        return views[path]()
+        try:
+            return views[path]()
+        except Exception as error:
+            _log.exception("a request failed")
+            return _response(error)
 
     def _view_health(self) -> HttpResponse:
         live = self._batcher is not None and self._batcher.is_alive

@@ -159,8 +159,10 @@ def _check_groups(tasks: Sequence[str], groups: list[list[list[str]]] | None) ->
     if groups is None:
         return
     if not groups:
-        raise OptionError("by_layer", "expected the groups of a layer at least, got none")
-    found = [number_groups(tasks, [g for g in layer if g], "by_layer") for layer in groups]
+        raise OptionError("by_layer", "expected at least one list of groups, got none")
+    if any(not group for layer in groups for group in layer):
+        raise OptionError("by_layer", "expected at least one task per group, got an empty group")
+    found = [number_groups(tasks, layer, "by_layer") for layer in groups]
     for height, (below, above) in enumerate(pairwise(found), 1):
         for one, other in combinations(tasks, 2):
             if above[one] == above[other] and below[one] != below[other]:

@@ -89,8 +89,27 @@ def test_resuming_reuses_the_labels(at: School, tmp_path: Path) -> None:
     assert (tmp_path / "new-kept" / "train.jsonl").stat().st_mtime_ns == stamp
     states = [own.trained.models[0].networks[0].state_dict() for own in (first, again)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    with pytest.raises(MtlError, match=r"new-kept: exists already"):
+    with pytest.raises(MtlError, match=r"new: exists already"):
         extended(at, tmp_path)
+
+
+def test_a_corrected_run_file_uses_the_labels_again(at: School, tmp_path: Path) -> None:
+    wrong = {**NEW, "training": {"epoch": 1}}
+    with pytest.raises(MtlError, match="unknown key"):
+        extended(at, tmp_path, wrong)
+    stamp = (tmp_path / "new-kept" / "train.jsonl").stat().st_mtime_ns
+    extended(at, tmp_path)
+    assert (tmp_path / "new-kept" / "train.jsonl").stat().st_mtime_ns == stamp
+
+
+def test_labels_of_other_text_are_not_used(at: School, tmp_path: Path) -> None:
+    extended(at, tmp_path)
+    (tmp_path / "other.txt").write_text("Ann sings\n" * 20, encoding="utf-8")
+    with pytest.raises(MtlError, match=r"new-kept: is from another old model, other text"):
+        extended(at, tmp_path, text=[tmp_path / "other.txt"], resume=True)
+    (tmp_path / "new-kept" / "sources.json").write_text("{", encoding="utf-8")
+    with pytest.raises(MtlError, match=r"new-kept: is from another old model, other text"):
+        extended(at, tmp_path, resume=True)
 
 
 def growing(tmp_path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import jsonschema
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from mtl.serving.counters import BATCHES, SECONDS, Counters
@@ -23,6 +24,18 @@ def test_health(client: Client) -> None:
         "pos": tagger,
         "mood": {**tagger, "level": "sentence"},
     }
+
+
+def test_a_fault_of_the_page_is_an_error_of_the_server(
+    served: ServedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: ServedModel) -> str:
+        raise RuntimeError("no page")
+
+    monkeypatch.setattr("mtl.serving.page.page", fail)
+    with serving(served) as client:
+        assert client.get("/").status == 500
+        assert client.get("/health").status == 200
 
 
 def test_metrics_count_requests(served: ServedModel) -> None:

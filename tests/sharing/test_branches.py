@@ -95,7 +95,8 @@ MISTAKES = {
     "by_layer: 'c' is missing; expected every task once": [[["a", "b"]]],
     "by_layer: unknown task 'd'": [[["a", "b", "c", "d"]]],
     "by_layer: expected at most 3 lists, one per layer of the trunk, got 4": [[TASKS]] * 4,
-    "by_layer: expected the groups of a layer at least, got none": [],
+    "by_layer: expected at least one list of groups, got none": [],
+    "by_layer: expected at least one task per group, got an empty group": [[TASKS, []]],
     "by_layer: 'a' and 'b' are in one group of layer 2, but in two groups of layer 1": [
         [["a"], ["b", "c"]],
         [["a", "b"], ["c"]],
