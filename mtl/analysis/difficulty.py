@@ -42,7 +42,7 @@ def sentence_losses(
     for name, corpus in corpora.items():
         own = [task for task in tasks_of(run, name) if task in tasks]
         split = "dev" if "dev" in corpus.splits else "train"
-        loader = make_loader(run, corpus, split, own, streams=1)
+        loader = make_loader(run, corpus, split, own, batcher=batcher, streams=1)
         if isinstance(loader, Streams) or not own:
             continue
         parts: dict[str, list[NDArray[np.float64]]] = defaultdict(list)

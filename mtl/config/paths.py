@@ -17,12 +17,18 @@ SHIPPED = PACKAGE / "tasks"
 
 
 def run_file(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a run file, which may be given without `.yaml` and be of the package."""
+    """Return the path of a run file.
+
+    Args:
+        path: The path, which may lack `.yaml`. If there is no such file, the run file of the
+            package with this name, such as `ewt_pos` or `configs/ewt_pos.yaml`.
+    """
     path = Path(path)
     for candidate in (path, path.with_name(f"{path.name}.yaml") if path.name else path):
-        found = find_shipped(candidate)
-        if exists(found, Path.is_file):
-            return found
+        for folder in ("", "configs"):
+            found = find_shipped(candidate, folder)
+            if exists(found, Path.is_file):
+                return found
     return path
 
 

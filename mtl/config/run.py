@@ -59,7 +59,9 @@ class BatchConfig(Settings):
     alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences", "streams")
 
     max_tokens: PositiveInt | None = Field(
-        default=None, description="Maximum number of tokens per batch, including padding."
+        default=None,
+        description="Maximum number of tokens per batch, including padding. The tokens of a "
+        "pretrained transformer are its subwords.",
     )
     sentences: PositiveInt | None = Field(
         default=None, description="Maximum number of sentences per batch."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mtl.data.batch import Batch
 from mtl.targets import Target
 from mtl.text.example import Example
-from mtl.text.vocabulary import PAD, Vocabulary
+from mtl.text.vocabulary import PAD, TransformerVocabulary, Vocabulary
 
 _MOST_WORDS = 1 << 16
 """The most words whose ids are cached, so that an endless stream does not fill the memory."""
@@ -35,6 +35,9 @@ class Batcher:
     ) -> None:
         self.vocabularies = dict(vocabularies)
         self.targets = dict(targets)
+        features = list(self.vocabularies)
+        subwords = TransformerVocabulary.feature
+        self._subwords = features.index(subwords) if subwords in features else None
         self._known: dict[str, tuple[bytes, ...]] = {}
         """Word to its ids in each vocabulary, as bytes of int64, which are the fastest to join."""
 
@@ -98,6 +101,21 @@ class Batcher:
         tasks = dict.fromkeys(task for part in parts for task in part.tasks)
         examples = [example for part in parts for example in part.examples]
         return {next(iter(batches)): replace(self.batch(examples, list(tasks)), mixed=True)}
+
+    @property
+    def reads_subwords(self) -> bool:
+        """Whether the trunk reads the subwords of a pretrained transformer."""
+        return self._subwords is not None
+
+    def positions(self, words: Sequence[str]) -> int:
+        """Return the number of positions that the trunk reads for a text: its words or subwords.
+
+        The special tokens of a transformer are not counted.
+        """
+        if self._subwords is None:
+            return len(words)
+        item = np.dtype(np.int64).itemsize
+        return sum(len(code[self._subwords]) for code in self._codes(words)) // item
 
     def _codes(self, words: Iterable[str]) -> list[tuple[bytes, ...]]:
         if len(self._known) > _MOST_WORDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from mtl.text.example import Example
 if TYPE_CHECKING:
     from mtl.data.batch import Batch
     from mtl.data.encoding import Batcher
+
+_ROWS = 1024
+"""The number of sentences that are counted together."""
 
 
 def pieces(lengths: NDArray[np.int32], max_length: int, overlap: int) -> NDArray[np.int32]:
@@ -68,6 +71,8 @@ class Loader:
         sampler: Draws the sentences of each pass, with batches of a number of sentences; None:
             each sentence once.
         part: The part of each batch to return, from 0, and the number of parts: one per process.
+        positions: Returns the number of positions of a text, which counts as its number of tokens
+            in a batch; see `Batcher.positions`. None: its number of words.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Loader:
         overlap: int,
         sampler: SentenceSampler | None = None,
         part: tuple[int, int] = (0, 1),
+        positions: Callable[[Sequence[str]], int] | None = None,
     ) -> None:
         self._part = part
         self.sampler = sampler
@@ -89,6 +95,10 @@ class Loader:
         self.split = split
         self._pieces = pieces(split.lengths, max_length, overlap)
         lengths = self._pieces[:, 2] - self._pieces[:, 1]
+        if positions:
+            lengths = self._counted(positions)
+        self.longest = int(lengths.max(initial=0))
+        """The number of positions of the longest piece."""
 
         def divide(epoch: int) -> list[Indices]:
             drawn = sampler.draw(self._pieces[:, 0], epoch) if sampler else None
@@ -106,6 +116,16 @@ class Loader:
         self._pass = lru_cache(maxsize=2)(divide)
         # The number of windows beyond one per sentence.
         self.windowed = len(self._pieces) - len(split)
+
+    def _counted(self, positions: Callable[[Sequence[str]], int]) -> NDArray[np.int32]:
+        """Return the number of positions of each piece."""
+        counts: list[int] = []
+        for first in range(0, len(self.split), _ROWS):
+            last = min(first + _ROWS, len(self.split))
+            words = self.split.words(first, last)
+            begin, end = np.searchsorted(self._pieces[:, 0], [first, last])
+            counts += [positions(words[row - first][a:b]) for row, a, b in self._pieces[begin:end]]
+        return np.array(counts, dtype=np.int32)
 
     carries = False
     """Whether a batch continues the rows of the previous batch."""

@@ -163,7 +163,13 @@ class Experiment:
             if text:
                 # Language models are scored on streams of text; the predictor reads sentences.
                 batches = make_loader(
-                    self.run, corpus, split, list(text), streams=streams, part=processes.part
+                    self.run,
+                    corpus,
+                    split,
+                    list(text),
+                    batcher=self.batcher,
+                    streams=streams,
+                    part=processes.part,
                 )
                 likelihood = measure(
                     self.model, self.batcher, batches, text, dynamic=dynamic, cache=cache
@@ -217,7 +223,15 @@ class Experiment:
         from mtl.training.dev_loss import loss_sum
 
         (corpus,) = (own for own in corpora if own.name == self.run.tasks[task].corpus)
-        loader = make_loader(self.run, corpus, "dev", [task], streams=STREAMS, part=processes.part)
+        loader = make_loader(
+            self.run,
+            corpus,
+            "dev",
+            [task],
+            batcher=self.batcher,
+            streams=STREAMS,
+            part=processes.part,
+        )
         assert isinstance(loader, Loader)
         sums = processes.gather(loss_sum(self.model, self.batcher, loader, task))
         labels = sum(own for _, own in sums)

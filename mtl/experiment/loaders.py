@@ -10,6 +10,7 @@ import numpy as np
 
 from mtl.config.run import LENGTH, BatchConfig, Run
 from mtl.data.corpus import Corpus
+from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
 from mtl.data.sampling import Balanced, EasyFirst, SentenceSampler
 from mtl.data.streams import Streams
@@ -44,6 +45,7 @@ def make_loader(
     split: str,
     tasks: Sequence[str],
     *,
+    batcher: Batcher,
     streams: int | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> Loader | Streams:
@@ -54,6 +56,7 @@ def make_loader(
         corpus: One of its corpora.
         split: "train", "dev" or "test".
         tasks: The tasks that read streams.
+        batcher: Encodes the batches.
         streams: The maximal number of streams for scoring, where each word counts once: chunks have
             equal lengths, and windows of long sentences do not overlap. None: for training.
         part: The part of each batch to return, from 0, and the number of parts: one per process.
@@ -93,6 +96,7 @@ def make_loader(
         overlap=run.training.overlap if streams is None else 0,
         sampler=_sampler(run, corpus) if split == "train" and streams is None else None,
         part=part,
+        positions=batcher.positions if batcher.reads_subwords else None,
     )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
+from mtl.data.loader import Loader
 from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.checks import options, sampling
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
@@ -155,7 +156,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         accumulate=accumulate,
         steps=trainer.sampler.steps_per_epoch,
         repeats=sampling.repeats(run),
-        memory=_memory(experiment, corpora, sum(parameters.values())),
+        memory=_memory(trainer, experiment, corpora, sum(parameters.values())),
         labels=labels,
         operators=str(load(next(model.parameters()).device.type)),
         notes=notes,
@@ -187,7 +188,9 @@ def _head(run: Run, task: str) -> str:
     return f"head of {head}" if isinstance(head, str) else f"head {head.type}"
 
 
-def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int) -> int:
+def _memory(
+    trainer: Trainer, experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int
+) -> int:
     """Estimate the memory of training, in bytes.
 
     The estimate counts float32 copies of the parameters (weights, gradients, two moments of Adam,
@@ -200,7 +203,8 @@ def _memory(experiment: Experiment, corpora: Mapping[str, Corpus], parameters: i
     tokens = 0
     for name, corpus in corpora.items():
         limits = batch_limits(experiment.run, name, len(corpus.splits["train"]))
-        longest = min(int(corpus.splits["train"].lengths.max()), training.max_length)
+        loader = trainer.loaders[name]
+        longest = loader.longest if isinstance(loader, Loader) else 0
         chunks = (limits.streams or 0) * limits.bptt
         tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), chunks)
     constants = sum(buffer.numel() for buffer in experiment.model.buffers())

@@ -57,7 +57,14 @@ def make_trainer(
     training = run.training
     own_tasks = {name: tasks_of(run, name) for name in corpora}
     own_loaders = {
-        name: make_loader(run, corpus, "train", own_tasks[name], part=processes.part)
+        name: make_loader(
+            run,
+            corpus,
+            "train",
+            own_tasks[name],
+            batcher=experiment.batcher,
+            part=processes.part,
+        )
         for name, corpus in corpora.items()
     }
     teaching = teaching or Teaching()

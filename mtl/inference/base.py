@@ -96,6 +96,10 @@ class BasePredictor(ABC):
 
     # ---- the model
 
+    def positions(self, example: Example, window: Window) -> int:
+        """Return the number of positions of a window in a batch."""
+        return window.end - window.start
+
     @property
     @abstractmethod
     def device(self) -> torch.device:
@@ -189,7 +193,8 @@ class BasePredictor(ABC):
         """
         encode = self.encoder([sentence.example for sentence in sentences], tasks)
         for together, pieces in self._cutter.passes(sentences, tasks, by_sentence):
-            for indices in self._cutter.batches(pieces):
+            lengths = [self.positions(sentences[row].example, window) for row, window in pieces]
+            for indices in self._cutter.batches(lengths):
                 hidden, mask = encode([pieces[i] for i in indices], together)
                 yield EncodedBatch(indices, pieces, hidden, mask)
 

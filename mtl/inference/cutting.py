@@ -106,11 +106,12 @@ class Cutter:
             for window in windows(last - first, self.max_length, self.overlap)
         ]
 
-    def batches(self, pieces: Sequence[Piece]) -> list[list[int]]:
-        """Return the indices of the windows of each batch: windows of similar length together."""
-        if not pieces:
-            return []
-        lengths = [window.end - window.start for _, window in pieces]
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Return the indices of the windows of each batch: windows of similar length together.
+
+        Args:
+            lengths: The number of positions of each window; not empty.
+        """
         cut = batches(
             lengths, seed=0, corpus="", epoch=0, max_tokens=self.max_tokens, shuffle=False
         )

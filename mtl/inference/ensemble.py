@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mtl.data.windows import Window
 from mtl.errors import MtlError
 from mtl.heads import Classifier, ConstrainedTagger, CRFTagger, Head, SoftmaxTagger, Tagger
 from mtl.inference.base import BasePredictor, Encode
@@ -334,6 +335,10 @@ class EnsemblePredictor(BasePredictor):
     def joint(self, task: str) -> tuple[JointTask, Sequence[int]]:
         """Return the joint prediction of a task, and the positions of its members."""
         return self._joints[task], self._users[task]
+
+    def positions(self, example: Example, window: Window) -> int:
+        """Return the number of positions of a window in a batch: the most that a member reads."""
+        return max(member.positions(example, window) for member in self.members)
 
     def padding(self, task: str) -> Tensor:
         """Return the joint scores of a sentence without tokens."""

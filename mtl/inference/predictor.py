@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtl.data.encoding import Batcher, pad
+from mtl.data.windows import Window
 from mtl.embeddings import EmbeddingOutput
 from mtl.embeddings.base import of_words
 from mtl.heads import Head
@@ -80,6 +81,12 @@ class Predictor(BasePredictor):
     def padding(self, task: str) -> Tensor:
         """Return the hidden states of a sentence without tokens; see `padding_states`."""
         return padding_states(self.head(task), self._parameter)
+
+    def positions(self, example: Example, window: Window) -> int:
+        """Return the number of positions of a window in a batch: words, or subwords."""
+        if not self.batcher.reads_subwords:
+            return super().positions(example, window)
+        return self.batcher.positions(example.tokens[window.start : window.end])
 
     @torch.inference_mode()
     def attention(self, task: str) -> Literal["weights", "matrix"] | None:

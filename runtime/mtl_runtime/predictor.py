@@ -220,7 +220,8 @@ class Batches:
         self, pieces: Sequence[Piece], tasks: Sequence[str]
     ) -> Iterator[tuple[list[int], NDArray[np.bool_], dict[str, NDArray[Any]]]]:
         """Yield, per batch, the indices of its windows, their mask, and the scores of tasks."""
-        batches = [[0]] if len(pieces) == 1 else self._predictor.cutter.batches(pieces)
+        lengths = [window.end - window.start for _, window in pieces]
+        batches = [[0]] if len(pieces) == 1 else self._predictor.cutter.batches(lengths)
         program, least = self._predictor.program, self._predictor.min_tokens
         for indices in batches:
             row, window = pieces[indices[0]]

@@ -10,7 +10,9 @@ from types import ModuleType
 import pytest
 
 from mtl.config import BatchConfig, Kinds, Part, Run, SourceConfig, load_run, run_to_yaml
+from mtl.config.paths import run_file
 from mtl.errors import ConfigError
+from mtl.files import PACKAGE
 
 Load = Callable[..., Run]
 Write = Callable[..., Path]
@@ -237,3 +239,16 @@ def test_a_part_of_ones_own_is_named_by_module(load: Load, own_trunk: str) -> No
 def test_options_of_a_part_of_ones_own_go_with_it(load: Load, own_trunk: str) -> None:
     own = f"trunk={{type: '{own_trunk}', gates: 4}}"
     assert load(own, "trunk.type=lstm") == load()
+
+
+@pytest.mark.parametrize(
+    "name", ["ewt_pos", "ewt_pos.yaml", "configs/ewt_pos", "sharing/cross_stitch"]
+)
+def test_run_files_of_the_package_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_file(name).is_relative_to(PACKAGE / "configs")
+    (tmp_path / Path(name).name).with_suffix(".yaml").write_text("")
+    if "/" not in name:
+        assert run_file(name).parent == Path()

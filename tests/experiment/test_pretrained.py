@@ -18,6 +18,7 @@ from torch import Tensor
 import mtl
 from mtl.errors import MtlError
 from mtl.experiment import Experiment, load_config, load_corpora, prepare
+from mtl.experiment.loaders import make_loader
 from mtl.export.files import export_files
 from mtl.model import MultiTaskModel
 from mtl.runs.checkpoint import load_tensors
@@ -127,7 +128,7 @@ def test_a_long_text_is_read_in_windows(tmp_path: Path) -> None:
 def test_a_run_learns_layer_by_layer(tmp_path: Path) -> None:
     bert(tmp_path / "model")
     tuning = {"lr_ratio": 1.5, "gradual": True}
-    training = {"epochs": 5, "fine_tuning": tuning, "optimizer": {"type": "adam", "lr": 0.01}}
+    training = {"epochs": 10, "fine_tuning": tuning, "optimizer": {"type": "adam", "lr": 0.01}}
     mtl.train(run_file(tmp_path, {}, training=training), output=tmp_path / "out")
     losses = [
         json.loads(line)["losses"]["pos"]
@@ -253,3 +254,34 @@ def test_minilm_is_read_as_its_library_reads_it(tmp_path: Path) -> None:
         found, layers_by_hand(tmp_path / "model", words, "first"), strict=True
     ):
         torch.testing.assert_close(layer[1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batches_are_limited_by_subwords(tmp_path: Path) -> None:
+    # One long word makes its row longer than all others; 24 positions include two special tokens.
+    bert(tmp_path / "model")
+    file = run_file(tmp_path, {}, training={"batch": {"max_tokens": 40}})
+    run = load_config(file)
+    experiment = prepare(run, load_corpora(run))
+    (corpus,) = load_corpora(run).values()
+    loader = make_loader(run, corpus, "train", ["pos"], batcher=experiment.batcher)
+    encode = experiment.batcher.vocabularies["transformer"].encode
+    sizes = []
+    for index in range(loader.size):
+        examples = loader.batch(experiment.batcher, 0, index, ["pos"]).examples
+        lengths = [sum(len(encode(word)) for word in example.tokens) for example in examples]
+        assert len(examples) == 1 or max(lengths) * len(examples) <= 40
+        sizes += lengths
+    assert (
+        max(sizes) == loader.longest > max(map(len, corpus.splits["train"].examples([*range(22)])))
+    )
+
+    predictor = experiment.predictor
+    shapes = []
+    experiment.model.sharing.register_forward_pre_hook(
+        lambda module, inputs: shapes.append(inputs[0].shape[:2])
+    )
+    texts = [("the", "cat")] * 30 + [("abcdefghijklmnop", "sat")]
+    predictor.max_tokens = 40
+    predictor._cutter.max_tokens = 40
+    predictor.predict([Example(text) for text in texts], ["pos"])
+    assert max(rows * (length - 2) for rows, length in shapes) <= 40

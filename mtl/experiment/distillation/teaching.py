@@ -79,7 +79,9 @@ class Teaching:
         every: dict[str, Loader | Streams] = dict(loaders)
         if self.text:
             tasks = list(self.lessons[TRANSFER])
-            every[TRANSFER] = make_loader(experiment.run, self.text, "train", tasks, part=part)
+            every[TRANSFER] = make_loader(
+                experiment.run, self.text, "train", tasks, batcher=experiment.batcher, part=part
+            )
         states = self.states.lessons if self.states else {}
         return {
             name: TaughtLoader(loader, self.lessons[name], states.get(name))
