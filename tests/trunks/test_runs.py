@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,16 @@ def test_a_run_is_trained_evaluated_and_loaded(tmp_path: Path, trunk: dict[str, 
     assert str(found) == str(expected)
 
 
-@pytest.mark.parametrize("sharing", [name for name in SHARING if name not in FOR_SOME])
-@pytest.mark.parametrize("trunk", TRUNKS[::2], ids=str)
+def combinations() -> Iterator[Any]:
+    """Yield all pairs of sharing and trunk; those with one trunk per sharing are quick."""
+    sharings = [name for name in SHARING if name not in FOR_SOME]
+    for i, sharing in enumerate(sharings):
+        for j, trunk in enumerate(TRUNKS):
+            marks = [] if j == i % len(TRUNKS) else pytest.mark.slow
+            yield pytest.param(sharing, trunk, marks=marks, id=f"{sharing}-{trunk}")
+
+
+@pytest.mark.parametrize(("sharing", "trunk"), combinations())
 def test_every_sharing_trains_them(tmp_path: Path, sharing: str, trunk: dict[str, Any]) -> None:
     made = trainer(tmp_path, TASKS, trunk={**SIZES, **trunk}, sharing=sharing, epochs=1)
     losses = [loss for step in steps_of(made.run()) for loss in step.losses.values()]
