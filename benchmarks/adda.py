@@ -3,10 +3,10 @@
     MTL_DATA=… python benchmarks/adda.py --source books --target kitchen --seeds 1 2 3
 
 The labels are those of 500 reviews of the source, and the text of 500 reviews of the target is
-known. The table has the accuracy on the test set of the target. `reversal` trains one encoder with
-the head `domain` from the start, and is scored at the epoch with the best dev accuracy of the
-source. `ADDA` starts from the model without adaptation, and is scored after its last epoch. A
-finished run is not trained again.
+known; of each review, the first 100 words are used. The table has the accuracy on the test set of
+the target. `reversal` trains one encoder with the head `domain` from the start, and is scored at
+the epoch with the best dev accuracy of the source. `ADDA` starts from the model without adaptation,
+and is scored after its last epoch. A finished run is not trained again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 import mtl
 
 DATA = Path(os.environ.get("MTL_DATA", "data")) / "fdu_mtl_reviews"
-LIMITS = {"train": 500, "dev": 200}
 TASKS = {
     "polarity": {"labels": "label", "head": {"type": "pool"}, "metric": "accuracy"},
     "domain": {"labels": "domain", "head": {"type": "domain"}, "metric": "accuracy"},
@@ -76,18 +75,15 @@ def write(domain: str, name: str, folder: Path) -> dict[str, Any]:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         rows = [line.split("\t", 1) for line in lines if "\t" in line]
         files[split] = str((folder / f"{domain}-{name}-{split}.jsonl").resolve())
-        Path(files[split]).write_text(
-            "".join(
-                json.dumps({"tokens": text.split()[:100], "label": label, "domain": name}) + "\n"
-                for label, text in rows
-            )
+        found = (
+            {"tokens": text.split()[:100], "label": label, "domain": name} for label, text in rows
         )
-    splits = {"dev": 200}
+        Path(files[split]).write_text("".join(json.dumps(row) + "\n" for row in found))
     return {
         "reader": {"type": "jsonl"},
         "files": files,
-        "splits": splits,
-        "limit": LIMITS,
+        "splits": {"dev": 200},
+        "limit": {"train": 500},
         "tasks": TASKS,
     }
 
@@ -96,12 +92,11 @@ def accuracies(source: str, target: str, seed: int, folder: Path) -> list[float]
     """Return the accuracies on the target of all three models, in per cent."""
     corpora = {"source": write(source, "source", folder), "target": write(target, "target", folder)}
     place = folder / f"{source}-{target}-{seed}"
-    changes = {"seed": seed}
 
     def trained(name: str, run: dict[str, Any]) -> Any:
         run = {**run, "corpora": corpora}
-        found = mtl.train(run, changes, output=place / name, resume=True, progress=False)
-        return found.models[0]
+        options = {"output": place / name, "resume": True, "progress": False}
+        return mtl.train(run, {"seed": seed}, **options).models[0]
 
     alone = trained("alone", ALONE)
     with Path(corpora["target"]["files"]["test"]).open(encoding="utf-8") as file:
