@@ -108,11 +108,13 @@ def relate(
         trust=trust,
     )
     if branches is not None:
+        from mtl.display.reading import show_import
         from mtl.experiment import load_config
         from mtl.tuning.best import write_best
 
         sharing = {"type": "branches", "by_layer": found.branches}
-        changed = load_config(run, [*(overrides or []), f"sharing={json.dumps(sharing)}"])
+        changes = [*(overrides or []), f"sharing={json.dumps(sharing)}"]
+        changed = load_config(run, changes, on_import=show_import if trust else None)
         title = "Branches of tasks, found by mtl relate."
         write_best(branches, run, overrides or [], {("sharing",): sharing}, changed, title)
     if html is not None:
