@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ EVERY = 5
 EXHAUSTIVE = 9
 """Largest number of tasks for which all groupings are compared; 9 tasks have 21,147."""
 
+Member = TypeVar("Member")
 PairNumbers = Mapping[tuple[str, str], float]
 """A number by task and other task."""
 
@@ -111,30 +112,33 @@ def best_groups(tasks: Sequence[str], affinities: PairNumbers, most: int) -> lis
         )
 
     if len(tasks) <= EXHAUSTIVE:
-        found = max(_groupings(list(tasks), most), key=lambda own: (value(own), -len(own)))
+        found = max(groupings(list(tasks), most), key=lambda own: (value(own), -len(own)))
     else:
         found = [[task] for task in tasks]
         while len(found) > 1:
-            merged = max((_merged(found, *pair) for pair in combinations(found, 2)), key=value)
-            if len(found) <= most and value(merged) < value(found):
+            joined = max((merged(found, *pair) for pair in combinations(found, 2)), key=value)
+            if len(found) <= most and value(joined) < value(found):
                 break
-            found = merged
+            found = joined
     order = {task: place for place, task in enumerate(tasks)}
     return sorted((sorted(g, key=order.__getitem__) for g in found), key=lambda g: order[g[0]])
 
 
-def _groupings(tasks: list[str], most: int) -> Iterator[list[list[str]]]:
-    """Yield all partitions of tasks into at most so many groups."""
-    if not tasks:
+def groupings(items: list[Member], most: int) -> Iterator[list[list[Member]]]:
+    """Yield all partitions of items into at most so many groups."""
+    if not items:
         yield []
         return
-    first, *rest = tasks
-    for groups in _groupings(rest, most):
+    first, *rest = items
+    for groups in groupings(rest, most):
         if len(groups) < most:
             yield [[first], *groups]
         for i, group in enumerate(groups):
             yield [*groups[:i], [first, *group], *groups[i + 1 :]]
 
 
-def _merged(groups: list[list[str]], one: list[str], other: list[str]) -> list[list[str]]:
+def merged(
+    groups: list[list[Member]], one: list[Member], other: list[Member]
+) -> list[list[Member]]:
+    """Return the groups with two of them as one."""
     return [*(group for group in groups if group not in (one, other)), one + other]

@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from mtl.analysis.affinities import agreement, best_groups, joint_training, read_affinities
+from mtl.analysis.branching import widened
 from mtl.analysis.difficulty import difficulty_affinities, sentence_losses
 from mtl.api import train_run_seeds
 from mtl.config.run import Run
@@ -88,6 +89,7 @@ class Relations:
             than three tasks, and without gains or affinities.
         groups: The groups of tasks to train together, by affinity; empty if not asked for.
         affinity: The kind of the affinities; for "difficulty", see `difficulty_affinities`.
+        branches: The groups of tasks of each layer of the trunk; empty if not asked for.
     """
 
     scores: Mapping[str, str]
@@ -99,6 +101,7 @@ class Relations:
     agreement: float | None
     groups: Sequence[Sequence[str]]
     affinity: Affinity = "gradients"
+    branches: Sequence[Sequence[Sequence[str]]] = ()
 
 
 def relate(
@@ -109,6 +112,7 @@ def relate(
     fast: bool = False,
     groups: int | None = None,
     affinity: Affinity = "gradients",
+    branch_cost: float | None = None,
     epochs: int = 3,
     limit: int = 500,
     seeds: int = 3,
@@ -134,6 +138,8 @@ def relate(
         groups: The largest number of groups of tasks to train together, at least 1; None: do not
             search for groups.
         affinity: The kind of the affinities.
+        branch_cost: The cost of a branch, if the branches of the trunk are to be found, which needs
+            affinities by difficulty; see `widened`.
         epochs: Number of epochs of each training.
         limit: Maximum number of training sentences of each corpus.
         seeds: Number of seeds of each training.
@@ -155,6 +161,9 @@ def relate(
     mains = [task for task in scorable_tasks(limited, corpora) if task not in adversaries(run)]
     if len(run.tasks) < 2 or not mains:
         raise MtlError(f"{config}: expected two or more tasks, at least one with dev scores")
+    layers = build("trunk", run.trunk, 1).num_layers if branch_cost is not None else 0
+    if branch_cost is not None and not layers:
+        raise MtlError(f"{config}: the trunk has no layers, and therefore no branches")
     check_place(output, resume, _FOLDERS)
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
@@ -232,6 +241,7 @@ def relate(
         agreement({pair: gain.mean for pair, gain in gains.items()}, means),
         best_groups(together, means, groups) if groups else [],
         affinity,
+        [] if branch_cost is None else widened(list(run.tasks), means, layers, branch_cost),
     )
 
 

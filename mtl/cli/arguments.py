@@ -75,17 +75,17 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-def check_page(path: Path) -> None:
-    """Raise an error for a page that could not be written at the end of a long command."""
+def check_page(path: Path, option: str = "--html") -> None:
+    """Raise an error for a file that could not be written at the end of a long command."""
     if exists(path) and not exists(path, Path.is_file):
         kind = "folder" if exists(path, Path.is_dir) else "pipe or a device"
-        raise typer.BadParameter(f"{path} is a {kind}; name a file", param_hint="--html")
+        raise typer.BadParameter(f"{path} is a {kind}; name a file", param_hint=option)
     if not path.parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist; create it first"
-        raise typer.BadParameter(message, param_hint="--html")
+        raise typer.BadParameter(message, param_hint=option)
     try:
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"):
             pass
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror}; name another file"
-        raise typer.BadParameter(message, param_hint="--html") from error
+        raise typer.BadParameter(message, param_hint=option) from error

@@ -43,6 +43,23 @@ def relate(
             "difficult for two tasks."
         ),
     ] = "gradients",
+    branches: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a run file with the sharing `branches`, whose groups of tasks are "
+            "found by affinity; for --affinity difficulty.",
+        ),
+    ] = None,
+    branch_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="NUMBER",
+            help="With --branches: the cost of a further branch of the last layer, doubled with "
+            "each layer below; default: 0.2.",
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs of each training.")] = 3,
     limit: Annotated[
         int, typer.Option(min=1, help="Maximum number of training sentences per corpus.")
@@ -67,6 +84,13 @@ def relate(
     """
     if html is not None:
         check_page(html)
+    if branches is not None:
+        check_page(branches, "--branches")
+        if affinity != "difficulty":
+            raise typer.BadParameter("expected --affinity difficulty", param_hint="--branches")
+        branch_cost = 0.2 if branch_cost is None else branch_cost
+    elif branch_cost is not None:
+        raise typer.BadParameter("expected --branches FILE", param_hint="--branch-cost")
     from mtl.analysis.relations import relate
 
     found = relate(
@@ -76,12 +100,23 @@ def relate(
         fast=fast,
         groups=groups,
         affinity=affinity,
+        branch_cost=branch_cost,
         epochs=epochs,
         limit=limit,
         seeds=seeds,
         resume=resume,
         trust=trust,
     )
+    if branches is not None:
+        from mtl.display.reading import show_import
+        from mtl.experiment import load_config
+        from mtl.tuning.best import write_best
+
+        sharing = {"type": "branches", "by_layer": found.branches}
+        changes = [*(overrides or []), f"sharing={json.dumps(sharing)}"]
+        changed = load_config(run, changes, on_import=show_import if trust else None)
+        title = "Branches of tasks, found by mtl relate."
+        write_best(branches, run, overrides or [], {("sharing",): sharing}, changed, title)
     if html is not None:
         from mtl.analysis.report.relations import relations_page
         from mtl.files import atomic_write
@@ -137,5 +172,6 @@ def _json(found: Relations) -> dict[str, object]:
         },
         "agreement": found.agreement,
         "groups": [list(group) for group in found.groups],
+        "branches": [[list(group) for group in layer] for layer in found.branches],
         "tasks": {task: asdict(own) for task, own in found.traits.items()},
     }

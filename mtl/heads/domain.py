@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias, Unpack, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn import functional
 
 from mtl.errors import OptionError
 from mtl.heads.classifier import Classifier, ClassifierOptions
@@ -24,7 +26,7 @@ from mtl.options import (
 )
 from mtl.targets.objectives import OneLabel
 
-Goal: TypeAlias = Literal["reversal", "uniform"]
+Goal: TypeAlias = Literal["reversal", "uniform", "inverted"]
 
 
 class DomainClassifier(Classifier):
@@ -38,17 +40,23 @@ class DomainClassifier(Classifier):
 
     With `goal: uniform`, the trunk minimises λ · −(1/K) Σ_k log p(k | x) instead (Tzeng et al.
     2015), with W, U, b and c fixed. The minimum is the uniform distribution. Reversed gradients
-    have no minimum: they also reward a classifier that is wrong with high confidence. In training,
-    the loss includes this term.
+    have no minimum: they also reward a classifier that is wrong with high confidence.
+
+    With `goal: inverted`, the trunk minimises λ · −log(1 − p(y | x)) for the domain y of the
+    sentence, again with W, U, b and c fixed. For two domains, this is the loss with inverted labels
+    of generative adversarial networks (Goodfellow et al. 2014). With a frozen trunk for one domain
+    and a copy of it for the other, it is adversarial discriminative domain adaptation (ADDA, Tzeng
+    et al. 2017). In training, the loss includes the term of `uniform` or `inverted`.
 
     Args:
         in_features: Width H of the hidden states.
         labels: The K label names, a `LabelSet`, a `Number`, or `Pairs` with such labels.
         pooling: The mean, maximum or sum over the tokens, or the state of the last token.
         hidden_size: Width of the hidden layer.
-        goal: The trunk learns to increase the loss of the head (reversal), or to make all domains
-            equally probable (uniform), which needs one domain per sentence.
-        strength: λ: the gradient for the trunk is multiplied by −λ, or the term of `goal: uniform`
+        goal: The trunk learns to increase the loss of the head (reversal), to make all domains
+            equally probable (uniform), or to make another domain probable (inverted). The last two
+            need one domain per sentence.
+        strength: λ: the gradient for the trunk is multiplied by −λ, or the term of the other goals
             by λ; with 0 only the head learns.
         ramp: Number of batches over which λ grows from 0, with the factor 2 / (1 + e^(−10 p)) − 1;
             null for a constant λ.
@@ -74,8 +82,10 @@ class DomainClassifier(Classifier):
         check_choice("goal", goal, get_args(Goal))
         refuse_idle(DomainClassifier, {"strength": strength, "ramp": ramp})
         super().__init__(in_features, labels, hidden_size, dropout, **options)
-        if goal == "uniform" and not isinstance(self.objective, OneLabel):
-            raise OptionError("goal", "uniform expects one label per sentence")
+        if goal != "reversal" and not isinstance(self.objective, OneLabel):
+            raise OptionError("goal", f"{goal} expects one label per sentence")
+        if goal == "inverted" and self.objective.size < 2:
+            raise OptionError("goal", "inverted expects at least two labels")
         self.goal = goal
         self.pooling = pooling
         self.reversal = GradientReversal(strength, ramp)
@@ -89,22 +99,23 @@ class DomainClassifier(Classifier):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
-        """Yield an error if `goal: uniform` is set and the labels are not single."""
+        """Yield an error if the goal needs single labels and the labels are not single."""
         yield from super().check(options, context)
-        if options.get("goal") == "uniform" and context.task not in context.single:
-            yield OptionError("goal", "uniform expects one label per sentence; leave it out")
+        goal = options.get("goal")
+        if goal in ("uniform", "inverted") and context.task not in context.single:
+            yield OptionError("goal", f"{goal} expects one label per sentence; leave it out")
 
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return the hidden layer, `[B, P]`."""
         pooled = pool(hidden, mask, self.pooling)
-        if self.goal == "uniform":
+        if self.goal != "reversal":
             pooled = pooled.detach()  # the trunk learns from another term, see `loss`
         # Reversed before the hidden layer, so that all layers of the head learn to classify.
         vectors: Tensor = self.hidden(self.reversal(pooled))
         return vectors
 
     def loss(self, hidden: Tensor, mask: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sentence in nats, `[B]`; in training with the term above."""
+        """Return the loss of each sentence in nats, `[B]`; in training with the goal's term."""
         strength = self.reversal.factor  # before a pass is counted
         loss = super().loss(hidden, mask, target)
         if self.goal == "reversal" or not self.training:
@@ -112,8 +123,11 @@ class DomainClassifier(Classifier):
         vectors = _fixed(self.hidden, pool(hidden, mask, self.pooling))
         if self.comparison is not None:
             vectors = self.comparison(vectors)
-        scores = _fixed(self.output, self.dropout(vectors))
-        return loss - strength * scores.log_softmax(-1).mean(-1)
+        log_probs = _fixed(self.output, self.dropout(vectors)).log_softmax(-1)
+        if self.goal == "uniform":
+            return loss - strength * log_probs.mean(-1)
+        own = functional.one_hot(target, len(self.labels)).bool()
+        return loss - strength * log_probs.masked_fill(own, -torch.inf).logsumexp(-1)
 
 
 def _fixed(module: nn.Module, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from mtl.layers.attention import (
     SelfAttentionPooling,
 )
 from mtl.layers.batch_norm import MaskedBatchNorm
-from mtl.layers.cells import NASCell, PeepholeLSTM, RecurrentHighway
+from mtl.layers.cells import BC3Cell, NASCell, PeepholeLSTM, RecurrentHighway
 from mtl.layers.connections import Highway, Residual
 from mtl.layers.constraints import Constraints
 from mtl.layers.conv import ConvLayer
@@ -75,6 +75,7 @@ __all__ = [
     "QRNN",
     "AdaptiveSoftmax",
     "AdditiveScore",
+    "BC3Cell",
     "ConcatScore",
     "Constraints",
     "ConvLayer",

@@ -23,8 +23,8 @@ class Branches(Sharing):
 
     Each layer exists once per group of tasks, and the groups of a layer are parts of the groups of
     the layer below. So related tasks share more layers than others. In the paper, the groups are
-    found while a thin network grows; here, they are an option. `mtl relate --groups` proposes
-    groups of tasks to train together, which can be the groups of a layer.
+    found while a thin network grows; here, they are an option. `mtl relate --branches` finds them
+    with the search of the paper.
 
     Args:
         tasks: The names of all tasks.

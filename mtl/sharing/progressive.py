@@ -8,7 +8,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from mtl.errors import OptionError, did_you_mean
-from mtl.options import PositiveInt, RunContext
+from mtl.options import NonNegativeInt, RunContext
 from mtl.sharing.base import Sharing, TrunkOutput, refuse_one_sided
 from mtl.trunks.base import State, Trunk
 
@@ -22,6 +22,9 @@ class Progressive(Sharing):
     z_l = h_l + U_l relu(V_l h'_l), for layer l with output h_l in the new column and h'_l in the
     old one; layer l + 1 of the new column and the heads of the new tasks read z_l
 
+    With `adapter_size: 0`, z_l = h_l: the columns are two separate trunks, such as the source and
+    target encoders of ADDA (Tzeng et al. 2017); see the head `domain`, `goal: inverted`.
+
     The old column and the embedding have the weights of the run of `trunk.init` and are frozen, so
     that only their heads change old tasks; with `weight: 0` for the old tasks, nothing does. Words
     that the other run does not know get the vector of unknown words. Prediction takes the time of
@@ -32,7 +35,7 @@ class Progressive(Sharing):
         tasks: The names of all tasks.
         make_trunk: A function without arguments that returns a new trunk.
         old: The old tasks, which read the old column.
-        adapter_size: Width A of the adapters.
+        adapter_size: Width A of the adapters; 0 for no adapters.
     """
 
     min_tasks = 2
@@ -43,7 +46,7 @@ class Progressive(Sharing):
         make_trunk: Callable[[], Trunk],
         *,
         old: list[str],
-        adapter_size: PositiveInt = 32,
+        adapter_size: NonNegativeInt = 32,
     ) -> None:
         super().__init__()
         if unknown := sorted({*old} - {*tasks}):
@@ -59,7 +62,7 @@ class Progressive(Sharing):
         self.sizes = self.trunk.sizes
         self.adapters = nn.ModuleList(
             nn.Sequential(nn.Linear(size, adapter_size), nn.ReLU(), nn.Linear(adapter_size, size))
-            for size in self.sizes[1:]
+            for size in (self.sizes[1:] if adapter_size else [])
         )
         for adapter in self.adapters:
             assert isinstance(adapter, nn.Sequential)
@@ -112,11 +115,12 @@ class Progressive(Sharing):
     ) -> tuple[list[Tensor], State | None]:
         """Return the layers z of the new column and its state."""
         hidden, after = [x], []
-        for i, adapter in enumerate(self.adapters, 1):
+        for i in range(1, len(self.sizes)):
             output, new = self.column.step(i, hidden, mask, state[i - 1] if state else None)
-            # New tasks do not train the old column, also if it is not frozen.
-            read = adapter(old[i].detach()) * mask.unsqueeze(2)
-            hidden.append(output + read)
+            if self.adapters:
+                # New tasks do not train the old column, also if it is not frozen.
+                output = output + self.adapters[i - 1](old[i].detach()) * mask.unsqueeze(2)
+            hidden.append(output)
             after.append(new)
         return hidden, after if state else None
 

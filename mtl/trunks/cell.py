@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, Unpack
 
-from mtl.layers.cells import NASCell, PeepholeLSTM, RecurrentHighway
+from mtl.layers.cells import BC3Cell, NASCell, PeepholeLSTM, RecurrentHighway
 from mtl.layers.stepwise import Stepwise
 from mtl.options import PositiveInt, Probability, Requires, complete, refuse_idle
 from mtl.trunks.directional import DirectionalTrunk, StackOptions
 from mtl.trunks.rnn import SideBySide, StepwiseDirection
+
+CELLS: Mapping[str, Callable[..., Stepwise]] = {
+    "nas": NASCell,
+    "peephole": PeepholeLSTM,
+    "bc3": BC3Cell,
+}
+"""The cells without a depth."""
 
 
 class CellTrunk(DirectionalTrunk):
     """Stacked layers of a recurrent cell without a fused kernel, by default in both directions.
 
     They run token by token, two to four times slower than `lstm`. "rhn": recurrent highway layers,
-    several highway layers per token (Zilly et al. 2017). "nas": the cell that a search over
-    architectures found (Zoph & Le 2017). "peephole": an LSTM whose gates read its memory cell
-    (Gers & Schmidhuber 2000).
+    several highway layers per token (Zilly et al. 2017). "nas" and "bc3": cells that searches over
+    architectures found (Zoph & Le 2017; Schrimpf et al. 2017). "peephole": an LSTM whose gates
+    read its memory cell (Gers & Schmidhuber 2000).
 
     Args:
         in_features: Width D of the token vectors.
@@ -36,7 +44,7 @@ class CellTrunk(DirectionalTrunk):
         self,
         in_features: int,
         *,
-        cell: Literal["rhn", "nas", "peephole"] = "rhn",
+        cell: Literal["rhn", "nas", "peephole", "bc3"] = "rhn",
         depth: Annotated[PositiveInt, Requires("cell", ("rhn",))] = 2,
         learned_start: bool = False,
         weight_drop: Probability = 0.0,
@@ -52,7 +60,7 @@ class CellTrunk(DirectionalTrunk):
             rates = {"zoneout": zoneout, "recurrent_dropout": recurrent_dropout}
             if cell == "rhn":
                 return RecurrentHighway(width, size, depth=depth, **rates)
-            return (NASCell if cell == "nas" else PeepholeLSTM)(width, size, **rates)
+            return CELLS[cell](width, size, **rates)
 
         def direction(width: int, size: int) -> StepwiseDirection:
             return StepwiseDirection(

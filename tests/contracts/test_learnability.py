@@ -27,7 +27,8 @@ TRUNK_OPTIONS = {
     "gru": [{"hidden_size": 32, "bidirectional": side} for side in SIDES]
     + [{"hidden_size": 32, "connections": "highway"}],
     "cell": [
-        {"hidden_size": 32, "num_layers": 1, "cell": cell} for cell in ("rhn", "nas", "peephole")
+        {"hidden_size": 32, "num_layers": 1, "cell": cell}
+        for cell in ("rhn", "nas", "peephole", "bc3")
     ],
     "conv": [
         {"hidden_size": 16, "num_layers": 2, "activation": kind} for kind in ("maxout", "gated")

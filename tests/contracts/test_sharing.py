@@ -31,7 +31,11 @@ OPTIONS: dict[str, list[dict[str, object]]] = {
     ],
     "hierarchical": [{}, {"order": ["c", "a", "b"], "label_dim": 0, "successive": 0.1}],
     "easy_adapt": [{}, {"groups": [["a", "c"], ["b"]]}],
-    "progressive": [{"old": ["a"], "adapter_size": 2}, {"old": ["a", "c"]}],
+    "progressive": [
+        {"old": ["a"], "adapter_size": 2},
+        {"old": ["a", "c"]},
+        {"old": ["a"], "adapter_size": 0},
+    ],
     "branches": [{}, {"by_layer": [[["a", "c"], ["b"]]]}],
     "ple": [{}, {"experts": 2, "shared_experts": 2}, {"progressive": False}],
     "tensor": [{"factors": name} for name in ("last_axis", "tucker", "tensor_train")]

@@ -50,6 +50,7 @@ CELLS: dict[str, list[dict[str, Any]]] = {
         {"depth": 3, "learned_start": True},
         {"cell": "nas", "recurrent_dropout": 0.2, "learned_start": True},
         {"cell": "peephole", "zoneout": 0.1},
+        {"cell": "bc3", "zoneout": 0.1, "recurrent_dropout": 0.2},
     ],
     "qrnn": [
         *({"window": w, "pooling": p} for w, p in product([1, 2], ["f", "fo", "ifo"])),

@@ -1,4 +1,4 @@
-"""Recurrent highway layers, NAS cell and peephole LSTM: the formulas are the oracles."""
+"""Recurrent highway layers and other cells: the formulas are the oracles."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtl.layers import NASCell, PeepholeLSTM, RecurrentHighway
+from mtl.layers import BC3Cell, NASCell, PeepholeLSTM, RecurrentHighway
 
 D, H = 3, 5
-CELLS = [RecurrentHighway, NASCell, PeepholeLSTM]
+CELLS = [RecurrentHighway, NASCell, PeepholeLSTM, BC3Cell]
 LENGTHS = [6, 2, 4]
 
 
@@ -108,6 +108,36 @@ def test_without_peepholes_it_is_the_lstm_of_torch() -> None:
     other.load_state_dict({n: w for n, w in layer.state_dict().items() if n != "peepholes"})
     x, _ = text()
     torch.testing.assert_close(layer(x)[0], other(x)[0])
+
+
+def test_the_bc3_cell_follows_its_equations() -> None:
+    layer, p = made(BC3Cell)
+    x, (h, _) = text()
+    start, expected = h[None], []
+    w = dict(zip(("f", "o", "c", "z", "X", "Y"), p["weight_ih_l0"], strict=True))
+    recurrent = dict(zip("fo", p["weight_hh_l0"], strict=True))
+    bias = {g: p["bias_ih_l0"][i] + p["bias_hh_l0"][i] for i, g in enumerate("fo")}
+    for t in range(6):
+        by = {name: x[:, t] @ matrix.T for name, matrix in w.items()}
+        f, o = (1 / (1 + torch.exp(-by[g] - h @ recurrent[g].T - bias[g])) for g in "fo")
+        z = ((by["X"] * by["Y"]) @ layer.mixture.weight.T) * by["z"]
+        c = torch.tanh(f * by["c"] + (1 - f) * z)
+        h = o * c + (1 - o) * h
+        expected.append(h)
+    found, (end,) = layer(x, (start,))
+    torch.testing.assert_close(found, torch.stack(expected, 1))
+    torch.testing.assert_close(end[0], h)
+
+
+@pytest.mark.parametrize("cls", [NASCell, PeepholeLSTM, BC3Cell])
+def test_zoneout_keeps_a_share_of_the_old_state_in_evaluation(cls: Any) -> None:
+    layer, _ = made(cls, zoneout=0.25)
+    x, start = text()
+    start = tuple(start[: layer.parts, None])
+    new = layer.step(layer.from_input(x)[:, 0], [part[0] for part in start], lambda h: h)
+    _, end = layer.eval()(x[:, :1], start)
+    for part, old, fresh in zip(end, start, new, strict=True):
+        torch.testing.assert_close(part, 0.25 * old + 0.75 * fresh)
 
 
 @pytest.mark.parametrize("cls", CELLS)

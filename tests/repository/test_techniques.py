@@ -64,11 +64,13 @@ def _is_attribute(name: str) -> bool:
 
 
 def exists(name: str) -> bool:
-    """Return whether the library has a part, key, command or Python name."""
+    """Return whether the library has a part, key, command, script or Python name."""
     if part := re.fullmatch(r"(\w+)\.type: (\w+)", name):
         return part[1] in KINDS and part[2] in KINDS[part[1]]
     if name.startswith("mtl "):
         return _is_command(name.split()[1:])
+    if name.startswith("benchmarks/"):
+        return (ROOT / name).is_file()
     if name.startswith("mtl."):
         return _is_attribute(name)
     key, _, value = name.partition(": ")
@@ -103,6 +105,7 @@ def test_names_that_do_not_exist_are_found() -> None:
     assert not exists("trunk.type: lsmt")
     assert not exists("trunk.zonout")
     assert not exists("mtl relate --slow")
+    assert not exists("benchmarks/no_such_script.py")
     assert not exists("mtl no_such_command")
     assert not exists("mtl.layers.NoSuchLayer")
     assert exists("trunk.zoneout")

@@ -42,6 +42,14 @@ def test_the_new_column_starts_as_a_trunk_of_its_own() -> None:
     torch.testing.assert_close(sharing(X, MASK, ["b"])["b"].layers, expected)
 
 
+def test_without_adapters_the_columns_are_two_trunks() -> None:
+    sharing = shaken(Progressive(["a", "b"], trunk, old=["a"], adapter_size=0))
+    assert not [*sharing.adapters.parameters()]
+    found = sharing(X, MASK, ["a", "b"])
+    torch.testing.assert_close(found["a"].layers, sharing.trunk(X, MASK)[0])
+    torch.testing.assert_close(found["b"].layers, sharing.column(X, MASK)[0])
+
+
 @pytest.mark.parametrize("names", [[], ["a", "b"], ["c"]])
 def test_both_columns_have_a_task(names: list[str]) -> None:
     with pytest.raises(OptionError, match="old"):

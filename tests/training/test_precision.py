@@ -32,6 +32,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "rhn": {"type": "cell"},
     "nas": {"type": "cell", "cell": "nas"},
     "peephole": {"type": "cell", "cell": "peephole"},
+    "bc3": {"type": "cell", "cell": "bc3"},
     "qrnn": {"window": 2, "zoneout": 0.1},
     "qrnn with options": {"type": "qrnn", "layer_norm": True, "highway": True},
     "conv": {"num_layers": 2},
@@ -39,7 +40,8 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "transformer": {**TRANSFORMER, "relative_positions": True},
 }
 FUSED = (
-    "lstm", "lstm by token", "lstm with dropouts", "gru", "gru by token", "rhn", "nas", "peephole"
+    "lstm", "lstm by token", "lstm with dropouts", "gru", "gru by token", "rhn", "nas", "peephole",
+    "bc3",
 )  # fmt: skip
 """Trunks that stay float32 on the CPU."""
 

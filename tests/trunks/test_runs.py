@@ -23,6 +23,7 @@ TRUNKS: list[dict[str, Any]] = [
     {"type": "qrnn", "highway": True, "layer_norm": True, "dropout_type": "evolutional"},
     {"type": "cell", "depth": 3, "recurrent_dropout": 0.2, "bidirectional": "interleaved"},
     {"type": "cell", "cell": "nas", "connections": "skip", "feed_forward": 6, "standout": True},
+    {"type": "cell", "cell": "bc3", "weight_drop": 0.2, "learned_start": True},
     {"type": "conv", "activation": "gated", "weight_norm": True},
 ]
 FOR_SOME = ("easy_adapt", "progressive")

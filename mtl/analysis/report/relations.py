@@ -70,6 +70,9 @@ def remarks(found: Relations) -> list[str]:
     if found.groups:
         groups = "; ".join(" + ".join(group) for group in found.groups)
         lines.append(f"groups to train together, by affinity: {groups}")
+    for layer, groups_of_layer in enumerate(found.branches, 1):
+        groups = "; ".join(" + ".join(group) for group in groups_of_layer)
+        lines.append(f"branches of layer {layer}, by affinity: {groups}")
     if sum(map(len, found.groups)) > EXHAUSTIVE:
         lines.append(
             f"note: with more than {EXHAUSTIVE} tasks, groups are merged one by one, so others may "
