@@ -159,8 +159,8 @@ def _in_windows(wanted: Sequence[tuple[Tensor, Window]], scores: Tensor) -> Tens
         False if first.dtype == torch.bool else math.nan if first.is_floating_point() else MISSING
     )
     own = first.new_full((*scores.shape[:2], *first.shape[1:]), missing)
-    for row, (target, w) in enumerate(wanted):
-        own[row, w.keep_start - w.start : w.keep_end - w.start] = target[w.keep_start : w.keep_end]
+    for row, (target, window) in enumerate(wanted):
+        own[row, window.kept_inside] = target[window.kept]
     return own
 
 

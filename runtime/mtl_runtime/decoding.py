@@ -143,7 +143,7 @@ class Decoder:
             windows: The B windows.
             confidence: Whether to compute probabilities.
         """
-        kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+        kept = [window.kept_inside for window in windows]
         if self.tags:
             return self._read_tags(scores, mask, kept, confidence)
         values = [self._named(row[part]) for row, part in zip(scores, kept, strict=True)]

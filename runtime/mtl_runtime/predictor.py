@@ -191,9 +191,8 @@ class Predictor:
             for indices, mask, scores in batches.of(pieces, [task]):
                 probabilities = decoder.probabilities(scores[task], mask)
                 for own, index in zip(probabilities, indices, strict=True):
-                    row, w = pieces[index]
-                    kept = own[w.keep_start - w.start : w.keep_end - w.start]
-                    found[row][w.keep_start : w.keep_end] = kept
+                    row, window = pieces[index]
+                    found[row][window.kept] = own[window.kept_inside]
         return found
 
 
