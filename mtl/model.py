@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -134,6 +135,16 @@ class MultiTaskModel(nn.Module):
         """Set the mode of training or evaluation, and count how often training began."""
         self.trainings += mode
         return super().train(mode)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Use the mode of evaluation within the context, and the mode before it afterwards."""
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
 
     def head(self, task: str) -> Head:
         """Return the head of a task."""
