@@ -427,7 +427,7 @@ def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, boo
             # From here on a signal waits for the end of the step or file.
             with Interrupt() as interrupt:
                 saving = Saving(run.training.checkpoint.minutes if lock else None)
-                processes.ask = lambda: [interrupt.wanted, saving.due]
+                processes.requests = lambda: [interrupt.wanted, saving.due]
                 if lock:
                     start_folder(folder, experiment, resume=begun == "resumable")
                     if fingerprints:

@@ -175,7 +175,7 @@ def _nll(log_probs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     Args:
         log_probs: Log-probabilities, `[…, K]`.
         target: Ids `[…]`; possible labels, bool `[…, K]`; or sets, float `[…, K]`.
-        smoothing: The weight of all labels alike, in place of the gold value.
+        smoothing: The weight of an even mixture of all labels; the gold value has the rest.
     """
     known = labelled(target)
     log_probs, target = log_probs[known], target[known]

@@ -148,7 +148,7 @@ class Trainer:
         self.place = 0
         """The number of draws of the sampler in the current epoch that are done.
 
-        Unlike `step`, it counts steps that were skipped. All processes of a run count alike."""
+        Unlike `step`, it counts steps that were skipped. It is equal in all processes of a run."""
         self.sums = EpochSums()
         """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}

@@ -109,7 +109,7 @@ class Decoder:
         return found
 
     def _bio_tags(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.object_]]:
-        """Return what the BIO tags of a sequence of K labels follow from.
+        """Return the arrays from which the BIO tags of a label sequence are computed, for K labels.
 
         Returns:
             The kind of span that each label may continue, the kind that may continue after it, 0

@@ -50,7 +50,7 @@ MOST_TOKENS = 1 << 16
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Turn errors of a program or of what reads its scores into one that a user understands.
+    """Turn errors of a program, or of the code that reads its scores, into a `BundleError`.
 
     Raises:
         BundleError: The network does not fit its description, or needs too much memory.
