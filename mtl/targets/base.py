@@ -1,4 +1,4 @@
-"""The contract of targets: the form of the values of a task, and those of the training data.
+"""The contract of targets: the form of the values of a task, and the known values.
 
 Letters: B sentences, T tokens, S scores per sentence or token, K labels.
 """
