@@ -30,6 +30,7 @@ from mtl.experiment.folder import check_place
 from mtl.experiment.subset import Subset, restricted_to
 from mtl.metrics.base import Metric, Unit
 from mtl.metrics.spread import Spread
+from mtl.options import count
 from mtl.runs.checkpoint import seed_folder
 from mtl.runs.history import read_records
 from mtl.targets import BuildContext, Target
@@ -168,8 +169,8 @@ def relate(
         check_run(subset.run)
     console = console or Console(stderr=True)
     for number, (name, subset) in enumerate(subsets.items(), 1):
-        often = f"{seeds} seed{'s' * (seeds > 1)}"
-        title = f"training {number} of {len(subsets)}, {often}: {' + '.join(subset.run.tasks)}"
+        title = f"training {number} of {len(subsets)}, {count(seeds, 'seed')}: "
+        title += " + ".join(subset.run.tasks)
         if subset.note:
             title += f", {subset.note}"
         console.print(title, highlight=False, markup=False, soft_wrap=True)
