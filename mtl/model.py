@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -13,14 +14,12 @@ from torch import Tensor, nn
 from mtl.data.batch import Batch
 from mtl.embeddings import CorpusVectors, EmbeddingOutput, InputEmbedding
 from mtl.heads.base import Head
-from mtl.heads.classifier import Classifier
 from mtl.heads.lm import LanguageModel
 from mtl.layers.elastic import Anchor
 from mtl.layers.scalar_mix import ScalarMix, TokenScalarMix
 from mtl.sharing.base import Sharing, TrunkOutput
 from mtl.targets import labelled
 from mtl.targets.teacher import TeacherOutput
-from mtl.text.vocabulary import HashVocabulary
 
 Layer = int | Literal["mix", "mix_all"]
 """The layer that a head reads: 0 the embedding, 1 the first layer, -1 the last, "mix" a learned
@@ -137,6 +136,16 @@ class MultiTaskModel(nn.Module):
         self.trainings += mode
         return super().train(mode)
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Use the mode of evaluation within the context, and the mode before it afterwards."""
+        training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(training)
+
     def head(self, task: str) -> Head:
         """Return the head of a task."""
         head = self.heads[self.head_of[task]]
@@ -162,12 +171,7 @@ class MultiTaskModel(nn.Module):
     def embed(self, features: Mapping[str, Tensor], mask: Tensor) -> EmbeddingOutput:
         """Return the output of the embedding; see `InputEmbedding.forward`."""
         embedded: EmbeddingOutput = self.embedding(features, mask)
-        return embedded._replace(hashes=features.get(HashVocabulary.feature))
-
-    def reads_ngrams(self, tasks: Iterable[str]) -> bool:
-        """Return whether the head of one of the tasks reads n-grams of words."""
-        heads = map(self.head, tasks)
-        return any(isinstance(head, Classifier) and head.bag is not None for head in heads)
+        return embedded._replace(features=features)
 
     def encode_vectors(
         self,
@@ -200,8 +204,8 @@ class MultiTaskModel(nn.Module):
         first = next(iter(outputs.values()))
         return HeadInputs(
             {
-                task: self._with_ngrams(
-                    task, embedded.to_words(self._read(task, output.layers)), embedded
+                task: self.head(task).inputs(
+                    embedded.to_words(self._read(task, output.layers)), embedded
                 )
                 for task, output in outputs.items()
             },
@@ -227,14 +231,6 @@ class MultiTaskModel(nn.Module):
         else:
             hidden = self.mixes[task](layers if layer == "mix_all" else layers[1:])
         return hidden[..., self.columns[task]] if task in self.columns else hidden
-
-    def _with_ngrams(self, task: str, hidden: Tensor, embedded: EmbeddingOutput) -> Tensor:
-        """Return hidden states `[B, T, H]` with the columns of n-grams that the head reads."""
-        head = self.head(task)
-        if not isinstance(head, Classifier) or head.bag is None:
-            return hidden
-        assert embedded.hashes is not None
-        return torch.cat([hidden, head.bag(embedded.hashes, embedded.gates)], dim=2)
 
     def _expected_label(self, task: str, layers: Sequence[Tensor], mask: Tensor) -> Tensor | None:
         """Return Σ_k p(k) e_k of each token, `[B, T, E]`; see `LabelVectors`."""

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, permutations
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, TypeAlias
@@ -31,6 +31,7 @@ from mtl.experiment.folder import check_place
 from mtl.experiment.subset import Subset, restricted_to
 from mtl.metrics.base import Metric, Unit
 from mtl.metrics.spread import Spread
+from mtl.options import count
 from mtl.runs.checkpoint import seed_folder
 from mtl.runs.history import read_records
 from mtl.targets import BuildContext, Target
@@ -77,6 +78,7 @@ class Relations:
 
     Args:
         scores: Main task to the name of its score.
+        units: Main task to the unit of its score.
         alone: Main task to its best dev scores in single-task training, one per seed; empty if only
             the affinities were measured.
         gains: Main task and auxiliary task to the gain of the main task, one per seed. Positive
@@ -167,59 +169,34 @@ def relate(
     check_place(output, resume, _FOLDERS)
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
-    sets: list[tuple[str, ...]] = [] if fast else [(task,) for task in mains]
-    if not fast:
-        sets += [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
+    pairs = [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
+    sets: list[tuple[str, ...]] = [] if fast else [*((task,) for task in mains), *pairs]
     subsets = {_name(own): _small_run(run, own, scores, epochs, limit, seeds) for own in sets}
-    # Groups do not contain adversaries, which cannot be trained alone.
-    together = [task for task in run.tasks if task not in adversaries(run)]
     joint = _small_run(run, list(run.tasks), scores, epochs, limit, seeds)
     subsets[_JOINT] = replace(joint, run=joint_training(joint.run))
     for subset in subsets.values():  # all errors before the first training
         check_run(subset.run)
     console = console or Console(stderr=True)
     for number, (name, subset) in enumerate(subsets.items(), 1):
-        often = f"{seeds} seed{'s' * (seeds > 1)}"
-        title = f"training {number} of {len(subsets)}, {often}: {' + '.join(subset.run.tasks)}"
+        title = f"training {number} of {len(subsets)}, {count(seeds, 'seed')}: "
+        title += " + ".join(subset.run.tasks)
         if subset.note:
             title += f", {subset.note}"
         console.print(title, highlight=False, markup=False, soft_wrap=True)
         train_run_seeds(subset.run, output / name, resume=resume, progress=False, trust=trust)
-    numbers = range(run.seed, run.seed + seeds)
-
-    def best(group: Sequence[str], task: str) -> list[float]:
-        folders = [seed_folder(output / _name(group), seed) for seed in numbers]
-        found = [read_records(folder, "epoch")[:epochs] for folder in folders]
-        choose = max if metrics[task].higher_is_better else min
-        return [choose(epoch["dev"][task][scores[task]] for epoch in own) for own in found]
-
-    alone = {} if fast else {task: best((task,), task) for task in mains}
-    gains: dict[tuple[str, str], Spread] = {}
-    for main, other in permutations(run.tasks, 2):
-        if main in alone:
-            group = next(own for own in sets if set(own) == {main, other})
-            sign = 1 if metrics[main].higher_is_better else -1
-            both = zip(best(group, main), alone[main], strict=True)
-            gains[main, other] = Spread([sign * (with_it - without) for with_it, without in both])
-    traits = {
-        name: _traits(
-            name,
-            corpora[task.corpus],
-            _slopes([seed_folder(output / name, seed) for seed in numbers], name, epochs)
-            if name in alone
-            else {},
-        )
-        for name, task in run.tasks.items()
+    trainings = _Trainings(output, range(run.seed, run.seed + seeds), epochs, metrics, scores)
+    alone = [] if fast else mains
+    gains = {
+        (main, other): trainings.gain(main, pair)
+        for main in alone
+        for pair in pairs
+        if main in pair
+        for other in pair
+        if other != main
     }
-    units = {task: metric.unit for task, metric in metrics.items()}
-    spreads = {task: Spread(best_scores) for task, best_scores in alone.items()}
-    folders = [seed_folder(output / _JOINT, seed) for seed in numbers]
-    if affinity == "difficulty":
-        models = [load(folder, trust=trust) for folder in folders]
-        by_seed = [difficulty_affinities(sentence_losses(m, corpora, together)) for m in models]
-    else:
-        by_seed = [read_affinities(folder, together) for folder in folders]
-    affinities = {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
+    # Groups do not contain adversaries, which cannot be trained alone.
+    together = [task for task in run.tasks if task not in adversaries(run)]
+    affinities = _affinities(affinity, trainings.folders(_JOINT), together, corpora, trust)
     if not affinities and affinity == "difficulty":
         raise MtlError(
             f"{config}: affinities by difficulty need sentences with labels of two tasks, and the "
@@ -233,16 +210,79 @@ def relate(
     means = {pair: own.mean for pair, own in affinities.items()}
     return Relations(
         scores,
-        units,
-        spreads,
+        {task: metric.unit for task, metric in metrics.items()},
+        {task: Spread(trainings.best((task,), task)) for task in alone},
         gains,
-        traits,
+        {
+            name: _traits(
+                name, corpora[task.corpus], trainings.slopes(name) if name in alone else {}
+            )
+            for name, task in run.tasks.items()
+        },
         affinities,
         agreement({pair: gain.mean for pair, gain in gains.items()}, means),
         best_groups(together, means, groups) if groups else [],
         affinity,
         [] if branch_cost is None else widened(list(run.tasks), means, layers, branch_cost),
     )
+
+
+@dataclass(frozen=True)
+class _Trainings:
+    """The records of all trainings.
+
+    Args:
+        output: The folder of the trainings.
+        seeds: The seeds of each training.
+        epochs: The number of epochs that count.
+        metrics: Main task to its metric.
+        scores: Main task to the name of its score.
+    """
+
+    output: Path
+    seeds: Sequence[int]
+    epochs: int
+    metrics: Mapping[str, Metric]
+    scores: Mapping[str, str]
+
+    def folders(self, name: str) -> list[Path]:
+        """Return the run folders of a training, one per seed."""
+        return [seed_folder(self.output / name, seed) for seed in self.seeds]
+
+    def best(self, group: Sequence[str], task: str) -> list[float]:
+        """Return the best dev score of a task that was trained with a group, one per seed."""
+        choose = max if self.metrics[task].higher_is_better else min
+        records = [
+            read_records(folder, "epoch")[: self.epochs] for folder in self.folders(_name(group))
+        ]
+        name = self.scores[task]
+        return [choose(epoch["dev"][task][name] for epoch in own) for own in records]
+
+    def gain(self, task: str, pair: Sequence[str]) -> Spread:
+        """Return the gain of a task in a pair, one per seed; improvements are positive."""
+        sign = 1 if self.metrics[task].higher_is_better else -1
+        both = zip(self.best(pair, task), self.best((task,), task), strict=True)
+        return Spread([sign * (with_it - without) for with_it, without in both])
+
+    def slopes(self, task: str) -> dict[float, float]:
+        """Return the slopes of the loss of a task that was trained alone; see `_slopes`."""
+        return _slopes(self.folders(task), task, self.epochs)
+
+
+def _affinities(
+    kind: Affinity,
+    folders: Sequence[Path],
+    tasks: Sequence[str],
+    corpora: Mapping[str, Corpus],
+    trust: bool,
+) -> dict[tuple[str, str], Spread]:
+    """Return the affinities of tasks from the run folders of their joint training."""
+    if kind == "difficulty":
+        models = [load(folder, trust=trust) for folder in folders]
+        by_seed = [difficulty_affinities(sentence_losses(m, corpora, tasks)) for m in models]
+    else:
+        by_seed = [read_affinities(folder, tasks) for folder in folders]
+    return {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
 
 
 def _name(group: Sequence[str]) -> str:

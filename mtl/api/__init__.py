@@ -2,13 +2,12 @@
 
 from mtl.api.ensembles import ensemble
 from mtl.api.extension import Extended, extend
+from mtl.api.one_run import load_teachers, load_transfer_set
 from mtl.api.training import (
     TrainedModel,
     TrainedSeeds,
     distil,
     load,
-    load_teachers,
-    load_transfer_set,
     train,
     train_run,
     train_run_seeds,

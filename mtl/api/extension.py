@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from mtl.experiment.distillation.teachers import teachable
 from mtl.experiment.distillation.text import load_text
 from mtl.files import atomic_text, exists, new_folder
 from mtl.runs.checkpoint import MODEL
+from mtl.runs.checksums import file_checksum
 from mtl.text.example import Labels
 
 KEPT = "kept"
@@ -191,17 +191,12 @@ def _sources(
 ) -> dict[str, Any]:
     """Return all that the folder of the kept tasks is made from, files by their checksums."""
     return {
-        "model": _checksum(before.folder / MODEL),
+        "model": file_checksum(before.folder / MODEL),
         "folder": str(before.folder.absolute()),
-        "text": [_checksum(Path(file)) for file in files],
+        "text": [file_checksum(Path(file)) for file in files],
         "kept": list(kept),
         "grown": list(grown),
     }
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_made_from(place: Path, sources: Mapping[str, Any]) -> bool:

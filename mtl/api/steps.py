@@ -94,7 +94,7 @@ def follow_steps(trainer: Trainer) -> bool:
     It returns the parts of the state that the first process saves, at the same steps.
     """
     for event in trainer.run():
-        stopped, due = trainer.processes.answers()
+        stopped, due = trainer.processes.requested()
         if isinstance(event, Epoch) or stopped or due:
             training_state(trainer)
         if stopped:
@@ -126,7 +126,7 @@ def train_steps(
             tell(console, line)
         display = stack.enter_context(_display(trainer, console))
         for event in trainer.run():
-            stopped, due = trainer.processes.answers()
+            stopped, due = trainer.processes.requested()
             # The log comes first: resuming drops its lines after the last checkpoint.
             log.write(event)
             if isinstance(event, Epoch) or stopped or due:

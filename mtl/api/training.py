@@ -4,57 +4,37 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from mtl.api.steps import Saving, describe_end, describe_place, follow_steps, restore, train_steps
+from mtl.api.one_run import TrainingRequest, for_processes, train_one_run
 from mtl.config.load import Config
 from mtl.config.overrides import Overrides, extended
 from mtl.config.run import Run
-from mtl.data.corpus import Corpus
-from mtl.data.given import GivenCorpus, located, read_given
-from mtl.data.writer import ReadingProgress
+from mtl.data.given import GivenCorpus, read_given
 from mtl.display.console import notes_console, tell
-from mtl.display.labelling import show_teacher
-from mtl.display.reading import show_import, show_reading
-from mtl.errors import DataError, MtlError, TrainingError
-from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+from mtl.display.reading import show_import
+from mtl.errors import MtlError, TrainingError
+from mtl.experiment import load_config
 from mtl.experiment.corpora import given_keys
-from mtl.experiment.distillation.record import check_teachers, write_teachers
-from mtl.experiment.distillation.teaching import teach
-from mtl.experiment.distillation.transfer_set import TransferSet, find_transfer_set
 from mtl.experiment.folder import (
     SEEDS,
-    Begun,
-    begun_processes,
     check_place,
     find_begun,
     remove_temporaries,
-    start_folder,
 )
-from mtl.experiment.plan import describe, make_plan
-from mtl.files import run_folder
 from mtl.registry import OnImport
-from mtl.runs.calibration import CALIBRATION, read_calibration
 from mtl.runs.checkpoint import (
-    MODEL,
-    load_weights,
     seed_folder,
     seed_folders,
-    to_device,
 )
 from mtl.runs.history import write_summary
-from mtl.runs.lock import FolderLock
 from mtl.trained_model import TrainedModel, load
-from mtl.training.interrupt import Interrupt
-from mtl.training.processes import Processes, is_restarted, join
-from mtl.training.tracking import Tracking, check_trackers
+from mtl.training.processes import is_restarted, join
 
 __all__ = ["TrainedModel", "TrainedSeeds", "distil", "load", "train", "train_seeds"]
 
@@ -130,7 +110,7 @@ def train(
         if run.seeds > 1:
             _train_seeds(run, folder, request)
             return TrainedSeeds(folder)
-        return _train(run, folder, request)[0]
+        return train_one_run(run, folder, request)[0]
 
 
 def distil(
@@ -190,37 +170,6 @@ def distil(
     )
 
 
-def load_transfer_set(
-    run: Run,
-    corpora: Mapping[str, Corpus],
-    on_import: OnImport | None,
-    progress: ReadingProgress | None = None,
-) -> TransferSet | None:
-    """Load the teachers of a run and read its unlabelled text; None for a run without teachers.
-
-    Args:
-        run: The run.
-        corpora: Its corpora by name.
-        on_import: Allows the import of parts outside mtl that the teachers name; see
-            `Registry.find`.
-        progress: Displays the progress of reading files that are not in the cache.
-
-    Raises:
-        MtlError: A teacher cannot be loaded, or does not fit the tasks of the run.
-    """
-    if run.distillation is None:
-        return None
-    return find_transfer_set(run, corpora, load_teachers(run, on_import), progress)
-
-
-def load_teachers(run: Run, on_import: OnImport | None) -> list[TrainedModel]:
-    """Load the teachers of a run that has some; see `load_transfer_set`."""
-    assert run.distillation
-    device, trust = run.training.device, on_import is not None
-    folders = map(run_folder, run.distillation.teachers)
-    return [load(folder, device=device, trust=trust) for folder in folders]
-
-
 def train_run_seeds(
     run: Run,
     folder: Path,
@@ -253,7 +202,7 @@ def train_run(
     """
     request = _request(resume, progress, {}, show_import if trust else None)
     with _advice(folder):
-        model, stopped = _train(run.model_copy(update={"seeds": 1}), folder, request)
+        model, stopped = train_one_run(run.model_copy(update={"seeds": 1}), folder, request)
     if stopped:
         raise MtlError(f"{folder}: stopped before the end of training; continue with --resume")
     return model
@@ -294,62 +243,25 @@ def output_folder(config: Config, output: str | PathLike[str] | None) -> Path:
     return Path("runs") / Path(config).stem
 
 
-@dataclass(frozen=True)
-class _Request:
-    """The arguments of `train`, for one run or for the runs of several seeds.
-
-    Args:
-        resume: Whether the folder may contain the run already.
-        console: The console for the plan and the scores.
-        given: Corpus to its data, in place of files.
-        on_import: Allows the import of parts outside mtl; see `Registry.find`.
-        processes: The processes that train together.
-    """
-
-    resume: bool
-    console: Console
-    given: Mapping[str, GivenCorpus]
-    on_import: OnImport | None
-    processes: Processes
-
-    def lock(self, folder: Path) -> AbstractContextManager[FolderLock | None]:
-        """Return the lock of a folder, which the first process holds for all."""
-        main = self.processes.main
-        return FolderLock(folder, partial(tell, self.console)) if main else nullcontext()
-
-
 def _request(
     resume: bool,
     progress: bool | None,
     given: Mapping[str, GivenCorpus],
     on_import: OnImport | None,
-) -> _Request:
+) -> TrainingRequest:
     processes = join()
     console = notes_console(progress if processes.main else False)
     # After a failure, torchrun starts the same command again.
-    return _Request(resume or is_restarted(), console, given, on_import, processes)
+    return TrainingRequest(resume or is_restarted(), console, given, on_import, processes)
 
 
-def _for_processes(run: Run, folder: Path, request: _Request) -> Run:
-    """Return the run with the number of processes for which its batch sizes are meant.
-
-    A run that continues keeps the number with which it began, so that its steps stay the same.
-    """
-    if run.training.processes is not None:
-        return run
-    begun = request.processes.from_main(partial(begun_processes, folder))
-    number = request.processes.world if begun is None else begun
-    training = run.training.model_copy(update={"processes": number if number > 1 else None})
-    return run.model_copy(update={"training": training})
-
-
-def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
+def _train_seeds(run: Run, folder: Path, request: TrainingRequest) -> None:
     """Train one model per seed in folders below `folder`."""
     runs = {
         seed_folder(folder, seed): run.model_copy(update={"seed": seed, "seeds": 1})
         for seed in range(run.seed, run.seed + run.seeds)
     }
-    runs = {path: _for_processes(own, path, request) for path, own in runs.items()}
+    runs = {path: for_processes(own, path, request) for path, own in runs.items()}
 
     def check() -> None:
         check_place(folder, request.resume, SEEDS)
@@ -364,89 +276,9 @@ def _train_seeds(run: Run, folder: Path, request: _Request) -> None:
         main(check)
         for path, seeded in runs.items():
             tell(request.console, f"seed {seeded.seed}: {path}")
-            _, stopped = _train(seeded, path, request)
+            _, stopped = train_one_run(seeded, path, request)
             if stopped:
                 raise MtlError(
                     f"{folder}: stopped before all seeds were trained; continue with --resume"
                 )
         main(partial(write_summary, folder))
-
-
-def _begin(run: Run, folder: Path, request: _Request) -> Begun:
-    """Check a folder that is locked, and return the state of the run in it."""
-    # Again, as another process may have been there until now.
-    check_place(folder, request.resume)
-    begun = find_begun(folder, run, request.on_import)
-    remove_temporaries(folder)
-    return begun
-
-
-def _train(run: Run, folder: Path, request: _Request) -> tuple[TrainedModel, bool]:
-    """Train a run in a folder of its own; return the model, and whether Ctrl-C came."""
-    console, on_import, processes = request.console, request.on_import, request.processes
-    to_device(run.training.device)  # a missing device is an error before the data is read
-    trackers = check_trackers(run.training.track)
-    run = _for_processes(run, folder, request)
-    processes.from_main(partial(check_place, folder, request.resume))
-    with request.lock(folder) as lock:
-        begun = processes.from_main(partial(_begin, run, folder, request))
-        if begun == "finished":
-            tell(console, describe_end(folder, run.training.epochs))
-            return load(folder, device=run.training.device, trust=on_import is not None), False
-        reading = None if console.quiet else show_reading
-        with processes.one_first():
-            corpora = load_corpora(run, given=request.given, progress=reading)
-            transfer = load_transfer_set(run, corpora, on_import, reading)
-        if transfer and begun == "resumable":
-            processes.from_main(partial(check_teachers, folder, transfer.fingerprints))
-        try:
-            experiment = prepare(run, corpora, on_import, transfer)
-        except DataError as error:
-            raise located(error, request.given) from error
-        bar = partial(show_teacher, console)
-        with processes.one_first():
-            teaching = teach(experiment, corpora, transfer, bar) if transfer else None
-        fingerprints = transfer.fingerprints if transfer else None
-        transfer = None  # teachers are large, and not needed any more
-        if teaching:
-            experiment = replace(experiment, notes=[*experiment.notes, *teaching.notes])
-        trainer = make_trainer(experiment, corpora, teaching, processes)
-        start = f"{folder}: training starts from the beginning, since the folder has no checkpoint"
-        if begun == "resumable":
-            restore(trainer, folder, experiment, console)
-            start = f"{folder}: training continues {describe_place(trainer)}"
-        stopped = False
-        if trainer.finished:
-            tell(console, describe_end(folder, trainer.epoch))
-        else:
-            plan = list(describe(make_plan(experiment, corpora, trainer)))
-            lines = [start, *plan] if request.resume else plan
-            if (folder / CALIBRATION).is_file():
-                remedy = f"fit the temperatures again after training: mtl calibrate {folder}"
-                lines.append(f"note: {CALIBRATION} is removed, as the weights change; {remedy}")
-            # From here on a signal waits for the end of the step or file.
-            with Interrupt() as interrupt:
-                saving = Saving(run.training.checkpoint.minutes if lock else None)
-                processes.ask = lambda: [interrupt.wanted, saving.due]
-                if lock:
-                    start_folder(folder, experiment, resume=begun == "resumable")
-                    if fingerprints:
-                        write_teachers(folder, fingerprints)
-                    tracking = None
-                    if trackers:
-                        tracking = Tracking(trackers, folder, run.model_dump(mode="json"))
-                    stopped = train_steps(trainer, lock, console, lines, saving, tracking)
-                else:
-                    stopped = follow_steps(trainer)
-        if not processes.from_main((folder / MODEL).is_file):
-            raise MtlError(
-                f"{folder}: no model; stopped before the end of the first epoch; continue with "
-                "--resume"
-            )
-        processes.from_main(partial(load_weights, folder / MODEL, experiment.model))
-        processes.copy_from_main(experiment.model)
-        experiment.model.eval()
-        model = TrainedModel(folder, experiment)
-        # A finished run that was not trained any more keeps its temperatures.
-        model.predictor.temperatures = read_calibration(folder, model.networks, model.tasks)
-        return model, stopped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -58,6 +58,18 @@ def _refuse(context: typer.Context, options: Sequence[str], message: str) -> Non
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(message, param_hint=f"--{name.replace('_', '-')}")
+
+
+def refuse(options: Mapping[str, object], reason: str) -> None:
+    """Raise an error for the first option that is set.
+
+    Args:
+        options: Option to its value; None and False: not set.
+        reason: The message.
+    """
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise typer.BadParameter(reason, param_hint=name)
 
 
 def only_corpus(model: TrainedModel, tasks: list[str] | None) -> str:

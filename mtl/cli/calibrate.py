@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,7 +50,7 @@ def calibrate(
     # The command must work as it is printed: it needs a test set.
     splits = {name for corpus in model.run.corpora.values() for name in corpus.split_names}
     after = "evaluate {} --calibration" if "test" in splits else "predict {} FILE --confidence"
-    typer.echo(f"next:  mtl {after.format(folders[-1])}")
+    typer.echo(f"next:  mtl {after.format(quote(str(folders[-1])))}")
 
 
 def _print(folder: Path, found: Calibration) -> None:

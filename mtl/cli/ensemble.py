@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,7 +53,7 @@ def ensemble(
         assert found.ensemble
         print_rows("dev", *score_rows(found.ensemble, found.tasks, found.units))
     typer.echo(f"model: {output}")
-    typer.echo(f"next:  mtl predict {output} FILE")
+    typer.echo(f"next:  mtl predict {quote(str(output))} FILE")
 
 
 def score_rows(

@@ -56,7 +56,7 @@ def read_input(
         form: The format of the input.
         tasks: The tasks.
         unit: The unit of text that the tasks label.
-        progress: Counts what has been read.
+        progress: Displays how much of the file has been read.
         given: Values of --given.
         gazetteers: Values of --gazetteer.
     """

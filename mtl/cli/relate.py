@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,6 +14,7 @@ from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
     from mtl.analysis.relations import Relations
+    from mtl.metrics.spread import Spread
 
 
 def relate(
@@ -154,24 +156,24 @@ def _json(found: Relations) -> dict[str, object]:
     return {
         "scores": dict(found.scores),
         "alone": {task: own.to_json() for task, own in found.alone.items()},
-        "gains": {
-            main: {
-                other: {**gain.to_json(), "margin": gain.margin}
-                for (one, other), gain in found.gains.items()
-                if one == main
-            }
-            for main in found.scores
-        },
-        "affinities": {
-            task: {
-                other: {**own.to_json(), "margin": own.margin}
-                for (one, other), own in found.affinities.items()
-                if one == task
-            }
-            for task in dict.fromkeys(task for task, _ in found.affinities)
-        },
+        "gains": _by_task(found.gains, found.scores),
+        "affinities": _by_task(found.affinities, dict.fromkeys(t for t, _ in found.affinities)),
         "agreement": found.agreement,
         "groups": [list(group) for group in found.groups],
         "branches": [[list(group) for group in layer] for layer in found.branches],
         "tasks": {task: asdict(own) for task, own in found.traits.items()},
+    }
+
+
+def _by_task(
+    pairs: Mapping[tuple[str, str], Spread], tasks: Iterable[str]
+) -> dict[str, dict[str, object]]:
+    """Return the values of pairs of tasks by the first task, and by the second one."""
+    return {
+        task: {
+            other: {**own.to_json(), "margin": own.margin}
+            for (one, other), own in pairs.items()
+            if one == task
+        }
+        for task in tasks
     }

@@ -73,7 +73,7 @@ def print_errors(title: str, found: Evaluation) -> None:
 
 
 def print_answered(title: str, found: Evaluation, threshold: float) -> None:
-    """Print the scores of the answers above a threshold, and what other thresholds would give."""
+    """Print the scores of the answers above a threshold, and the accuracy at other thresholds."""
     from mtl.display.training import score_cells, score_names
     from mtl.training.evaluation import Evaluation
 

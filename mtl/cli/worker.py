@@ -27,7 +27,7 @@ class Worker:
         self.rank = rank
         self.launched = launched
         self.errors = sys.stderr
-        """Standard error, for what only this process knows."""
+        """Standard error, for messages that only this process has."""
 
     @classmethod
     def started(cls, environment: Mapping[str, str] = os.environ) -> Self | None:

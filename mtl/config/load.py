@@ -301,7 +301,7 @@ class _RunLoader:
             return None  # The missing corpus is reported; its default part is unknown.
         return self.builder.part(Kind(part), written, f"tasks.{task}.{part}")
 
-    # ---- what must fit together
+    # ---- checks of fields against each other
 
     def _check_tasks(self, tasks: dict[str, Task | None]) -> None:
         batches: dict[str, tuple[str, BatchConfig]] = {}

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from mtl.config.build import Kinds, alternatives_of, kind_of
 from mtl.config.parts import Settings
+from mtl.config.reference import first_line
 from mtl.config.run import SLOTS, Run
 from mtl.options import REQUIRED, Option, part_options
 from mtl.registry import Registry
@@ -138,7 +139,7 @@ def _part(kind: str, registry: Registry[Any]) -> Schema:
     variants = [
         {
             "title": name,
-            "description": _first_line(registry.find(name)),
+            "description": first_line(registry.find(name)),
             **_closed({"type": {"const": name}, **_options(options)}),
             "required": ["type"],
         }
@@ -174,7 +175,3 @@ def _options(options: dict[str, Option]) -> Schema:
             schema["default"] = option.default
         properties[name] = schema
     return properties
-
-
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").partition("\n")[0]

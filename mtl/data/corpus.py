@@ -22,6 +22,7 @@ from mtl.data.store import SentenceTable, default_cache, stored
 from mtl.data.writer import ReadingProgress, Summary, label_column, weight_column
 from mtl.errors import ConfigError, DataError, MtlError, Place, did_you_mean
 from mtl.files import PACKAGE
+from mtl.options import count
 from mtl.targets import SentenceLabelTarget, Target, target_by_name
 from mtl.text.example import Example, Labels
 from mtl.text.spans import Scheme
@@ -348,10 +349,10 @@ def _notes(
         if summary.empty
     ]
     odd = [
-        f"{split}: {oddity} ({count} sentence{'s' * (count != 1)}, first "
+        f"{split}: {oddity} ({count(number, 'sentence')}, first "
         f"{Place(files[split][file].name, line)})"
         for split, summary in summaries.items()
-        for oddity, (count, file, line) in summary.oddities.items()
+        for oddity, (number, file, line) in summary.oddities.items()
     ]
     total = summaries["train"].sentences
     cut = [

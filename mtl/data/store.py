@@ -30,7 +30,7 @@ _FORMAT = 7
 """The version of the cache format. Increase it when older entries can no longer be used."""
 
 _RESULTS = "results"
-"""The folder of the cache for what takes long to compute for a large file."""
+"""The folder of the cache for results that take long to compute for a large file."""
 
 _TOUCHED = 1000
 """The number of sentences after which they are; the system maps about 64 KB for a column of one."""

@@ -18,6 +18,16 @@ class Window(NamedTuple):
     keep_start: int
     keep_end: int
 
+    @property
+    def kept(self) -> slice:
+        """The kept tokens of the document."""
+        return slice(self.keep_start, self.keep_end)
+
+    @property
+    def kept_inside(self) -> slice:
+        """The kept tokens, counted from the start of the window."""
+        return slice(self.keep_start - self.start, self.keep_end - self.start)
+
 
 def windows(length: int, limit: int, overlap: int) -> list[Window]:
     """Split a document into windows whose kept ranges cover each token once.

@@ -35,7 +35,7 @@ _LARGE = 48 << 20
 start."""
 
 _MOST = 8
-"""The number of processes by default, at most; one process writes what they read."""
+"""The largest default number of processes: one process writes the records of all of them."""
 
 
 ReadingProgress: TypeAlias = Callable[[Path], AbstractContextManager[Callable[[int], object]]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -89,8 +90,7 @@ class EmbeddingOutput(NamedTuple):
             `[B, T, H]`.
         words: The word of each position, `[B, P]` int64, counted from 1; 0 for special tokens and
             padding. None where positions are words.
-        hashes: A number of each word, `[B, T]`, 0 on padding, for heads that read n-grams of words;
-            None without them.
+        features: All features of the batch, for heads that read words; see `Head.inputs`.
         gates: A factor of each word, `[B, T]`, for these heads; None for none.
     """
 
@@ -98,7 +98,7 @@ class EmbeddingOutput(NamedTuple):
     mask: Tensor
     to_words: Callable[[Tensor], Tensor]
     words: Tensor | None = None
-    hashes: Tensor | None = None
+    features: Mapping[str, Tensor] = MappingProxyType({})
     gates: Tensor | None = None
 
 

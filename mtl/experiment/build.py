@@ -35,12 +35,7 @@ from mtl.targets import BuildContext, NextWordTarget, Target
 from mtl.targets.label import LabelTarget
 from mtl.text.running import END
 from mtl.text.subwords import Subwords
-from mtl.text.vocabulary import (
-    HashVocabulary,
-    TransformerVocabulary,
-    Vocabulary,
-    WordVocabulary,
-)
+from mtl.text.vocabulary import TransformerVocabulary, Vocabulary, WordVocabulary
 from mtl.trunks import TRUNKS, Trunk
 
 _TEXT_SHOWN = 5_000_000
@@ -86,15 +81,14 @@ def vocabulary_classes(run: Run) -> dict[str, type[Vocabulary]]:
     classes = [EMBEDDINGS.find(part.type).vocabulary for part in run.embedding.values()]
     if reads_subwords(run):
         classes.append(TransformerVocabulary)
-    if reads_ngrams(run):
-        classes.append(HashVocabulary)
-    return {cls.feature: cls for cls in classes}
+    return {cls.feature: cls for cls in [*classes, *_head_vocabularies(run)]}
 
 
-def reads_ngrams(run: Run) -> bool:
-    """Return whether a head of a run reads n-grams of words."""
+def _head_vocabularies(run: Run) -> list[type[Vocabulary]]:
+    """Return the vocabularies of the features of words that heads read, each once."""
     parts = [head_part(run, owner) for owner in head_owners(run).values()]
-    return any(HEADS.find(part.type).reads_ngrams(part.options) for part in parts)
+    found = (cls for p in parts for cls in HEADS.find(p.type).vocabularies(p.options))
+    return list(dict.fromkeys(found))
 
 
 def count_words(run: Run, corpora: Mapping[str, Corpus]) -> Counter[str]:
@@ -148,8 +142,8 @@ def number_words(
                 options.update(vectors=own.words, extra=own.words if own.keep_all else ())
         known_here = before if isinstance(before, cls) else None
         vocabularies[cls.feature] = cls.build(counts, known_here, **options)
-    if reads_ngrams(run):
-        vocabularies[HashVocabulary.feature] = HashVocabulary.build(counts)
+    for cls in _head_vocabularies(run):
+        vocabularies.setdefault(cls.feature, cls.build(counts))
     return vocabularies
 
 

@@ -34,20 +34,15 @@ def anchored(experiment: Experiment, corpora: Mapping[str, Corpus]) -> Anchor | 
     below = [*model.embedding.parameters(), *model.sharing.parameters()]
     parameters = [own for own in dict.fromkeys(below) if own.requires_grad]
     devices = [experiment.device] if experiment.device.type == "cuda" else []
-    training = model.training
-    model.eval()
     fisher: list[Tensor] = []
-    try:
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(experiment.run.seed)
-            for corpus in corpora.values():
-                tasks = [t for t in tasks_of(experiment.run, corpus.name) if _held(experiment, t)]
-                if tasks:
-                    losses = _losses(experiment, corpus, tasks, options.sentences)
-                    own = diagonal_fisher(losses, parameters)
-                    fisher = [a + b for a, b in zip(fisher, own, strict=True)] if fisher else own
-    finally:
-        model.train(training)
+    with model.evaluating(), torch.random.fork_rng(devices):
+        torch.manual_seed(experiment.run.seed)
+        for corpus in corpora.values():
+            tasks = [t for t in tasks_of(experiment.run, corpus.name) if _held(experiment, t)]
+            if tasks:
+                losses = _losses(experiment, corpus, tasks, options.sentences)
+                own = diagonal_fisher(losses, parameters)
+                fisher = [a + b for a, b in zip(fisher, own, strict=True)] if fisher else own
     if not fisher:
         raise ConfigError(
             "training.ewc: no task with one label per token or sentence starts from the run of "

@@ -1,4 +1,4 @@
-"""Counts of the labels of a run, and notes on what is odd about them."""
+"""Counts of the labels of a run, and notes on labels that are probably mistakes."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.checks import options, sampling
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
 from mtl.experiment.loaders import batch_limits
+from mtl.model import MultiTaskModel
 from mtl.ops.library import load
 from mtl.options import count
 from mtl.training.precision import computes_bfloat16
@@ -80,65 +81,14 @@ class Plan:
 def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Trainer) -> Plan:
     """Return the plan of a run that is ready to train."""
     run, model = experiment.run, experiment.model
-    parts: dict[str, nn.Module] = {"embedding": model.embedding}
-    if len(model.sharing.sizes) > 1:
-        parts["trunk"] = model.sharing
-    parts |= {f"head {name}": head for name, head in model.heads.items()}
-    if model.label_vectors:
-        parts["label vectors"] = model.label_vectors
-    if model.corpora:
-        parts["corpus vectors"] = model.corpora
-    parameters: dict[str, int] = {}
-    counted: set[nn.Parameter] = set()
-    for name, module in parts.items():
-        # Tied outputs of a language model share the weights of the embedding: count them once.
-        new = set(module.parameters()) - counted
-        counted |= new
-        parameters[name] = sum(p.numel() for p in new)
-    layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
-    notes = [*experiment.notes]
-    notes += [f"{name}: {note}" for name, corpus in corpora.items() for note in corpus.notes]
-    notes += [
-        f"{task}: tags that break the scheme, read by the rules of conlleval: {count}"
-        for task, count in count_malformed(run, corpora).items()
-    ]
-    notes += [
-        f"{name}: additional windows, for sentences of more than {run.training.max_length} "
-        f"tokens: {loader.windowed}"
-        for name, loader in trainer.loaders.items()
-        if loader.windowed
-    ]
     labels = count_labels(experiment, corpora)
-    notes += label_notes(experiment, corpora, labels, trainer.selection.task_scores)
-    if not trainer.evaluate:
-        notes.append("no task has a dev score: the last epoch is saved")
-        waits = {"training.patience": run.training.patience}
-        waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
-        if idle := [key for key, patience in waits.items() if patience is not None]:
-            notes.append(
-                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, "
-                "which divides its training data, or give it a file for dev"
-            )
-    draws, steps = trainer.sampler.counts(0), trainer.epochs * trainer.sampler.steps_per_epoch
-    accumulate = trainer.accumulate
-    batches = {name: trainer.epochs * count * accumulate for name, count in draws.items()}
-    notes += options.notes(run, batches, steps)
-    passes = {name: batches[name] / loader.size for name, loader in trainer.loaders.items()}
-    notes += sampling.notes(run, passes)
-    if steps < FEW_STEPS:
-        notes.append(
-            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
-            "batches give more"
-        )
-    notes += _training_notes(trainer)
-    if trainer.weighting.note:
-        notes.append(trainer.weighting.note)
-    unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
-    if unfrozen > trainer.epochs:
-        notes.append(
-            f"gradual: the lowest layer would be trained from epoch {unfrozen}, but there are only "
-            f"{trainer.epochs} epochs"
-        )
+    parameters = _count_parameters(model)
+    layers = ("embedding", *(f"layer {i}" for i in range(1, len(model.sharing.sizes))))
+    notes = [
+        *_data_notes(experiment, corpora, trainer),
+        *label_notes(experiment, corpora, labels, trainer.selection.task_scores),
+        *_training_notes(run, trainer),
+    ]
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={
@@ -152,8 +102,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
         },
         parameters=parameters,
         batches={name: loader.size for name, loader in trainer.loaders.items()},
-        draws=draws,
-        accumulate=accumulate,
+        draws=trainer.sampler.counts(0),
+        accumulate=trainer.accumulate,
         steps=trainer.sampler.steps_per_epoch,
         repeats=sampling.repeats(run),
         memory=_memory(trainer, experiment, corpora, sum(parameters.values())),
@@ -163,7 +113,77 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     )
 
 
-def _training_notes(trainer: Trainer) -> Iterator[str]:
+def _count_parameters(model: MultiTaskModel) -> dict[str, int]:
+    """Return the number of parameters of each part of a model; shared ones count once."""
+    parts: dict[str, nn.Module] = {"embedding": model.embedding}
+    if len(model.sharing.sizes) > 1:
+        parts["trunk"] = model.sharing
+    parts |= {f"head {name}": head for name, head in model.heads.items()}
+    if model.label_vectors:
+        parts["label vectors"] = model.label_vectors
+    if model.corpora:
+        parts["corpus vectors"] = model.corpora
+    parameters: dict[str, int] = {}
+    counted: set[nn.Parameter] = set()
+    for name, module in parts.items():
+        # Tied outputs of a language model share the weights of the embedding.
+        new = set(module.parameters()) - counted
+        counted |= new
+        parameters[name] = sum(p.numel() for p in new)
+    return parameters
+
+
+def _data_notes(
+    experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Trainer
+) -> Iterator[str]:
+    """Yield notes on the construction of the model, and on the sentences of the corpora."""
+    yield from experiment.notes
+    for name, corpus in corpora.items():
+        yield from (f"{name}: {note}" for note in corpus.notes)
+    for task, number in count_malformed(experiment.run, corpora).items():
+        yield f"{task}: tags that break the scheme, read by the rules of conlleval: {number}"
+    for name, loader in trainer.loaders.items():
+        if loader.windowed:
+            yield (
+                f"{name}: additional windows, for sentences of more than "
+                f"{experiment.run.training.max_length} tokens: {loader.windowed}"
+            )
+
+
+def _training_notes(run: Run, trainer: Trainer) -> Iterator[str]:
+    """Yield notes on options without effect, and on runs that are too short."""
+    if not trainer.evaluate:
+        yield "no task has a dev score: the last epoch is saved"
+        waits = {"training.patience": run.training.patience}
+        waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
+        if idle := [key for key, patience in waits.items() if patience is not None]:
+            yield (
+                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, "
+                "which divides its training data, or give it a file for dev"
+            )
+    steps = trainer.epochs * trainer.sampler.steps_per_epoch
+    draws = trainer.sampler.counts(0)
+    batches = {name: trainer.epochs * n * trainer.accumulate for name, n in draws.items()}
+    yield from options.notes(run, batches, steps)
+    passes = {name: batches[name] / loader.size for name, loader in trainer.loaders.items()}
+    yield from sampling.notes(run, passes)
+    if steps < FEW_STEPS:
+        yield (
+            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
+            "batches give more"
+        )
+    yield from _machine_notes(trainer)
+    if trainer.weighting.note:
+        yield trainer.weighting.note
+    unfrozen = 1 + max(group.get("since", 0) for group in trainer.optimizer.param_groups)
+    if unfrozen > trainer.epochs:
+        yield (
+            f"gradual: the lowest layer would be trained from epoch {unfrozen}, but there are only "
+            f"{trainer.epochs} epochs"
+        )
+
+
+def _machine_notes(trainer: Trainer) -> Iterator[str]:
     """Yield notes on a precision that does not pay on this machine, and on too few batches."""
     if trainer.precision == "bf16" and not computes_bfloat16(trainer.device):
         yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from math import prod
 
@@ -29,7 +29,7 @@ from mtl.model import MultiTaskModel
 from mtl.training.gradients import GradientNoise
 from mtl.training.processes import ALONE, Processes
 from mtl.training.progress import reached
-from mtl.training.schedules import SCHEDULES
+from mtl.training.schedules import SCHEDULES, Schedule
 from mtl.training.selection import Selection
 from mtl.training.trainer import Trainer
 from mtl.weighting import Weighting
@@ -68,10 +68,8 @@ def make_trainer(
         for name, corpus in corpora.items()
     }
     teaching = teaching or Teaching()
-    loaders, tasks = (
-        teaching.loaders(experiment, own_loaders, processes.part),
-        teaching.tasks(own_tasks),
-    )
+    loaders = teaching.loaders(experiment, own_loaders, processes.part)
+    tasks = teaching.tasks(own_tasks)
     weights = {name: task.weight for name, task in run.tasks.items()}
     weighting = build("weighting", run.weighting, weights).to(experiment.device)
     imitation = None
@@ -81,23 +79,11 @@ def make_trainer(
         imitation.to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
-    _check_shared(run, model, weighting)
-    if processes.several and weighting.reads_gradients and weighting.task_gradients is None:
-        raise ConfigError(
-            f"weighting: {run.weighting.type!r} reads gradients, and keeps none in "
-            "`task_gradients`, which several processes add up; train in one process"
-        )
+    _check_weighting(run, model, weighting, processes)
     _check_precision(run, experiment.device)
     scored = scorable_tasks(run, corpora)
     check_scores(run, scored)
-    # The selection keeps the dev scores, and the mixing `progress` reads them through `reached`.
-    selection = Selection(
-        training.metric,
-        {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
-        patience=training.patience,
-        task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
-        adversaries=adversaries(run),
-    )
+    selection = _selection(run, scored)
     sampler = Sampler(
         build(
             "mixing",
@@ -108,6 +94,7 @@ def make_trainer(
         run.seed,
         {name: prod(run.tasks[task].sampling for task in own) for name, own in own_tasks.items()},
         training.epoch_steps,
+        # The mixing `progress` reads the dev scores.
         partial(reached, selection, tasks, targets(run, selection.averaged)),
     )
     # Initial weights may differ in their last bits between machines.
@@ -117,8 +104,7 @@ def make_trainer(
         processes.copy_from_main(imitation)
     model.anchor = anchored(experiment, corpora)
     processes.separate_random(run.seed)
-    schedule, steps_per_epoch = training.schedule, sampler.steps_per_epoch
-    complete = SCHEDULES.find(schedule.type).with_warmup(schedule.options, steps_per_epoch)
+    steps = training.epochs * sampler.steps_per_epoch
     return Trainer(
         model,
         weighting,
@@ -127,11 +113,7 @@ def make_trainer(
         tasks=tasks,
         sampler=sampler,
         optimizer=make_optimizer(run, model, weighting, imitation),
-        learning_rate=build(
-            "schedule",
-            Part(type=schedule.type, options=complete),
-            training.epochs * steps_per_epoch,
-        ),
+        learning_rate=_schedule(training.schedule, steps, sampler.steps_per_epoch),
         selection=selection,
         evaluate=partial(experiment.validate, list(corpora.values()), processes)
         if scored
@@ -146,14 +128,45 @@ def make_trainer(
         average=build("average", training.average, model) if training.average else None,
         device=experiment.device,
         log_gradients=training.log_gradients,
-        gold_share=teaching.gold_share(training.epochs * steps_per_epoch),
+        gold_share=teaching.gold_share(steps),
         processes=processes,
         imitation=imitation,
     )
 
 
-def _check_shared(run: Run, model: MultiTaskModel, weighting: Weighting) -> None:
-    """Check that a weighting that reads shared gradients has shared trainable parameters."""
+def _selection(run: Run, scored: Collection[str]) -> Selection:
+    """Return the selection of the best epoch.
+
+    Args:
+        run: The run.
+        scored: The tasks that can be scored on their development sets.
+    """
+    training = run.training
+    return Selection(
+        training.metric,
+        {task: METRICS.find(run.tasks[task].metric.type).higher_is_better for task in scored},
+        patience=training.patience,
+        task_patience={t: p for t in scored if (p := run.tasks[t].patience) is not None},
+        adversaries=adversaries(run),
+    )
+
+
+def _schedule(part: Part, steps: int, steps_per_epoch: int) -> Schedule:
+    """Return the schedule of the learning rate, with the default warm-up if it has none."""
+    options = SCHEDULES.find(part.type).with_warmup(part.options, steps_per_epoch)
+    schedule: Schedule = build("schedule", Part(type=part.type, options=options), steps)
+    return schedule
+
+
+def _check_weighting(
+    run: Run, model: MultiTaskModel, weighting: Weighting, processes: Processes
+) -> None:
+    """Check that a weighting that reads shared gradients can read them."""
+    if processes.several and weighting.reads_gradients and weighting.task_gradients is None:
+        raise ConfigError(
+            f"weighting: {run.weighting.type!r} reads gradients, and keeps none in "
+            "`task_gradients`, which several processes add up; train in one process"
+        )
     shared = model.shared_parameters()
     if weighting.reads_gradients and not any(p.requires_grad for p in shared):
         raise ConfigError(

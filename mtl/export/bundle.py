@@ -125,7 +125,7 @@ def _parts(
         )
     refuse_stepwise(model)
     for task in tasks:
-        if model.reads_ngrams([task]):
+        if model.head(task).reads_words:
             raise MtlError(
                 f"task {task!r}: its head has a bag of word n-grams, but a bundle has one row per "
                 "word; export a model trained with ngrams=0"

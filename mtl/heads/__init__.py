@@ -1,4 +1,4 @@
-"""Heads: what turns hidden states into labels."""
+"""Heads: modules that compute the labels of a task from hidden states."""
 
 from mtl.heads.attention import AttentionClassifier
 from mtl.heads.base import Head, HeadContext

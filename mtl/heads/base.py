@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from mtl.targets.base import Target
 from mtl.targets.objectives import Answer
 from mtl.targets.words import NextWordTarget
 from mtl.text.spans import Scheme
+
+if TYPE_CHECKING:
+    from mtl.embeddings.base import EmbeddingOutput
+    from mtl.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,32 @@ class Head(Checked, nn.Module, ABC):
         self.in_features = in_features
         self.labels = tuple(labels)
 
+    @classmethod
+    def vocabularies(cls, options: Mapping[str, Any]) -> Sequence[type[Vocabulary]]:
+        """Return the vocabularies of the features of words that `inputs` reads."""
+        return ()
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether `inputs` appends columns that depend on words.
+
+        If so, prediction embeds whole sentences, instead of each distinct word once.
+        """
+        return False
+
     @property
     def width(self) -> int:
-        """Width of the input; it exceeds H if the head reads further features of the words."""
+        """Width of the input: H, and the number of columns that `inputs` appends."""
         return self.in_features
 
-    @classmethod
-    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
-        """Return whether the head reads n-grams of words; see `EmbeddingOutput.hashes`."""
-        return False
+    def inputs(self, hidden: Tensor, embedded: EmbeddingOutput) -> Tensor:
+        """Return the input of all other methods, `[B, T, width]`: by default, the hidden states.
+
+        Args:
+            hidden: The hidden states of words, `[B, T, H]`.
+            embedded: The output of the embedding, with the features of the words.
+        """
+        return hidden
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypedDict, Unpack
 
+import torch
 from torch import Tensor, nn
 
 from mtl.errors import OptionError
@@ -19,6 +20,11 @@ from mtl.layers.ngram_bag import NgramBag
 from mtl.options import Bounds, Default, PositiveInt, Requires, RunContext, complete
 from mtl.targets.base import Target
 from mtl.targets.objectives import Answer, Objective, OneLabel
+from mtl.text.vocabulary.hashes import HashVocabulary
+
+if TYPE_CHECKING:
+    from mtl.embeddings.base import EmbeddingOutput
+    from mtl.text.vocabulary import Vocabulary
 
 _NO_ADVERSARY = (
     "has no effect on an adversary, which must read the states of the trunk; leave it out"
@@ -122,9 +128,9 @@ class Classifier(SingleLabelHead):
         self.output = nn.Linear(factor * sentence_features, objective.size)
 
     @classmethod
-    def reads_ngrams(cls, options: Mapping[str, Any]) -> bool:
-        """Return whether there is a bag of n-grams."""
-        return bool(options.get("ngrams"))
+    def vocabularies(cls, options: Mapping[str, Any]) -> Sequence[type[Vocabulary]]:
+        """Return the hashes of words, if there is a bag of n-grams."""
+        return (HashVocabulary,) if options.get("ngrams") else ()
 
     @classmethod
     def accepts(cls, target: type[Target]) -> bool:
@@ -163,9 +169,21 @@ class Classifier(SingleLabelHead):
             yield OptionError("ngrams", _NO_PAIRS)
 
     @property
+    def reads_words(self) -> bool:
+        """Whether there is a bag of n-grams."""
+        return self.bag is not None
+
+    @property
     def width(self) -> int:
         """Width of the input: H, and S for the scores of n-grams."""
         return self.in_features + (self.bag.size if self.bag else 0)
+
+    def inputs(self, hidden: Tensor, embedded: EmbeddingOutput) -> Tensor:
+        """Return the hidden states `[B, T, H]`, and beside them the output of `bag`, if any."""
+        if self.bag is None:
+            return hidden
+        hashes = embedded.features[HashVocabulary.feature]
+        return torch.cat([hidden, self.bag(hashes, embedded.gates)], dim=2)
 
     @abstractmethod
     def sentence(self, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class CRFTagger(Tagger):
             prediction. Needs labels that are span tags. Excludes label smoothing, which gives every
             label a probability.
         transitions: Whether scores of transitions are constant, or depend on the input, too. Then
-            label smoothing is not defined, and the model has no place in ensembles and exports.
+            label smoothing is not defined, and the model cannot be exported or be part of an
+            ensemble.
         rank: The number of matrices that each token mixes.
         rules: Rules on whole sequences, for prediction: {at_most: 1, labels: [A]}, {at_least: 1,
             labels: [A]}, {labels: [X], after: [Y]}, {labels: [X], with: [Y]}.

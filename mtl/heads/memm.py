@@ -19,7 +19,7 @@ class MEMMTagger(CRFTagger):
 
     A baseline for `crf`: each step is normalised by itself, so that a label with few likely
     successors ignores the next token, the label bias (Lafferty et al. 2001). It is decoded by
-    Viterbi and has exact marginals, as a CRF. The model has no place in ensembles and exports.
+    Viterbi and has exact marginals, as a CRF. It cannot be part of an ensemble or be exported.
 
     Args:
         in_features: Width H of the hidden states.

@@ -206,8 +206,7 @@ class Tagger(SingleLabelHead):
         transition scores are zero.
 
         Raises:
-            MtlError: `decode` does more, so that the head has no place in an exported model or an
-                ensemble.
+            MtlError: `decode` does more, so the head cannot be exported or be part of an ensemble.
         """
         return None
 

@@ -45,8 +45,7 @@ def _merge(weights: Sequence[Tensor], windows: Sequence[Window]) -> Tensor:
         if first.ndim == 2:
             whole[:, w.start : w.end] += part / len(windows)
         else:
-            kept = part[:, w.keep_start - w.start : w.keep_end - w.start]
-            whole[:, w.keep_start : w.keep_end, w.start : w.end] = kept
+            whole[:, w.kept, w.start : w.end] = part[:, w.kept_inside]
     return _squeeze(whole)
 
 

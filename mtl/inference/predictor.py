@@ -127,7 +127,7 @@ class Predictor(BasePredictor):
 
     def encoder(self, examples: Sequence[Example], tasks: Sequence[str]) -> Encode:
         """Return a function that encodes windows of these sentences."""
-        if self.model.embedding.contextual or self.model.reads_ngrams(tasks):
+        if self.model.embedding.contextual or any(self.head(task).reads_words for task in tasks):
             embed = self._embed_sentences(examples)
         else:
             embed = self._embed_words(examples)

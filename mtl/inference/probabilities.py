@@ -72,8 +72,7 @@ def _of_tokens(
                 log_probs = token_log_probs(head, states, batch.mask, temperature)  # [B, T, K]
                 own = label_probabilities(head, log_probs.exp(), scheme)[1].double().cpu().numpy()
                 for index, probabilities in zip(batch.indices, own, strict=True):
-                    row, w = batch.pieces[index]
-                    kept = slice(w.keep_start - w.start, w.keep_end - w.start)
-                    rows[row][w.keep_start : w.keep_end] = probabilities[kept]
+                    row, window = batch.pieces[index]
+                    rows[row][window.kept] = probabilities[window.kept_inside]
         found += rows
     return labels, found

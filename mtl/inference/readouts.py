@@ -70,7 +70,7 @@ def read_head(
         ids = head.decode(hidden, mask) if paths is None else paths[0][:, 0]
         readouts = _read_tags(head, hidden, mask, ids, windows, confidence, scheme, temperature)
         if n_best and paths is not None:
-            kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+            kept = [window.kept_inside for window in windows]
             rows = zip(readouts, _paths(head, *paths), kept, strict=True)
             readouts = [
                 readout._replace(
@@ -100,7 +100,7 @@ def _read_values(
 ) -> list[Readout]:
     """Return the outputs of a head that predicts sets, numbers or distributions per token."""
     decoded = head.decode(hidden, mask)
-    kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+    kept = [window.kept_inside for window in windows]
     values = [objective.named(row[part]) for row, part in zip(decoded, kept, strict=True)]
     if not confidence:
         return [Readout(row) for row in values]
@@ -128,7 +128,7 @@ def _read_tags(
     scheme: Scheme | None,
     temperature: Temperatures,
 ) -> list[Readout]:
-    kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+    kept = [window.kept_inside for window in windows]
     # One look-up for the batch: a loop over tokens would take most of the time of prediction.
     named = np.array(head.labels, dtype=object)[ids.cpu().numpy()].tolist()
     tags = [row[part] for row, part in zip(named, kept, strict=True)]

@@ -32,9 +32,7 @@ def hidden_states(
             for batch in predictor.encoded(chunk, [task]):
                 states = batch.hidden[task][..., :width].float().cpu().numpy()
                 for index, own in zip(batch.indices, states, strict=True):
-                    row, w = batch.pieces[index]
-                    rows[row][w.keep_start : w.keep_end] = own[
-                        w.keep_start - w.start : w.keep_end - w.start
-                    ]
+                    row, window = batch.pieces[index]
+                    rows[row][window.kept] = own[window.kept_inside]
         found += rows
     return found

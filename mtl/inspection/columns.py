@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mtl.errors import MtlError, shorten
+from mtl.options import count
 from mtl.text.spans import SCHEMES, malformed, parse_tag, read_spans
 
 _IDENTIFIER = re.compile(r"(?i)(?:.*_)?(?:id|idx|index|no|nr|key|uuid|guid|url|date|time|line)")
@@ -70,7 +71,7 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
         spans = Counter(span.type for row in sentences for span in read_spans(_filled(row)))
         if any(spans):
             head = {"type": "crf", "scheme": "iobes"}
-            description = f"spans in {scheme.upper()} tags, {_number(len(spans), 'type')}"
+            description = f"spans in {scheme.upper()} tags, {count(len(spans), 'type')}"
             return TaskPlan(name, head, "span_f1", spans, description, scheme)
     counts = Counter(values)
     if len(counts) < 2:
@@ -84,7 +85,7 @@ def plan_tokens(name: str, sentences: Sequence[Sequence[Any]]) -> TaskPlan:
         return TaskPlan(labels, {"type": "softmax"}, "pearson", description="one number per token")
     if len(counts) > max(_FEW, 0.1 * len(values)):
         raise Unsuitable(f"{len(counts):,} different values for {len(values):,} tokens")
-    description = f"one label per token, {_number(len(counts), 'label')}"
+    description = f"one label per token, {count(len(counts), 'label')}"
     note = _note_on_spans(counts)
     return TaskPlan(name, {"type": "softmax"}, "accuracy", counts, description, note=note)
 
@@ -110,7 +111,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
             raise Unsuitable("objects with other values than numbers")
         counts = Counter(label for value in values for label in value)
         labels: Any = {"column": name, "form": "soft"}
-        description = f"distributions over {_number(len(counts), 'label')}"
+        description = f"distributions over {count(len(counts), 'label')}"
         return TaskPlan(labels, {"type": "pool"}, "divergence", counts, description)
     if not all(isinstance(value, str) for value in values):
         raise Unsuitable("values of several kinds")
@@ -136,7 +137,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
     longest = max(counts, key=len)
     if len(longest) > 60:
         raise Unsuitable(f"texts, such as {shorten(longest, 40)!r}")
-    description = f"one label per sentence, {_number(len(counts), 'label')}"
+    description = f"one label per sentence, {count(len(counts), 'label')}"
     return TaskPlan(name, {"type": "cnn"}, "accuracy", counts, description)
 
 
@@ -206,7 +207,7 @@ def _plan_sets(name: str, sets: Iterable[Sequence[Any]], separator: str | None) 
     labels: dict[str, Any] = {"column": name, "form": "set"}
     if separator:
         labels["separator"] = separator
-    description = f"sets of {_number(len(counts), 'label')}"
+    description = f"sets of {count(len(counts), 'label')}"
     return TaskPlan(labels, {"type": "cnn"}, "set_f1", counts, description)
 
 
@@ -233,7 +234,3 @@ def _numeric(values: Iterable[str]) -> bool:
         return all(math.isfinite(float(value)) for value in set(values))
     except ValueError:
         return False
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -167,11 +167,8 @@ def describe(plan: CorpusPlan) -> Iterable[str]:
         if split != "train" or len(paths) > 1:
             yield f"{split}: {', '.join(map(str, paths))}"
     for split, share in plan.splits.items():
-        yield (
-            f"{split}: {share} of the training sentences"
-            if isinstance(share, str)
-            else (f"{split}: {share} training sentences")
-        )
+        unit = "of the training sentences" if isinstance(share, str) else "training sentences"
+        yield f"{split}: {share} {unit}"
     for task, its in plan.tasks.items():
         yield f"task {task}: {its.description}{_counts(its)}"
         if its.note:

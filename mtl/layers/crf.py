@@ -289,5 +289,5 @@ def _expected_step(before: Tensor, after: Tensor, scores: Tensor, forbidden: Ten
 
 
 def _share(score: Tensor, probability: Tensor) -> Tensor:
-    """Return the score divided by the probability of what is allowed; 0 if nothing is."""
+    """Return the score divided by the probability of the allowed labels; 0 if that is 0."""
     return torch.where(probability > 0, score / probability.where(probability > 0, 1.0), 0.0)

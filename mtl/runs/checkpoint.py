@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mtl.errors import CheckpointError, MtlError, printable, shorten
 from mtl.files import atomic_write
-from mtl.runs.checksums import tensors_checksum
+from mtl.runs.checksums import file_checksum, tensors_checksum
 from mtl.targets import Target, saved_target, target_to_json
 from mtl.text.subwords import Subwords
 from mtl.text.vocabulary import Vocabulary
@@ -75,7 +75,7 @@ def snapshot_files(folder: Path) -> list[Path]:
 
 def is_run_folder(folder: Path) -> bool:
     """Return whether a folder has the files that training writes first."""
-    return (folder / RUN).is_file() and (folder / "vocabulary" / "labels.json").is_file()
+    return (folder / RUN).is_file() and (folder / VOCABULARY / "labels.json").is_file()
 
 
 def check_run_folder(folder: Path) -> None:
@@ -298,9 +298,9 @@ def load_vocabularies(
     """
     vocabularies: dict[str, Vocabulary] = {}
     for name, cls in classes.items():
-        path = folder / "vocabulary" / f"{name}.json"
+        path = folder / VOCABULARY / f"{name}.json"
         vocabularies[name] = from_json(path, cls.json_type, cls.from_json, read_json(path))
-    path = folder / "vocabulary" / "labels.json"
+    path = folder / VOCABULARY / "labels.json"
     by_head = from_json(path, dict[str, dict[str, Any]], _saved_targets, read_json(path))
     targets = {
         head: from_json(path, cls.json_type, cls.from_json, data)
@@ -343,7 +343,7 @@ def save_training(folder: Path, tensors: Mapping[str, Tensor], values: Mapping[s
     place = values.get("place", 0)
     name = f"epoch-{values['epoch']}{f'-{place}' if place else ''}.safetensors"
     checksum = save_tensors(target / name, tensors)
-    if _file_checksum(target / name) != checksum:
+    if file_checksum(target / name) != checksum:
         raise MtlError(f"{target / name}: was not written correctly; check the disk")
     state = {**values, "tensors": name, "sha256": checksum}
     kept = {name}
@@ -400,7 +400,7 @@ class _DamagedStateError(CheckpointError):
 def _load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     state = _read_state(path)
     tensors = path.with_name(state["tensors"])
-    if tensors.is_file() and _file_checksum(tensors) != state["sha256"]:
+    if tensors.is_file() and file_checksum(tensors) != state["sha256"]:
         fault = f"{tensors}: has changed since it was saved"
         raise _DamagedStateError(fault, "train into another folder")
     return load_tensors(tensors), state
@@ -431,11 +431,6 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 def _checksum(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _file_checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_device(name: str) -> torch.device:

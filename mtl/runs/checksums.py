@@ -31,7 +31,7 @@ def write_checksums(
     files = sorted(file for pattern in patterns for file in folder.glob(pattern))
     with atomic_write(folder / CHECKSUMS) as output:
         for file in files:
-            output.write(f"{_digest(file)}  {file.relative_to(folder).as_posix()}\n")
+            output.write(f"{file_checksum(file)}  {file.relative_to(folder).as_posix()}\n")
 
 
 def remove_checksums(folder: Path) -> None:
@@ -63,14 +63,19 @@ def check_files(folder: Path) -> None:
         file = folder / match[2]
         if not file.is_file():
             raise CheckpointError(f"{file}: no such file; copy the folder again, or train again")
-        if _digest(file) != match[1]:
+        if file_checksum(file) != match[1]:
             raise CheckpointError(
                 f"{file}: has changed since it was saved; copy the folder again or, if you changed "
                 f"it on purpose, delete its line in {path}"
             )
 
 
-def _digest(file: Path) -> str:
+def file_checksum(file: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
     try:
         with open(file, "rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()

@@ -318,7 +318,7 @@ class HttpConnection(asyncio.Protocol):
                 b"%scontent-type: application/json\r\ncontent-length: %d\r\n"
                 b"connection: close\r\n\r\n%s" % (_STATUS_LINES[status], len(body), body)
             )
-        self._abandon(408)
+        self._abandon(status)
         self._transport.close()
 
 

@@ -1,4 +1,4 @@
-"""Targets: what one task predicts, a class per form."""
+"""Targets: the forms of the values that tasks predict, one class per form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of targets: the form of what one task predicts, and the values it takes.
+"""The contract of targets: the form of the values of a task, and the known values.
 
 Letters: B sentences, T tokens, S scores per sentence or token, K labels.
 """
@@ -63,7 +63,7 @@ class BuildContext:
 
 
 class Target(ABC):
-    """What one task predicts: its form, and the values known from the training data.
+    """The form of the values that a task predicts, and the values known from the training data.
 
     Class attributes and class methods describe the form, before any data has been read. An object
     is built from the gold values of the training data and is saved with the model.

@@ -31,9 +31,10 @@ class NumberJson(TypedDict):
 class Number(Objective):
     """A number y: the score is its expectation, in deviations from the mean of the training data.
 
-    The loss is ½((y − mean) / scale − s)²: the negative log-likelihood of a normal distribution
-    whose variance is one, less its least value ½ log 2π, so that a right answer costs nothing, as
-    under labels. Who always gives the mean of the training data has ½. Targets are `[N]`.
+    The loss is ½((y − mean) / scale − s)²: the negative log-likelihood of a normal distribution of
+    variance 1, without the constant ½ log 2π, so that the loss of a correct prediction is 0, as for
+    labels. A model that always predicts the mean has the mean loss ½ on the training data. Targets
+    are `[N]`.
 
     Args:
         mean: The mean of the numbers.

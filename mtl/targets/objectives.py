@@ -1,4 +1,6 @@
-"""How heads learn from scores and what they predict. Letters: N rows, S scores, K labels.
+"""Objectives: the loss and the predictions of a head, from its scores.
+
+Letters: N rows, S scores, K labels.
 
 A row is a sentence, or a token of a tagger that scores each token on its own.
 """

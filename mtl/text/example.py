@@ -1,4 +1,4 @@
-"""One sentence and its labels: what files, corpora, models and users exchange."""
+"""A sentence and its labels, as readers, corpora, models and users exchange them."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class TriggeredAverage(Average):
 
     def begins(self, scores: Sequence[float]) -> bool:
         """Return whether the last score is below a score from more than `trigger` epochs ago."""
-        # A function of the scores alone, so a resumed run decides alike.
+        # A function of the scores alone, so a resumed run makes the same decision.
         *earlier, last = scores
         return any(score > last for score in earlier[: -self.trigger])
 

@@ -23,7 +23,7 @@ class Cache:
 
     Args:
         window: The number of tokens that are remembered, at least 1.
-        theta: The sharpness θ: with 0 all tokens count alike; higher favours similar states.
+        theta: The sharpness θ: with 0 all tokens count equally; higher favours similar states.
         weight: The weight λ of the cache, in (0, 1).
     """
 

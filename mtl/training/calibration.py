@@ -159,8 +159,8 @@ def _in_windows(wanted: Sequence[tuple[Tensor, Window]], scores: Tensor) -> Tens
         False if first.dtype == torch.bool else math.nan if first.is_floating_point() else MISSING
     )
     own = first.new_full((*scores.shape[:2], *first.shape[1:]), missing)
-    for row, (target, w) in enumerate(wanted):
-        own[row, w.keep_start - w.start : w.keep_end - w.start] = target[w.keep_start : w.keep_end]
+    for row, (target, window) in enumerate(wanted):
+        own[row, window.kept_inside] = target[window.kept]
     return own
 
 
@@ -175,7 +175,7 @@ def _nll(log_probs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
     Args:
         log_probs: Log-probabilities, `[…, K]`.
         target: Ids `[…]`; possible labels, bool `[…, K]`; or sets, float `[…, K]`.
-        smoothing: The weight of all labels alike, in place of the gold value.
+        smoothing: The weight of an even mixture of all labels; the gold value has the rest.
     """
     known = labelled(target)
     log_probs, target = log_probs[known], target[known]

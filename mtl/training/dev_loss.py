@@ -26,17 +26,13 @@ def loss_sum(
         loader: The batches of the sentences, without windows that overlap.
         task: A task with labels, not a language model.
     """
-    training = model.training
-    model.eval()
     device = next(model.parameters()).device
     total, labels = 0.0, 0
-    try:
+    with model.evaluating():
         for index in range(loader.size):
             batch = loader.batch(batcher, 0, index, [task])
             if task in batch.targets:
                 losses = model(batch.to(device)).losses[task]
                 total += losses.double().sum().item()
                 labels += int(unit_sum([batch], task, 1.0, "token").units)
-    finally:
-        model.train(training)
     return total, labels

@@ -55,62 +55,70 @@ def measure(
             f"task {ranked[0]!r}: the cache changes the probability of the gold word alone, and "
             "the metric compares it with all words; evaluate without --cache"
         )
-    training = model.training
-    model.eval()
     counted = {task: make() for task, make in metrics.items()}
     memories = {task: Memory(cache) for task in metrics} if cache else {}
     device = next(model.parameters()).device
     state = None
     past: dict[str, Tensor] = {}
     """Task to the states before the chunk that its head attends to."""
-    try:
-        with (
-            torch.set_grad_enabled(dynamic is not None),
-            dynamic.adapting(model) if dynamic else nullcontext() as step,
-        ):
-            for index in range(batches.size):
-                batch = batches.batch(batcher, 0, index, list(metrics)).to(device)
-                if not len(batch.mask):  # a process may have no part of it
-                    continue
-                if batches.carries and not batch.continues:
-                    state = model.sharing.initial_state(len(batch.mask))
-                    past.clear()
-                inputs = model.encode(batch, metrics, state)
-                hidden = inputs.hidden
-                state = mapped(inputs.state, Tensor.detach)
-                total = hidden[next(iter(metrics))].new_zeros(())
-                for task, metric in counted.items():
-                    head, target = model.head(task), batch.targets[task]
-                    assert isinstance(head, LanguageModel)
-                    states = hidden[task]
-                    if task in past:
-                        states = torch.cat([past[task], states], dim=1)
-                    before = states.shape[1] - batch.mask.shape[1]
-                    mask = functional.pad(batch.mask, (before, 0), value=True)
-                    log_probs = head.log_probs_of(states, mask, functional.pad(target, (before, 0)))
-                    log_probs = log_probs[:, before:]
-                    if head.reach and batches.carries:
-                        past[task] = states[:, -head.reach :].detach()
-                    total = total - log_probs.sum()
-                    values = log_probs.detach()
-                    if metric.reads_ranks:
-                        values = _ranks(head, states.detach(), mask, target)
-                    elif task in memories:
-                        states = hidden[task].detach()
-                        values = memories[task].mix(states, batch.mask, target, values)
-                    gold = [of_tokens(example.labels[task]) for example in batch.examples]
-                    rows = zip(gold, values.tolist(), strict=True)
-                    metric.update(gold, [row[: len(words)] for words, row in rows])
-                if step:
-                    step(total / batch.tokens)
-        scores = [score for metric in counted.values() for score in metric.compute().values()]
-        if (dynamic or cache) and not all(map(math.isfinite, scores)):
-            if dynamic:
-                raise MtlError("infinite perplexity: dynamic evaluation diverged; lower --lr")
-            raise MtlError("infinite perplexity: the cache is too confident; lower --theta")
-        return Evaluation(counted)
-    finally:
-        model.train(training)
+    with (
+        model.evaluating(),
+        torch.set_grad_enabled(dynamic is not None),
+        dynamic.adapting(model) if dynamic else nullcontext() as step,
+    ):
+        for index in range(batches.size):
+            batch = batches.batch(batcher, 0, index, list(metrics)).to(device)
+            if not len(batch.mask):  # a process may have no part of it
+                continue
+            if batches.carries and not batch.continues:
+                state = model.sharing.initial_state(len(batch.mask))
+                past.clear()
+            inputs = model.encode(batch, metrics, state)
+            state = mapped(inputs.state, Tensor.detach)
+            loss = torch.zeros((), device=device)
+            for task, metric in counted.items():
+                head, hidden, target = model.head(task), inputs.hidden[task], batch.targets[task]
+                assert isinstance(head, LanguageModel)
+                states, mask = _after(past.get(task), hidden, batch.mask)
+                if head.reach and batches.carries:
+                    past[task] = states[:, -head.reach :].detach()
+                log_probs = _log_probs(head, states, mask, target)
+                loss = loss - log_probs.sum()
+                values = log_probs.detach()
+                if metric.reads_ranks:
+                    values = _ranks(head, states.detach(), mask, target)
+                elif task in memories:
+                    values = memories[task].mix(hidden.detach(), batch.mask, target, values)
+                gold = [of_tokens(example.labels[task]) for example in batch.examples]
+                rows = zip(gold, values.tolist(), strict=True)
+                metric.update(gold, [row[: len(words)] for words, row in rows])
+            if step:
+                step(loss / batch.tokens)
+    scores = [score for metric in counted.values() for score in metric.compute().values()]
+    if (dynamic or cache) and not all(map(math.isfinite, scores)):
+        if dynamic:
+            raise MtlError("infinite perplexity: dynamic evaluation diverged; lower --lr")
+        raise MtlError("infinite perplexity: the cache is too confident; lower --theta")
+    return Evaluation(counted)
+
+
+def _after(past: Tensor | None, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the states of a chunk after P earlier ones, `[B, P + T, H]`, and their mask.
+
+    Args:
+        past: The earlier states, `[B, P, H]`; None: P = 0.
+        hidden: The states of the chunk, `[B, T, H]`.
+        mask: `[B, T]` bool, True on real tokens.
+    """
+    if past is None:
+        return hidden, mask
+    return torch.cat([past, hidden], dim=1), functional.pad(mask, (past.shape[1], 0), value=True)
+
+
+def _log_probs(head: LanguageModel, states: Tensor, mask: Tensor, target: Tensor) -> Tensor:
+    """Return the log-probability of each target word, `[B, T]`; arguments as for `_ranks`."""
+    before = states.shape[1] - target.shape[1]
+    return head.log_probs_of(states, mask, functional.pad(target, (before, 0)))[:, before:]
 
 
 @torch.no_grad()

@@ -69,9 +69,9 @@ class Processes:
         self.world = world
         self.local_rank = local_rank
         self.local_world = local_world
-        self.ask: Callable[[], Sequence[bool]] = tuple
-        """Returns the wishes of this process, in a fixed order, such as to stop."""
-        self._answers: list[bool] = []
+        self.requests: Callable[[], Sequence[bool]] = tuple
+        """Returns the requests of this process, in a fixed order: to stop, and to save."""
+        self._requested: list[bool] = []
         self._store = store
 
     @property
@@ -93,24 +93,26 @@ class Processes:
         """Return the number of CPU threads of this process: its share of the cores."""
         return max(1, cores() // self.local_world)
 
-    def answers(self) -> list[bool]:
-        """Return, for each wish, whether at least one process had it before the step; see `ask`.
+    def requested(self) -> list[bool]:
+        """Return, for each of `requests`, whether at least one process had it before the step.
 
-        All processes get the same answers. One process gets its current wishes.
+        The result is equal in all processes. A single process gets its current requests.
         """
-        return self._answers if self.several else list(self.ask())
+        return self._requested if self.several else list(self.requests())
 
     def exchange(self, values: Sequence[float]) -> Tensor:
-        """Return the values of all processes, `[world, len(values)]` float64, and get `answers`.
+        """Return the values of all processes, `[world, len(values)]` float64.
+
+        Their requests are exchanged too; see `requested`.
 
         Args:
             values: Numbers of this process; equally many in all processes.
         """
-        wishes = list(self.ask())
-        own = torch.tensor([*wishes, *values], dtype=torch.float64)
+        requests = list(self.requests())
+        own = torch.tensor([*requests, *values], dtype=torch.float64)
         found = self._rows(own) if self.several else own[None]
-        self._answers = (found[:, : len(wishes)] > 0).any(0).tolist()
-        return found[:, len(wishes) :]
+        self._requested = (found[:, : len(requests)] > 0).any(0).tolist()
+        return found[:, len(requests) :]
 
     def add_up(self, parameters: Iterable[nn.Parameter], others: Sequence[Tensor]) -> None:
         """Replace gradients and other tensors by their sums over all processes, in one message.
@@ -244,7 +246,7 @@ class Processes:
 
 
 ALONE = Processes()
-"""One process without wishes."""
+"""One process without requests."""
 _joined: list[Processes] = []
 
 

@@ -54,9 +54,9 @@ def training_state(
     for corpus, leaves in carried.items():
         tensors |= {f"carried.{corpus}.{i}": leaf for i, leaf in enumerate(leaves)}
     tensors |= {f"random.{name}": state for name, state in random.items()}
-    if trainer.loss_scale:
-        numbers["loss_scale.scale"] = trainer.loss_scale.scale
-        numbers["loss_scale.good"] = trainer.loss_scale.good
+    if scale := trainer.update.loss_scale:
+        numbers["loss_scale.scale"] = scale.scale
+        numbers["loss_scale.good"] = scale.good
     values = {
         "epoch": trainer.epoch,
         "step": trainer.step,
@@ -147,9 +147,9 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
     if trainer.average:
         trainer.average.restore(_part(tensors, "average"), numbers["average.updates"])
-    if trainer.loss_scale:
-        trainer.loss_scale.scale = numbers["loss_scale.scale"]
-        trainer.loss_scale.good = numbers["loss_scale.good"]
+    if scale := trainer.update.loss_scale:
+        scale.scale = numbers["loss_scale.scale"]
+        scale.good = numbers["loss_scale.good"]
     trainer.best = {name: v.to(trainer.device) for name, v in _part(tensors, "best").items()}
     if trainer.learning_rate.restarts:
         # Checkpoints of earlier versions lack it; their weighting keeps its state at a restart.

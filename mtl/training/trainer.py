@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from mtl.data.batch import Batch
 from mtl.data.encoding import Batcher
@@ -39,9 +38,28 @@ from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
 from mtl.training.sums import EpochSums, transfer
+from mtl.training.update import Update
 from mtl.trunks.base import mapped
 from mtl.weighting.base import Weighting
 from mtl.weighting.gradients import TaskGradients
+
+
+class _Backward(NamedTuple):
+    """The results of the backward passes of a step.
+
+    Args:
+        losses: The loss by task, scalars.
+        penalties: Further terms of the loss by name, scalars.
+        weights: The weight of the loss, by task.
+        weighted: The weighted loss by task, scalars.
+        gradients: Gradient statistics, if they are due.
+    """
+
+    losses: Mapping[str, Tensor]
+    penalties: Mapping[str, Tensor]
+    weights: Mapping[str, float]
+    weighted: Mapping[str, Tensor]
+    gradients: Gradients | None
 
 
 class Trainer:
@@ -54,8 +72,7 @@ class Trainer:
         loaders: The training batches of each corpus.
         tasks: The tasks of each corpus.
         sampler: Chooses the corpus and batch of each step.
-        optimizer: The optimiser. Parameters of a group with the key `since` train from that epoch
-            on.
+        optimizer: The optimiser; see `Update`.
         learning_rate: Factor of the learning rates by step.
         selection: Selects the best epoch and decides on early stopping.
         evaluate: Returns the scores on the development sets; None if no task can be scored.
@@ -117,13 +134,9 @@ class Trainer:
         self.selection = selection
         self.evaluate = evaluate
         self.epochs = epochs
-        self.clip_norm = math.inf if clip_norm is None else clip_norm
-        self.clip_value = clip_value
-        self.noise = noise
         self.accumulate = accumulate
         self.loss_unit: LossUnit = loss_unit
         self.precision = precision
-        self.loss_scale = LossScale() if precision == "fp16" else None
         self.average = average
         self.device = device
         self.log_gradients = log_gradients
@@ -135,7 +148,7 @@ class Trainer:
         self.place = 0
         """The number of draws of the sampler in the current epoch that are done.
 
-        Unlike `step`, it counts steps that were skipped. All processes of a run count alike."""
+        Unlike `step`, it counts steps that were skipped. It is equal in all processes of a run."""
         self.sums = EpochSums()
         """The sums over the steps of the current epoch so far."""
         self.best: dict[str, Tensor] = {}
@@ -146,12 +159,20 @@ class Trainer:
         """The state of the trunk after the last chunk, by corpus of running text."""
         self.watch = LossWatch()
         self._penalty_names: dict[Any, list[str]] = {}
-        self._base_lr = [group["lr"] for group in optimizer.param_groups]
+        self.update = Update(
+            [*model.parameters(), *(imitation.parameters() if imitation else ())],
+            optimizer,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            noise=noise,
+            average=average,
+            loss_scale=LossScale() if precision == "fp16" else None,
+        )
 
     def run(self) -> Iterator[Step | Epoch]:
         """Train, and yield each step and epoch. The state can be saved after each of them."""
         while not self.finished:
-            self._unfreeze()
+            self.update.unfreeze(self.epoch)
             if not self.place:  # otherwise the state of the epoch has been restored
                 self.model.sharing.begin_epoch(self.epoch)
             stopped = self.selection.stopped
@@ -185,13 +206,6 @@ class Trainer:
         if self.epoch >= self.epochs:
             return True
         return self.selection.finished or self.learning_rate.finished(self.selection.scores)
-
-    def _unfreeze(self) -> None:
-        """Freeze the parameters of groups that train from a later epoch on; unfreeze the others."""
-        for group in self.optimizer.param_groups:
-            if "since" in group:
-                for parameter in group["params"]:
-                    parameter.requires_grad_(self.epoch >= group["since"])
 
     def averaged(self) -> AbstractContextManager[None]:
         """Use the weights for evaluation and saving in the model within the context."""
@@ -272,27 +286,57 @@ class Trainer:
         if not counts.totals:
             return None
         parts = [part for part in parts if part]
-        factor = self.learning_rate.factor(self.step, self.selection.scores)
         # Chunks of text have random lengths; a constant rate would favour the tokens of short ones
         # (Merity et al. 2017).
-        factor *= counts.lr_factor
-        for group, base in zip(self.optimizer.param_groups, self._base_lr, strict=True):
-            group["lr"] = base * factor
+        factor = self.learning_rate.factor(self.step, self.selection.scores) * counts.lr_factor
+        self.update.begin(factor)
+        replay = Replay(self.device, self.carried) if self.weighting.reads_change else None
+        losses, penalties, weights, weighted, gradients = self._backward(parts, counts, gold_share)
+        total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
+        norm, loss_values, weighted_values, penalty_values, penalty_sum = transfer(
+            {"norm": self.update.norm()}, losses, weighted, penalties, total_penalty
+        )
+        updated = self.update.apply(norm["norm"], self.step)
+        if not (updated or self.update.may_skip):
+            found = cause(self.model, losses, weights, penalties, began=self.step > 0)
+            raise self._diverged(not_finite(self.model, losses), found)
+        if replay and updated:
+            with replay(self.carried):
+                after, _ = self._losses(parts[0], counts, gold_share)
+            self.weighting.observe(losses, after)
+        step = Step(
+            epoch=self.epoch,
+            step=self.step,
+            losses=loss_values,
+            weights=weights,
+            weighted=weighted_values,
+            penalties=penalty_values,
+            total=sum(weighted_values.values()) + sum(penalty_sum.values()),
+            gradients=gradients,
+            lr=self.update.base_rates[0] * factor,
+            grad_norm=norm["norm"] if updated else 0.0,
+            tokens=dict(counts.tokens),
+            seconds=time.perf_counter() - began,
+            warning=self.watch.warning(self.step, loss_values),
+        )
+        self.step += 1
+        return step
+
+    def _backward(
+        self, parts: Sequence[Mapping[str, Batch]], counts: StepCounts, gold_share: float
+    ) -> _Backward:
+        """Compute the gradients of the parts of a step, summed over all processes."""
         shared = [p for p in self.model.shared_parameters() if p.requires_grad]
         due = self.step % self.log_gradients == 0
         logged = due and len(counts.totals) > 1 and len(shared) > 0
         gradients = TaskGradients()
-        # None rather than zero: the optimiser skips parameters without a gradient, so the heads of
-        # absent tasks are not moved by their moments.
-        self.optimizer.zero_grad(set_to_none=True)
         losses: dict[str, Tensor] = {}
         penalties: dict[str, Tensor] = {}
-        replay = Replay(self.device, self.carried) if self.weighting.reads_change else None
         whole = len(parts) == 1 and not self.processes.several
         for part in parts:
             own, terms = self._losses(part, counts, gold_share)
-            if self.loss_scale:
-                self.loss_scale.apply(own | terms)
+            if self.update.loss_scale:
+                self.update.loss_scale.apply(own | terms)
             if logged:  # before the backward pass, which frees the graph
                 gradients.add(own, shared)
             penalty = torch.stack([*terms.values()]).sum() if terms else None
@@ -308,34 +352,8 @@ class Trainer:
             losses, penalties = self._add_up(counts, losses, penalties, shared, rows)
         if not whole:
             weights, weighted = self.weighting.finish(losses, shared)
-        # Before `_norm`, which removes the scale, and the update, which may change it.
         statistics = self._read(losses, gradients) if logged else None
-        total_penalty = {"total": torch.stack([*penalties.values()]).sum()} if penalties else {}
-        norm, loss_values, weighted_values, penalty_values, penalty_sum = transfer(
-            {"norm": self._norm()}, losses, weighted, penalties, total_penalty
-        )
-        updated = self._update(norm["norm"], losses, weights, penalties)
-        if replay and updated:
-            with replay(self.carried):
-                after, _ = self._losses(parts[0], counts, gold_share)
-            self.weighting.observe(losses, after)
-        step = Step(
-            epoch=self.epoch,
-            step=self.step,
-            losses=loss_values,
-            weights=weights,
-            weighted=weighted_values,
-            penalties=penalty_values,
-            total=sum(weighted_values.values()) + sum(penalty_sum.values()),
-            gradients=statistics,
-            lr=self._base_lr[0] * factor,
-            grad_norm=norm["norm"] if updated else 0.0,
-            tokens=dict(counts.tokens),
-            seconds=time.perf_counter() - began,
-            warning=self.watch.warning(self.step, loss_values),
-        )
-        self.step += 1
-        return step
+        return _Backward(losses, penalties, weights, weighted, statistics)
 
     def _add_up(
         self,
@@ -369,62 +387,18 @@ class Trainer:
         own = self.weighting.task_gradients
         kept = own.complete(counts.totals, shared) if own else []
         self.processes.add_up(
-            self._parameters(), [*all_losses.values(), *all_penalties.values(), *rows, *kept]
+            self.update.parameters, [*all_losses.values(), *all_penalties.values(), *rows, *kept]
         )
         return all_losses, all_penalties
 
     def _read(self, tasks: Iterable[str], gradients: TaskGradients) -> Gradients | None:
+        """Return the statistics of scaled gradients; None if they are not finite."""
         rows = gradients.take(tasks)
-        if self.loss_scale:
+        if scale := self.update.loss_scale:
             if not rows.isfinite().all():
                 return None
-            rows /= self.loss_scale.scale
+            rows /= scale.scale
         return read_gradients(tasks, rows)
-
-    def _norm(self) -> Tensor:
-        """Return the global norm of the gradients, a scalar; remove the scale of the losses."""
-        gradients = [p.grad for p in self._parameters() if p.grad is not None]
-        if self.loss_scale:
-            self.loss_scale.remove(gradients)
-        return get_total_norm(gradients)
-
-    def _update(
-        self,
-        norm: float,
-        losses: Mapping[str, Tensor],
-        weights: Mapping[str, float],
-        penalties: Mapping[str, Tensor],
-    ) -> bool:
-        """Update the weights from their gradients; return whether this was possible.
-
-        A step whose float16 gradients are not finite is skipped.
-
-        Raises:
-            TrainingError: The gradients are not finite.
-        """
-        finite = math.isfinite(norm)
-        if self.loss_scale:
-            self.loss_scale.update(finite=finite)
-        if not finite:
-            if self.loss_scale and not self.loss_scale.exhausted:
-                return False
-            found = cause(self.model, losses, weights, penalties, began=self.step > 0)
-            raise self._diverged(not_finite(self.model, losses), found)
-        # Most steps need no clipping, and a product with 1 would take as long as any other.
-        if norm + 1e-6 > self.clip_norm:
-            clip_grads_with_norm_(self._parameters(), self.clip_norm, torch.tensor(norm))
-        if self.clip_value is not None:
-            clip_grad_value_(self._parameters(), self.clip_value)
-        if self.noise:  # last, as clipping would change its distribution
-            self.noise.add(self._parameters(), self.step)
-        self.optimizer.step()
-        if self.average:
-            self.average.update()
-        return True
-
-    def _parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the model, and of the map to the states of teachers."""
-        return [*self.model.parameters(), *(self.imitation.parameters() if self.imitation else ())]
 
     def _diverged(self, reason: str, found: tuple[str, str] | None = None) -> TrainingError:
         lr = self.optimizer.param_groups[0]["lr"]

@@ -1,4 +1,4 @@
-"""The study of a search in Optuna: what was tried, where it is stored, and what to try next.
+"""The study of a search in Optuna: its trials, its storage, and the values to try next.
 
 A trial of the study has attributes of this module beside its values. Its `name` is the number of
 its run folder: a trial that was stopped or killed is marked as failed, and a new one with the same

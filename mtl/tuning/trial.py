@@ -43,7 +43,7 @@ class RunningTrial:
         self._size = 0
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        # The process imports what this one can, parts of the user's own included.
+        # The process can import the same modules as this one, also parts of the user's own.
         paths = [*(path or os.getcwd() for path in sys.path), str(PACKAGE.parent)]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "mtl.tuning.worker"],

@@ -109,7 +109,7 @@ class Decoder:
         return found
 
     def _bio_tags(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.object_]]:
-        """Return what the BIO tags of a sequence of K labels follow from.
+        """Return the arrays from which the BIO tags of a label sequence are computed, for K labels.
 
         Returns:
             The kind of span that each label may continue, the kind that may continue after it, 0
@@ -143,7 +143,7 @@ class Decoder:
             windows: The B windows.
             confidence: Whether to compute probabilities.
         """
-        kept = [slice(w.keep_start - w.start, w.keep_end - w.start) for w in windows]
+        kept = [window.kept_inside for window in windows]
         if self.tags:
             return self._read_tags(scores, mask, kept, confidence)
         values = [self._named(row[part]) for row, part in zip(scores, kept, strict=True)]

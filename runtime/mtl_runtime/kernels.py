@@ -452,7 +452,7 @@ def _labelled(
     dimensions: int,
     dtype: np.dtype[Any],
 ) -> np.ndarray:
-    """Return what a CRF function writes: an array of some dimensions of the emissions."""
+    """Return the output array of a CRF function: the first dimensions of the emissions."""
     sentences, steps, labels = _shape(emissions, "emissions", 3)
     if labels == 0:
         raise ValueError("emissions: expected at least one label")

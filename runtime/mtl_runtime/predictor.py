@@ -50,7 +50,7 @@ MOST_TOKENS = 1 << 16
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Turn errors of a program or of what reads its scores into one that a user understands.
+    """Turn errors of a program, or of the code that reads its scores, into a `BundleError`.
 
     Raises:
         BundleError: The network does not fit its description, or needs too much memory.
@@ -191,9 +191,8 @@ class Predictor:
             for indices, mask, scores in batches.of(pieces, [task]):
                 probabilities = decoder.probabilities(scores[task], mask)
                 for own, index in zip(probabilities, indices, strict=True):
-                    row, w = pieces[index]
-                    kept = own[w.keep_start - w.start : w.keep_end - w.start]
-                    found[row][w.keep_start : w.keep_end] = kept
+                    row, window = pieces[index]
+                    found[row][window.kept] = own[window.kept_inside]
         return found
 
 

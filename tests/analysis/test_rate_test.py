@@ -38,7 +38,7 @@ def test_the_losses_are_those_of_training_with_each_rate(tmp_path: Path) -> None
     made = trainer(tmp_path, TASKS, epoch_steps=12)
     losses, steps = [], made.run()
     for rate in found.rates:
-        made._base_lr = [rate, rate * 0.01 / 0.02]  # rates of heads rise in proportion
+        made.update.base_rates = [rate, rate * 0.01 / 0.02]  # rates of heads rise in proportion
         made.learning_rate.warmup = 0
         losses += [dict(step.losses) for step in steps_of(iter([next(steps)]))]
     assert found.losses == pytest.approx(relative(losses), rel=1e-6)

@@ -241,12 +241,12 @@ def test_without_data_there_are_no_dev_scores(tmp_path: Path) -> None:
     run.write_text(run.read_text("utf-8").replace("/data/", "/gone/"), encoding="utf-8")
     (tmp_path / "conv/checksums.txt").unlink()
     os.chdir(tmp_path)
-    result = mtl("ensemble", "conv", "conv", "--output", "both")
+    result = mtl("ensemble", "conv", "conv", "--output", "both models")
     assert result.code == 0
     assert result.err.startswith("note: there are no dev scores: ")
-    assert result.out == "model: both\nnext:  mtl predict both FILE\n"
-    assert "has no dev scores" in mtl("report", "both").err
-    assert mtl("predict", "both", stdin="Ann left.").code == 0
+    assert result.out == "model: both models\nnext:  mtl predict 'both models' FILE\n"
+    assert "has no dev scores" in mtl("report", "both models").err
+    assert mtl("predict", "both models", stdin="Ann left.").code == 0
 
 
 def test_it_can_be_pickled_printed_and_asked_for_its_members() -> None:

@@ -75,3 +75,11 @@ def test_windows_are_spread_evenly():
 def test_an_overlap_that_cannot_be_is_an_error(limit, overlap):
     with pytest.raises(ValueError, match="expected 0 <= overlap < limit"):
         windows(10, limit, overlap)
+
+
+def test_kept_tokens_are_counted_in_the_document_and_in_the_window() -> None:
+    document = list(range(10))
+    found = windows(10, limit=6, overlap=2)
+    for window in found:
+        assert document[window.start : window.end][window.kept_inside] == document[window.kept]
+    assert [document[window.kept] for window in found] == [document[:5], document[5:]]

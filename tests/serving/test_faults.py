@@ -147,6 +147,15 @@ def test_a_body_without_end_is_cut_off(served: ServedModel) -> None:
         assert client.predict(["Ann"])
 
 
+def test_a_broken_body_is_counted_by_the_status_of_its_refusal(served: ServedModel) -> None:
+    with serving(served) as client:
+        with client.connect() as connection:
+            head = raw_post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+            connection.sendall(head + b"not a size\r\n")
+            assert everything(connection).startswith(b"HTTP/1.1 400 ")
+        assert client.metric('mtl_requests_total{status="400"}') == 1
+
+
 def test_a_full_queue_refuses_and_loses_nothing(gate: Gate) -> None:
     with serving(gate.model, Limits(queue=3)) as client, ThreadPoolExecutor(3) as pool:
         first = [pool.submit(client.post, {"text": "Ann left."}) for _ in range(3)]

@@ -157,7 +157,7 @@ def test_fp16_is_not_for_weightings_that_compare_gradients(tmp_path: Path) -> No
 
 def half(made: Trainer) -> Trainer:
     """The trainer in float16; torch has it on the CPU too."""
-    made.precision, made.loss_scale = "fp16", LossScale()
+    made.precision, made.update.loss_scale = "fp16", LossScale()
     return made
 
 
@@ -166,7 +166,7 @@ def test_scaled_losses_have_the_gradients_of_unscaled_ones(weighting: str, tmp_p
     options: dict[str, Any] = {"weighting": weighting, "sharing": {"type": "soft"}, "epochs": 1}
     options["trunk"] = {**trunk("conv"), "dropout": 0.0}
     plain, scaled = trainer(tmp_path, TASKS, **options), half(trainer(tmp_path, TASKS, **options))
-    scaled.loss_scale.scale = 2.0**8
+    scaled.update.loss_scale.scale = 2.0**8
     torch.manual_seed(1)
     expected = next(plain.run())
     torch.manual_seed(1)
@@ -182,10 +182,10 @@ def test_scaled_losses_have_the_gradients_of_unscaled_ones(weighting: str, tmp_p
 
 def test_a_step_with_an_overflow_is_skipped_and_the_scale_halved(tmp_path: Path) -> None:
     made = half(trainer(tmp_path, TASKS, trunk=trunk("conv"), epochs=1))
-    made.loss_scale.scale = 2.0**40
+    made.update.loss_scale.scale = 2.0**40
     before = [p.detach().clone() for p in made.model.parameters()]
     first = next(made.run())
-    assert (first.grad_norm, first.gradients, made.loss_scale.scale) == (0.0, None, 2.0**39)
+    assert (first.grad_norm, first.gradients, made.update.loss_scale.scale) == (0.0, None, 2.0**39)
     assert all(map(torch.equal, before, made.model.parameters()))
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl.api import steps
-from mtl.api import training as api
+import mtl
+from mtl.api import one_run, steps
 from mtl.runs.checkpoint import load_tensors, snapshot_files, weights_of
 from mtl.training.events import Epoch
 from tests.training.runs import trainer
@@ -60,19 +60,19 @@ def test_the_files_are_the_models_of_these_epochs_also_after_resuming(
         show(self, event)
 
     owner: list[Any] = []
-    make = api.make_trainer
+    make = one_run.make_trainer
 
     def remember(*arguments: Any) -> Any:
         made = make(*arguments)
         owner.append(made.model)
         return made
 
-    monkeypatch.setattr(api, "make_trainer", remember)
+    monkeypatch.setattr(one_run, "make_trainer", remember)
     monkeypatch.setattr(steps.Display, "show", watch)
     with pytest.raises(RuntimeError, match="killed"):
-        api.train(run, output=tmp_path / "run", progress=False)
+        mtl.train(run, output=tmp_path / "run", progress=False)
     assert len(snapshot_files(tmp_path / "run")) == 1
-    api.train(run, output=tmp_path / "run", progress=False, resume=True)
+    mtl.train(run, output=tmp_path / "run", progress=False, resume=True)
     files = snapshot_files(tmp_path / "run")
     assert [file.name for file in files] == ["cycle-1.safetensors", "cycle-2.safetensors"]
     for file, weights in zip(files, (seen[1], seen[-1]), strict=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mtl.errors import DataError, OptionError, shorten
 from mtl.files import open_text
+from mtl.options import count
 
 
 @dataclass(slots=True)
@@ -102,15 +103,15 @@ def check_columns(
     Raises:
         DataError: One of them does not hold.
     """
-    count = f"this line has {len(row)} column{'s' * (len(row) != 1)}"
+    width = f"this line has {count(len(row), 'column')}"
     seen: dict[int, str] = {}
     for name, index in columns.items():
         if not -len(row) <= index < len(row):
-            message = f"no column {index} for {name!r}: {count} (from 0)"
+            message = f"no column {index} for {name!r}: {width} (from 0)"
             raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
         other = seen.setdefault(index % len(row), name)
         if other != name:
-            message = f"{other!r} and {name!r} are the same column: {count}"
+            message = f"{other!r} and {name!r} are the same column: {width}"
             raise DataError(f"{message}: {excerpt(row)}; see `columns:`", path, line)
 
 
