@@ -14,7 +14,7 @@ import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, finite
 from mtl.cli.given import refuse_beside_paths
-from mtl.cli.predict_input import form_of, is_page, read_input
+from mtl.cli.predict_input import check_suffix, form_of, is_page, read_input
 from mtl.errors import MtlError
 
 if TYPE_CHECKING:
@@ -162,8 +162,9 @@ def predict(
     for name, value in weights.items():
         if value is not None and not explain:
             raise typer.BadParameter("has no effect without --explain", param_hint=name)
-    if output_format == "auto" and output is not None and is_page(output):
-        output_format = "html"
+    if output_format == "auto" and output is not None:
+        check_suffix(output)
+        output_format = "html" if is_page(output) else "auto"
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 

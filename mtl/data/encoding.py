@@ -95,9 +95,10 @@ class Batcher:
         if len(batches) < 2:
             return dict(batches)
         parts = batches.values()
-        tasks = dict.fromkeys(task for part in parts for task in part.tasks)
+        tokens = {task: part.tokens for part in parts for task in part.tasks}
         examples = [example for part in parts for example in part.examples]
-        return {next(iter(batches)): replace(self.batch(examples, list(tasks)), mixed=True)}
+        whole = self.batch(examples, list(tokens))
+        return {next(iter(batches)): replace(whole, mixed=True, tokens_of=tokens)}
 
     def _codes(self, words: Iterable[str]) -> list[tuple[bytes, ...]]:
         if len(self._known) > _MOST_WORDS:
