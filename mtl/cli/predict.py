@@ -163,8 +163,7 @@ def predict(
         if value is not None and not explain:
             raise typer.BadParameter("has no effect without --explain", param_hint=name)
     if output_format == "auto" and output is not None:
-        check_suffix(output)
-        output_format = "html" if is_page(output) else "auto"
+        output_format = "html" if is_page(output) else check_suffix(output)
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 

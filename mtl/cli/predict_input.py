@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
@@ -127,16 +127,17 @@ def is_page(file: Path) -> bool:
     return _suffix(file) == ".html"
 
 
-def check_suffix(output: Path) -> None:
+def check_suffix(output: Path) -> Literal["auto"]:
     """Raise an error if the suffix of an output file names no format; it may have none."""
     suffix = _suffix(output)
-    if suffix and suffix not in SUFFIXES and not is_page(output):
+    if suffix and suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         message = (
             f"{output}: the suffix {suffix} is not the one of a format; expected {known}, or .html "
             "with --explain; or set --format"
         )
         raise typer.BadParameter(message, param_hint="--output")
+    return "auto"
 
 
 def _suffix(file: Path) -> str:

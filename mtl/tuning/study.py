@@ -159,7 +159,7 @@ class SharedStudy:
         return [t.user_attrs.get("name", t.number + 1) for t in again]
 
     def _lost(self) -> list[FrozenTrial]:
-        """Return trials of which a killed process has done the first step of `requeue` alone."""
+        """Return trials that a killed process has marked as failed, without a new one."""
         failed = (t for t in self.trials() if t.state == TrialState.FAIL)
         return [t for t in failed if "error" not in t.user_attrs and _is_dead(t)]
 

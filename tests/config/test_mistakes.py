@@ -40,6 +40,8 @@ MISTAKES = {
     "metric: {pairs: [[a, b], [c]]}": "30: tasks.x.metric.pairs.1: expected a list of 2 "
     "(each: a string), got a list",
     "metric: {pairs: [[a, 1]]}": "26: tasks.x.metric.pairs.0.1: expected a string, got 1",
+    "batch: {sentences:8}": "13: unknown key 'tasks.x.batch.sentences:8'; write a blank after the "
+    "colon",
     "layr: 1": "5: unknown key 'tasks.x.layr'; did you mean 'layer'?",
     "layer: top": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 'top'",
     "layer: 1.5": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 1.5",
