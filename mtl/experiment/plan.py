@@ -126,8 +126,8 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     notes += sampling.notes(run, passes)
     if steps < FEW_STEPS:
         notes.append(
-            f"the whole run has {count(steps, 'step')}, too few to learn much; more epochs or smaller "
-            "batches give more"
+            f"the whole run has {count(steps, 'step')}, too few to learn much; more epochs or "
+            "smaller batches give more"
         )
     notes += _training_notes(trainer)
     if trainer.weighting.note:
