@@ -9,12 +9,18 @@ import re
 import secrets
 import shutil
 import stat
+import time
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mtl.errors import DataError, MtlError
+
+try:
+    import fcntl
+except ImportError:  # Windows, and browsers
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +30,9 @@ _BLOCK = 1 << 16
 
 PACKAGE = Path(__file__).parent
 """The folder of the package, with configurations, corpora and pretrained models."""
+
+_YOUNG = 5.0
+"""Seconds in which a new temporary file may not have a lock yet."""
 
 _PEEK = 1 << 16
 """Number of bytes at the start of a file that are searched for binary content."""
@@ -82,6 +91,7 @@ def atomic_write(
     encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
     try:
         with open(temporary, mode, encoding=encoding, newline=newline) as file:
+            _lock(file)
             yield file
             # Without fsync, a crash of the machine could leave the new name with empty content.
             file.flush()
@@ -197,6 +207,28 @@ def _sync_folder(folder: Path) -> None:
 def is_temporary(name: str) -> bool:
     """Return whether `atomic_write` makes files of this name before it renames them."""
     return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", name) is not None
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the files of writes that were killed, from a folder into which others may write.
+
+    Nothing is removed where the system has no locks.
+    """
+    for path in folder.iterdir() if fcntl else ():
+        if not is_temporary(path.name):
+            continue
+        with suppress(OSError), open(path, "rb") as file:
+            # A younger file may be one whose writer is about to lock it.
+            if time.time() - os.fstat(file.fileno()).st_mtime > _YOUNG:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
+
+def _lock(file: IO[Any]) -> None:
+    """Lock a temporary file until it is closed; the system frees the lock of a killed process."""
+    with suppress(OSError):  # some network file systems have no locks
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _reason(error: OSError, path: Path) -> str:

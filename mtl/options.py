@@ -161,6 +161,7 @@ class RunContext:
         scored: The tasks whose corpus has a development set.
         reads_subwords: Whether the trunk reads the subwords of a pretrained model.
         starts: Whether the trunk and the embedding start from another run.
+        chunks: Task to the mean number of words of a chunk, for tasks that are trained on streams.
         epochs: The largest number of epochs.
         batches: Corpus to the number of its training batches in the whole run; for a head, of the
             corpora that it is trained on. Empty before the data has been read.
@@ -181,6 +182,7 @@ class RunContext:
     scored: frozenset[str] = frozenset()
     reads_subwords: bool = False
     starts: bool = False
+    chunks: Mapping[str, int] = field(default_factory=dict)
     epochs: int = 1
     batches: Mapping[str, int] = field(default_factory=dict)
     steps: int = 0

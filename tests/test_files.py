@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 
 import pytest
 
 from mtl.errors import DataError, MtlError
-from mtl.files import atomic_write, is_temporary, open_text, text_lines
+from mtl.files import atomic_write, is_temporary, open_text, remove_stale, text_lines
 
 
 def read(path):
@@ -47,6 +49,39 @@ def test_unfinished_files_are_known_by_their_name(tmp_path):
         assert is_temporary(name)
     for name in ("a.txt", ".a.txt", "a.tmp", ".a.tmp", "a.txt.01234567.tmp", ".lock"):
         assert not is_temporary(name)
+
+
+def test_only_files_of_writes_that_were_killed_are_stale(tmp_path):
+    code = """
+import os, sys, time
+from mtl.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    print(flush=True)
+    time.sleep(60)
+"""
+    names = set()
+    for end in ("alive", "killed"):
+        path = tmp_path / end
+        writer = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
+        with writer.stdout as output:
+            output.readline()
+        (name,) = {*os.listdir(tmp_path)} - names
+        names.add(name)
+        os.utime(tmp_path / name, (0, 0))
+        if end == "killed":
+            writer.kill()
+            writer.wait()
+        else:
+            alive = writer
+    for name in ("own.txt", ".young.txt.01234567.tmp"):
+        (tmp_path / name).touch()
+    try:
+        remove_stale(tmp_path)
+        left = {name.split(".")[1] for name in os.listdir(tmp_path)}
+    finally:
+        alive.kill()
+        alive.wait()
+    assert left == {"alive", "txt", "young"}
 
 
 def test_a_missing_folder_is_named(tmp_path):

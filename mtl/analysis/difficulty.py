@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.data.streams import Streams
 from mtl.experiment.corpora import tasks_of
-from mtl.experiment.loaders import make_loader
+from mtl.experiment.loaders import batch_limits, make_loader
 from mtl.targets import labelled
+from mtl.text.example import Labels
 from mtl.trained_model import TrainedModel
 
 Losses = Mapping[str, NDArray[np.float64]]
@@ -41,8 +43,7 @@ def sentence_losses(
     network.eval()
     for name, corpus in corpora.items():
         own = [task for task in tasks_of(run, name) if task in tasks]
-        split = "dev" if "dev" in corpus.splits else "train"
-        loader = make_loader(run, corpus, split, own, batcher=batcher, streams=1)
+        loader = make_loader(run, corpus, _split(corpus), own, batcher=batcher, streams=1)
         if isinstance(loader, Streams) or not own:
             continue
         parts: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
@@ -59,6 +60,36 @@ def sentence_losses(
                 parts[task].append(values)
         found.append({task: np.concatenate(values) for task, values in parts.items()})
     return found
+
+
+def have_common_labels(run: Run, corpora: Mapping[str, Corpus], tasks: Sequence[str]) -> bool:
+    """Return whether a sentence that `sentence_losses` reads has labels of two tasks.
+
+    Args:
+        run: A run of all tasks.
+        corpora: Its corpora by name.
+        tasks: The tasks.
+    """
+    for name, corpus in corpora.items():
+        own = [task for task in tasks_of(run, name) if task in tasks]
+        if len(own) < 2 or batch_limits(run, name).streams is not None:
+            continue
+        split = corpus.splits[_split(corpus)]
+        for golds in zip(*(split.labels(task) for task in own), strict=True):
+            if sum(map(_is_labelled, golds)) > 1:
+                return True
+    return False
+
+
+def _is_labelled(gold: Labels | None) -> bool:
+    """Return whether a sentence has a label, or one of its tokens."""
+    missing = isinstance(gold, tuple) and gold and all(own is None for own in gold)
+    return gold is not None and not missing
+
+
+def _split(corpus: Corpus) -> str:
+    """Return the split whose sentences are compared."""
+    return "dev" if "dev" in corpus.splits else "train"
 
 
 def difficulty_affinities(corpora: Sequence[Losses]) -> dict[tuple[str, str], float]:

@@ -17,7 +17,11 @@ from rich.console import Console
 
 from mtl.analysis.affinities import agreement, best_groups, joint_training, read_affinities
 from mtl.analysis.branching import widened
-from mtl.analysis.difficulty import difficulty_affinities, sentence_losses
+from mtl.analysis.difficulty import (
+    difficulty_affinities,
+    have_common_labels,
+    sentence_losses,
+)
 from mtl.api import train_run_seeds
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -160,16 +164,29 @@ def relate(
     run = load_config(config, overrides, on_import=show_import if trust else None)
     limited = _limited(run, limit)
     corpora = load_corpora(limited)
-    mains = [task for task in scorable_tasks(limited, corpora) if task not in adversaries(run)]
-    if len(run.tasks) < 2 or not mains:
+    # Tasks of weight 0 are not trained, such as the old tasks of progressive columns.
+    trained = [task for task, own in run.tasks.items() if own.weight]
+    mains = [
+        task
+        for task in scorable_tasks(limited, corpora)
+        if task in trained and task not in adversaries(run)
+    ]
+    if len(trained) < 2 or not mains:
         raise MtlError(f"{config}: expected two or more tasks, at least one with dev scores")
     layers = build("trunk", run.trunk, 1).num_layers if branch_cost is not None else 0
     if branch_cost is not None and not layers:
         raise MtlError(f"{config}: the trunk has no layers, and therefore no branches")
+    # Groups do not contain adversaries, which cannot be trained alone.
+    together = [task for task in trained if task not in adversaries(run)]
+    if affinity == "difficulty" and not have_common_labels(limited, corpora, together):
+        raise MtlError(
+            f"{config}: affinities by difficulty need sentences with labels of two tasks, and the "
+            "corpora have none; use affinities by gradients"
+        )
     check_place(output, resume, _FOLDERS)
     metrics: dict[str, Metric] = {t: build("metric", run.tasks[t].metric) for t in mains}
     scores = {task: next(iter(metric.compute())) for task, metric in metrics.items()}
-    pairs = [pair for pair in combinations(run.tasks, 2) if not set(pair).isdisjoint(mains)]
+    pairs = [pair for pair in combinations(trained, 2) if not set(pair).isdisjoint(mains)]
     sets: list[tuple[str, ...]] = [] if fast else [*((task,) for task in mains), *pairs]
     subsets = {_name(own): _small_run(run, own, scores, epochs, limit, seeds) for own in sets}
     joint = _small_run(run, list(run.tasks), scores, epochs, limit, seeds)
@@ -194,14 +211,7 @@ def relate(
         for other in pair
         if other != main
     }
-    # Groups do not contain adversaries, which cannot be trained alone.
-    together = [task for task in run.tasks if task not in adversaries(run)]
     affinities = _affinities(affinity, trainings.folders(_JOINT), together, corpora, trust)
-    if not affinities and affinity == "difficulty":
-        raise MtlError(
-            f"{config}: affinities by difficulty need sentences with labels of two tasks, and the "
-            "corpora have none; use affinities by gradients"
-        )
     if not affinities and (fast or groups):
         raise MtlError(
             f"{config}: the tasks share no trained parameters, so they have no affinities; measure "

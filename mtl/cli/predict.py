@@ -10,7 +10,7 @@ import typer
 
 from mtl.cli.arguments import DeviceOption, TaskOption, TrustOption, finite, refuse
 from mtl.cli.given import refuse_beside_paths
-from mtl.cli.predict_input import Input, form_of, is_page, read_input
+from mtl.cli.predict_input import Input, check_suffix, form_of, is_page, read_input
 from mtl.cli.predict_output import Labeller, print_shaded, write_predictions
 from mtl.errors import MtlError
 
@@ -154,8 +154,8 @@ def predict(
     if not explain:
         weights = {"--method": method, "--token": token, "--steps": steps}
         refuse(weights, "has no effect without --explain")
-    if output_format == "auto" and output is not None and is_page(output):
-        output_format = "html"
+    if output_format == "auto" and output is not None:
+        output_format = "html" if is_page(output) else check_suffix(output)
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 

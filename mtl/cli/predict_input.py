@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
@@ -119,12 +119,30 @@ def _read(
 
 def form_of(file: Path) -> str:
     """Return the format of a file, according to its name."""
-    return SUFFIXES.get(Path(file.name.removesuffix(".gz")).suffix, "text")
+    return SUFFIXES.get(_suffix(file), "text")
 
 
 def is_page(file: Path) -> bool:
     """Return whether a file is an HTML page, according to its name."""
-    return file.name.endswith((".html", ".html.gz"))
+    return _suffix(file) == ".html"
+
+
+def check_suffix(output: Path) -> Literal["auto"]:
+    """Raise an error if the suffix of an output file names no format; it may have none."""
+    suffix = _suffix(output)
+    if suffix and suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        message = (
+            f"{output}: the suffix {suffix} is not the one of a format; expected {known}, or .html "
+            "with --explain; or set --format"
+        )
+        raise typer.BadParameter(message, param_hint="--output")
+    return "auto"
+
+
+def _suffix(file: Path) -> str:
+    """Return the suffix of a file in lower case, `.gz` aside."""
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
 
 
 def _lines(file: Path | None, progress: LabellingProgress) -> Iterator[str]:

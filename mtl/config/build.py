@@ -124,7 +124,12 @@ class Builder:
         present = [n for n in cls.alternatives if n in children and children[n].value is not None]
         newest = max((children[name].layer for name in present), default=0)
         outdated = [name for name in present if children[name].layer < newest]
-        return {name: child for name, child in children.items() if name not in outdated}
+        theirs = {key for name in outdated for key in cls.belonging.get(name, ())}
+        return {
+            name: child
+            for name, child in children.items()
+            if name not in outdated and not (name in theirs and child.layer < newest)
+        }
 
     def finish(
         self, cls: type[SettingsT], values: dict[str, Any], node: Node, path: str

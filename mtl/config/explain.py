@@ -68,6 +68,9 @@ class Problems:
 
 def unknown_key(path: str, known: Iterable[str]) -> str:
     """Return the error message for an unknown key, with the nearest known key."""
+    key, colon, _ = path.rpartition(".")[2].partition(":")
+    if colon and key in {"type", *known}:
+        return f"unknown key {path!r}; write a blank after the colon"
     return f"unknown key {path!r}{did_you_mean(path.rpartition('.')[2], known)}"
 
 

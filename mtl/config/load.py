@@ -331,7 +331,8 @@ class _RunLoader:
         task, _, score = metric.value.partition(".")
         if task not in tasks or not score:
             near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])
-            message = f"training.metric: expected mean or TASK.SCORE, got {metric.value!r}{near}"
+            message = "training.metric: expected mean, TASK.SCORE or TASK.loss, got "
+            message += f"{metric.value!r}{near}"
             self.problems.add(metric.place, "training.metric", message)
 
     def _check_given(self) -> None:

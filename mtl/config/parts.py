@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -31,6 +32,8 @@ class Settings(BaseModel):
     alternatives: ClassVar[tuple[str, ...]] = ()
     """Keys that exclude each other; exactly one is set. A later file replaces the key of an earlier
     one."""
+    belonging: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Alternative to the keys that are replaced together with it."""
 
     @model_validator(mode="after")
     def _one_alternative(self) -> Self:

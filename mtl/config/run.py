@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_serializer, model_validator
@@ -57,6 +58,9 @@ class BatchConfig(Settings):
     """The size of a batch: exactly one of `max_tokens`, `sentences` and `streams`."""
 
     alternatives: ClassVar[tuple[str, ...]] = ("max_tokens", "sentences", "streams")
+    belonging: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "streams": ("bptt", "random_bptt", "growing_bptt", "overlap")
+    }
 
     max_tokens: PositiveInt | None = Field(
         default=None,
@@ -91,8 +95,9 @@ class BatchConfig(Settings):
 
     @model_validator(mode="after")
     def _chunks_advance(self) -> BatchConfig:
-        if self.overlap and self.streams is None:
-            raise Misfit("overlap", "has no effect without `streams`; leave it out")
+        for name in self.belonging["streams"] if self.streams is None else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise Misfit(name, "has no effect without `streams`; leave it out")
         if self.overlap >= self.bptt:
             raise Misfit("overlap", f"expected less than bptt ({self.bptt}), got {self.overlap}")
         return self
@@ -102,7 +107,7 @@ class BatchConfig(Settings):
         # Other batches have no chunks, and run.yaml contains no options without effect.
         names = [name for name in self.alternatives if getattr(self, name) is not None]
         if self.streams is not None:
-            names += ["bptt", "random_bptt", "growing_bptt", "overlap"]
+            names += self.belonging["streams"]
         return {name: getattr(self, name) for name in names}
 
 

@@ -40,6 +40,7 @@ class Batch:
         states: The hidden states of the teachers, `[B, T, D]`, zero on padding, if the model
             imitates them.
         mixed: Whether the sentences are from several corpora.
+        tokens_of: Task to the number of real tokens of its corpus, if the batch is mixed.
     """
 
     # Features are stored per word type because most tokens repeat a word: the embedding then runs
@@ -55,6 +56,7 @@ class Batch:
     teacher: Mapping[str, TeacherOutput] = field(default_factory=dict)
     states: Tensor | None = None
     mixed: bool = False
+    tokens_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tasks(self) -> list[str]:

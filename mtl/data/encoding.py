@@ -98,9 +98,10 @@ class Batcher:
         if len(batches) < 2:
             return dict(batches)
         parts = batches.values()
-        tasks = dict.fromkeys(task for part in parts for task in part.tasks)
+        tokens = {task: part.tokens for part in parts for task in part.tasks}
         examples = [example for part in parts for example in part.examples]
-        return {next(iter(batches)): replace(self.batch(examples, list(tasks)), mixed=True)}
+        whole = self.batch(examples, list(tokens))
+        return {next(iter(batches)): replace(whole, mixed=True, tokens_of=tokens)}
 
     @property
     def reads_subwords(self) -> bool:

@@ -20,7 +20,7 @@ from mtl.data.memo import LARGE, stored_digest, stored_result
 from mtl.data.readers.base import Reader
 from mtl.data.writer import ReadingProgress, Summary, Writer
 from mtl.errors import MtlError
-from mtl.files import atomic_write
+from mtl.files import atomic_write, remove_stale
 from mtl.version import __version__
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ class _Entry:
         except OSError as error:
             reason = error.strerror or error
             raise MtlError(f"cannot make the folder {self.folder}: {reason}; {_HINT}") from error
+        remove_stale(self.folder)
         writer = Writer(reader, sources)
         with atomic_write(self.data, "wb", hint=_HINT) as file:
             writer.write(paths, file, progress)

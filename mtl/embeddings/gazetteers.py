@@ -15,6 +15,9 @@ from mtl.text.vocabulary import PAD, GazetteerVocabulary, Vocabulary
 from mtl.text.vocabulary.base import SPECIAL
 from mtl.text.vocabulary.gazetteers import FIRST, INSIDE
 
+_DIM = 5
+"""The default width of a vector."""
+
 
 class GazetteerEmbedding(Embedding):
     """Whether a token is in a phrase of a list: one vector per list (Collobert et al. 2011).
@@ -32,7 +35,7 @@ class GazetteerEmbedding(Embedding):
     vocabulary = GazetteerVocabulary
     contextual = True
 
-    def __init__(self, vocabularies: Mapping[str, Vocabulary], *, dim: PositiveInt = 5) -> None:
+    def __init__(self, vocabularies: Mapping[str, Vocabulary], *, dim: PositiveInt = _DIM) -> None:
         super().__init__()
         vocabulary = vocabularies["gazetteers"]
         assert isinstance(vocabulary, GazetteerVocabulary)
@@ -50,6 +53,15 @@ class GazetteerEmbedding(Embedding):
         yield from super().check(options, context)
         if not options["lists"]:
             yield OptionError("lists", "expected at least one list, as in {PER: people.txt}")
+
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if `dim` is set and all lists have numbers."""
+        yield from super().notes(options, context)
+        if options["dim"] != _DIM:
+            lists, lowercase = options["lists"], options["lowercase"]
+            if not GazetteerVocabulary.build({}, lists=lists, lowercase=lowercase).phrases():
+                yield "dim has no effect, since all lists have numbers; leave it out"
 
     def forward(self, features: Mapping[str, Tensor], mask: Tensor) -> Tensor:
         """Return `[B, T, D]`, zero on padding, given `features["gazetteers"] [B, T]`."""

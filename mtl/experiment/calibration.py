@@ -37,6 +37,7 @@ class Calibration:
         before: Task to its answers by kind, at temperature 1.
         after: Task to its answers by kind, at the fitted temperature.
         skipped: Task to the reason why it has no temperature.
+        shared: Other task to the task whose head it has, and so its temperature.
     """
 
     temperatures: Mapping[str, Temperatures]
@@ -44,6 +45,7 @@ class Calibration:
     before: Mapping[str, ByKind]
     after: Mapping[str, ByKind]
     skipped: Mapping[str, str]
+    shared: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the calibration as JSON types, as `mtl calibrate --json` prints it."""
@@ -56,7 +58,7 @@ class Calibration:
             }
             for task, temperature in self.temperatures.items()
         }
-        return {"tasks": tasks, "skipped": dict(self.skipped)}
+        return {"tasks": tasks, "skipped": dict(self.skipped), "shared": dict(self.shared)}
 
     def notes(self) -> Iterator[str]:
         """Yield notes for the user: tasks without a temperature, and doubtful temperatures."""
@@ -64,6 +66,8 @@ class Calibration:
 
         for task, reason in self.skipped.items():
             yield f"{task}: not calibrated: {reason}"
+        for task, other in self.shared.items():
+            yield f"{task}: has the temperature of {other}, whose head it shares"
         for task, temperature in self.temperatures.items():
             for kind, number, own in zip(
                 temperature._fields, self.counts[task], temperature, strict=True
@@ -71,7 +75,9 @@ class Calibration:
                 if kind == "spans" and "spans" not in self.after[task]:
                     continue
                 if number < _FEW:
-                    found = count(number, kind.removesuffix("s"))
+                    # A set counts once, whatever the number of labels that it may contain.
+                    noun = "set" if "sets" in self.after[task] else kind.removesuffix("s")
+                    found = count(number, noun)
                     yield f"{task}: fitted on only {found}, so its confidences are uncertain"
                 if not 1.01 * LIMITS[0] < own < LIMITS[1] / 1.01:
                     yield f"{task}: the temperature of {kind} is at its limit, {own:.3g}"
@@ -93,7 +99,7 @@ def fit_temperatures(
 ) -> Calibration:
     """Fit a temperature per head, and set the temperatures of the predictor.
 
-    Tasks that share a head share its temperature.
+    Tasks that share a head share its temperature, also those that are not named or have no dev set.
 
     Args:
         run: The run that describes the tasks.
@@ -137,14 +143,24 @@ def fit_temperatures(
         remedy = "; add a split dev to a corpus" if _NO_DEV in skipped.values() else ""
         raise MtlError(f"no task can be calibrated: {reasons}{remedy}")
     fitted = [task for task in tasks if task in temperatures]
-    others = {t: v for t, v in predictor.temperatures.items() if t not in temperatures}
+    named = {_owner(run, task): task for task in reversed(fitted)}
+    shared = {
+        task: named[_owner(run, task)]
+        for task in predictor.targets
+        if task not in temperatures and _owner(run, task) in named
+    }
+    skipped = {task: reason for task, reason in skipped.items() if task not in shared}
+    others = {
+        **{t: v for t, v in predictor.temperatures.items() if t not in temperatures},
+        **{task: temperatures[user] for task, user in shared.items()},
+    }
     measured = []
     for fitted_ones in ({}, temperatures):
         predictor.temperatures = {**others, **fitted_ones}
         measured.append(score_labels(run, predictor, corpora, "dev", fitted, confidence=True))
     before, after = (evaluation.reliability for evaluation in measured)
     ordered = {task: temperatures[task] for task in fitted}
-    return Calibration(ordered, counts, before, after, skipped)
+    return Calibration(ordered, counts, before, after, skipped, shared)
 
 
 def temperature_of(temperature: Temperatures, kind: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mtl.config.run import Run
 from mtl.data.mixing import MIXING
 from mtl.experiment.corpora import reads_pairs, tasks_of
+from mtl.experiment.loaders import batch_limits
 from mtl.experiment.pretrained import reads_subwords
 from mtl.options import RunContext
 from mtl.training.processes import current
@@ -19,6 +20,7 @@ def run_context(run: Run, task: str = "") -> RunContext:
         task: The task whose head or metric is checked, if any.
     """
     texts = {name: own.source.text for name, own in run.tasks.items()}
+    limits = {name: batch_limits(run, own.corpus) for name, own in run.tasks.items()}
     return RunContext(
         tasks=tuple(run.tasks),
         corpora={corpus: tuple(tasks_of(run, corpus)) for corpus in run.corpora},
@@ -33,6 +35,7 @@ def run_context(run: Run, task: str = "") -> RunContext:
         scored=frozenset(scored_tasks(run)),
         reads_subwords=reads_subwords(run),
         starts=TRUNKS.find(run.trunk.type).start_folder(run.trunk.options) is not None,
+        chunks={name: own.bptt for name, own in limits.items() if own.streams is not None},
         epochs=run.training.epochs,
         task=task,
         processes=current().world,

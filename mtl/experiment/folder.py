@@ -113,9 +113,15 @@ def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Beg
         check_files(folder)
     before = load_config(folder / RUN, must_exist=False, on_import=on_import)
     for here, there, path in _differences(run, before):
+        change = f"was trained with {path} = {there!r}, now it is {here!r}"
+        if isinstance(here, dict) or isinstance(there, dict):  # a section is too long to be shown
+            change = f"was trained with another `{path}`"
+            if None in (here, there):
+                change = f"was trained {'without' if there is None else 'with'} `{path}`"
+                change += f", which is now {'left out' if here is None else 'set'}"
         raise MtlError(
-            f"{folder}: was trained with {path} = {there!r}, now it is {here!r}; give the same "
-            "run file and overrides, or train into another --output"
+            f"{folder}: {change}; give the same run file and overrides, or train into another "
+            "--output"
         )
     epochs = len(read_records(folder, "epoch")) if records.is_file() else 0
     if state.is_file():

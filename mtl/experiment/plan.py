@@ -169,8 +169,8 @@ def _training_notes(run: Run, trainer: Trainer) -> Iterator[str]:
     yield from sampling.notes(run, passes)
     if steps < FEW_STEPS:
         yield (
-            f"the whole run has {steps} steps, too few to learn much; more epochs or smaller "
-            "batches give more"
+            f"the whole run has {count(steps, 'step')}, too few to learn much; more epochs or "
+            "smaller batches give more"
         )
     yield from _machine_notes(trainer)
     if trainer.weighting.note:

@@ -32,23 +32,25 @@ class Subset:
 def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
     """Return the run of some of the tasks of a run.
 
-    A task that shares the head of a removed task gets an equal head of its own. With too few
-    tasks for its sharing or weighting, the run has hard sharing or static weights. The score that
-    selects the best epoch may still be one of another task.
+    A task that shares the head of a removed task gets an equal head of its own. If the tasks do not
+    fit its sharing, or are too few for its weighting, the run has hard sharing or static weights.
+    The score that selects the best epoch may still be one of another task.
 
     Args:
         run: A run.
         tasks: At least one of its tasks.
     """
     kept = dict(_tasks(run, tasks))
-    note = ""
     sharing, weighting = run.sharing, run.weighting
     cls = SHARING.find(sharing.type)
-    if len(kept) < cls.min_tasks:
-        sharing = default_part("hard", SHARING)
-    else:
+    few = len(kept) < cls.min_tasks
+    heads = any(isinstance(task.head, str) for task in kept.values())
+    if not few and cls.fits(sharing.options, list(kept)) and heads >= cls.needs_shared_head:
         restricted = cls.restricted_to(sharing.options, list(kept), run_context(run))
         sharing, note = Part(type=sharing.type, options=dict(restricted.options)), restricted.note
+    else:
+        note = "" if few else f"with hard sharing in place of {sharing.type!r}"
+        sharing = default_part("hard", SHARING)
     if len(kept) < WEIGHTING.find(weighting.type).min_tasks:
         weighting = default_part("static", WEIGHTING)
     corpora = {task.corpus: run.corpora[task.corpus] for task in kept.values()}

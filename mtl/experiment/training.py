@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
 
@@ -10,8 +10,11 @@ import torch
 
 from mtl.config.parts import Part
 from mtl.config.run import Run
+from mtl.data.batch import Batch
 from mtl.data.corpus import Corpus
+from mtl.data.loader import Loader
 from mtl.data.mixing import Sampler
+from mtl.data.streams import Streams
 from mtl.errors import ConfigError
 from mtl.experiment.checks.goals import targets
 from mtl.experiment.checks.run import adversaries
@@ -27,6 +30,7 @@ from mtl.layers.state_imitation import StateProjection
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.gradients import GradientNoise
+from mtl.training.moments import Moments
 from mtl.training.processes import ALONE, Processes
 from mtl.training.progress import reached
 from mtl.training.schedules import SCHEDULES, Schedule
@@ -105,6 +109,9 @@ def make_trainer(
     model.anchor = anchored(experiment, corpora)
     processes.separate_random(run.seed)
     steps = training.epochs * sampler.steps_per_epoch
+    average = build("average", training.average, model) if training.average else None
+    if average:
+        average.moments = Moments(model, partial(_one_pass, experiment, own_loaders, own_tasks))
     return Trainer(
         model,
         weighting,
@@ -125,7 +132,7 @@ def make_trainer(
         accumulate=training.accumulate,
         loss_unit=training.loss_unit,
         precision=training.precision,
-        average=build("average", training.average, model) if training.average else None,
+        average=average,
         device=experiment.device,
         log_gradients=training.log_gradients,
         gold_share=teaching.gold_share(steps),
@@ -182,3 +189,18 @@ def _check_precision(run: Run, device: torch.device) -> None:
             f"training.precision: fp16 needs a CUDA device, and the device is {device.type}; "
             "choose bf16 or fp32"
         )
+
+
+def _one_pass(
+    experiment: Experiment,
+    loaders: Mapping[str, Loader | Streams],
+    tasks: Mapping[str, Sequence[str]],
+) -> Iterator[Batch]:
+    """Yield the batches of a pass over all training sentences."""
+    curriculum = experiment.run.training.curriculum
+    number = curriculum.passes if curriculum else 0  # earlier passes lack the difficult sentences
+    for name, loader in loaders.items():
+        for index in range(loader.size):
+            batch = loader.batch(experiment.batcher, number, index, tasks[name])
+            if batch.tasks:
+                yield batch

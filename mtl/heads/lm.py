@@ -224,6 +224,18 @@ class LanguageModel(Head):
                 "out, or predict the next word",
             )
 
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error if a chunk does not contain all the words that a state predicts."""
+        yield from super().idle(options, context)
+        chunks = [context.chunks[task] for task in context.users if task in context.chunks]
+        if chunks and options["ahead"] > (words := min(chunks)):
+            yield OptionError(
+                "ahead",
+                f"expected at most the number of words per chunk, bptt ({words}), got "
+                f"{options['ahead']}",
+            )
+
     @property
     def reads_text(self) -> bool:
         """Whether the head depends on the training text; then call `read_text` before training."""

@@ -15,14 +15,17 @@ class MaskedBatchNorm(nn.Module):
 
     Args:
         channels: Number C of channels.
-        momentum: The share of a batch in the running averages.
+        momentum: The share of a batch in the running averages; None: they are the means over all
+            batches since `reset_running_stats`.
         eps: ε.
     """
 
     running_mean: Tensor
     running_var: Tensor
+    num_batches: Tensor
+    """The number of batches in the running averages; not saved, as only means need it."""
 
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, *, momentum: float | None = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum = momentum
         self.eps = eps
@@ -30,6 +33,13 @@ class MaskedBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches", torch.zeros(()), persistent=False)
+
+    def reset_running_stats(self) -> None:
+        """Forget all batches; the method of torch has the same name."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
+        self.num_batches.zero_()
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         """Return `[B, C, T]`, anything on padding.
@@ -52,7 +62,9 @@ class MaskedBatchNorm(nn.Module):
         squares = ((x - mean.unsqueeze(1)) * real).square().sum((0, 2))
         var = squares / number.clamp(min=1)
         with torch.no_grad():
-            share = self.momentum * enough
+            self.num_batches += enough
+            of_each = 1 / self.num_batches.clamp(min=1) if self.momentum is None else self.momentum
+            share = enough * of_each
             self.running_mean.lerp_(mean.detach(), share)
             # The average is of the unbiased variance, as in torch.
             self.running_var.lerp_(squares.detach() / (number - 1).clamp(min=1), share)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from mtl.errors import CheckpointError
+from mtl.files import atomic_write
 from mtl.runs.calibration import CALIBRATION
 from mtl.runs.checkpoint import RUN, TRAINING
 from mtl.runs.checksums import CHECKSUMS
@@ -31,12 +32,13 @@ def model_files(folder: Path) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a model into a folder, which is created.
+    """Write the files of a model into a folder, which is created; no file is ever written in part.
 
     Files of an earlier model in the folder that would change this one are removed.
 
     Raises:
         CheckpointError: These are not the files of a model, or one would be outside of the folder.
+        MtlError: A file cannot be written.
     """
     if not isinstance(files, Mapping) or not {RUN, ENSEMBLE} & files.keys():
         raise CheckpointError("not the files of a model; save the model again")
@@ -48,4 +50,5 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        with atomic_write(folder / name, "wb") as file:
+            file.write(content)

@@ -93,6 +93,16 @@ class Sharing(Checked, nn.Module, ABC):
         return cls(list(context.tasks), make_trunk, **own)
 
     @classmethod
+    def fits(cls, options: Mapping[str, Any], tasks: Sequence[str]) -> bool:
+        """Return whether `min_tasks` or more of the tasks of a run can share so on their own.
+
+        Args:
+            options: All options.
+            tasks: The tasks that remain.
+        """
+        return True
+
+    @classmethod
     def restricted_to(
         cls, options: Mapping[str, Any], tasks: Sequence[str], context: RunContext
     ) -> Restricted:

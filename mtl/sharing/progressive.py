@@ -89,6 +89,11 @@ class Progressive(Sharing):
                 "", "the old column is the trunk of another run; set trunk.init to its folder"
             )
 
+    @classmethod
+    def fits(cls, options: Mapping[str, Any], tasks: Sequence[str]) -> bool:
+        """Return whether both columns keep a task."""
+        return 0 < len({*options["old"]} & {*tasks}) < len(tasks)
+
     def attach(
         self, embedding: Sequence[nn.Parameter], of_tasks: Mapping[str, Sequence[nn.Parameter]]
     ) -> None:

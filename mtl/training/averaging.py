@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from mtl.options import Checked, PositiveInt, Probability, RunContext, count
 from mtl.registry import Registry
+from mtl.training.moments import Moments
 
 
 class Average(Checked, ABC):
     """Base of running averages ā of the weights θ, updated after each step: ā ← ā + s·(θ − ā).
 
     The averaged weights are validated and saved; training continues with the raw weights. Weights
-    that never train are left out.
+    that never train are left out. Moments of batch normalisation are computed for the average.
 
     Args:
         model: The model whose parameters are averaged.
@@ -30,6 +31,8 @@ class Average(Checked, ABC):
     """The average by parameter name; empty until the average begins."""
     updates: int
     """Number of updates since it began."""
+    moments: Moments | None = None
+    """The moments of batch normalisation that belong to the average, if the model has any."""
 
     def __init__(self, model: nn.Module) -> None:
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -62,6 +65,8 @@ class Average(Checked, ABC):
             # One fused call for all parameters, as this runs after every step.
             torch._foreach_lerp_(list(self.average.values()), current, self.share())
             self.updates += 1
+            if self.moments:
+                self.moments.forget()
 
     @abstractmethod
     def share(self) -> float:
@@ -85,8 +90,10 @@ class Average(Checked, ABC):
         """Use the averaged weights in the model within the context."""
         raw = {name: self._parameters[name].detach().clone() for name in self.average}
         self._set(self.average)
+        own = self.moments.applied() if self.moments and self.average else nullcontext()
         try:
-            yield
+            with own:
+                yield
         finally:
             self._set(raw)
 

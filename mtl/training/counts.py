@@ -18,7 +18,7 @@ class StepCounts(NamedTuple):
 
     Args:
         totals: Task to the units that its loss is divided by; empty if no part has labels.
-        tokens: Task to the number of tokens of the batches that have the task.
+        tokens: Task to the number of tokens of its corpus in the batches that have the task.
         sentences: Corpus to the number of sentences, pairs counted twice. A part of a step has the
             share of its sentences in the penalties.
         lr_factor: The mean of `Batch.lr_factor` over the batches.
@@ -58,7 +58,7 @@ def count_step(
     tokens: dict[str, int] = defaultdict(int)
     for batch in batches:
         for task in batch.tasks:
-            tokens[task] += batch.tokens
+            tokens[task] += batch.tokens_of.get(task, batch.tokens)
     sentences: dict[str, int] = defaultdict(int)
     for part in parts:
         for corpus, batch in part.items():

@@ -216,6 +216,18 @@ class DirectionalTrunk(Trunk):
                     "has just read; set it to true, or predict the next word",
                 )
 
+    @classmethod
+    def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
+        """Yield a note if `input_dropout` leaves no place for `dropout`."""
+        yield from super().notes(options, context)
+        single = options["num_layers"] == 1 and not options["feed_forward"]
+        changed = options["dropout"] != complete(StackOptions, {})["dropout"]
+        if single and changed and options["input_dropout"] is not None:
+            yield (
+                "dropout has no effect, since the only layer reads token vectors with "
+                "input_dropout; set one of the two"
+            )
+
     def layer_parameters(self) -> list[list[nn.Parameter]]:
         """Return the parameters of each layer, with its link to the layer below."""
         found = [list(layer.parameters()) for layer in self.layers]

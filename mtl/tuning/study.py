@@ -22,6 +22,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -100,8 +101,8 @@ class SharedStudy:
         trial = self._study.ask(self._distributions)
         if "name" not in trial.user_attrs:
             trial.set_user_attr("name", trial.number + 1)
-        trial.set_user_attr("process", [socket.gethostname(), os.getpid()])
-        self.sign(trial)
+        for name, value in _signature().items():
+            trial.set_user_attr(name, value)
         return trial
 
     def sign(self, trial: Trial) -> None:
@@ -134,17 +135,33 @@ class SharedStudy:
         """
         trial = self._study.get_trials(deepcopy=False)[number]
         try:
+            # If this process is killed before the second step, `_lost` finds the trial by these.
+            for name, value in _signature().items():
+                self._study._storage.set_trial_user_attr(trial._trial_id, name, value)
             self._study.tell(number, state=TrialState.FAIL)
-        except ValueError:
+        except (ValueError, UpdateFinishedTrialError):
             return False
+        self._replace(trial)
+        return True
+
+    def _replace(self, trial: FrozenTrial) -> None:
+        number = trial.number
         own = {"name": trial.user_attrs.get("name", number + 1), "replaces": number}
         self._study.enqueue_trial(trial.params, user_attrs=own)
-        return True
 
     def requeue_dead(self) -> list[int]:
         """Put trials whose process was killed back into the queue, and return their names."""
         dead = [t for t in self.trials() if t.state == TrialState.RUNNING and _is_dead(t)]
-        return [t.user_attrs.get("name", t.number + 1) for t in dead if self.requeue(t.number)]
+        again = [t for t in dead if self.requeue(t.number)]
+        for trial in self._lost():
+            self._replace(trial)
+            again.append(trial)
+        return [t.user_attrs.get("name", t.number + 1) for t in again]
+
+    def _lost(self) -> list[FrozenTrial]:
+        """Return trials that a killed process has marked as failed, without a new one."""
+        failed = (t for t in self.trials() if t.state == TrialState.FAIL)
+        return [t for t in failed if "error" not in t.user_attrs and _is_dead(t)]
 
     def importance(self) -> dict[str, float] | str:
         """Return the importance of each range for the score; or why there is none, in words.
@@ -276,8 +293,13 @@ def _open_journal(path: Path) -> BaseStorage:
     return JournalStorage(backend)
 
 
+def _signature() -> dict[str, Any]:
+    """Return the attributes of a trial in the hands of this process."""
+    return {"process": [socket.gethostname(), os.getpid()], "alive": time.time()}
+
+
 def _is_dead(trial: FrozenTrial) -> bool:
-    """Return whether the process of a running trial was killed."""
+    """Return whether the process of a trial without a result was killed."""
     host, process = trial.user_attrs.get("process", ["", 0])
     if os.name == "posix" and host == socket.gethostname() and process != os.getpid():
         try:

@@ -23,8 +23,16 @@ example:
 """
 _TABLES = {"csv": (",", True), "tsv": ("\t", False)}
 """Format to the sign between columns, and whether cells are put in quotes."""
-_NAMED = (".jsonl", ".csv", ".tsv")
-"""Suffixes that name a format of the output."""
+_OUTPUTS = {
+    "": "conll",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".conll": "conll",
+    ".conllu": "conll",
+    ".iob2": "conll",
+}
+"""Suffix of the output to its format."""
 _OTHERS = (".csv", ".tsv", ".conll", ".conllu", ".iob2")
 """Suffixes of formats that `mtl predict` reads, and this command does not."""
 
@@ -76,7 +84,15 @@ def run(arguments: Sequence[str]) -> None:
     """
     from contextlib import nullcontext
 
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.format == "auto":
+        suffix = os.path.splitext((options.output or "").removesuffix(".gz"))[1].lower()
+        if suffix not in _OUTPUTS:
+            known = ", ".join(filter(None, _OUTPUTS))
+            message = f"the suffix {suffix} is not the one of a format; expected {known}"
+            parser.error(f"{options.output}: {message}; or set --format")
+        options.format = _OUTPUTS[suffix]
 
     from mtl_runtime import load
     from mtl_runtime._mtl.files import atomic_text
@@ -164,11 +180,7 @@ def _written(model: Model, options: Namespace) -> Iterator[str]:
         unit=unit,
         chunk_size=1 if options.interactive else None,
     )
-    form = options.format
-    if form == "auto":
-        suffix = os.path.splitext((options.output or "").removesuffix(".gz"))[1]
-        form = suffix[1:] if suffix in _NAMED else "conll"
-    writer = _writer(model, form, tasks, options.confidence)
+    writer = _writer(model, options.format, tasks, options.confidence)
     # The names of the output follow from the fields of the first records.
     head = first_chunk(predictions, 1 if options.interactive else CHUNK)
     yield writer.begin(head)

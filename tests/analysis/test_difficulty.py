@@ -67,7 +67,8 @@ def test_the_command_prints_and_uses_them(tmp_path: Path) -> None:
     prepared(tmp_path, {"pos": TASKS["pos"], "other": {"use": "d/pos"}}, two)
     found = command("relate", str(tmp_path / "run.yaml"), *options, "--output", f"{tmp_path}/two")
     assert found.code == 2
-    assert "no sentence has labels for two tasks" in found.err
+    assert "affinities by difficulty need sentences with labels of two tasks" in found.err
+    assert not (tmp_path / "two").exists()  # it ends before the first training
 
 
 def test_no_common_sentences_are_no_affinity() -> None:

@@ -50,7 +50,7 @@ IN_THE_RUN = {
         "run.yaml:6:30: tasks.ner.head: 'pool' predicts one label per sentence, the labels are "
         "span tags"),
     "metric of no task": ("  epochs: 2", "  metric: nre.span_f1",
-        "run.yaml:10:11: training.metric: expected mean or TASK.SCORE, "
+        "run.yaml:10:11: training.metric: expected mean, TASK.SCORE or TASK.loss, "
         "got 'nre.span_f1'; did you mean 'ner'?"),
     "metric without such a score": ("  epochs: 2", "  metric: ner.f2", "run.yaml:10:11: "
         "training.metric: task 'ner' has no score 'f2'; expected one of: precision, recall, "

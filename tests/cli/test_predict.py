@@ -31,6 +31,19 @@ def test_text_is_labelled_by_all_tasks(model: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["o.xlsx", "o.txt.gz", "o.v2"])
+def test_a_name_of_an_unknown_format_is_refused(model: str, name: str) -> None:
+    refused = mtl("predict", model, "--output", name, stdin=TEXT)
+    assert refused.code == 2
+    suffix = Path(name.removesuffix(".gz")).suffix
+    assert f"{name}: the suffix {suffix} is not the one of a format; expected .jsonl" in refused.err
+    assert not Path(name).exists()
+    assert mtl("predict", model, "--output", name, "--format", "conll", stdin=TEXT).code == 0
+    assert mtl("predict", model, "--output", "o", stdin=TEXT).code == 0
+    assert mtl("predict", model, "--output", "o.CONLL", stdin=TEXT).code == 0
+    assert Path("o").read_text() == Path("o.CONLL").read_text()
+
+
 def test_offsets_are_characters_of_the_whole_input(model: str) -> None:
     for sentence in objects(mtl("predict", model, "--format", "jsonl", stdin=TEXT)):
         assert [TEXT[start:end] for start, end in sentence["offsets"]] == sentence["tokens"]

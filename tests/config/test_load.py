@@ -130,6 +130,14 @@ def test_the_size_of_batches_written_last_holds(load: Load, write: Write) -> Non
     assert run.training.batch == BatchConfig(sentences=8)
 
 
+def test_other_batches_replace_streams_with_their_chunks(load: Load, write: Write) -> None:
+    write("text.yaml", "extends: run.yaml\ntraining: {batch: {streams: 4, bptt: 9, overlap: 2}}")
+    run = load("training.batch.sentences=8", path="text.yaml")
+    assert run.training.batch == BatchConfig(sentences=8)
+    run = load("training.batch.streams=8", path="text.yaml")
+    assert run.training.batch == BatchConfig(streams=8, bptt=9, overlap=2)
+
+
 def test_labels_may_be_taken_from_elsewhere(load: Load) -> None:
     run = load("corpora.news.tasks.ner.labels.misc=Entity")
     assert run.tasks["ner"].source == SourceConfig(misc="Entity")

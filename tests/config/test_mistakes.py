@@ -40,6 +40,8 @@ MISTAKES = {
     "metric: {pairs: [[a, b], [c]]}": "30: tasks.x.metric.pairs.1: expected a list of 2 "
     "(each: a string), got a list",
     "metric: {pairs: [[a, 1]]}": "26: tasks.x.metric.pairs.0.1: expected a string, got 1",
+    "batch: {sentences:8}": "13: unknown key 'tasks.x.batch.sentences:8'; write a blank after the "
+    "colon",
     "layr: 1": "5: unknown key 'tasks.x.layr'; did you mean 'layer'?",
     "layer: top": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 'top'",
     "layer: 1.5": "12: tasks.x.layer: expected a whole number, 'mix' or 'mix_all', got 1.5",
@@ -53,6 +55,8 @@ MISTAKES = {
     "null, got 0",
     "batch: {streams: 2, bptt: 0}": "31: tasks.x.batch.bptt: expected a whole number of at least "
     "1, got 0",
+    "batch: {max_tokens: 9, bptt: 35}": "34: tasks.x.batch.bptt: has no effect without `streams`; "
+    "leave it out",
     "corpus: news": "5: unknown key 'tasks.x.corpus'; expected one of: batch, class_balance, head, "
     "layer, lr, metric, patience, sampling, target, use, weight, where",
 }
@@ -75,9 +79,10 @@ IN_RUN = {
     "tasks: {x: {use: news/nerr}}": "2:18: corpus 'news' has no task 'nerr'; did you mean 'ner'?",
     "tasks: {x: {use: run/ner}}": "2:18: 'run' is a run file (run.yaml); expected a corpus file",
     "tasks: {x: {use: base/ner}}": "2:18: 'base' is a run file (base.yaml); expected a corpus file",
-    "training: {metric: nre.f1}": "2:20: training.metric: expected mean or TASK.SCORE, "
+    "training: {metric: nre.f1}": "2:20: training.metric: expected mean, TASK.SCORE or TASK.loss, "
     "got 'nre.f1'; did you mean 'ner'?",
-    "training: {metric: ner}": "2:20: training.metric: expected mean or TASK.SCORE, got 'ner'",
+    "training: {metric: ner}": "2:20: training.metric: expected mean, TASK.SCORE or TASK.loss, "
+    "got 'ner'",
     "training: {overlap: 512}": "2:21: training.overlap: expected less than max_length (512), "
     "got 512",
     "training: {average: 1}": "2:21: training.average.decay: expected a number in [0, 1), got 1",

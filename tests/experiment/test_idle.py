@@ -102,6 +102,42 @@ def test_a_copy_of_random_vectors_is_noted(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
+def test_a_dropout_without_a_place_is_noted(tmp_path: Path) -> None:
+    start = "trunk: dropout has no effect, since the only layer reads token vectors with input"
+    single = {**RUN["trunk"], "num_layers": 1, "input_dropout": 0.1}
+    assert [note for note in notes(tmp_path, trunk=single) if note.startswith(start)]
+    for change in ({"num_layers": 2}, {"feed_forward": 4}, {"input_dropout": None}):
+        found = notes(tmp_path, trunk=single | change)
+        assert not [note for note in found if "dropout" in note]
+
+
+@pytest.mark.parametrize(("line", "noted"), [("the\t0.5\n", True), ("the\n", False)])
+def test_a_width_for_lists_of_numbers_is_noted(
+    line: str, noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list.txt").write_text(line)
+    lists = {"lists": {"own": str(tmp_path / "list.txt")}, "dim": 3}
+    monkeypatch.setitem(RUN, "embedding", {**RUN["embedding"], "gazetteers": lists})
+    note = "embedding.gazetteers: dim has no effect, since all lists have numbers; leave it out"
+    assert (note in notes(tmp_path)) == noted
+
+
+def test_words_beyond_a_chunk_are_not_predicted(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the cat sat up\n" * 20)
+    data = {
+        "reader": {"type": "text"},
+        "files": {"train": str(tmp_path / "text.txt")},
+        "tasks": {"next": {"labels": {"text": "next"}, "head": "lm", "metric": "perplexity"}},
+    }
+    tasks = {"next": {"use": "t/next", "head": {"ahead": 7}}}
+    batch = {"batch": {"streams": 2, "bptt": 6}}
+    message = r"tasks.next.head.ahead: expected at most the number of words per chunk, bptt \(6\)"
+    with pytest.raises(ConfigError, match=message):
+        prepared(tmp_path, tasks, {"t": data}, **batch)
+    tasks["next"]["head"] = {"ahead": 6}
+    prepared(tmp_path, tasks, {"t": data}, **batch)
+
+
 def test_small_corpora_have_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RUN, "training", {**RUN["training"], "batch": None})
     corpora = {name: corpus(tmp_path, name, n) for name, n in (("c", 40), ("d", 3000))}

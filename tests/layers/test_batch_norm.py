@@ -70,3 +70,17 @@ def test_a_batch_without_a_variance_is_normalised_by_the_running_averages(length
     assert x.grad.isfinite().all()
     assert all(torch.equal(norm.state_dict()[name], value) for name, value in before.items())
     torch.testing.assert_close(found, norm.eval()(x, prefix_mask([2]).unsqueeze(1)))
+
+
+def test_without_a_momentum_the_averages_are_means_over_the_batches() -> None:
+    own, expected = both()
+    own.momentum = expected.momentum = None
+    own.reset_running_stats()
+    expected.reset_running_stats()
+    for _ in range(3):
+        x, real = batch()
+        expected(real_rows(x, real))
+        own(x, real)
+    own(x[:1, :, :1], real[:1, :, :1])  # one token has no variance, and does not count
+    torch.testing.assert_close(own.running_mean, expected.running_mean)
+    torch.testing.assert_close(own.running_var, expected.running_var)

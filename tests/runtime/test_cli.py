@@ -103,7 +103,7 @@ def test_standard_input_and_output_file(run: Path) -> None:
     assert Path("out.conll").read_text() == predict("model.mtl", stdin=TEXT).out == expected.out
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.txt.gz"])
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv.gz", "out.CONLL", "out.gz"])
 def test_the_name_of_the_output_tells_its_form(run: Path, name: str) -> None:
     assert run_mtl("predict", str(run), "--output", name, stdin=TEXT).code == 0
     expected = Path(name).read_bytes()
@@ -127,6 +127,7 @@ def test_a_reader_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> 
         (["a.csv"], "a.csv: expected text or JSONL; mtl predict reads tables and CoNLL"),
         (["--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["--outptu", "x"], "unrecognized arguments: --outptu x; see mtl-predict --help"),
+        (["--output", "o.xlsx"], "o.xlsx: the suffix .xlsx is not the one of a format; expected"),
         (["--output", "no/x"], "cannot write no/x: the folder no does not exist"),
     ],
 )

@@ -10,10 +10,11 @@ import torch
 from sklearn.linear_model import Ridge
 
 from mtl.errors import ConfigError, OptionError
+from mtl.experiment.subset import restricted_to
 from mtl.sharing import EasyAdapt
 from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import shaken
-from tests.training.runs import epochs_of, trainer
+from tests.training.runs import epochs_of, prepared, trainer
 
 X = torch.linspace(-2, 2, 96).sin().reshape(4, 6, 4).double()
 MASK = torch.ones(4, 6, dtype=torch.bool)
@@ -69,3 +70,15 @@ def test_it_needs_a_shared_head_and_trains_with_one(tmp_path: Path) -> None:
     made = trainer(tmp_path, tasks, sharing={"type": "easy_adapt", "groups": groups}, epochs=4)
     first, *_, last = epochs_of(made.run())
     assert last.losses["pos"] < first.losses["pos"]
+
+
+def test_tasks_with_heads_of_their_own_are_left_with_hard_sharing(tmp_path: Path) -> None:
+    tasks = {"pos": {"use": "c/pos"}, "again": {"use": "c/pos", "head": "pos"}}
+    tasks["verb"] = {"use": "c/verb"}
+    groups = [["pos", "verb"], ["again"]]
+    experiment, _ = prepared(tmp_path, tasks, sharing={"type": "easy_adapt", "groups": groups})
+    found = {
+        other: restricted_to(experiment.run, ["pos", other]).run.sharing.type
+        for other in ("again", "verb")
+    }
+    assert found == {"again": "easy_adapt", "verb": "hard"}

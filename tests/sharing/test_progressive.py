@@ -9,6 +9,9 @@ import torch
 
 import mtl
 from mtl.errors import ConfigError, OptionError
+from mtl.experiment import load_config
+from mtl.experiment.config import check_run
+from mtl.experiment.subset import restricted_to
 from mtl.sharing import Progressive
 from mtl.trunks import LSTMTrunk
 from tests.contracts.variants import shaken
@@ -83,3 +86,21 @@ def test_it_needs_a_trained_trunk(old: Path) -> None:
     config = {**run(), "sharing": {"type": "progressive", "old": ["pos"]}, "trunk": BASE["trunk"]}
     with pytest.raises(ConfigError, match="the old column is the trunk of another run"):
         mtl.train(config, output="new", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "sharing", "note"),
+    [
+        (("pos", "mood"), "progressive", ""),
+        (("mood", "more"), "hard", "with hard sharing in place of 'progressive'"),
+        (("mood",), "hard", ""),
+    ],
+)
+def test_a_run_of_some_tasks_has_columns_only_for_old_and_new_ones(
+    tasks: tuple[str, ...], sharing: str, note: str, old: Path
+) -> None:
+    config = {**run(), "sharing": {"type": "progressive", "old": ["pos"]}}
+    config["tasks"]["more"] = {"use": "n/mood"}
+    found = restricted_to(load_config(config), tasks)
+    assert (found.run.sharing.type, found.note) == (sharing, note)
+    check_run(found.run)

@@ -59,6 +59,7 @@ def test_a_mixed_batch_trains_like_separate_batches(
     )
     assert len(apart) == len(together)
     for one, other in zip(apart, together, strict=True):
+        assert other.tokens == one.tokens
         assert other.losses == pytest.approx(one.losses, rel=1e-4)
         assert other.grad_norm == pytest.approx(one.grad_norm, rel=1e-4)
         assert other.total == pytest.approx(one.total, rel=1e-4)

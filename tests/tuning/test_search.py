@@ -247,6 +247,26 @@ def test_trials_of_killed_processes_continue(capsys: pytest.CaptureFixture[str])
     assert [trial.state for trial in found.trials] == states
 
 
+def test_a_trial_survives_a_kill_while_it_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    tune(trials=1)
+    study = open_study(3)
+    trial = study.ask()
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "_replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study.requeue(trial.number)
+    assert open_study(3).requeue_dead() == []  # this process lives
+    monkeypatch.setattr("mtl.tuning.study._DEAD_AFTER", -1.0)
+    assert open_study(3).requeue_dead() == [2]
+    assert open_study(3).requeue_dead() == []
+    again = open_study(3).ask()
+    assert (again.user_attrs["name"], again.params) == (2, trial.params)
+
+
 def test_half_a_line_of_the_journal_is_dropped() -> None:
     tune(trials=2)
     journal = Path("runs/run-tune/study.journal")

@@ -272,7 +272,8 @@ def _metric(run: Run) -> Iterator[Mistake]:
                     f"the loss of {task!r} is the logarithm of its perplexity; name that score",
                 )
         elif score not in scores:
-            near = did_you_mean(score, scores)
+            known = [*scores] if target_of(run, task).open_vocabulary else [*scores, LOSS]
+            near = did_you_mean(score, known)
             yield "training.metric", f"task {task!r} has no score {score!r}{near}"
     elif scored and not averaged:
         yield (
