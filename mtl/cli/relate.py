@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, check_page
+from mtl.cli.arguments import (
+    OverrideArguments,
+    RunFileArgument,
+    TrustOption,
+    check_page,
+    finite,
+)
 from mtl.cli.tables import print_rows
 
 if TYPE_CHECKING:
@@ -57,6 +63,7 @@ def relate(
         float | None,
         typer.Option(
             min=0,
+            callback=finite,
             metavar="NUMBER",
             help="With --branches: the cost of a further branch of the last layer, doubled with "
             "each layer below; default: 0.2.",

@@ -331,9 +331,9 @@ class _RunLoader:
         task, _, score = metric.value.partition(".")
         if task not in tasks or not score:
             near = "" if task in tasks else did_you_mean(task, [*tasks, "mean"])
-            message = "training.metric: expected mean, TASK.SCORE or TASK.loss, got "
-            message += f"{metric.value!r}{near}"
-            self.problems.add(metric.place, "training.metric", message)
+            got = metric.value
+            message = f"training.metric: expected mean, TASK.SCORE or TASK.loss, got {got!r}"
+            self.problems.add(metric.place, "training.metric", message + near)
 
     def _check_given(self) -> None:
         tasks = self._section("tasks").values()

@@ -53,7 +53,7 @@ IN_THE_RUN = {
         "run.yaml:10:11: training.metric: expected mean, TASK.SCORE or TASK.loss, "
         "got 'nre.span_f1'; did you mean 'ner'?"),
     "metric without such a score": ("  epochs: 2", "  metric: ner.f2", "run.yaml:10:11: "
-        "training.metric: task 'ner' has no score 'f2'; expected one of: precision, recall, "
+        "training.metric: task 'ner' has no score 'f2'; expected one of: loss, precision, recall, "
         "span_f1"),
     "overlap too large": ("  epochs: 2", "  overlap: 512", "run.yaml:10:12: training.overlap: "
         "expected less than max_length (512), got 512"),

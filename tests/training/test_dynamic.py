@@ -18,8 +18,14 @@ from mtl.trunks.base import mapped
 from tests.training.texts import NEXT, language_model, text_corpus
 
 
+def loader(experiment, corpus):
+    return make_loader(
+        experiment.run, corpus, "dev", ["next"], batcher=experiment.batcher, streams=2
+    )
+
+
 def perplexity(experiment, split, **given):
-    batches = make_loader(experiment.run, split, "dev", ["next"], streams=2)
+    batches = loader(experiment, split)
     metrics = {"next": Perplexity}
     found = measure(experiment.model, experiment.batcher, batches, metrics, **given)
     return found.scores()["next"]["perplexity"]
@@ -29,7 +35,7 @@ def perplexity(experiment, split, **given):
 def test_each_piece_is_scored_before_it_is_learnt(tmp_path: Path, dynamic: Dynamic) -> None:
     experiment, corpora = language_model(tmp_path, {"type": "lstm"}, {"next": NEXT})
     model = deepcopy(experiment.model).eval()
-    batches = make_loader(experiment.run, corpora["t"], "dev", ["next"], streams=2)
+    batches = loader(experiment, corpora["t"])
     start, squares = [p.detach().clone() for p in model.parameters()], []
     state, nats, words = model.sharing.initial_state(2), 0.0, 0
     for index in range(batches.size):
