@@ -50,7 +50,7 @@ def test_options_read_finite_numbers_alone() -> None:
                     result = mtl(*name, *needed, option.opts[0], value)
                     assert result.code == 2
                     assert f"Invalid value for '{option.opts[0]}'" in " ".join(result.err.split())
-    assert found == 15
+    assert found == 16
 
 
 def test_list_names_every_part_of_every_kind() -> None:
