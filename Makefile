@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
 OPERATORS := $(VENV)/.operators
 QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
@@ -14,7 +15,7 @@ TRAINED := $(QUICKSTART)/.trained
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: $(OPERATORS)  ## Install mtl into .venv and compile the operators if there is a compiler
+setup: $(OPERATORS) $(DEVELOPED)  ## Install mtl and the tools of its developers into .venv; compile the operators
 
 quickstart: quickstart-data $(TRAINED)  ## Download text, train for some minutes, evaluate, label sentences
 	$(BIN)/mtl evaluate $(QUICKSTART)
@@ -23,30 +24,30 @@ quickstart: quickstart-data $(TRAINED)  ## Download text, train for some minutes
 	echo '1600 Pennsylvania Avenue NW, Washington, DC 20500' \
 	    | $(BIN)/mtl predict $(QUICKSTART) --task parts
 
-test: $(OPERATORS)  ## Run the tests except the slow ones
+test: $(OPERATORS) $(DEVELOPED)  ## Run the tests except the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not faults"
 
-test-slow: $(OPERATORS)  ## Run the tests that take minutes
+test-slow: $(OPERATORS) $(DEVELOPED)  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-test-faults: $(OPERATORS)  ## Kill runs, fill disks and damage files for 20 minutes; longer: FAULT_MINUTES=60
+test-faults: $(OPERATORS) $(DEVELOPED)  ## Kill runs, fill disks and damage files for 20 minutes; longer: FAULT_MINUTES=60
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults tests/faults
 
-lint: $(INSTALLED)  ## Check format, style and the direction of imports
+lint: $(DEVELOPED)  ## Check format, style and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 
-types: $(INSTALLED)  ## Check types with mypy
+types: $(DEVELOPED)  ## Check types with mypy
 	$(BIN)/mypy
 
 check: lint types test  ## Run lint, types and tests; every change must pass
 
-bench: $(OPERATORS)  ## Run the benchmarks
+bench: $(OPERATORS) $(DEVELOPED)  ## Run the benchmarks
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/requirements.txt
 	set -e; for script in benchmarks/*_bench.py; do $(BIN)/python $$script; done
 
-docs: $(INSTALLED)  ## Build the site of the documentation in site/; warnings are errors
+docs: $(DEVELOPED)  ## Build the site of the documentation in site/; warnings are errors
 	$(BIN)/python scripts/site_pages.py
 	$(BIN)/zensical build --clean --strict
 
@@ -68,10 +69,15 @@ $(INSTALLED): setup.cfg pyproject.toml build_backend.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --no-compile --constraint constraints.txt torch 'setuptools>=70'
+	MTL_NO_EXT=1 $(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable .
+	touch $@
+
+# The quick start needs none of these hundred packages.
+$(DEVELOPED): $(INSTALLED)
 	MTL_NO_EXT=1 $(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-english: $(OPERATORS) quickstart-data  ## Build the pretrained model english again; needs MTL_DATA, npm and some hours
+english: $(OPERATORS) $(DEVELOPED) quickstart-data  ## Build the pretrained model english again; needs MTL_DATA, npm and some hours
 	$(BIN)/python scripts/english_text.py
 	$(PYTHON) -m venv data/english/spacy
 	data/english/spacy/bin/pip install --quiet 'spacy>=3.8,<3.9'
