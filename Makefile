@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 OPERATORS := $(VENV)/.operators
+# compat puts this folder on the path: otherwise, beside a clone, "import mtl" would find the folder of the clone.
+INSTALL := MTL_NO_EXT=1 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+    --config-settings editable_mode=compat
 QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
@@ -59,22 +62,25 @@ web:  ## Build the runtime and the page for browsers in runtime/web; needs Emscr
 
 # Built here, to be built again after a change. Left out, in one line, where there is no compiler.
 $(OPERATORS): $(INSTALLED) setup.py $(wildcard csrc/*.h csrc/cpu/* csrc/cuda/* runtime/csrc/*)
+	@echo "compiling the operators: a minute or two"
 	$(BIN)/python setup.py -q build_ext --inplace
-	if ls mtl/ops/_cpu.*so >/dev/null 2>&1; then cd runtime && ../$(BIN)/python setup.py -q build_ext --inplace; fi
+	@if ls mtl/ops/_cpu.*so >/dev/null 2>&1; then cd runtime && ../$(BIN)/python setup.py -q build_ext --inplace; fi
 	touch $@
 
 # PyTorch comes first, so that nothing downloads another one for a build. Compiling all packages to byte
 # code takes a minute; Python compiles the modules that are imported.
 $(INSTALLED): setup.cfg pyproject.toml build_backend.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mtl needs Python 3.11 or later; name one: make setup PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "installing PyTorch and mtl into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --no-compile --constraint constraints.txt torch 'setuptools>=70'
-	MTL_NO_EXT=1 $(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable .
+	$(INSTALL) --editable .
 	touch $@
 
 # The quick start needs none of these hundred packages.
 $(DEVELOPED): $(INSTALLED)
-	MTL_NO_EXT=1 $(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[dev]'
+	@echo "installing the tools of developers into $(VENV)"
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 english: $(OPERATORS) $(DEVELOPED) quickstart-data  ## Build the pretrained model english again; needs MTL_DATA, npm and some hours
@@ -94,6 +100,6 @@ quickstart-data: $(OPERATORS)
 
 # A finished run is used again; a changed configuration trains anew.
 $(TRAINED): configs/quickstart.yaml configs/base/english.yaml configs/base/lstm.yaml | quickstart-data
-	rm -rf $(QUICKSTART)
-	$(BIN)/mtl train configs/quickstart.yaml --output $(QUICKSTART)
+	if [ -e $@ ]; then rm -rf $(QUICKSTART); fi
+	$(BIN)/mtl train configs/quickstart.yaml --output $(QUICKSTART) --resume
 	touch $@
