@@ -8,6 +8,9 @@ OPERATORS := $(VENV)/.operators
 QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
+# Some machines switch byte code off. Each process of the tests would then compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart quickstart-data english web test test-slow test-faults lint types check bench docs docs-serve
 

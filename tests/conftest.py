@@ -12,6 +12,22 @@ settings.load_profile("mtl")
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark the cases of a test marked `sampled(n)` as slow, except a fixed sample.
+
+    A case is in the sample if its place in the list of cases is a multiple of n, counted from 0.
+    Of a test with several lists the places are added: a value of one list is then in the sample
+    if another list has n values or more.
+    """
+    for item in items:
+        if mark := item.get_closest_marker("sampled"):
+            names = [lists.args[0] for lists in item.iter_markers("parametrize")]
+            first = [own if isinstance(own, str) else own[0] for own in names]
+            if sum(item.callspec.indices[name] for name in first) % mark.args[0]:
+                item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set the cache of corpora to a folder of the tests."""

@@ -191,6 +191,7 @@ def test_without_fine_tuning_all_weights_are_one_group(tmp_path: Path) -> None:
     assert len(group["params"]) == len(list(made.model.parameters()))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimiser_thaws_layers(name: str, tmp_path: Path) -> None:
     tasks = {name: {**task, "lr": 0.1} for name, task in TASKS.items()}
