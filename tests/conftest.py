@@ -18,13 +18,17 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
     A case is in the sample if its place in the list of cases is a multiple of n, counted from 0.
     Of a test with several lists the places are added: a value of one list is then in the sample
-    if another list has n values or more.
+    if another list has n values or more. Parametrised fixtures are not supported.
     """
     for item in items:
         if mark := item.get_closest_marker("sampled"):
-            names = [lists.args[0] for lists in item.iter_markers("parametrize")]
-            first = [own if isinstance(own, str) else own[0] for own in names]
-            if sum(item.callspec.indices[name] for name in first) % mark.args[0]:
+            lists = list(item.iter_markers("parametrize"))
+            number = max(item.callspec.indices.values())  # of the case; the last list changes first
+            places = 0
+            for cases in reversed(lists):
+                number, place = divmod(number, len(cases.args[1]))
+                places += place
+            if places % mark.args[0]:
                 item.add_marker(pytest.mark.slow)
 
 

@@ -59,6 +59,7 @@ def test_they_are_no_label_in_any_format(kind: str, head: str) -> None:
     assert set(tags) <= set(labels)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("scheme", [None, "bio"])
 @pytest.mark.parametrize("head", ["softmax", "crf", {"type": "crf", "constrained": True}])
 def test_missing_classes_of_the_hub_are_no_label(head: object, scheme: str | None) -> None:

@@ -165,6 +165,7 @@ def test_what_has_not_thawed_has_no_gradient(tmp_path: Path) -> None:
     assert {name.partition(".")[0] for name in graded} == {"heads"}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("frozen", [["embedding"], ["trunk"], ["trunk", "embedding"]], ids=str)
 @pytest.mark.parametrize("gradual", [False, True])
 def test_what_is_frozen_neither_moves_nor_decays(

@@ -65,6 +65,7 @@ def test_losses_in_bf16_are_close_to_those_in_fp32(name: str, tmp_path: Path) ->
         assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("characters", [{"type": "cnn"}, {"type": "lstm", "hidden_size": 4}])
 def test_characters_are_read_in_bf16(
     characters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
