@@ -12,6 +12,9 @@ INSTALL := MTL_NO_EXT=1 $(BIN)/python -m pip install --quiet --no-compile --cons
 QUICKSTART := runs/quickstart
 TRAINED := $(QUICKSTART)/.trained
 
+# Some machines switch byte code off. Each process of the tests would then compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup quickstart quickstart-data english web test test-slow test-faults lint types check bench docs docs-serve
 

@@ -85,6 +85,7 @@ def test_no_texts_have_no_labels(classifier: mtl.Classifier, tagger: mtl.Tagger)
     assert tagger.predict_proba([[]])[0].shape == (0, len(tagger.classes_))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series, tuple])
 def test_texts_and_labels_of_any_kind_of_list(kind: Any, classifier: mtl.Classifier) -> None:
     own = clone(classifier).fit(kind(TEXTS), kind(MOODS))
@@ -92,6 +93,7 @@ def test_texts_and_labels_of_any_kind_of_list(kind: Any, classifier: mtl.Classif
     assert own.score(kind(TEXTS), kind(MOODS)) == classifier.score(TEXTS, MOODS)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("labels", [[-1, 1], [False, True], [0.0, 2.0], ["_", "a"], ["", " "]])
 def test_labels_of_other_types_come_back(labels: list[Any]) -> None:
     y = np.array([labels[mood == "glad"] for mood in MOODS])

@@ -12,15 +12,11 @@ from mtl.training.processes import current
 from mtl.trunks import TRUNKS
 
 
-def run_context(run: Run, task: str = "") -> RunContext:
-    """Return the facts about a run.
-
-    Args:
-        run: The run.
-        task: The task whose head or metric is checked, if any.
-    """
+def run_context(run: Run) -> RunContext:
+    """Return the facts about a run."""
     texts = {name: own.source.text for name, own in run.tasks.items()}
-    limits = {name: batch_limits(run, own.corpus) for name, own in run.tasks.items()}
+    used = {own.corpus for own in run.tasks.values()}
+    limits = {corpus: batch_limits(run, corpus) for corpus in used}
     return RunContext(
         tasks=tuple(run.tasks),
         corpora={corpus: tuple(tasks_of(run, corpus)) for corpus in run.corpora},
@@ -35,9 +31,12 @@ def run_context(run: Run, task: str = "") -> RunContext:
         scored=frozenset(scored_tasks(run)),
         reads_subwords=reads_subwords(run),
         starts=TRUNKS.find(run.trunk.type).start_folder(run.trunk.options) is not None,
-        chunks={name: own.bptt for name, own in limits.items() if own.streams is not None},
+        chunks={
+            name: limits[own.corpus].bptt
+            for name, own in run.tasks.items()
+            if limits[own.corpus].streams is not None
+        },
         epochs=run.training.epochs,
-        task=task,
         processes=current().world,
         one_batch=MIXING.find(run.training.mixing.type).mixes_corpora(run.training.mixing.options),
     )

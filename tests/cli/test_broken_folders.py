@@ -210,6 +210,7 @@ JSON_VALUES: list[tuple[str, list[str | int]]] = [
 WRONG = [{}, [[]], 1.5, -1, {"a": None}, [1], 10**30, "\ud800", 1e999, float("nan")]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("name", "places"), JSON_VALUES)
 def test_a_value_of_another_type(unchecked: Path, name: str, places: list[str | int]) -> None:
     path = unchecked / f"vocabulary/{name}.json"

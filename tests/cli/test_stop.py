@@ -356,6 +356,7 @@ VALUES: list[tuple[str, Any, str]] = [
 """A key of the state, its other value, and the start of the error."""
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("key", "value", "message"), VALUES, ids=str)
 def test_a_state_with_other_values_and_their_checksum_is_refused(
     model: Path, key: str, value: Any, message: str
@@ -410,6 +411,7 @@ def model(averaged: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     Path("kept").rename("runs")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("place", [0, 1, -1])
 @pytest.mark.parametrize("line", ['{"type": "step" "epoch": 0}', "{}", "[1]", '{"type": 1}', "\0"])
 def test_a_damaged_line_of_the_records_is_named(model: Path, place: int, line: str) -> None:

@@ -76,6 +76,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS)
 def test_runs_of_many_kinds_train_evaluate_and_predict(project: Path, overrides: list[str]) -> None:
     result = mtl("train", "run.yaml", "training.epochs=1", *overrides)

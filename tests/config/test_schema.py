@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,21 @@ BROKEN = [
 ]
 
 
+def validator(schema: Mapping[str, Any]) -> Any:
+    """Return the validator of the package jsonschema."""
+    jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not there")
+    return jsonschema.Draft202012Validator(schema)
+
+
 def faults(schema: Mapping[str, Any], data: Any) -> list[Any]:
     """Return the errors that the package jsonschema finds."""
-    jsonschema = pytest.importorskip("jsonschema", reason="the package jsonschema is not there")
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return list(jsonschema.Draft202012Validator(schema).iter_errors(data))
+    return list(validator(schema).iter_errors(data))
+
+
+@pytest.mark.parametrize("schema", [json_schema, corpus_schema])
+def test_the_schemas_are_schemas(schema: Callable[[Tables], Any], kinds: Tables) -> None:
+    made = schema(kinds)
+    validator(made).check_schema(made)
 
 
 @pytest.mark.parametrize("run", FITTING, ids=str)

@@ -11,7 +11,7 @@ from tests.contracts.test_heads import LABELS, OPTIONS, WIDTH
 from tests.contracts.variants import Variant, over, prefix_mask, shaken, variants
 
 # Language models pick the real tokens out, as many as there are: no size that a graph can know.
-heads = over([v for v in variants(HEADS, OPTIONS) if v.cls is not LanguageModel])
+heads = over([v for v in variants(HEADS, OPTIONS) if v.cls is not LanguageModel], every=4)
 EXPORTED = {"softmax", "constrained", "crf", "cnn", "attention"}
 exported = over(
     [
@@ -22,7 +22,8 @@ exported = over(
         and v.option("attention") != "key_value"
         and not v.option("rules")  # not exported, and so are transitions that depend on the input
         and v.option("transitions") != "input"
-    ]
+    ],
+    every=4,
 )
 
 

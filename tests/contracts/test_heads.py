@@ -220,6 +220,7 @@ def test_probabilities_of_labels_sum_to_one(variant: Variant) -> None:
     torch.testing.assert_close(real, torch.ones_like(real))
 
 
+@pytest.mark.sampled(3)
 @of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_likelihoods_of_all_labellings_sum_to_one(variant: Variant, length: int) -> None:
@@ -228,6 +229,7 @@ def test_likelihoods_of_all_labellings_sum_to_one(variant: Variant, length: int)
     assert losses.neg().exp().sum().item() == pytest.approx(1)
 
 
+@pytest.mark.sampled(3)
 @of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_the_labels_given_have_the_least_loss(variant: Variant, length: int) -> None:
@@ -240,6 +242,7 @@ def test_the_labels_given_have_the_least_loss(variant: Variant, length: int) -> 
         assert torch.equal(decoded[0], targets[best])
 
 
+@pytest.mark.sampled(3)
 @of_labels
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_log_probabilities_are_sums_over_labellings(variant: Variant, length: int) -> None:

@@ -94,7 +94,7 @@ RANDOM = [
 """Options that are probabilities of a random change in training."""
 LENGTHS = [5, 2, 4, 0]
 ALL = variants(TRUNKS, OPTIONS)
-trunks = over(ALL)
+trunks = over(ALL, every=3)  # of each row of options one side
 one_way = over([v for v in ALL if v.option("bidirectional") is False or v.option("causal")])
 two_stacks = over([v for v in ALL if v.option("bidirectional") is True])
 interleaved = over([v for v in ALL if v.option("bidirectional") == "interleaved"])

@@ -79,9 +79,17 @@ def variants(registry: Registry[Any], table: Table | None = None) -> list[Varian
     ]
 
 
-def over(chosen: Sequence[Variant]) -> pytest.MarkDecorator:
-    """Run a test once per variant."""
-    return pytest.mark.parametrize("variant", chosen, ids=str)
+def over(chosen: Sequence[Variant], every: int = 1) -> pytest.MarkDecorator:
+    """Run a test once per variant.
+
+    Quick are the first variant of each part and every n-th of all; the others are slow tests.
+    """
+    first = {variant.name: i for i, variant in reversed([*enumerate(chosen)])}
+    cases = [
+        pytest.param(v, marks=[] if i % every == 0 or first[v.name] == i else pytest.mark.slow)
+        for i, v in enumerate(chosen)
+    ]
+    return pytest.mark.parametrize("variant", cases, ids=str)
 
 
 def prefix_mask(lengths: Sequence[int], width: int | None = None) -> Tensor:

@@ -59,6 +59,7 @@ def test_the_trunk_reads_the_vector_with_each_token(tmp_path: Path) -> None:
         torch.testing.assert_close(found[task], layers[-1])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sharing", ["hard", "cross_stitch", "hierarchical", "ple", "tensor"])
 def test_every_sharing_trains_with_it(sharing: str, tmp_path: Path) -> None:
     made = trainer(tmp_path, TASKS, corpora(tmp_path), trunk=TRUNK, sharing=sharing, epochs=4)

@@ -40,6 +40,7 @@ READERS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("head", ["softmax", "crf", "constrained"])
 @pytest.mark.parametrize("kind", FILES)
 def test_they_are_no_label_in_any_format(kind: str, head: str) -> None:
@@ -58,6 +59,7 @@ def test_they_are_no_label_in_any_format(kind: str, head: str) -> None:
     assert set(tags) <= set(labels)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("scheme", [None, "bio"])
 @pytest.mark.parametrize("head", ["softmax", "crf", {"type": "crf", "constrained": True}])
 def test_missing_classes_of_the_hub_are_no_label(head: object, scheme: str | None) -> None:
@@ -88,6 +90,7 @@ def test_missing_classes_of_the_hub_are_no_label(head: object, scheme: str | Non
     assert found == ({"PER": 10} if scheme else {"B-PER": 10, "O": 10})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("target", [None, "iobes", "iob1"])
 @pytest.mark.parametrize("head", ["softmax", "crf", "constrained"])
 def test_spans_may_be_partly_labelled_in_any_scheme(head: str, target: str | None) -> None:

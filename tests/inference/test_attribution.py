@@ -160,6 +160,7 @@ def example_of(task: str) -> tuple[Predictor, Example, list[Attribution]]:
     raise AssertionError(task)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("task", SINGLE)
 def test_gradients_equal_finite_differences(task: str) -> None:
     found, example, answers = example_of(task)
@@ -174,6 +175,7 @@ def test_gradients_equal_finite_differences(task: str) -> None:
             assert answer.weights[token] == pytest.approx(difference, rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("task", SINGLE)
 def test_occlusion_equals_one_evaluation_per_word(task: str) -> None:
     found, example, _ = example_of(task)

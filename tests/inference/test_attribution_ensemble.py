@@ -30,6 +30,7 @@ def ensemble() -> Any:
     return joined(member(1), member(2, "abcde", size=2))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("task", TASKS)
 def test_equal_members_have_the_weights_of_the_model(task: str) -> None:
     one = member(3)

@@ -43,6 +43,7 @@ def exact(make: Callable[[], CountedMetric], gold: list, first: list, second: li
     return sum(found) / len(found)
 
 
+@pytest.mark.sampled(3)
 @METRICS
 @pytest.mark.parametrize(("count", "seed"), [(1, 1), (4, 2), (7, 3), (9, 4), (10, 5)])
 def test_p_is_the_share_of_exchanges_that_differ_as_much(

@@ -278,6 +278,7 @@ def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.sampled(2)
 @dtypes
 def test_the_operators_keep_their_promises_to_torch(dtype) -> None:
     chain, paths = Chain.random([3, 1], 4).to(dtype), torch.ones(2, 3).long()

@@ -122,6 +122,7 @@ def exact(kind, gates, c0, lengths, keep, reverse, directions, by_h, by_last) ->
 
 
 # One warp that takes the steps by turns, a few, and as many as there can be.
+@pytest.mark.sampled(3)
 @kinds
 @pytest.mark.parametrize(("batch", "steps", "width"), [(150, 20, 650), (40, 50, 300), (1, 450, 40)])
 def test_any_sharing_of_the_steps_gives_the_same(machine, kind: str, batch, steps, width) -> None:

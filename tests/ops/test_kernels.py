@@ -188,6 +188,7 @@ def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.sampled(3)
 @kinds
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_the_operators_keep_their_promises_to_torch(kind: str, dtype) -> None:

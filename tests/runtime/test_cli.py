@@ -81,6 +81,7 @@ def predict(*arguments: str, stdin: str = "") -> Result:
     return Result(code, out.buffer.getvalue().decode(), err.getvalue())  # type: ignore[attr-defined]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 @pytest.mark.parametrize(
     ("name", "content"), [("a.txt", TEXT), ("a.jsonl", OBJECTS)], ids=["text", "jsonl"]

@@ -57,6 +57,7 @@ def on_tiny_data(run: Run, folder: Path) -> Run:
     return run.model_copy(update={"corpora": corpora})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_the_run_trains(path: Path, tmp_path: Path) -> None:
     run = on_tiny_data(load_config(path, SMALL, must_exist=False), tmp_path)

@@ -112,6 +112,7 @@ def test_alone_it_says_what_it_expects() -> None:
         CrossStitch(["a"], trunk)
 
 
+@pytest.mark.sampled(2)
 @kinds
 def test_a_run_learns_what_tasks_share(alpha: str, tmp_path: Path) -> None:
     made = trainer(tmp_path, RUN, sharing={"type": "cross_stitch", "alpha": alpha}, epochs=10)

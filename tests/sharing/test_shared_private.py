@@ -183,6 +183,7 @@ def adversarial(**options: Any) -> dict[str, Any]:
     return {"type": "shared_private", "adversary": 0.1, "difference": 0.1, **options}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("mixing", ["proportional", "joint"])
 def test_it_trains_through_the_run_file(mixing: str, tmp_path: Path) -> None:
     corpora = {name: corpus(tmp_path, name, 12) for name in "cd"}

@@ -224,6 +224,7 @@ def test_one_task_alone_has_nothing_to_share(name: str, tmp_path: Path) -> None:
         trainer(tmp_path, {"pos": TASKS["pos"]}, sharing={"type": name})
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "options",
     [

@@ -134,6 +134,7 @@ def test_what_has_no_weights_of_its_own_is_not_exported(tmp_path: Path) -> None:
         export_program(experiment.model, experiment.batcher, ["pos"])
 
 
+@pytest.mark.sampled(3)
 @factors
 def test_a_run_trains(factors: str, tmp_path: Path) -> None:
     sharing = {"type": "tensor", "factors": factors, "rank": 0.6}

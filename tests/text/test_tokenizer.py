@@ -106,6 +106,7 @@ def test_a_blank_line_ends_a_sentence_and_a_line_end_does_not():
     assert [text[a:b] for a, b in split_sentences(text)] == ["A title", "and\nits text"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("unit", ["a-", "a@", "1:", "a'", ")", "www.", "A&", "n't", "."])
 def test_long_runs_without_a_blank_take_linear_time(unit):
     start = process_time()
@@ -143,6 +144,7 @@ def test_the_shorter_expression_finds_the_same_words(chunk: str, following: str)
     assert list(tokenizer._whole_words(chunk, following)) == [match[0] for match in found]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("unit", ["漢", "a-", "é-"])
 def test_text_without_blanks_is_quicker_than_as_many_words(unit: str) -> None:
     def seconds(text: str) -> float:

@@ -39,6 +39,7 @@ def one_batch(made: Trainer, batches: int) -> Batch:
     return made.batcher.batch(examples, list(made.tasks["c"]))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("weighting", [w for w in WEIGHTING if WEIGHTING.find(w).adds_parts()])
 @pytest.mark.parametrize("lacking", [{}, {"verb": 13, "ner": 5}], ids=["all", "some labels"])
 def test_a_step_of_four_batches_equals_one_large_batch(

@@ -165,6 +165,7 @@ def test_what_has_not_thawed_has_no_gradient(tmp_path: Path) -> None:
     assert {name.partition(".")[0] for name in graded} == {"heads"}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("frozen", [["embedding"], ["trunk"], ["trunk", "embedding"]], ids=str)
 @pytest.mark.parametrize("gradual", [False, True])
 def test_what_is_frozen_neither_moves_nor_decays(
@@ -191,6 +192,7 @@ def test_without_fine_tuning_all_weights_are_one_group(tmp_path: Path) -> None:
     assert len(group["params"]) == len(list(made.model.parameters()))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_every_optimiser_thaws_layers(name: str, tmp_path: Path) -> None:
     tasks = {name: {**task, "lr": 0.1} for name, task in TASKS.items()}

@@ -38,6 +38,7 @@ def made(folder: Path, one_batch: bool, tasks: Any = TASKS, **options: Any) -> T
     return trainer(folder, tasks, corpora, mixing=mixing, **given)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "options",
     [

@@ -47,6 +47,7 @@ def test_every_word_has_one_label_in_a_pass_and_is_read_again(
     assert len(words_of(split)) > cut.size
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("trunk", TRUNKS, ids=str)
 def test_losses_are_those_without_overlap_while_weights_do_not_change(
     trunk: dict[str, Any], tmp_path: Path
@@ -85,6 +86,7 @@ def test_gradients_reach_back_over_the_words_that_are_read_again(tmp_path: Path)
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("trunk", ["lstm", "qrnn"])
 def test_a_run_resumes_bit_for_bit_within_a_pass(trunk: str, tmp_path: Path) -> None:
     batch = {"streams": 2, "bptt": 12, "overlap": 5, "growing_bptt": 1.5}

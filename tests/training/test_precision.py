@@ -54,6 +54,7 @@ def first_losses(folder: Path, **options: Any) -> list[dict[str, float]]:
     return [dict(step.losses) for step in steps_of(trainer(folder, TASKS, **options).run())]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", list(TRUNKS))
 def test_losses_in_bf16_are_close_to_those_in_fp32(name: str, tmp_path: Path) -> None:
     options: dict[str, Any] = {"trunk": trunk(name), "epochs": 1, "max_length": 20, "overlap": 2}
@@ -64,6 +65,7 @@ def test_losses_in_bf16_are_close_to_those_in_fp32(name: str, tmp_path: Path) ->
         assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("characters", [{"type": "cnn"}, {"type": "lstm", "hidden_size": 4}])
 def test_characters_are_read_in_bf16(
     characters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +77,7 @@ def test_characters_are_read_in_bf16(
         assert ours == pytest.approx(theirs, rel=0.05, abs=0.05)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sharing", ["cross_stitch", "sluice", "hierarchical", "tensor", "mmoe"])
 def test_every_sharing_runs_in_bf16(sharing: str, tmp_path: Path) -> None:
     steps = steps_of(trainer(tmp_path, TASKS, sharing=sharing, precision="bf16", epochs=1).run())

@@ -54,6 +54,7 @@ def compared(folder: Path, run: dict[str, Any], steps: int, world: int = 2) -> f
     return difference(found[0], expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("weighting", ["uncertainty", "pcgrad", "gradnorm"])
 def test_two_processes_equal_one_with_twice_the_batch(weighting: str, tmp_path: Path) -> None:
     assert compared(tmp_path, {"weighting": weighting, "double": True}, 4) < 1e-9

@@ -73,6 +73,7 @@ def test_each_epoch_draws_by_the_scores_of_the_one_before(tmp_path: Path) -> Non
         assert epoch.learnt["mixing.shares"].values.tolist() == pytest.approx([share, 1 - share])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_resumed_run_draws_what_an_uninterrupted_one_does(after: int, tmp_path: Path) -> None:
     options = setup(tmp_path, epochs=5, optimizer={"type": "adam", "lr": 0.1})

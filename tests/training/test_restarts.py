@@ -66,6 +66,7 @@ def test_a_restart_takes_the_weights_that_scored_best(tmp_path: Path, average: A
     assert restarts
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("weighting", ["uncertainty", "dwa", "gradnorm"])
 def test_a_restart_takes_the_weighting_after_the_best_epoch(weighting: str, tmp_path: Path) -> None:
     tasks = {**POS, "verb": {"use": "c/verb"}}

@@ -53,6 +53,7 @@ def stopped_and_resumed(
     return second
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("setup", SETUPS, ids=str)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     setup: dict[str, Any], tmp_path: Path
@@ -78,6 +79,7 @@ def check_resumed(
     return whole, resumed
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("after", [1, 3, 4, 6])
 def test_a_triggered_average_is_resumed_before_and_after_it_begins(
     after: int, tmp_path: Path
@@ -89,6 +91,7 @@ def test_a_triggered_average_is_resumed_before_and_after_it_begins(
     assert all(torch.equal(found[name], v) for name, v in whole.average.average.items())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("after", [1, 2, 3, 5])
 def test_restarts_are_resumed_before_and_after(after: int, tmp_path: Path) -> None:
     schedule = {"type": "anneal_restart", "warmup": 0, "patience": 1, "restarts": 2}
@@ -145,6 +148,7 @@ def test_the_state_of_another_model_is_refused(tmp_path: Path) -> None:
         restore_training_state(other, *load_training(tmp_path))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("value", [None, "x", -1, 1.5, 2**63, math.inf, [], {"a": 1}])
 @pytest.mark.parametrize("key", ["epoch", "step", "selection", "numbers"])
 def test_values_of_another_type_are_refused(key: str, value: Any, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def in_streams(experiment: Experiment, split: Split, streams: int, bptt: int) ->
     return math.log(found.scores()["next"]["perplexity"])
 
 
+@pytest.mark.sampled(3)
 @trunks
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("bptt", [1, 7])
@@ -95,6 +96,7 @@ def test_attention_reaches_into_earlier_pieces(attention: str, bptt: int, tmp_pa
     assert in_streams(experiment, dev, 1, bptt) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("trunk", [*TRUNKS, *CAUSAL], ids=str)
 def test_each_of_several_streams_costs_what_it_does_alone(
     trunk: dict[str, Any], tmp_path: Path
@@ -117,6 +119,7 @@ def states(experiment: Experiment, words: list[str]) -> dict[str, Tensor]:
     return {task: own[0] for task, own in hidden.items()}
 
 
+@pytest.mark.sampled(4)
 @trunks
 @pytest.mark.parametrize("layer", [0, 1, -1, "mix"])
 def test_a_language_model_does_not_see_the_predicted_word(
@@ -142,7 +145,8 @@ def test_what_came_before_and_what_follows_is_read(trunk: dict[str, Any], tmp_pa
     assert (before["previous"] != after["previous"]).any(1)[:5].all()
 
 
-@pytest.mark.parametrize(("mixing", "epochs"), [("proportional", 1), ("uniform", 2), ("joint", 1)])
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize(("mixing", "epochs"), [("uniform", 2), ("proportional", 1), ("joint", 1)])
 def test_the_state_is_carried_over_the_end_of_an_epoch(
     mixing: str, epochs: int, tmp_path: Path
 ) -> None:

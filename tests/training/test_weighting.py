@@ -149,6 +149,7 @@ def test_the_weighting_hears_of_the_mean_losses_of_each_epoch(tmp_path: Path) ->
     assert dict(zip(tasks, trained_with.values.tolist(), strict=True)) == pytest.approx(given)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("weighting", list(WEIGHTING))
 def test_losses_fall_under_every_weighting(weighting: str, tmp_path: Path) -> None:
     first, *_, last = epochs_of(trainer(tmp_path, TASKS, weighting=weighting, epochs=6).run())

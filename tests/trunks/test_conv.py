@@ -72,6 +72,7 @@ def test_language_models_need_causal_layers(causal: bool, word: str, refused: st
     assert all(refused in error for error in errors)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", list(SHARING))
 @pytest.mark.parametrize(("causal", "norm"), [(False, False), (True, False), (True, True)])
 def test_every_sharing_combines_convolutions(name: str, causal: bool, norm: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,19 @@ def test_a_run_is_trained_evaluated_and_loaded(tmp_path: Path, trunk: dict[str, 
     assert str(found) == str(expected)
 
 
-def combinations() -> Iterator[Any]:
-    """Yield all pairs of sharing and trunk; those with one trunk per sharing are quick."""
+def combinations() -> list[Any]:
+    """Return all pairs of sharing and trunk; those with one trunk per sharing are quick."""
     sharings = [name for name in SHARING if name not in FOR_SOME]
-    for i, sharing in enumerate(sharings):
-        for j, trunk in enumerate(TRUNKS):
-            marks = [] if j == i % len(TRUNKS) else pytest.mark.slow
-            yield pytest.param(sharing, trunk, marks=marks, id=f"{sharing}-{trunk}")
+    return [
+        pytest.param(
+            sharing,
+            trunk,
+            marks=[] if j == i % len(TRUNKS) else pytest.mark.slow,
+            id=f"{sharing}-{trunk}",
+        )
+        for i, sharing in enumerate(sharings)
+        for j, trunk in enumerate(TRUNKS)
+    ]
 
 
 @pytest.mark.parametrize(("sharing", "trunk"), [*combinations()])

@@ -115,6 +115,7 @@ def test_a_feed_forward_layer_stands_below_the_first(cls: Any) -> None:
     torch.testing.assert_close(layers[1:], expected[1:])
 
 
+@pytest.mark.sampled(3)
 @every
 @pytest.mark.parametrize("connections", ["residual", "highway", "dense"])
 def test_links_bring_gradients_to_the_bottom_of_a_deep_stack(cls: Any, connections: str) -> None:

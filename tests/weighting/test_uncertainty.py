@@ -21,6 +21,7 @@ def settled(weighting: Uncertainty, losses: dict[str, float], steps: int = 600) 
     return {task: math.exp(s.item()) for task, s in weighting.log_variances().items()}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("weight", [1.0, 0.1])
 def test_the_best_variance_of_a_constant_loss_is_twice_the_loss(weight: float) -> None:
     # d/ds (L e^(−s) + s/2) = 1/2 − L e^(−s) = 0 where e^s = 2L, whatever the whole is multiplied by

@@ -45,12 +45,14 @@ def notes(run: Run, batches: Mapping[str, int], steps: int) -> Iterator[str]:
     """
     targets = {task: target_of(run, task) for task in run.tasks}
     tagged = {t for t, own in targets.items() if own.level == "token" and not own.open_vocabulary}
+    whole = run_context(run)
     for kind, path, part, task in _parts(run):
         cls = KINDS[kind].find(part.type)
         tasks = _users(run, task) if kind == "head" else run.tasks
         trained = {run.tasks[name].corpus for name in tasks}
         context = replace(
-            run_context(run, task),
+            whole,
+            task=task,
             batches={corpus: number for corpus, number in batches.items() if corpus in trained},
             steps=steps,
             tagged=frozenset(tagged),
