@@ -58,7 +58,7 @@ def combinations() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("sharing", "trunk"), [*combinations()])
+@pytest.mark.parametrize(("sharing", "trunk"), combinations())
 def test_every_sharing_trains_them(tmp_path: Path, sharing: str, trunk: dict[str, Any]) -> None:
     made = trainer(tmp_path, TASKS, trunk={**SIZES, **trunk}, sharing=sharing, epochs=1)
     losses = [loss for step in steps_of(made.run()) for loss in step.losses.values()]
