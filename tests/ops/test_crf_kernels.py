@@ -273,8 +273,11 @@ def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
     if LIBRARY.instruction_set == "base" or wanted == LIBRARY.instruction_set:
         pytest.skip("these tests ran on it, or the processor has none but the base")
     environment = os.environ | {"MTL_ISA": wanted}
-    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "compiled", __file__]
-    done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False)
+    python = [sys.executable, "-m"]
+    tests = [*python, "pytest", "-p", "no:cacheprovider", "-m", "not slow", "-k", "compiled"]
+    done = subprocess.run(
+        [*tests, __file__], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -183,8 +183,10 @@ def test_every_instruction_set_passes_these_tests(wanted: str) -> None:
         pytest.skip(f"the processor has no {wanted}")
     if wanted == LIBRARY.instruction_set:
         return
-    tests = [*run, "pytest", "-p", "no:cacheprovider", "-k", "compiled", __file__]
-    done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False)
+    tests = [*run, "pytest", "-p", "no:cacheprovider", "-m", "not slow", "-k", "compiled"]
+    done = subprocess.run(
+        [*tests, __file__], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
