@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
 from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
@@ -48,4 +50,5 @@ def check(
             typer.echo(f"  {path}: {own}")
         typer.echo(f"\n{run}: no errors; search with mtl tune")
         return
-    typer.echo(f"\n{run}: no errors")
+    command = shlex.join(["mtl", "train", str(run), *(overrides or [])])
+    typer.echo(f"\n{run}: no errors; next: {command}{' --trust' if trust else ''}")

@@ -18,11 +18,14 @@ from mtl.inspection.formats import Format, recognise
 _RECORDS = 20_000
 """Number of records of each file from which labels are recognised."""
 _ROLES = {"dev": r"dev|devel|valid|val|validation|testa", "test": r"test|eval|testb"}
-_ENGLISH = frozenset(
-    "the and that this these those with from but not if it its some my your our their they we you "
-    "she which who what when where why how were been have there would could should did does about "
-    "after before because again into".split()
-)
+_ENGLISH = {
+    *("the", "and", "that", "this", "these", "those", "with", "from", "but"),
+    *("not", "if", "it", "its", "some", "my", "your", "our", "their"),
+    *("they", "we", "you"),
+    *("she", "which", "who", "what", "when", "where", "why", "how", "were"),
+    *("been", "have", "there", "would", "could", "should", "did", "does", "about"),
+    *("after", "before", "because", "again", "into"),
+}
 """Frequent words of English that hardly occur in other languages."""
 _SHARE = 0.05
 """Share of these words above which a text is English; even texts with many names have 0.1."""

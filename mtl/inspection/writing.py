@@ -183,4 +183,4 @@ def describe(plan: CorpusPlan) -> Iterable[str]:
     if plan.pretrained:
         yield f"start: from the pretrained model english, because {share}"
     else:
-        yield f"start: from random weights, because only {share}; the run file says how to change it"
+        yield f"start: from random weights, because only {share}; see init: in the run file"

@@ -20,14 +20,14 @@ def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
     lines = result.out.splitlines()
     assert result.code == 0
     assert "corpus news: train 40, dev 10, test 10 sentences" in lines
-    assert "task mood: mood/mood, head pool, layer -1, 2 labels" in lines
+    assert "task mood: mood/mood, head pool, last layer, 2 labels" in lines
     rows = Path("data/train.txt").read_text().split("\n\n")[0].splitlines()
     words, tags, names = zip(*(row.split() for row in rows), strict=True)
     start = lines.index("first sentence of news:")
     assert lines[start + 1 : start + 4] == [
         f"  tokens: {' '.join(words)}", f"  ner: {' '.join(names)}", f"  pos: {' '.join(tags)}"
     ]  # fmt: skip
-    assert lines[-1] == "run.yaml: no errors"
+    assert lines[-1] == "run.yaml: no errors; next: mtl train run.yaml"
 
 
 def test_check_leaves_nothing_behind(project: Path) -> None:

@@ -20,8 +20,8 @@ MISTAKES = [
     (
         Csv(),
         "text,a,b\nGood, but late,x,y\n",
-        "2: expected 3 columns, found 4: 'Good, but late,x,y'; correct the line, with quotes around "
-        "a cell that has a ',', or set `separator:` and `quotes:`",
+        "2: expected 3 columns, found 4: 'Good, but late,x,y'; correct the line, with quotes "
+        "around a cell that has a ',', or set `separator:` and `quotes:`",
     ),
     (Conll(), "a\tDT\tO\nb\tO\n", "2: expected 3 columns, found 2: 'b O'"),
     (
