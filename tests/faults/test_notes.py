@@ -125,7 +125,10 @@ def test_good_labels_are_listed_without_a_note(task: dict[str, Any]) -> None:
     assert "note:" not in checked.out
     lines = checked.out.splitlines()
     start = lines.index("labels of t:")
-    assert lines[start + 1 : start + 3] == ["  train: DET 2, NOUN 2", "  dev: DET 1"]
+    assert lines[start + 1 : start + 3] == [
+        "  train: DET 2, NOUN 2",
+        "  dev: DET 1, NOUN 1",
+    ]
 
 
 def test_spans_are_counted_by_type() -> None:
