@@ -6,7 +6,7 @@ import shlex
 
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, announce
 
 
 def check(
@@ -18,6 +18,7 @@ def check(
     run file has ranges for mtl tune, they are checked and listed, and the plan is for the first
     value of each.
     """
+    announce(run)
     from mtl.api import load_transfer_set
     from mtl.display.reading import show_import, show_reading
     from mtl.experiment import load_corpora, make_trainer, prepare

@@ -44,7 +44,7 @@ def list_parts(
         if len(keys) < 2:
             sections = ("training", "batch", "fine_tuning", "tasks", "corpora")
             near = did_you_mean(kind, [*by_plural, *sections])
-            raise ConfigError(f"no kind of part and no section {kind!r}{near}")
+            raise ConfigError(f"{kind!r} is neither a kind of part nor a section{near}")
         rows = Table()
         rows.add_column("key", no_wrap=True)
         rows.add_column("default")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +12,20 @@ import pytest
 from typer.main import get_command
 
 from mtl.cli.app import app
+from mtl.cli.arguments import announce
 from mtl.experiment import KINDS
 from mtl.heads import HEADS
 from tests.cli.command import mtl
+
+
+def test_a_terminal_is_told_at_once_that_a_run_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    announce(Path("run.yaml"))
+    assert terminal.getvalue() == ""
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    announce(Path("run.yaml"))
+    assert terminal.getvalue() == "reading run.yaml and its data …\n"
 
 
 def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
@@ -70,7 +83,10 @@ def test_list_shows_options_as_a_run_file_writes_them() -> None:
 def test_list_knows_no_other_kind() -> None:
     result = mtl("list", "haeds")
     assert (result.code, result.out) == (2, "")
-    assert result.err == "error: no kind of part and no section 'haeds'; did you mean 'heads'?\n"
+    assert (
+        result.err
+        == "error: 'haeds' is neither a kind of part nor a section; did you mean 'heads'?\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "key"), [([], "trunk"), (["--corpus"], "reader")])
