@@ -208,7 +208,7 @@ def _head(run: Run, task: str) -> str:
     return f"head of {head}" if isinstance(head, str) else f"head {head.type}"
 
 
-def _layer(index: int) -> str:
+def _layer(index: int | str) -> str:
     return "last layer" if index == -1 else f"layer {index}"
 
 

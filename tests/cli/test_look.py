@@ -70,6 +70,9 @@ def test_list_names_every_part_of_every_kind() -> None:
     result = mtl("list")
     assert result.code == 0
     assert all(f"│ {name} " in result.out for kind in KINDS.values() for name in kind)
+    assert "num_layers" not in result.out
+    assert "(–)" not in result.out
+    assert result.out.endswith("\nmore: mtl list KIND, such as mtl list trunks\n")
 
 
 def test_list_shows_options_as_a_run_file_writes_them() -> None:
