@@ -12,10 +12,11 @@ import stat
 import time
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from mtl.errors import DataError, MtlError
+from mtl.errors import DataError, MtlError, printable, shorten
 
 try:
     import fcntl
@@ -303,6 +304,15 @@ def open_part(path: Path, start: int, end: int, lines: int) -> Iterator[Iterator
         yield text_lines(io.BytesIO(file.read(end - start)), path, before=lines)
 
 
+def near_file(path: Path) -> str:
+    """Return `; did you mean 'x'?` if the folder of a missing path has a similar name, else ""."""
+    try:
+        near = get_close_matches(path.name[:100], sorted(os.listdir(path.parent)), 1, 0.75)
+    except (OSError, ValueError):
+        return ""
+    return f"; did you mean {shorten(printable(near[0]), 80)!r}?" if near else ""
+
+
 @contextmanager
 def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.BufferedReader]:
     """Open a file of a user as bytes.
@@ -328,7 +338,8 @@ def open_bytes(path: str | Path, *, stream: bool = False) -> Iterator[io.Buffere
         with open(path, "rb") as file:
             yield file
     except FileNotFoundError as error:
-        raise DataError("there is no such file", error.filename or path) from error
+        missing = Path(error.filename or path)
+        raise DataError(f"there is no such file{near_file(missing)}", missing) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", path) from error
 

@@ -89,9 +89,13 @@ def main() -> None:
         for source in SOURCES:
             print(f"{source.title} ({' '.join(source.package)})\n  {source.licence}")
             files = {split: folder / source.output.format(split) for split in SPLITS}
-            if not all(file.is_file() for file in files.values()):
-                prepare(source, files)
-            print(f"  in {folder / source.output.format('{train,dev,test}')}")
+            place = folder / source.output.format("{train,dev,test}")
+            if all(file.is_file() for file in files.values()):
+                print(f"  found {place}")
+                continue
+            print("  downloading", flush=True)
+            prepare(source, files)
+            print(f"  wrote {place}")
     except (MtlError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -34,7 +34,7 @@ from mtl.version import __version__
 app = typer.Typer(
     name="mtl",
     help="Train one small, fast model on many NLP tasks, and use it.",
-    epilog='Example: mtl generate wikitext2 --prompt "The city of". More: mtl COMMAND --help.',
+    epilog="Example: mtl new phones.csv; mtl train phones. More: mtl COMMAND --help.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,6 +16,14 @@ from mtl.files import exists
 
 if TYPE_CHECKING:
     from mtl.trained_model import TrainedModel
+
+
+def announce(run: Path) -> None:
+    """Say on a terminal that the work has begun: the import of PyTorch alone takes seconds."""
+    # Of several processes that train together, only the first one speaks.
+    if sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":
+        typer.echo(f"reading {run} and its data …", err=True)
+
 
 RunFileArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="The run file; its suffix .yaml may be omitted.")

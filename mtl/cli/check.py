@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
-from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption
+from mtl.cli.arguments import OverrideArguments, RunFileArgument, TrustOption, announce
 
 
 def check(
@@ -16,6 +18,7 @@ def check(
     run file has ranges for mtl tune, they are checked and listed, and the plan is for the first
     value of each.
     """
+    announce(run)
     from mtl.api import load_transfer_set
     from mtl.display.reading import show_import, show_reading
     from mtl.experiment import load_corpora, make_trainer, prepare
@@ -48,4 +51,5 @@ def check(
             typer.echo(f"  {path}: {own}")
         typer.echo(f"\n{run}: no errors; search with mtl tune")
         return
-    typer.echo(f"\n{run}: no errors")
+    command = shlex.join(["mtl", "train", str(run), *(overrides or [])])
+    typer.echo(f"\n{run}: no errors; next: {command}{' --trust' if trust else ''}")

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def explain(
     key: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="KEY",
             help="A key of a run file, such as training.patience; its last words, such as lr; or "
-            "a part, such as crf or head.crf.",
+            "a part, such as crf or head.crf. Without it, the keys of a run file are listed.",
         ),
-    ],
+    ] = None,
 ) -> None:
     """Explain a key of the run file.
 
@@ -32,7 +32,11 @@ def explain(
     from mtl.experiment import KINDS
 
     keys = reference(KINDS)
-    if found := find(keys, key):
+    if key is None:
+        sections = dict.fromkeys(key.path.partition(".")[0] for key in keys)
+        typer.echo(fill(f"keys of a run file: {', '.join(sections)}", 100))
+        typer.echo("more: mtl explain KEY; mtl list shows the parts")
+    elif found := find(keys, key):
         typer.echo("\n".join(option_lines(found)))
     elif parts := part_keys(KINDS, key):
         for title, options in parts.items():

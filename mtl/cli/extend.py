@@ -37,12 +37,12 @@ def extend(
     resume: ResumeOption = False,
     trust: TrustOption = False,
 ) -> None:
-    """Add tasks or labels to a trained model, without the data of its old tasks.
+    """Add tasks or labels to a trained model.
 
-    The new model starts from all weights of the old one. Old tasks that the run file lacks are
-    kept: the old model teaches them on the files of --text. A task with the same name in both runs
-    learns from the new data alone, and keeps its old labels. With training.ewc, the weights of the
-    trunk and the embedding also stay near their old values.
+    The new model starts from all weights of the old one. The data of the old tasks is not needed:
+    the old model teaches those that the run file lacks on the files of --text. A task with the same
+    name in both runs learns from the new data alone, and keeps its old labels. With training.ewc,
+    the weights of the trunk and the embedding also stay near their old values.
 
     The result is an ordinary run folder. At the end, a table compares both models in the old tasks:
     on the development sets of the old run if their files exist, else on held-out sentences of

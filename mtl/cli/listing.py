@@ -27,8 +27,8 @@ def list_parts(
 ) -> None:
     """List parts with their options, or the keys of a section.
 
-    Shows all parts that a run file can use, with their options and defaults. To see the meaning of
-    an option, use mtl explain.
+    Shows all parts that a run file can use; for one kind, also their options and defaults. To see
+    the meaning of an option, use mtl explain.
     """
     from rich.table import Table
 
@@ -44,7 +44,7 @@ def list_parts(
         if len(keys) < 2:
             sections = ("training", "batch", "fine_tuning", "tasks", "corpora")
             near = did_you_mean(kind, [*by_plural, *sections])
-            raise ConfigError(f"no kind of part and no section {kind!r}{near}")
+            raise ConfigError(f"{kind!r} is neither a kind of part nor a section{near}")
         rows = Table()
         rows.add_column("key", no_wrap=True)
         rows.add_column("default")
@@ -54,20 +54,24 @@ def list_parts(
                 rows.add_row(key.path, key.default, key.help)
         print_table(console, kind, rows)
         return
-    for name, registry in by_plural.items() if kind is None else [(kind, known[kind])]:
-        print_parts(name, registry)
+    if kind is not None:
+        print_parts(kind, known[kind])
+        return
+    for name, registry in by_plural.items():
+        print_parts(name, registry, options=False)
+    typer.echo("more: mtl list KIND, such as mtl list trunks")
 
 
-def print_parts(title: str, registry: Registry[Any]) -> None:
-    """Print a table of parts with their options and defaults."""
+def print_parts(title: str, registry: Registry[Any], *, options: bool = True) -> None:
+    """Print a table of parts, with their options and defaults if wanted."""
     from rich.table import Table
 
     from mtl.config.reference import first_line
     from mtl.display.tables import print_table
 
-    table = Table("type", "what it is", "options")
+    table = Table("type", "what it is", *(["options"] if options else []))
     for part, cls in registry.items():
-        table.add_row(part, first_line(cls), _options(cls))
+        table.add_row(part, first_line(cls), *([_options(cls)] if options else []))
     print_table(plain_console(), title, table)
 
 

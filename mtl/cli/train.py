@@ -13,6 +13,7 @@ from mtl.cli.arguments import (
     ResumeOption,
     RunFileArgument,
     TrustOption,
+    announce,
 )
 from mtl.cli.tables import print_spread
 
@@ -46,6 +47,7 @@ def train(
         given = [*place, *(name for name, wanted in switches.items() if wanted)]
         launch(processes, ["train", *given, "--", str(run), *(overrides or [])])
         return
+    announce(run)
     from mtl import api
     from mtl.runs.checkpoint import seed_folders
     from mtl.runs.history import read_history

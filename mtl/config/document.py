@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from mtl.errors import ConfigError, Place, printable, shorten
-from mtl.files import exists, find_shipped
+from mtl.files import PACKAGE, exists, find_shipped, near_file
 
 # YAML 1.1 reads `no` (Norway) as false and `1e-3` as a string, which surprises users.
 IMPLICIT = {
@@ -252,7 +252,11 @@ def read(path: Path) -> Node:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise DocumentError(place, "no such file") from None
+        near = near_file(path)
+        if not path.suffix and path.name:  # a run by its name, perhaps one of the package
+            name = f"{path.name}.yaml"
+            near = near_file(path.with_name(name)) or near_file(PACKAGE / "configs" / name)
+        raise DocumentError(place, f"no such file{near}") from None
     except (OSError, ValueError) as error:  # a name with NUL is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise DocumentError(place, f"cannot be read: {reason}") from None

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from mtl.config.document import Node
 from mtl.errors import ConfigError, printable, shorten
-from mtl.files import NO_FILE, PACKAGE, exists, find_shipped
+from mtl.files import NO_FILE, PACKAGE, exists, find_shipped, near_file
 from mtl.options import File
 
 SHIPPED = PACKAGE / "tasks"
@@ -73,10 +73,11 @@ def find_file(node: Node, must_exist: bool, mark: File) -> str:
     if not must_exist:
         return str(tried[0])
     places = " or ".join(shorten(printable(str(path))) for path in dict.fromkeys(tried))
-    advice = mark.advice
-    if advice is None and not data and not os.path.isabs(name):
-        advice = "set MTL_DATA to the folder of your corpora"
-    raise ConfigError(f"no such file: {places}" + (f"; {advice}" if advice else ""))
+    advice = f"; {mark.advice}" if mark.advice else next(filter(None, map(near_file, tried)), "")
+    # A path that starts at a folder above is not one below the folder of the corpora.
+    if not (advice or data or os.path.isabs(name) or Path(name).parts[:1] == ("..",)):
+        advice = "; set MTL_DATA to the folder of your corpora"
+    raise ConfigError(f"no such file: {places}{advice}")
 
 
 def corpus_folders(starts: Iterable[Path]) -> list[Path]:

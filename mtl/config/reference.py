@@ -146,5 +146,5 @@ def _yaml(value: Any) -> str:
 
 
 def first_line(cls: type) -> str:
-    """Return the first line of a docstring."""
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
+    """Return the first line of a docstring, without the dash of parts that no paper describes."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0].replace(" (–)", "")

@@ -181,7 +181,7 @@ class Source:
         if self.key in names:
             return f"the {self.kind} {self.key!r} is empty in all sentences"
         advice = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
-        return f"no sentence has a value for the {self.kind} {self.key!r}{advice}"
+        return f"`labels` names the {self.kind} {self.key!r}, which no sentence has{advice}"
 
     def _any_value(self, records: Iterable[Record]) -> str | None:
         values = (self._value(record) or [] for record in records)

@@ -15,6 +15,8 @@ from mtl.text.spans import OUTSIDE, parse_tag, read_spans
 
 _LISTED = 12
 """The most labels that are listed with their counts."""
+_FREQUENT = 0.05
+"""The share of the labels of train from which a label is expected in dev."""
 _NAMED = 5
 """The most labels that a note names."""
 
@@ -118,6 +120,11 @@ def _notes(
             first = [_unseen(label, n, known) for label, n in islice(unseen.items(), _NAMED)]
             listed = _listed(first, len(unseen))
             yield f"labels of {split} that do not occur in train, counted as errors: {listed}"
+    if dev := counts.get("dev"):
+        least = max(2, _FREQUENT * train.total())
+        if lacking := sorted(label for label, n in train.items() if n >= least and not dev[label]):
+            listed = _listed(lacking[:_NAMED], len(lacking))
+            yield f"frequent labels of train that do not occur in dev, so no dev score: {listed}"
     if target.plain_labels and target.level == "token" and not source.derived:
         missing = ", ".join(_unlabelled(target, task, splits))
         if missing:

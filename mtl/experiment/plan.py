@@ -92,7 +92,7 @@ def make_plan(experiment: Experiment, corpora: Mapping[str, Corpus], trainer: Tr
     return Plan(
         sentences={n: {s: len(own) for s, own in c.splits.items()} for n, c in corpora.items()},
         tasks={
-            name: f"{task.use}, {_head(run, name)}, layer {task.layer}, "
+            name: f"{task.use}, {_head(run, name)}, {_layer(task.layer)}, "
             f"{experiment.batcher.targets[name].summary()}"
             for name, task in run.tasks.items()
         },
@@ -208,6 +208,10 @@ def _head(run: Run, task: str) -> str:
     return f"head of {head}" if isinstance(head, str) else f"head {head.type}"
 
 
+def _layer(index: int | str) -> str:
+    return "last layer" if index == -1 else f"layer {index}"
+
+
 def _memory(
     trainer: Trainer, experiment: Experiment, corpora: Mapping[str, Corpus], parameters: int
 ) -> int:
@@ -245,19 +249,18 @@ def describe(plan: Plan) -> Iterator[str]:
     parts = ", ".join(f"{name} {count:,}" for name, count in plan.parameters.items())
     yield f"parameters: {total:,} ({parts})"
     for corpus, batches in plan.batches.items():
-        draws = f"{plan.draws[corpus]:,} in the first epoch"
+        draws = f", {plan.draws[corpus]:,} in the first epoch"
         if plan.accumulate > 1:
-            draws = f"{plan.accumulate:,} per step, {plan.draws[corpus]:,} steps in the first epoch"
-        yield f"batches of {corpus}: {batches:,} per pass, {draws}"
-    skipped = (
-        "; a pass repeats some sentences and leaves out others"
-        if plan.repeats
-        else ", so no sentence is skipped"
-    )
-    yield (
-        f"epoch: {plan.steps:,} steps; the next epoch continues each corpus at the same position"
-        f"{skipped}"
-    )
+            steps = f"{plan.draws[corpus]:,} steps in the first epoch"
+            draws = f", {plan.accumulate:,} per step, {steps}"
+        elif plan.draws[corpus] == batches:
+            draws = ""
+        yield f"batches of {corpus}: {batches:,} per pass{draws}"
+    position = "; the next epoch continues each corpus at the same position"
+    if plan.accumulate == 1 and list(plan.batches.values()) == [plan.steps]:
+        position = ", one pass"
+    repeats = "; a pass repeats some sentences and leaves out others" if plan.repeats else ""
+    yield f"epoch: {plan.steps:,} steps{position}{repeats}"
     mebibytes = max(1, plan.memory / 2**20)
     yield f"memory: about {mebibytes:,.0f} MiB for weights, optimiser and activations"
     yield f"operators: {plan.operators}"

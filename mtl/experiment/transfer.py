@@ -88,7 +88,7 @@ class Start:
             if isinstance(head, LanguageModel)
         ]
         shipped = self.folder.parent == PACKAGE / "pretrained"
-        name = self.folder.name if shipped else self.folder
+        name = f"the pretrained model {self.folder.name}" if shipped else self.folder
         return f"starts from {name}: trunk; " + ", ".join(copied)
 
     def _check(self, run: Run) -> None:

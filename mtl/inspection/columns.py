@@ -37,6 +37,7 @@ class TaskPlan:
         description: The labels in words.
         scheme: The tag scheme of the file, or None.
         note: A probable mistake in the labels, with its remedy; empty if there is none.
+        unlabelled: The number of sentences without a label, for tasks with one per sentence.
     """
 
     labels: Any
@@ -46,6 +47,7 @@ class TaskPlan:
     description: str = ""
     scheme: str | None = None
     note: str = ""
+    unlabelled: int = 0
 
 
 class Unsuitable(Exception):

@@ -18,7 +18,17 @@ from mtl.inspection.formats import Format, recognise
 _RECORDS = 20_000
 """Number of records of each file from which labels are recognised."""
 _ROLES = {"dev": r"dev|devel|valid|val|validation|testa", "test": r"test|eval|testb"}
-_COMMON = {"the", "of", "and", "to", "in", "is", "a", "for", "it", "that"}
+_ENGLISH = {
+    *("the", "and", "that", "this", "these", "those", "with", "from", "but"),
+    *("not", "if", "it", "its", "some", "my", "your", "our", "their"),
+    *("they", "we", "you"),
+    *("she", "which", "who", "what", "when", "where", "why", "how", "were"),
+    *("been", "have", "there", "would", "could", "should", "did", "does", "about"),
+    *("after", "before", "because", "again", "into"),
+}
+"""Frequent words of English that hardly occur in other languages."""
+_SHARE = 0.05
+"""Share of these words above which a text is English; even texts with many names have 0.1."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class CorpusPlan:
         skipped: Column to the reason why it has no task.
         sentences: Number of training sentences.
         tokens: Number of words of the training sentences.
-        english: Whether they are in English.
+        english: The share of function words of English in them; 0.2 is common in English text.
         inspected: The number of training sentences from which labels are recognised and counted.
     """
 
@@ -44,8 +54,13 @@ class CorpusPlan:
     skipped: Mapping[str, str] = field(default_factory=dict)
     sentences: int = 0
     tokens: int = 0
-    english: bool = False
+    english: float = 0.0
     inspected: int = 0
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the text is English, so that training starts from the pretrained model."""
+        return self.english > _SHARE
 
 
 def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
@@ -88,9 +103,10 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         form, tasks = _named(form, tasks)
     if not tasks:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
-        raise MtlError(f"{files['train'][0]}: no column has labels{reasons}")
-    counts = Counter(word.lower() for record in records[:2000] for word in record.tokens)
-    share = sum(counts[word] for word in _COMMON) / max(1, counts.total())
+        raise MtlError(f"{files['train'][0]}: no column has labels to learn{reasons}")
+    every = (word.lower() for record in records[:2000] for word in record.tokens)
+    counts = Counter(word for word in every if any(map(str.isalpha, word)))
+    english = sum(counts[word] for word in _ENGLISH) / max(1, counts.total())
     splits: dict[str, str | int] = {}
     if "dev" not in files:
         if sentences < 5:
@@ -107,7 +123,7 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         skipped=skipped,
         sentences=sentences,
         tokens=tokens,
-        english=share > 0.08,
+        english=english,
         inspected=len(records),
     )
 
@@ -146,7 +162,8 @@ def _plan_tasks(
             if _per_token(name, records, values, path):
                 tasks[task] = plan_tokens(name, [v for v in values if isinstance(v, list)])
             else:
-                tasks[task] = plan_sentences(name, values)
+                unlabelled = sum(value in ("", None) for value in values)
+                tasks[task] = replace(plan_sentences(name, values), unlabelled=unlabelled)
         except Unsuitable as reason:
             skipped[name] = str(reason)
     return tasks, skipped

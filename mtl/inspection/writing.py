@@ -16,6 +16,7 @@ from mtl.errors import MtlError, shorten
 from mtl.files import all_or_none
 from mtl.inspection.columns import TaskPlan
 from mtl.inspection.plan import CorpusPlan
+from mtl.options import count
 
 _STEPS = 1500
 """Number of training steps that a small model needs, about."""
@@ -87,9 +88,10 @@ def run_text(plan: CorpusPlan, name: str) -> str:
     batch = 32 if plan.sentences >= 5000 else 16 if plan.sentences >= 800 else 8
     steps = math.ceil(0.9 * plan.sentences / batch)
     epochs = min(100, max(10, math.ceil(_STEPS / max(1, steps))))
-    init = "  " + ("" if plan.english else "# ") + "init: english"
-    note = "# start from the pretrained model with this trunk and embedding"
-    init = f"{init:<28} {note}"
+    if plan.pretrained:
+        init = f"{'  init: english':<28} # start from the pretrained model for English"
+    else:
+        init = f"{'  # init: english':<28} # for English text, remove the # before init"
     tasks = "\n".join(f"  {_yaml(task)}: {{use: {name}/{task}}}" for task in plan.tasks)
     sharing = (
         "sharing: hard                # all tasks read one trunk; see docs/sharing.md for others\n"
@@ -167,11 +169,18 @@ def describe(plan: CorpusPlan) -> Iterable[str]:
         if split != "train" or len(paths) > 1:
             yield f"{split}: {', '.join(map(str, paths))}"
     for split, share in plan.splits.items():
-        unit = "of the training sentences" if isinstance(share, str) else "training sentences"
-        yield f"{split}: {share} {unit}"
+        yield (
+            f"no {split} file: {share} of the {plan.sentences:,} sentences become the {split} set"
+        )
     for task, its in plan.tasks.items():
-        yield f"task {task}: {its.description}{_counts(its)}"
+        without = f"; {count(its.unlabelled, 'sentence')} without a label" if its.unlabelled else ""
+        yield f"task {task}: {its.description}{_counts(its)}{without}"
         if its.note:
             yield f"note: task {task}: {its.note}"
     for column, reason in plan.skipped.items():
         yield f"no task for {column!r}: {reason}"
+    share = f"{plan.english:.0%} of the words are frequent words of English"
+    if plan.pretrained:
+        yield f"start: from the pretrained model english, because {share}"
+    else:
+        yield f"start: from random weights, because only {share}; see init: in the run file"

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mtl.errors import CheckpointError, MtlError, printable, shorten
-from mtl.files import atomic_write
+from mtl.files import atomic_write, exists, near_file
 from mtl.runs.checksums import file_checksum, tensors_checksum
 from mtl.targets import Target, saved_target, target_to_json
 from mtl.text.subwords import Subwords
@@ -82,8 +82,8 @@ def check_run_folder(folder: Path) -> None:
     """Check that a folder is a run folder.
 
     Raises:
-        CheckpointError: The folder has no run file. If it contains the run folders of several
-            seeds, the message names one of them.
+        CheckpointError: There is no such folder, or it has no run file. If it contains the run
+            folders of several seeds, the message names one of them.
     """
     if (folder / RUN).is_file():
         return
@@ -91,6 +91,8 @@ def check_run_folder(folder: Path) -> None:
         raise CheckpointError(
             f"{folder}: contains several seeds; name one of them, such as {seeds[0]}"
         )
+    if not exists(folder):
+        raise CheckpointError(f"{folder}: no such folder{near_file(folder)}")
     raise CheckpointError(f"{folder}: not a run folder (it has no {RUN})")
 
 

@@ -53,7 +53,7 @@ MOODS = {
     "no column of text": (b"txt\tmood\ngood\tglad\n", ":1: no column 'text'; did you mean 'txt'?; "
         "see `text:`, or `columns:` if the file has no header"),
     "another width": (b"text\tmood\ngood\tglad\nbad\n", ":3: expected 2 columns, found 1: 'bad'; "
-        "see `separator:` and `quotes:`"),
+        "correct the line, or set `separator:` and `quotes:`"),
 }  # fmt: skip
 
 
@@ -76,7 +76,9 @@ def test_a_gzip_file_that_is_cut(project: Path) -> None:
 
 def test_a_column_that_no_sentence_has(project: Path) -> None:
     result = mtl("train", "run.yaml", "corpora.news.tasks.pos.labels=pso")
-    message = "task 'pos': no sentence has a value for the column 'pso'; did you mean 'pos'?"
+    message = (
+        "task 'pos': `labels` names the column 'pso', which no sentence has; did you mean 'pos'?"
+    )
     assert_refused(result, f"{project / 'data/train.txt'}: {message}")
 
 

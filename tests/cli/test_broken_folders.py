@@ -25,7 +25,7 @@ def model(project: Path, trained: Path) -> Path:
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_a_folder_that_is_no_run_folder(project: Path, verb: str) -> None:
     assert_told(mtl(verb, "data"), "data: not a run folder (it has no run.yaml)")
-    assert_told(mtl(verb, "nowhere"), "nowhere: not a run folder (it has no run.yaml)")
+    assert_told(mtl(verb, "nowhere"), "nowhere: no such folder")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1])

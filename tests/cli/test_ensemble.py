@@ -182,7 +182,7 @@ def test_labels_that_disagree_are_one_error() -> None:
     [
         (["conv", "--output", "new"], "an ensemble needs at least two models, got 1"),
         (["conv", "seeds", "--output", "both"], "both: exists already"),
-        (["conv", "missing", "--output", "new"], "missing: not a run folder"),
+        (["conv", "missing", "--output", "new"], "missing: no such folder"),
         (["conv", "seeds", "--output", "new", "--task", "nre"], "no member has a task 'nre'"),
         (["conv", "seeds", "--output", "run.yaml/new"], "cannot write run.yaml/new"),
         (["seeds", "conv", "--output", "new", "--task", "mood"], "conv: has none of the tasks"),

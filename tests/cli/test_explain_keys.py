@@ -15,6 +15,13 @@ def test_a_key_has_values_default_and_meaning() -> None:
     ]
 
 
+def test_without_a_key_the_first_keys_are_listed() -> None:
+    result = mtl("explain")
+    assert result.code == 0
+    assert result.out.startswith("keys of a run file: seed, seeds, embedding, trunk, ")
+    assert "distillation, training more: mtl explain KEY;" in " ".join(result.out.split())
+
+
 def test_the_last_words_of_a_key_suffice() -> None:
     lines = mtl("explain", "lr").out.splitlines()
     assert "training.optimizer.lr (sgd)" in lines

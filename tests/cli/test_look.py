@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +12,20 @@ import pytest
 from typer.main import get_command
 
 from mtl.cli.app import app
+from mtl.cli.arguments import announce
 from mtl.experiment import KINDS
 from mtl.heads import HEADS
 from tests.cli.command import mtl
+
+
+def test_a_terminal_is_told_at_once_that_a_run_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    announce(Path("run.yaml"))
+    assert terminal.getvalue() == ""
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    announce(Path("run.yaml"))
+    assert terminal.getvalue() == "reading run.yaml and its data …\n"
 
 
 def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
@@ -20,14 +33,14 @@ def test_check_shows_the_plan_and_the_first_sentences(project: Path) -> None:
     lines = result.out.splitlines()
     assert result.code == 0
     assert "corpus news: train 40, dev 10, test 10 sentences" in lines
-    assert "task mood: mood/mood, head pool, layer -1, 2 labels" in lines
+    assert "task mood: mood/mood, head pool, last layer, 2 labels" in lines
     rows = Path("data/train.txt").read_text().split("\n\n")[0].splitlines()
     words, tags, names = zip(*(row.split() for row in rows), strict=True)
     start = lines.index("first sentence of news:")
     assert lines[start + 1 : start + 4] == [
         f"  tokens: {' '.join(words)}", f"  ner: {' '.join(names)}", f"  pos: {' '.join(tags)}"
     ]  # fmt: skip
-    assert lines[-1] == "run.yaml: no errors"
+    assert lines[-1] == "run.yaml: no errors; next: mtl train run.yaml"
 
 
 def test_check_leaves_nothing_behind(project: Path) -> None:
@@ -57,6 +70,9 @@ def test_list_names_every_part_of_every_kind() -> None:
     result = mtl("list")
     assert result.code == 0
     assert all(f"│ {name} " in result.out for kind in KINDS.values() for name in kind)
+    assert "num_layers" not in result.out
+    assert "(–)" not in result.out
+    assert result.out.endswith("\nmore: mtl list KIND, such as mtl list trunks\n")
 
 
 def test_list_shows_options_as_a_run_file_writes_them() -> None:
@@ -70,7 +86,10 @@ def test_list_shows_options_as_a_run_file_writes_them() -> None:
 def test_list_knows_no_other_kind() -> None:
     result = mtl("list", "haeds")
     assert (result.code, result.out) == (2, "")
-    assert result.err == "error: no kind of part and no section 'haeds'; did you mean 'heads'?\n"
+    assert (
+        result.err
+        == "error: 'haeds' is neither a kind of part nor a section; did you mean 'heads'?\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "key"), [([], "trunk"), (["--corpus"], "reader")])

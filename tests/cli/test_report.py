@@ -137,7 +137,8 @@ def test_a_run_does_not_differ_from_itself() -> None:
     ("arguments", "message"),
     [
         (["data"], "error: data: not a run folder (it has no run.yaml)\n"),
-        (["nowhere"], "error: nowhere: not a run folder (it has no run.yaml)\n"),
+        (["nowhere"], "error: nowhere: no such folder\n"),
+        (["dtaa"], "error: dtaa: no such folder; did you mean 'data'?\n"),
         (["good", "pos", "--task", "nre"],
          "error: good: the run has no task 'nre'; did you mean 'ner'?\n"),
         (["mood", "pos"], "error: mood: the run has no task in common with the others\n"),

@@ -127,7 +127,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(talks: Path) -> None:
 
 def test_the_plan_says_what_sentences_have(talks: Path) -> None:
     lines = mtl("check", "run.yaml").out.splitlines()
-    assert "task topics: talk/topics, head pool, layer -1, any of 3 labels" in lines
+    assert "task topics: talk/topics, head pool, last layer, any of 3 labels" in lines
     (numbers,) = (line for line in lines if line.startswith("task rating"))
     assert ", numbers, mean 2.855" in numbers
 

@@ -90,7 +90,7 @@ def test_a_corpus_has_batches_and_a_share_of_its_own(project: Path) -> None:
     options = "tasks.ner={batch: {sentences: 4}, sampling: 2}"
     result = mtl("train", "run.yaml", "training.epochs=1", options)
     assert "batches of news: 10 per pass, 20 in the first epoch" in result.err
-    assert "batches of mood: 5 per pass, 5 in the first epoch" in result.err
+    assert "batches of mood: 5 per pass\n" in result.err
 
 
 def test_a_head_has_a_learning_rate_of_its_own(project: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_head_is_shared_by_tasks_with_labels_in_another_order(project: Path) -
     shared = "tasks.second={use: other/ner, head: ner}"
     result = mtl("train", "run.yaml", "training.epochs=1", shared, "tasks.mood=null")
     assert result.code == 0, result.err
-    assert "task second: other/ner, head of ner, layer -1, 9 labels" in result.err
+    assert "task second: other/ner, head of ner, last layer, 9 labels" in result.err
     labels = json.loads(Path("runs/run/vocabulary/labels.json").read_text())
     assert set(labels) == {"ner", "pos"}
 

@@ -97,8 +97,13 @@ def test_a_broken_file_is_reported_with_its_place(
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml: no such file$"):
-        read(tmp_path / "none.yaml")
+    (tmp_path / "phones.yaml").touch()
+    with pytest.raises(ConfigError, match=r"phnes: no such file; did you mean 'phones\.yaml'\?"):
+        read(tmp_path / "phnes")
+    with pytest.raises(ConfigError, match=r"ewt_poss: no such file; did you mean 'ewt_pos\.yaml'"):
+        read(tmp_path / "ewt_poss")
+    with pytest.raises(ConfigError, match=r"absent\.yaml: no such file$"):
+        read(tmp_path / "absent.yaml")
     with pytest.raises(ConfigError, match=r"cannot be read: Is a directory$"):
         read(tmp_path)
 

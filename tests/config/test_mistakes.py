@@ -230,6 +230,13 @@ def test_a_missing_file_is_reported_with_the_paths_tried(
     assert str(error.value) == f"{start} or /data/train.txt"
 
 
+def test_a_misspelt_file_is_reported_with_the_similar_name(load: Load) -> None:
+    Path("tasks/train.txt").rename("tasks/trian.txt")
+    with pytest.raises(ConfigError, match="no such file: ") as error:
+        load()
+    assert str(error.value).endswith("tasks/train.txt; did you mean 'trian.txt'?")
+
+
 def test_an_unknown_corpus_is_reported_with_a_suggestion(load: Load) -> None:
     with pytest.raises(ConfigError) as error:
         load("tasks.x.use=newss/ner")

@@ -15,7 +15,13 @@ MISTAKES = [
     (
         Conll(columns=["tokens", "pos", "ner"]),
         "a DT O\n\nb NN O\nc\n",
-        "4: expected 3 columns, found 1: 'c'; see `separator:` and `columns:`",
+        "4: expected 3 columns, found 1: 'c'; correct the line, or set `separator:` and `columns:`",
+    ),
+    (
+        Csv(),
+        "text,a,b\nGood, but late,x,y\n",
+        "2: expected 3 columns, found 4: 'Good, but late,x,y'; correct the line, with quotes "
+        "around a cell that has a ',', or set `separator:` and `quotes:`",
     ),
     (Conll(), "a\tDT\tO\nb\tO\n", "2: expected 3 columns, found 2: 'b O'"),
     (
@@ -38,7 +44,7 @@ MISTAKES = [
     (Conll(), "a O\n#hashtag\n", "2: expected 2 columns, found 1: '#hashtag'"),
     (Conllu(), ROW + "2 We we\n", "2: expected 10 tab-separated columns, found 1: '2 We we'"),
     (Csv(), "txt,y\na,b\n", "1: no column 'text'; did you mean 'txt'?"),
-    (Csv(), "text,y\na,b\na,b,c\n", "3: expected 2 columns, found 3: 'a b c'"),
+    (Csv(), "text,y\na,b\na,b,c\n", "3: expected 2 columns, found 3: 'a,b,c'"),
     (Tsv(columns={"text": 3}), "a\tb\n", "1: no column 3 for 'text': this line has 2"),
     (Jsonl(), '{"text": "a"}\n[1]\n', "2: expected a JSON object, found [1]"),
     (Jsonl(), "{'text': 1}\n", "1: expected a JSON object on each line: Expecting property name"),

@@ -28,6 +28,12 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "Bonn B-LOC\n\n" * 3,
         "t: labels of dev that do not occur in train, counted as errors: LOC (3)",
     ),
+    "a frequent label that dev lacks": (
+        TAGS,
+        GOOD + "so ADV\n\n",
+        "The DET\n\n",
+        "t: frequent labels of train that do not occur in dev, so no dev score: NOUN",
+    ),
     "a single label": (
         TAGS,
         "a X\n\nb X\n\n",
@@ -114,12 +120,15 @@ def test_check_and_train_note_it(name: str) -> None:
 
 @pytest.mark.parametrize("task", [TAGS, PARTIAL])
 def test_good_labels_are_listed_without_a_note(task: dict[str, Any]) -> None:
-    project = Project(task, {"train.txt": GOOD, "dev.txt": "The DET\n\n"})
+    project = Project(task, {"train.txt": GOOD, "dev.txt": "The DET\ndog NOUN\n\n"})
     checked = project.check("training.epochs=100")
     assert "note:" not in checked.out
     lines = checked.out.splitlines()
     start = lines.index("labels of t:")
-    assert lines[start + 1 : start + 3] == ["  train: DET 2, NOUN 2", "  dev: DET 1"]
+    assert lines[start + 1 : start + 3] == [
+        "  train: DET 2, NOUN 2",
+        "  dev: DET 1, NOUN 1",
+    ]
 
 
 def test_spans_are_counted_by_type() -> None:

@@ -49,7 +49,7 @@ def test_they_are_no_label_in_any_format(kind: str, head: str) -> None:
     files = {"train.txt": text, "dev.txt": text}
     project = Project(task, files, reader=READERS[kind], training={"epochs": 5})
     checked = project.check()
-    assert f"{head}, layer -1, 2 labels" in checked.out, checked
+    assert f"{head}, last layer, 2 labels" in checked.out, checked
     assert project.train().code == 0
     labels = ("0", "1") if "numbers" in kind else ("N", "V")
     assert project.support() == dict(zip(labels, (6, 3), strict=True))

@@ -139,7 +139,7 @@ def test_names_of_files_give_their_splits(tmp_path: Path) -> None:
     [
         ([""], "the file is empty"),
         (["This is a text without any labels, of two sentences.", "Here is another."], "no format"),
-        (["text,label", *(f"{t},same" for t in _texts(9))], "no column has labels\n  label: every"),
+        (["text,label", *(f"{t},same" for t in _texts(9))], "has labels to learn\n  label: every"),
         (["Ann X", "", "Bob Y", ""], "2 sentences; expected at least 5"),
         (['{"text": "a", "label": "x"}', "{"], "a.txt:2: not a JSON object"),
     ],
@@ -147,6 +147,31 @@ def test_names_of_files_give_their_splits(tmp_path: Path) -> None:
 def test_files_without_labels_are_one_error(tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(MtlError, match=message):
         plan_corpus([_write(tmp_path / "a.txt", lines)])
+
+
+def test_the_start_depends_on_the_language_even_if_most_words_are_names(tmp_path: Path) -> None:
+    texts = {
+        "english": "The doctor gave Mei Chen warfarin; Nobody knows why asthma came back",
+        "german": "Der Arzt gab Mei Chen Warfarin; Niemand in Ulm war so froh",
+        "dutch": "Ann is in Delft; de man of de vrouw was er al",
+    }
+    for name, text in texts.items():
+        rows = [f"{part} {i};{'ab'[i % 2]};{'y' * (i < 9)}" for i in range(10)
+                for part in text.split("; ")]  # fmt: skip
+        path = _write(tmp_path / f"{name}.csv", ["text;label;rare", *rows])
+        plan = plan_corpus([path])
+        *_, start = describe(plan)
+        line = next(line for line in run_text(plan, "x").splitlines() if "init: english" in line)
+        assert plan.pretrained is (name == "english")
+        assert start.startswith("start: from ")
+        assert ("random weights" in start) is line.startswith("  # init") is (name != "english")
+
+
+def test_sentences_without_a_label_are_counted(tmp_path: Path) -> None:
+    rows = [f"{t},{'' if i < 4 else 'ab'[i % 2]}" for i, t in enumerate(_texts(12))]
+    lines = list(describe(plan_corpus([_write(tmp_path / "a.csv", ["text,label", *rows])])))
+    assert "no dev file: 3 of the 12 sentences become the dev set" in lines
+    assert any(line.endswith(": a 4, b 4; 4 sentences without a label") for line in lines)
 
 
 def test_files_of_two_formats_are_an_error(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_pretrained_model_fits_an_english_run() -> None:
     assert mtl("new", "a.csv").code == 0
     result = mtl("check", "a")
     assert result.code == 0, result.err
-    assert "starts from english: trunk" in result.out
+    assert "starts from the pretrained model english: trunk" in result.out
 
 
 def test_a_replaced_file_comes_back_after_an_error() -> None:

@@ -115,6 +115,8 @@ def test_files_that_are_there_are_not_fetched_again(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0
     assert "MIT; cite C.J. Hutto and E. Gilbert" in done.stdout
+    assert done.stdout.count(f"  found {tmp_path}") == len(script.SOURCES)
+    assert "downloading" not in done.stdout
     assert {file.read_text() for file in tmp_path.iterdir()} == {"mine"}
 
 

@@ -68,9 +68,9 @@ def document_starts(path: Path) -> list[int]:
         return [number for number, line in enumerate(lines, 1) if _DOCUMENT.match(line)]
 
 
-def excerpt(row: Iterable[str]) -> str:
+def excerpt(row: Iterable[str], separator: str = " ") -> str:
     """Return a row for an error message, shortened to 60 characters."""
-    return repr(shorten(" ".join(row), 60))
+    return repr(shorten(separator.join(row), 60))
 
 
 def by_name(columns: Mapping[str, int] | Sequence[str]) -> dict[str, int]:

@@ -166,7 +166,9 @@ class Conll(Reader):
                 if (len(row) != expected if expected else len(row) < needed)
             )
             message = f"expected {count} columns, found {len(row)}: {excerpt(row)}"
-            raise DataError(f"{message}; see `separator:` and `columns:`", path, line)
+            raise DataError(
+                f"{message}; correct the line, or set `separator:` and `columns:`", path, line
+            )
         for line, row in rows:
             # A line split at tabs or at `separator` may have empty cells.
             if "" in row and (empty := [n for n, k in self.columns.items() if not row[k]]):

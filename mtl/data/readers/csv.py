@@ -133,8 +133,11 @@ class Csv(Reader):
                 if self.columns is None:
                     continue
             if len(row) != width:
-                message = f"expected {width} columns, found {len(row)}: {excerpt(row)}"
-                raise DataError(f"{message}; see `separator:` and `quotes:`", path, line)
+                message = f"expected {width} columns, found {len(row)}: "
+                message += f"{excerpt(row, self.separator)}; correct the line"
+                if self.quotes and len(row) > width:
+                    message += f", with quotes around a cell that has a {self.separator!r}"
+                raise DataError(f"{message}, or set `separator:` and `quotes:`", path, line)
             cells = {name: row[index] for name, index in columns.items()}
             words = words_of(cells.pop(self.text), self.tokenize)
             pair = words_of(cells.pop(self.pair), self.tokenize) if self.pair else None
