@@ -180,7 +180,7 @@ class Source:
         names = {name for record in records for name in self._names(record)}
         if self.key in names:
             return f"the {self.kind} {self.key!r} is empty in all sentences"
-        advice = did_you_mean(self.key, names) or f"; they have no {self.kind} at all"
+        advice = did_you_mean(self.key, names) or f"; the sentences have no {self.kind} at all"
         return f"`labels` names the {self.kind} {self.key!r}, which no sentence has{advice}"
 
     def _any_value(self, records: Iterable[Record]) -> str | None:

@@ -14,17 +14,23 @@ from mtl.errors import DataError, MtlError
 
 DATA = Path(__file__).parents[1] / "fixtures" / "data"
 
+NONE = ", which no sentence has"
 CONLL = Conll(columns=["tokens", "pos", "ner"])
 
 
 @pytest.mark.parametrize(
     ("reader", "name", "source", "message"),
     [
-        (CONLL, "conll", {"column": "nre"}, "a value for the column 'nre'; did you mean 'ner'?"),
-        (CONLL, "conll", {"column": "zz"}, "the column 'zz'; expected one of: ner, pos"),
-        (CONLL, "conll", {"metadata": "id"}, "the metadata 'id'; they have no metadata at all"),
-        (Conllu(), "conllu", {"feature": "Numbr"}, "'Numbr'; did you mean 'Number'?"),
-        (Conllu(), "conllu", {"misc": "lang"}, "the misc 'lang'; did you mean 'Lang'?"),
+        (CONLL, "conll", {"column": "nre"}, f"the column 'nre'{NONE}; did you mean 'ner'?"),
+        (CONLL, "conll", {"column": "zz"}, f"the column 'zz'{NONE}; expected one of: ner, pos"),
+        (
+            CONLL,
+            "conll",
+            {"metadata": "id"},
+            f"the metadata 'id'{NONE}; the sentences have no metadata at all",
+        ),
+        (Conllu(), "conllu", {"feature": "Numbr"}, f"'Numbr'{NONE}; did you mean 'Number'?"),
+        (Conllu(), "conllu", {"misc": "lang"}, f"the misc 'lang'{NONE}; did you mean 'Lang'?"),
         (
             Conllu(),
             "conllu",
