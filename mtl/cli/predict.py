@@ -155,7 +155,10 @@ def predict(
         weights = {"--method": method, "--token": token, "--steps": steps}
         refuse(weights, "has no effect without --explain")
     if output_format == "auto" and output is not None:
-        output_format = "html" if is_page(output) else check_suffix(output)
+        if is_page(output):
+            output_format = "html"
+        else:
+            check_suffix(output)
     if folder.is_file():
         from mtl.cli.bundle import predict_bundle
 
@@ -279,7 +282,8 @@ def _attending(model: TrainedModel, named: list[str] | None, form: str) -> tuple
     """Return the tasks with attention, and whether any of them has matrices of weights.
 
     Raises:
-        MtlError: The format has no place for attention weights; or a named task has no attention.
+        BadParameter: The format has no place for attention weights.
+        MtlError: A named task has no attention, or the format has no place for matrices.
     """
     if form == "html":
         message = "html has no attention weights; expected conll, jsonl or text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -127,7 +127,7 @@ def is_page(file: Path) -> bool:
     return _suffix(file) == ".html"
 
 
-def check_suffix(output: Path) -> Literal["auto"]:
+def check_suffix(output: Path) -> None:
     """Raise an error if the suffix of an output file names no format; it may have none."""
     suffix = _suffix(output)
     if suffix and suffix not in SUFFIXES:
@@ -137,7 +137,6 @@ def check_suffix(output: Path) -> Literal["auto"]:
             "with --explain; or set --format"
         )
         raise typer.BadParameter(message, param_hint="--output")
-    return "auto"
 
 
 def _suffix(file: Path) -> str:

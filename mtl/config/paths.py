@@ -20,8 +20,8 @@ def run_file(path: str | os.PathLike[str]) -> Path:
     """Return the path of a run file.
 
     Args:
-        path: The path, which may lack `.yaml`. If there is no such file, the run file of the
-            package with this name, such as `ewt_pos` or `configs/ewt_pos.yaml`.
+        path: A path or a name; `.yaml` may be left out. If the user has no such file, the package
+            is searched, for names such as `ewt_pos` or `configs/ewt_pos.yaml`.
     """
     path = Path(path)
     for candidate in (path, path.with_name(f"{path.name}.yaml") if path.name else path):

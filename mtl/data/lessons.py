@@ -58,6 +58,7 @@ class TaughtLoader:
         self.states = states
         self.size = loader.size
         self.windowed = loader.windowed
+        self.longest = loader.longest
 
     def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, for some tasks."""

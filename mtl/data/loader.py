@@ -117,6 +117,14 @@ class Loader:
         # The number of windows beyond one per sentence.
         self.windowed = len(self._pieces) - len(split)
 
+    carries = False
+    """Whether a batch continues the rows of the previous batch."""
+
+    @cached_property
+    def size(self) -> int:
+        """The number of batches in one pass."""
+        return len(self._pass(0))
+
     def _counted(self, positions: Callable[[Sequence[str]], int]) -> NDArray[np.int32]:
         """Return the number of positions of each piece."""
         counts: list[int] = []
@@ -126,14 +134,6 @@ class Loader:
             begin, end = np.searchsorted(self._pieces[:, 0], [first, last])
             counts += [positions(words[row - first][a:b]) for row, a, b in self._pieces[begin:end]]
         return np.array(counts, dtype=np.int32)
-
-    carries = False
-    """Whether a batch continues the rows of the previous batch."""
-
-    @cached_property
-    def size(self) -> int:
-        """The number of batches in one pass."""
-        return len(self._pass(0))
 
     def batch(self, batcher: Batcher, epoch: int, index: int, tasks: Sequence[str]) -> Batch:
         """Return one batch of one pass, both counted from 0, with targets for some tasks.

@@ -124,7 +124,7 @@ def _notes(
         least = max(2, _FREQUENT * train.total())
         if lacking := sorted(label for label, n in train.items() if n >= least and not dev[label]):
             listed = _listed(lacking[:_NAMED], len(lacking))
-            yield f"frequent labels of train that do not occur in dev, so no dev score: {listed}"
+            yield f"labels that are frequent in train, but do not occur in dev: {listed}"
     if target.plain_labels and target.level == "token" and not source.derived:
         missing = ", ".join(_unlabelled(target, task, splits))
         if missing:

@@ -10,7 +10,7 @@ from torch import nn
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
-from mtl.data.loader import Loader
+from mtl.data.streams import Streams
 from mtl.experiment import Experiment, count_malformed
 from mtl.experiment.checks import options, sampling
 from mtl.experiment.label_counts import Counts, count_labels, label_notes
@@ -228,7 +228,7 @@ def _memory(
     for name, corpus in corpora.items():
         limits = batch_limits(experiment.run, name, len(corpus.splits["train"]))
         loader = trainer.loaders[name]
-        longest = loader.longest if isinstance(loader, Loader) else 0
+        longest = 0 if isinstance(loader, Streams) else loader.longest
         chunks = (limits.streams or 0) * limits.bptt
         tokens = max(tokens, limits.max_tokens or 0, longest * (limits.sentences or 1), chunks)
     constants = sum(buffer.numel() for buffer in experiment.model.buffers())

@@ -45,7 +45,7 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
     cls = SHARING.find(sharing.type)
     few = len(kept) < cls.min_tasks
     heads = any(isinstance(task.head, str) for task in kept.values())
-    if not few and cls.fits(sharing.options, list(kept)) and heads >= cls.needs_shared_head:
+    if not few and cls.fits(sharing.options, list(kept)) and (heads or not cls.needs_shared_head):
         restricted = cls.restricted_to(sharing.options, list(kept), run_context(run))
         sharing, note = Part(type=sharing.type, options=dict(restricted.options)), restricted.note
     else:

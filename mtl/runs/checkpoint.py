@@ -82,7 +82,7 @@ def check_run_folder(folder: Path) -> None:
     """Check that a folder is a run folder.
 
     Raises:
-        CheckpointError: There is no such folder, or it has no run file. If it contains the run
+        CheckpointError: The folder does not exist, or has no run file. If it contains the run
             folders of several seeds, the message names one of them.
     """
     if (folder / RUN).is_file():

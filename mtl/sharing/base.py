@@ -94,11 +94,11 @@ class Sharing(Checked, nn.Module, ABC):
 
     @classmethod
     def fits(cls, options: Mapping[str, Any], tasks: Sequence[str]) -> bool:
-        """Return whether `min_tasks` or more of the tasks of a run can share so on their own.
+        """Return whether some tasks of a run can have this sharing without the others.
 
         Args:
             options: All options.
-            tasks: The tasks that remain.
+            tasks: The tasks that remain, at least `min_tasks`.
         """
         return True
 
@@ -113,7 +113,7 @@ class Sharing(Checked, nn.Module, ABC):
 
         Args:
             options: All options.
-            tasks: The tasks that remain.
+            tasks: The tasks that remain, at least `min_tasks`.
             context: The run with all its tasks.
         """
         return Restricted(

@@ -72,5 +72,5 @@ class Moments:
         return [buffer for norm in self._norms for buffer in norm.buffers()]
 
     def _set(self, values: Iterable[Tensor]) -> None:
-        for buffer, value in zip(self._buffers(), values, strict=False):
+        for buffer, value in zip(self._buffers(), values, strict=True):
             buffer.copy_(value)

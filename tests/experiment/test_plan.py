@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
+from mtl.experiment.distillation.teaching import Teaching
 from mtl.experiment.plan import Plan, describe, make_plan
+from tests.training.runs import prepared
 
 RUN = """\
 embedding: {words: {dim: 5}}
@@ -87,3 +89,10 @@ def test_the_description_is_a_line_a_fact(plan: Plan) -> None:
     assert lines[1] == "task pos: own/pos, head softmax, layer 1, 2 labels"
     assert lines[-1] == f"note: {plan.notes[-1]}"
     assert not any("\n" in line for line in lines)
+
+
+def test_teachers_do_not_change_the_estimate_of_the_memory(tmp_path: Path) -> None:
+    experiment, corpora = prepared(tmp_path, {"pos": {"use": "c/pos"}}, batch={"sentences": 16})
+    alone = make_plan(experiment, corpora, make_trainer(experiment, corpora))
+    taught = make_trainer(experiment, corpora, Teaching(lessons={"c": {}}))
+    assert make_plan(experiment, corpora, taught).memory == alone.memory

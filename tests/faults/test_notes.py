@@ -32,7 +32,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         TAGS,
         GOOD + "so ADV\n\n",
         "The DET\n\n",
-        "t: frequent labels of train that do not occur in dev, so no dev score: NOUN",
+        "t: labels that are frequent in train, but do not occur in dev: NOUN",
     ),
     "a single label": (
         TAGS,

@@ -159,3 +159,11 @@ def test_help_has_an_example() -> None:
     result = predict("--help")
     assert result.code == 0
     assert "echo 'Ann left Rome.' | mtl-predict model.mtl" in result.out
+
+
+def test_suffixes_of_outputs_are_those_of_mtl() -> None:
+    from mtl_runtime.cli import _OUTPUTS
+
+    from mtl.cli.predict_input import SUFFIXES
+
+    assert {"": "conll", **SUFFIXES} == _OUTPUTS
