@@ -27,7 +27,7 @@ from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.display.reading import show_import
 from mtl.errors import MtlError
-from mtl.experiment import build, load_config, load_corpora
+from mtl.experiment import build, load_config, load_corpora, make_trainer, prepare
 from mtl.experiment.checks.run import adversaries
 from mtl.experiment.checks.scores import scorable_tasks
 from mtl.experiment.config import check_run
@@ -193,6 +193,11 @@ def relate(
     subsets[_JOINT] = replace(joint, run=joint_training(joint.run))
     for subset in subsets.values():  # all errors before the first training
         check_run(subset.run)
+    if (fast or groups) and affinity == "gradients" and not _share(subsets[_JOINT].run, corpora):
+        raise MtlError(
+            f"{config}: the tasks share no trained parameters, so they have no affinities; measure "
+            "gains alone, without --fast and --groups"
+        )
     console = console or Console(stderr=True)
     for number, (name, subset) in enumerate(subsets.items(), 1):
         title = f"training {number} of {len(subsets)}, {count(seeds, 'seed')}: "
@@ -212,11 +217,6 @@ def relate(
         if other != main
     }
     affinities = _affinities(affinity, trainings.folders(_JOINT), together, corpora, trust)
-    if not affinities and (fast or groups):
-        raise MtlError(
-            f"{config}: the tasks share no trained parameters, so they have no affinities; measure "
-            "gains alone, without --fast and --groups"
-        )
     means = {pair: own.mean for pair, own in affinities.items()}
     return Relations(
         scores,
@@ -235,6 +235,12 @@ def relate(
         affinity,
         [] if branch_cost is None else widened(list(run.tasks), means, layers, branch_cost),
     )
+
+
+def _share(run: Run, corpora: Mapping[str, Corpus]) -> bool:
+    """Return whether the tasks of a run share parameters that are trained."""
+    model = make_trainer(prepare(run, corpora), corpora).model
+    return any(parameter.requires_grad for parameter in model.shared_parameters())
 
 
 @dataclass(frozen=True)

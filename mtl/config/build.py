@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -202,7 +203,12 @@ class Builder:
             for location in locations:
                 self._explain(annotation, node, path, location)
             return None
-        if _exceeds(value, 2**bits):
+        numbers = list(_numbers(value))
+        if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+            message = f"{path}: expected finite numbers, got {show(node)}"
+            self.problems.add(node.place, path, message)
+            return None
+        if any(isinstance(number, int) and abs(number) >= 2**bits for number in numbers):
             message = f"{path}: expected whole numbers below 2^{bits}, got {show(node)}"
             self.problems.add(node.place, path, message)
             return None
@@ -325,13 +331,15 @@ def _read(annotation: Any, value: Any) -> Any:
     return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
 
 
-def _exceeds(value: Any, limit: int) -> bool:
-    """Return whether a value contains a whole number from `limit` on, or below its negative."""
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers in a value of plain type."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return any(_exceeds(item, limit) for item in value)
-    return isinstance(value, int) and abs(value) >= limit
+        for item in value:
+            yield from _numbers(item)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def _optional(annotation: Any) -> bool:

@@ -263,3 +263,4 @@ def test_tasks_that_share_nothing_have_no_affinities() -> None:
     result = mtl("relate", "run.yaml", *nothing, *budget, "--fast")
     assert result.code == 2
     assert "the tasks share no trained parameters, so they have no affinities" in result.err
+    assert not Path("nothing").exists()  # found before the first training

@@ -96,6 +96,8 @@ IN_RUN = {
     "training: {device: gpu}": "2:20: training.device: expected auto, cpu, cuda, "
     "cuda:0 (or higher) or mps, got 'gpu'",
     "training: {optimizer: sgd}": "2:23: missing key 'training.optimizer.lr'",
+    "training: {optimizer: {lr: .inf}}": "2:28: training.optimizer.lr: expected finite numbers, "
+    "got inf",
     "training: 3": "2:11: training: expected a mapping, got 3",
     "trunk: {}\ntraining: {epochs: 0}": "3:20: training.epochs: expected a whole number "
     "of at least 1, got 0",
