@@ -352,7 +352,8 @@ def prepare(
     start = _start(run, on_import)
     known = start.vocabularies if start else {}
     vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
-    further = _kept_labels(run, start) | transfer.labels
+    kept, taught = _kept_labels(run, start), transfer.labels
+    further = {t: [*kept.get(t, ()), *taught.get(t, ())] for t in {**kept, **taught}}
     targets = build_targets(run, corpora, vocabularies, further)
     device = to_device(run.training.device)
     check_device(processes, device)
