@@ -133,6 +133,15 @@ class SharedPrivate(Sharing):
                     )
 
     @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for a difference to private trunks that no task has."""
+        yield from super().idle(options, context)
+        if options["difference"] and {*context.tasks} <= {*(options["shared_only"] or ())}:
+            yield OptionError(
+                "difference", "has no effect, as no task has a private trunk; set it to 0"
+            )
+
+    @classmethod
     def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:
         """Yield a note if the run ends long before the end of the ramp."""
         yield from ramp_notes(options["ramp"], sum(context.batches.values()))

@@ -19,9 +19,10 @@ from mtl.inference.cutting import CHUNK, chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import aligned
 from mtl.inference.task_prediction import TaskPrediction
-from mtl.metrics.base import Metric, Pair, Unit, defined
+from mtl.metrics.base import Metric, Pair, Unit
 from mtl.metrics.calibration import Reliability
 from mtl.metrics.span_f1 import SpanF1
+from mtl.metrics.spread import scores_to_json
 from mtl.text.example import Example, Labels
 from mtl.training.answers import AnswerCounts, answered_part
 
@@ -109,10 +110,7 @@ class Evaluation:
                 task: {kind: answers.to_dict() for kind, answers in own.items()}
                 for task, own in self.reliability.items()
             },
-            "answered": {
-                task: {name: defined(score) for name, score in metric.compute().items()}
-                for task, metric in self.answered.items()
-            },
+            "answered": scores_to_json({task: own.compute() for task, own in self.answered.items()}),
         }
         return {
             task: scores | {name: own[task] for name, own in details.items() if own.get(task)}
@@ -156,10 +154,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, dict[str, float | None]]:
         """Return the scores of each task by name as JSON types, null where they are undefined."""
-        return {
-            task: {name: defined(score) for name, score in own.items()}
-            for task, own in self.scores().items()
-        }
+        return scores_to_json(self.scores())
 
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:

@@ -225,3 +225,9 @@ def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) ->
 def test_tasks_of_a_corpus_cannot_be_of_two_groups(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sharing\.groups: 'pos' and 'verb' read the same"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial(groups=[["pos"], ["verb"]]))
+
+
+def test_a_difference_to_no_private_trunk_is_an_error(tmp_path: Path) -> None:
+    sharing = {"type": "shared_private", "difference": 0.1, "shared_only": ["pos", "verb"]}
+    with pytest.raises(ConfigError, match=r"sharing\.difference: has no effect, as no task has"):
+        prepared(tmp_path, ONE_CORPUS, sharing=sharing)
