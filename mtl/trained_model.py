@@ -17,7 +17,7 @@ from mtl.errors import MtlError
 from mtl.experiment import STREAMS, Experiment, load_config, load_corpora, restore
 from mtl.experiment.calibration import Calibration, fit_temperatures
 from mtl.experiment.corpora import by_corpus, cut_of, no_split, with_data
-from mtl.experiment.experiment import label_split, score_labels
+from mtl.experiment.experiment import gold_and_predicted, score_labels
 from mtl.experiment.loaders import batch_limits
 from mtl.experiment.task_selection import TaskSelection, TextUnit
 from mtl.files import find_shipped
@@ -395,7 +395,7 @@ class TrainedModel:
             MtlError: No corpus has such a split.
         """
         corpora = self._corpora(split, None, tasks)
-        if labels := label_split(self.run, self.predictor, corpora, split, tasks):
+        if labels := gold_and_predicted(self.run, self.predictor, corpora, split, tasks):
             return labels
         raise no_split(split, corpora)
 

@@ -67,7 +67,7 @@ def score_rows(
         units: Task to the unit of its scores.
     """
     from mtl.metrics import shown
-    from mtl.runs.ensemble import scores_from_json
+    from mtl.metrics.spread import scores_from_json
 
     dev = scores_from_json(description["dev"])
     mains = {task: next(iter(own)) for task in tasks if (own := dev.get(task))}

@@ -47,9 +47,6 @@ class TaughtLoader:
         states: The hidden states of the teachers; None if they are not imitated.
     """
 
-    carries = False
-    """Whether a batch continues the rows of the previous batch."""
-
     def __init__(
         self, loader: Loader, lessons: Mapping[str, Lesson], states: StateLesson | None = None
     ) -> None:

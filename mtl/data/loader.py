@@ -75,6 +75,9 @@ class Loader:
             in a batch; see `Batcher.positions`. None: its number of words.
     """
 
+    carries = False
+    """Whether a batch continues where the batch before it ended."""
+
     def __init__(
         self,
         name: str,
@@ -114,11 +117,8 @@ class Loader:
 
         # Two passes may be in use at once: one that ends and one that begins.
         self._pass = lru_cache(maxsize=2)(divide)
-        # The number of windows beyond one per sentence.
         self.windowed = len(self._pieces) - len(split)
-
-    carries = False
-    """Whether a batch continues the rows of the previous batch."""
+        """The number of windows beyond one per sentence."""
 
     @cached_property
     def size(self) -> int:

@@ -17,7 +17,7 @@ LARGE = 64 << 20
 """The size in bytes from which a file is large; smaller ones are read again."""
 
 _RECENT = 2.0
-"""Seconds after a change in which another change may leave the time stamp of a file as it is."""
+"""Within this number of seconds, a second change may leave the time stamp of a file as it is."""
 
 
 def stored_result(folder: Path, key: object, compute: Callable[[], Any]) -> Any:

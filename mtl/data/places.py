@@ -52,8 +52,8 @@ def read_places(reader: Reader, paths: Sequence[Path]) -> Places:
         marked += len(starts)
         number = 0
         for record in reader.read(path):
-            # Corpora skip rows without words.
-            if not record.tokens or record.pair == []:
+            # Corpora skip such rows.
+            if record.empty:
                 continue
             files.append(file)
             numbers.append(number)

@@ -27,7 +27,7 @@ class SentenceSampler(ABC):
 
     @abstractmethod
     def draw(self, rows: NDArray[np.integer], epoch: int) -> Indices:
-        """Return positions in `rows`, as many as there are rows; some may repeat, others lack.
+        """Return positions in `rows`, as many as there are rows; with repetitions and gaps.
 
         Args:
             rows: The sentence that each piece of the corpus belongs to.
@@ -43,9 +43,10 @@ class EasyFirst(SentenceSampler):
     """Draws from the easiest sentences first, from a pool that grows to all (Bengio et al. 2009).
 
     The pool of pass e has the share `start` + (1 − `start`) · e / `passes` of the sentences, in
-    ascending order of their difficulty. They are repeated equally often, up to one. A share `mixed`
-    of a pass is drawn from all sentences instead, which is the combined strategy of Zaremba &
-    Sutskever (2014). From pass `passes` on, every pass contains each sentence once.
+    ascending order of their difficulty. The numbers of times that a pass contains them differ by at
+    most one. A share `mixed` of a pass is drawn from all sentences instead, which is the combined
+    strategy of Zaremba & Sutskever (2014). From pass `passes` on, every pass contains each sentence
+    once.
 
     Args:
         seed: The seed of the run.
@@ -94,9 +95,9 @@ class Balanced(SentenceSampler):
     """Draws sentences of rare classes more often, and sentences of frequent classes less often.
 
     A class with n_c sentences has a share of the labelled ones in proportion to n_c^(1 − α): as in
-    the data for α = 0, equal for all classes for α = 1. Each sentence is drawn as often as its
-    expectation says, rounded down or up at random, and so is each class (systematic sampling).
-    Unlabelled sentences are drawn once.
+    the data for α = 0, equal for all classes for α = 1. The number of draws of a sentence, and of a
+    class, is its expectation, rounded down or up at random (systematic sampling). Unlabelled
+    sentences are drawn once.
 
     Args:
         seed: The seed of the run.

@@ -188,7 +188,7 @@ class Source:
         labels = (
             label for value in values for label in ([value] if isinstance(value, str) else value)
         )
-        return next((label for label in labels if label != ABSENT), None)
+        return next((label for label in labels if label not in (None, ABSENT)), None)
 
     def _names(self, record: Record) -> Iterable[str]:
         """Return the names that this kind of source could have in a record."""

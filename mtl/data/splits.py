@@ -5,7 +5,8 @@ Sentences are sorted by a hash of their words, and the splits are slices of that
 - Splits are as good as random, even for a file that is sorted by label.
 - They do not depend on a random state or on the machine.
 - When sentences are added, the others keep their split, except a few at the borders.
-- Repeated sentences fall into the same split, and do not leak from training into evaluation.
+- Repeated sentences fall into the same split, except at the border between two splits. So they
+  hardly leak from training into evaluation.
 """
 
 from __future__ import annotations

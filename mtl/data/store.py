@@ -33,7 +33,8 @@ _RESULTS = "results"
 """The folder of the cache for results that take long to compute for a large file."""
 
 _TOUCHED = 1000
-"""The number of sentences after which they are; the system maps about 64 KB for a column of one."""
+"""The pages of a large file are given back after this number of sentences. To read one column of
+one sentence, the system maps about 64 KB."""
 
 _HINT = "set MTL_CACHE to a folder with room for the cache"
 

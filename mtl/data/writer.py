@@ -266,7 +266,7 @@ class Writer:
         _, path, part = piece
         records = self.reader.read_part(path, part) if part else self.reader.read(path)
         for record in records:
-            if not record.tokens or record.pair == []:
+            if record.empty:
                 self.empty += 1
                 continue
             self.sentences += 1

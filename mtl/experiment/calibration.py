@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ class Calibration:
 
 
 def fit_temperatures(
-    run: Run, predictor: BasePredictor, corpora: Iterable[Corpus], tasks: Sequence[str]
+    run: Run, predictor: BasePredictor, corpora: Sequence[Corpus], tasks: Sequence[str]
 ) -> Calibration:
     """Fit a temperature per head, and set the temperatures of the predictor.
 

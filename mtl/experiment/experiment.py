@@ -293,13 +293,13 @@ def score_labels(
                 metrics,
                 labels=labels,
                 confidence=confidence,
-                abstain_below=abstain,
+                abstain=abstain,
             )
             evaluations.append(found)
     return Evaluation.joined(evaluations)
 
 
-def label_split(
+def gold_and_predicted(
     run: Run,
     predictor: BasePredictor,
     corpora: Iterable[Corpus],
@@ -307,16 +307,18 @@ def label_split(
     tasks: Sequence[str],
 ) -> dict[str, tuple[list[Labels], list[Labels]]]:
     """Return task to gold and predicted labels of a split; arguments as for `score_labels`."""
-    from mtl.training.evaluation import label
+    from mtl.training.evaluation import labelled_predictions
 
     labels: dict[str, tuple[list[Labels], list[Labels]]] = {}
     for corpus in corpora:
         if split not in corpus.splits:
             continue
         served = [task for task in tasks if run.tasks[task].corpus == corpus.name]
-        for task, *sides in label(predictor, corpus.splits[split], served):
-            for own, found in zip(labels.setdefault(task, ([], [])), sides, strict=True):
-                own.extend(found)
+        every = labelled_predictions(predictor, corpus.splits[split], served)
+        for task, _, gold, predictions in every:
+            golds, predicted = labels.setdefault(task, ([], []))
+            golds += gold
+            predicted += [own.labels for own in predictions]
     return labels
 
 
@@ -351,8 +353,10 @@ def prepare(
     vectors = load_vectors(run, counts)
     start = _start(run, on_import)
     known = start.vocabularies if start else {}
-    vocabularies = number_words(run, counts, subwords_of(corpora), vectors, known)
-    further = _kept_labels(run, start) | transfer.labels
+    subwords = subwords_of(corpora)
+    vocabularies = number_words(run, counts, subwords, vectors, known)
+    kept, taught = _kept_labels(run, start), transfer.labels
+    further = {t: [*kept.get(t, ()), *taught.get(t, ())] for t in {**kept, **taught}}
     targets = build_targets(run, corpora, vocabularies, further)
     device = to_device(run.training.device)
     check_device(processes, device)
@@ -377,7 +381,6 @@ def prepare(
         raise CheckpointError(message) from error
     notes += coverage
     started = frozenset(task for task, owner in head_owners(run).items() if owner in copied)
-    subwords = subwords_of(corpora)
     return Experiment(run, vocabularies, targets, model, device, notes, subwords, started)
 
 

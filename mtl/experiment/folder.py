@@ -140,7 +140,7 @@ def find_begun(folder: Path, run: Run, on_import: OnImport | None = None) -> Beg
 
 
 def begun_processes(folder: Path) -> int | None:
-    """Return for how many processes the batches of the run in a folder are meant; None without one.
+    """Return the number of processes whose batches make a step of a run; None without a run file.
 
     The file is not checked: `find_begun` does that.
     """

@@ -43,7 +43,7 @@ def _has_spans(run: Run, task: str, target: Target) -> bool:
 
 def _count(split: Split, task: str, target: Target) -> Counter[str]:
     counts: Counter[str] = Counter()
-    # Each stored string is read once: it is an item of a value, and a value as such.
+    # Each different string is read once. Alone, it is a value with one item.
     for string, number in split.item_counts(task).items():
         gold = target.unpack([string])
         known = target.comparable(gold)

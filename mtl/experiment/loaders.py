@@ -30,6 +30,8 @@ def batch_limits(run: Run, corpus: str, sentences: int = 0) -> BatchConfig:
     """
     own = [run.tasks[task].batch for task in tasks_of(run, corpus)]
     chosen = next((batch for batch in own if batch), run.training.batch)
+    if not own and chosen and chosen.streams is not None:
+        chosen = None  # the text of teachers, which no language model reads
     # Small data needs many steps per epoch; large batches are faster for large data.
     chosen = chosen or BatchConfig(sentences=min(32, max(8, sentences // 150)))
     # The sizes are the sizes for one process; a step has a batch of each.

@@ -154,13 +154,14 @@ def _training_notes(run: Run, trainer: Trainer) -> Iterator[str]:
     """Yield notes on options without effect, and on runs that are too short."""
     if not trainer.evaluate:
         yield "no task has a dev score: the last epoch is saved"
-        waits = {"training.patience": run.training.patience}
-        waits |= {f"tasks.{name}.patience": task.patience for name, task in run.tasks.items()}
-        if idle := [key for key, patience in waits.items() if patience is not None]:
-            yield (
-                f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, "
-                "which divides its training data, or give it a file for dev"
-            )
+    waits = {} if trainer.evaluate else {"training.patience": run.training.patience}
+    unscored = run.tasks.keys() - trainer.selection.task_scores.keys()
+    waits |= {f"tasks.{t}.patience": own.patience for t, own in run.tasks.items() if t in unscored}
+    if idle := [key for key, patience in waits.items() if patience is not None]:
+        yield (
+            f"{', '.join(idle)}: no effect without a dev score; set `splits` of the corpus, which "
+            "divides its training data, or give it a file for dev"
+        )
     steps = trainer.epochs * trainer.sampler.steps_per_epoch
     draws = trainer.sampler.counts(0)
     batches = {name: trainer.epochs * n * trainer.accumulate for name, n in draws.items()}

@@ -13,6 +13,23 @@ from mtl.metrics.base import UNDEFINED, Unit, defined, shown
 
 Scores = Mapping[str, Mapping[str, float]]
 """The scores of each task by name, the main score first."""
+ScoresJson = dict[str, dict[str, float | None]]
+"""Scores as JSON types, null where they are undefined."""
+
+
+def scores_to_json(scores: Scores) -> ScoresJson:
+    """Return scores by task and name as JSON types."""
+    return {task: {n: defined(score) for n, score in own.items()} for task, own in scores.items()}
+
+
+def scores_from_json(
+    data: Mapping[str, Mapping[str, float | None]],
+) -> dict[str, dict[str, float]]:
+    """Return the scores that `scores_to_json` converted."""
+    return {
+        task: {name: UNDEFINED if score is None else score for name, score in own.items()}
+        for task, own in data.items()
+    }
 
 
 @dataclass(frozen=True)

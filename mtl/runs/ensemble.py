@@ -10,14 +10,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from mtl.errors import CheckpointError
-from mtl.metrics import UNDEFINED, defined
-from mtl.metrics.spread import Scores
+from mtl.metrics.spread import Scores, ScoresJson, scores_to_json
 from mtl.runs.checkpoint import (
     MODEL,
     RUN,
@@ -33,14 +32,12 @@ from mtl.version import __version__
 
 ENSEMBLE = "ensemble.json"
 
-_Scores = dict[str, dict[str, float | None]]
-
 
 class MemberJson(TypedDict):
     """A member: the run that it was copied from, and its dev scores by task and name."""
 
     source: str
-    dev: _Scores
+    dev: ScoresJson
 
 
 class EnsembleJson(TypedDict):
@@ -49,7 +46,7 @@ class EnsembleJson(TypedDict):
     mtl: str
     tasks: Annotated[list[str], Field(min_length=1)]
     members: Annotated[list[MemberJson], Field(min_length=1)]
-    dev: _Scores
+    dev: ScoresJson
 
 
 class MemberSource(NamedTuple):
@@ -144,16 +141,3 @@ def copy_description(source: Path, target: Path) -> None:
     for file in sorted((source / VOCABULARY).glob("*.json")):
         shutil.copyfile(file, target / VOCABULARY / file.name)
     write_checksums(target)
-
-
-def scores_to_json(scores: Scores) -> _Scores:
-    """Return scores by task and name as JSON types, null where they are undefined."""
-    return {task: {n: defined(score) for n, score in own.items()} for task, own in scores.items()}
-
-
-def scores_from_json(data: Any) -> dict[str, dict[str, float]]:
-    """Return the scores that `scores_to_json` converted."""
-    return {
-        task: {name: UNDEFINED if score is None else score for name, score in own.items()}
-        for task, own in data.items()
-    }

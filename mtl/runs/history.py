@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from mtl.errors import CheckpointError
-from mtl.metrics import METRICS, UNDEFINED, Unit
-from mtl.metrics.spread import Spread, spread
+from mtl.metrics import METRICS, Unit
+from mtl.metrics.spread import Spread, scores_from_json, spread
 from mtl.registry import OnImport
 from mtl.runs.checkpoint import RUN, check_run_folder, seed_folders, write_json
 from mtl.runs.ensemble import (
@@ -20,7 +20,6 @@ from mtl.runs.ensemble import (
     is_ensemble,
     member_folder,
     read_ensemble,
-    scores_from_json,
 )
 
 RECORDS = "metrics.jsonl"
@@ -148,7 +147,7 @@ def read_records(folder: Path, kind: str) -> list[dict[str, Any]]:
     records = [record for _, record in read_lines(folder / RECORDS) if record["type"] == kind]
     for record in records:
         if "dev" in record:
-            record["dev"] = _with_undefined(record["dev"])
+            record["dev"] = scores_from_json(record["dev"])
     return records
 
 
@@ -186,14 +185,6 @@ def _epochs(folder: Path) -> list[dict[str, Any]]:
     if not epochs:
         raise CheckpointError(f"{folder}: no epoch is finished yet; try again later")
     return epochs
-
-
-def _with_undefined(dev: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
-    """Return the scores of the file by task, in which null is an undefined score."""
-    return {
-        task: {name: UNDEFINED if score is None else score for name, score in scores.items()}
-        for task, scores in dev.items()
-    }
 
 
 def write_summary(folder: Path) -> None:

@@ -97,7 +97,9 @@ class SharedPrivate(Sharing):
         cls, options: Mapping[str, Any], tasks: Sequence[str], context: RunContext
     ) -> Restricted:
         """Return the options for fewer tasks, without an adversary if they are all in one group."""
-        left = super().restricted_to(options, tasks, context).options
+        left = dict(super().restricted_to(options, tasks, context).options)
+        if {*tasks} <= {*(left["shared_only"] or ())}:
+            left["difference"] = 0.0  # no task has a private trunk
         groups = _with_groups(options, context)["groups"]
         if options["adversary"] and len(among(groups, tasks)) == 1:
             # The constructor refuses an adversary with a single group.
@@ -131,6 +133,15 @@ class SharedPrivate(Sharing):
                         "groups",
                         f"{first!r} and {task!r} read the same sentences; put them into one group",
                     )
+
+    @classmethod
+    def idle(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[OptionError]:
+        """Yield an error for a difference to private trunks that no task has."""
+        yield from super().idle(options, context)
+        if options["difference"] and {*context.tasks} <= {*(options["shared_only"] or ())}:
+            yield OptionError(
+                "difference", "has no effect, as no task has a private trunk; set it to 0"
+            )
 
     @classmethod
     def notes(cls, options: Mapping[str, Any], context: RunContext) -> Iterable[str]:

@@ -88,6 +88,8 @@ class ScaledTarget(Target):
         >>> target.mean, target.scale
         (2.0, 1.0)
         """
+        if min(numbers) == max(numbers):  # a rounded mean would differ from them
+            return cls(numbers[0], 1.0)
         mean = math.fsum(numbers) / len(numbers)
         variance = math.fsum((number - mean) ** 2 for number in numbers) / len(numbers)
         return cls(mean, math.sqrt(variance) or 1.0)

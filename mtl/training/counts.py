@@ -99,7 +99,7 @@ def _joined(
         processes.exchange(values), sizes, 1
     )
     scale = scales.max(0).values
-    # Weights of 1, which have no scale, beside others.
+    # A process without weights, beside others with weights, has weights of 1.
     scales = torch.where((scales == 0) & (known > 0), 1, scales)
     own = torch.where(scale > 0, scales / torch.where(scale > 0, scale, 1), 1)
     units = (units * own).sum(0)

@@ -7,7 +7,7 @@ import torch
 from mtl.data.encoding import Batcher
 from mtl.data.loader import Loader
 from mtl.model import MultiTaskModel
-from mtl.training.objective import unit_sum
+from mtl.training.objective import gold_counts
 
 
 @torch.no_grad()
@@ -16,9 +16,9 @@ def loss_sum(
 ) -> tuple[float, int]:
     """Return the negative log-likelihood of the labels of a task, in nats, and their number.
 
-    Without smoothing, weights of classes and dropout, which belong to training. Labels that the
-    training data lacks have no probability, and do not count. The sum does not depend on the
-    batches, up to rounding.
+    Smoothing, dropout and the weights of classes and sentences belong to training and have no
+    effect here. Labels that the training data lacks have no probability, and do not count. The sum
+    does not depend on the batches, up to rounding.
 
     Args:
         model: The model.
@@ -34,5 +34,5 @@ def loss_sum(
             if task in batch.targets:
                 losses = model(batch.to(device)).losses[task]
                 total += losses.double().sum().item()
-                labels += int(unit_sum([batch], task, 1.0, "token").units)
+                labels += int(gold_counts(batch, task).sum())
     return total, labels

@@ -19,9 +19,10 @@ from mtl.inference.cutting import CHUNK, chunks
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import aligned
 from mtl.inference.task_prediction import TaskPrediction
-from mtl.metrics.base import Metric, Pair, Unit, defined
+from mtl.metrics.base import Metric, Pair, Unit
 from mtl.metrics.calibration import Reliability
 from mtl.metrics.span_f1 import SpanF1
+from mtl.metrics.spread import scores_to_json
 from mtl.text.example import Example, Labels
 from mtl.training.answers import AnswerCounts, answered_part
 
@@ -109,10 +110,7 @@ class Evaluation:
                 task: {kind: answers.to_dict() for kind, answers in own.items()}
                 for task, own in self.reliability.items()
             },
-            "answered": {
-                task: {name: defined(score) for name, score in metric.compute().items()}
-                for task, metric in self.answered.items()
-            },
+            "answered": scores_to_json({t: own.compute() for t, own in self.answered.items()}),
         }
         return {
             task: scores | {name: own[task] for name, own in details.items() if own.get(task)}
@@ -156,10 +154,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, dict[str, float | None]]:
         """Return the scores of each task by name as JSON types, null where they are undefined."""
-        return {
-            task: {name: defined(score) for name, score in own.items()}
-            for task, own in self.scores().items()
-        }
+        return scores_to_json(self.scores())
 
     @classmethod
     def joined(cls, parts: Iterable[Evaluation]) -> Evaluation:
@@ -218,7 +213,7 @@ def evaluate(
     *,
     labels: bool = False,
     confidence: bool = False,
-    abstain_below: float | None = None,
+    abstain: float | None = None,
 ) -> Evaluation:
     """Predict the labels of a split and compare them with the gold labels.
 
@@ -230,21 +225,21 @@ def evaluate(
         metrics: Task to a function that makes its (empty) metric.
         labels: Whether to keep the sentences with their gold and predicted labels.
         confidence: Whether to collect the confidences of the predictions.
-        abstain_below: The threshold of `Evaluation.answered`; None: none.
+        abstain: The threshold of `Evaluation.answered`; None: none.
     """
-    confidence = confidence or abstain_below is not None
+    confidence = confidence or abstain is not None
     answers = {
         task: AnswerCounts(spans=bool(predictor.schemes.get(task)))
         for task in (metrics if confidence else ())
     }
-    sure = {task: make() for task, make in metrics.items() if abstain_below is not None}
+    sure = {task: make() for task, make in metrics.items() if abstain is not None}
     counted = {task: make() for task, make in metrics.items()}
     unseen: dict[str, Counter[str]] = {task: Counter() for task in metrics}
     pairs: dict[str, Counter[Pair]] = {task: Counter() for task in metrics}
     kept_labels: tuple[dict[str, list[Any]], ...] = ({}, {})
     examples: dict[str, list[Example]] = {}
     ranked = {task for task, metric in counted.items() if metric.ranked}
-    for task, own, gold, predictions in compare(
+    for task, own, gold, predictions in labelled_predictions(
         predictor, split, list(metrics), confidence=confidence, logits=bool(ranked)
     ):
         sides = gold, [guess.labels for guess in predictions]
@@ -254,8 +249,8 @@ def evaluate(
         if confidence:
             for right, guess in zip(gold, predictions, strict=True):
                 answers[task].add(right, guess)
-        if abstain_below is not None:
-            kept = [give_answers(guess, abstain_below) for guess in predictions]
+        if abstain is not None:
+            kept = [give_answers(guess, abstain) for guess in predictions]
             spans = isinstance(sure[task], SpanF1)
             part = list(answered_part(gold, predictions, kept, spans=spans))
             if task in ranked:
@@ -281,17 +276,6 @@ def _counted(counters: Mapping[str, Counter[_Key]]) -> dict[str, Counter[_Key]]:
     return {task: counter for task, counter in counters.items() if counter}
 
 
-def label(
-    predictor: BasePredictor, split: Split, tasks: Sequence[str]
-) -> Iterator[tuple[str, list[Labels], list[Labels]]]:
-    """Yield task, gold and predicted labels, for the sentences of a split chunk by chunk.
-
-    Sentences without labels for a task are left out.
-    """
-    for task, _, gold, predictions in compare(predictor, split, tasks):
-        yield task, gold, [own.labels for own in predictions]
-
-
 def _ranking(prediction: TaskPrediction, labels: Sequence[str]) -> Labels:
     """Return the labels of a task in descending order of their probabilities."""
     assert prediction.logits is not None
@@ -299,7 +283,7 @@ def _ranking(prediction: TaskPrediction, labels: Sequence[str]) -> Labels:
     return tuple(labels[i] for i in order.tolist())
 
 
-def compare(
+def labelled_predictions(
     predictor: BasePredictor,
     split: Split,
     tasks: Sequence[str],
@@ -307,7 +291,9 @@ def compare(
     confidence: bool = False,
     logits: bool = False,
 ) -> Iterator[tuple[str, list[Example], list[Labels], list[TaskPrediction]]]:
-    """Yield task, labelled sentences, gold labels and predictions; see `label`.
+    """Yield task, labelled sentences, gold labels and predictions, chunk by chunk.
+
+    Sentences without labels for a task are left out.
 
     Args:
         predictor: The predictor of the model.

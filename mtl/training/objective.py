@@ -96,21 +96,21 @@ def mean_loss(
 def _counts(batch: Batch, task: str, gold_share: float) -> Tensor:
     """Return the number of labels of each sentence, gold or of a teacher, `[B]`."""
     if task not in batch.teacher:
-        return _gold_counts(batch, task)
+        return gold_counts(batch, task)
     counts = batch.teacher[task].counts(batch.mask)
     if task not in batch.targets:
         return counts
     share = _shares(batch, task, gold_share)
-    return share * _gold_counts(batch, task) + (1 - share) * counts
+    return share * gold_counts(batch, task) + (1 - share) * counts
 
 
 def _shares(batch: Batch, task: str, gold_share: float) -> Tensor:
     """Return the share of the gold labels of each sentence, `[B]`."""
     known = batch.teacher[task].known
-    return torch.where(known, gold_share, 1.0) * (_gold_counts(batch, task) > 0)
+    return torch.where(known, gold_share, 1.0) * (gold_counts(batch, task) > 0)
 
 
-def _gold_counts(batch: Batch, task: str) -> Tensor:
+def gold_counts(batch: Batch, task: str) -> Tensor:
     """Return the number of labelled tokens or sentences of each sentence, `[B]`."""
     known = labelled(batch.targets[task])
     return known.long() if known.ndim == 1 else known.sum(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -50,9 +50,9 @@ class LossScale:
         self.good = 0
         """The number of good steps since the last change of the scale."""
 
-    def apply(self, terms: Mapping[str, Tensor]) -> None:
+    def apply(self, terms: Iterable[Tensor]) -> None:
         """Scale the gradients that will flow into terms of the loss, scalars."""
-        for term in terms.values():
+        for term in terms:
             if term.requires_grad:
                 term.register_hook(self._scaled)  # type: ignore[no-untyped-call]
 

@@ -336,7 +336,7 @@ class Trainer:
         for part in parts:
             own, terms = self._losses(part, counts, gold_share)
             if self.update.loss_scale:
-                self.update.loss_scale.apply(own | terms)
+                self.update.loss_scale.apply([*own.values(), *terms.values()])
             if logged:  # before the backward pass, which frees the graph
                 gradients.add(own, shared)
             penalty = torch.stack([*terms.values()]).sum() if terms else None

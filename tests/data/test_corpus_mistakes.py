@@ -80,6 +80,15 @@ def test_as_many_labels_as_words_are_expected(load):
         )
 
 
+def test_a_pattern_that_finds_nothing_is_told_if_the_first_word_has_no_label(load):
+    with pytest.raises(DataError, match=r"the pattern 'x\(\.\)' finds nothing in 'O'; correct it"):
+        load(
+            Fixed([None, "O"]),
+            {"train": DATA / "tiny.txt"},
+            {"t": {"column": "y", "pattern": "x(.)"}},
+        )
+
+
 def test_labels_of_words_and_of_sentences_do_not_mix(load):
     message = "tiny.txt:11: task 't': one value per sentence here, one per token before"
     with pytest.raises(DataError, match=re.escape(message)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -231,22 +232,43 @@ def test_mistakes_are_found_before_anything_is_read(
     assert message in str(error.value)
 
 
-def test_language_models_cannot_have_a_teacher(at: School, tmp_path: Path) -> None:
+def with_language_model(at: School) -> dict[str, Any]:
+    """Write the corpus of a language model, and return the changes of the run that trains it."""
     (at.folder / "tasks" / "lines.yaml").write_text(
         "reader: {type: text}\nfiles: {train: ../text.txt}\n"
         "tasks: {next: {labels: {text: next}, head: {type: lm}, metric: perplexity}}\n",
         encoding="utf-8",
     )
-    changes: dict[str, Any] = {
+    return {
         "tasks.next.use": "lines/next",
         "trunk.bidirectional": False,
         "training.metric": "pos.accuracy",
+        "training.epochs": 1,
     }
+
+
+def test_language_models_cannot_have_a_teacher(at: School, tmp_path: Path) -> None:
+    changes = with_language_model(at)
     text = refused(at, tmp_path, changes, match={**MATCH, "next": ["runs/tagger:pos"]})
     assert "next cannot have a teacher: it predicts" in text
-    distil(at, tmp_path / "s", {**changes, "training.epochs": 1})
+    distil(at, tmp_path / "s", changes)
     log = (tmp_path / "s" / "log.txt").read_text(encoding="utf-8")
     assert "task next: gold labels alone, without a teacher: it predicts" in log
+
+
+def test_streams_are_for_language_models_alone(at: School, tmp_path: Path) -> None:
+    """The text of the teachers has batches of sentences, and streams have no augmented copies."""
+    changes = with_language_model(at)
+    sizes = {f"tasks.{task}.batch.sentences": 16 for task in ("ner", "pos", "mood")}
+    copies = {"distillation.augmentation.copies": 1}
+    distil(at, tmp_path / "lines", {**changes, **copies})
+    streams = {"training.batch": {"streams": 2, "bptt": 4}}
+    distil(at, tmp_path / "streams", {**changes, **copies, **sizes, **streams})
+    found = [
+        re.search(r"([0-9,]+) augmented copies", (tmp_path / name / "log.txt").read_text())
+        for name in ("lines", "streams")
+    ]
+    assert int(found[0][1]) > int(found[1][1])
 
 
 # ---- the command

@@ -16,6 +16,8 @@ from mtl.analysis.forgetting import forgotten
 from mtl.api import Extended
 from mtl.errors import MtlError
 from mtl.experiment import load_config, load_corpora, prepare
+from mtl.experiment.distillation.teachers import TaskTeacher
+from mtl.experiment.distillation.transfer_set import TransferSet
 from tests.cli import project as small
 from tests.cli.command import mtl as command
 from tests.distillation.conftest import School
@@ -144,6 +146,16 @@ def test_a_task_grows_by_labels_and_keeps_the_others(at: School, tmp_path: Path)
     old = found.before.networks[0].head("pos").state_dict()
     for name, value in old.items():
         torch.testing.assert_close(start[name][:3], value, rtol=0, atol=0)
+
+
+def test_labels_are_kept_beside_those_of_another_teacher(at: School, tmp_path: Path) -> None:
+    trunk = {**at.run["trunk"], "init": str(at.teachers[0])}
+    trunk |= {"init_heads": True, "keep_labels": True}
+    run = load_config({**at.run, **growing(tmp_path), "trunk": trunk})
+    model = mtl.load(at.teachers[0])
+    teachers = {"pos": [TaskTeacher(model, "pos", ["VBG"], "")]}
+    found = prepare(run, load_corpora(run), transfer=TransferSet(teachers))
+    assert found.targets["pos"].labels == (".", "NNP", "VBD", "VBG", "VBZ")
 
 
 def test_labels_of_spans_are_kept_in_every_scheme(at: School, tmp_path: Path) -> None:

@@ -152,6 +152,15 @@ def test_a_unit_of_the_loss_needs_labels_of_tokens(tmp_path: Path) -> None:
     prepared(tmp_path, TASKS, loss_unit="sentence")
 
 
+def test_patience_of_a_task_without_a_dev_set_is_noted_beside_others(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 22) for name in ("c", "d")}
+    del corpora["d"]["files"]["dev"]
+    tasks = {"pos": {"use": "c/pos", "patience": 2}, "verb": {"use": "d/verb", "patience": 2}}
+    found = [note for note in notes(tmp_path, tasks, corpora=corpora) if "patience" in note]
+    assert len(found) == 1
+    assert found[0].startswith("tasks.verb.patience: no effect without a dev score")
+
+
 def test_patience_without_a_dev_set_is_noted_with_a_remedy(tmp_path: Path) -> None:
     data = corpus(tmp_path, "c", 22)
     data["files"] = {"train": data["files"]["train"]}

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.errors import ConfigError
+from mtl.experiment.config import check_run
+from mtl.experiment.subset import restricted_to
 from mtl.layers import subspace_overlap
 from mtl.sharing import SharedPrivate
 from mtl.trunks import LSTMTrunk
@@ -225,3 +227,18 @@ def test_an_adversary_with_one_corpus_is_told_before_training(tmp_path: Path) ->
 def test_tasks_of_a_corpus_cannot_be_of_two_groups(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"sharing\.groups: 'pos' and 'verb' read the same"):
         prepared(tmp_path, ONE_CORPUS, sharing=adversarial(groups=[["pos"], ["verb"]]))
+
+
+def test_a_difference_to_no_private_trunk_is_an_error(tmp_path: Path) -> None:
+    sharing = {"type": "shared_private", "difference": 0.1, "shared_only": ["pos", "verb"]}
+    with pytest.raises(ConfigError, match=r"sharing\.difference: has no effect, as no task has"):
+        prepared(tmp_path, ONE_CORPUS, sharing=sharing)
+
+
+def test_fewer_tasks_without_private_trunks_have_no_difference(tmp_path: Path) -> None:
+    tasks = {**ONE_CORPUS, "ner": {"use": "c/ner"}}
+    sharing = {"type": "shared_private", "difference": 0.1, "shared_only": ["pos", "verb"]}
+    run = prepared(tmp_path, tasks, sharing=sharing)[0].run
+    for kept, expected in ((["pos", "verb"], 0.0), (["pos", "ner"], 0.1)):
+        found = check_run(restricted_to(run, kept).run)
+        assert found.sharing.options["difference"] == expected

@@ -34,6 +34,11 @@ def test_mean_and_deviation_are_over_the_tokens_that_have_a_number() -> None:
         TokenNumberTarget.build([(None,)], BuildContext())
 
 
+def test_equal_numbers_have_the_scale_one() -> None:
+    target = TokenNumberTarget.build([(0.1, 0.1, 0.1)], BuildContext())
+    assert (target.mean, target.scale) == (0.1, 1.0)
+
+
 def test_the_loss_is_half_the_squared_error_in_deviations() -> None:
     target = TokenNumberTarget(10.0, 2.0)
     head = SoftmaxTagger(4, target.labelling()).double().eval()

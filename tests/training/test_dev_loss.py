@@ -49,6 +49,22 @@ def test_regularisers_do_not_count(tmp_path: Path) -> None:
     assert losses[0] == losses[1]
 
 
+def test_weights_of_sentences_do_not_count(tmp_path: Path) -> None:
+    losses = []
+    for labels in ("pos", {"column": "pos", "weight": "w"}):
+        corpora = {"c": corpus(tmp_path, "c", 22)}
+        corpora["c"]["tasks"] = {"pos": {**CORPUS["tasks"]["pos"], "labels": labels}}
+        for path in tmp_path.glob("*.jsonl"):
+            rows = map(json.loads, path.read_text().splitlines())
+            lines = [json.dumps({**row, "w": 0.3 + i}) for i, row in enumerate(rows)]
+            path.write_text("\n".join(lines))
+        experiment, found = prepared(
+            tmp_path, {"pos": {"use": "c/pos"}}, corpora, metric="pos.loss"
+        )
+        losses.append(experiment.validate(list(found.values())).losses)
+    assert losses[0] == losses[1]
+
+
 def test_the_epoch_with_the_lowest_loss_is_kept_and_patience_follows_it(tmp_path: Path) -> None:
     optimizer = {"type": "adam", "lr": 0.3}
     run = trainer(tmp_path, TASKS, metric="pos.loss", patience=2, epochs=40, optimizer=optimizer)

@@ -183,6 +183,19 @@ def test_scaled_losses_have_the_gradients_of_unscaled_ones(weighting: str, tmp_p
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-4)
 
 
+def test_a_task_with_the_name_of_a_penalty_is_scaled_too(tmp_path: Path) -> None:
+    tasks = {"soft": {"use": "c/pos"}, "verb": {"use": "c/verb"}}
+    options: dict[str, Any] = {"sharing": {"type": "soft", "strength": 0.0}, "epochs": 1}
+    options["trunk"] = {**trunk("conv"), "dropout": 0.0}
+    plain, scaled = trainer(tmp_path, tasks, **options), half(trainer(tmp_path, tasks, **options))
+    scaled.update.loss_scale.scale = 2.0**8
+    torch.manual_seed(1)
+    expected = next(plain.run())
+    torch.manual_seed(1)
+    found = next(scaled.run())
+    assert found.grad_norm == pytest.approx(expected.grad_norm, rel=2e-2)
+
+
 def test_a_step_with_an_overflow_is_skipped_and_the_scale_halved(tmp_path: Path) -> None:
     made = half(trainer(tmp_path, TASKS, trunk=trunk("conv"), epochs=1))
     made.update.loss_scale.scale = 2.0**40

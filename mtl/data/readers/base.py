@@ -43,6 +43,11 @@ class Record:
     pair: list[str] | None = None
     oddity: str = ""
 
+    @property
+    def empty(self) -> bool:
+        """Whether the sentence, or one of a pair, has no words."""
+        return not self.tokens or self.pair == []
+
 
 class Reader(Checked, ABC):
     """Reads one file format. Options are keyword-only arguments of the constructor.

@@ -14,7 +14,7 @@ from mtl.data.corpus import Corpus, Split
 from mtl.data.lessons import Lesson, TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.streams import Streams
-from mtl.experiment.corpora import reads_pairs, tasks_of, unit_of
+from mtl.experiment.corpora import reads_pairs
 from mtl.experiment.distillation.alignment import LabelAlignment
 from mtl.experiment.distillation.lessons import (
     HardOutputs,
@@ -33,10 +33,10 @@ from mtl.experiment.distillation.outputs import (
     path_labels,
 )
 from mtl.experiment.distillation.states import StateLessons, store_states
-from mtl.experiment.distillation.text import TRANSFER
+from mtl.experiment.distillation.text import TRANSFER, read_by_teachers
 from mtl.experiment.distillation.transfer_set import TransferSet
 from mtl.experiment.experiment import Experiment
-from mtl.experiment.loaders import batch_limits, make_loader
+from mtl.experiment.loaders import make_loader
 from mtl.inference.readouts import label_probabilities
 
 _TEMPERATURE = 2.0
@@ -138,17 +138,14 @@ def teach(
     devices = [experiment.device] if experiment.device.type == "cuda" else []
     # Labelling draws no random numbers; if a part of a user does, the run is still the same.
     with torch.random.fork_rng(devices):
-        for name, corpus in corpora.items() if options.training_text else ():
-            words = unit_of(run.corpora[name]) == "words"
-            if words and batch_limits(run, name).streams is None:
-                pairs = any(reads_pairs(run, task) for task in tasks_of(run, name))
-                split = corpus.splits["train"]
-                single |= {} if pairs else {name: split}
-                lessons[name] = {
-                    task: make(name, split)
-                    for task, make in makers.items()
-                    if reads_pairs(run, task) == pairs
-                }
+        for name, pairs in read_by_teachers(run).items():
+            split = corpora[name].splits["train"]
+            single |= {} if pairs else {name: split}
+            lessons[name] = {
+                task: make(name, split)
+                for task, make in makers.items()
+                if reads_pairs(run, task) == pairs
+            }
         if transfer.corpus:
             split = single[TRANSFER] = transfer.corpus.splits["train"]
             lessons[TRANSFER] = {

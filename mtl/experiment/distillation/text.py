@@ -20,6 +20,7 @@ from mtl.data.writer import ReadingProgress
 from mtl.experiment.build import target_of
 from mtl.experiment.corpora import labels_sentences, reads_pairs, tasks_of, unit_of
 from mtl.experiment.kinds import build
+from mtl.experiment.loaders import batch_limits
 
 TRANSFER = "transfer text"
 """The name of the unlabelled text among the corpora; a blank keeps it apart from their names."""
@@ -54,6 +55,21 @@ def load_text(
     return load_corpus(config, reader, progress=progress)
 
 
+def read_by_teachers(run: Run) -> dict[str, bool]:
+    """Return the corpora whose training text teachers label, and whether they have pairs.
+
+    Teachers read sentences of words, so text in streams or in parts of words is left out.
+    """
+    assert run.distillation
+    if not run.distillation.training_text:
+        return {}
+    return {
+        name: any(reads_pairs(run, task) for task in tasks_of(run, name))
+        for name, corpus in run.corpora.items()
+        if unit_of(corpus) == "words" and batch_limits(run, name).streams is None
+    }
+
+
 def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) -> Corpus | None:
     """Return the unlabelled text with the augmented copies of all sentences that teachers label.
 
@@ -75,10 +91,8 @@ def with_copies(run: Run, corpora: Mapping[str, Corpus], text: Corpus | None) ->
         run.seed, rules.copies, rules.mask, rules.replace, rules.cut, _lexicon(run, corpora)
     )
     sources = [text.splits["train"]] if text else []
-    if run.distillation.training_text:
-        sources += [
-            corpus.splits["train"] for name, corpus in corpora.items() if _single_words(run, name)
-        ]
+    read = read_by_teachers(run)
+    sources += [corpora[name].splits["train"] for name, pairs in read.items() if not pairs]
     strings = pa.list_(pa.string())
     schema = pa.schema(
         {"tokens": strings, "second": pa.int64(), "line": pa.int64(), "hash": pa.int64()}
@@ -110,12 +124,6 @@ def _columns(count: int) -> list[Any]:
 
     zeros = pa.array(np.zeros(count, dtype=np.int64))
     return [pa.nulls(count, pa.int64()), zeros, zeros]
-
-
-def _single_words(run: Run, corpus: str) -> bool:
-    """Return whether a corpus has single sentences of words."""
-    tasks = tasks_of(run, corpus)
-    return unit_of(run.corpora[corpus]) == "words" and not any(reads_pairs(run, t) for t in tasks)
 
 
 def _lexicon(run: Run, corpora: Mapping[str, Corpus]) -> TagLexicon:
