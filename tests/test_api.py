@@ -94,6 +94,8 @@ def test_evaluation_can_be_of_some_tasks_and_of_other_files(
 
 
 def test_mistakes_are_errors_of_ours(trained: mtl.TrainedModel, project: Path) -> None:
+    with pytest.raises(MtlError, match="expected a list of tasks, got 'ner'; put it into a list"):
+        trained.predict(["Ann"], "ner")
     with pytest.raises(MtlError, match="the model has no task 'nre'; did you mean 'ner'"):
         trained.predict(["Ann"], ["nre"])
     with pytest.raises(MtlError, match="expected a list of sentences, got one string"):

@@ -43,6 +43,8 @@ class TaskSelection:
     def named(self, tasks: Sequence[str] | None = None) -> list[str]:
         """Return the named tasks, by default all."""
         known = list(self._run.tasks)
+        if isinstance(tasks, str):
+            raise MtlError(f"expected a list of tasks, got {tasks!r}; put it into a list")
         for task in tasks or ():
             if task not in known:
                 raise MtlError(f"the model has no task {task!r}{did_you_mean(task, known)}")

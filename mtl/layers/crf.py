@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from mtl.layers.inputs import check_labels
+from mtl.layers.inputs import check_labels, check_mask
 from mtl.ops.crf import crf_log_likelihood, crf_log_partition, crf_marginals, crf_viterbi
 from mtl.ops.crf_paths import crf_entropy, crf_n_best, crf_sample, ends
 from mtl.ops.crf_semirings import Chain
@@ -23,7 +23,7 @@ class CRF(nn.Module):
     Parameters have the same names and shapes as in `torchcrf.CRF`, so state dicts are
     interchangeable. All methods take emissions `[B, T, K]` and a mask `[B, T]`, bool, True on real
     tokens, which come first; without a mask all tokens are real. They raise ValueError if shapes or
-    types are wrong.
+    types are wrong. Gradients have no second derivatives.
 
     Forbidden paths are excluded from the partition function and are never decoded. A tagging scheme
     can thus be enforced in training and in prediction. The constraints are not part of the state
@@ -35,6 +35,8 @@ class CRF(nn.Module):
             the row; None allows all.
         allowed_start: `[K]` bool, the labels that may come first; None allows all.
         allowed_end: `[K]` bool, the labels that may come last; None allows all.
+
+    Those of a tagging scheme are the finite entries of `Constraints(labels, scheme=…).steps()`.
     """
 
     varies: ClassVar[bool] = False
@@ -62,6 +64,10 @@ class CRF(nn.Module):
         self._forbid("start", allowed_start, self.start_transitions)
         self._forbid("end", allowed_end, self.end_transitions)
         self._free = all(x is None for x in (allowed_transitions, allowed_start, allowed_end))
+
+    def extra_repr(self) -> str:
+        """Return the options shown by `print(module)`."""
+        return f"num_tags={self.num_tags}"
 
     def _forbid(self, name: str, allowed: Tensor | None, scores: Tensor) -> None:
         """Check `allowed` and store its negation as a buffer."""
@@ -118,11 +124,7 @@ class CRF(nn.Module):
             )
         if mask is None:
             return emissions.new_ones(emissions.shape[:2], dtype=torch.bool)
-        if mask.dtype != torch.bool or mask.shape != emissions.shape[:2]:
-            raise ValueError(
-                f"mask: expected bool {list(emissions.shape[:2])}, "
-                f"got {mask.dtype} {list(mask.shape)}"
-            )
+        check_mask(mask, emissions.shape[:2])
         return mask
 
     def _check_tags(self, tags: Tensor, emissions: Tensor) -> None:
@@ -175,7 +177,11 @@ class CRF(nn.Module):
         return likelihood
 
     def log_prob_of(
-        self, emissions: Tensor, possible: Tensor, mask: Tensor, temperature: float = 1.0
+        self,
+        emissions: Tensor,
+        possible: Tensor,
+        mask: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> Tensor:
         """Return the log-probability of all paths through the possible labels, `[B]`.
 
@@ -185,6 +191,7 @@ class CRF(nn.Module):
             mask: `[B, T]` bool.
             temperature: As for `marginals`.
         """
+        mask = self._checked_mask(emissions, mask)
         scores, transitions, start, end = self.chain(emissions, temperature)
         steps = transitions, start, end
         numerator = crf_log_partition(scores.masked_fill(~possible, -torch.inf), *steps, mask)
@@ -197,7 +204,7 @@ class CRF(nn.Module):
         return crf_viterbi(*self.chain(emissions), mask)[0]
 
     def decode_n_best(
-        self, emissions: Tensor, mask: Tensor | None, n: int
+        self, emissions: Tensor, mask: Tensor | None = None, n: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Return the n most likely paths, best first, `[B, n, T]`, and their scores, `[B, n]`.
 
@@ -225,6 +232,8 @@ class CRF(nn.Module):
         self, emissions: Tensor, mask: Tensor | None = None, temperature: float = 1.0
     ) -> Tensor:
         """Return the probability of each label at each token, `[B, T, K]`, zero on padding.
+
+        The result has no gradients. `entropy`, `cross_entropy` and `log_prob_of` have gradients.
 
         Args:
             emissions: `[B, T, K]`.

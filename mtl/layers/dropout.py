@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtl.layers.inputs import check_probability
 from mtl.options import Probability
 
 
@@ -18,6 +19,7 @@ class VariationalDropout(nn.Module):
 
     def __init__(self, p: Probability) -> None:
         super().__init__()
+        check_probability("p", p)
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,6 +49,7 @@ class EvolutionalDropout(nn.Module):
 
     def __init__(self, p: Probability) -> None:
         super().__init__()
+        check_probability("p", p)
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,6 +94,7 @@ class EmbeddingDropout(nn.Module):
 
     def __init__(self, p: Probability) -> None:
         super().__init__()
+        check_probability("p", p)
         self.p = p
 
     def forward(self, table: nn.Embedding, words: Tensor) -> Tensor:

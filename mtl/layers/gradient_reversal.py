@@ -19,12 +19,19 @@ class GradientReversal(nn.Module):
     Args:
         strength: λ, at least 0; with 0 no gradient passes.
         ramp: The number of passes over which λ grows; None keeps λ constant.
+
+    Raises:
+        ValueError: The strength is negative, or the ramp is below 1.
     """
 
     passes: Tensor
 
     def __init__(self, strength: float = 1.0, ramp: int | None = None) -> None:
         super().__init__()
+        if strength < 0:
+            raise ValueError(f"strength: expected at least 0, got {strength}")
+        if ramp is not None and ramp < 1:
+            raise ValueError(f"ramp: expected at least 1, or None, got {ramp}")
         self.strength = strength
         self.ramp = ramp
         # A buffer, so that resumed training continues with the same λ.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,18 @@ def check_width(hidden: Tensor, width: int) -> None:
     """Raise ValueError unless the hidden states are `[B, T, width]`."""
     if hidden.dim() != 3 or hidden.shape[2] != width:
         raise ValueError(f"hidden: expected [B, T, {width}], got {list(hidden.shape)}")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raise ValueError unless a probability of dropping something is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name}: expected a probability in [0, 1), got {value}")
+
+
+def check_mask(mask: Tensor, shape: Sequence[int]) -> None:
+    """Raise ValueError unless the mask is bool and has the shape `[B, T]`."""
+    if mask.dtype != torch.bool or mask.shape != tuple(shape):
+        raise ValueError(f"mask: expected bool {list(shape)}, got {mask.dtype} {list(mask.shape)}")
 
 
 def check_labels(name: str, labels: Tensor, count: int, mask: Tensor | None = None) -> None:

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from mtl.errors import OptionError
 from mtl.layers.dropout import VariationalDropout
+from mtl.layers.inputs import check_mask, check_probability
 from mtl.layers.sequence import last_inputs
+from mtl.ops.crf_paths import check_prefix
 from mtl.ops.pool import f_pool, fo_pool, ifo_pool
 from mtl.ops.qrnn import COUNTS, QRNNPooling, qrnn
 
@@ -48,8 +50,9 @@ class QRNNLayer(nn.Module):
         highway: Whether the output gate mixes the state with the input.
 
     Raises:
-        ValueError: The window is not positive, `reverse` is combined with `bidirectional`, or
-            `highway` with another pooling than "fo".
+        ValueError: The window is not positive, the pooling is unknown, a probability is not in
+            [0, 1), `reverse` is combined with `bidirectional`, or `highway` with another pooling
+            than "fo".
     """
 
     def __init__(
@@ -68,6 +71,10 @@ class QRNNLayer(nn.Module):
         highway: bool = False,
     ) -> None:
         super().__init__()
+        if pooling not in COUNTS:
+            raise OptionError("pooling", f"expected one of {list(COUNTS)}, got {pooling!r}")
+        check_probability("zoneout", zoneout)
+        check_probability("weight_drop", weight_drop)
         if highway and pooling != "fo":
             raise OptionError("highway", f'expected the pooling "fo", got "{pooling}"')
         if window < 1:
@@ -100,6 +107,12 @@ class QRNNLayer(nn.Module):
             bound = (6 / (input_size + hidden_size)) ** 0.5
             matrix = torch.empty(input_size, directions * hidden_size)
             self.skip = nn.Parameter(matrix.uniform_(-bound, bound))
+
+    def extra_repr(self) -> str:
+        """Return the options shown by `print(module)`."""
+        options = f"{self.input_size}, {self.hidden_size}, window={self.window}"
+        ways = f"reverse={self.reverse}, bidirectional={self.bidirectional}"
+        return f"{options}, pooling={self.pooling}, {ways}"
 
     @property
     def plain(self) -> bool:
@@ -283,6 +296,9 @@ class QRNN(nn.Module):
         weight_drop: float = 0.0,
     ) -> None:
         super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers: expected at least 1, got {num_layers}")
+        self.input_size = input_size
         self.dropout = VariationalDropout(dropout)
         self.layers = nn.ModuleList(
             QRNNLayer(
@@ -306,13 +322,25 @@ class QRNN(nn.Module):
     ) -> tuple[Tensor, list[QRNNState]]:
         """Return the outputs of the last layer, `[B, T, H]`, and the state after the text.
 
+        With two directions the outputs are `[B, T, 2H]`. Outputs are zero on padding.
+
         Args:
             x: `[B, T, D]`.
             state: The state after the previous chunk of the text, one entry per layer; None at the
                 start.
             mask: `[B, T]` bool, True on real tokens, which come first; None means that all tokens
                 are real.
+
+        Raises:
+            ValueError: A shape or type is wrong, or padding comes before a real token.
         """
+        if x.dim() != 3 or x.shape[2] != self.input_size:
+            raise ValueError(f"x: expected [B, T, {self.input_size}], got {list(x.shape)}")
+        if isinstance(state, Tensor):
+            raise ValueError("state: expected one entry per layer, got a tensor; write mask=…")
+        if mask is not None:
+            check_mask(mask, x.shape[:2])
+            check_prefix(mask)
         after = []
         for i, layer in enumerate(cast("Sequence[QRNNLayer]", self.layers)):
             x = self.dropout(x) if i else x

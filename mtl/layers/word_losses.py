@@ -46,19 +46,30 @@ class SampledLoss(WordLoss):
     Args:
         counts: `[V]`, the number of occurrences of each word, at least 1.
         samples: The number S of samples per step, drawn with replacement.
+
+    Raises:
+        ValueError: A count or the number of samples is below 1.
     """
 
     frequencies: Tensor
 
     def __init__(self, counts: Tensor, samples: int) -> None:
         super().__init__()
+        if samples < 1:
+            raise ValueError(f"samples: expected at least 1, got {samples}")
         self.samples = samples
         # They follow from the training text, so they are not saved.
         self.register_buffer("frequencies", torch.empty(len(counts)), persistent=False)
         self.set_counts(counts)
 
     def set_counts(self, counts: Tensor) -> None:
-        """Set the number of occurrences of each word, `[V]`, at least 1."""
+        """Set the number of occurrences of each word, `[V]`, at least 1.
+
+        Raises:
+            ValueError: A count is below 1, so that a sample or target has no probability.
+        """
+        if not counts.is_meta and (lowest := counts.min()) < 1:
+            raise ValueError(f"counts: expected at least 1 for each word, got {lowest}")
         self.frequencies.copy_(counts / counts.sum())
 
     def _ratios(
@@ -68,6 +79,11 @@ class SampledLoss(WordLoss):
 
         Shapes `[N]`, `[N]`, `[N, S]`; q is `[V]`.
         """
+        if len(q) != output.num_words:
+            raise ValueError(f"counts: expected {output.num_words} words, got {len(q)}")
+        if hidden.shape != (len(targets), output.in_features):
+            expected = [len(targets), output.in_features]
+            raise ValueError(f"hidden: expected shape {expected}, got {list(hidden.shape)}")
         drawn = torch.multinomial(q, self.samples, replacement=True)
         x = output.project(hidden)
         scores = _scores(x, *output.vectors(targets))

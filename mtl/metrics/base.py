@@ -40,7 +40,7 @@ def defined(score: float) -> float | None:
 
 def items(value: Labels) -> tuple[Any, ...]:
     """Return the values of the tokens, or the one value of the sentence."""
-    return value if isinstance(value, tuple) else (value,)
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 class Metric(Checked, ABC):
@@ -69,8 +69,8 @@ class Metric(Checked, ABC):
         """Add sentences to the counts.
 
         Args:
-            gold: One item per sentence: a label (classification), one label per token (tagging), a
-                set of labels, or a number; see `reads`.
+            gold: One item per sentence: a label (classification), a tuple or list with one label
+                per token (tagging), a set of labels, or a number; see `reads`.
             predicted: The predictions in the same form.
         """
 

@@ -106,6 +106,6 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def _number(labels: Labels) -> float:
-    if not isinstance(labels, float):
+    if not isinstance(labels, (int, float)):
         raise ValueError(f"expected a number, got {labels!r}")
-    return labels
+    return float(labels)

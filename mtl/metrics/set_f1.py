@@ -71,6 +71,6 @@ def _sets(
 
 
 def _set(labels: Labels) -> frozenset[str]:
-    if not isinstance(labels, frozenset):
+    if not isinstance(labels, (frozenset, set)):
         raise ValueError(f"expected a set of labels, got {labels!r}")
-    return labels
+    return frozenset(labels)

@@ -53,7 +53,7 @@ class Sharing(Checked, nn.Module, ABC):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
     """
 
     min_tasks: ClassVar[int] = 1
@@ -83,7 +83,7 @@ class Sharing(Checked, nn.Module, ABC):
 
         Args:
             options: All options.
-            make_trunk: A function without arguments that returns a new trunk.
+            make_trunk: A function without arguments that returns a new `Trunk`.
             context: The run.
 
         Raises:

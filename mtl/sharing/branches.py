@@ -28,7 +28,7 @@ class Branches(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         by_layer: The groups of tasks of each layer, from the first layer up, such as
             [[[pos, chunk, ner]], [[pos], [chunk, ner]]]. The last list is also for the layers above
             it. null: all tasks share all layers but the last, which each task has of its own.

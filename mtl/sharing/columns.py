@@ -24,7 +24,7 @@ class Columns(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
     """
 
     def __init__(self, tasks: Sequence[str], make_trunk: Callable[[], Trunk]) -> None:
@@ -68,7 +68,7 @@ class Mixed(Columns):
 
     Args:
         tasks: The names of all tasks, at least two.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         lr_factor: Factor of the learning rate for the weights of the mixtures.
     """
 

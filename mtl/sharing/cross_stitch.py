@@ -22,7 +22,7 @@ class CrossStitch(Mixed):
 
     Args:
         tasks: The names of all tasks, at least two.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         alpha: One matrix per layer (task), or one per unit (channel).
         balance: Initial share of each task in its own mixture; the others have equal shares of the
             rest, so that shares sum to 1.

@@ -26,7 +26,7 @@ class EasyAdapt(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         groups: The tasks of each domain: [[pos_news], [pos_mail, ner_mail]]. null: the tasks of a
             corpus are a domain.
     """

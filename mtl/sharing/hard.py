@@ -18,7 +18,7 @@ class Hard(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
     """
 
     without_trunk = True

@@ -34,7 +34,7 @@ class Hierarchical(Columns):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         order: The tasks, from the lowest to the highest; null: as in the run file.
         label_dim: Width E of the label vectors; 0: labels are not read.
         successive: δ of the penalty δ ‖θ − θ'‖², once per batch, on the weights θ of the embedding

@@ -23,7 +23,7 @@ class MixtureOfExperts(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         experts: E, the number of trunks.
     """
 

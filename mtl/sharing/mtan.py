@@ -26,7 +26,7 @@ class AttentionMasks(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         mask_size: Width of the hidden layer of a mask.
     """
 

@@ -15,7 +15,7 @@ class NoSharing(Columns):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
     """
 
     def forward(

@@ -30,7 +30,7 @@ class ProgressiveExtraction(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         experts: E, the number of trunks of each task.
         shared_experts: S, the number of trunks that all tasks read.
         progressive: Whether the mixtures of a layer are the input of the next (PLE). false: experts

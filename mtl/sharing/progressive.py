@@ -33,7 +33,7 @@ class Progressive(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         old: The old tasks, which read the old column.
         adapter_size: Width A of the adapters; 0 for no adapters.
     """

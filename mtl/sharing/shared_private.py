@@ -33,7 +33,7 @@ class SharedPrivate(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         adversary: λ. A softmax classifier learns to predict the group of tasks that a sentence is
             for, from the mean of the shared trunk's last layer. The shared trunk gets its gradient
             times −λ, so that it represents the common part of the groups. 0: no adversary.

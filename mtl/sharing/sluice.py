@@ -38,7 +38,7 @@ class Sluice(Mixed):
 
     Args:
         tasks: The names of all tasks, at least two.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         subspaces: The number S of subspaces of a layer.
         balance: Initial share of a subspace in its own mixture, and of the last layer in the input
             of a head; the others have equal shares of the rest, so that shares sum to 1.

@@ -28,7 +28,7 @@ class TensorFactorisation(Sharing):
 
     Args:
         tasks: The names of all tasks.
-        make_trunk: A function without arguments that returns a new trunk.
+        make_trunk: A function without arguments that returns a new `Trunk`.
         factors: The form of the bases. "last_axis": unrestricted. "tucker": a core with one matrix
             per axis. "tensor_train": a chain with one tensor per axis.
         rank: Share of the full rank along each axis, rounded up: for four tasks, 0.5 means two

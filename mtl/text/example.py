@@ -20,14 +20,14 @@ ABSENT = "_"
 
 
 def of_tokens(labels: Labels) -> tuple[str, ...]:
-    """Return labels that are one per token.
+    """Return labels that are one per token; a list becomes a tuple.
 
     Raises:
         ValueError: They belong to the sentence.
     """
-    if not isinstance(labels, tuple):
-        raise ValueError(f"expected one label per token, got {labels!r}")
-    return labels  # type: ignore[return-value]  # targets check the items
+    if not isinstance(labels, (tuple, list)):
+        raise ValueError(f"expected one label per token, in a tuple or list, got {labels!r}")
+    return tuple(labels)  # type: ignore[arg-type]  # targets check the items
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -89,16 +89,20 @@ class Weighting(Checked, nn.Module, ABC):
     def backward(
         self,
         losses: Mapping[str, Tensor],
-        shared: Sequence[nn.Parameter],
+        shared: Iterable[nn.Parameter],
         penalty: Tensor | None = None,
     ) -> WeightedLosses:
         """Accumulate the gradients of the weighted sum; return weights and weighted losses.
 
         Args:
-            losses: The mean loss by task, scalars; only the tasks of this step.
+            losses: The mean loss by task, scalars; only the tasks of this step, at least one.
             shared: The parameters that several tasks train, for methods that change gradients.
             penalty: Unweighted further terms of the loss, a scalar; None for none.
+
+        Raises:
+            ValueError: There are no losses, a task is unknown, or a loss is not a scalar.
         """
+        check_losses(losses, self.tasks)
         weighted = self.combine(losses)
         accumulate(weighted, penalty)
         return self.result(weighted)
@@ -175,6 +179,20 @@ def accumulate(weighted: Mapping[str, Tensor], penalty: Tensor | None) -> None:
     if penalty is not None:
         total = total + penalty
     torch.autograd.backward(total)
+
+
+def check_losses(losses: Mapping[str, Tensor], tasks: Container[str]) -> None:
+    """Raise ValueError unless there are losses, all of them scalars of known tasks."""
+    if not losses:
+        raise ValueError("losses: expected at least one task, got none")
+    for task, loss in losses.items():
+        if task not in tasks:
+            raise ValueError(f"losses: the weighting has no task {task!r}")
+        if loss.dim():
+            raise ValueError(
+                f"losses: expected a scalar for task {task!r}, got shape {list(loss.shape)}; take "
+                "the mean"
+            )
 
 
 def values_of(scalars: Mapping[str, Tensor]) -> dict[str, float]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mtl.layers.binary_scale import binary_scale
-from mtl.weighting.base import WeightedLosses, Weighting, accumulate
+from mtl.weighting.base import WeightedLosses, Weighting, accumulate, check_losses
 from mtl.weighting.gradients import TaskGradients
 
 
@@ -51,12 +51,14 @@ class CombinedGradients(Weighting):
     def backward(
         self,
         losses: Mapping[str, Tensor],
-        shared: Sequence[nn.Parameter],
+        shared: Iterable[nn.Parameter],
         penalty: Tensor | None = None,
     ) -> WeightedLosses:
         """Accumulate combined gradients; see `Weighting.backward`."""
         if len(losses) < 2:
             return super().backward(losses, shared, penalty)
+        check_losses(losses, self.tasks)
+        shared = list(shared)
         self.add(losses, shared, penalty)
         return self.finish(losses, shared)
 

@@ -89,7 +89,9 @@ class FAMO(Weighting):
         rows = self._rows(before)
         logits = self.logits.clone().requires_grad_()
         falls = self._logs(before) - self._logs(after)
-        (logits[rows].softmax(0) @ falls).backward()  # type: ignore[no-untyped-call]
+        with torch.enable_grad():  # the losses of `after` need no gradients
+            moved = logits[rows].softmax(0) @ falls
+        moved.backward()  # type: ignore[no-untyped-call]
         gradient = logits.grad
         assert gradient is not None
         adam(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mtl.layers.binary_scale import binary_scale
 from mtl.options import NonNegativeFloat, PositiveFloat
-from mtl.weighting.base import WeightedLosses, Weighting, check_not_negative, values_of
+from mtl.weighting.base import (
+    WeightedLosses,
+    Weighting,
+    check_losses,
+    check_not_negative,
+    values_of,
+)
 from mtl.weighting.gradients import TaskGradients
 
 _TINY = 1e-12
@@ -78,7 +84,7 @@ class GradNorm(Weighting):
     def backward(
         self,
         losses: Mapping[str, Tensor],
-        shared: Sequence[nn.Parameter],
+        shared: Iterable[nn.Parameter],
         penalty: Tensor | None = None,
     ) -> WeightedLosses:
         """Accumulate gradients, then update the weights; see `Weighting.backward`.
@@ -86,6 +92,8 @@ class GradNorm(Weighting):
         Raises:
             TrainingError: A loss is negative, so that ratios of losses have no meaning.
         """
+        check_losses(losses, self.tasks)
+        shared = list(shared)
         self.add(losses, shared, penalty)
         return self.finish(losses, shared)
 

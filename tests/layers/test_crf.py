@@ -195,3 +195,23 @@ def test_fewer_than_one_path_is_an_error() -> None:
 def test_a_crf_without_labels_is_an_error() -> None:
     with pytest.raises(ValueError, match="num_tags: expected at least 1, got 0"):
         CRF(0)
+
+
+def test_n_best_paths_and_partial_labels_need_no_mask() -> None:
+    crf, emissions = CRF(3), torch.randn(2, 4, 3)
+    mask, possible = torch.ones(2, 4, dtype=torch.bool), torch.rand(2, 4, 3) > 0.3
+    best, score = crf.decode_n_best(emissions)
+    assert torch.equal(best[:, 0], crf.decode(emissions))
+    torch.testing.assert_close(score, crf.decode_n_best(emissions, mask, 2)[1][:, :1])
+    possible[..., 0] = True
+    torch.testing.assert_close(crf.log_prob_of(emissions, possible), crf(emissions, possible, mask))
+
+
+def test_all_methods_check_the_mask() -> None:
+    crf, emissions = CRF(3), torch.randn(2, 4, 3)
+    with pytest.raises(ValueError, match=r"mask: expected bool \[2, 4\], got torch.float32"):
+        crf.log_prob_of(emissions, emissions > 0, torch.ones(2, 4))
+
+
+def test_it_prints_the_number_of_labels() -> None:
+    assert repr(CRF(3)) == "CRF(num_tags=3)"

@@ -129,3 +129,10 @@ def test_standout_keeps_units_by_the_sigmoid_of_their_inputs() -> None:
 def test_standout_takes_the_average_in_evaluation() -> None:
     a = torch.randn(3, 4, 5)
     torch.testing.assert_close(Standout().eval()(a), a.clamp(min=0) / (1 + (-a).exp()))
+
+
+@pytest.mark.parametrize("layer", [VariationalDropout, EvolutionalDropout, EmbeddingDropout])
+@pytest.mark.parametrize("p", [-0.1, 1.0, 3])
+def test_only_probabilities_below_one_are_accepted(layer: type[nn.Module], p: float) -> None:
+    with pytest.raises(ValueError, match=r"p: expected a probability in \[0, 1\), got"):
+        layer(p)

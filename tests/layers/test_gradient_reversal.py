@@ -42,3 +42,14 @@ def test_progress_is_saved_and_loaded() -> None:
     gradient(layer)
     again.load_state_dict(layer.state_dict())
     assert gradient(again) == gradient(layer) != 0
+
+
+@pytest.mark.parametrize(
+    ("strength", "ramp", "message"),
+    [(-1.0, None, "strength: expected at least 0, got -1"), (1.0, 0, "ramp: expected at least 1")],
+)
+def test_values_that_would_not_reverse_are_refused(
+    strength: float, ramp: int | None, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        GradientReversal(strength, ramp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -190,3 +191,43 @@ def test_a_cut_text_gives_the_whole_with_options_too(options: dict) -> None:
 def test_a_highway_needs_an_output_gate() -> None:
     with pytest.raises(OptionError, match='highway: expected the pooling "fo", got "ifo"'):
         QRNNLayer(4, 5, pooling="ifo", highway=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pooling": "foi"}, "pooling: expected one of"),
+        ({"zoneout": 1.0}, r"zoneout: expected a probability in \[0, 1\), got 1.0"),
+        ({"weight_drop": -0.5}, "weight_drop: expected a probability"),
+        ({"dropout": 2.0}, "p: expected a probability"),
+        ({"num_layers": 0}, "num_layers: expected at least 1, got 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        QRNN(4, 5, **options)
+
+
+MASK = torch.tensor([[True, True, False]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "message"),
+    [
+        ((3, 4), {}, r"x: expected \[B, T, 4\], got \[3, 4\]"),
+        ((1, 3, 5), {}, r"x: expected \[B, T, 4\], got \[1, 3, 5\]"),
+        ((1, 3, 4), {"state": MASK}, "state: expected one entry per layer, got a tensor"),
+        ((1, 3, 4), {"mask": MASK.float()}, r"mask: expected bool \[1, 3\], got torch.float32"),
+        ((1, 2, 4), {"mask": MASK}, r"mask: expected bool \[1, 2\], got torch.bool \[1, 3\]"),
+        ((1, 3, 4), {"mask": MASK.flip(1)}, "mask: expected the real tokens of a sentence first"),
+    ],
+)
+def test_inputs_of_other_forms_are_refused(
+    shape: tuple[int, ...], given: dict[str, torch.Tensor], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        QRNN(4, 5, 2)(torch.randn(shape), **given)
+
+
+def test_it_prints_its_sizes() -> None:
+    assert "(0): QRNNLayer(4, 5, window=2, pooling=fo, " in repr(QRNN(4, 5, window=2))

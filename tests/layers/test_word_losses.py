@@ -156,3 +156,24 @@ def test_biases_can_start_at_equal_probabilities(output: str) -> None:
     layer = made(output)[0]
     layer.normalise()
     torch.testing.assert_close(layer.vectors()[1].logsumexp(0).item(), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "samples", "message"),
+    [
+        (torch.tensor([3, 0, 1]), 2, "counts: expected at least 1 for each word, got 0"),
+        (torch.tensor([3, 1, 1]), 0, "samples: expected at least 1, got 0"),
+    ],
+)
+def test_words_and_samples_are_counted_from_one(counts: Tensor, samples: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NoiseContrastive(counts, samples)
+
+
+@pytest.mark.parametrize("name", ["importance", "nce"])
+def test_inputs_of_other_shapes_are_refused(name: str) -> None:
+    loss, (layer, hidden, targets) = LOSSES[name](2).double(), made()
+    with pytest.raises(ValueError, match=r"hidden: expected shape \[6, 5\], got \[1, 6, 5\]"):
+        loss(layer, hidden[None], targets)
+    with pytest.raises(ValueError, match="counts: expected 10 words, got 9"):
+        loss(FullSoftmax(WIDTH, WORDS + 1).double(), hidden, targets)

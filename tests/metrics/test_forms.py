@@ -86,3 +86,13 @@ def test_other_forms_are_an_error():
         SetF1().update(["a"], ["a"])
     with pytest.raises(ValueError, match="expected a number, got 'a'"):
         Pearson().update(["a"], ["a"])
+
+
+def test_sets_may_be_mutable() -> None:
+    pairs = [({"a", "b"}, {"a"}), (set(), {"c"})]
+    frozen = [tuple(map(frozenset, pair)) for pair in pairs]
+    assert scores(SetF1(), pairs) == scores(SetF1(), frozen)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert scores(SquaredError(), [(1, 3), (2, 2)])["squared_error"] == 2

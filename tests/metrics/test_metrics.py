@@ -201,3 +201,17 @@ def test_tokens_without_a_gold_label_do_not_count(sentences, seed):
         if inside
     ]
     assert measured(SpanF1(), hidden).counts == measured(SpanF1(), parts).counts
+
+
+@names
+def test_lists_count_as_tuples(name) -> None:
+    gold, guess = ["B-X", "I-X", "O", "B-Y"], ["B-X", "O", "O", "B-Y"]
+    lists, tuples = METRICS.find(name)(), METRICS.find(name)()
+    lists.update([gold], [guess])
+    tuples.update([tuple(gold)], [tuple(guess)])
+    assert lists.compute() == tuples.compute()
+
+
+def test_ids_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected one label per token, in a tuple or list, got 3"):
+        Accuracy().update([3], [3])

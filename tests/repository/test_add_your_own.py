@@ -11,8 +11,9 @@ import torch
 from mtl.config.run import Run
 from mtl.data.corpus import load_corpus
 from mtl.errors import ConfigError, DataError
-from mtl.experiment import KINDS, load_config
+from mtl.experiment import KINDS, load_config, load_corpora, make_trainer, prepare
 from mtl.heads import HeadContext
+from mtl.training.events import Step
 
 GUIDE = Path(__file__).parents[2] / "docs" / "add-your-own.md"
 
@@ -63,3 +64,17 @@ def test_options_of_the_head_are_checked(project: Path) -> None:
     run.write_text(run.read_text().replace("scale: 20", "scale: 0"))
     with pytest.raises(ConfigError, match=r"tasks\.pos\.head\.scale: expected a number above 0"):
         load(project)
+
+
+def test_the_sharing_and_the_weighting_train(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTL_CACHE", str(project / "cache"))
+    run = project / "configs" / "animals.yaml"
+    parts = "sharing: my_parts.sharing:Average\nweighting: {type: my_parts.weighting:ByLoss}\n"
+    run.write_text(run.read_text().replace("{epochs: 10}", "{epochs: 3}") + parts)
+    corpora = load_corpora(load(project))
+    trainer = make_trainer(prepare(load(project), corpora), corpora)
+    weights = [event.weights["pos"] for event in trainer.run() if isinstance(event, Step)]
+    assert weights[0] == pytest.approx(1, abs=0.2)
+    assert len(set(weights)) == 3

@@ -26,7 +26,10 @@ def test_imports_go_one_way() -> None:
     [
         "heads",
         "sharing",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("ops", "layers", "trunks")),
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("ops", "layers", "trunks", "embeddings", "weighting")
+        ),
     ],
 )
 def test_parts_of_the_network_import_with_torch_alone(package: str) -> None:

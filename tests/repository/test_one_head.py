@@ -1,4 +1,4 @@
-"""The program of docs/one-head.md, run as it stands."""
+"""The programs of docs/one-head.md and docs/parts.md, run as they stand."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import pytest
 
 from tests.repository.test_layers import HEAVY
 
-PAGE = (Path(__file__).parents[2] / "docs" / "one-head.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def blocks(language: str) -> str:
-    return "".join(re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL))
+def blocks(page: str, language: str) -> str:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return "".join(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
 
 
 @pytest.mark.slow
-def test_the_program_needs_torch_only_and_prints_the_result() -> None:
-    program = blocks("python") + "\nimport sys\nprint(*sys.modules)"
+@pytest.mark.parametrize("page", ["one-head.md", "parts.md"])
+def test_the_program_needs_torch_only_and_prints_the_result(page: str) -> None:
+    program = blocks(page, "python") + "\nimport sys\nprint(*sys.modules)"
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     *printed, modules = done.stdout.splitlines(keepends=True)
-    assert "".join(printed) == blocks("text")
+    assert "".join(printed) == blocks(page, "text")
     assert not {name.partition(".")[0] for name in modules.split()} & set(HEAVY)

@@ -140,3 +140,13 @@ def test_a_second_pass_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.Monke
         found.append(steps_of(trainer(tmp_path, tasks, corpora, **options).run()))
     assert [step.losses for step in found[0]] == [step.losses for step in found[1]]
     assert [step.penalties for step in found[0]] == [step.penalties for step in found[1]]
+
+
+def test_changes_may_be_observed_where_gradients_are_off() -> None:
+    weightings = FAMO(WEIGHTS), FAMO(WEIGHTS)
+    before, after = scalars(pos=0.5, ner=2.0), scalars(pos=0.4, ner=1.9)
+    weightings[0].observe(before, after)
+    with torch.no_grad():
+        weightings[1].observe(before, after)
+    assert torch.equal(weightings[0].logits, weightings[1].logits)
+    assert weightings[0].logits.any()
