@@ -78,6 +78,8 @@ class CRF(nn.Module):
                 f"allowed_{name}: expected bool {list(scores.shape)}, "
                 f"got {allowed.dtype} {list(allowed.shape)}"
             )
+        if name != "transitions" and not allowed.any():
+            raise ValueError(f"allowed_{name}: expected at least one label, so that paths exist")
         self.register_buffer(f"forbidden_{name}", ~allowed, persistent=False)
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:

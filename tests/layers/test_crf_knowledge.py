@@ -134,3 +134,9 @@ def test_allowed_of_another_shape_is_an_error() -> None:
         ValueError, match=r"allowed_start: expected bool \[3\], got torch.bool \[2\]"
     ):
         CRF(3, allowed_start=torch.ones(2) > 0)
+
+
+@pytest.mark.parametrize("name", ["allowed_start", "allowed_end"])
+def test_no_allowed_label_is_an_error(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected at least one label"):
+        CRF(3, **{name: torch.zeros(3) > 0})
