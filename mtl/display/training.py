@@ -22,9 +22,9 @@ _REFRESH = 0.1
 
 
 class Display:
-    """A progress bar with ETA, loss and tokens/s per task, and a table of dev scores per epoch.
+    """A progress bar with ETA, a line of dev scores per epoch, and a table of the best epoch.
 
-    If the console is not a terminal, only the tables are printed.
+    The bar shows loss and tokens/s per task. If the console is not a terminal, there is no bar.
 
     Args:
         console: The console.
@@ -55,11 +55,13 @@ class Display:
             TimeRemainingColumn(),
             TextColumn("{task.fields[status]}"),
             console=console,
-            disable=not draws_bars(console),  # a log file gets the tables without the bar
+            disable=not draws_bars(console),  # a log file gets the lines without the bar
         )
         self._bar = self._progress.add_task("starting", total=steps_per_epoch * epochs, status="")
         self._best = best
         self._refreshed = 0.0
+        self._table: tuple[str, Epoch] | None = None
+        """Title and epoch of the table at the end: the best one, or the last without scores."""
         self._epoch_begin = begin
         """The current epoch and its first step."""
 
@@ -74,9 +76,11 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+        if kind is None and self._table:
+            self._scores(*self._table)
 
     def show(self, event: Step | Epoch) -> None:
-        """Update the bar for a step, or print the table of an epoch."""
+        """Update the bar for a step, or print the line of an epoch."""
         if isinstance(event, Epoch):
             self._epoch(event)
         else:
@@ -114,12 +118,30 @@ class Display:
             completed=(epoch.epoch + 1) * self.steps_per_epoch,
             description=f"epoch {epoch.epoch + 1}/{self.epochs}",
         )
-        title = f"epoch {epoch.epoch + 1}/{self.epochs}, {epoch.seconds:.1f} s, {self._rank(epoch)}"
-        # Tasks with dev scores come first, then tasks that only train.
-        scored = list(epoch.dev.metrics) if epoch.dev else []
+        rank = self._rank(epoch)
+        if epoch.dev is None:
+            self._table = (f"epoch {epoch.epoch + 1}, without dev scores", epoch)
+        elif epoch.epoch == self._best:
+            self._table = (f"dev scores of epoch {epoch.epoch + 1}, the best", epoch)
+        width = len(str(self.epochs))
+        cells = [f"epoch {epoch.epoch + 1:{width}}/{self.epochs}", f"{epoch.seconds:.1f} s"]
+        cells += [_summary(epoch, task) for task in _tasks(epoch)]
+        line = "   ".join([*cells, rank])
+        self.console.print(line, highlight=False, markup=False)
+
+    def _rank(self, epoch: Epoch) -> str:
+        if epoch.dev is None:
+            return "no dev scores"
+        if epoch.improved or self._best is None:
+            self._best = epoch.epoch
+            return "best so far"
+        return f"best: epoch {self._best + 1}"
+
+    def _scores(self, title: str, epoch: Epoch) -> None:
+        """Print the table of all scores of an epoch."""
         rows: list[Cells] = []
         losses = epoch.dev.losses if epoch.dev else {}
-        for task in [*scored, *(task for task in epoch.losses if task not in scored)]:
+        for task in _tasks(epoch):
             name = f"{task} (stopped)" if task in epoch.stopped else task
             loss = f"{epoch.losses[task]:z.3f}" if task in epoch.losses else None
             speed = epoch.tokens_per_second.get(task)
@@ -130,13 +152,23 @@ class Display:
         header = ["task", *score_names(epoch.dev), *more, "loss", "tokens/s"]
         print_rows(self.console, title, header, rows)
 
-    def _rank(self, epoch: Epoch) -> str:
-        if epoch.dev is None:
-            return "no dev scores"
-        if epoch.improved or self._best is None:
-            self._best = epoch.epoch
-            return "best so far"
-        return f"best: epoch {self._best + 1}"
+
+def _tasks(epoch: Epoch) -> list[str]:
+    """Return the tasks with dev scores, then the tasks that only train."""
+    scored = list(epoch.dev.metrics) if epoch.dev else []
+    return [*scored, *(task for task in epoch.losses if task not in scored)]
+
+
+def _summary(epoch: Epoch, task: str) -> str:
+    """Return the main dev score and the losses of a task."""
+    metric = epoch.dev.metrics.get(task) if epoch.dev else None
+    score = [shown(next(iter(metric.compute().values())), metric.unit)] if metric else []
+    losses = [f"loss {epoch.losses[task]:z.3f}"] if task in epoch.losses else []
+    if epoch.dev and task in epoch.dev.losses:
+        losses.append(f"dev loss {epoch.dev.losses[task]:z.4f}")
+    if task in epoch.stopped:
+        losses.append("stopped")
+    return " ".join([task, *score, *([f"({', '.join(losses)})"] if losses else [])])
 
 
 def scoring_bar(console: Console) -> Progress:

@@ -49,9 +49,14 @@ def epoch(number: int, improved: bool, *, scored: bool = True) -> Epoch:
     )
 
 
-def test_an_epoch_is_a_table_of_all_scores_in_per_cent() -> None:
-    lines = show(epoch(0, True))
-    assert lines[0] == "epoch 1/3, 12.3 s, best so far"
+def test_an_epoch_is_a_line_and_the_best_one_a_table_of_all_scores_in_per_cent() -> None:
+    lines = show(epoch(0, True), epoch(1, False))
+    line = "12.3 s pos 33.33 (loss 0.250) ner 100.00 (stopped)"
+    assert lines[:3] == [
+        f"epoch 1/3 {line} best so far",
+        f"epoch 2/3 {line} best: epoch 1",
+        "dev scores of epoch 1, the best",
+    ]
     assert [line for line in lines if line.startswith(("┃", "│"))] == [
         "┃ task ┃ accuracy ┃ span_f1 ┃ precision ┃ recall ┃ loss ┃ tokens/s ┃",
         "│ pos │ 33.33 │ – │ – │ – │ 0.250 │ 7,000 │",
@@ -59,23 +64,38 @@ def test_an_epoch_is_a_table_of_all_scores_in_per_cent() -> None:
     ]
 
 
-def titles(lines: list[str]) -> list[str]:
-    return [line.rpartition(", ")[2] for line in lines if line.startswith("epoch")]
+def ends(lines: list[str]) -> list[str]:
+    return [line.rpartition(") ")[2] for line in lines if line.startswith("epoch")]
 
 
 def test_the_best_epoch_is_named() -> None:
     lines = show(epoch(0, True), epoch(1, True), epoch(2, False))
-    assert titles(lines) == ["best so far", "best so far", "best: epoch 2"]
+    assert ends(lines) == ["best so far", "best so far", "best: epoch 2"]
+    assert "dev scores of epoch 2, the best" in lines
 
 
 def test_the_best_epoch_is_known_when_a_run_goes_on() -> None:
-    assert titles(show(epoch(2, False), best=0)) == ["best: epoch 1"]
+    lines = show(epoch(2, False), best=0)
+    assert ends(lines) == ["best: epoch 1"]
+    assert len(lines) == 1  # the scores of an earlier training are not known
 
 
 def test_without_development_set_no_epoch_is_the_best() -> None:
     lines = show(epoch(0, True, scored=False))
-    assert titles(lines) == ["no dev scores"]
+    assert lines[:2] == [
+        "epoch 1/3 12.3 s pos (loss 0.250) no dev scores",
+        "epoch 1, without dev scores",
+    ]
     assert "│ pos │ 0.250 │ 7,000 │" in lines
+
+
+def test_no_table_follows_an_error() -> None:
+    text = io.StringIO()
+    display = Display(Console(file=text), 10, 3)
+    display.__enter__()
+    display.show(epoch(0, True))
+    display.__exit__(ValueError, ValueError(), None)
+    assert "dev scores of epoch" not in text.getvalue()
 
 
 def test_a_terminal_has_a_bar_with_losses_and_speeds() -> None:
@@ -89,8 +109,13 @@ def test_where_there_is_no_terminal_the_tables_stand_alone() -> None:
     assert show(step(0), step(1)) == []
 
 
+def bar(lines: list[str]) -> str:
+    """Return the last state of the bar."""
+    return [line for line in lines if "/30" in line][-1]
+
+
 def test_the_bar_is_full_at_the_end_of_an_epoch() -> None:
     # Nine of ten steps, faster than the bar is drawn; the last one was skipped.
     first = [*map(step, range(9)), epoch(0, True)]
-    assert " 10/30 " in show(*first, terminal=True)[-2]
-    assert " 20/30 " in show(*first, step(10), epoch(1, True), terminal=True)[-2]
+    assert " 10/30 " in bar(show(*first, terminal=True))
+    assert " 20/30 " in bar(show(*first, step(10), epoch(1, True), terminal=True))
