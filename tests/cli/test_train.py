@@ -39,7 +39,7 @@ def test_the_end_says_what_to_type_next(project: Path) -> None:
     result = mtl("train", "run.yaml", "training.epochs=1", "--output", "out")
     lines = ["model: out", "next:  mtl evaluate out", "then:  mtl calibrate out"]
     assert result.out.splitlines() == lines
-    assert "epoch 1/1, " in result.err
+    assert "epoch 1/1   " in result.err
 
 
 def test_the_same_seed_gives_the_same_run(project: Path) -> None:
@@ -177,7 +177,7 @@ def test_what_it_does_without_a_dev_split_is_said(project: Path) -> None:
     files = ["corpora.mood.files.dev=null", "corpora.news.files.dev=null"]
     result = mtl("train", "run.yaml", *files)
     assert "note: no task has a dev score: the last epoch is saved" in result.err
-    assert "epoch 2/2, " in result.err
+    assert "epoch 2/2   " in result.err
     assert "best so far" not in result.err
 
 
