@@ -33,7 +33,7 @@ from teachers import QRNN, speed
 
 import mtl
 
-STUDENT = [*QRNN, "trunk.init=english", "training.patience=null"]
+STUDENT = [*QRNN, "trunk.hidden_size=200", "trunk.init=english", "training.patience=null"]
 BATCHES = ["training.batch.max_tokens=null", "training.batch.sentences=32"]
 TEACHER = ["training.precision=bf16"]
 EXTRA = {

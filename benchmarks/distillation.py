@@ -48,7 +48,7 @@ STUDENTS = {
     "hidden states": ["distillation.hidden.weight=0.5"],
     "self-training": [*HARD, "distillation.threshold=0.8", "distillation.gold=0.5"],
 }
-CYCLES = "training.schedule={type: cosine_restarts, cycle_epochs: 4}"
+CYCLES = "training.schedule={type: cosine_restarts, cycles: 3}"
 ROWS = ["scratch", "teacher", "ensemble", *STUDENTS, "one model of snapshots", "snapshots"]
 
 
