@@ -235,7 +235,7 @@ def _brat(folder: Path, notes: Notes) -> Iterator[Document]:
                     parts = line.rstrip("\n").split("\t")
                     spans.append(_brat_span(parts, line, file, number, notes))
                     quotes.append("".join(parts[2:3]).split())
-        # The offsets of brat count \r, those of some other programs do not.
+        # The offsets of brat count \r; some other programs write offsets that do not.
         whole = file.with_suffix(".txt").read_bytes().decode("utf-8-sig")
         quoted = all(
             text[span.start : span.end].split() == quote
