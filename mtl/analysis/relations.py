@@ -292,13 +292,17 @@ def _affinities(
     corpora: Mapping[str, Corpus],
     trust: bool,
 ) -> dict[tuple[str, str], Spread]:
-    """Return the affinities of tasks from the run folders of their joint training."""
+    """Return the affinities of tasks from the run folders of their joint training.
+
+    Pairs that a seed did not measure are omitted.
+    """
     if kind == "difficulty":
         models = [load(folder, trust=trust) for folder in folders]
         by_seed = [difficulty_affinities(sentence_losses(m, corpora, tasks)) for m in models]
     else:
         by_seed = [read_affinities(folder, tasks) for folder in folders]
-    return {pair: Spread([own[pair] for own in by_seed]) for pair in by_seed[0]}
+    pairs = [pair for pair in by_seed[0] if all(pair in own for own in by_seed)]
+    return {pair: Spread([own[pair] for own in by_seed]) for pair in pairs}
 
 
 def _name(group: Sequence[str]) -> str:

@@ -64,8 +64,10 @@ def read_head(
         paths = None
         if n_best or allowed is not None:
             assert isinstance(head, Tagger)
-            # Several sequences of the head may have the same spans; `_distinct` keeps one of them.
-            number = max(1, n_best * _PER_PATH if scheme else n_best)
+            # Several sequences of the head may have the same spans, or differ only in tokens that a
+            # window does not keep; `_distinct` keeps one of them.
+            several = scheme or any((w.keep_start, w.keep_end) != (w.start, w.end) for w in windows)
+            number = max(1, n_best * _PER_PATH if several else n_best)
             paths = head.n_best(hidden, mask, number, allowed, temperature.labels)
         ids = head.decode(hidden, mask) if paths is None else paths[0][:, 0]
         readouts = _read_tags(head, hidden, mask, ids, windows, confidence, scheme, temperature)
@@ -165,11 +167,9 @@ def _paths(head: Head, ids: Tensor, log_probs: Tensor) -> list[list[tuple[list[s
 
 def _distinct(paths: Sequence[Path], scheme: Scheme | None) -> list[Path]:
     """Return the paths whose tags differ in the output scheme, each with its likeliest form."""
-    if scheme is None:
-        return list(paths)
     kept: dict[tuple[str, ...], Path] = {}
     for path in paths:
-        kept.setdefault(tuple(convert(path.labels, scheme)), path)
+        kept.setdefault(tuple(convert(path.labels, scheme) if scheme else path.labels), path)
     return list(kept.values())
 
 

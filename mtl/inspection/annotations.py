@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class Document:
 
     Args:
         text: The text.
-        spans: Its spans; None if this kind of export has none.
+        spans: Its spans; None if the export has none for it.
         labels: Name to label, or to a list of labels, of the whole text.
         line: The line of the file, from 1; 0 without lines.
     """
@@ -92,6 +92,9 @@ def read_export(path: Path) -> tuple[str, list[dict[str, Any]], Notes] | None:
         if found is None:
             return None
         name, documents = found
+    if any(document.spans is not None for document in documents):
+        # A text without spans is an example too.
+        documents = [replace(document, spans=document.spans or []) for document in documents]
     records = [record for document in documents for record in _records(document, path, notes)]
     if not records:
         raise DataError("the export contains no annotated text", path)
@@ -215,8 +218,7 @@ def _label_studio(row: Mapping[str, Any], line: int, notes: Notes) -> Iterator[D
                 spans.append(found)
         elif "choices" in value:
             labels[name] = value["choices"]
-    # A text without entities is an example too.
-    yield Document(text, spans if spans is not None or labels else [], labels, line)
+    yield Document(text, spans, labels, line)
 
 
 def _brat(folder: Path, notes: Notes) -> Iterator[Document]:
@@ -226,16 +228,25 @@ def _brat(folder: Path, notes: Notes) -> Iterator[Document]:
     for file in files:
         with open_text(file.with_suffix(".txt")) as opened:
             text = "".join(opened)
-        spans = []
+        spans, quotes = [], []
         with open_text(file) as opened:
             for number, line in enumerate(opened, 1):
                 if line.startswith("T"):
-                    spans.append(_brat_span(line, file, number, notes))
-        yield Document(text, spans)
+                    parts = line.rstrip("\n").split("\t")
+                    spans.append(_brat_span(parts, line, file, number, notes))
+                    quotes.append("".join(parts[2:3]).split())
+        # The offsets of brat count \r; some other programs write offsets that do not.
+        whole = file.with_suffix(".txt").read_bytes().decode("utf-8-sig")
+        quoted = all(
+            text[span.start : span.end].split() == quote
+            for span, quote in zip(spans, quotes, strict=True)
+        )
+        yield Document(text if quoted else whole, spans)
 
 
-def _brat_span(line: str, path: Path, number: int, notes: Notes) -> Annotation:
-    parts = line.rstrip("\n").split("\t")
+def _brat_span(
+    parts: Sequence[str], line: str, path: Path, number: int, notes: Notes
+) -> Annotation:
     try:
         label, offsets = parts[1].split(" ", 1)
         pieces = [tuple(map(int, piece.split(" "))) for piece in offsets.split(";")]

@@ -102,7 +102,7 @@ class Application:
         """Count the answer to a request for predictions.
 
         Args:
-            status: The status; 408 and 499: the request was not read to its end.
+            status: The status; 408, 431 and 499: the request was not read to its end.
             seconds: The time since its begin.
         """
         self._open -= 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-STATUSES = (200, 400, 405, 408, 413, 415, 422, 429, 499, 500, 503)
+STATUSES = (200, 400, 405, 408, 413, 415, 422, 429, 431, 499, 500, 503)
 """The statuses of requests for predictions. 499: the client closed the connection."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The upper bounds of the histogram of durations."""

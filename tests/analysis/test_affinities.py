@@ -14,6 +14,7 @@ import torch
 from scipy.stats import kendalltau
 
 from mtl.analysis.affinities import EXHAUSTIVE, agreement, best_groups, read_affinities
+from mtl.analysis.relations import _affinities
 from mtl.training.log import RunLog
 from mtl.training.objective import mean_loss
 from mtl.training.trainer import Trainer
@@ -148,3 +149,19 @@ def test_many_tasks_are_merged(most: int) -> None:
         affinities[a, b] = affinities[b, a] = 1.0 if a[0] == b[0] else -1.0
     clusters = [[f"{cluster}{i}" for i in range(4)] for cluster in "xyz"]
     assert best_groups(tasks, affinities, most) == ([tasks] if most == 1 else clusters)
+
+
+def test_pairs_that_a_seed_did_not_measure_have_no_affinity(tmp_path: Path) -> None:
+    folders = []
+    for seed, others in enumerate([["b", "c"], ["b"]]):
+        losses = dict.fromkeys(["a", *others], 1.0)
+        cosines = {"a": dict.fromkeys(others, 0.5)}
+        step = {"type": "step", "epoch": 0, "step": 0, "lr": 0.1, "losses": losses}
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        (folder / "run.yaml").touch()
+        step["gradients"] = {"norms": losses, "cosines": cosines}
+        (folder / "metrics.jsonl").write_text(json.dumps(step) + "\n")
+        folders.append(folder)
+    found = _affinities("gradients", folders, ["a", "b", "c"], {}, trust=False)
+    assert found.keys() == {("a", "b"), ("b", "a")}

@@ -190,6 +190,14 @@ def test_tables(tmp_path: Path, data: st.DataObject) -> None:
         assert found.decode() == text(True)
 
 
+def test_a_pattern_reads_the_value_of_a_key_alone(tmp_path: Path) -> None:
+    line = "1\tAnn\t_\t_\t_\t_\t_\t_\t_\tGloss=ABC|Entity={}-1\n\n"
+    labels = '{misc: Entity, pattern: "^([A-Z]+)"}'
+    change = (1, Change(0, "PER", "LOC"))
+    copy = corrected(tmp_path, line.format("PER"), "conllu", change, labels=labels)
+    assert copy.decode() == line.format("LOC")
+
+
 def test_a_label_of_a_pattern_leaves_the_rest_of_the_cell(tmp_path: Path) -> None:
     found = corrected(
         tmp_path,

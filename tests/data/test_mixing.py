@@ -21,6 +21,7 @@ from mtl.data.mixing import (
     Sampler,
     Temperature,
     Uniform,
+    constant_in_epoch,
 )
 from mtl.data.mixing.sampler import apportion
 from mtl.errors import ConfigError
@@ -124,6 +125,40 @@ def test_proportional_draws_each_batch_once_an_epoch():
 
 def test_uniform_draws_each_corpus_equally_often():
     assert Sampler(Uniform(SIZES), 1).counts(0) == {"large": 34, "middle": 33, "small": 33}
+
+
+@names
+@quick
+@given(sizes=some_sizes, sampling=factors, epoch=st.integers(0, 3))
+def test_a_mixing_constant_in_an_epoch_is_drawn_as_if_asked_at_each_step(
+    name, sizes, sampling, epoch
+):
+    constant = MIXING.find(name)
+    factors = {} if name == "joint" else sampling
+    each_step = type("EachStep", (constant,), {"probabilities": _probabilities_of(constant)})
+    expected = Sampler(each_step(sizes, 3), 1, factors).counts(epoch)
+    assert Sampler(constant(sizes, 3), 1, factors).counts(epoch) == expected
+
+
+def _probabilities_of(mixing):
+    return lambda self, step: mixing.probabilities(self, step)
+
+
+def test_probabilities_are_asked_once_per_epoch_or_once_per_step():
+    asked = []
+
+    class Late(Uniform):
+        def probabilities(self, step):
+            asked.append(step)
+            return {"a": 1.0, "b": 0.0} if step < 6 else {"a": 0.5, "b": 0.5}
+
+    schedule = Sampler(Late({"a": 6, "b": 2}), 1)
+    assert [schedule.counts(0), schedule.counts(0)] == [{"a": 7, "b": 1}] * 2
+    assert asked == list(range(8))
+    asked.clear()
+    Late.probabilities = constant_in_epoch(Late.probabilities)
+    assert Sampler(Late({"a": 6, "b": 2}), 1).counts(1) == {"a": 4, "b": 4}
+    assert asked == [8]
 
 
 def test_temperature_two_takes_the_square_root_of_the_sizes():

@@ -86,6 +86,16 @@ def test_a_name_may_be_a_label_a_tag_of_the_output_or_a_type() -> None:
 
 
 @heads
+@pytest.mark.parametrize("schemes", [{}, {"t": "bio"}])
+def test_sequences_of_windows_that_overlap_are_given_once(name: str, schemes: Any) -> None:
+    own = predictor(name, max_length=4, overlap=3, schemes=schemes)
+    (found,) = own.run([Sentence(text(7))], ["t"], n_best=5)
+    paths = [tuple(path.labels) for path in found["t"].paths]
+    assert 1 < len(set(paths)) == len(paths) <= 5
+    assert paths[0] == found["t"].labels
+
+
+@heads
 def test_windows_and_batches_change_nothing(name: str) -> None:
     own = predictor(name, max_length=4, overlap=2)
     given: list[Any] = [None, ["O"], ["S-X"], None, ["O"], None, None, ["S-X"], None]

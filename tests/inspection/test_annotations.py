@@ -71,6 +71,55 @@ def test_spans_become_tags(tmp_path: Path, write: object) -> None:
     assert [(r["tokens"], r["ner"]) for r in found[1]] == EXPECTED
 
 
+def _choice(label: str) -> dict[str, object]:
+    return {"from_name": "mood", "type": "choices", "value": {"choices": [label]}}
+
+
+def _person(start: int, end: int) -> dict[str, object]:
+    value = {"start": start, "end": end, "labels": ["PER"]}
+    return {"from_name": "ner", "type": "labels", "value": value}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [
+            {"data": {"text": "Ann left."},
+             "annotations": [{"result": [_person(0, 3), _choice("good")]}]},
+            {"data": {"text": "It rains."}, "annotations": [{"result": [_choice("good")]}]},
+        ],
+        [
+            {"text": "Ann left.", "spans": [{"start": 0, "end": 3, "label": "PER"}],
+             "label": "good", "answer": "accept"},
+            {"text": "It rains.", "label": "good", "answer": "accept"},
+        ],
+    ],
+    ids=["Label Studio", "Prodigy"],
+)  # fmt: skip
+def test_a_text_without_spans_has_tags_if_others_have_spans(tmp_path: Path, rows: object) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(rows))
+    found = read_export(path)
+    assert found
+    labels = {"label": "good"} if found[0] == "Prodigy" else {"mood": "good"}
+    assert found[1] == [
+        {"tokens": ["Ann", "left", "."], "ner": ["B-PER", "O", "O"], **labels},
+        {"tokens": ["It", "rains", "."], "ner": ["O", "O", "O"], **labels},
+    ]
+
+
+@pytest.mark.parametrize(("start", "end"), [(11, 14), (13, 16)], ids=["in lines", "in bytes"])
+def test_spans_of_brat_are_found_in_files_of_windows(tmp_path: Path, start: int, end: int) -> None:
+    (tmp_path / "a.txt").write_bytes(b"It rains.\r\n\r\nAnn left.\r\n")
+    (tmp_path / "a.ann").write_bytes(b"T1\tPER %d %d\tAnn\r\n" % (start, end))
+    found = read_export(tmp_path)
+    assert found
+    assert found[1] == [
+        {"tokens": ["It", "rains", "."], "ner": ["O", "O", "O"]},
+        {"tokens": ["Ann", "left", "."], "ner": ["B-PER", "O", "O"]},
+    ]
+
+
 def test_labels_of_a_text_keep_it_whole(tmp_path: Path) -> None:
     results = [
         {"from_name": "label", "value": {"start": 0, "end": 4, "labels": ["PER"]}},

@@ -149,3 +149,13 @@ def test_long_headers_are_refused(small: Client) -> None:
     with small.connect() as connection:
         connection.sendall(raw_post(b"{}", b"X: %s\r\n" % (b"a" * 70_000)))
         assert everything(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_long_trailers_are_refused_and_counted_once(small: Client) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    with small.connect() as connection:
+        connection.sendall(head + body + b"X: %s\r\n\r\n" % (b"a" * 70_000))
+        assert everything(connection).startswith(b"HTTP/1.1 431 ")
+    assert small.metric("mtl_open_requests") == 0
+    assert small.metric('mtl_requests_total{status="431"}') == 1

@@ -28,6 +28,7 @@ def new_value(value: str, change: Change, source: SourceConfig) -> str:
     start, end = 0, len(value)
     if source.kind in ("feature", "misc"):
         start, end = _value_of_key(value, source.key)
+    before, after = start, len(value) - end
     if source.pattern is not None:
         match = re.search(source.pattern, value[start:end])
         if match is None or match.start(1) < 0:
@@ -39,7 +40,7 @@ def new_value(value: str, change: Change, source: SourceConfig) -> str:
         raise ValueError("the new label is empty")
     result = value[:start] + change.new + value[end:]
     if source.pattern is not None:
-        match = re.search(source.pattern, result)
+        match = re.search(source.pattern, result[before : len(result) - after])
         if match is None or match[1] != change.new:
             raise ValueError(f"the pattern {source.pattern!r} does not find {change.new!r}")
     return result

@@ -1,7 +1,7 @@
 """Task mixing: which corpus each batch comes from."""
 
 from mtl.data.mixing.annealed import Annealed
-from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.base import Mixing, constant_in_epoch
 from mtl.data.mixing.joint import Joint
 from mtl.data.mixing.progress import Progress
 from mtl.data.mixing.proportional import Proportional
@@ -40,4 +40,5 @@ __all__ = [
     "Sequential",
     "Temperature",
     "Uniform",
+    "constant_in_epoch",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mtl.data.mixing.base import Mixing, normalised
+from mtl.data.mixing.base import Mixing, constant_in_epoch, normalised
 from mtl.options import RunContext
 
 
@@ -23,6 +23,7 @@ class Annealed(Mixing):
         if context.epochs == 1:
             yield "the run has 1 epoch, and the first epoch is proportional"
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n^α / Σn^α, with α for the epoch of the step."""
         # `max`: a run of one epoch is all proportional.

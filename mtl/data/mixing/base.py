@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from mtl.options import Checked, RunContext
+
+_Method = TypeVar("_Method", bound=Callable[..., dict[str, float]])
+
+
+def constant_in_epoch(probabilities: _Method) -> _Method:
+    """Mark a method `probabilities` that returns the same for all steps of an epoch.
+
+    The sampler then calls it once per epoch instead of once per step. A subclass that overrides
+    the method does not inherit the mark.
+    """
+    probabilities.constant_in_epoch = True  # type: ignore[attr-defined]
+    return probabilities
 
 
 class Mixing(Checked, ABC):
@@ -54,7 +66,10 @@ class Mixing(Checked, ABC):
 
     @abstractmethod
     def probabilities(self, step: int) -> dict[str, float]:
-        """Return the probability of each corpus at a step (from 0); they sum to one."""
+        """Return the probability of each corpus at a step (from 0); they sum to one.
+
+        The decorator `constant_in_epoch` makes long epochs start faster.
+        """
 
     def factors(self, reached: Mapping[str, float]) -> dict[str, float]:
         """Return the factor by which each probability of an epoch is multiplied; by default 1.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.base import Mixing, constant_in_epoch
 
 
 class Joint(Mixing):
@@ -42,6 +42,7 @@ class Joint(Mixing):
         """The number of batches of the largest corpus."""
         return max(self.sizes.values())
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N, at every step: each corpus has the same share of the batches."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.base import Mixing, constant_in_epoch
 from mtl.options import Bounds, PositiveFloat, RunContext
 
 
@@ -46,6 +46,7 @@ class Progress(Mixing):
         if context.epochs == 1:
             yield "the run has 1 epoch, and in the first epoch all corpora are drawn equally often"
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N at every step; only the factors depend on the scores."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mtl.data.mixing.base import Mixing, normalised
+from mtl.data.mixing.base import Mixing, constant_in_epoch, normalised
 from mtl.options import RunContext
 
 
@@ -17,6 +17,7 @@ class Proportional(Mixing):
         """Return nothing: it is the default, also for runs of one corpus."""
         return ()
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n / Σn, at every step."""
         return normalised(self.sizes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.base import Mixing, constant_in_epoch
 
 
 class RoundRobin(Mixing):
@@ -17,6 +17,7 @@ class RoundRobin(Mixing):
 
     fixed_order = True
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N, at every step."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))

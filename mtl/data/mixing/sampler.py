@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from mtl.data.batching import generator
 from mtl.data.mixing.base import Mixing
 from mtl.errors import ConfigError
@@ -69,6 +71,7 @@ class Sampler:
                 f"training.epoch_steps: expected at least {len(mixing.sizes)}, one per corpus, "
                 f"got {epoch_steps}"
             )
+        self._known_shares: dict[int, dict[str, float]] = {}
         self._drawn_before = [dict.fromkeys(mixing.sizes, 0)]
 
     @property
@@ -89,16 +92,31 @@ class Sampler:
         """
         if self.mixing.joint:
             return dict.fromkeys(self.mixing.sizes, self.steps_per_epoch)
-        length = self.mixing.steps_per_epoch
-        shares = dict.fromkeys(self.mixing.sizes, 0.0)
-        for step in range(epoch * length, (epoch + 1) * length):
-            for corpus, probability in self.mixing.probabilities(step).items():
-                shares[corpus] += probability * self.factors[corpus]
         # Expected counts are rounded instead of drawing each step, so that an epoch contains each
         # corpus as often as the mixing says, not just on average.
         factors = self.mixing.factors(self.reached(epoch) if self.mixing.needs_scores else {})
+        shares = self._shares(epoch)
         scaled = {corpus: share * factors[corpus] for corpus, share in shares.items()}
         return apportion(scaled, self.steps_per_epoch)
+
+    def _shares(self, epoch: int) -> dict[str, float]:
+        """Return the expected number of batches of each corpus in an epoch, before the scores."""
+        if epoch not in self._known_shares:
+            probabilities, length = self.mixing.probabilities, self.mixing.steps_per_epoch
+            steps = range(epoch * length, (epoch + 1) * length)
+            shares = dict.fromkeys(self.mixing.sizes, 0.0)
+            if getattr(probabilities, "constant_in_epoch", False):
+                for corpus, probability in probabilities(steps[0]).items():
+                    # The sum, unlike a product, has the rounding errors of the loop below. They
+                    # decide ties, so the draws of a run depend on them.
+                    terms = np.full(length, probability * self.factors[corpus])
+                    shares[corpus] = float(terms.cumsum()[-1])
+            else:
+                for step in steps:
+                    for corpus, probability in probabilities(step).items():
+                        shares[corpus] += probability * self.factors[corpus]
+            self._known_shares[epoch] = shares
+        return self._known_shares[epoch]
 
     def plan(self, epoch: int) -> list[str]:
         """Return the corpus of each step of an epoch; not for joint mixings, which take all.

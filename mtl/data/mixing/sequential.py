@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mtl.data.mixing.base import Mixing, normalised
+from mtl.data.mixing.base import Mixing, constant_in_epoch, normalised
 
 
 class Sequential(Mixing):
@@ -20,6 +20,7 @@ class Sequential(Mixing):
     fixed_order = True
     in_blocks = True
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n / Σn, at every step."""
         return normalised(self.sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mtl.data.mixing.base import Mixing, normalised
+from mtl.data.mixing.base import Mixing, constant_in_epoch, normalised
 from mtl.options import PositiveFloat
 
 
@@ -25,6 +25,7 @@ class Temperature(Mixing):
         super().__init__(sizes, epochs)
         self.temperature = temperature
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return n^(1/T) / Σn^(1/T), at every step."""
         # Relative to the largest size, so that the power does not overflow for a small T.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mtl.data.mixing.base import Mixing
+from mtl.data.mixing.base import Mixing, constant_in_epoch
 
 
 class Uniform(Mixing):
@@ -11,6 +11,7 @@ class Uniform(Mixing):
     Small corpora are repeated more often than large ones.
     """
 
+    @constant_in_epoch
     def probabilities(self, step: int) -> dict[str, float]:
         """Return 1/N, at every step."""
         return dict.fromkeys(self.sizes, 1 / len(self.sizes))
