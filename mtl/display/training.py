@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from textwrap import wrap
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +19,7 @@ from mtl.training.events import Epoch, Step
 
 _SMOOTHING = 0.05
 """Weight of the newest step in the displayed losses and speeds (exponential average)."""
+_BLANK = "\N{NO-BREAK SPACE}"
 _REFRESH = 0.1
 """Least number of seconds between two updates of the bar."""
 
@@ -126,8 +129,8 @@ class Display:
         width = len(str(self.epochs))
         cells = [f"epoch {epoch.epoch + 1:{width}}/{self.epochs}", f"{epoch.seconds:.1f} s"]
         cells += [_summary(epoch, task) for task in _tasks(epoch)]
-        line = "   ".join([*cells, rank])
-        self.console.print(line, highlight=False, markup=False)
+        text = _wrapped([*cells, rank], self.console.width)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _rank(self, epoch: Epoch) -> str:
         if epoch.dev is None:
@@ -169,6 +172,15 @@ def _summary(epoch: Epoch, task: str) -> str:
     if task in epoch.stopped:
         losses.append("stopped")
     return " ".join([task, *score, *([f"({', '.join(losses)})"] if losses else [])])
+
+
+def _wrapped(cells: Sequence[str], width: int) -> str:
+    """Return cells with blanks between them; lines that are too long are broken between cells."""
+    text = "   ".join(cell.replace(" ", _BLANK) for cell in cells)
+    lines = wrap(
+        text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines).replace(_BLANK, " ")
 
 
 def scoring_bar(console: Console) -> Progress:

@@ -64,6 +64,16 @@ def test_an_epoch_is_a_line_and_the_best_one_a_table_of_all_scores_in_per_cent()
     ]
 
 
+def test_a_long_line_is_broken_between_tasks() -> None:
+    text = io.StringIO()
+    with Display(Console(file=text, width=50), 10, 3) as display:
+        display.show(epoch(0, True))
+    assert text.getvalue().splitlines()[:2] == [
+        "epoch 1/3   12.3 s   pos 33.33 (loss 0.250)",
+        "    ner 100.00 (stopped)   best so far",
+    ]
+
+
 def ends(lines: list[str]) -> list[str]:
     return [line.rpartition(") ")[2] for line in lines if line.startswith("epoch")]
 
