@@ -20,6 +20,7 @@ from mtl.training.events import Epoch, Step
 _SMOOTHING = 0.05
 """Weight of the newest step in the displayed losses and speeds (exponential average)."""
 _BLANK = "\N{NO-BREAK SPACE}"
+"""Stands for a blank at which a line is not broken."""
 _REFRESH = 0.1
 """Least number of seconds between two updates of the bar."""
 

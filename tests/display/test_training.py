@@ -115,7 +115,7 @@ def test_a_terminal_has_a_bar_with_losses_and_speeds() -> None:
     assert "pos 0.500 (7,000 tokens/s)" in text
 
 
-def test_where_there_is_no_terminal_the_tables_stand_alone() -> None:
+def test_steps_show_nothing_where_there_is_no_terminal() -> None:
     assert show(step(0), step(1)) == []
 
 
