@@ -36,7 +36,8 @@ class CRF(nn.Module):
         allowed_start: `[K]` bool, the labels that may come first; None allows all.
         allowed_end: `[K]` bool, the labels that may come last; None allows all.
 
-    Those of a tagging scheme are the finite entries of `Constraints(labels, scheme=…).steps()`.
+    The labels and pairs that a tagging scheme allows are the finite entries of
+    `Constraints(labels, scheme=…).steps()`.
     """
 
     varies: ClassVar[bool] = False
