@@ -38,6 +38,7 @@ class ModelOutput:
         imitation: Task to the loss of each sentence that imitates its teachers, `[B]`; zero for
             sentences without an output of a teacher.
         last: The last layer of the trunk, `[B, T, H]`, for batches with states to imitate.
+        hidden: Task to the input of its head, `[B, T, H]`.
     """
 
     losses: Mapping[str, Tensor]
@@ -45,6 +46,7 @@ class ModelOutput:
     state: Any = None
     imitation: Mapping[str, Tensor] = field(default_factory=dict)
     last: Tensor | None = None
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ class MultiTaskModel(nn.Module):
         penalties = inputs.penalties
         if self.anchor and self.training:
             penalties = {**penalties, "ewc": self.anchor.penalty()}
-        return ModelOutput(losses, penalties, inputs.state, imitation, inputs.last)
+        return ModelOutput(losses, penalties, inputs.state, imitation, inputs.last, hidden)
 
     def _together(self, batch: Batch) -> list[list[str]]:
         """Return groups of tasks whose sentences a head reads together.

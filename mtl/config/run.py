@@ -179,6 +179,19 @@ class Consolidation(Settings):
     )
 
 
+class ProfessorConfig(Settings):
+    """Professor forcing (Lamb et al. 2016), for tasks that predict the next word of streams.
+
+    In each step, the model draws a chunk of text. A discriminator of hidden states learns to tell
+    drawn words from given words, and the trunk learns to deceive it.
+    """
+
+    weight: PositiveFloat = Field(
+        default=1.0, description="Weight of the loss of the trunk, −ln D of the drawn words."
+    )
+    hidden_size: PositiveInt = Field(default=100, description="Width of the discriminator.")
+
+
 class Checkpoint(Settings):
     """When the state of training is saved, apart from the end of each epoch and a stop."""
 
@@ -279,6 +292,11 @@ class Training(Settings):
         default=None,
         description="Elastic weight consolidation: weights that matter for the tasks of the run "
         "of `trunk.init` stay near their initial values; null: they may change freely.",
+    )
+    professor_forcing: ProfessorConfig | None = Field(
+        default=None,
+        description="Professor forcing of language models: the hidden states of words that the "
+        "model draws become like those of the given words; null: given words alone.",
     )
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."

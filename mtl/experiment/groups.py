@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def freeze(run: Run, model: MultiTaskModel) -> None:
 
 
 def make_optimizer(
-    run: Run, model: MultiTaskModel, weighting: nn.Module, imitation: nn.Module | None = None
+    run: Run, model: MultiTaskModel, weighting: nn.Module, companions: Iterable[nn.Module] = ()
 ) -> torch.optim.Optimizer:
     """Return the optimiser of all trainable weights.
 
@@ -41,7 +42,7 @@ def make_optimizer(
         run: The run.
         model: The model.
         weighting: The weighting, which may have weights of its own.
-        imitation: The map to the hidden states of teachers, which learns at the rate of heads.
+        companions: Modules that are trained with the model, at the rate of heads.
     """
     tuning = run.training.fine_tuning
     below = _below_heads(model) if tuning else {}
@@ -50,7 +51,7 @@ def make_optimizer(
     members: dict[tuple[int, float | None, float, bool], list[nn.Parameter]] = {
         (0, None, 1.0, True): []
     }
-    further = [*imitation.parameters()] if imitation else []
+    further = [parameter for module in companions for parameter in module.parameters()]
     if tuning and tuning.head_lr is not None:
         lrs |= dict.fromkeys(further, tuning.head_lr)
     # Decay would pull learned scales of losses to 1, which is not a simpler model.

@@ -12,6 +12,7 @@ from mtl.config.parts import Part
 from mtl.config.run import Run
 from mtl.data.batch import Batch
 from mtl.data.corpus import Corpus
+from mtl.data.lessons import TaughtLoader
 from mtl.data.loader import Loader
 from mtl.data.mixing import Sampler
 from mtl.data.streams import Streams
@@ -26,12 +27,14 @@ from mtl.experiment.experiment import Experiment
 from mtl.experiment.groups import freeze, make_optimizer
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
+from mtl.layers.state_discriminator import StateDiscriminator
 from mtl.layers.state_imitation import StateProjection
 from mtl.metrics import METRICS
 from mtl.model import MultiTaskModel
 from mtl.training.gradients import GradientNoise
 from mtl.training.moments import Moments
 from mtl.training.processes import ALONE, Processes
+from mtl.training.professor import ProfessorForcing
 from mtl.training.progress import reached
 from mtl.training.schedules import SCHEDULES, Schedule
 from mtl.training.selection import Selection
@@ -80,7 +83,6 @@ def make_trainer(
     if teaching.states:
         width = model.sharing.sizes[-1] + model.embedding.head_size
         imitation = StateProjection(width, teaching.states.width, teaching.states.weight)
-        imitation.to(experiment.device)
     # Freezing comes first: it decides which shared parameters have gradients.
     freeze(run, model)
     _check_weighting(run, model, weighting, processes)
@@ -104,8 +106,10 @@ def make_trainer(
     # Initial weights may differ in their last bits between machines.
     processes.copy_from_main(model)
     processes.copy_from_main(weighting)
-    if imitation:
-        processes.copy_from_main(imitation)
+    professor = _professor(experiment, loaders)
+    companions = [module for module in (imitation, professor) if module is not None]
+    for module in companions:
+        processes.copy_from_main(module.to(experiment.device))
     model.anchor = anchored(experiment, corpora)
     processes.separate_random(run.seed)
     steps = training.epochs * sampler.steps_per_epoch
@@ -119,7 +123,7 @@ def make_trainer(
         loaders=loaders,
         tasks=tasks,
         sampler=sampler,
-        optimizer=make_optimizer(run, model, weighting, imitation),
+        optimizer=make_optimizer(run, model, weighting, companions),
         learning_rate=_schedule(training.schedule, steps, sampler.steps_per_epoch),
         selection=selection,
         evaluate=partial(experiment.validate, list(corpora.values()), processes)
@@ -138,6 +142,27 @@ def make_trainer(
         gold_share=teaching.gold_share(steps),
         processes=processes,
         imitation=imitation,
+        professor=professor,
+    )
+
+
+def _professor(
+    experiment: Experiment, loaders: Mapping[str, Loader | TaughtLoader | Streams]
+) -> ProfessorForcing | None:
+    """Return the discriminators of the tasks that predict the next word of running text."""
+    options, model = experiment.run.training.professor_forcing, experiment.model
+    if options is None:
+        return None
+    streams = [loader for loader in loaders.values() if isinstance(loader, Streams)]
+    sides = {task: side for own in streams for task, side in own.sides.items()}
+    return ProfessorForcing(
+        {
+            task: StateDiscriminator(
+                model.head(task).in_features, options.hidden_size, options.weight
+            )
+            for task, side in sides.items()
+            if side == "next"
+        }
     )
 
 

@@ -35,8 +35,8 @@ def training_state(
     weights = weights_of(trainer.model).items()
     tensors = {f"model.{name}": value for name, value in weights if name not in constants}
     tensors |= {f"weighting.{n}": v for n, v in trainer.weighting.state_dict().items()}
-    if trainer.imitation:
-        tensors |= {f"imitation.{n}": v for n, v in trainer.imitation.state_dict().items()}
+    for name, module in trainer.companions.items():
+        tensors |= {f"{name}.{n}": v for n, v in module.state_dict().items()}
     if trainer.place:
         sharing = trainer.model.sharing.epoch_state()
         tensors |= {f"sharing.{name}": value for name, value in sharing.items()}
@@ -135,8 +135,8 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], values: dict[str, Any
     kept = {name: value for name, value in weights.items() if name in constants}
     set_weights(trainer.model, kept | _part(tensors, "model"))
     trainer.weighting.load_state_dict(_part(tensors, "weighting"))
-    if trainer.imitation:
-        trainer.imitation.load_state_dict(_part(tensors, "imitation"))
+    for name, module in trainer.companions.items():
+        module.load_state_dict(_part(tensors, name))
     state: dict[int, dict[str, Any]] = {}
     numbers = values["numbers"]
     for key, value in {**_part(tensors, "optimizer"), **_part(numbers, "optimizer")}.items():

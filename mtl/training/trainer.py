@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -34,6 +35,7 @@ from mtl.training.learnt import learned_quantities
 from mtl.training.objective import LossUnit, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
+from mtl.training.professor import ProfessorForcing
 from mtl.training.replay import Replay
 from mtl.training.schedules import Schedule
 from mtl.training.selection import Selection
@@ -94,6 +96,8 @@ class Trainer:
             part of each batch, and all of them run in step.
         imitation: The map from the last layer to the hidden states of teachers; None for none. It
             is trained like the model, but is not part of it.
+        professor: The discriminators of professor forcing, which are trained in the same way; None
+            for none.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class Trainer:
         gold_share: Callable[[int], float] = lambda step: 1.0,
         processes: Processes = ALONE,
         imitation: StateProjection | None = None,
+        professor: ProfessorForcing | None = None,
     ) -> None:
         self.model = model
         self.weighting = weighting
@@ -143,6 +148,13 @@ class Trainer:
         self.gold_share = gold_share
         self.processes = processes
         self.imitation = imitation
+        self.professor = professor
+        self.companions: dict[str, nn.Module] = {
+            name: module
+            for name, module in {"imitation": imitation, "professor": professor}.items()
+            if module is not None
+        }
+        """The modules that are trained with the model, but are not part of it."""
         self.epoch = 0
         self.step = 0
         self.place = 0
@@ -160,7 +172,7 @@ class Trainer:
         self.watch = LossWatch()
         self._penalty_names: dict[Any, list[str]] = {}
         self.update = Update(
-            [*model.parameters(), *(imitation.parameters() if imitation else ())],
+            [*chain(model.parameters(), *(m.parameters() for m in self.companions.values()))],
             optimizer,
             clip_norm=clip_norm,
             clip_value=clip_value,
@@ -237,6 +249,10 @@ class Trainer:
             if not batch.continues:
                 self.carried[corpus] = self.model.sharing.initial_state(len(batch.mask))
             output = self.model(batch, self.carried[corpus])
+            if self.professor:
+                before = self.carried[corpus]
+                loss = self.professor(self.model, self.batcher, batch, output.hidden, before)
+                output = replace(output, penalties={**output.penalties, "professor": loss})
             # Truncated backpropagation: gradients end at the border of a chunk.
             state = output.state
             if loader.overlap:

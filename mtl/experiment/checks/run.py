@@ -59,6 +59,7 @@ def mistakes(run: Run, *, idle: bool = True) -> Iterator[Mistake]:
         yield "tasks", "all tasks have the weight 0, so there is nothing to learn"
     yield from _sharing(run)
     yield from _consolidation(run)
+    yield from _professor(run)
     if idle:
         yield from _idle_training(run)
 
@@ -73,11 +74,34 @@ def _consolidation(run: Run) -> Iterator[Mistake]:
             "holds weights near the weights of another run; set trunk.init to its folder, and "
             "trunk.init_heads",
         )
-    if {"embedding", "trunk"} <= set((run.training.fine_tuning or FineTuning()).frozen):
+    if _frozen(run):
         yield (
             "training.ewc",
             "embedding and trunk are frozen, so that no weight can move; leave it out",
         )
+
+
+def _professor(run: Run) -> Iterator[Mistake]:
+    """Check that a model of running text can draw words, and that its states can change."""
+    if run.training.professor_forcing is None:
+        return
+    next_word = [own.corpus for own in run.tasks.values() if own.source.text == "next"]
+    if all(batch_limits(run, corpus).streams is None for corpus in next_word):
+        yield (
+            "training.professor_forcing",
+            "is for tasks that predict the next word of text in streams, and there are none; "
+            "leave it out, or set `batch: {streams: 20}`",
+        )
+    if _frozen(run):
+        yield (
+            "training.professor_forcing",
+            "embedding and trunk are frozen, so that no hidden state can change; leave it out",
+        )
+
+
+def _frozen(run: Run) -> bool:
+    """Return whether all weights below the heads are frozen."""
+    return {"embedding", "trunk"} <= set((run.training.fine_tuning or FineTuning()).frozen)
 
 
 def _names(run: Run) -> Iterator[Mistake]:
