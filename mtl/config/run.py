@@ -182,8 +182,8 @@ class Consolidation(Settings):
 class ProfessorConfig(Settings):
     """Professor forcing (Lamb et al. 2016), for tasks that predict the next word of streams.
 
-    In each step, the model draws a chunk of text. A discriminator of hidden states learns to tell
-    drawn words from given words, and the trunk learns to deceive it.
+    In each step, the model draws a chunk of text. A discriminator of hidden states learns to
+    distinguish drawn words from given words, and the trunk learns to deceive it.
     """
 
     weight: PositiveFloat = Field(
@@ -295,8 +295,8 @@ class Training(Settings):
     )
     professor_forcing: ProfessorConfig | None = Field(
         default=None,
-        description="Professor forcing of language models: the hidden states of words that the "
-        "model draws become like those of the given words; null: given words alone.",
+        description="Professor forcing of language models: a discriminator makes the hidden "
+        "states of drawn words and of given words alike; null: given words alone.",
     )
     checkpoint: Checkpoint = Field(
         default=Checkpoint(), description="When the state is saved, from which a run continues."

@@ -20,7 +20,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
 
 @pytest.mark.slow
 def test_the_commands_of_the_page_do_what_it_says(results: dict[str, Result]) -> None:
-    assert len(results) == 7
+    assert len(results) == 8
     assert {line: result.err for line, result in results.items() if result.code} == {}
 
 
