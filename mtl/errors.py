@@ -118,6 +118,16 @@ def not_installed(need: str, extra: str, error: ImportError) -> str:
     return f"{need} needs {package}, which is not installed; run pip install 'mtl[{extra}]'"
 
 
+def check_number(number: int) -> None:
+    """Check the number of results that a function should return.
+
+    Raises:
+        MtlError: It is below 1.
+    """
+    if number < 1:
+        raise MtlError(f"number: expected a whole number of at least 1, got {number}")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the list of known names if none is similar.
 

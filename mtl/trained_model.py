@@ -242,7 +242,7 @@ class TrainedModel:
             sentence that is longer than `max_length`.
 
         Raises:
-            MtlError: As for `predict`; or the task does not label tokens.
+            MtlError: As for `predict`; or the task does not label tokens, or the number is below 1.
         """
         (selected,) = self.selection.labelling([task])
         examples = [item.example for item in read_sentences(sentences, pairs=False)]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtl.errors import MtlError
+from mtl.errors import MtlError, check_number
 from mtl.heads import Tagger
 from mtl.inference.cutting import chunks
 from mtl.inference.predictor import Predictor
@@ -37,8 +37,9 @@ def best_paths(
         reads it in several windows.
 
     Raises:
-        MtlError: The task does not label tokens.
+        MtlError: The task does not label tokens, or the number is below 1.
     """
+    check_number(number)
     head = predictor.head(task)
     if not (isinstance(head, Tagger) and head.objective is None):
         raise MtlError(f"task {task!r}: has no label sequences")

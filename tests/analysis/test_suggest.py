@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtl.analysis.suggest.selection import CANDIDATES, choose
+from mtl.analysis.suggest.suggest import suggest
 from mtl.analysis.suggest.uncertainty import uncertainties
 from mtl.errors import MtlError
 from mtl.heads import LabelSet, PoolClassifier, SoftmaxTagger
@@ -112,3 +114,9 @@ def test_tasks_without_probabilities_of_labels_are_an_error() -> None:
         MtlError, match=r"task 'traits': it has .*, without probabilities of labels"
     ):
         uncertainties(predictor, [Sentence(text(2))], "traits", "entropy")
+
+
+def test_a_number_below_one_is_refused() -> None:
+    model: Any = None  # not read
+    with pytest.raises(MtlError, match="number: expected a whole number of at least 1, got 0"):
+        suggest(model, [Sentence(text(2))], 0)

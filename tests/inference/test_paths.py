@@ -49,3 +49,9 @@ def test_classifiers_have_no_paths(tmp_path: Path) -> None:
     experiment, _ = prepared(tmp_path, {"verb": {"use": "c/verb"}})
     with pytest.raises(MtlError, match="task 'verb': has no label sequences"):
         best_paths(experiment.predictor, SENTENCES, "verb", 2)
+
+
+def test_a_number_below_one_is_refused(tmp_path: Path) -> None:
+    experiment, _ = prepared(tmp_path, {"pos": {"use": "c/pos"}})
+    with pytest.raises(MtlError, match="number: expected a whole number of at least 1, got 0"):
+        best_paths(experiment.predictor, SENTENCES, "pos", 0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtl.analysis.suggest.selection import choose
 from mtl.analysis.suggest.uncertainty import UncertaintyMeasure, uncertainties
-from mtl.errors import MtlError
+from mtl.errors import MtlError, check_number
 from mtl.inference.cutting import CHUNK, bounded
 from mtl.inference.inputs import Sentence
 from mtl.inference.prediction import Prediction
@@ -53,8 +53,10 @@ def suggest(
         diverse: Whether the sentences should differ from each other; see `choose`.
 
     Raises:
-        MtlError: A task has no probabilities of labels, compares pairs or does not exist.
+        MtlError: A task has no probabilities of labels, compares pairs or does not exist; or the
+            number is below 1.
     """
+    check_number(number)
     selected = model.selection.labelling(tasks)
     if model.selection.compare_pairs(selected):
         raise MtlError(f"{', '.join(selected)}: compares pairs; expected single sentences")
