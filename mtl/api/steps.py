@@ -147,6 +147,11 @@ def train_steps(
                 log.stopped = True
                 tell(console, text)
                 return True
+        if trainer.epoch < trainer.epochs:
+            reason = trainer.selection.reason or "the schedule of the learning rate has ended"
+            text = f"ended after epoch {trainer.epoch} of {trainer.epochs}: {reason}"
+            log.note(text)
+            tell(console, text)
     return False
 
 

@@ -28,7 +28,8 @@ _REFRESH = 0.1
 class Display:
     """A progress bar with ETA, a line of dev scores per epoch, and a table of the best epoch.
 
-    The bar shows loss and tokens/s per task. If the console is not a terminal, there is no bar.
+    A line ends with "best" if its epoch is better than all epochs before. The bar shows loss and
+    tokens/s per task. If the console is not a terminal, there is no bar.
 
     Args:
         console: The console.
@@ -82,6 +83,8 @@ class Display:
         self._progress.stop()
         if kind is None and self._table:
             self._scores(*self._table)
+        elif kind is None and self._best is not None:  # its scores are from an earlier training
+            self.console.print(f"epoch {self._best + 1} is still the best", highlight=False)
 
     def show(self, event: Step | Epoch) -> None:
         """Update the bar for a step, or print the line of an epoch."""
@@ -122,7 +125,8 @@ class Display:
             completed=(epoch.epoch + 1) * self.steps_per_epoch,
             description=f"epoch {epoch.epoch + 1}/{self.epochs}",
         )
-        rank = self._rank(epoch)
+        if epoch.dev and (epoch.improved or self._best is None):
+            self._best = epoch.epoch
         if epoch.dev is None:
             self._table = (f"epoch {epoch.epoch + 1}, without dev scores", epoch)
         elif epoch.epoch == self._best:
@@ -130,16 +134,10 @@ class Display:
         width = len(str(self.epochs))
         cells = [f"epoch {epoch.epoch + 1:{width}}/{self.epochs}", f"{epoch.seconds:.1f} s"]
         cells += [_summary(epoch, task) for task in _tasks(epoch)]
-        text = _wrapped([*cells, rank], self.console.width)
+        cells += ["no dev scores"] if epoch.dev is None else []
+        cells += ["best"] if epoch.epoch == self._best else []
+        text = _wrapped(cells, self.console.width)
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def _rank(self, epoch: Epoch) -> str:
-        if epoch.dev is None:
-            return "no dev scores"
-        if epoch.improved or self._best is None:
-            self._best = epoch.epoch
-            return "best so far"
-        return f"best: epoch {self._best + 1}"
 
     def _scores(self, title: str, epoch: Epoch) -> None:
         """Print the table of all scores of an epoch."""
@@ -177,7 +175,7 @@ def _summary(epoch: Epoch, task: str) -> str:
 
 def _wrapped(cells: Sequence[str], width: int) -> str:
     """Return cells with blanks between them; lines that are too long are broken between cells."""
-    text = "   ".join(cell.replace(" ", _BLANK) for cell in cells)
+    text = "  ".join(cell.replace(" ", _BLANK) for cell in cells)
     lines = wrap(
         text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mtl.metrics.spread import Scores
+from mtl.options import count
 
 LOSS = "loss"
 """The name of the loss of a task on its development set, beside the scores of its metric."""
@@ -90,9 +91,16 @@ class Selection:
     @property
     def finished(self) -> bool:
         """Whether the run should stop."""
+        return self.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason why the run should stop; None if it should not."""
         if self.patience is not None and waited(self.scores) >= self.patience:
-            return True
-        return bool(self.task_scores) and self.stopped == set(self.task_scores)
+            return f"no better dev score in {count(self.patience, 'epoch')}, training.patience"
+        if self.task_scores and self.stopped == set(self.task_scores):
+            return "all tasks have stopped by their patience"
+        return None
 
     @property
     def stopped(self) -> set[str]:

@@ -39,7 +39,7 @@ def test_the_end_says_what_to_type_next(project: Path) -> None:
     result = mtl("train", "run.yaml", "training.epochs=1", "--output", "out")
     lines = ["model: out", "next:  mtl evaluate out", "then:  mtl calibrate out"]
     assert result.out.splitlines() == lines
-    assert "epoch 1/1   " in result.err
+    assert "epoch 1/1  " in result.err
 
 
 def test_the_same_seed_gives_the_same_run(project: Path) -> None:
@@ -119,10 +119,13 @@ def test_a_task_whose_patience_is_out_rests(project: Path) -> None:
 
 
 def test_patience_ends_a_run(project: Path) -> None:
-    mtl("train", "run.yaml", "training.epochs=40", "training.patience=2", "tasks.ner=null")
+    options = ["training.epochs=40", "training.patience=2", "tasks.ner=null"]
+    result = mtl("train", "run.yaml", *options)
     means = [r["score"] for r in records(Path("runs/run")) if r["type"] == "epoch"]
     assert len(means) < 40
     assert means.index(max(means)) == len(means) - 3
+    reason = "no better dev score in 2 epochs, training.patience"
+    assert f"ended after epoch {len(means)} of 40: {reason}" in result.err
 
 
 def test_a_head_is_shared_by_tasks_with_labels_in_another_order(project: Path) -> None:
@@ -177,8 +180,8 @@ def test_what_it_does_without_a_dev_split_is_said(project: Path) -> None:
     files = ["corpora.mood.files.dev=null", "corpora.news.files.dev=null"]
     result = mtl("train", "run.yaml", *files)
     assert "note: no task has a dev score: the last epoch is saved" in result.err
-    assert "epoch 2/2   " in result.err
-    assert "best so far" not in result.err
+    assert "epoch 2/2  " in result.err
+    assert "best\n" not in result.err
 
 
 def test_the_advice_after_a_divergence_works(project: Path) -> None:

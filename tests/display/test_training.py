@@ -53,8 +53,8 @@ def test_an_epoch_is_a_line_and_the_best_one_a_table_of_all_scores_in_per_cent()
     lines = show(epoch(0, True), epoch(1, False))
     line = "12.3 s pos 33.33 (loss 0.250) ner 100.00 (stopped)"
     assert lines[:3] == [
-        f"epoch 1/3 {line} best so far",
-        f"epoch 2/3 {line} best: epoch 1",
+        f"epoch 1/3 {line} best",
+        f"epoch 2/3 {line}",
         "dev scores of epoch 1, the best",
     ]
     assert [line for line in lines if line.startswith(("┃", "│"))] == [
@@ -69,25 +69,25 @@ def test_a_long_line_is_broken_between_tasks() -> None:
     with Display(Console(file=text, width=50), 10, 3) as display:
         display.show(epoch(0, True))
     assert text.getvalue().splitlines()[:2] == [
-        "epoch 1/3   12.3 s   pos 33.33 (loss 0.250)",
-        "    ner 100.00 (stopped)   best so far",
+        "epoch 1/3  12.3 s  pos 33.33 (loss 0.250)",
+        "    ner 100.00 (stopped)  best",
     ]
 
 
 def ends(lines: list[str]) -> list[str]:
-    return [line.rpartition(") ")[2] for line in lines if line.startswith("epoch")]
+    return [line.rpartition(")")[2].strip() for line in lines if "s pos" in line]
 
 
 def test_the_best_epoch_is_named() -> None:
     lines = show(epoch(0, True), epoch(1, True), epoch(2, False))
-    assert ends(lines) == ["best so far", "best so far", "best: epoch 2"]
+    assert ends(lines) == ["best", "best", ""]
     assert "dev scores of epoch 2, the best" in lines
 
 
 def test_the_best_epoch_is_known_when_a_run_goes_on() -> None:
     lines = show(epoch(2, False), best=0)
-    assert ends(lines) == ["best: epoch 1"]
-    assert len(lines) == 1  # the scores of an earlier training are not known
+    assert ends(lines) == [""]
+    assert lines[1:] == ["epoch 1 is still the best"]  # its scores are not known
 
 
 def test_without_development_set_no_epoch_is_the_best() -> None:

@@ -106,6 +106,7 @@ def test_the_run_stops_when_every_task_rests() -> None:
     assert not selection.finished
     fed(selection, {"a": 0.5, "b": 0.5})
     assert selection.finished
+    assert selection.reason == "all tasks have stopped by their patience"
 
 
 def test_it_goes_on_from_json_as_if_never_stopped() -> None:
