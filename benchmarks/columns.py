@@ -104,7 +104,9 @@ def main() -> None:
     """Train the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=3000, help="labelled sentences")
-    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS))
+    parser.add_argument(
+        "--rows", nargs="*", choices=ROWS, default=list(ROWS), help="empty: only write the run file"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--runs", type=Path, default=Path("runs/columns"), help="run folders")
     options = parser.parse_args()

@@ -6,6 +6,9 @@ Best paths are Python lists, as in pytorch-crf.
 
 Errors are measured on the gradients with respect to the emissions and the weights: the largest
 difference from pytorch-crf in float64, divided by the largest gradient.
+
+With --semirings, the operators are compared with the recursion in semirings instead (Goodman 1999),
+which is their reference: log Z, scores of best paths, and the largest relative difference.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from torch import Tensor, nn
 from torchcrf import CRF as TorchCRF
 
 from mtl.layers import CRF
-from mtl.ops import crf_log_partition
+from mtl.ops import crf_log_partition, crf_viterbi
 from mtl.ops.crf import LIBRARY
+from mtl.ops.crf_semirings import best, fold, logarithm, walk
 
 SHAPES = [(32, 35, 17), (32, 100, 9), (64, 50, 70)]
 """(B, T, K): chunks, entities, fine parts of speech."""
@@ -103,6 +107,20 @@ class Pair:
         ]
         return [f"{error:.0e}" for error in worst]
 
+    def semirings(self, rounds: int, clock: Callable[[], float]) -> list[str]:
+        """Measure the recursion in semirings against the operators, and compare the values."""
+        weights = self.ours.transitions, self.ours.start_transitions, self.ours.end_transitions
+        chain, mask = (self.emissions, *weights), self.mask
+        pairs: list[tuple[Callable[[], Tensor], Callable[[], Tensor]]] = [
+            (lambda: fold(logarithm, mask, chain)[0], lambda: crf_log_partition(*chain, mask)),
+            (lambda: walk(best, mask, chain)[1], lambda: crf_viterbi(*chain, mask)[1]),
+        ]
+        with torch.no_grad():
+            assert torch.equal(walk(best, mask, chain)[0], crf_viterbi(*chain, mask)[0])
+            times = [times_as_long(*pair, rounds, clock) for pair in pairs]
+            differences = [((one() - two()) / two()).abs().max().item() for one, two in pairs]
+        return [*times, *(f"{difference:.0e}" for difference in differences)]
+
 
 def main() -> None:
     """Measure, print and save the table."""
@@ -110,10 +128,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--only-loss", action="store_true", help="print only the loss column")
+    parser.add_argument("--semirings", action="store_true", help="compare with semirings")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock = time.thread_time if options.threads == 1 else time.perf_counter
     pairs = [Pair(shape) for shape in SHAPES]
+    if options.semirings:
+        _semirings(pairs, options.rounds, clock)
+        return
     losses = [times_as_long(p.step(p.theirs), p.step(p.ours), options.rounds, clock) for p in pairs]
     if options.only_loss:
         print(*losses, sep="\n")
@@ -142,13 +164,34 @@ def main() -> None:
         "error of our gradients",
         "error of their gradients",
     ]
-    text = (
+    about = (
         f"# CRF\n\nTime of pytorch-crf ÷ time of mtl; {options.threads} threads. Median over "
-        f"{options.rounds} rounds (smallest–largest). Errors compared with float64.\n\n"
-        f"{table(head, rows)}\n\n{conditions(['torch', 'pytorch-crf'])}\n"
+        f"{options.rounds} rounds (smallest–largest). Errors compared with float64."
+    )
+    _report("crf", about, head, rows)
+
+
+def _semirings(pairs: list[Pair], rounds: int, clock: Callable[[], float]) -> None:
+    """Compare the recursion in semirings with the operators, print and save the table."""
+    rows = [
+        [str(shape), *pair.semirings(rounds, clock)]
+        for shape, pair in zip(SHAPES, pairs, strict=True)
+    ]
+    head = ["(B, T, K), float32", "log Z", "best paths", "difference of log Z", "of best scores"]
+    about = (
+        "# CRF in semirings\n\nTime of the recursion in semirings ÷ time of the operators. Median "
+        f"over {rounds} rounds (smallest–largest). Differences are relative to the value."
+    )
+    _report("crf_semirings", about, head, rows)
+
+
+def _report(name: str, about: str, head: list[str], rows: list[list[str]]) -> None:
+    """Print and save a table and its conditions."""
+    text = (
+        f"{about}\n\n{table(head, rows)}\n\n{conditions(['torch', 'pytorch-crf'])}\n"
         f"- Instruction set: {LIBRARY.instruction_set or LIBRARY.missing}"
     )
-    report("crf", text)
+    report(name, text)
 
 
 if __name__ == "__main__":
