@@ -47,7 +47,8 @@ def accuracy(row: str, seed: int, *, bias: bool) -> float:
     best = {}
     for event in trainer.run():
         if isinstance(event, Epoch) and event.improved:
-            best = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+            with trainer.averaged():  # the weights that were scored
+                best = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     experiment.model.load_state_dict(best)
     return 100 * experiment.evaluate(corpora.values(), "test").scores()["pos"]["accuracy"]
 
