@@ -242,6 +242,12 @@ class Training(Settings):
         description="Maximum absolute value of a single gradient, applied after `clip_norm` "
         "(Mikolov 2012); null: no limit.",
     )
+    label_prior: bool = Field(
+        default=True,
+        description="Whether the biases of heads start so that the predictions are the "
+        "frequencies of the labels, counted in at most 2,000 training sentences; otherwise they "
+        "start at random, as all weights.",
+    )
     gradient_noise: NonNegativeFloat = Field(
         default=0.0,
         description="Variance of Gaussian noise on the gradients of the first step; it falls with "

@@ -110,6 +110,10 @@ class Split(Sequence[Example]):
         sample = np.sort(np.argsort(hashes, kind="stable")[:number])
         return Split(self.table, self.targets, self.rows[sample], self.withheld)
 
+    def with_labels(self, task: str) -> Split:
+        """Return the sentences with labels of a task."""
+        return Split(self.table, self.targets, self._labelled_rows(task), self.withheld)
+
     def part(self, number: int, parts: int) -> Split:
         """Return one of several parts with nearly equal numbers of tokens, in the original order.
 

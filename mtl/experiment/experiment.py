@@ -32,6 +32,7 @@ from mtl.experiment.checks.labels import check_labels
 from mtl.experiment.config import load_config
 from mtl.experiment.corpora import cuts_subwords, subwords_of, tasks_of
 from mtl.experiment.distillation.transfer_set import TransferSet
+from mtl.experiment.frequencies import start_at_frequencies
 from mtl.experiment.kinds import build
 from mtl.experiment.loaders import make_loader
 from mtl.experiment.pretrained import reads_subwords, set_pretrained
@@ -362,6 +363,8 @@ def prepare(
     check_device(processes, device)
     model = _made(run, vocabularies, targets, device)
     balance_classes(run, corpora, targets, model.heads)
+    if run.training.label_prior:
+        start_at_frequencies(run, corpora, targets, model.heads)
     show_text(run, corpora, targets, model.heads)
     # Weights of a previous run come last: they replace word vectors and pretrained weights.
     coverage = set_vectors(model, vocabularies, vectors, counts)

@@ -87,6 +87,7 @@ class Classifier(SingleLabelHead):
     """
 
     level = "sentence"
+    objective: Objective
     pairs: ClassVar[bool] = True
     """Whether the head can compare two sentences."""
     recipe = ClassifierRecipe

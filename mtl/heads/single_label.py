@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mtl.errors import OptionError, did_you_mean
 from mtl.heads.base import Head
 from mtl.options import Default, NonNegativeFloat, PositiveFloat, Probability, RunContext
+from mtl.targets.objectives import Objective, OneLabel
 
 LabelSmoothing: TypeAlias = Annotated[Probability, Default(0.0)]
 ClassWeights: TypeAlias = Annotated[
@@ -42,6 +43,10 @@ class SingleLabelHead(Head):
     """
 
     class_weights: Tensor | None
+    objective: Objective | None
+    """The form of labels without an order along the sentence; None: one label per token."""
+    output: nn.Linear
+    """The last layer, whose first outputs are the scores."""
 
     def __init__(
         self,
@@ -92,6 +97,25 @@ class SingleLabelHead(Head):
         occurring = (counts > 0).sum()
         weights = counts.sum() / (occurring * counts.clamp(min=1))
         self.class_weights.copy_(torch.where(counts > 0, weights, 1.0))
+
+    def start(self, counts: Tensor, number: int) -> None:
+        """Set the biases so that all predictions start at the frequencies of the labels.
+
+        Otherwise, the first steps learn the frequencies, with large gradients that move the trunk
+        too, which delays all tasks (compare the prior of Lin et al. 2017, section 4.1). Numbers
+        start at their mean.
+
+        Args:
+            counts: `[K]`, the number n_c of each label; fractions for uncertain labels.
+            number: The number n of labelled tokens or sentences.
+        """
+        total = float(number)
+        if self.class_weights is not None:
+            counts = counts * self.class_weights.to(counts)
+            total = float(counts.sum())
+        scores = (self.objective or OneLabel(self.labels)).start(counts, total)
+        with torch.no_grad():
+            self.output.bias[: len(scores)] = scores.to(self.output.bias)
 
     @property
     def smoothing(self) -> float:

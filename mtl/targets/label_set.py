@@ -46,6 +46,10 @@ class LabelSet(Objective):
         """Return the log-probability that each label is in the set, `[N, K]`."""
         return functional.logsigmoid(scores)
 
+    def start(self, counts: Tensor, number: float) -> Tensor:
+        """Return the log-odds of the frequencies."""
+        return ((counts + 0.5) / (number + 1)).logit()
+
     def named(self, decoded: Tensor) -> list[frozenset[str]]:
         """Return the names of the labels in each set."""
         return [

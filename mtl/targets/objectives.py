@@ -43,6 +43,18 @@ class Objective(nn.Module, ABC):
     def log_probs(self, scores: Tensor) -> Tensor:
         """Return the log-probability of each label, `[N, K]`, given scores `[N, S]`."""
 
+    def start(self, counts: Tensor, number: float) -> Tensor:
+        """Return the scores `[S]` whose predictions are the frequencies of the labels.
+
+        Half a label is added to each count, so that no frequency is zero. Without labels, the
+        scores are zero.
+
+        Args:
+            counts: `[K]`, the number of each label.
+            number: The number of rows.
+        """
+        return counts.new_zeros(self.size)
+
     @abstractmethod
     def named(self, decoded: Tensor) -> Sequence[Answer]:
         """Return the predictions of `decode` with label names, one value per row."""
@@ -69,6 +81,10 @@ class OneLabel(Objective):
     def log_probs(self, scores: Tensor) -> Tensor:
         """Return `[N, K]`; the probabilities of a row sum to one."""
         return scores.log_softmax(1)
+
+    def start(self, counts: Tensor, number: float) -> Tensor:
+        """Return the logarithms of the frequencies."""
+        return ((counts + 0.5) / (number + len(counts) / 2)).log()
 
     def named(self, decoded: Tensor) -> list[str]:
         """Return the name of each label."""

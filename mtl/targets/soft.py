@@ -52,6 +52,10 @@ class SoftLabel(Objective):
         """Return `[N, K]`; the probabilities of a row sum to one."""
         return scores.log_softmax(1)
 
+    def start(self, counts: Tensor, number: float) -> Tensor:
+        """Return the logarithms of the frequencies."""
+        return ((counts + 0.5) / (number + len(counts) / 2)).log()
+
     def named(self, decoded: Tensor) -> list[Distribution]:
         """Return label to probability for each row."""
         return [dict(zip(self.labels, row, strict=True)) for row in decoded.tolist()]

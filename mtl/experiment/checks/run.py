@@ -346,6 +346,11 @@ def _idle_training(run: Run) -> Iterator[Mistake]:
             "training.loss_unit",
             "has no effect on labels of sentences, and no task has labels of tokens; leave it out",
         )
+    if not training.label_prior and all(own.source.text for own in run.tasks.values()):
+        yield (
+            "training.label_prior",
+            "has no effect on language models, and there are no other tasks; leave it out",
+        )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
         yield "training.fine_tuning.head_lr", "every head has its own `lr`; leave this out"

@@ -1,0 +1,150 @@
+"""Heads whose predictions start at the frequencies of the labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mtl.errors import ConfigError
+from mtl.experiment import Experiment
+from mtl.heads import (
+    ConstrainedTagger,
+    CRFTagger,
+    Head,
+    LabelSet,
+    MEMMTagger,
+    Number,
+    PoolClassifier,
+    SoftmaxTagger,
+)
+from mtl.heads.single_label import SingleLabelHead
+from mtl.targets.soft import SoftLabel
+from tests.training.runs import corpus, prepared
+from tests.training.texts import language_model
+
+LABELS = ["A", "B", "C"]
+COUNTS = torch.tensor([6.0, 3.0, 0.0])
+SHARES = torch.tensor([6.5, 3.5, 0.5]) / 10.5
+"""The frequencies with half a label more of each kind."""
+TOKENS = (2, 3)
+
+
+def without_input(head: SingleLabelHead) -> SingleLabelHead:
+    """Return the head with zero weights, so that its scores are its biases."""
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+    return head.eval()
+
+
+def probabilities(head: Head) -> Tensor:
+    hidden, mask = torch.randn(*TOKENS, 4), torch.ones(*TOKENS, dtype=torch.bool)
+    with torch.no_grad():
+        return head.log_probs(hidden, mask).exp()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (SoftmaxTagger, {}),
+        (SoftmaxTagger, {"hidden_size": 5}),
+        (ConstrainedTagger, {}),
+        (CRFTagger, {}),
+        (CRFTagger, {"transitions": "input"}),
+        (MEMMTagger, {}),
+        (PoolClassifier, {}),
+    ],
+    ids=str,
+)
+def test_probabilities_start_at_the_frequencies(kind: Any, options: dict[str, Any]) -> None:
+    head = without_input(kind(4, LABELS, **options))
+    if isinstance(head, CRFTagger):
+        for parameter in head.crf.parameters():
+            nn.init.zeros_(parameter)
+    head.start(COUNTS, 9)
+    found = probabilities(head)
+    torch.testing.assert_close(found, SHARES.expand_as(found))
+
+
+def test_class_weights_count_like_more_labels() -> None:
+    weights = {"B": 2.0}
+    head = without_input(SoftmaxTagger(4, LABELS, class_weights=weights))
+    head.start(COUNTS, 9)
+    found = probabilities(head)
+    torch.testing.assert_close(found[0, 0], torch.tensor([6.5, 6.5, 0.5]) / 13.5)
+
+
+def test_balanced_classes_start_alike_except_those_that_do_not_occur() -> None:
+    head = without_input(SoftmaxTagger(4, LABELS, class_weights="balanced"))
+    head.balance(COUNTS)
+    head.start(COUNTS, 9)
+    first, second, absent = probabilities(head)[0, 0].tolist()
+    assert first == pytest.approx(second)
+    assert absent < first / 5
+
+
+def test_sets_start_at_the_frequency_of_each_label() -> None:
+    head = without_input(PoolClassifier(4, LabelSet(LABELS)))
+    head.start(COUNTS, 9)
+    torch.testing.assert_close(probabilities(head)[0], torch.tensor([6.5, 3.5, 0.5]) / 10)
+
+
+def test_distributions_start_at_their_mean() -> None:
+    head = without_input(PoolClassifier(4, SoftLabel(LABELS)))
+    head.start(torch.tensor([2.5, 0.5, 1.0]), 4)
+    torch.testing.assert_close(probabilities(head)[0], torch.tensor([3.0, 1.0, 1.5]) / 5.5)
+
+
+def test_numbers_start_at_their_mean() -> None:
+    head = without_input(PoolClassifier(4, Number(3.5, 2.0)))
+    head.start(torch.zeros(0), 9)
+    mask = torch.ones(*TOKENS, dtype=torch.bool)
+    assert head.decode(torch.randn(*TOKENS, 4), mask).tolist() == [3.5, 3.5]
+
+
+def biases(experiment: Experiment, task: str) -> list[float]:
+    head = experiment.model.head(task)
+    assert isinstance(head, SingleLabelHead)
+    return head.output.bias.tolist()
+
+
+@pytest.mark.parametrize("task", ["pos", "ner", "verb"])
+def test_a_run_counts_the_labels_of_its_training_data(task: str, tmp_path: Path) -> None:
+    experiment, corpora = prepared(tmp_path, {task: {"use": f"c/{task}"}})
+    counts: Counter[str] = Counter()
+    for example in corpora["c"].splits["train"]:
+        gold = example.labels[task]
+        counts.update([gold] if isinstance(gold, str) else gold)
+    labels = experiment.model.head(task).labels
+    total = sum(counts.values()) + len(labels) / 2
+    expected = [(counts[label] + 0.5) / total for label in labels]
+    assert torch.tensor(biases(experiment, task)).exp().tolist() == pytest.approx(expected)
+
+
+def test_a_shared_head_counts_the_labels_of_all_its_tasks(tmp_path: Path) -> None:
+    corpora = {name: corpus(tmp_path, name, 9 * n, first=n) for n, name in enumerate("cd", 1)}
+    tasks = {"pos": {"use": "c/pos"}, "other": {"use": "d/pos", "head": "pos"}}
+    experiment, found = prepared(tmp_path, tasks, corpora)
+    counts: Counter[str] = Counter()
+    for task, name in {"pos": "c", "other": "d"}.items():
+        for example in found[name].splits["train"]:
+            counts.update(str(tag) for tag in example.labels[task] or ())
+    labels = experiment.model.head("pos").labels
+    total = sum(counts.values()) + len(labels) / 2
+    expected = [(counts[label] + 0.5) / total for label in labels]
+    assert torch.tensor(biases(experiment, "pos")).exp().tolist() == pytest.approx(expected)
+
+
+def test_language_models_have_no_labels_to_count(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="label_prior: has no effect on language models"):
+        language_model(tmp_path, {"type": "lstm"}, label_prior=False)
+
+
+def test_without_it_biases_start_at_random(tmp_path: Path) -> None:
+    experiment, _ = prepared(tmp_path, {"pos": {"use": "c/pos"}}, label_prior=False)
+    assert max(map(abs, biases(experiment, "pos"))) < 0.4
