@@ -244,9 +244,9 @@ class Training(Settings):
     )
     label_prior: bool = Field(
         default=True,
-        description="Whether the biases of heads start so that the predictions are the "
-        "frequencies of the labels, counted in at most 2,000 training sentences; otherwise they "
-        "start at random, as all weights.",
+        description="Whether heads start so that their predictions are the frequencies of the "
+        "labels, and of neighbouring labels under a CRF, counted in at most 2,000 training "
+        "sentences; otherwise they start at random.",
     )
     gradient_noise: NonNegativeFloat = Field(
         default=0.0,

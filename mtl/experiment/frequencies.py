@@ -1,15 +1,20 @@
-"""Heads that start at the frequencies of labels in the training data. Letters: N rows, K labels."""
+"""Heads that start at the frequencies of labels in the training data.
+
+Letters: B sentences, T tokens, N rows, K labels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
 from mtl.experiment.build import head_owners
+from mtl.heads import CRFTagger
 from mtl.heads.single_label import SingleLabelHead
 from mtl.targets import Target, labelled
 
@@ -23,35 +28,56 @@ def start_at_frequencies(
     targets: Mapping[str, Target],
     heads: nn.ModuleDict,
 ) -> None:
-    """Set the biases of all heads of labels and numbers; see `SingleLabelHead.start`."""
+    """Set the biases of heads of labels and numbers, and the transitions of CRFs.
+
+    See `SingleLabelHead.start` and `CRF.set_frequencies`. A head whose labels all come from
+    teachers is left as it is.
+    """
     for owner, head in heads.items():
         if not isinstance(head, SingleLabelHead):
             continue
-        target, size = targets[owner], len(targets[owner].labels)
-        counts, number = torch.zeros(size), 0
-        for task in [task for task, own in head_owners(run).items() if own == owner]:
-            split = corpora[run.tasks[task].corpus].splits["train"]
-            few = split.with_labels(task).limited(_SENTENCES)
-            gold = [own for own in few.labels(task) if own is not None]
-            if gold:
-                rows = _rows(target.tensor(gold, max(map(_tokens, gold))), size)
-                counts, number = counts + rows.sum(0), number + len(rows)
-        if number:  # otherwise all labels come from teachers
-            head.start(counts, number)
+        gold = [*_gold(run, corpora, owner, targets[owner])]
+        if not gold:
+            continue
+        rows = torch.cat([_rows(own, len(targets[owner].labels)) for own in gold])
+        head.start(rows.sum(0), len(rows))
+        if isinstance(head, CRFTagger) and all(own.dtype == torch.int64 for own in gold):
+            size = len(head.labels)
+            pairs = sum((_pairs(own, size) for own in gold), torch.zeros(size, size))
+            first = sum((_counts(own[:, 0], size) for own in gold), torch.zeros(size))
+            head.crf.set_frequencies((rows.sum(0) + 0.5) / (len(rows) + size / 2), pairs, first)
 
 
-def _tokens(gold: object) -> int:
-    """Return the number of tokens of a gold value, 1 for a sentence."""
-    return len(gold) if isinstance(gold, tuple) else 1
+def _gold(run: Run, corpora: Mapping[str, Corpus], owner: str, target: Target) -> Iterator[Tensor]:
+    """Yield the target tensor of each task of a head, for a part of its sentences."""
+    for task in [task for task, own in head_owners(run).items() if own == owner]:
+        split = corpora[run.tasks[task].corpus].splits["train"]
+        part = split.with_labels(task).limited(_SENTENCES)
+        values = [own for own in part.labels(task) if own is not None]
+        if values:
+            tokens = max(len(own) if isinstance(own, tuple) else 1 for own in values)
+            yield target.tensor(values, tokens)
 
 
-def _rows(target: Tensor, size: int) -> Tensor:
+def _rows(gold: Tensor, size: int) -> Tensor:
     """Return the probability of each label, `[N, K]`, in each row with a gold value."""
-    values = target[labelled(target)]
+    values = gold[labelled(gold)]
     if not size:  # numbers
         return values.new_zeros(len(values), 0)
     if values.dtype == torch.int64:
-        return nn.functional.one_hot(values, size).float()
+        return functional.one_hot(values, size).float()
     if values.dtype == torch.bool:  # possible labels
         return values.float() / values.sum(1, keepdim=True)
     return values.float()
+
+
+def _pairs(gold: Tensor, size: int) -> Tensor:
+    """Return how often each label follows each label, `[K, K]`, in label ids `[B, T]`."""
+    before, after = gold[:, :-1], gold[:, 1:]
+    known = (before >= 0) & (after >= 0)
+    return _counts(size * before[known] + after[known], size**2).view(size, size)
+
+
+def _counts(ids: Tensor, size: int) -> Tensor:
+    """Return the number of each id, `[size]`; negative ids are left out."""
+    return torch.bincount(ids[ids >= 0], minlength=size).float()

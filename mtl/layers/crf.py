@@ -66,6 +66,25 @@ class CRF(nn.Module):
         self._forbid("end", allowed_end, self.end_transitions)
         self._free = all(x is None for x in (allowed_transitions, allowed_start, allowed_end))
 
+    @torch.no_grad()
+    def set_frequencies(self, tags: Tensor, pairs: Tensor, first: Tensor) -> None:
+        """Set the transitions so that sequences have the frequencies of neighbouring tags.
+
+        transitions[i, j] = log p(j | i) / p(j) and start[j] = log p_1(j) / p(j), where p_1 is the
+        distribution of first tags. With the emissions log p(j) at each token, p(y | x) is then the
+        Markov chain p_1(y_1) Π p(y_t | y_t-1). One tag with the distribution p is added to each
+        count of tags after i and of first tags. The end transitions become zero.
+
+        Args:
+            tags: `[K]`, p, above zero.
+            pairs: `[K, K]`, how often the tag of the column follows the tag of the row.
+            first: `[K]`, how often each tag is the first.
+        """
+        following = pairs / tags + 1
+        self.transitions.copy_((following / (pairs.sum(1, keepdim=True) + 1)).log())
+        self.start_transitions.copy_(((first / tags + 1) / (first.sum() + 1)).log())
+        self.end_transitions.zero_()
+
     def extra_repr(self) -> str:
         """Return the options shown by `print(module)`."""
         return f"num_tags={self.num_tags}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,51 @@ def test_language_models_have_no_labels_to_count(tmp_path: Path) -> None:
 def test_without_it_biases_start_at_random(tmp_path: Path) -> None:
     experiment, _ = prepared(tmp_path, {"pos": {"use": "c/pos"}}, label_prior=False)
     assert max(map(abs, biases(experiment, "pos"))) < 0.4
+
+
+def test_a_crf_starts_as_the_markov_chain_of_neighbouring_labels(tmp_path: Path) -> None:
+    experiment, corpora = prepared(
+        tmp_path, {"pos": {"use": "c/pos", "head": {"type": "crf", "dropout": 0.0}}}
+    )
+    head = without_input(experiment.model.head("pos"))
+    assert isinstance(head, CRFTagger)
+    labels, pairs, first = head.labels, Counter[tuple[str, str]](), Counter[str]()
+    single: Counter[str] = Counter()
+    for example in corpora["c"].splits["train"]:
+        tags = [str(tag) for tag in example.labels["pos"] or ()]
+        single.update(tags)
+        first.update(tags[:1])
+        pairs.update(pairwise(tags))
+    total = sum(single.values()) + len(labels) / 2
+    p = {label: (single[label] + 0.5) / total for label in labels}
+
+    def chance(path: tuple[str, ...]) -> float:
+        found = (first[path[0]] + p[path[0]]) / (sum(first.values()) + 1)
+        for a, b in pairwise(path):
+            after = sum(n for pair, n in pairs.items() if pair[0] == a)
+            found *= (pairs[a, b] + p[b]) / (after + 1)
+        return found
+
+    hidden, mask = torch.randn(1, 3, head.in_features), torch.ones(1, 3, dtype=torch.bool)
+    for path in product(labels, repeat=3):
+        ids = torch.tensor([[labels.index(label) for label in path]])
+        assert head.loss(hidden, mask, ids).exp().item() == pytest.approx(
+            1 / chance(path), rel=1e-4
+        )
+
+
+def test_missing_labels_are_not_counted_as_neighbours(tmp_path: Path) -> None:
+    rows = [{"tokens": ["a", "b", "c"], "pos": ["A", None, "B"]}, {"tokens": ["a"], "pos": ["A"]}]
+    text = "\n".join(map(json.dumps, rows))
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text(text + "\n")
+    task = {"labels": "pos", "head": {"type": "crf"}, "metric": "accuracy"}
+    files = {split: f"{split}.jsonl" for split in ("train", "dev")}
+    corpora = {"c": {"reader": {"type": "jsonl"}, "files": files, "tasks": {"pos": task}}}
+    experiment, _ = prepared(tmp_path, {"pos": {"use": "c/pos"}}, corpora)
+    head = experiment.model.head("pos")
+    assert isinstance(head, CRFTagger)
+    torch.testing.assert_close(head.crf.transitions.detach(), torch.zeros(2, 2))
+    shares = torch.tensor([2.5, 1.5]) / 4
+    expected = ((torch.tensor([2.0, 0.0]) / shares + 1) / 3).log()
+    torch.testing.assert_close(head.crf.start_transitions.detach(), expected)
