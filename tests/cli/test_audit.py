@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mtl.analysis.audit.audit import Audit, AuditedTask
+from mtl.analysis.audit.issues import Issue
 from mtl.cli.audit import print_audit
 from tests.cli import project as small
 from tests.cli.command import assert_told, mtl, start
@@ -93,6 +94,29 @@ def test_models_that_are_too_weak_are_noted(capsys: pytest.CaptureFixture[str]) 
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
     assert len(notes) == 1
     assert notes[0].startswith("note: weak: so many labels are suspicious")
+
+
+def test_long_texts_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    issue = Issue(
+        task="mood",
+        kind="label",
+        given="good",
+        suggested="bad",
+        score=0.01,
+        given_probability=0.1,
+        suggested_probability=0.9,
+        file="mail.csv",
+        checksum="",
+        line=2,
+        sentence=0,
+        start=None,
+        end=None,
+        tokens=("first", *["word"] * 500, "last"),
+        changes=(),
+    )
+    print_audit(Audit(Path("out"), [issue], {"mood": AuditedTask(10, 1)}, []), top=20)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert 3 < len(rows) < 12
 
 
 @pytest.mark.usefixtures("_there")
