@@ -26,6 +26,8 @@ MANY = 0.2
 """The share of suspicious labels above which the models are probably too weak to judge labels."""
 _NAME = 24
 """The number of characters of a printed file name."""
+_WORDS = 60
+"""The number of characters of a printed sentence or span; the page has all its words."""
 
 
 def audit(
@@ -132,6 +134,7 @@ def print_audit(found: Audit, top: int) -> None:
         cells = []
         for issue in issues:
             before, words, after = excerpt(issue, AROUND)
+            words = shorten(words, _WORDS)
             text = f"{before} [{words}] {after}".strip() if issue.start is not None else words
             cells.append(
                 [

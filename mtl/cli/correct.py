@@ -35,3 +35,4 @@ def correct(
 
     for file in correct(run, corrections, overrides or [], output=output):
         typer.echo(f"{file.path}: {count(file.labels, 'label')} corrected")
+    typer.echo("next:  replace the old files by these, or change files: in the corpus file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,14 +35,14 @@ def explain(
     keys = reference(KINDS)
     if key is None:
         sections = dict.fromkeys(key.path.partition(".")[0] for key in keys)
-        typer.echo(fill(f"keys of a run file: {', '.join(sections)}", 100))
+        typer.echo(fill(f"keys of a run file: {', '.join(sections)}", _width()))
         typer.echo("more: mtl explain KEY; mtl list shows the parts")
     elif found := find(keys, key):
         typer.echo("\n".join(option_lines(found)))
     elif parts := part_keys(KINDS, key):
         for title, options in parts.items():
             kind, name = title.split()
-            typer.echo(fill(f"{title}: {first_line(KINDS[kind].find(name))}", 100))
+            typer.echo(fill(f"{title}: {first_line(KINDS[kind].find(name))}", _width()))
             typer.echo("\n".join(option_lines(options)))
     else:
         names = {key.path.rpartition(".")[2] for key in keys}
@@ -55,6 +56,10 @@ def option_lines(keys: Iterable[Key]) -> Iterable[str]:
         default = f"default {key.default}" if key.default else "must be given"
         of = f" ({', '.join(key.parts)})" if key.parts else ""
         yield f"{key.path}{of}"
-        yield fill(f"{key.values}; {default}", 100, initial_indent="    ", subsequent_indent="    ")
-        if key.help:
-            yield fill(key.help, 100, initial_indent="    ", subsequent_indent="    ")
+        for text in filter(None, (f"{key.values}; {default}", key.help)):
+            yield fill(text, _width(), initial_indent="    ", subsequent_indent="    ")
+
+
+def _width() -> int:
+    """Return the width of the terminal, at most 100, and 100 where there is none."""
+    return min(100, get_terminal_size((100, 24)).columns)

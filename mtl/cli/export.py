@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def export(
     folder: RunFolderArgument,
-    to: Annotated[Literal["bundle", "torch-export", "onnx"], typer.Option(help="The format.")],
+    to: Annotated[
+        Literal["bundle", "torch-export", "onnx"] | None,
+        typer.Option(help="The format; default: by the suffix of --output, or a bundle."),
+    ] = None,
     task: TaskOption = None,
     output: Annotated[
         Path | None,
@@ -54,6 +57,9 @@ def export(
     from mtl.heads import Tagger
     from mtl.trained_model import load
 
+    if to is None:
+        suffix = output.suffix if output else ""
+        to = next((name for name, own in SUFFIXES.items() if own == suffix), None) or "bundle"
     if data is not None and (to != "bundle" or weights == "float32"):
         message = "has an effect only with --to bundle and --weights float16 or int8"
         raise typer.BadParameter(message, param_hint="--data")

@@ -360,7 +360,7 @@ def _notes(
     ]
     total = summaries["train"].sentences
     cut = [
-        f"{split}: {len(rows)} of {total} sentences cut from train"
+        f"{split}: {len(rows):,} of {total:,} sentences cut from train"
         for split, rows in splits.items()
         if split not in summaries
     ]

@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from mtl.display.console import draws_bars
 from mtl.display.tables import Cells, print_rows
@@ -28,7 +29,7 @@ _REFRESH = 0.1
 class Display:
     """A progress bar with ETA, a line of dev scores per epoch, and a table of the best epoch.
 
-    A line ends with "best" if its epoch is better than all epochs before. The bar shows loss and
+    A line ends with "best" if no epoch before is better. The bar shows loss and
     tokens/s per task. If the console is not a terminal, there is no bar.
 
     Args:
@@ -58,7 +59,8 @@ class Display:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            # Only this column is wrapped: else a narrow terminal cuts the remaining time.
+            TextColumn("{task.fields[status]}", table_column=Column(overflow="fold")),
             console=console,
             disable=not draws_bars(console),  # a log file gets the lines without the bar
         )
@@ -107,7 +109,7 @@ class Display:
             return
         self._refreshed = now
         status = "  ".join(
-            f"{task} {loss:z.3f} ({self._speeds[task]:,.0f} tokens/s)"
+            f"{task} {loss:z.3f} ({self._speeds[task]:,.0f} tokens/s)".replace(" ", _BLANK)
             for task, loss in self._losses.items()
         )
         done = step.step - self._epoch_begin[1] + 1

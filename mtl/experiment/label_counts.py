@@ -66,7 +66,7 @@ def describe_labels(counts: Counts) -> Iterator[str]:
     for task, by_split in counts.items():
         yield f"labels of {task}:"
         for split, found in by_split.items():
-            listed = [f"{label or '(no type)'} {n:,}" for label, n in found.most_common(_LISTED)]
+            listed = [f"{label or '(no type)'} ({n:,})" for label, n in found.most_common(_LISTED)]
             yield f"  {split}: {_listed(listed, len(found)) or 'none'}"
 
 

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 from mtl.errors import DataError
 from mtl.files import open_text
+from mtl.inspection.columns import Unsuitable, plan_sentences
 from mtl.text.spans import Span, write_tags
 from mtl.text.tokenizer import split_sentences, tokenize
 
 _TEXT_FIELDS = ("text", "data", "content", "sentence")
 _SPAN_FIELDS = ("label", "labels", "entities", "spans")
+_STUDIO_LABELS = ("choices", "rating", "number")
+_WORD_FIELDS = ("tokens", "words")
 _TAGS = "ner"
 
 
@@ -50,11 +53,13 @@ class Document:
 
 @dataclass
 class Notes:
-    """Counts of annotations that tags cannot express."""
+    """Counts of annotations that were changed or left out, and of texts that were divided."""
 
     overlapping: int = 0
     split: int = 0
     rejected: int = 0
+    unknown: int = 0
+    divided: int = 0
 
     def lines(self) -> list[str]:
         """Return a line per kind that occurred."""
@@ -62,6 +67,8 @@ class Notes:
             ("spans left out because they overlap a longer span", self.overlapping),
             ("spans with a gap, which is now part of the span", self.split),
             ("examples left out because the annotator did not accept them", self.rejected),
+            ("results left out; only spans, choices, ratings and numbers are read", self.unknown),
+            ("texts divided into sentences, as only their spans have labels", self.divided),
         )
         return [f"note: {text}: {count:,}" for text, count in texts if count]
 
@@ -95,7 +102,9 @@ def read_export(path: Path) -> tuple[str, list[dict[str, Any]], Notes] | None:
     if any(document.spans is not None for document in documents):
         # A text without spans is an example too.
         documents = [replace(document, spans=document.spans or []) for document in documents]
-    records = [record for document in documents for record in _records(document, path, notes)]
+    found_records = [list(_records(d, path, notes)) for d in _with_plain_labels(documents)]
+    notes.divided = sum(len(own) > 1 for own in found_records)
+    records = [record for own in found_records for record in own]
     if not records:
         raise DataError("the export contains no annotated text", path)
     return name, records, notes
@@ -135,9 +144,11 @@ def _documents(
         notes.rejected += len(objects) - len(accepted)
         return "Prodigy", [_prodigy(row, n) for n, row in accepted]
     if name := next((f for f in _SPAN_FIELDS if any(_are_spans(r.get(f)) for _, r in objects)), ""):
-        return "doccano", [_doccano(row, n, name, path) for n, row in objects]
+        fields = _label_fields(objects, name)
+        return "doccano", [_doccano(row, n, name, fields, path) for n, row in objects]
     if all(isinstance(row.get("label"), list) and "text" in row for _, row in objects):
-        return "doccano", [_doccano(row, n, "", path) for n, row in objects]
+        fields = ["label", *_label_fields(objects, "label")]
+        return "doccano", [_doccano(row, n, "", fields, path) for n, row in objects]
     if rows and rows[0][0] == 0:  # a JSON array of plain objects
         return "JSON objects", [Document(_text(row), None, _plain(row), n) for n, row in objects]
     return None
@@ -152,6 +163,27 @@ def _text(row: Mapping[str, Any]) -> str:
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     text = _text(row)
     return {name: value for name, value in row.items() if value != text and value is not None}
+
+
+def _label_fields(objects: Sequence[tuple[int, dict[str, Any]]], spans: str) -> list[str]:
+    """Return the fields beside the spans that are labels of whole texts, such as categories."""
+    rows = [_plain(row) for _, row in objects]
+    names = dict.fromkeys(name for row in rows for name in row)
+    fields = []
+    for name in names:
+        values = [row[name] for row in rows if name in row]
+        if name not in ("id", spans, _TAGS, *_WORD_FIELDS) and all(map(_is_label, values)):
+            try:
+                plan_sentences(name, [v if isinstance(v, list) else str(v) for v in values])
+                fields.append(name)
+            except Unsuitable:  # identifiers, comments and the like
+                continue
+    return fields
+
+
+def _is_label(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, (str, int, float)) for item in items)
 
 
 def _are_spans(value: Any) -> bool:
@@ -173,9 +205,12 @@ def _span(item: Any) -> Annotation | None:
     return Annotation(start, end, label) if numbers and isinstance(label, str) else None
 
 
-def _doccano(row: Mapping[str, Any], line: int, field_name: str, path: Path) -> Document:
+def _doccano(
+    row: Mapping[str, Any], line: int, field_name: str, fields: Sequence[str], path: Path
+) -> Document:
+    labels = {name: row.get(name) for name in fields}
     if field_name:
-        words = next((f for f in ("tokens", "words") if isinstance(row.get(f), list)), "")
+        words = next((f for f in _WORD_FIELDS if isinstance(row.get(f), list)), "")
         if words and not any(isinstance(row.get(name), str) for name in _TEXT_FIELDS):
             raise DataError(
                 f"{field_name!r} has spans of {words!r}, but the record has no text; expected "
@@ -185,9 +220,8 @@ def _doccano(row: Mapping[str, Any], line: int, field_name: str, path: Path) -> 
                 line,
             )
         spans = [span for item in row.get(field_name) or [] if (span := _span(item))]
-        return Document(_text(row), spans, {}, line)
-    labels = row["label"]
-    return Document(_text(row), None, {"label": labels}, line)
+        return Document(_text(row), spans, labels, line)
+    return Document(_text(row), None, labels, line)
 
 
 def _prodigy(row: Mapping[str, Any], line: int) -> Document:
@@ -216,8 +250,10 @@ def _label_studio(row: Mapping[str, Any], line: int, notes: Notes) -> Iterator[D
             spans = [*(spans or [])]
             if found := _span({**value, "label": value["labels"]}):
                 spans.append(found)
-        elif "choices" in value:
-            labels[name] = value["choices"]
+        elif kind := next((kind for kind in _STUDIO_LABELS if kind in value), None):
+            labels[name] = value[kind]
+        else:
+            notes.unknown += 1
     yield Document(text, spans, labels, line)
 
 
@@ -267,7 +303,7 @@ def _records(document: Document, path: Path, notes: Notes) -> Iterator[dict[str,
                 f"span {span.start} to {span.end} is outside the text of {len(text)} characters"
             )
             raise DataError(message, path, document.line)
-    labels = {name: _single(value) for name, value in document.labels.items()}
+    labels = document.labels
     if document.spans is None:
         yield {"text": text, **labels}
         return
@@ -281,9 +317,20 @@ def _records(document: Document, path: Path, notes: Notes) -> Iterator[dict[str,
             yield {"tokens": words, _TAGS: tags, **labels}
 
 
-def _single(value: Any) -> Any:
-    """Return the only item of a list of one, so that labels of one kind are plain labels."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+def _with_plain_labels(documents: Sequence[Document]) -> list[Document]:
+    """Return the documents with labels in place of lists, where no document has several labels."""
+    lists = [(n, v) for d in documents for n, v in d.labels.items() if isinstance(v, list)]
+    sets = {name for name, value in lists if len(value) > 1}
+    plain = {name for name, _ in lists} - sets
+    return [
+        replace(d, labels={n: _only(v) if n in plain else v for n, v in d.labels.items()})
+        for d in documents
+    ]
+
+
+def _only(value: Any) -> Any:
+    """Return the item of a list of one, None for an empty list, and any other value itself."""
+    return next(iter(value), None) if isinstance(value, list) else value
 
 
 def _without_overlaps(spans: Sequence[Annotation], notes: Notes) -> list[Annotation]:

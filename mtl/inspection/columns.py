@@ -103,7 +103,7 @@ def plan_sentences(name: str, values: Sequence[Any]) -> TaskPlan:
         Unsuitable: The values cannot be labels.
     """
     values = [value for value in values if value not in ("", None)]
-    if not values:
+    if not any(values):  # empty lists are sets without labels
         raise Unsuitable("no values")
     if all(isinstance(value, list) for value in values):
         return _plan_sets(name, values, None)

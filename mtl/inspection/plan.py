@@ -78,7 +78,8 @@ def plan_corpus(paths: Sequence[Path]) -> CorpusPlan:
         if (other := recognise(path)).reader != form.reader:
             raise MtlError(
                 f"{path} is {other.description}, and {files['train'][0]} is {form.description}; "
-                "pass files of one format"
+                "pass files of one format. For one model that learns from both, call mtl new for "
+                "each, and copy the tasks of one run file to the other"
             )
     reader = READERS.find(form.reader)(**form.options)
     records: list[Record] = []

@@ -138,7 +138,7 @@ def _counts(task: TaskPlan) -> str:
     if not task.counts:
         return ""
     shown = [
-        f"{shorten(' '.join(label.split()), 30)} {count:,}"
+        f"{shorten(' '.join(label.split()), 30)} ({count:,})"
         for label, count in task.counts.most_common(_LABELS_SHOWN)
     ]
     rest = len(task.counts) - len(shown)

@@ -96,8 +96,10 @@ class Selection:
     @property
     def reason(self) -> str | None:
         """The reason why the run should stop; None if it should not."""
-        if self.patience is not None and waited(self.scores) >= self.patience:
-            return f"no better dev score in {count(self.patience, 'epoch')}, training.patience"
+        if self.patience is not None and (epochs := waited(self.scores)) >= self.patience:
+            # The best epoch may be a later one with an equal score.
+            first = f"no better dev score than in epoch {len(self.scores) - epochs}"
+            return f"{first}, training.patience is {count(self.patience, 'epoch')}"
         if self.task_scores and self.stopped == set(self.task_scores):
             return "all tasks have stopped by their patience"
         return None

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mtl.analysis.audit.audit import Audit, AuditedTask
+from mtl.analysis.audit.issues import Issue
 from mtl.cli.audit import print_audit
 from tests.cli import project as small
 from tests.cli.command import assert_told, mtl, start
@@ -95,6 +96,29 @@ def test_models_that_are_too_weak_are_noted(capsys: pytest.CaptureFixture[str]) 
     assert notes[0].startswith("note: weak: so many labels are suspicious")
 
 
+def test_long_texts_are_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    issue = Issue(
+        task="mood",
+        kind="label",
+        given="good",
+        suggested="bad",
+        score=0.01,
+        given_probability=0.1,
+        suggested_probability=0.9,
+        file="mail.csv",
+        checksum="",
+        line=2,
+        sentence=0,
+        start=None,
+        end=None,
+        tokens=("first", *["word"] * 500, "last"),
+        changes=(),
+    )
+    print_audit(Audit(Path("out"), [issue], {"mood": AuditedTask(10, 1)}, []), top=20)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert 3 < len(rows) < 12
+
+
 @pytest.mark.usefixtures("_there")
 def test_each_fold_is_an_ordinary_run_folder() -> None:
     result = mtl("evaluate", "out/fold-2", "--task", "pos", "--json")
@@ -113,7 +137,9 @@ def test_corrections_are_applied_to_copies(tmp_path: Path) -> None:
     copies = tmp_path / "copies"
     result = mtl("correct", "run.yaml", str(accepted), "--output", str(copies))
     assert result.code == 0, result.err
-    assert result.out == f"{copies}/train.txt: 2 labels corrected\n"
+    told = result.out.splitlines()
+    assert told[0] == f"{copies}/train.txt: 2 labels corrected"
+    assert told[1].startswith("next:  replace the old files")
     assert Path("data/train.txt").read_bytes() == before
     old = _sentences()[PLANTED]
     word = old.split()[0]

@@ -15,6 +15,12 @@ def test_a_key_has_values_default_and_meaning() -> None:
     ]
 
 
+def test_lines_fit_into_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = mtl("explain", "sharing.penalty").out.splitlines()
+    assert 50 < max(map(len, lines)) <= 60
+
+
 def test_without_a_key_the_first_keys_are_listed() -> None:
     result = mtl("explain")
     assert result.code == 0

@@ -25,6 +25,15 @@ def test_taggers_are_exported(to: str, name: str, trained: Path, tmp_path: Path)
     assert set(json.loads(description.read_text())["tasks"]) == {"ner", "pos"}
 
 
+def test_the_suffix_selects_the_format_and_a_bundle_is_the_default(
+    trained: Path, tmp_path: Path
+) -> None:
+    found = mtl("export", str(trained), "--output", str(tmp_path / "a.pt2"))
+    assert found.out == f"{tmp_path / 'a.pt2'} and {tmp_path / 'a.json'}\n"
+    found = mtl("export", str(trained), "--output", str(tmp_path / "model"))
+    assert found.out == f"{tmp_path / 'model'}\n"
+
+
 @pytest.mark.slow
 def test_what_is_exported_can_be_loaded(trained: Path, tmp_path: Path) -> None:
     for to, load in {

@@ -124,7 +124,7 @@ def test_patience_ends_a_run(project: Path) -> None:
     means = [r["score"] for r in records(Path("runs/run")) if r["type"] == "epoch"]
     assert len(means) < 40
     assert means.index(max(means)) == len(means) - 3
-    reason = "no better dev score in 2 epochs, training.patience"
+    reason = f"no better dev score than in epoch {len(means) - 2}, training.patience is 2 epochs"
     assert f"ended after epoch {len(means)} of 40: {reason}" in result.err
 
 

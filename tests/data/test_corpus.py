@@ -128,7 +128,7 @@ def test_splits_are_cut_from_train_and_mixed(load, numbers):
     assert set.union(*parts.values()) == set(range(2500))
     assert 1000 < np.mean(list(parts["dev"])) < 1500
     assert corpus.splits["dev"].lengths.tolist() == [len(e) for e in corpus.splits["dev"]]
-    assert "dev: 250 of 2500 sentences cut from train" in corpus.notes
+    assert "dev: 250 of 2,500 sentences cut from train" in corpus.notes
 
 
 def test_every_sentence_is_in_one_test_fold(load, numbers):

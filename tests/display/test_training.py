@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -109,10 +111,22 @@ def test_no_table_follows_an_error() -> None:
 
 
 def test_a_terminal_has_a_bar_with_losses_and_speeds() -> None:
-    text = " ".join(show(step(0), terminal=True))
+    text = " ".join(show(step(0), terminal=True)).replace("\N{NO-BREAK SPACE}", " ")
     assert "epoch 1/3" in text
     assert "1/30" in text
     assert "pos 0.500 (7,000 tokens/s)" in text
+
+
+def test_a_narrow_terminal_shows_the_time_left_and_breaks_lines_between_tasks() -> None:
+    losses = {"topic": 0.5, "urgency": 0.25}
+    wide = replace(step(0), losses=losses, tokens=dict.fromkeys(losses, 700))
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=True, color_system=None)
+    with Display(console, 10, 3) as display:
+        display.show(wide)
+    drawn = text.getvalue().replace("\N{NO-BREAK SPACE}", " ")
+    assert re.search(r" 1/30 [-\d:]+ topic 0\.500 \(7,000 tokens/s\) *\n", drawn)
+    assert re.search(r"^ +urgency 0\.250 \(7,000 tokens/s\)", drawn, re.MULTILINE)
 
 
 def test_steps_show_nothing_where_there_is_no_terminal() -> None:

@@ -126,22 +126,22 @@ def test_good_labels_are_listed_without_a_note(task: dict[str, Any]) -> None:
     lines = checked.out.splitlines()
     start = lines.index("labels of t:")
     assert lines[start + 1 : start + 3] == [
-        "  train: DET 2, NOUN 2",
-        "  dev: DET 1, NOUN 1",
+        "  train: DET (2), NOUN (2)",
+        "  dev: DET (1), NOUN (1)",
     ]
 
 
 def test_spans_are_counted_by_type() -> None:
     text = "Ann B-PER\nLee I-PER\nin O\nBonn B-LOC\n\n" * 3
     out = Project(SPANS, {"train.txt": text, "dev.txt": "a O\n\nBo B-PER\n\n"}).check().out
-    assert "labels of t:\n  train: PER 3, LOC 3\n  dev: PER 1\n" in out
+    assert "labels of t:\n  train: PER (3), LOC (3)\n  dev: PER (1)\n" in out
 
 
 def test_long_lists_are_cut() -> None:
     text = "".join(f"w L{n:03}\n\n" * 2 for n in range(500))
     out = Project(TAGS, {"train.txt": text, "dev.txt": "w L000\n\n"}).check().out
     (line,) = [line for line in out.splitlines() if line.startswith("  train: ")]
-    assert line.endswith("L011 2 and 488 others")
+    assert line.endswith("L011 (2) and 488 others")
     assert len(line) < 200
 
 
@@ -150,7 +150,7 @@ def test_labels_of_other_forms_are_counted() -> None:
     soft = {"labels": {"column": "tag", "form": "soft"}, "head": "pool", "metric": "divergence"}
     files = {"train.jsonl": "\n".join(rows), "dev.jsonl": rows[0]}
     out = Project(soft, files, reader={"type": "jsonl"}).check().out
-    assert "labels of t:\n  train: x 4, y 2\n  dev: x 1, y 1\n" in out
+    assert "labels of t:\n  train: x (4), y (2)\n  dev: x (1), y (1)\n" in out
     rows = ['{"text": "a", "tag": 1.5}', '{"text": "b", "tag": 2}'] * 2
     number = {"labels": {"column": "tag", "form": "number"}, "head": "pool", "metric": "pearson"}
     files = {"train.jsonl": "\n".join(rows), "dev.jsonl": "\n".join(rows)}

@@ -137,6 +137,64 @@ def test_labels_of_a_text_keep_it_whole(tmp_path: Path) -> None:
     assert record["tokens"] == EXPECTED[0][0] + EXPECTED[1][0]
 
 
+def test_labels_of_texts_beside_the_spans_of_doccano_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    rows = [
+        {"id": i, "text": f"Ann left {i} times.", "cats": [["a", "b"][i % 2]], "urgency": i % 3,
+         "entities": [[0, 3, "PER"]], "relations": [], "Comments": [], "tokens": ["Ann", "left"]}
+        for i in range(30)
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = read_export(path)
+    assert found
+    assert found[1][4] == {
+        "tokens": ["Ann", "left", "4", "times", "."],
+        "ner": ["B-PER", "O", "O", "O", "O"],
+        "cats": "a",
+        "urgency": 1,
+    }
+
+
+def test_texts_with_spans_only_are_divided_and_counted(tmp_path: Path) -> None:
+    found = read_export(_doccano(tmp_path))
+    assert found
+    assert found[2].lines() == [
+        "note: texts divided into sentences, as only their spans have labels: 1"
+    ]
+
+
+def test_sets_and_single_labels_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(
+        json.dumps({"text": "It rains.", "label": labels}) + "\n" for labels in (["a"], ["a", "b"])
+    ))  # fmt: skip
+    found = read_export(path)
+    assert found
+    assert [record["label"] for record in found[1]] == [["a"], ["a", "b"]]
+    path.write_text("".join(
+        json.dumps({"text": "It rains.", "label": labels}) + "\n" for labels in (["a"], [])
+    ))  # fmt: skip
+    found = read_export(path)
+    assert found
+    assert [record["label"] for record in found[1]] == ["a", None]
+
+
+def test_ratings_and_numbers_of_label_studio_are_labels(tmp_path: Path) -> None:
+    results = [
+        {"from_name": "stars", "type": "rating", "value": {"rating": 4}},
+        {"from_name": "price", "type": "number", "value": {"number": 2.5}},
+        {"from_name": "why", "type": "textarea", "value": {"text": ["It is good."]}},
+    ]
+    path = tmp_path / "studio.json"
+    path.write_text(json.dumps([{"data": {"text": TEXT}, "annotations": [{"result": results}]}]))
+    found = read_export(path)
+    assert found
+    assert found[1] == [{"text": TEXT, "stars": 4, "price": 2.5}]
+    assert found[2].lines() == [
+        "note: results left out; only spans, choices, ratings and numbers are read: 1"
+    ]
+
+
 def test_offsets_and_tags_agree_on_random_texts(tmp_path: Path) -> None:
     draw = random.Random(3)
     for case in range(60):
@@ -168,7 +226,7 @@ def test_what_tags_cannot_express_is_counted(tmp_path: Path) -> None:
     path.write_text(json.dumps({"text": TEXT, "label": spans}))
     found = read_export(path)
     assert found
-    assert found[2].lines() == ["note: spans left out because they overlap a longer span: 1"]
+    assert found[2].lines()[0] == "note: spans left out because they overlap a longer span: 1"
     assert found[1][0]["ner"][:2] == ["B-PER", "I-PER"]
 
 

@@ -171,7 +171,7 @@ def test_sentences_without_a_label_are_counted(tmp_path: Path) -> None:
     rows = [f"{t},{'' if i < 4 else 'ab'[i % 2]}" for i, t in enumerate(_texts(12))]
     lines = list(describe(plan_corpus([_write(tmp_path / "a.csv", ["text,label", *rows])])))
     assert "no dev file: 3 of the 12 sentences become the dev set" in lines
-    assert any(line.endswith(": a 4, b 4; 4 sentences without a label") for line in lines)
+    assert any(line.endswith(": a (4), b (4); 4 sentences without a label") for line in lines)
 
 
 def test_files_of_two_formats_are_an_error(tmp_path: Path) -> None:

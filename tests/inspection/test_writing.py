@@ -31,7 +31,7 @@ def test_from_a_file_to_labels() -> None:
     _conll()
     result = mtl("new", "mine.conll")
     assert (result.code, result.err) == (0, "")
-    assert "task ner: spans in BIO tags, 2 types: PER 45, LOC 45" in result.out
+    assert "task ner: spans in BIO tags, 2 types: PER (45), LOC (45)" in result.out
     assert mtl("check", "mine").code == 0
     assert mtl("train", "mine", "training.epochs=25", "trunk.hidden_size=20").code == 0
     result = mtl("predict", "runs/mine", "--input", "conll", stdin="Ann\nsees\nNew\nYork\n")

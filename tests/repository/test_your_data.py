@@ -17,6 +17,6 @@ def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
         (tmp_path / name).write_text(content, encoding="utf-8")
     results = page.run()
     assert {line: result.err for line, result in results.items() if result.code} == {}
-    assert "PER 7, LOC 5" in results["mtl new names.conll"].out
+    assert "PER (7), LOC (5)" in results["mtl new names.conll"].out
     tagged = results["mtl predict runs/names new.txt"].out
     assert "Rome\tB-LOC" in tagged

@@ -67,7 +67,8 @@ def test_of_equal_scores_the_last_is_the_best_and_patience_counts_from_the_first
     selection = Selection("mean", {"a": True}, patience=2)
     assert fed(selection, {"a": 0.5}, {"a": 0.5}, {"a": 0.5}) == [True, True, True]
     assert selection.best == 2
-    assert selection.finished
+    reason = "no better dev score than in epoch 1, training.patience is 2 epochs"
+    assert selection.reason == reason
 
 
 def test_a_score_that_is_no_number_never_wins() -> None:
