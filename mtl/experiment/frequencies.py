@@ -72,7 +72,7 @@ def _rows(gold: Tensor, size: int) -> Tensor:
 
 
 def _pairs(gold: Tensor, size: int) -> Tensor:
-    """Return how often each label follows each label, `[K, K]`, in label ids `[B, T]`."""
+    """Return the counts of neighbouring labels, `[K, K]`, in label ids `[B, T]`."""
     before, after = gold[:, :-1], gold[:, 1:]
     known = (before >= 0) & (after >= 0)
     return _counts(size * before[known] + after[known], size**2).view(size, size)

@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small.write(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = mtl("train", "run.yaml", "training.epochs=12")
+        result = mtl("train", "run.yaml", "training.epochs=24")
     assert result.code == 0, result.err
     return folder / "runs" / "run"
 

@@ -83,7 +83,7 @@ def test_python_and_the_command_line_agree(
 def test_a_line_of_text_may_be_one_sentence(model: library.TrainedModel, folder: str) -> None:
     text = "".join(f"{line}\n" for line in TEXTS)
     found = records(folder, "--whole", stdin=text)
-    expected = as_json(list(model.annotate([line for line in TEXTS if line])))
+    expected = as_json(list(model.annotate([line for line in TEXTS if line], unit="record")))
     assert [own["ner"] for own in found] == [own["ner"] for own in expected]
     for own in found:
         assert [text[start:end] for start, end in own["offsets"]] == own["tokens"]
