@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from mtl.cli.given import assignments, column_numbers, with_fields, with_phrases
+from mtl.cli.given import assignments, column_numbers, with_phrases
 from mtl.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def _read(
             *selection.readers(tasks, Jsonl),
             *selection.readers(tasks, Csv),
         ]
-        items = inputs.read_jsonl(lines, name, pairs=pairs, readers=known)
-        return Input(form, with_fields(items, given, name) if given else items)
+        items = inputs.read_jsonl(lines, name, pairs=pairs, readers=known, given=given)
+        return Input(form, items)
     if pairs and form != "text":
         raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":
