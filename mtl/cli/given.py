@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mtl.errors import MtlError
+from mtl.errors import MtlError, did_you_mean
 
 if TYPE_CHECKING:
     from mtl.inference.inputs import Sentence
@@ -106,7 +106,9 @@ def read_given(value: Any, count: int) -> WordLabels:
     return [item or None for item in items]
 
 
-def with_phrases(sentences: Iterable[Sentence], lists: Mapping[str, str]) -> Iterator[Sentence]:
+def with_phrases(
+    sentences: Iterable[Sentence], lists: Mapping[str, str], known: Mapping[str, Collection[str]]
+) -> Iterator[Sentence]:
     """Return a stream of sentences in which words of listed phrases have the labels of the list.
 
     Labels that the input gives for a word have precedence.
@@ -114,12 +116,13 @@ def with_phrases(sentences: Iterable[Sentence], lists: Mapping[str, str]) -> Ite
     Args:
         sentences: The sentences.
         lists: Task to a file with a phrase, a tab and a label per line.
+        known: Task to the labels that may be given.
 
     Raises:
         DataError: A file has another form.
+        MtlError: A label is not known.
     """
-    found = {task: _finder(path) for task, path in lists.items()}
-
+    found = {task: _finder(path, known[task]) for task, path in lists.items()}
     return (_listed(sentence, found) for sentence in sentences)
 
 
@@ -134,7 +137,7 @@ def _listed(sentence: Sentence, found: Mapping[str, Phrases[str, frozenset[str]]
     return sentence
 
 
-def _finder(path: str) -> Phrases[str, frozenset[str]]:
+def _finder(path: str, known: Collection[str]) -> Phrases[str, frozenset[str]]:
     from mtl.text.phrases import Phrases, read_phrases
 
     labelled, _ = read_phrases(path, lowercase=False)
@@ -142,6 +145,8 @@ def _finder(path: str) -> Phrases[str, frozenset[str]]:
         raise MtlError(f"{path}: expected a label after a tab on each line")
     labels: dict[tuple[str, ...], frozenset[str]] = {}
     for label, phrases in labelled.items():
+        if label not in known:
+            raise MtlError(f"{path}: unknown label {label!r}{did_you_mean(label, known)}")
         for phrase in phrases:
             labels[phrase] = labels.get(phrase, frozenset()) | {label}
     return Phrases(labels)

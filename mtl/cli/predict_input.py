@@ -67,7 +67,11 @@ def read_input(
         message = f"needs a column of CoNLL or a field of JSONL, and the input is {found.form}"
         raise typer.BadParameter(message, param_hint="--given")
     if lists:
-        return found._replace(sentences=with_phrases(found.sentences, lists))
+        from mtl.inference.given import label_names
+
+        predictor = model.predictor
+        known = {t: label_names(predictor.head(t).labels, predictor.schemes.get(t)) for t in lists}
+        return found._replace(sentences=with_phrases(found.sentences, lists, known))
     return found
 
 

@@ -63,6 +63,16 @@ def test_a_list_gives_labels_of_phrases(model: str, tmp_path: Path) -> None:
     assert {labels[1][2:], labels[2][2:]} == {"LOC"}
 
 
+def test_a_list_with_an_unknown_label_is_told_before_its_phrase_occurs(
+    model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "names.tsv").write_text("Ann\tPERS\n", encoding="utf-8")
+    option = f"ner={tmp_path / 'names.tsv'}"
+    found = mtl("predict", model, *NER, "--gazetteer", option, stdin="We left Rome.")
+    assert (found.code, found.out) == (2, "")
+    assert "names.tsv: unknown label 'PERS'; did you mean 'PER'?" in found.err
+
+
 @pytest.mark.parametrize(
     ("options", "text", "message"),
     [
