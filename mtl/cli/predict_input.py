@@ -68,8 +68,13 @@ def read_input(
         raise typer.BadParameter(message, param_hint="--given")
     if lists:
         from mtl.inference.given import label_names
+        from mtl.inference.paths import has_paths
 
         predictor = model.predictor
+        for task in lists:
+            if not has_paths(predictor.head(task)):
+                message = f"the task {task!r} has no label per token"
+                raise typer.BadParameter(message, param_hint="--gazetteer")
         known = {t: label_names(predictor.head(t).labels, predictor.schemes.get(t)) for t in lists}
         return found._replace(sentences=with_phrases(found.sentences, lists, known))
     return found

@@ -71,6 +71,9 @@ def test_a_list_with_an_unknown_label_is_told_before_its_phrase_occurs(
     found = mtl("predict", model, *NER, "--gazetteer", option, stdin="We left Rome.")
     assert (found.code, found.out) == (2, "")
     assert "names.tsv: unknown label 'PERS'; did you mean 'PER'?" in found.err
+    found = mtl("predict", model, "--gazetteer", option.replace("ner", "mood"), stdin="We left.")
+    assert found.code == 2
+    assert "the task 'mood' has no label per token" in found.err
 
 
 @pytest.mark.parametrize(
