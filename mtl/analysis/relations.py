@@ -319,7 +319,7 @@ def _small_run(
     tasks = {n: t.model_copy(update={"patience": None}) for n, t in subset.run.tasks.items()}
     changes = {
         "tasks": tasks,
-        "training": run.training.model_copy(update=training),
+        "training": subset.run.training.model_copy(update=training),
         "seeds": seeds,
     }
     return replace(subset, run=_limited(subset.run.model_copy(update=changes), limit))

@@ -115,8 +115,7 @@ def read_conll(
 
             count = len(record.tokens)
             sentence.given = {
-                task: read_given(record.columns[column], count, name)
-                for task, column in columns.items()
+                task: read_given(record.columns[column], count) for task, column in columns.items()
             }
         yield sentence
 
@@ -139,7 +138,12 @@ def _word_reader(
 
 
 def read_jsonl(
-    lines: Iterable[str], name: str, *, pairs: bool, readers: Sequence[Jsonl | Csv] = ()
+    lines: Iterable[str],
+    name: str,
+    *,
+    pairs: bool,
+    readers: Sequence[Jsonl | Csv] = (),
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Sentence]:
     """Yield the items of JSON objects with "tokens" or "text", one object per line.
 
@@ -152,6 +156,7 @@ def read_jsonl(
         pairs: Whether an item is a pair of sentences.
         readers: The readers of the training data. Their fields are read in objects without the
             fields above.
+        given: Task to the field that gives labels of its words.
 
     Raises:
         DataError: A line of `name` does not have this form.
@@ -163,7 +168,12 @@ def read_jsonl(
         fields = _parse_object(line, name, number)
         try:
             fields = {**fields, **_trained_fields(fields, pairs, known)}
-            yield _pair(fields) if pairs else _single(fields)
+            sentence = _pair(fields) if pairs else _single(fields)
+            if given:
+                from mtl.cli.given import take_fields
+
+                take_fields(sentence, given)
+            yield sentence
         except ValueError as error:
             raise DataError(str(error), name, number) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -202,6 +203,8 @@ def predict(
     progress = LabellingProgress(source, bar=output is not None or not sys.stdout.isatty())
     if given or gazetteer or nbest:
         refuse_beside_paths(bool(given or gazetteer), nbest, confidence, abstain, explain)
+    if nbest:
+        _check_paths(model, tasks)
     if explain and method is None:
         attends = not model.members and any(map(model.predictor.attention, tasks))
         method = "attention" if attends else "integrated"
@@ -244,6 +247,15 @@ def predict(
         workers=workers,
         size=CHUNK_OF_MATRICES if matrices else CHUNK,
     )
+
+
+def _check_paths(model: TrainedModel, tasks: Sequence[str]) -> None:
+    """Raise BadParameter if no task has label sequences."""
+    from mtl.inference.paths import has_paths
+
+    if not any(has_paths(model.predictor.head(task)) for task in tasks):
+        message = f"no task has one label per token: {', '.join(tasks)}"
+        raise typer.BadParameter(message, param_hint="--nbest")
 
 
 def _check_format(form: str, explain: bool, *, several: bool, output: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from mtl.cli.given import assignments, column_numbers, with_fields, with_phrases
+from mtl.cli.given import assignments, column_numbers, with_phrases
 from mtl.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,7 +67,16 @@ def read_input(
         message = f"needs a column of CoNLL or a field of JSONL, and the input is {found.form}"
         raise typer.BadParameter(message, param_hint="--given")
     if lists:
-        return found._replace(sentences=with_phrases(found.sentences, lists))
+        from mtl.inference.given import label_names
+        from mtl.inference.paths import has_paths
+
+        predictor = model.predictor
+        for task in lists:
+            if not has_paths(predictor.head(task)):
+                message = f"the task {task!r} has no label per token"
+                raise typer.BadParameter(message, param_hint="--gazetteer")
+        known = {t: label_names(predictor.head(t).labels, predictor.schemes.get(t)) for t in lists}
+        return found._replace(sentences=with_phrases(found.sentences, lists, known))
     return found
 
 
@@ -103,8 +112,8 @@ def _read(
             *selection.readers(tasks, Jsonl),
             *selection.readers(tasks, Csv),
         ]
-        items = inputs.read_jsonl(lines, name, pairs=pairs, readers=known)
-        return Input(form, with_fields(items, given, name) if given else items)
+        items = inputs.read_jsonl(lines, name, pairs=pairs, readers=known, given=given)
+        return Input(form, items)
     if pairs and form != "text":
         raise DataError("expected pairs as text with a tab between, as JSONL or as a table", name)
     if form == "conll":

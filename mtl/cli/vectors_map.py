@@ -82,6 +82,8 @@ def map_languages(
     for path in filter(None, (output, output_target)):
         if path.suffix != ".safetensors" or not path.parent.is_dir():
             raise MtlError(f"{path}: expected a name ending in .safetensors, in an existing folder")
+    if output and output_target and output.resolve() == output_target.resolve():
+        raise MtlError(f"--output-target: is the file of --output, {output}; name another one")
     known = read_dictionary(dictionary)
     if test:
         learned, tested = known, read_dictionary(test)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mtl.config.parts import Part
-from mtl.config.run import Run, Task
-from mtl.experiment.build import head_owners, head_part
+from mtl.config.run import Run, Task, Training
+from mtl.data.mixing import MIXING
+from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.context import run_context
 from mtl.options import part_options
 from mtl.registry import Registry
@@ -34,7 +36,8 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
 
     A task that shares the head of a removed task gets an equal head of its own. If the tasks do not
     fit its sharing, or are too few for its weighting, the run has hard sharing or static weights.
-    The score that selects the best epoch may still be one of another task.
+    Options without effect on these tasks are left out. The score that selects the best epoch may
+    still be one of another task.
 
     Args:
         run: A run.
@@ -51,11 +54,39 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
     else:
         note = "" if few else f"with hard sharing in place of {sharing.type!r}"
         sharing = default_part("hard", SHARING)
-    if len(kept) < WEIGHTING.find(weighting.type).min_tasks:
-        weighting = default_part("static", WEIGHTING)
     corpora = {task.corpus: run.corpora[task.corpus] for task in kept.values()}
-    changes = {"tasks": kept, "corpora": corpora, "sharing": sharing, "weighting": weighting}
+    balances, most = WEIGHTING.find(weighting.type), len(kept)
+    if balances.within_step and not MIXING.find(run.training.mixing.type).joint:
+        most = max(Counter(task.corpus for task in kept.values()).values())
+    if most < balances.min_tasks:
+        weighting = default_part("static", WEIGHTING)
+    changes = {
+        "tasks": kept,
+        "corpora": corpora,
+        "sharing": sharing,
+        "weighting": weighting,
+        "trunk": run.trunk if len(corpora) > 1 else _without(run.trunk, "corpus_dim"),
+        "training": _training(run, kept, corpora),
+    }
     return Subset(run.model_copy(update=changes), note)
+
+
+def _training(run: Run, tasks: Mapping[str, Task], corpora: Collection[str]) -> Training:
+    """Return the training of some tasks, without options that have no effect on them."""
+    training, changes = run.training, dict[str, Any]()
+    if len(corpora) == 1:
+        changes["mixing"] = _without(training.mixing, "one_batch")
+    if all(target_of(run, name).level == "sentence" for name in tasks):
+        changes["loss_unit"] = "token"
+    if all(task.source.text != "next" for task in tasks.values()):
+        changes["professor_forcing"] = None
+    return training.model_copy(update=changes)
+
+
+def _without(part: Part, option: str) -> Part:
+    """Return a part without an option, if it has it."""
+    options = {name: value for name, value in part.options.items() if name != option}
+    return part.model_copy(update={"options": options})
 
 
 def _tasks(run: Run, tasks: Sequence[str]) -> Iterator[tuple[str, Task]]:

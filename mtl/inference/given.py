@@ -43,7 +43,7 @@ def allowed_labels(
         return None
     if not isinstance(head, Tagger) or head.objective is not None:
         raise MtlError(f"task {task!r}: labels are given, but it has no label per token")
-    names = _names(head.labels, scheme)
+    names = label_names(head.labels, scheme)
     allowed = torch.ones(*mask.shape, len(head.labels), dtype=torch.bool)
     for index, (own, (_, window)) in enumerate(zip(given, pieces, strict=True)):
         if own is None:
@@ -54,7 +54,7 @@ def allowed_labels(
     return allowed.to(mask.device)
 
 
-def _names(labels: Sequence[str], scheme: Scheme | None) -> dict[str, Tensor]:
+def label_names(labels: Sequence[str], scheme: Scheme | None) -> dict[str, Tensor]:
     """Return a mask of the labels of each name, `[K]` bool.
 
     A name is a label, a tag of the output scheme, or the type of a span.

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mtl.errors import MtlError, check_number
-from mtl.heads import Tagger
+from mtl.heads import Head, Tagger
 from mtl.inference.cutting import chunks
 from mtl.inference.predictor import Predictor
 from mtl.text.example import Example
 
 _SENTENCES = 32
 """Sentences per batch."""
+
+
+def has_paths(head: Head) -> TypeGuard[Tagger]:
+    """Return whether a head has label sequences: one label per token."""
+    return isinstance(head, Tagger) and head.objective is None
 
 
 @torch.inference_mode()
@@ -41,7 +47,7 @@ def best_paths(
     """
     check_number(number)
     head = predictor.head(task)
-    if not (isinstance(head, Tagger) and head.objective is None):
+    if not has_paths(head):
         raise MtlError(f"task {task!r}: has no label sequences")
     temperature = predictor.temperature(task).labels
     shapes = [(number, len(example)) for example in examples]

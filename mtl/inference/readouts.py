@@ -62,8 +62,7 @@ def read_head(
         )
     else:
         paths = None
-        if n_best or allowed is not None:
-            assert isinstance(head, Tagger)
+        if isinstance(head, Tagger) and (n_best or allowed is not None):
             # Several sequences of the head may have the same spans, or differ only in tokens that a
             # window does not keep; `_distinct` keeps one of them.
             several = scheme or any((w.keep_start, w.keep_end) != (w.start, w.end) for w in windows)

@@ -13,6 +13,8 @@ from mtl.files import open_text
 WordT = TypeVar("WordT", bound=Hashable)
 EntryT = TypeVar("EntryT")
 Phrase = tuple[str, ...]
+_LARGEST = 1e30
+"""The largest number of a phrase; sums of larger ones may exceed float32."""
 
 
 class Phrases(Generic[WordT, EntryT]):
@@ -61,8 +63,8 @@ def read_phrases(
         Label to phrases, with the label "" for phrases without one; and phrase to number.
 
     Raises:
-        DataError: A line has no phrase or more than two columns; the file has no phrases, or both
-            numbers and other lines, or two numbers for a phrase.
+        DataError: A line has no phrase, more than two columns, or a number that is too large; the
+            file has no phrases, or both numbers and other lines, or two numbers for a phrase.
     """
     labelled: dict[str, list[Phrase]] = {}
     numbers: dict[Phrase, float] = {}
@@ -78,6 +80,9 @@ def read_phrases(
                 )
             value = cells[1].strip() if len(cells) > 1 else ""
             number = _number(value)
+            if number is not None and abs(number) > _LARGEST:
+                message = f"expected a number up to {_LARGEST:g}, found {value!r}"
+                raise DataError(message, path, line)
             if number is None:
                 labelled.setdefault(value, []).append(phrase)
             elif numbers.setdefault(phrase, number) != number:

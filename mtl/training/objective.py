@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -91,6 +92,15 @@ def mean_loss(
     if scale is not None:
         losses = losses * (_weights(batch, task) / scale).to(losses.device)
     return losses.sum() / (units * factor)
+
+
+def learnable(batch: Batch) -> Batch:
+    """Return the batch without targets in which nothing is labelled, whose loss is constant.
+
+    Such are a window or stream without labels, and partial labels that allow everything.
+    """
+    kept = {task: target for task, target in batch.targets.items() if labelled(target).any()}
+    return batch if len(kept) == len(batch.targets) else replace(batch, targets=kept)
 
 
 def _counts(batch: Batch, task: str, gold_share: float) -> Tensor:

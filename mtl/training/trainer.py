@@ -32,7 +32,7 @@ from mtl.training.evaluation import Evaluation
 from mtl.training.events import Epoch, Gradients, Step
 from mtl.training.gradients import GradientNoise, read_gradients
 from mtl.training.learnt import learned_quantities
-from mtl.training.objective import LossUnit, mean_loss
+from mtl.training.objective import LossUnit, learnable, mean_loss
 from mtl.training.precision import LossScale, Precision, autocast
 from mtl.training.processes import ALONE, Processes
 from mtl.training.professor import ProfessorForcing
@@ -234,7 +234,7 @@ class Trainer:
             first = draw.index * self.accumulate
             indices = range(first, min(first + self.accumulate, loader.size))
             for part, index in zip(parts, indices, strict=False):
-                batch = loader.batch(self.batcher, draw.epoch, index, tasks)
+                batch = learnable(loader.batch(self.batcher, draw.epoch, index, tasks))
                 if batch.tasks:
                     part[draw.corpus] = batch
         return [*map(self.batcher.merged, parts)] if self.sampler.mixing.one_batch else parts

@@ -63,13 +63,28 @@ def test_a_list_gives_labels_of_phrases(model: str, tmp_path: Path) -> None:
     assert {labels[1][2:], labels[2][2:]} == {"LOC"}
 
 
+def test_a_list_with_an_unknown_label_is_told_before_its_phrase_occurs(
+    model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "names.tsv").write_text("Ann\tPERS\n", encoding="utf-8")
+    option = f"ner={tmp_path / 'names.tsv'}"
+    found = mtl("predict", model, *NER, "--gazetteer", option, stdin="We left Rome.")
+    assert (found.code, found.out) == (2, "")
+    assert "names.tsv: unknown label 'PERS'; did you mean 'PER'?" in found.err
+    found = mtl("predict", model, "--gazetteer", option.replace("ner", "mood"), stdin="We left.")
+    assert found.code == 2
+    assert "the task 'mood' has no label per token" in found.err
+
+
 @pytest.mark.parametrize(
     ("options", "text", "message"),
     [
         (["--given", "ner"], CONLL, "expected TASK=…, got 'ner'"),
         (["--given", "mud=2"], CONLL, "'mud' is not among the tasks"),
         (["--given", "ner=two"], CONLL, "expected the number of a column, counted from 0"),
+        (["--given", "ner=²"], CONLL, "expected the number of a column, counted from 0"),
         (["--given", "ner=9"], CONLL, "columns"),
+        (["--given", "ner=1", "--given", "ner=2"], CONLL, "'ner' is named twice: 1 and 2"),
         (["--given", "ner=2"], "a\tb\tB-FOO\n", "unknown label 'B-FOO' is given"),
         (["--given", "ner=13"], CONLLU, "expected one of the columns 2 to 5, 7 and 9"),
         (["--given", "ner=2", "--confidence"], CONLL, "do not depend on given labels"),
@@ -95,6 +110,12 @@ def test_fields_that_are_missing_or_too_short_are_told(model: str) -> None:
         ({"tokens": ["a"], "tags": "O"}, "given labels: expected"),
     ]:
         options = ["--input", "jsonl", "--given", "ner=tags"]
-        found = mtl("predict", model, *NER, *options, stdin=json.dumps(record))
+        found = mtl("predict", model, *NER, *options, stdin=f"\n{json.dumps(record)}")
         assert found.code == 2
-        assert message in found.err, found.err
+        assert f"<stdin>:2: {message}" in found.err, found.err
+
+
+def test_tasks_without_label_sequences_are_told(model: str) -> None:
+    found = mtl("predict", model, "--task", "mood", "--nbest", "2", stdin="Ann left.")
+    assert found.code == 2
+    assert "no task has one label per token: mood" in found.err

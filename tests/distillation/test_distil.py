@@ -192,13 +192,16 @@ def test_a_teacher_without_a_student_is_an_error(at: School, tmp_path: Path) -> 
     text = refused(at, tmp_path, {}, match={"mood": ["runs/nobody:feeling"]})
     assert "expected FOLDER:TASK with the folder of one teacher" in text
     text = refused(at, tmp_path, {}, match={task: [] for task in ("ner", "pos", "mood")})
-    assert "none is a task of this run" in text
+    assert "distillation.match: leaves every task without a teacher" in text
 
 
 def test_a_teacher_of_other_labels_is_an_error(at: School, tmp_path: Path) -> None:
     text = refused(at, tmp_path, {}, match={**MATCH, "pos": ["runs/tagger:ner"]})
     assert "tasks.pos: the teacher" in text
     assert "does not know the labels ., NNP, VBD" in text
+    text = refused(at, tmp_path, {}, match={**MATCH, "ner": ["runs/tagger:pos"]})
+    assert "tasks.ner: the teacher" in text
+    assert "gives the label '.', which is not a span tag" in text
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,21 @@ def test_lists_and_numbers_are_saved(tmp_path: Path) -> None:
         ("\n \n", "has no phrases"),
         ("a\t1\nb\tPER\n", ":2: expected numbers on all lines or on none"),
         ("a\t1\na\t2\n", ":2: 'a' has two numbers"),
+        ("a\t1\nb\t1e39\n", r":2: expected a number up to 1e\+30, found '1e39'"),
     ],
 )
 def test_files_of_another_form_are_errors(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_phrases(written(tmp_path, text), lowercase=False)
+
+
+@pytest.mark.parametrize("names", [("x", "x.PER"), ("x.PER", "x")])
+def test_two_lists_of_one_name_are_errors(names: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("Ann\tPER\n")
+    (tmp_path / "x.PER").write_text("Bo\n")
+    lists = {name: str(tmp_path / name) for name in names}
+    with pytest.raises(DataError, match=r"makes a second list 'x\.PER'; rename a list"):
+        GazetteerVocabulary.build({}, lists=lists)
 
 
 def test_without_lists_it_is_refused() -> None:

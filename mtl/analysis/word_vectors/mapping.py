@@ -77,9 +77,10 @@ def map_vectors(
         )
     least = 2 if method in ("procrustes", "orthogonal") else max(left.shape[1], right.shape[1]) + 1
     if len(pairs) < least:
+        other = ", narrower vectors or --method orthogonal" if least > 2 else ""
         raise MtlError(
             f"{method} needs at least {least:,} pairs of words that both have vectors, got "
-            f"{len(pairs):,}; use a larger dictionary, narrower vectors or --method orthogonal"
+            f"{len(pairs):,}; use a larger dictionary{other}"
         )
     if method == "orthogonal":
         left, right = _centred(left), _centred(right)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from mtl.config.distillation import Distillation
 from mtl.config.run import Run
-from mtl.errors import ConfigError, did_you_mean
+from mtl.errors import ConfigError, MtlError, did_you_mean
 from mtl.experiment.build import head_owner, head_part, target_of
 from mtl.experiment.corpora import unit_of
 from mtl.files import open_bytes
 from mtl.heads import HEADS
 from mtl.inference.inputs import Sentences
+from mtl.text.spans import parse_tag
 
 
 class Teacher(Protocol):
@@ -100,6 +101,13 @@ def find_teachers(run: Run, teachers: Sequence[Teacher]) -> dict[str, list[TaskT
                 TaskTeacher(model, name, model.probabilities([], name)[0], hashes[id(model)])
                 for model, name in own
             ]
+            if run.tasks[task].scheme:
+                _check_spans(task, found[task])
+    if not found and set(run.tasks) <= set(run.distillation.match):
+        raise ConfigError(
+            "distillation.match: leaves every task without a teacher; name a teacher for one, or "
+            "train the run without distillation"
+        )
     if not found:
         offered = {name for teacher in teachers for name in teacher.tasks}
         raise ConfigError(
@@ -115,6 +123,19 @@ def find_teachers(run: Run, teachers: Sequence[Teacher]) -> dict[str, list[TaskT
                 f"{', '.join(teacher.tasks)}; match one with --match, or leave the teacher out"
             )
     return found
+
+
+def _check_spans(task: str, teachers: Sequence[TaskTeacher]) -> None:
+    """Check that the labels of all teachers are span tags."""
+    for teacher in teachers:
+        for label in teacher.labels:
+            try:
+                parse_tag(label)
+            except MtlError:
+                raise ConfigError(
+                    f"tasks.{task}: the teacher {teacher} gives the label {label!r}, which is not "
+                    "a span tag; name a teacher of spans in `distillation.match`, or leave it out"
+                ) from None
 
 
 def _named(place: str, task: str, teachers: Sequence[Teacher]) -> tuple[Teacher, str]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from typing_extensions import TypedDict
 
+from mtl.errors import DataError
 from mtl.options import FilePath
 from mtl.text.phrases import Phrases, read_phrases
 from mtl.text.vocabulary.base import SPECIAL, StringIndex, Vocabulary
@@ -78,14 +79,22 @@ class GazetteerVocabulary(Vocabulary):
             lowercase: Whether upper and lower case are the same.
 
         Raises:
-            DataError: A file has another form.
+            DataError: A file has another form, or two lists get one name.
         """
         phrases: dict[str, list[tuple[str, ...]]] = {}
         numbers = {}
         for name, path in (lists or {}).items():
             labelled, numbered = read_phrases(path, lowercase=lowercase)
             for label, own in labelled.items():
-                phrases[f"{name}.{label}" if label else name] = own
+                key = f"{name}.{label}" if label else name
+                if key in phrases:
+                    message = (
+                        f"the label {label!r} in the list {name!r}"
+                        if label
+                        else f"the list {name!r}"
+                    )
+                    raise DataError(f"{message} makes a second list {key!r}; rename a list", path)
+                phrases[key] = own
             if numbered:
                 numbers[name] = numbered
         return cls(phrases, numbers, lowercase=lowercase)

@@ -149,6 +149,18 @@ def test_a_language_is_mapped_and_written() -> None:
         mtl("vectors", "map", *files, "--method", "cc"),
         "--method: unknown method 'cc'; did you mean 'cca'?",
     )
+    assert_told(
+        mtl(
+            "vectors",
+            "map",
+            *files,
+            "--output",
+            "m.safetensors",
+            "--output-target",
+            "m.safetensors",
+        ),
+        "--output-target: is the file of --output, m.safetensors; name another one",
+    )
 
 
 @pytest.mark.parametrize(

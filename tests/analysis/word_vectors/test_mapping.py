@@ -106,8 +106,10 @@ def test_widths_may_differ_for_linear_and_cca_alone() -> None:
 @pytest.mark.parametrize(("method", "least"), [("cca", 6), ("linear", 6), ("procrustes", 2)])
 def test_a_map_needs_pairs(method: Any, least: int) -> None:
     source = X.astype(np.float32)
-    with pytest.raises(MtlError, match=f"needs at least {least} pairs"):
+    with pytest.raises(MtlError, match=f"needs at least {least} pairs") as error:
         map_vectors(source, source, PAIRS[: least - 1], method)
+    # The method orthogonal needs as few pairs as procrustes.
+    assert ("--method orthogonal" in str(error.value)) == (least > 2)
     map_vectors(source, source, PAIRS[:least], method)
 
 
