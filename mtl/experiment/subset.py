@@ -80,6 +80,8 @@ def _training(run: Run, tasks: Mapping[str, Task], corpora: Collection[str]) -> 
         changes["loss_unit"] = "token"
     if all(task.source.text != "next" for task in tasks.values()):
         changes["professor_forcing"] = None
+    if all(task.source.text for task in tasks.values()):
+        changes["label_prior"] = True
     return training.model_copy(update=changes)
 
 

@@ -46,3 +46,11 @@ def test_professor_forcing_without_a_next_word(tmp_path: Path) -> None:
         run = restricted_to(experiment.run, [task]).run
         assert (run.training.professor_forcing is not None) == kept
         check_run(run)
+
+
+def test_random_biases_of_a_language_model_alone(tmp_path: Path) -> None:
+    tasks = {"next": {**NEXT, **STREAMS}, "pos": {"use": "c/pos"}}
+    corpora = {"t": text_corpus(tmp_path, "t"), "c": corpus(tmp_path, "c", 8)}
+    experiment, _ = prepared(tmp_path, tasks, corpora, label_prior=False, metric="pos.accuracy")
+    for name, prior in {"next": True, "pos": False}.items():
+        assert restricted_to(experiment.run, [name]).run.training.label_prior is prior
