@@ -29,6 +29,7 @@ RUN: dict[str, Any] = {
     "embedding": {"words": {"dim": 64, "dropout": 0.1}},
     "trunk": {"type": "qrnn", "num_layers": 1, "hidden_size": 64, "bidirectional": True},
     "training": {
+        "label_prior": False,
         "epochs": 8,
         "batch": {"sentences": 16},
         "optimizer": {"type": "adam", "lr": 0.003},

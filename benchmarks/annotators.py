@@ -33,6 +33,7 @@ RUN: dict[str, Any] = {
     },
     "trunk": {"type": "lstm", "num_layers": 1, "hidden_size": 50, "bidirectional": True},
     "training": {
+        "label_prior": False,
         "epochs": 15,
         "batch": {"sentences": 16},
         "optimizer": {"type": "adam", "lr": 0.002},

@@ -81,7 +81,7 @@ def run_file(folder: Path, size: int) -> Path:
         "trunk": {"type": "qrnn", "window": 2},
         "corpora": {"ewt": {**CORPUS, "limit": {"train": size}}},
         "tasks": {task: {"use": f"ewt/{task}"} for task in (MAIN, *AUXILIARY)},
-        "training": {"epochs": 12, "patience": None, "threads": 1},
+        "training": {"label_prior": False, "epochs": 12, "patience": None, "threads": 1},
     }
     path.write_text(yaml.safe_dump(run, sort_keys=False), encoding="utf-8")
     return path

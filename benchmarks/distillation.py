@@ -35,7 +35,12 @@ from studies import cell
 import mtl
 
 RUN = "trec"
-FEW = ["corpora.trec.limit.train=500", "training.patience=null", "training.average=0.98"]
+FEW = [
+    "corpora.trec.limit.train=500",
+    "training.patience=null",
+    "training.average=0.98",
+    "training.label_prior=false",
+]
 SMALL = ["trunk.hidden_size=50", "training.batch.max_tokens=null", "training.batch.sentences=16"]
 EPOCHS = 12
 HARD = ["distillation.sentences=hard"]

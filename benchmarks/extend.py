@@ -25,6 +25,7 @@ OLD = {
     "tasks": {"pos": {"use": "ewt/pos"}},
     "corpora": {"ewt": {"limit": {"train": 600, "dev": 300, "test": 500}}},
     "training": {
+        "label_prior": False,
         "epochs": 10,
         "batch": {"sentences": 16},
         "optimizer": {"type": "adam", "lr": 0.003},

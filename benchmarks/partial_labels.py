@@ -48,6 +48,7 @@ RUN: dict[str, Any] = {
         }
     },
     "training": {
+        "label_prior": False,
         "batch": {"sentences": 16},
         "optimizer": {"type": "adam", "lr": 0.003},
         "threads": 1,

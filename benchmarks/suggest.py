@@ -111,6 +111,7 @@ def trained(task: Task, rows: Sequence[Row], test: Sequence[Row], seed: int, fol
         "corpora": {"pool": {"tasks": {"own": task.description}}},
         "tasks": {"own": {"use": "pool/own"}},
         "training": {
+            "label_prior": False,
             # Small training sets get more passes, so that all models are trained enough.
             "epochs": max(8, min(100, 32_000 // len(rows))),
             "batch": {"sentences": 64},
