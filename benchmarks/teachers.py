@@ -40,7 +40,7 @@ import mtl
 from mtl.data.readers.conllu import Conllu
 
 RUN = "ewt_pos_ner"
-TEACHER = "sentence-transformers/all-MiniLM-L6-v2"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 QRNN = ["trunk={type: qrnn, window: 2}"]
 TEACHER = [
     "training.epochs=12",
@@ -95,9 +95,8 @@ class Study:
         path = (self.folder / "minilm.safetensors").absolute()
         if not path.is_file():
             text = Path(os.environ["MTL_DATA"]) / "wikitext-2" / "wiki.train.tokens"
-            _mtl(
-                "vectors", TEACHER, "--text", text, "--min-count", 3, "--dim", 100, "--output", path
-            )
+            options = ["--text", text, "--min-count", 3, "--dim", 100, "--output", path]
+            _mtl("vectors", "static", MINILM, *options)
         return [f"embedding.words.vectors={path}"]
 
     def ensemble(self) -> Path:
