@@ -109,6 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--runs", type=Path, default=Path("runs/columns"), help="run folders")
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides")
     options = parser.parse_args()
     run = run_file(options.runs / str(options.size), options.size)
     found = []
@@ -116,7 +117,7 @@ def main() -> None:
         folders = [run.parent / f"{row.replace(', ', '_')}-{seed}" for seed in options.seeds]
         for folder, seed in zip(folders, options.seeds, strict=True):
             if not finished(folder):
-                train(run, seed, folder, ROWS[row])
+                train(run, seed, folder, [*ROWS[row], *options.set])
         found.append(row_of(row, folders))
     head = ["", f"{MAIN}, dev", *(f"{task}, test" for task in (MAIN, *AUXILIARY)), "seeds"]
     print(table(head, found))

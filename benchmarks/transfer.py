@@ -21,8 +21,8 @@ from side_by_side import table
 
 EPOCHS = {100: 60, 500: 40, 2000: 15}
 """Training sentences to epochs; for all sentences, the run file has the epochs."""
-FEW = ["training.batch.sentences=8", "training.label_prior=false"]
-"""Settings for few sentences: the batch size, and random biases, as measured."""
+FEW = "training.batch.sentences=8"
+"""The batch size for few sentences."""
 
 
 def corpora(config: str) -> list[str]:
@@ -35,7 +35,7 @@ def overrides(config: str, size: int | None) -> list[str]:
     if size is None:
         return []
     limits = [f"corpora.{name}.limit.train={size}" for name in corpora(config)]
-    return [*limits, f"training.epochs={EPOCHS.get(size, 30)}", *FEW, "training.patience=null"]
+    return [*limits, f"training.epochs={EPOCHS.get(size, 30)}", FEW, "training.patience=null"]
 
 
 def rows(
