@@ -15,6 +15,7 @@ from mtl.experiment.context import run_context
 from mtl.options import part_options
 from mtl.registry import Registry
 from mtl.sharing import SHARING
+from mtl.trunks import TRUNKS
 from mtl.weighting import WEIGHTING
 
 
@@ -36,8 +37,8 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
 
     A task that shares the head of a removed task gets an equal head of its own. If the tasks do not
     fit its sharing, or are too few for its weighting, the run has hard sharing or static weights.
-    Options without effect on these tasks are left out. The score that selects the best epoch may
-    still be one of another task.
+    Options without effect on these tasks have their defaults. The score that selects the best epoch
+    may still be one of another task.
 
     Args:
         run: A run.
@@ -65,17 +66,17 @@ def restricted_to(run: Run, tasks: Sequence[str]) -> Subset:
         "corpora": corpora,
         "sharing": sharing,
         "weighting": weighting,
-        "trunk": run.trunk if len(corpora) > 1 else _without(run.trunk, "corpus_dim"),
+        "trunk": run.trunk if len(corpora) > 1 else _reset(run.trunk, "corpus_dim", TRUNKS),
         "training": _training(run, kept, corpora),
     }
     return Subset(run.model_copy(update=changes), note)
 
 
 def _training(run: Run, tasks: Mapping[str, Task], corpora: Collection[str]) -> Training:
-    """Return the training of some tasks, without options that have no effect on them."""
+    """Return the training of some tasks; options without effect on them have their defaults."""
     training, changes = run.training, dict[str, Any]()
     if len(corpora) == 1:
-        changes["mixing"] = _without(training.mixing, "one_batch")
+        changes["mixing"] = _reset(training.mixing, "one_batch", MIXING)
     if all(target_of(run, name).level == "sentence" for name in tasks):
         changes["loss_unit"] = "token"
     if all(task.source.text != "next" for task in tasks.values()):
@@ -85,10 +86,12 @@ def _training(run: Run, tasks: Mapping[str, Task], corpora: Collection[str]) -> 
     return training.model_copy(update=changes)
 
 
-def _without(part: Part, option: str) -> Part:
-    """Return a part without an option, if it has it."""
-    options = {name: value for name, value in part.options.items() if name != option}
-    return part.model_copy(update={"options": options})
+def _reset(part: Part, option: str, registry: Registry[Any]) -> Part:
+    """Return a part whose option has its default, if the part has this option."""
+    if option not in part.options:
+        return part
+    default = part_options(registry.find(part.type))[option].default
+    return part.model_copy(update={"options": {**part.options, option: default}})
 
 
 def _tasks(run: Run, tasks: Sequence[str]) -> Iterator[tuple[str, Task]]:

@@ -135,17 +135,17 @@ def test_resuming_from_a_damaged_state(model: Path, content: str) -> None:
 
 
 def test_resuming_without_its_tensors(model: Path) -> None:
-    (model / "checkpoint/epoch-12.safetensors").unlink()
+    (model / "checkpoint/epoch-24.safetensors").unlink()
     result = mtl("train", f"{model}/run.yaml", "--resume")
     assert result.code == 2
-    assert "epoch-12.safetensors: no such file" in result.err
+    assert "epoch-24.safetensors: no such file" in result.err
 
 
 def test_resuming_without_its_state(model: Path) -> None:
     (model / "checkpoint/state.json").unlink()
     result = mtl("train", f"{model}/run.yaml", "--resume")
     assert result.code == 2
-    assert result.err.startswith(f"error: {model}/checkpoint/state.json: no such file, although 12")
+    assert result.err.startswith(f"error: {model}/checkpoint/state.json: no such file, although 24")
 
 
 def test_resuming_on_text_that_has_changed(project: Path) -> None:

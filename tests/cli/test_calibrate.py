@@ -198,7 +198,7 @@ def test_a_finished_run_that_is_resumed_keeps_its_temperatures(folder: Path) -> 
 
 
 def test_training_tells_that_it_removes_the_temperatures(folder: Path) -> None:
-    found = mtl("train", str(folder / "run.yaml"), "training.epochs=13", "--output", str(folder),
+    found = mtl("train", str(folder / "run.yaml"), "training.epochs=25", "--output", str(folder),
                 "--resume")  # fmt: skip
     assert found.code == 0, found.err
     assert f"again after training: mtl calibrate {folder}\n" in found.err

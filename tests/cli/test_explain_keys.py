@@ -7,6 +7,11 @@ import pytest
 from tests.cli.command import mtl
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def test_a_key_has_values_default_and_meaning() -> None:
     assert mtl("explain", "training.patience").out.splitlines() == [
         "training.patience",
