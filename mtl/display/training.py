@@ -29,8 +29,8 @@ _REFRESH = 0.1
 class Display:
     """A progress bar with ETA, a line of dev scores per epoch, and a table of the best epoch.
 
-    A line ends with "best" if no epoch before is better. The bar shows loss and
-    tokens/s per task. If the console is not a terminal, there is no bar.
+    A line ends with "best" if no earlier epoch is better. The bar shows loss and tokens/s per task.
+    If the console is not a terminal, there is no bar.
 
     Args:
         console: The console.

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtl.config.run import Run
 from mtl.data.corpus import Corpus
@@ -39,13 +38,13 @@ def start_at_frequencies(
         gold = [*_gold(run, corpora, owner, targets[owner])]
         if not gold:
             continue
-        rows = torch.cat([_rows(own, len(targets[owner].labels)) for own in gold])
-        head.start(rows.sum(0), len(rows))
+        size, number = len(head.labels), sum(int(labelled(own).sum()) for own in gold)
+        counts = sum((_label_counts(own, size) for own in gold), torch.zeros(size))
+        head.start(counts, number)
         if isinstance(head, CRFTagger) and all(own.dtype == torch.int64 for own in gold):
-            size = len(head.labels)
             pairs = sum((_pairs(own, size) for own in gold), torch.zeros(size, size))
             first = sum((_counts(own[:, 0], size) for own in gold), torch.zeros(size))
-            head.crf.set_frequencies((rows.sum(0) + 0.5) / (len(rows) + size / 2), pairs, first)
+            head.crf.set_frequencies((counts + 0.5) / (number + size / 2), pairs, first)
 
 
 def _gold(run: Run, corpora: Mapping[str, Corpus], owner: str, target: Target) -> Iterator[Tensor]:
@@ -59,16 +58,16 @@ def _gold(run: Run, corpora: Mapping[str, Corpus], owner: str, target: Target) -
             yield target.tensor(values, tokens)
 
 
-def _rows(gold: Tensor, size: int) -> Tensor:
-    """Return the probability of each label, `[N, K]`, in each row with a gold value."""
-    values = gold[labelled(gold)]
+def _label_counts(gold: Tensor, size: int) -> Tensor:
+    """Return the number of each label, `[K]`; possible labels of a token share its count."""
+    if gold.dtype == torch.int64:
+        return _counts(gold, size)
     if not size:  # numbers
-        return values.new_zeros(len(values), 0)
-    if values.dtype == torch.int64:
-        return functional.one_hot(values, size).float()
-    if values.dtype == torch.bool:  # possible labels
-        return values.float() / values.sum(1, keepdim=True)
-    return values.float()
+        return torch.zeros(0)
+    values = gold[labelled(gold)].float()  # [N, K]
+    if gold.dtype == torch.bool:
+        values = values / values.sum(1, keepdim=True)
+    return values.sum(0)
 
 
 def _pairs(gold: Tensor, size: int) -> Tensor:

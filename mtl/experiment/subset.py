@@ -12,6 +12,7 @@ from mtl.config.run import Run, Task, Training
 from mtl.data.mixing import MIXING
 from mtl.experiment.build import head_owners, head_part, target_of
 from mtl.experiment.context import run_context
+from mtl.experiment.loaders import batch_limits
 from mtl.options import part_options
 from mtl.registry import Registry
 from mtl.sharing import SHARING
@@ -79,7 +80,8 @@ def _training(run: Run, tasks: Mapping[str, Task], corpora: Collection[str]) -> 
         changes["mixing"] = _reset(training.mixing, "one_batch", MIXING)
     if all(target_of(run, name).level == "sentence" for name in tasks):
         changes["loss_unit"] = "token"
-    if all(task.source.text != "next" for task in tasks.values()):
+    next_word = [task.corpus for task in tasks.values() if task.source.text == "next"]
+    if all(batch_limits(run, corpus).streams is None for corpus in next_word):
         changes["professor_forcing"] = None
     if all(task.source.text for task in tasks.values()):
         changes["label_prior"] = True

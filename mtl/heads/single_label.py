@@ -103,7 +103,8 @@ class SingleLabelHead(Head):
 
         Otherwise, the first steps learn the frequencies, with large gradients that move the trunk
         too, which delays all tasks (compare the prior of Lin et al. 2017, section 4.1). Numbers
-        start at their mean.
+        start at their mean. With class weights, a label of weight w counts w times. A head whose
+        `output` has no bias for each score is left as it is.
 
         Args:
             counts: `[K]`, the number n_c of each label; fractions for uncertain labels.
@@ -114,8 +115,10 @@ class SingleLabelHead(Head):
             counts = counts * self.class_weights.to(counts)
             total = float(counts.sum())
         scores = (self.objective or OneLabel(self.labels)).start(counts, total)
-        with torch.no_grad():
-            self.output.bias[: len(scores)] = scores.to(self.output.bias)
+        bias = getattr(self.output, "bias", None)
+        if isinstance(bias, Tensor) and len(bias) >= len(scores):
+            with torch.no_grad():
+                bias[: len(scores)] = scores.to(bias)
 
     @property
     def smoothing(self) -> float:

@@ -95,7 +95,6 @@ class Tagger(SingleLabelHead):
     level = "token"
     takes_objective: ClassVar[bool] = False
     """Whether tokens are scored independently, so that an objective may replace labels."""
-    objective: Objective | None
     rules: Rules | None
     """Rules on whole label sequences, which `decode` obeys."""
     recipe = TaggerRecipe

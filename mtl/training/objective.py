@@ -95,9 +95,9 @@ def mean_loss(
 
 
 def learnable(batch: Batch) -> Batch:
-    """Return the batch without targets in which nothing is labelled, whose loss is constant.
+    """Return the batch without the targets in which nothing is labelled: their loss is constant.
 
-    Such are a window or stream without labels, and partial labels that allow everything.
+    Examples are a window or a stream without labels, and partial labels that allow every label.
     """
     kept = {task: target for task, target in batch.targets.items() if labelled(target).any()}
     return batch if len(kept) == len(batch.targets) else replace(batch, targets=kept)

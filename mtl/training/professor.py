@@ -92,8 +92,9 @@ def draw_chunks(
                 mask = past.new_ones(past.shape[:2]).bool()
                 chances = head.log_probs(past, mask)[:, -1].exp()
             chances[:, PAD] = 0
-            for row, drawn in zip(rows, torch.multinomial(chances, 1).flatten(), strict=True):
-                row.append(head.labels[int(drawn)])
+            drawn = torch.multinomial(chances, 1).flatten().tolist()
+            for row, number in zip(rows, drawn, strict=True):
+                row.append(head.labels[number])
     lengths = [max(1, len(example.tokens)) for example in batch.examples]
     chunks = [Example(tuple(row[:n]), {}) for row, n in zip(rows, lengths, strict=True)]
     return batcher.batch(chunks).to(device)

@@ -48,6 +48,13 @@ def test_professor_forcing_without_a_next_word(tmp_path: Path) -> None:
         check_run(run)
 
 
+def test_professor_forcing_without_streams(tmp_path: Path) -> None:
+    corpora = {name: text_corpus(tmp_path, name) for name in "tu"}
+    tasks = {"next": {**NEXT, **STREAMS}, "other": {"use": "u/next"}}
+    experiment, _ = prepared(tmp_path, tasks, corpora, professor_forcing={})
+    check_run(restricted_to(experiment.run, ["other"]).run)
+
+
 def test_random_biases_of_a_language_model_alone(tmp_path: Path) -> None:
     tasks = {"next": {**NEXT, **STREAMS}, "pos": {"use": "c/pos"}}
     corpora = {"t": text_corpus(tmp_path, "t"), "c": corpus(tmp_path, "c", 8)}

@@ -109,6 +109,15 @@ def test_numbers_start_at_their_mean() -> None:
     assert head.decode(torch.randn(*TOKENS, 4), mask).tolist() == [3.5, 3.5]
 
 
+@pytest.mark.parametrize("output", [nn.Linear(4, 3, bias=False), nn.Linear(4, 2), nn.Identity()])
+def test_a_head_without_a_bias_per_label_is_left_as_it_is(output: nn.Module) -> None:
+    head = PoolClassifier(4, LABELS)
+    head.output = output  # type: ignore[assignment]  # as a head of a user may have it
+    before = [parameter.clone() for parameter in output.parameters()]
+    head.start(COUNTS, 9)
+    assert all(map(torch.equal, before, output.parameters()))
+
+
 def biases(experiment: Experiment, task: str) -> list[float]:
     head = experiment.model.head(task)
     assert isinstance(head, SingleLabelHead)
