@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import mean, stdev
+
+from studies import cell
 
 import mtl
 from mtl.analysis.forgetting import forgotten
@@ -92,8 +93,7 @@ def main() -> None:
         cells = []
         for name in every[0]:
             values = [100 * scores[name] for scores in every]
-            spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-            cells.append(f"{mean(values):.2f}{spread}")
+            cells.append(cell(values))
         print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 

@@ -11,11 +11,10 @@ accuracy on the test set at the epoch with the best dev accuracy.
 from __future__ import annotations
 
 import argparse
-from statistics import mean, stdev
 
 import torch
 from quality import ROOT
-from studies import STUDIES
+from studies import STUDIES, cell
 from torch import nn
 
 from mtl.experiment import load_config, load_corpora, make_trainer, prepare
@@ -63,8 +62,7 @@ def main() -> None:
         cells = []
         for bias in (True, False):
             values = [accuracy(row, seed, bias=bias) for seed in options.seeds]
-            spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-            cells.append(f"{mean(values):.2f}{spread}")
+            cells.append(cell(values))
         print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 

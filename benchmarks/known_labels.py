@@ -15,7 +15,9 @@ import argparse
 import random
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
+
+from studies import cell
 
 import mtl
 from mtl.cli.given import with_phrases
@@ -105,8 +107,7 @@ def main() -> None:
     print("|  | score |\n| --- | ---: |")
     for name in every[0]:
         values = [100 * own[name] for own in every]
-        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-        print(f"| {name} | {mean(values):.2f}{spread} |")
+        print(f"| {name} | {cell(values)} |")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
+
+from studies import cell
 
 import mtl
 from mtl.experiment import load_config, load_corpora
@@ -103,8 +104,7 @@ def main() -> None:
     print("|  | F1 |\n| --- | ---: |")
     for row in ROWS:
         values = [f1(row, seed, options.runs) for seed in options.seeds]
-        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-        print(f"| {row} | {mean(values):.2f}{spread} |", flush=True)
+        print(f"| {row} | {cell(values)} |", flush=True)
 
 
 if __name__ == "__main__":

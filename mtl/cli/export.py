@@ -19,7 +19,7 @@ def export(
     folder: RunFolderArgument,
     to: Annotated[
         Literal["bundle", "torch-export", "onnx"] | None,
-        typer.Option(help="The format; default: by the suffix of --output, or a bundle."),
+        typer.Option(help="The format; default: by the suffix of --output, else a bundle."),
     ] = None,
     task: TaskOption = None,
     output: Annotated[
@@ -60,6 +60,9 @@ def export(
     if to is None:
         suffix = output.suffix if output else ""
         to = next((name for name, own in SUFFIXES.items() if own == suffix), None) or "bundle"
+        if to == "bundle" and suffix not in ("", ".mtl"):
+            message = f"no format has the suffix {suffix}; name the format with --to"
+            raise typer.BadParameter(message, param_hint="--output")
     if data is not None and (to != "bundle" or weights == "float32"):
         message = "has an effect only with --to bundle and --weights float16 or int8"
         raise typer.BadParameter(message, param_hint="--data")

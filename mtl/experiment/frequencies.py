@@ -16,6 +16,7 @@ from mtl.experiment.build import head_owners
 from mtl.heads import CRFTagger
 from mtl.heads.single_label import SingleLabelHead
 from mtl.targets import Target, labelled
+from mtl.targets.objectives import frequencies
 
 _SENTENCES = 2000
 """The most sentences per task whose labels are counted."""
@@ -40,11 +41,12 @@ def start_at_frequencies(
             continue
         size, number = len(head.labels), sum(int(labelled(own).sum()) for own in gold)
         counts = sum((_label_counts(own, size) for own in gold), torch.zeros(size))
-        head.start(counts, number)
-        if isinstance(head, CRFTagger) and all(own.dtype == torch.int64 for own in gold):
+        started = head.start(counts, number)
+        plain = all(own.dtype == torch.int64 for own in gold)
+        if started and plain and isinstance(head, CRFTagger):
             pairs = sum((_pairs(own, size) for own in gold), torch.zeros(size, size))
             first = sum((_counts(own[:, 0], size) for own in gold), torch.zeros(size))
-            head.crf.set_frequencies((counts + 0.5) / (number + size / 2), pairs, first)
+            head.crf.set_frequencies(frequencies(counts, number), pairs, first)
 
 
 def _gold(run: Run, corpora: Mapping[str, Corpus], owner: str, target: Target) -> Iterator[Tensor]:

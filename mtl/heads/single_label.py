@@ -98,13 +98,15 @@ class SingleLabelHead(Head):
         weights = counts.sum() / (occurring * counts.clamp(min=1))
         self.class_weights.copy_(torch.where(counts > 0, weights, 1.0))
 
-    def start(self, counts: Tensor, number: int) -> None:
+    def start(self, counts: Tensor, number: int) -> bool:
         """Set the biases so that all predictions start at the frequencies of the labels.
+
+        Return whether they were set: a head whose `output` has no bias for each score is left as it
+        is.
 
         Otherwise, the first steps learn the frequencies, with large gradients that move the trunk
         too, which delays all tasks (compare the prior of Lin et al. 2017, section 4.1). Numbers
-        start at their mean. With class weights, a label of weight w counts w times. A head whose
-        `output` has no bias for each score is left as it is.
+        start at their mean. With class weights, a label of weight w counts w times.
 
         Args:
             counts: `[K]`, the number n_c of each label; fractions for uncertain labels.
@@ -116,9 +118,11 @@ class SingleLabelHead(Head):
             total = float(counts.sum())
         scores = (self.objective or OneLabel(self.labels)).start(counts, total)
         bias = getattr(self.output, "bias", None)
-        if isinstance(bias, Tensor) and len(bias) >= len(scores):
-            with torch.no_grad():
-                bias[: len(scores)] = scores.to(bias)
+        if not isinstance(bias, Tensor) or len(bias) < len(scores):
+            return False
+        with torch.no_grad():
+            bias[: len(scores)] = scores.to(bias)
+        return True
 
     @property
     def smoothing(self) -> float:

@@ -18,6 +18,16 @@ Answer: TypeAlias = "str | frozenset[str] | float | dict[str, float]"
 """The value of one row: a label, a set of labels, a number, or a distribution over labels."""
 
 
+def frequencies(counts: Tensor, number: float) -> Tensor:
+    """Return the frequency of each label, `[K]`, with half a label added to each count.
+
+    Args:
+        counts: `[K]`, the number of each label.
+        number: The sum of the counts.
+    """
+    return (counts + 0.5) / (number + len(counts) / 2)
+
+
 class Objective(nn.Module, ABC):
     """The loss and the predictions of a head, given the scores of each row.
 
@@ -84,7 +94,7 @@ class OneLabel(Objective):
 
     def start(self, counts: Tensor, number: float) -> Tensor:
         """Return the logarithms of the frequencies."""
-        return ((counts + 0.5) / (number + len(counts) / 2)).log()
+        return frequencies(counts, number).log()
 
     def named(self, decoded: Tensor) -> list[str]:
         """Return the name of each label."""

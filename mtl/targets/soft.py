@@ -23,7 +23,7 @@ from mtl.targets.base import (
     per_token,
 )
 from mtl.targets.label import ListedTarget
-from mtl.targets.objectives import Objective
+from mtl.targets.objectives import Objective, frequencies
 from mtl.text.example import ABSENT, Distribution, Labels, Values
 
 
@@ -54,7 +54,7 @@ class SoftLabel(Objective):
 
     def start(self, counts: Tensor, number: float) -> Tensor:
         """Return the logarithms of the frequencies."""
-        return ((counts + 0.5) / (number + len(counts) / 2)).log()
+        return frequencies(counts, number).log()
 
     def named(self, decoded: Tensor) -> list[Distribution]:
         """Return label to probability for each row."""

@@ -133,6 +133,15 @@ def test_other_formats_have_fewer_types(to: str, weights: str, trained: Path) ->
     assert found.err.count("\n") == 1
 
 
+def test_an_unknown_suffix_needs_the_format(trained: Path, tmp_path: Path) -> None:
+    command = ["export", str(trained), "--output", str(tmp_path / "model.onx")]
+    found = mtl(*command)
+    assert found.code == 2
+    assert "no format has the suffix .onx; name the format with --to" in " ".join(found.err.split())
+    assert not list(tmp_path.iterdir())
+    assert mtl(*command, "--to", "bundle").code == 0
+
+
 @pytest.mark.parametrize(("to", "name"), [("torch-export", "a.onnx"), ("onnx", "a.pt2")])
 def test_the_name_of_another_format_is_refused(
     to: str, name: str, trained: Path, tmp_path: Path

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mtl.errors import ConfigError
 from mtl.experiment import Experiment
+from mtl.experiment.frequencies import start_at_frequencies
 from mtl.heads import (
     ConstrainedTagger,
     CRFTagger,
@@ -114,7 +115,7 @@ def test_a_head_without_a_bias_per_label_is_left_as_it_is(output: nn.Module) -> 
     head = PoolClassifier(4, LABELS)
     head.output = output  # type: ignore[assignment]  # as a head of a user may have it
     before = [parameter.clone() for parameter in output.parameters()]
-    head.start(COUNTS, 9)
+    assert not head.start(COUNTS, 9)
     assert all(map(torch.equal, before, output.parameters()))
 
 
@@ -190,6 +191,18 @@ def test_a_crf_starts_as_the_markov_chain_of_neighbouring_labels(tmp_path: Path)
         assert head.loss(hidden, mask, ids).exp().item() == pytest.approx(
             1 / chance(path), rel=1e-4
         )
+
+
+def test_a_crf_without_biases_keeps_its_transitions(tmp_path: Path) -> None:
+    tasks = {"pos": {"use": "c/pos", "head": {"type": "crf"}}}
+    experiment, corpora = prepared(tmp_path, tasks, label_prior=False)
+    head = experiment.model.head("pos")
+    assert isinstance(head, CRFTagger)
+    head.output = nn.Linear(head.output.in_features, len(head.labels), bias=False)
+    before = head.crf.transitions.clone()
+    targets = experiment.batcher.targets
+    start_at_frequencies(experiment.run, corpora, targets, experiment.model.heads)
+    assert head.crf.transitions.equal(before)
 
 
 def test_missing_labels_are_not_counted_as_neighbours(tmp_path: Path) -> None:

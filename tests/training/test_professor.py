@@ -88,10 +88,8 @@ def test_words_are_drawn_with_the_probabilities_of_the_model(tmp_path: Path) -> 
         assert abs(found[label] / number - chance / rest) < 5 * error + 1e-3
 
 
-def test_the_loss_of_a_step_and_the_gradients_are_those_of_the_discriminator(
-    tmp_path: Path,
-) -> None:
-    """The penalty of the first step, from the words that the same random numbers draw."""
+def test_the_loss_of_a_batch_is_the_loss_of_the_discriminator(tmp_path: Path) -> None:
+    """Equal random numbers draw equal words."""
     trainer = made(tmp_path, {"type": "lstm"}, {"next": NEXT})
     batch, state = chunk(trainer)
     model, professor = trainer.model.train(), trainer.professor

@@ -349,7 +349,7 @@ def _idle_training(run: Run) -> Iterator[Mistake]:
     if not training.label_prior and all(own.source.text for own in run.tasks.values()):
         yield (
             "training.label_prior",
-            "has no effect on language models, and there are no other tasks; leave it out",
+            "has no effect on language models, and the run has no other tasks; leave it out",
         )
     own_rates = all(run.tasks[owner].lr is not None for owner in head_owners(run).values())
     if tuning and tuning.head_lr and own_rates and not (reads_subwords(run) and run.embedding):
